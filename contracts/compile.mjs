@@ -1,0 +1,37 @@
+// Compile one Solidity file and what it imports; print {contract: {abi, bytecode}} as JSON.
+// Usage: node compile.mjs '{"root": "...", "entry": "File.sol", "compiler": "solc", "viaIR": false, "nodeModules": "..."}'
+// `compiler` is the package of the solc to use; imports are looked up next to the file, then under root, then in node_modules.
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const { root, entry, compiler, viaIR, nodeModules } = JSON.parse(process.argv[2]);
+const solc = createRequire(join(nodeModules, "package.json"))(compiler);
+
+function readImport(path) {
+  const found = [join(root, path), join(nodeModules, path)].find(existsSync);
+  return found ? { contents: readFileSync(found, "utf8") } : { error: `${path} is neither in ${root} nor in node_modules` };
+}
+
+const input = {
+  language: "Solidity",
+  sources: { [entry]: { content: readFileSync(join(root, entry), "utf8") } },
+  settings: {
+    optimizer: { enabled: true, runs: 200 },
+    viaIR,
+    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },
+  },
+};
+const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport }));
+const errors = (output.errors ?? []).filter((one) => one.severity === "error");
+if (errors.length > 0) {
+  console.error(errors.map((one) => one.formattedMessage).join("\n"));
+  process.exit(1);
+}
+const contracts = {};
+for (const file of Object.values(output.contracts)) {
+  for (const [name, made] of Object.entries(file)) {
+    contracts[name] = { abi: made.abi, bytecode: "0x" + made.evm.bytecode.object };
+  }
+}
+process.stdout.write(JSON.stringify(contracts));

@@ -1,0 +1,221 @@
+"""The command `basis`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+FAILED, WRONG_INPUT, RESTART, INTERRUPTED = 1, 2, 3, 130
+# What the user gave is wrong; everything else is a run that failed.
+INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-001", "EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
+
+app = typer.Typer(
+    name="basis",
+    help="Basis, lending and staking strategies: one instruction block, the same deltas in a backtest and live.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Market data: make a sample, check a folder, import it into a database.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else what the config names.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
+Logs = Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+@app.command(epilog="Example: basis backtest config/eth_basis.yaml --data build/sample")
+def backtest(
+    config: Config,
+    data: Data = None,
+    results: Results = Path("results"),
+    logs: Logs = Path("logs"),
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a strategy over real or sample data and write the results."""
+    from basis_strategy_v1.app import build
+    from basis_strategy_v1.progress import progress_bar
+
+    with progress_bar(enabled=not quiet) as progress:
+        result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress).run()
+    if not quiet:
+        _print_summary(result.summary)
+        typer.echo(f"results: {result.paths['summary.json'].parent}")
+
+
+@app.command(epilog="Example: basis execute examples/03_blocks.jsonl --config config/blocks.yaml --data build/sample --at 2024-02-01T00:00:00Z")
+def execute(
+    blocks: Annotated[Path, typer.Argument(metavar="BLOCKS.jsonl", help="Instruction blocks, one a line.")],
+    config: Annotated[Path, typer.Option("--config", metavar="CONFIG", help="The YAML file with the venues.")],
+    data: Data = None,
+    logs: Logs = Path("logs"),
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="When they happen, for lines without a timestamp.")] = None,
+    preflight: Annotated[bool, typer.Option("--preflight", help="Check them all and send nothing.")] = False,
+) -> None:
+    """Run your own blocks, one a line, and print what each one moved."""
+    from basis_strategy_v1.app import run_blocks
+
+    for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: basis check config/eth_basis.yaml")
+def check(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)] = None,
+    data: Data = None,
+    live: Annotated[bool, typer.Option("--live", help="Also check what a live run needs.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")] = False,
+) -> None:
+    """Check now everything that can fail later: the config, the data that it needs, the strategy's file."""
+    if schema:
+        from basis_strategy_v1.config import json_schema
+
+        typer.echo(_json(json_schema()))
+        return
+    if config is None:
+        _stop("check: give a CONFIG, or --schema", WRONG_INPUT)
+    from basis_strategy_v1.app import check_run
+
+    for line in check_run(config, data=data, live=live):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: basis report results/eth_basis-0123456789ab")
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]) -> None:
+    """Make a run's report.html again from its files, and print its summary."""
+    from basis_strategy_v1.report.report import write_report
+    from basis_strategy_v1.report.run_folder import read_run_summary
+
+    path = write_report(run)
+    _print_summary(read_run_summary(run))
+    typer.echo(f"report: {path}")
+
+
+@app.command(epilog="Example: basis events results/eth_basis-0123456789ab --type settlement")
+def events(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of logs.")],
+    event_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type of event.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all events of a folder of logs to a CSV file.")] = None,
+) -> None:
+    """Print a run's events, a line each, or export a log folder's to CSV."""
+    from basis_strategy_v1.monitoring.event_reader import event_files, export_csv, run_events
+
+    if csv is not None:
+        export_csv(event_files(run).values(), csv)
+        typer.echo(f"events: {csv}")
+        return
+    for line in run_events(run, event_type):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: basis venues")
+def venues() -> None:
+    """List the venues with their public fees, margins and parameters, and the date they were true."""
+    from basis_strategy_v1.app import venue_lines
+
+    for line in venue_lines():
+        typer.echo(line)
+
+
+@app.command(epilog="Example: basis errors EIM-001")
+def errors(code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="One code; else all of them.", show_default=False)] = None) -> None:
+    """Explain an error code, or list them all."""
+    from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+
+    if code is not None and code.upper() not in REGISTRY:
+        _stop(f"errors: no error code {code!r}; there are {', '.join(REGISTRY)}", WRONG_INPUT)
+    for entry in REGISTRY.values() if code is None else (REGISTRY[code.upper()],):
+        typer.echo(f"{entry.code}  {entry.severity:<8} {entry.component}: {entry.message}\n    {entry.resolution}")
+
+
+@data_app.command("sample", epilog="Example: basis data sample build/sample")
+def data_sample(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
+) -> None:
+    """Write the sample: generated data in the layout of real ones, marked as generated wherever they are shown."""
+    from basis_strategy_v1.data.sample import write_sample
+
+    write_sample(directory, seed)
+    typer.echo(f"sample: {directory} (generated from seed {seed}, not market data)")
+
+
+@data_app.command("validate", epilog="Example: basis data validate build/sample")
+def data_validate(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")]) -> None:
+    """List the gaps, duplicates, disorder, zeros, outliers and malformed rows of a folder. Exit status 1 where a file cannot be used."""
+    from basis_strategy_v1.data.validation import validate
+
+    findings = validate(directory)
+    for finding in findings:
+        typer.echo(f"{finding.file}:{finding.line}: {finding.kind}: {finding.message}")
+    typer.echo(f"{len(findings)} findings")
+    if any(finding.kind in ("malformed", "disorder", "duplicate", "empty") for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@data_app.command("import", epilog="Example: basis data import build/sample build/sample.duckdb")
+def data_import(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
+    database: Annotated[Path, typer.Argument(metavar="FILE", help="The database to write.")],
+) -> None:
+    """Import a folder of CSV series into one DuckDB file that gives the same answers."""
+    from basis_strategy_v1.data.database import import_to_database
+
+    counts = import_to_database(directory, database)
+    typer.echo(f"imported {len(counts)} series, {sum(counts.values())} rows into {database}")
+
+
+def _print_summary(summary: Any) -> None:
+    from rich.console import Console
+
+    from basis_strategy_v1.report.terminal import summary_table
+
+    Console(highlight=False).print(summary_table(summary))
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, indent=2)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    typer.echo(f"basis: {message}", err=True)
+    raise SystemExit(status)
+
+
+def _status(error: ComponentError) -> int:
+    if error.severity == "CRITICAL":
+        return RESTART
+    return WRONG_INPUT if error.error_code.startswith(INPUT_CODES) else FAILED
+
+
+def main() -> None:
+    """Run the command; every failure is a clear line and an exit status."""
+    from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+    try:
+        app(standalone_mode=False)
+    except ComponentError as error:
+        _stop(f"{error.error_code}: {error.message}", _status(error))
+    except typer.Exit as done:
+        raise SystemExit(done.exit_code) from None
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("interrupted; what was written stays readable", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What must fit together: checks across the fields of a config that can each be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from basis_strategy_v1.config.containers import Nullable
+from basis_strategy_v1.config.faults import Fault, Reading, shown
+from basis_strategy_v1.config.known_venues import exchange_of
+from basis_strategy_v1.config.strategy_tables import LENT_TOKENS, SHARE_CLASSES, STRATEGIES
+from basis_strategy_v1.config.venue_kinds import VenueName
+from basis_strategy_v1.core.clock import iso
+
+Parsed = Mapping[str, Any]
+
+
+def check_together(config: Parsed, folder: Path, reading: Reading) -> Iterator[Fault]:
+    """The faults between fields; a field that could not be read is passed over, it has been reported."""
+    yield from _venue_settings(config)
+    if not reading.run:
+        return
+    yield from _period(config)
+    yield from _share_class(config)
+    yield from _initial_positions(config)
+    strategy = config.get("strategy")
+    if isinstance(strategy, dict) and config.get("strategy_mode") in STRATEGIES:
+        yield from _strategy_venues(config["strategy_mode"], strategy, _sections_read(config, reading))
+        yield from _strategy_numbers(strategy, config)
+        yield from _strategy_file(config["strategy_mode"], strategy, folder)
+    if reading.live:
+        yield from _limits(config.get("limits") or {})
+
+
+def _section(config: Parsed, name: str) -> Parsed:
+    """The venues that could be read under `venues.<name>`."""
+    venues = config.get("venues") or {}
+    return {venue: settings for venue, settings in venues.get(name, {}).items() if isinstance(settings, dict)}
+
+
+def _venue_settings(config: Parsed) -> Iterator[Fault]:
+    for name, settings in _section(config, "cex").items():
+        if exchange_of(name) == "hyperliquid":
+            yield from _hyperliquid_symbols(f"venues.cex.{name}", settings)
+    reserves = _section(config, "onchain").get("aave", {}).get("reserves", {})
+    for token, reserve in reserves.items():
+        if isinstance(reserve, dict):
+            yield from _reserve(f"venues.onchain.aave.reserves.{token}", reserve)
+
+
+def _hyperliquid_symbols(path: str, settings: Parsed) -> Iterator[Fault]:
+    for key in ("lot", "tick"):
+        steps = settings.get(key)
+        for symbol in steps if isinstance(steps, dict) else ():
+            if symbol.endswith("USDT") and symbol != "USDT":
+                yield Fault(f"{path}.{key}.{symbol}", shown(symbol), f"{symbol[:-1]}C: hyperliquid settles in USDC")
+
+
+def _reserve(path: str, reserve: Parsed) -> Iterator[Fault]:
+    ltv, threshold = reserve.get("ltv_bps"), reserve.get("liquidation_threshold_bps")
+    if ltv is not None and threshold is not None and ltv > threshold:
+        yield Fault(f"{path}.ltv_bps", str(ltv), f"at most liquidation_threshold_bps, {threshold}")
+
+
+def _period(config: Parsed) -> Iterator[Fault]:
+    start, end, interval = config.get("start"), config.get("end"), config.get("interval")
+    if start is None or end is None:
+        return
+    if end <= start:
+        yield Fault("end", iso(end), f"a time after start, {iso(start)}")
+    elif interval is not None and (end - start) % interval:
+        yield Fault("interval", str(interval), f"a duration that divides the time from start to end, {end - start}")
+
+
+def _share_class(config: Parsed) -> Iterator[Fault]:
+    mode, share_class, strategy = config.get("strategy_mode", ""), config.get("share_class"), config.get("strategy")
+    fitting = SHARE_CLASSES.get(mode, ())
+    if share_class is None or not fitting:
+        return
+    if share_class not in fitting:
+        yield Fault("share_class", shown(share_class), f"{' | '.join(fitting)} with strategy_mode {mode}")
+    token = strategy.get("token") if mode == "pure_lending" and isinstance(strategy, dict) else None
+    if token is not None and token not in LENT_TOKENS[share_class]:
+        yield Fault("strategy.token", shown(token), f"{' | '.join(LENT_TOKENS[share_class])} with share_class {share_class}")
+
+
+def _initial_positions(config: Parsed) -> Iterator[Fault]:
+    venues = config.get("venues")
+    if venues is None:
+        return
+    configured = [name for section in ("cex", "dex", "onchain") for name in venues.get(section, {})]
+    for name in config.get("initial_positions") or {}:
+        if name not in (*configured, "wallet"):
+            yield Fault(f"initial_positions.{name}", "not configured", f"a venue under venues: {', '.join(configured) or 'there is none'}")
+
+
+def _sections_read(config: Parsed, reading: Reading) -> Parsed:
+    """The sections of `venues` without a fault: where one has a fault, what it lacks is not known."""
+    venues = config.get("venues", {})
+    return {name: venues[name] for name in venues if not any(fault.path.startswith(f"venues.{name}") for fault in reading.faults)}
+
+
+def _strategy_venues(mode: str, strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
+    for field in STRATEGIES[mode].fields:
+        kind = field.kind.kind if isinstance(field.kind, Nullable) else field.kind
+        name = strategy.get(field.name)
+        if isinstance(kind, VenueName) and name is not None:
+            yield from _configured(f"strategy.{field.name}", name, kind.section, venues)
+    if strategy.get("unstake") == "dex" and not venues.get("dex", True):
+        yield Fault("strategy.unstake", "'dex'", "queue, or configure a venue under venues.dex")
+
+
+def _configured(path: str, name: str, section: str, venues: Parsed) -> Iterator[Fault]:
+    if section in venues and name not in venues[section]:
+        known = ", ".join(venues[section]) or "there is none"
+        yield Fault(path, shown(name), f"a venue under venues.{section}: {known}")
+
+
+def _strategy_numbers(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
+    leverage = strategy.get("leverage")
+    most = _section(config, "cex").get(strategy.get("perp_venue", ""), {}).get("max_leverage")
+    if leverage is not None and most is not None and leverage > most:
+        yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most}")
+    enter, leave = strategy.get("enter_above_apr"), strategy.get("leave_below_apr")
+    if enter is not None and leave is not None and leave > enter:
+        yield Fault("strategy.leave_below_apr", str(leave), f"at most enter_above_apr, {enter}")
+    if strategy.get("lender") is None and strategy.get("target_ltv") is not None and "lender" in strategy:
+        yield Fault("strategy.target_ltv", str(strategy["target_ltv"]), "null, or name a lender")
+
+
+def _strategy_file(mode: str, strategy: Parsed, folder: Path) -> Iterator[Fault]:
+    written = strategy.get("file")
+    if written is None:
+        return
+    what = "a Python file, .py" if mode == "custom" else "a file"
+    if not (folder / written).is_file():
+        yield Fault("strategy.file", shown(written), f"{what} that exists; a relative path starts at the folder of the config")
+    elif mode == "custom" and not written.endswith(".py"):
+        yield Fault("strategy.file", shown(written), what)
+
+
+def _limits(limits: Parsed) -> Iterator[Fault]:
+    one, day = limits.get("max_notional_per_instruction"), limits.get("max_notional_per_day")
+    if one is not None and day is not None and one > day:
+        yield Fault("limits.max_notional_per_instruction", str(one), f"at most max_notional_per_day, {day}")

@@ -1,0 +1,106 @@
+"""What is wrong with a config: every fault with its path, its value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+_LIKE_A_PRIVATE_KEY = re.compile(r"(0[xX])?[0-9a-fA-F]{64}")
+_SECRET_NAME = re.compile(r"(^|_)(api_?key|secret|private_?key|passphrase|password|mnemonic|seed_phrase|keystore)s?($|_)", re.IGNORECASE)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+_SECRETS = "nothing: a secret comes from the environment only, such as BASIS_DEV__BINANCE__API_KEY"
+_MOST_BITS_SHOWN = 256
+
+_brief = reprlib.Repr()
+_brief.maxstring = _brief.maxother = _brief.maxlong = 80
+
+
+class Unreadable:
+    """What a reader returns for a value that it has reported as a fault."""
+
+
+UNREADABLE: Final = Unreadable()
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong; `value` is how it is shown, with secrets left out."""
+
+    path: str
+    value: str
+    allowed: str
+
+    def line(self) -> str:
+        return f"{self.path}: {self.value}; allowed: {self.allowed}"
+
+
+class ConfigError(ComponentError):
+    """A config that cannot be used (CFG-001); `faults` holds all that is wrong with it, one line each in the message."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = list(faults)
+        super().__init__("CFG-001", "\n".join(fault.line() for fault in self.faults))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.faults,))
+
+
+class Reading:
+    """One pass over a config: collects the faults, and knows what the config is for."""
+
+    __slots__ = ("faults", "live", "nodes_left", "run")
+
+    def __init__(self, *, run: bool = False, live: bool = False) -> None:
+        self.faults: list[Fault] = []
+        self.run = run or live
+        self.live = live
+        self.nodes_left = 10_000
+
+    def needs(self, needed: str) -> bool:
+        """Whether a field that is needed `always`, for a `run`, `live` or never (empty) must be there."""
+        return needed == "always" or (needed == "run" and self.run) or (needed == "live" and self.live)
+
+    def fault(self, path: str, value: object, allowed: str) -> Unreadable:
+        self.faults.append(Fault(path or "config", shown(value), allowed))
+        return UNREADABLE
+
+    def missing(self, path: str, allowed: str) -> None:
+        self.faults.append(Fault(path, "missing", allowed))
+
+    def unknown(self, path: str, key: object, names: Iterable[str]) -> None:
+        """Report a key that nobody reads; its value may be a secret and is not shown."""
+        known = list(names)
+        where = joined(path, key)
+        if isinstance(key, str) and is_secret_name(key):
+            self.faults.append(Fault(where, "not shown", _SECRETS))
+            return
+        nearest = get_close_matches(key[:64], known, n=1) if isinstance(key, str) else []
+        hint = f"unknown key, did you mean {nearest[0]}?" if nearest else "unknown key"
+        self.faults.append(Fault(where, hint, ", ".join(known) or "no key at all"))
+
+
+def is_secret_name(key: str) -> bool:
+    return _SECRET_NAME.search(key[:200]) is not None
+
+
+def joined(path: str, key: object) -> str:
+    """The path one key further down; a key that could break a line or a log is quoted."""
+    name = key if isinstance(key, str) and _PLAIN_KEY.fullmatch(key) else shown(key)
+    return f"{path}.{name}" if path else name
+
+
+def shown(value: object) -> str:
+    """A value on one short line; what could hold a secret is only described."""
+    if isinstance(value, Mapping):
+        return f"a mapping of {len(value)}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, str) and _LIKE_A_PRIVATE_KEY.fullmatch(value.strip()):
+        return "a hexadecimal number of 64 digits, not shown"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS_SHOWN:
+        return f"a whole number of {value.bit_length()} bits"
+    return _brief.repr(value).replace("\n", " ")

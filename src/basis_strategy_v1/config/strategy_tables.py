@@ -1,0 +1,95 @@
+"""The parameters of each strategy, a row each: type, range, default, meaning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from basis_strategy_v1.config.containers import Field, Nullable, Record
+from basis_strategy_v1.config.free_parameters import Free
+from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Number, Text, Whole
+from basis_strategy_v1.config.venue_kinds import VenueName
+
+TOKEN: Final = Text(r"[A-Za-z][A-Za-z0-9.]{0,19}", "the name of a token (USDT, WETH)")
+FILE: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a file, from the config's own folder")
+FOLDER: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a folder, from the config's own folder")
+FRACTION: Final = Number(Bounds(above=0, below=1))
+BPS: Final = Number(Bounds(at_least=0, at_most=10_000))
+APR: Final = Nullable(Number(Bounds(at_least=-10, at_most=10)))
+
+_SPOT = Field("spot_venue", VenueName("cex"), "exchange that holds the spot leg", needed="run")
+_PERP = Field("perp_venue", VenueName("cex"), "exchange that holds the short perp", needed="run")
+_LEVERAGE = Field("leverage", Number(Bounds(above=0, at_most=20)), "perp notional / equity on the perp venue", 1)
+
+_HEDGE = (
+    _LEVERAGE,
+    Field("rebalance_threshold_bps", BPS, "margin is brought back to `leverage` when it is off by more than this share of the equity", 500),
+    Field("hedge_tolerance_bps", BPS, "the legs may differ by this share of the spot leg before they are made equal", 50),
+    Field("on_margin_shortage", Choice(("move", "reduce", "ignore")),
+          "move: bring collateral, and where there is none reduce both legs; reduce: reduce both legs at once; ignore: do nothing", "move"),
+    Field("min_margin_ratio", Nullable(FRACTION),
+          "equity / perp notional under which margin counts as short; null: the strategy's own", None),
+)  # fmt: skip
+
+_BASIS = Record(
+    _SPOT,
+    _PERP,
+    *_HEDGE,
+    Field("enter_above_apr", APR, "enter when the mean funding is above this fraction a year; null: enter at start", None),
+    Field("leave_below_apr", APR, "leave when the mean funding is below this fraction a year; null: never", None),
+    Field("funding_window_hours", Whole(Bounds(at_least=1, at_most=8760)), "hours of funding that the mean is taken over", 72),
+)
+
+_STAKING = Field("protocol", VenueName("onchain", ("lido", "etherfi")), "where ETH is staked", needed="run")
+_HEALTH = Field("min_health_factor", Number(Bounds(at_least=1, at_most=10)), "under it debt is repaid", "1.05")
+
+STRATEGIES: Final[dict[str, Record]] = {
+    "pure_lending": Record(
+        Field("protocol", VenueName("onchain", ("aave",)), "where the token is supplied", "aave"),
+        Field("token", TOKEN, "what is supplied", needed="run"),
+    ),
+    "eth_basis": _BASIS,
+    "btc_basis": _BASIS,
+    "eth_staking_only": Record(
+        _STAKING,
+        Field("unstake", Choice(("queue", "dex")), "how the stake is given back: the protocol's queue, or a sale on a DEX", "queue"),
+    ),
+    "eth_leveraged": Record(
+        _STAKING,
+        Field("lender", VenueName("onchain", ("aave", "morpho")), "where ETH is borrowed against the stake", needed="run"),
+        Field("target_ltv", FRACTION, "debt / collateral to hold", needed="run"),
+        Field("flash", Flag(), "build the loop in one transaction with a flash loan, instead of step by step", False),
+        _HEALTH,
+        Field("min_spread_bps", Number(Bounds(at_least=-10_000, at_most=10_000)),
+              "the loop is unwound when staking minus borrowing earns less a year", 0),
+    ),
+    "usdt_market_neutral": Record(
+        _STAKING,
+        _SPOT,
+        _PERP,
+        Field("lender", Nullable(VenueName("onchain", ("aave", "morpho"))), "where ETH is borrowed against the stake; null: no loop", None),
+        Field("target_ltv", Nullable(FRACTION), "debt / collateral to hold; needs a lender", None),
+        *_HEDGE,
+        _HEALTH,
+    ),
+    "blocks": Record(
+        Field("file", FILE, 'JSONL, a line {"timestamp": …, "block": …}', needed="run", is_path=True),
+    ),
+    "custom": Record(
+        Field("file", FILE, "the Python file of the strategy", needed="run", is_path=True),
+        Field("class", Nullable(Text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "the name of a class")), "the class in it; null: the only one", None),
+        Field("parameters", Free(), "handed to the class as they are", {}),
+    ),
+}  # fmt: skip
+
+SHARE_CLASSES: Final[dict[str, tuple[str, ...]]] = {
+    "pure_lending": ("usdt_stable", "eth_directional"),
+    "eth_basis": ("usdt_stable",),
+    "btc_basis": ("usdt_stable",),
+    "eth_staking_only": ("eth_directional",),
+    "eth_leveraged": ("eth_directional",),
+    "usdt_market_neutral": ("usdt_stable",),
+    "blocks": ("usdt_stable", "eth_directional"),
+    "custom": ("usdt_stable", "eth_directional"),
+}
+
+LENT_TOKENS: Final[dict[str, tuple[str, ...]]] = {"usdt_stable": ("USDT", "USDC"), "eth_directional": ("ETH", "WETH", "wstETH", "weETH")}

@@ -1,0 +1,98 @@
+"""Every error code: which component raises it, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ErrorCode(NamedTuple):
+    code: str
+    component: str
+    severity: str  # CRITICAL | HIGH | MEDIUM | LOW
+    message: str
+    resolution: str
+
+
+_ROWS = (
+    ErrorCode("EIM-001", "ExecutionInterfaceManager", "HIGH", "Instruction routing failed",
+              "Read the message: it names the field or the limit and what is allowed. An instruction that is wrong is not retried."),
+    ErrorCode("EIM-002", "ExecutionInterfaceManager", "HIGH", "Venue interface unavailable",
+              "Add the venue to `venues` in the config, or wait: after repeated failures a venue is probed again after 60 s."),
+    ErrorCode("EIM-003", "ExecutionInterfaceManager", "MEDIUM", "Execution delta aggregation failed",
+              "The raw answer is kept in the event log; compare it with the venue before going on."),
+    ErrorCode("EXM-001", "ExecutionManager", "HIGH", "The plan was refused before its first instruction",
+              "Each problem names its step; nothing was sent. Mend the blocks and send the whole plan again."),
+    ErrorCode("CEX-001", "CEXExecutionInterface", "MEDIUM", "The exchange rejected the instruction",
+              "Read the message: balance, margin, minimum, lot or price. The same instruction will be rejected again."),
+    ErrorCode("CEX-002", "CEXExecutionInterface", "HIGH", "The exchange could not be reached",
+              "Nothing was sent. Check the network and the venue's status page; it is safe to repeat."),
+    ErrorCode("CEX-003", "CEXExecutionInterface", "CRITICAL", "The outcome at the exchange is unknown",
+              "Perhaps it was sent. Look the order up by its client id; do not send it again."),
+    ErrorCode("DEX-001", "DEXExecutionInterface", "MEDIUM", "The swap was rejected",
+              "Read the message: balance, liquidity, minimum out or price limit. Ask for less or accept a lower minimum."),
+    ErrorCode("DEX-002", "DEXExecutionInterface", "HIGH", "The node could not be reached",
+              "Nothing was sent. Check the RPC address; it is safe to repeat."),
+    ErrorCode("DEX-003", "DEXExecutionInterface", "CRITICAL", "The outcome of the swap is unknown",
+              "Perhaps it was sent. Look the transaction hash up; do not sign a new one."),
+    ErrorCode("OCH-001", "OnChainExecutionInterface", "MEDIUM", "The protocol rejected the action",
+              "Read the message: it names the step, the numbers and the limit. Nothing was changed."),
+    ErrorCode("OCH-002", "OnChainExecutionInterface", "HIGH", "The node could not be reached",
+              "Nothing was sent. Check the RPC address; it is safe to repeat."),
+    ErrorCode("OCH-003", "OnChainExecutionInterface", "CRITICAL", "The outcome of the transaction is unknown",
+              "Perhaps it was sent. Look the transaction hash up; do not sign a new one."),
+    ErrorCode("PUH-001", "PositionUpdateHandler", "HIGH", "The deltas cannot be applied",
+              "Deltas are venue -> token -> finite number. Correct them and hand them in again."),
+    ErrorCode("CFG-001", "Config", "HIGH", "The config is wrong",
+              "All faults are listed, each with its path, its value and what is allowed. `basis check CONFIG` shows them too."),
+    ErrorCode("CFG-002", "Config", "HIGH", "An environment variable has a value that is not allowed",
+              "Unset it or use one of the values that the message names."),
+    ErrorCode("DAT-001", "DataProvider", "HIGH", "A series is missing",
+              "The message names the series and the time. Import or download it, or choose a venue that has it."),
+    ErrorCode("DAT-002", "DataProvider", "HIGH", "A series is stale",
+              "Its last visible row is older than max_staleness. Fill the gap, or allow a longer one in `data.max_staleness`."),
+    ErrorCode("DAT-003", "DataProvider", "HIGH", "A data file is malformed",
+              "The message names file, line and column. `basis data validate` lists every fault of a folder."),
+    ErrorCode("DAT-004", "DataProvider", "HIGH", "A time after the clock was asked for",
+              "Ask for the clock's time or earlier: data of the future are not given out."),
+    ErrorCode("DAT-005", "DataProvider", "HIGH", "A funding rate is missing while a position is held",
+              "Fill the gap, or set `data.missing_funding: zero`; the report then lists each one."),
+    ErrorCode("DAT-006", "DataProvider", "HIGH", "The data folder or file cannot be used",
+              "Give --data a folder in the documented layout or a database written by `basis data import`."),
+    ErrorCode("ENG-001", "EventDrivenStrategyEngine", "HIGH", "The run failed",
+              "The first line says why; the events up to then are in the logs."),
+    ErrorCode("LOG-001", "EventLogger", "HIGH", "An event cannot be written",
+              "Free disk space or choose another folder with --logs. Live, nothing is sent until events can be written."),
+    ErrorCode("LOG-002", "EventLogger", "LOW", "The last line of an event log is torn",
+              "A crash cut it off; the reader left it out. Nothing needs to be done."),
+    ErrorCode("LOG-003", "EventLogger", "HIGH", "An event log is damaged",
+              "The message names the file and the line. Remove that line or restore the file; the other events can be read then."),
+    ErrorCode("HLT-001", "UnifiedHealthManager", "MEDIUM", "A health check failed to answer",
+              "The component is counted as unhealthy; its own error is in the message."),
+    ErrorCode("RES-001", "Results", "HIGH", "The results cannot be written",
+              "Free disk space or choose another folder with --results."),
+    ErrorCode("STR-001", "Strategy", "HIGH", "The strategy cannot be used",
+              "The message names the file and what it lacks; `basis check CONFIG` tells it before a run."),
+    ErrorCode("STR-002", "Strategy", "HIGH", "The strategy raised an error while deciding",
+              "The message names the file, the line and the time of the tick."),
+)  # fmt: skip
+
+REGISTRY: dict[str, ErrorCode] = {row.code: row for row in _ROWS}
+
+
+class ErrorCodeRegistry:
+    """The table of error codes, for programs and for `basis errors`."""
+
+    def get(self, code: str) -> ErrorCode:
+        """The entry of one code.
+
+        Raises:
+            KeyError: no such code; the message lists those there are.
+        """
+        try:
+            return REGISTRY[code]
+        except KeyError:
+            raise KeyError(f"no error code {code!r}; there are {', '.join(REGISTRY)}") from None
+
+    def codes(self) -> tuple[str, ...]:
+        """All codes, in the order of the table."""
+        return tuple(REGISTRY)

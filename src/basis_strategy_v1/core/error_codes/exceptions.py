@@ -1,0 +1,60 @@
+"""The errors of the house, sorted by what the caller does next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ComponentError(Exception):
+    """A failure with a code from the registry.
+
+    `severity` and, where `message` is empty, the text come from the registry entry of `error_code`.
+    `partial_deltas` (venue -> token -> net change) is what had already happened when a sequence that is not atomic
+    failed; it is empty otherwise.
+
+    Raises:
+        KeyError: the code is in no registry entry, which is a fault of the program and not of its input.
+    """
+
+    def __init__(
+        self,
+        error_code: str,
+        message: str = "",
+        component: str = "",
+        severity: str | None = None,
+        original_exception: BaseException | None = None,
+        partial_deltas: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        entry = REGISTRY[error_code]
+        self.error_code = error_code
+        self.message = message or entry.message
+        self.component = component or entry.component
+        self.severity = severity or entry.severity
+        self.original_exception = original_exception
+        self.partial_deltas: dict[str, dict[str, float]] = {
+            venue: dict(tokens) for venue, tokens in (partial_deltas or {}).items()
+        }
+        super().__init__(f"{error_code}: {self.message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            type(self),
+            (self.error_code, self.message, self.component, self.severity, self.original_exception, self.partial_deltas),
+        )
+
+
+class VenueRejected(ComponentError):
+    """The venue, or its simulator, said no. Final: sending the same again gives the same answer."""
+
+
+class VenueUnreachable(ComponentError):
+    """Nothing was sent. The same instruction may be sent again."""
+
+
+class OutcomeUnknown(ComponentError):
+    """It was perhaps sent. Look it up by its key; never send it again blindly."""

@@ -1,0 +1,44 @@
+"""What became of an instruction, or of the passing of time: the one value that comes back up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.deltas import Deltas
+
+
+class Cost(NamedTuple):
+    """Value that an execution took from us at the snapshot's prices: `amount` of `token`, negative for a gain.
+
+    `source` is one of the sources of attribution: fees, slippage, gas, transfers, funding, liquidation,
+    supply_interest, borrow_interest (the base unit that a protocol's rounding keeps), staking.
+    """
+
+    source: str
+    token: str
+    amount: Decimal
+
+
+class ExecutionReport(Struct, frozen=True, kw_only=True):
+    """An execution or a settlement.
+
+    `kind` is `execution`, or what fell due: `funding`, `interest`, `arrival`, `liquidation`. `deltas` are exact;
+    `expected` are the simulator's for the same instruction, so `deltas - expected` is the model's error (zero in a
+    backtest). `reference` is the venue's own name of it: an order id, a transaction hash, or `simulated`.
+    `details` holds what else there is to know: fill price, request id, gas used.
+    """
+
+    key: str
+    venue: str
+    at: datetime
+    kind: str
+    deltas: Deltas
+    expected: Deltas
+    costs: tuple[Cost, ...] = ()
+    reference: str = "simulated"
+    details: dict[str, Any] = {}
+    replayed: bool = False

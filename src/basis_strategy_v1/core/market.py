@@ -1,0 +1,240 @@
+"""One instant of outside data: what the exchanges, the protocols and the chain were like at `at`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.clock import iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+ONE = Decimal(1)
+DOLLAR_TOKENS = ("USDT", "USDC")
+# What a token is worth comes from this one, 1:1 or through the redemption rate that its protocol publishes.
+SAME_AS = {"WETH": "ETH", "stETH": "ETH", "eETH": "ETH", "WBTC": "BTC"}
+REDEEMED_BY = {"wstETH": ("lido", "ETH"), "weETH": ("etherfi", "ETH")}
+
+
+class MissingData(ComponentError):
+    """A series has no visible row (DAT-001) or only one that is too old (DAT-002)."""
+
+
+class StaleSeries(MissingData):
+    """The last row still values what is held, but no trade is opened on it."""
+
+
+class LendingRow(NamedTuple):
+    """A lending market as its protocol published it at `stamp` (microseconds since 1970). Indices are fractions of 1,
+    rates fractions a year, totals token units, the oracle price USD."""
+
+    stamp: int
+    liquidity_index: Decimal
+    liquidity_rate: Decimal
+    variable_borrow_index: Decimal
+    variable_borrow_rate: Decimal
+    total_supplied: Decimal
+    total_borrowed: Decimal
+    oracle_price_usd: Decimal
+
+
+class GasRow(NamedTuple):
+    base_fee_gwei: Decimal
+    priority_fee_gwei: Decimal
+
+
+class MarketSnapshot(ABC):
+    """What could be known at `at`, exact.
+
+    Every reader raises MissingData, naming the series and the time, where nothing is visible: never a silent 0.
+    Prices are in quote units per base unit.
+    """
+
+    __slots__ = ("at", "instant")
+
+    def __init__(self, at: datetime, instant: int | None = None) -> None:
+        self.at = at
+        self.instant = to_instant(at) if instant is None else instant
+
+    # What a source of data answers. `kind` is spot, perp, funding, lending, staking, dex or gas.
+
+    @abstractmethod
+    def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
+        """The last visible close of a spot, perp or dex series. Raises StaleSeries where `for_trade` and it is old."""
+
+    @abstractmethod
+    def _row(self, kind: str, venue: str, name: str) -> Any:
+        """The last visible row: Decimal (funding, staking), LendingRow or GasRow; None where there is none."""
+
+    @abstractmethod
+    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+        """(low, high) of the last visible bar; both the close where the data have no bars."""
+
+    @abstractmethod
+    def next_row(self, kind: str, venue: str, name: str) -> int | None:
+        """When the next row after this instant becomes visible (microseconds since 1970), if the source knows."""
+
+    @abstractmethod
+    def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
+        """When the last visible row became visible (microseconds since 1970)."""
+
+    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
+        """When, after this instant and up to `until`, the first perp bar becomes visible whose high reaches `price` (its low, where not
+        `above`): microseconds since 1970. Where the source has no bars, the next row, whatever its price."""
+        following = self.next_row("perp", venue, symbol)
+        return following if following is not None and following <= until else None
+
+    @abstractmethod
+    def funding_missing(self, venue: str, symbol: str) -> Decimal:
+        """The rate to use at this instant, where a payment is due and there is no row for it.
+
+        Raises:
+            MissingData: DAT-005, unless the source was told to take 0.
+        """
+
+    @abstractmethod
+    def price(self, token: str) -> Decimal:
+        """USD per token, for valuation."""
+
+    # What the house asks for.
+
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+        found = self._close("spot", venue, symbol, for_trade=for_trade)
+        return self._missing("spot", venue, symbol) if found is None else found
+
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+        found = self._close("perp", venue, symbol, for_trade=for_trade)
+        return self._missing("perp", venue, symbol) if found is None else found
+
+    def funding(self, venue: str, symbol: str) -> Decimal:
+        """The last visible funding rate, a fraction of the notional per payment; positive: longs pay."""
+        found: Decimal | None = self._row("funding", venue, symbol)
+        return self._missing("funding", venue, symbol) if found is None else found
+
+    def lending(self, protocol: str, token: str) -> LendingRow:
+        found: LendingRow | None = self._row("lending", protocol, token)
+        return self._missing("lending", protocol, token) if found is None else found
+
+    def redemption(self, protocol: str, token: str) -> Decimal:
+        """ETH per token, as the protocol redeems it."""
+        found: Decimal | None = self._row("staking", protocol, token)
+        return self._missing("staking", protocol, token) if found is None else found
+
+    def dex_rate(self, protocol: str, pair: str, *, for_trade: bool = False) -> Decimal:
+        """The market price of a pair such as `weETH_WETH`, second token per first."""
+        found = self._close("dex", protocol, pair, for_trade=for_trade)
+        return self._missing("dex", protocol, pair) if found is None else found
+
+    def market_rate(self, token: str) -> Decimal | None:
+        """ETH per staked token as it trades, at the first DEX that has a price of it; None where none has."""
+        for protocol in ("curve", "uniswap"):
+            found = self._close("dex", protocol, f"{token}_WETH", for_trade=False)
+            if found is not None:
+                return found
+        return None
+
+    def gas(self, chain: str = "ethereum") -> GasRow:
+        found: GasRow | None = self._row("gas", chain, chain)
+        return self._missing("gas", chain, chain) if found is None else found
+
+    def _missing(self, kind: str, venue: str, name: str) -> Any:
+        raise MissingData("DAT-001", f"no {kind} data of {venue} for {name} at {iso(self.at)}; {self.what_there_is(kind, venue)}")
+
+    def what_there_is(self, kind: str, venue: str) -> str:
+        """The end of the message about a miss: what the source does have."""
+        return "the data have none"
+
+
+class DictSnapshot(MarketSnapshot):
+    """A snapshot over the nested dict of any `get_data(timestamp)`; floats become the Decimals that they print as.
+
+    Where `market_data` has only `prices`, spot and perp trade at the base token's price.
+    """
+
+    __slots__ = ("_execution", "_market", "_protocols")
+
+    def __init__(self, at: datetime, data: Mapping[str, Any]) -> None:
+        super().__init__(at)
+        self._market: Mapping[str, Any] = data.get("market_data") or {}
+        self._protocols: Mapping[str, Any] = data.get("protocol_data") or {}
+        self._execution: Mapping[str, Any] = data.get("execution_data") or {}
+
+    def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
+        if kind == "dex":
+            return _exact(_dig(self._protocols, venue, name))
+        table = self._market.get(f"{kind}_prices")
+        if table is None:
+            return _exact(_dig(self._market, "prices", base_of(name)))
+        return _exact(_dig(table, venue, name))
+
+    def _row(self, kind: str, venue: str, name: str) -> Any:
+        if kind == "funding":
+            return _exact(_dig(self._market, "funding_rates", venue, name))
+        if kind == "gas":
+            gas = self._execution.get("gas")
+            return GasRow(_exact(gas["base_fee_gwei"]) or Decimal(0), _exact(gas["priority_fee_gwei"]) or Decimal(0)) if gas else None
+        found = _dig(self._protocols, venue, name)
+        if found is None:
+            return None
+        if kind == "staking":
+            return _exact(found.get("eth_per_token"))
+        return LendingRow(self.instant, *(_exact(found[field]) or Decimal(0) for field in LendingRow._fields[1:]))
+
+    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+        close = self.perp(venue, symbol)
+        return close, close
+
+    def next_row(self, kind: str, venue: str, name: str) -> int | None:
+        return None
+
+    def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
+        return self.instant
+
+    def funding_missing(self, venue: str, symbol: str) -> Decimal:
+        return self.funding(venue, symbol)
+
+    def price(self, token: str) -> Decimal:
+        prices = self._market.get("prices") or {}
+        found = _exact(prices.get(token))
+        if found is not None:
+            return found
+        if token in SAME_AS:
+            return self.price(SAME_AS[token])
+        if token in REDEEMED_BY:
+            protocol, underlying = REDEEMED_BY[token]
+            return self.redemption(protocol, token) * self.price(underlying)
+        if token in DOLLAR_TOKENS:
+            return ONE
+        for venue, table in (self._market.get("spot_prices") or {}).items():
+            if f"{token}USDT" in table:
+                return self.spot(venue, f"{token}USDT")
+        raise MissingData("DAT-001", f"no price of {token} at {iso(self.at)}; the data have {', '.join(map(str, prices)) or 'none'}")
+
+    def what_there_is(self, kind: str, venue: str) -> str:
+        found = self._market.get(f"{kind}_prices", self._protocols)
+        table = found.get(venue) if isinstance(found, dict) else None
+        return f"{venue} has {', '.join(map(str, table))}" if table else "the data have none"
+
+
+def base_of(symbol: str) -> str:
+    """`ETHUSDT` -> `ETH`: a symbol is base and quote written together, the quote a dollar token."""
+    for quote in DOLLAR_TOKENS:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol[: -len(quote)]
+    return symbol
+
+
+def _exact(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _dig(table: Any, *path: str) -> Any:
+    for name in path:
+        if not hasattr(table, "get"):
+            return None
+        table = table.get(name)
+    return table

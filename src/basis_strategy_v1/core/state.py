@@ -1,0 +1,154 @@
+"""What we hold and what the venues are like, in conserved units: one immutable part per venue."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.tokens import to_amount
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ZERO = Decimal(0)
+IN_TRANSIT = "in_transit"
+WALLET = "wallet"
+RATE_UNIT = 10**18
+# A token whose balance grows is kept in shares; the second token of a pair is one share, wrapped.
+SHARE_TOKENS = {"stETH": "stETH", "wstETH": "stETH", "eETH": "eETH", "weETH": "eETH"}
+REBASING = ("stETH", "eETH")
+
+
+class Part(Protocol):
+    """What one venue holds for us, and how it reads as positions (token -> amount, zeros left out)."""
+
+    def positions(self) -> dict[str, Decimal]: ...
+
+
+class Perp(NamedTuple):
+    """A perpetual position: `base` units, signed, and the signed quote `cost` that was paid for them.
+
+    Its unrealised profit at a mark is base * mark - cost.
+    """
+
+    base: Decimal
+    cost: Decimal
+
+
+class Account(Struct, frozen=True):
+    """An account at an exchange."""
+
+    balances: dict[str, Decimal] = {}
+    perps: dict[str, Perp] = {}
+
+    def positions(self) -> dict[str, Decimal]:
+        found = {token: amount for token, amount in self.balances.items() if amount}
+        for symbol, perp in self.perps.items():
+            found[f"{symbol}-PERP"] = perp.base
+        return found
+
+    def moved(self, changes: Mapping[str, Decimal]) -> Account:
+        """The account after changes to its balances."""
+        return Account(_moved(self.balances, changes), self.perps)
+
+
+class Wallet(Struct, frozen=True):
+    """The trader's own address: token -> base units (a share token: shares), and what a share is worth in 1e-18."""
+
+    units: dict[str, int] = {}
+    share_rates: dict[str, int] = {}
+
+    def units_of(self, token: str) -> int:
+        """Base units held, a rebasing token as its balance reads now (rounded down, as its contract does)."""
+        held = self.units.get(token, 0)
+        return held * self.share_rates.get(token, RATE_UNIT) // RATE_UNIT if token in REBASING else held
+
+    def positions(self) -> dict[str, Decimal]:
+        return {token: to_amount(token, units) for token in self.units if (units := self.units_of(token))}
+
+    def moved(self, changes: Mapping[str, int]) -> Wallet:
+        """The wallet after changes in its own units (shares for a rebasing token)."""
+        units = dict(self.units)
+        for token, change in changes.items():
+            units[token] = units.get(token, 0) + change
+            if not units[token]:
+                del units[token]
+        return Wallet(units, self.share_rates)
+
+
+class Transfer(NamedTuple):
+    """An amount on its way; `arrives` is microseconds since 1970."""
+
+    arrives: int
+    key: str
+    to_venue: str
+    token: str
+    amount: Decimal
+
+
+class Transit(Struct, frozen=True):
+    """What has left one venue and not reached the next, earliest arrival first."""
+
+    transfers: tuple[Transfer, ...] = ()
+
+    def positions(self) -> dict[str, Decimal]:
+        found: dict[str, Decimal] = {}
+        for transfer in self.transfers:
+            found[transfer.token] = found.get(transfer.token, ZERO) + transfer.amount
+        return found
+
+    def with_(self, transfer: Transfer) -> Transit:
+        return Transit(tuple(sorted((*self.transfers, transfer))))
+
+
+class Amounts(Struct, frozen=True):
+    """Plain amounts of a venue whose own units are not known (yet)."""
+
+    amounts: dict[str, Decimal] = {}
+
+    def positions(self) -> dict[str, Decimal]:
+        return {token: amount for token, amount in self.amounts.items() if amount}
+
+
+P = TypeVar("P")
+
+
+class State:
+    """All parts by venue. Immutable: `with_parts` gives the state after a change.
+
+    `checked` is False where what is held is not known: then nothing is rejected for want of a balance.
+    """
+
+    __slots__ = ("checked", "parts")
+
+    def __init__(self, parts: Mapping[str, Part] | None = None, *, checked: bool = True) -> None:
+        self.parts: Mapping[str, Part] = parts or {}
+        self.checked = checked
+
+    def part(self, venue: str, kind: type[P]) -> P:
+        """The part of a venue, or an empty one."""
+        found = self.parts.get(venue)
+        return found if isinstance(found, kind) else kind()
+
+    def with_parts(self, **parts: Part) -> State:
+        found = State.__new__(State)
+        found.parts = {**self.parts, **parts}
+        found.checked = self.checked
+        return found
+
+    def positions(self) -> dict[str, dict[str, Decimal]]:
+        """venue -> token -> amount, as things stand; venues that hold nothing are left out."""
+        return {venue: tokens for venue, part in self.parts.items() if (tokens := part.positions())}
+
+
+def _moved(held: Mapping[str, Decimal], changes: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    after = dict(held)
+    for token, change in changes.items():
+        left = after.get(token, ZERO) + change
+        if left:
+            after[token] = left
+        else:
+            after.pop(token, None)
+    return after

@@ -1,0 +1,193 @@
+"""A series out of a CSV file, exact and strict, in one pass over pieces of the file.
+
+A piece is read column by column at the speed of the interpreter's own loops. Where that meets anything unusual, the piece is
+read again row by row, which either copes (exponents, 16 decimals) or says what is wrong and in which line.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import repeat
+from typing import TYPE_CHECKING, Final
+
+from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.layout import ANY, POSITIVE
+from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, shown, split_row
+from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, Numbers, is_rising
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from basis_strategy_v1.data.layout import SeriesSpec
+
+PIECE_BYTES = 1 << 18
+PLAIN = b"0123456789.,-:TZ\n"
+# Below this, a float times a power of ten is nearer to the integer meant than to any other.
+EXACT_BELOW = 2.0**51
+LARGEST = 1e30
+
+
+class _Days(dict[str, int]):
+    """Date -> microseconds, each worked out once."""
+
+    def __missing__(self, date: str) -> int:
+        found = self[date] = parse_stamp(f"{date}T00:00:00Z")
+        return found
+
+
+class _Times(dict[str, int]):
+    """The rest of a stamp, `T00:01:00Z` -> microseconds since midnight."""
+
+    def __missing__(self, time: str) -> int:
+        found = self[time] = parse_stamp(f"1970-01-01{time}")
+        return found
+
+
+class CsvReading:
+    """The rows of one file with a stamp of at most `until` (microseconds since 1970)."""
+
+    def __init__(self, path: Path, spec: SeriesSpec, until: int | None) -> None:
+        self.path: Final = path
+        self.spec: Final = spec
+        self.until: Final = AFTER_ALL if until is None else until
+        self.stamps = array("q")
+        self.columns = tuple(Numbers() for column in spec.columns if column.kept)
+        self._line = 1
+        self._ended = False
+        self._days, self._times = _Days(), _Times()
+
+    def read(self) -> Loaded:
+        """The stamps and the kept columns.
+
+        Raises:
+            ComponentError: DAT-003, naming file, line, column and value; DAT-006, the file cannot be opened.
+        """
+        try:
+            with self.path.open("rb") as file:
+                self._read_header(file.readline())
+                while not self._ended and (piece := file.read(PIECE_BYTES)):
+                    self._read_piece(piece + file.readline())
+        except OSError as error:
+            raise ComponentError("DAT-006", f"{self.path} cannot be read: {error.strerror}", original_exception=error) from error
+        if not self.stamps and not self._ended:
+            raise self._malformed("has a header and no row; delete the file or fill it")
+        return Loaded(self.stamps, tuple(column.trimmed() for column in self.columns))
+
+    def _read_header(self, line: bytes) -> None:
+        text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        if not line:
+            raise self._malformed(f"is empty; expected the header {self.spec.header}")
+        if text != self.spec.header:
+            raise self._malformed(f"the header is {shown(text)}; expected {self.spec.header}")
+
+    def _read_piece(self, piece: bytes) -> None:
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n")
+        if self._ends_within(piece):
+            try:
+                self._read_columns(piece)
+            except (ValueError, OverflowError):
+                self._read_rows(piece)
+        else:
+            self._read_rows(piece)
+        self._line += piece.count(b"\n")
+
+    def _ends_within(self, piece: bytes) -> bool:
+        """Whether the last row of the piece is one to be read; what comes after `until` is not even looked at."""
+        if self.until == AFTER_ALL:
+            return True
+        last = piece[piece.rfind(b"\n", 0, len(piece) - 1) + 1 :]
+        try:
+            return parse_stamp(last.split(b",", 1)[0].decode("ascii")) <= self.until
+        except ValueError:
+            return False
+
+    def _read_columns(self, piece: bytes) -> None:
+        """Take a piece of plain rows.
+
+        Each newline stays before the field that it begins: with as many fields as rows need, and a newline before every stamp, no
+        line has too few or too many.
+
+        Raises:
+            ValueError: something in it is not plain.
+        """
+        piece = piece.replace(b"+00:00,", b"Z,")
+        if piece.translate(None, PLAIN) or not piece.endswith(b"\n"):
+            raise ValueError("not plain")
+        width = len(self.spec.columns) + 1
+        fields = f"\n{piece[:-1].decode('ascii')}".replace("\n", ",\n").split(",")[1:]
+        if len(fields) != piece.count(b"\n") * width:
+            raise ValueError("not as many fields as the header")
+        days, times = self._days, self._times
+        stamps = array("q", [days[text[1:11]] + times[text[11:]] for text in fields[0::width]])
+        if not is_rising(stamps) or stamps[0] <= self._last_stamp():
+            raise ValueError("out of order")
+        parsed = [_plain_numbers(fields[place::width], column.allowed, column.kept) for place, column in enumerate(self.spec.columns, 1)]
+        self.stamps.extend(stamps)
+        for column, found in zip(self.columns, filter(None, parsed), strict=True):
+            column.extend_scaled(*found)
+
+    def _last_stamp(self) -> int:
+        return self.stamps[-1] if self.stamps else BEFORE_ALL
+
+    def _read_rows(self, piece: bytes) -> None:
+        lines = piece.decode("utf-8", "backslashreplace").split("\n")
+        rest = lines.pop()
+        texts: list[list[str]] = []
+        for number, line in enumerate((*(f"{line}\n" for line in lines), *((rest,) if rest else ())), self._line + 1):
+            kept = self._read_row(line, number)
+            if kept is None:
+                self._ended = True
+                break
+            texts.append(kept)
+        for column, found in zip(self.columns, zip(*texts, strict=True), strict=bool(texts)):
+            column.extend_texts(found)
+
+    def _read_row(self, line: str, number: int) -> list[str] | None:
+        """The kept fields; None where the row is after `until`."""
+        try:
+            stamp = parse_stamp(line.split(",", 1)[0].rstrip())
+            if stamp > self.until:
+                return None
+            parse_row(line, self.spec)
+        except RowFault as fault:
+            raise self._malformed(str(fault), number) from None
+        self._require_later(stamp, number)
+        self.stamps.append(stamp)
+        return [text for text, column in zip(split_row(line, self.spec)[1:], self.spec.columns, strict=True) if column.kept]
+
+    def _require_later(self, stamp: int, number: int) -> None:
+        last = self._last_stamp()
+        if stamp <= last:
+            what = "is there twice" if stamp == last else f"is out of order, after {iso(last)}"
+            raise self._malformed(f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise", number)
+
+    def _malformed(self, message: str, line: int | None = None) -> ComponentError:
+        return ComponentError("DAT-003", f"{self.path}{f' line {line}' if line else ''}: {message}")
+
+
+def _plain_numbers(texts: list[str], allowed: str, kept: bool) -> tuple[array[int], int] | None:
+    """(scaled integers, decimals) of a column, nothing where it is only checked.
+
+    Raises:
+        ValueError: a number is malformed or not allowed, or needs the slower way to be exact.
+    """
+    if not kept and _are_plainly_allowed(texts, allowed):
+        return None
+    floats = list(map(float, texts))
+    smallest, largest = min(floats), max(floats)
+    if largest >= LARGEST or smallest <= -LARGEST or (allowed != ANY and (smallest < 0 or (smallest == 0 and allowed == POSITIVE))):
+        raise ValueError("out of range")
+    decimals = max([len(text) - 1 - dot if (dot := text.find(".")) >= 0 else 0 for text in texts])
+    factor = float(10**decimals)
+    if max(largest, -smallest) * factor >= EXACT_BELOW or decimals > 15:
+        raise ValueError("too many digits for floats")
+    return array("q", map(round, [number * factor for number in floats])), decimals
+
+
+def _are_plainly_allowed(texts: list[str], allowed: str) -> bool:
+    """Whether each is digits with at most one point: a cheaper look than making a number that nobody keeps."""
+    if "".join(texts).encode().translate(None, b"0123456789.") or max(map(str.count, texts, repeat("."))) > 1:
+        return False
+    return min(texts) >= "1" if allowed == POSITIVE else min(texts) > "."

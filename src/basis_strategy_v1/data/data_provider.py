@@ -1,0 +1,180 @@
+"""Market data by time: what could be known at an instant, exact, and never more."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from basis_strategy_v1.core.clock import iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
+from basis_strategy_v1.data.library import Library, Staleness
+from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
+from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.data.layout import Key
+    from basis_strategy_v1.data.sources import Source
+
+MODES = ("csv", "db")
+MODE_VARIABLE = "BASIS_DATA_MODE"
+MISSING_FUNDING = ("error", "zero")
+_LENDING_FIELDS = LendingRow._fields[1:]
+
+
+class DataProvider:
+    """The series of a folder (mode `csv`) or of a database (mode `db`), by time.
+
+    Args:
+        directory: a folder in the layout of docs/data.md; read a series at a time, when it is first asked for.
+        database: a file that `basis data import` wrote.
+        mode: `csv` or `db`; None takes the environment's BASIS_DATA_MODE, else whichever of the two was given.
+        clock: a time after its `now()` is refused.
+        max_staleness: how long a last row may be used: `36h` (the default), a timedelta, or a mapping of series or path beginnings.
+        missing_funding: `error`, or `zero` with each such payment listed in `missing_funding_used`.
+        spot_venues: where prices come from, in order; then the first spot venue with data, by name.
+        since, until: the run's ends. No row stamped after `until` is read or validated; the finest bars that cover the run are used.
+
+    Raises:
+        ComponentError: CFG-001, CFG-002 (an argument or BASIS_DATA_MODE), DAT-006 (the folder or file cannot be used).
+    """
+
+    def __init__(
+        self,
+        directory: str | Path | None = None,
+        database: str | Path | None = None,
+        *,
+        mode: str | None = None,
+        clock: Clock | None = None,
+        max_staleness: str | timedelta | Mapping[str, str | timedelta] | None = None,
+        missing_funding: str = "error",
+        spot_venues: Sequence[str] = (),
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        if missing_funding not in MISSING_FUNDING:
+            raise ComponentError("CFG-001", f"data.missing_funding: must be one of {', '.join(MISSING_FUNDING)}, got {missing_funding!r}")
+        self.mode = _mode(mode, directory, database)
+        self.clock = clock
+        self._source = _source(self.mode, directory, database)
+        self._missing_funding = MissingFunding(missing_funding == "zero")
+        ends = [None if end is None else _instant(end) for end in (since, until)]
+        self._library = Library(self._source, Staleness(max_staleness), ends[0], ends[1], spot_venues)
+
+    @property
+    def generated(self) -> bool:
+        """Whether the series are invented and no market data."""
+        return self._source.generated
+
+    @property
+    def missing_funding_used(self) -> list[tuple[str, datetime]]:
+        """(series id, time) of each funding payment that had no row and was taken as 0."""
+        return self._missing_funding.used
+
+    @property
+    def series_ids(self) -> tuple[str, ...]:
+        return self._library.series_ids
+
+    def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
+        """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""
+        found = [series.first_and_last() for series in self._library.all_of((kind, venue, name))]
+        ends = [pair for pair in found if pair]
+        return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
+
+    def what_there_is(self, kind: str, venue: str) -> str:
+        """Which names `venue` has of a kind (spot, perp, funding, lending, staking, dex, gas), as a part of a sentence."""
+        return self._library.what_there_is(kind, venue)
+
+    def snapshot(self, at: datetime, instant: int | None = None) -> SeriesSnapshot:
+        """What was visible at `at`; `instant` is the same in microseconds, where the caller has it.
+
+        Raises:
+            ComponentError: DAT-004, `at` is naive or after the clock.
+        """
+        if instant is None:
+            instant = _instant(at)
+        if self.clock is not None and at > self.clock.now():
+            now = iso(self.clock.now())
+            raise ComponentError("DAT-004", f"{iso(at)} is after the clock, which stands at {now}; ask for that or earlier")
+        return SeriesSnapshot(at, instant, self._library, self._missing_funding)
+
+    def get_data(self, timestamp: datetime) -> dict[str, Any]:
+        """The nested dict of everything visible at `timestamp`, in floats; a series with nothing visible, or too old, is absent.
+
+        Raises:
+            ComponentError: DAT-004, `timestamp` is naive or after the clock; DAT-003, a file is malformed.
+        """
+        snapshot = self.snapshot(timestamp)
+        market: dict[str, Any] = {"prices": {}, "spot_prices": {}, "perp_prices": {}, "funding_rates": {}}
+        protocols: dict[str, Any] = {}
+        gas: dict[str, Any] = {}
+        for key in self._library.keys:
+            series = self._library.find(key, snapshot.instant)
+            values = series.floats(snapshot.instant) if series else None
+            if values is not None:
+                _place(key, values, market, protocols, gas)
+        market["prices"] = self._prices(snapshot)
+        chain = gas.get("ethereum") or next(iter(gas.values()), None)
+        execution = {"gas": chain} if chain else {}
+        return {"timestamp": timestamp, "market_data": market, "protocol_data": protocols, "execution_data": execution}
+
+    def _prices(self, snapshot: SeriesSnapshot) -> dict[str, float]:
+        spot = {base_of(key.name) for key in self._library.keys if key.kind == "spot"}
+        redeemed = {key.name for key in self._library.keys if key.kind == "staking" and key.name in REDEEMED_BY}
+        found: dict[str, float] = {}
+        for token in ("USDT", "USDC", *sorted(spot | {name.removeprefix("W") for name in spot} | redeemed)):
+            try:
+                found[token] = float(snapshot.price(token))
+            except MissingData:
+                continue
+        return found
+
+
+def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocols: dict[str, Any], gas: dict[str, Any]) -> None:
+    """Put the kept columns of a series where get_data has them."""
+    kind, venue, name = key
+    if kind in ("spot", "perp"):
+        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[-1]
+    elif kind == "funding":
+        market["funding_rates"].setdefault(venue, {})[name] = values[0]
+    elif kind == "lending":
+        protocols.setdefault(venue, {})[name] = dict(zip(_LENDING_FIELDS, values, strict=True))
+    elif kind == "staking":
+        protocols.setdefault(venue, {})[name] = {"eth_per_token": values[0]}
+    elif kind == "dex":
+        protocols.setdefault(venue, {})[name] = values[0]
+    else:
+        gas[venue] = {"base_fee_gwei": values[0], "priority_fee_gwei": values[1]}
+
+
+def _instant(at: datetime) -> int:
+    try:
+        return to_instant(at)
+    except ValueError as error:
+        raise ComponentError("DAT-004", str(error), original_exception=error) from error
+
+
+def _mode(mode: str | None, directory: str | Path | None, database: str | Path | None) -> Literal["csv", "db"]:
+    asked = os.environ.get(MODE_VARIABLE) if mode is None else mode
+    if asked is None:
+        return "db" if directory is None and database is not None else "csv"
+    if asked == "csv":
+        return "csv"
+    if asked == "db":
+        return "db"
+    raise ComponentError("CFG-002", f"{MODE_VARIABLE if mode is None else 'mode'}: must be one of {', '.join(MODES)}, got {asked!r}")
+
+
+def _source(mode: Literal["csv", "db"], directory: str | Path | None, database: str | Path | None) -> Source:
+    if mode == "db":
+        if database is None:
+            raise ComponentError("DAT-006", "the data mode is db and no database was given; write one with `basis data import`")
+        return DuckDbFile(database)
+    if directory is None:
+        raise ComponentError("DAT-006", "the data mode is csv and no folder was given; give one, or make a sample with `basis data sample`")
+    return CsvFolder(directory)

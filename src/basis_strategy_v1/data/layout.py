@@ -1,0 +1,137 @@
+"""The layout of the data: which series there can be, what is in their columns, and when a row becomes visible."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from basis_strategy_v1.core.clock import DAY_US, HOUR_US, MICROSECOND
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A folder named after a version of a protocol belongs to the protocol's venue.
+VENUE_OF_FOLDER = {"aave_v3": "aave", "uniswap_v3": "uniswap"}
+INTERVALS_US = {"1m": HOUR_US // 60, "1h": HOUR_US, "1d": DAY_US}
+FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas")
+NO_INTERVAL = 0
+
+ANY, NOT_NEGATIVE, POSITIVE = "a number", "a number of 0 or more", "a number above 0"
+
+
+class Column(NamedTuple):
+    name: str
+    allowed: str
+    kept: bool = True
+
+
+class Key(NamedTuple):
+    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex or gas."""
+
+    kind: str
+    venue: str
+    name: str
+
+
+class SeriesSpec(NamedTuple):
+    """One series: its id is its path in the folder without `.csv`.
+
+    A row becomes visible `interval_us` after its stamp; 0 is at the stamp itself.
+    """
+
+    id: str
+    key: Key
+    interval_us: int
+    columns: tuple[Column, ...]
+
+    @property
+    def header(self) -> str:
+        return ",".join(("timestamp", *(column.name for column in self.columns)))
+
+
+_BARS = (
+    Column("open", POSITIVE, kept=False),
+    Column("high", POSITIVE),
+    Column("low", POSITIVE),
+    Column("close", POSITIVE),
+    Column("volume", NOT_NEGATIVE, kept=False),
+)
+_BLOCK = Column("block", NOT_NEGATIVE, kept=False)
+_LENDING = (
+    _BLOCK,
+    Column("liquidity_index", POSITIVE),
+    Column("liquidity_rate", NOT_NEGATIVE),
+    Column("variable_borrow_index", POSITIVE),
+    Column("variable_borrow_rate", NOT_NEGATIVE),
+    Column("total_supplied", NOT_NEGATIVE),
+    Column("total_borrowed", NOT_NEGATIVE),
+    Column("oracle_price_usd", POSITIVE),
+)
+_GAS = (_BLOCK, Column("base_fee_gwei", NOT_NEGATIVE), Column("priority_fee_gwei", NOT_NEGATIVE))
+_ETH_PER_TOKEN = (Column("eth_per_token", POSITIVE),)
+
+_NAME = r"[A-Za-z0-9._\-]+"
+_SHAPES = (
+    (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>spot|perp)/(?P<name>[A-Za-z0-9]+)_(?P<interval>1m|1h|1d)", "", NO_INTERVAL, _BARS),
+    (rf"funding/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "funding", NO_INTERVAL, (Column("funding_rate", ANY),)),
+    (rf"lending/(?!morpho/)(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "lending", NO_INTERVAL, _LENDING),
+    (rf"staking/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "staking", NO_INTERVAL, _ETH_PER_TOKEN),
+    (rf"dex/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+_[A-Za-z0-9]+)", "dex", HOUR_US, _ETH_PER_TOKEN),
+    (r"gas/(?P<name>[A-Za-z0-9_\-]+)", "gas", NO_INTERVAL, _GAS),
+)
+SHAPES = tuple((re.compile(pattern), kind, delay, columns) for pattern, kind, delay, columns in _SHAPES)
+
+
+def spec_of(series_id: str) -> SeriesSpec | None:
+    """The series of an id such as `ohlcv/bybit/perp/ETHUSDT_1h`; None where the layout has no such path."""
+    for pattern, kind, interval_us, columns in SHAPES:
+        if match := pattern.fullmatch(series_id):
+            found = match.groupdict()
+            folder = found.get("venue", found["name"])
+            key = Key(found.get("kind", kind), VENUE_OF_FOLDER.get(folder, folder), found["name"])
+            return SeriesSpec(series_id, key, INTERVALS_US.get(found.get("interval", ""), interval_us), columns)
+    return None
+
+
+def by_key(specs: Iterable[SeriesSpec]) -> dict[Key, list[SeriesSpec]]:
+    """The series of each key, the finest first.
+
+    Raises:
+        ComponentError: DAT-006, two series say the same thing (folders `aave` and `aave_v3` side by side).
+    """
+    found: dict[Key, list[SeriesSpec]] = {}
+    for spec in sorted(specs, key=lambda spec: (spec.interval_us, spec.id)):
+        same = found.setdefault(spec.key, [])
+        if same and same[-1].interval_us == spec.interval_us:
+            raise ComponentError("DAT-006", f"{same[-1].id} and {spec.id} are the same series of {spec.key.venue}; keep one of them")
+        same.append(spec)
+    return found
+
+
+_UNIT_US = {"s": 1_000_000, "m": HOUR_US // 60, "h": HOUR_US, "d": DAY_US}
+
+
+def duration_us(value: object) -> int:
+    """Microseconds of `36h`, `30d`, `90m`, `15s` or of a timedelta.
+
+    Raises:
+        ComponentError: CFG-001, it is something else or not above 0.
+    """
+    found, expected = 0, "a number above 0 and s, m, h or d, such as 36h"
+    if isinstance(value, timedelta):
+        found = value // MICROSECOND
+    elif isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,6})([smhd])", value)):
+        found = int(match[1]) * _UNIT_US[match[2]]
+    if found <= 0:
+        raise ComponentError("CFG-001", f"data.max_staleness: {value!r} is no duration; write {expected}")
+    return found
+
+
+def render_duration(microseconds: int) -> str:
+    """`36h`: the largest unit that divides it, seconds otherwise."""
+    for unit in ("d", "h", "m"):
+        if microseconds % _UNIT_US[unit] == 0 and not (unit == "d" and microseconds < 3 * DAY_US):
+            return f"{microseconds // _UNIT_US[unit]}{unit}"
+    return f"{microseconds / 1_000_000:g}s"

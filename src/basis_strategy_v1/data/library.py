@@ -1,0 +1,128 @@
+"""Which series answers a question, and how long its last row may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
+from basis_strategy_v1.data.layout import FOLDERS, Key, by_key, duration_us
+from basis_strategy_v1.data.series import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from basis_strategy_v1.data.layout import SeriesSpec
+    from basis_strategy_v1.data.sources import Source
+
+DEFAULT_STALENESS = "36h"
+
+
+class Staleness:
+    """How long the last row of a series may be used, in microseconds.
+
+    Takes `36h`, a timedelta, or a mapping of series ids or their beginnings (`ohlcv/okx`) and `default`; the longest that fits wins.
+
+    Raises:
+        ComponentError: CFG-001, a duration or a name of the mapping is wrong.
+    """
+
+    def __init__(self, allowed: str | timedelta | Mapping[str, str | timedelta] | None) -> None:
+        table = allowed if isinstance(allowed, Mapping) else {} if allowed is None else {"default": allowed}
+        for name in table:
+            if name != "default" and str(name).split("/", 1)[0] not in FOLDERS:
+                raise ComponentError("CFG-001", f"data.max_staleness: {name!r} is no series; write `default` or a path such as "
+                                     f"ohlcv/okx, beginning with {', '.join(FOLDERS)}")  # fmt: skip
+        self._default_us = duration_us(table.get("default", DEFAULT_STALENESS))
+        named = {name: duration_us(value) for name, value in table.items() if name != "default"}
+        self._named = sorted(named.items(), key=lambda item: -len(item[0]))
+
+    def of(self, series_id: str) -> int:
+        return next((allowed_us for name, allowed_us in self._named if series_id.startswith(name)), self._default_us)
+
+
+class Library:
+    """The series of a source, each loaded when it is first asked for.
+
+    `since` and `until` are the run's ends (microseconds since 1970). Where a symbol has bars of several intervals, the finest
+    that covers the run answers: one visible at `since` (at the instant asked for, where `since` is not given) and at `until` (at the
+    end of the longest, where it is not given) not older than its max_staleness. Where none does, the one with the newest row.
+    """
+
+    def __init__(self, source: Source, staleness: Staleness, since: int | None, until: int | None, spot_venues: Sequence[str]) -> None:
+        self._source = source
+        self._staleness = staleness
+        self._since = since
+        self._until = until
+        self._by_key = by_key(source.specs)
+        self._lock = Lock()
+        self._series: dict[str, Series] = {}
+        # Token -> the spot series that price it in dollars, in order of preference, and whether in USDC.
+        self.price_keys: dict[str, tuple[tuple[Key, bool], ...]] = {}
+        venues = {key.venue for key in self._by_key if key.kind == "spot"}
+        self._spot_venues = tuple(dict.fromkeys((*spot_venues, *sorted(venues))))
+        # The keys whose answer does not depend on the instant; readers look here first.
+        self.settled: dict[tuple[str, str, str], Series] = {}
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        return tuple(sorted(self._by_key))
+
+    @property
+    def series_ids(self) -> tuple[str, ...]:
+        return tuple(spec.id for specs in self._by_key.values() for spec in specs)
+
+    def find(self, key: tuple[str, str, str], instant: int) -> Series | None:
+        """The series that answers for `key` at `instant`; None where the source has none."""
+        specs = self._by_key.get(Key(*key))
+        if specs is None:
+            return None
+        if len(specs) > 1:
+            return self._finest(key, [self._load(spec) for spec in specs], instant)
+        self.settled[key] = series = self._load(specs[0])
+        return series
+
+    def all_of(self, key: tuple[str, str, str]) -> list[Series]:
+        """Every series of `key`, the finest first."""
+        return [self._load(spec) for spec in self._by_key.get(Key(*key), ())]
+
+    def _load(self, spec: SeriesSpec) -> Series:
+        with self._lock:
+            if spec.id not in self._series:
+                self._series[spec.id] = Series(spec, self._source.load(spec, self._until), self._staleness.of(spec.id))
+            return self._series[spec.id]
+
+    def _finest(self, key: tuple[str, str, str], candidates: list[Series], instant: int) -> Series:
+        end = max((ends[1] for series in candidates if (ends := series.first_and_last())), default=instant)
+        for series in candidates:
+            if _covers(series, instant if self._since is None else self._since, end if self._until is None else self._until):
+                if self._since is not None:
+                    self.settled[key] = series
+                return series
+        return max(candidates, key=lambda series: (series.visible_since(instant) or 0, -series.interval_us))
+
+    def find_price_keys(self, token: str) -> tuple[tuple[Key, bool], ...]:
+        """`price_keys` of a token: none for USDT, which is 1, nor for what is worth what another token is."""
+        symbols = [
+            (f"{prefix}{token}{quote}", quote == "USDC") for quote in DOLLAR_TOKENS if quote != token for prefix in ("", "W")
+        ]
+        if token == "USDT" or token in SAME_AS or token in REDEEMED_BY:
+            symbols = []
+        wanted = ((Key("spot", venue, symbol), is_in_usdc) for venue in self._spot_venues for symbol, is_in_usdc in symbols)
+        self.price_keys[token] = found = tuple(pair for pair in wanted if pair[0] in self._by_key)
+        return found
+
+    def what_there_is(self, kind: str, venue: str) -> str:
+        """Which names `venue` has of this kind, or which venues have any."""
+        if names := sorted(key.name for key in self._by_key if (key.kind, key.venue) == (kind, venue)):
+            return f"{venue} has {', '.join(names)}"
+        venues = sorted({key.venue for key in self._by_key if key.kind == kind})
+        return f"the data have {kind} of {', '.join(venues)}" if venues else f"the data have no {kind} at all"
+
+
+def _covers(series: Series, start: int, end: int) -> bool:
+    ends = series.first_and_last()
+    return ends is not None and ends[0] <= start and end - ends[1] <= series.max_staleness_us

@@ -1,0 +1,233 @@
+"""A series in memory: when each row becomes visible, and its columns as scaled integers."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from decimal import Context, Decimal
+from itertools import islice
+from operator import lt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
+from basis_strategy_v1.data.layout import render_duration
+from basis_strategy_v1.data.rows import decimals_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from basis_strategy_v1.data.layout import SeriesSpec
+
+BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
+_WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
+
+
+class Numbers:
+    """A column of exact numbers: `value * 10**-decimals` in 8 bytes each, Decimals where one does not fit."""
+
+    __slots__ = ("_decimals", "_divisor", "_exact", "_unit", "_values")
+
+    def __init__(self) -> None:
+        self._values = array("q")
+        self._exact: list[Decimal] | None = None
+        self._scale_to(0)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Numbers):
+            return NotImplemented
+        return (self._decimals, self._values, self._exact) == (other._decimals, other._values, other._exact)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _scale_to(self, decimals: int) -> None:
+        self._decimals = decimals
+        self._divisor = 10**decimals
+        self._unit = Decimal((0, (1,), -decimals))
+
+    def decimal(self, index: int) -> Decimal:
+        return self._values[index] * self._unit if self._exact is None else self._exact[index]
+
+    def float(self, index: int) -> float:
+        """The same float as `float(text)`: the division of two integers is rounded correctly."""
+        return self._values[index] / self._divisor if self._exact is None else float(self._exact[index])
+
+    def extend_scaled(self, values: Iterable[int], decimals: int) -> None:
+        """Append `values * 10**-decimals`."""
+        more = values if isinstance(values, array) else array("q", values)
+        if self._exact is not None:
+            unit = Decimal((0, (1,), -decimals))
+            self._exact.extend(value * unit for value in more)
+            return
+        try:
+            if decimals > self._decimals:
+                self._values = _times(self._values, 10 ** (decimals - self._decimals))
+                self._scale_to(decimals)
+            self._values.extend(more if decimals == self._decimals else _times(more, 10 ** (self._decimals - decimals)))
+        except OverflowError:
+            self._keep_exact()
+            self.extend_scaled(more, decimals)
+
+    def extend_texts(self, texts: Iterable[str]) -> None:
+        """Append numbers as they are written, in exponent notation too."""
+        numbers = [Decimal(text).normalize(_WIDE) for text in texts]
+        decimals = max((decimals_of(number) for number in numbers), default=0)
+        try:
+            scaled = array("q", [int(_WIDE.scaleb(number, decimals)) for number in numbers])
+        except OverflowError:
+            self._keep_exact()
+        if self._exact is None:
+            self.extend_scaled(scaled, decimals)
+        else:
+            self._exact.extend(numbers)
+
+    def _keep_exact(self) -> None:
+        if self._exact is None:
+            self._exact = [value * self._unit for value in self._values]
+            self._values = array("q")
+
+    def trimmed(self) -> Numbers:
+        """Itself with as few decimals as its rows need, so that equal columns also print the same, however they were read."""
+        while self._decimals and self._exact is None and not any(value % 10 for value in self._values):
+            self._values = array("q", [value // 10 for value in self._values])
+            self._scale_to(self._decimals - 1)
+        return self
+
+    def fits(self, digits: int) -> int | None:
+        """The decimals of the column, where all of it fits in `digits` digits."""
+        if self._exact is not None or any(abs(value) >= 10**digits for value in self._values) or self._decimals > digits:
+            return None
+        return self._decimals
+
+
+class Loaded(NamedTuple):
+    """A series as it was read: the stamps and the columns kept, one number a stamp."""
+
+    stamps: array[int]
+    columns: tuple[Numbers, ...]
+
+
+def _times(values: array[int], factor: int) -> array[int]:
+    return array("q", [value * factor for value in values])
+
+
+def is_rising(stamps: array[int]) -> bool:
+    """Whether each stamp is after the one before it."""
+    return all(map(lt, stamps, islice(stamps, 1, None)))
+
+
+class Series:
+    """One loaded series, read by instant.
+
+    A cursor remembers the last row read, so that a step forward costs next to nothing; every read checks it against the
+    instant asked for, so readers of different instants do not disturb each other.
+    """
+
+    __slots__ = ("_columns", "_cursor", "_edges", "_hot_us", "_last", "_single", "id", "interval_us", "kind", "max_staleness_us", "rows")
+
+    def __init__(self, spec: SeriesSpec, loaded: Loaded, max_staleness_us: int) -> None:
+        self.id = spec.id
+        self.kind = spec.key.kind
+        self.interval_us = spec.interval_us
+        self.max_staleness_us = max_staleness_us
+        stamps = loaded.stamps
+        visible = array("q", [stamp + spec.interval_us for stamp in stamps]) if spec.interval_us else stamps
+        # Row k is in force from _edges[k] until before _edges[k + 1]; row 0 is "nothing yet".
+        self._edges = array("q", [BEFORE_ALL]) + visible + array("q", [AFTER_ALL, AFTER_ALL])
+        self.rows = len(stamps)
+        self._columns = loaded.columns
+        # What a row is read as where it is one number; the close is the last column kept of a bar.
+        self._single = None if self.kind in ("lending", "gas") else loaded.columns[-1]
+        self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
+        self._cursor = 0
+        # From when until before when the last value read answers without a further look.
+        self._last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+
+    def seek(self, instant: int) -> int:
+        """The number of rows visible at `instant`, which is also the number of the last of them, from 1."""
+        edges = self._edges
+        cursor = self._cursor
+        if not edges[cursor] <= instant < edges[cursor + 1]:
+            cursor += 1
+            if not edges[cursor] <= instant < edges[cursor + 1]:
+                cursor = bisect_right(edges, instant) - 1
+            self._cursor = cursor
+        return cursor
+
+    def read(self, instant: int, for_trade: bool = False) -> Any:
+        """The value in force at `instant`: Decimal (the close of bars), LendingRow or GasRow; None before the first row.
+
+        Raises:
+            MissingData: DAT-002, the last row is older than `max_staleness`.
+            StaleSeries: DAT-002, `for_trade` and the last row is older than the interval of the series.
+        """
+        start, end, value = self._last
+        return value if start <= instant < end else self._read_row(instant, for_trade)
+
+    def _read_row(self, instant: int, for_trade: bool) -> Any:
+        row = self._cursor + 1
+        edges = self._edges
+        if edges[row] <= instant < edges[row + 1]:
+            self._cursor = row
+        else:
+            row = self.seek(instant)
+            if row == 0:
+                return None
+        start, end = edges[row], edges[row + 1]
+        if instant - start >= self._hot_us:
+            self._require_young(row, instant, for_trade)
+        value = self._whole_row(row) if self._single is None else self._single.decimal(row - 1)
+        if end - start > self._hot_us:
+            end = start + self._hot_us
+        self._last = (start, end, value)
+        return value
+
+    def _whole_row(self, row: int) -> LendingRow | GasRow:
+        values = [column.decimal(row - 1) for column in self._columns]
+        return GasRow(*values) if self.kind == "gas" else LendingRow(self._edges[row], *values)
+
+    def floats(self, instant: int) -> tuple[float, ...] | None:
+        """The kept columns at `instant`; None where nothing is visible or what is, is too old."""
+        row = self.seek(instant)
+        if row == 0 or self.is_too_old(instant):
+            return None
+        return tuple(column.float(row - 1) for column in self._columns)
+
+    def low_and_high(self, instant: int) -> tuple[Decimal, Decimal]:
+        """(low, high) of the bar in force at `instant`, which must be there."""
+        row = self.seek(instant)
+        high, low = self._columns[0], self._columns[1]
+        return low.decimal(row - 1), high.decimal(row - 1)
+
+    def visible_since(self, instant: int) -> int | None:
+        """When the row in force at `instant` became visible."""
+        row = self.seek(instant)
+        return self._edges[row] if row else None
+
+    def visible_next(self, instant: int) -> int | None:
+        """When the row after the one in force at `instant` becomes visible."""
+        row = self.seek(instant)
+        return self._edges[row + 1] if row < self.rows else None
+
+    def first_and_last(self) -> tuple[int, int] | None:
+        """When the first and the last row become visible; None where there is no row."""
+        return (self._edges[1], self._edges[self.rows]) if self.rows else None
+
+    def is_too_old(self, instant: int) -> bool:
+        since = self.visible_since(instant)
+        return since is not None and instant - since > self.max_staleness_us
+
+    def _require_young(self, row: int, instant: int, for_trade: bool) -> None:
+        age_us = instant - self._edges[row]
+        if age_us > self.max_staleness_us:
+            raise MissingData("DAT-002", f"{self._age(row, age_us, instant)}, older than the {render_duration(self.max_staleness_us)} "
+                              "allowed; fill the gap or raise data.max_staleness")  # fmt: skip
+        if for_trade and self.interval_us and age_us >= self.interval_us:
+            raise StaleSeries("DAT-002", f"{self._age(row, age_us, instant)}, older than its interval of "
+                              f"{render_duration(self.interval_us)}: it values what is held, but no trade is opened on it")  # fmt: skip
+
+    def _age(self, row: int, age_us: int, instant: int) -> str:
+        return (
+            f"{self.id}: the last row visible at {iso(instant)} is the one stamped {iso(self._edges[row] - self.interval_us)}, "
+            f"{render_duration(age_us)} old"
+        )

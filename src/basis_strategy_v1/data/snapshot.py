@@ -1,0 +1,123 @@
+"""One instant of the series: reads what was visible then, whenever it is asked."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, MarketSnapshot, MissingData
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from basis_strategy_v1.data.library import Library
+    from basis_strategy_v1.data.series import Series
+
+ZERO = Decimal(0)
+
+
+class MissingFunding:
+    """What happens where a funding payment is due and has no row: an error, or 0, which is then written down in `used`."""
+
+    __slots__ = ("is_zero", "used")
+
+    def __init__(self, is_zero: bool) -> None:
+        self.is_zero = is_zero
+        self.used: list[tuple[str, datetime]] = []
+
+
+class SeriesSnapshot(MarketSnapshot):
+    """What the series of a library say at `instant`. Nothing is read before it is asked for; a snapshot stays valid for good."""
+
+    __slots__ = ("_library", "_missing_funding", "_settled")
+
+    def __init__(self, at: datetime, instant: int, library: Library, missing_funding: MissingFunding) -> None:
+        self.at = at
+        self.instant = instant
+        self._library = library
+        self._settled = library.settled
+        self._missing_funding = missing_funding
+
+    def _series(self, kind: str, venue: str, name: str) -> Series | None:
+        key = (kind, venue, name)
+        return self._settled.get(key) or self._library.find(key, self.instant)
+
+    def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
+        key = (kind, venue, name)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        if series is None:
+            return None
+        found: Decimal | None = series.read(self.instant, for_trade)
+        return found
+
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+        key = ("spot", venue, symbol)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        found: Decimal | None = series.read(self.instant, for_trade) if series else None
+        return self._missing(*key) if found is None else found
+
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+        key = ("perp", venue, symbol)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        found: Decimal | None = series.read(self.instant, for_trade) if series else None
+        return self._missing(*key) if found is None else found
+
+    def _row(self, kind: str, venue: str, name: str) -> Any:
+        series = self._series(kind, venue, name)
+        return None if series is None else series.read(self.instant)
+
+    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+        series = self._series("perp", venue, symbol)
+        if series is None or series.read(self.instant) is None:
+            found: tuple[Decimal, Decimal] = self._missing("perp", venue, symbol)
+            return found
+        return series.low_and_high(self.instant)
+
+    def next_row(self, kind: str, venue: str, name: str) -> int | None:
+        series = self._series(kind, venue, name)
+        return None if series is None else series.visible_next(self.instant)
+
+    def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
+        series = self._series(kind, venue, name)
+        return None if series is None else series.visible_since(self.instant)
+
+    def funding_missing(self, venue: str, symbol: str) -> Decimal:
+        series = self._series("funding", venue, symbol)
+        name = f"funding/{venue}/{symbol}" if series is None else series.id
+        if not self._missing_funding.is_zero:
+            raise MissingData("DAT-005", f"{name} has no row at {iso(self.at)}, when a payment is due on the position held; "
+                              "fill the gap, or set data.missing_funding: zero")  # fmt: skip
+        if (name, self.at) not in self._missing_funding.used[-8:]:
+            self._missing_funding.used.append((name, self.at))
+        return ZERO
+
+    def price(self, token: str) -> Decimal:
+        for key, is_in_usdc in self._library.price_keys.get(token) or self._library.find_price_keys(token):
+            series = self._settled.get(key) or self._library.find(key, self.instant)
+            close: Decimal | None = series.read(self.instant) if series else None
+            if close is not None:
+                return close * self.price("USDC") if is_in_usdc else close
+        return self._derived_price(token)
+
+    def _derived_price(self, token: str) -> Decimal:
+        """The price of what has no market of its own to be priced by."""
+        if token in SAME_AS:
+            return self.price(SAME_AS[token])
+        if token in REDEEMED_BY:
+            protocol, underlying = REDEEMED_BY[token]
+            return self.redemption(protocol, token) * self.price(underlying)
+        if token in DOLLAR_TOKENS:
+            return ONE
+        raise MissingData("DAT-001", f"no price of {token} at {iso(self.at)}: no spot series of it is visible; "
+                          f"{self._library.what_there_is('spot', '')}")  # fmt: skip
+
+    def _missing(self, kind: str, venue: str, name: str) -> Any:
+        series = self._series(kind, venue, name)
+        ends = series.first_and_last() if series else None
+        if series and ends:
+            raise MissingData("DAT-001", f"{series.id} has no row visible at {iso(self.at)}; its first is visible from {iso(ends[0])}")
+        return super()._missing(kind, venue, name)
+
+    def what_there_is(self, kind: str, venue: str) -> str:
+        return self._library.what_there_is(kind, venue)

@@ -1,0 +1,151 @@
+"""Where series come from: a folder of CSV files, or one DuckDB file. Files only."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from basis_strategy_v1.core.clock import from_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.csv_file import CsvReading
+from basis_strategy_v1.data.layout import FOLDERS, Column, SeriesSpec, spec_of
+from basis_strategy_v1.data.series import Loaded, Numbers, is_rising
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+# Its presence in a folder says that the series were generated and are no market data.
+GENERATED_FILE = "GENERATED.txt"
+SCHEMA_VERSION = 1
+BATCH_ROWS = 8192
+
+
+class Source(Protocol):
+    """`generated` says whether the series are invented; `specs` what there is; `load` reads one, up to `until`."""
+
+    @property
+    def generated(self) -> bool: ...
+    @property
+    def specs(self) -> tuple[SeriesSpec, ...]: ...
+    def load(self, spec: SeriesSpec, until: int | None) -> Loaded: ...
+
+
+class CsvFolder:
+    """The series of a folder. It is listed at construction; a file is read when its series is asked for.
+
+    Raises:
+        ComponentError: DAT-006, there is no such folder or no series in it.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        if not self.directory.is_dir():
+            what = "is a file; a database is given with mode db" if self.directory.exists() else "does not exist"
+            raise ComponentError("DAT-006", f"the data folder {self.directory} {what}")
+        self.generated = (self.directory / GENERATED_FILE).is_file()
+        self.specs = tuple(spec for path in csv_files(self.directory) if (spec := spec_of(series_id(self.directory, path))))
+        if not self.specs:
+            raise ComponentError("DAT-006", f"the data folder {self.directory} holds no series; expected files such as "
+                                 "ohlcv/bybit/spot/ETHUSDT_1h.csv in it (docs/data.md has the layout)")  # fmt: skip
+
+    def path_of(self, spec: SeriesSpec) -> Path:
+        return self.directory / f"{spec.id}.csv"
+
+    def load(self, spec: SeriesSpec, until: int | None) -> Loaded:
+        return CsvReading(self.path_of(spec), spec, until).read()
+
+
+def csv_files(directory: Path) -> Iterator[Path]:
+    """Every CSV file in the folders of the layout, sorted, so that what follows does not depend on the file system."""
+    for folder in FOLDERS:
+        yield from sorted((directory / folder).rglob("*.csv"))
+
+
+def series_id(directory: Path, path: Path) -> str:
+    return path.relative_to(directory).with_suffix("").as_posix()
+
+
+class DuckDbFile:
+    """The series of a database that `basis data import` wrote. It is opened for each series read, and never kept open.
+
+    Raises:
+        ComponentError: DAT-006, there is no such file, or it was not written by an import of this version.
+    """
+
+    def __init__(self, database: str | Path) -> None:
+        self.path = Path(database)
+        if not self.path.is_file():
+            what = "is a folder; CSV files are given with mode csv" if self.path.exists() else "does not exist"
+            raise ComponentError("DAT-006", f"the database {self.path} {what}")
+        with self._open() as connection:
+            self.generated = self._read_marks(connection)
+            self.specs = tuple(self._specs(connection))
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        try:
+            return duckdb.connect(str(self.path), read_only=True)
+        except duckdb.Error as error:
+            first = str(error).split("\n", 1)[0]
+            raise ComponentError("DAT-006", f"the database {self.path} cannot be opened: {first}", original_exception=error) from error
+
+    def _read_marks(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        import duckdb
+
+        try:
+            rows = connection.execute("SELECT * FROM basis_data").fetchall()
+        except duckdb.CatalogException as error:
+            raise ComponentError("DAT-006", f"the database {self.path} was not written by `basis data import`") from error
+        version = rows[0][0] if rows else None
+        if version != SCHEMA_VERSION:
+            raise ComponentError("DAT-006", f"the database {self.path} has schema {version!r} and this version reads schema "
+                                 f"{SCHEMA_VERSION}; write it again with `basis data import`")  # fmt: skip
+        return bool(rows[0][1])
+
+    def _specs(self, connection: duckdb.DuckDBPyConnection) -> Iterator[SeriesSpec]:
+        for (name,) in connection.execute("SELECT id FROM basis_series ORDER BY id").fetchall():
+            if spec := spec_of(name):
+                yield spec
+
+    def load(self, spec: SeriesSpec, until: int | None) -> Loaded:
+        stamps = array("q")
+        kept = [column for column in spec.columns if column.kept]
+        columns = tuple(Numbers() for _ in kept)
+        with self._open() as connection:
+            decimals = [self._decimals(connection, spec, column) for column in kept]
+            connection.execute(*_query(spec, kept, decimals, until))
+            while rows := connection.fetchmany(BATCH_ROWS):
+                stamp_column, *found = zip(*rows, strict=True)
+                stamps.extend(stamp_column)
+                for column, values, scale in zip(columns, found, decimals, strict=True):
+                    column.extend_texts(values) if scale is None else column.extend_scaled(values, scale)
+        if not is_rising(stamps):
+            raise self._changed(spec, "the stamps do not only rise")
+        return Loaded(stamps, tuple(column.trimmed() for column in columns))
+
+    def _decimals(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, column: Column) -> int | None:
+        """The decimals of a DECIMAL column; None for text."""
+        found = connection.execute(
+            "SELECT numeric_scale FROM information_schema.columns WHERE table_name = ? AND column_name = ?", [spec.id, column.name]
+        ).fetchone()
+        if found is None:
+            raise self._changed(spec, f"there is no column {column.name}")
+        return found[0] if found[0] is None else int(found[0])
+
+    def _changed(self, spec: SeriesSpec, what: str) -> ComponentError:
+        return ComponentError("DAT-003", f"{self.path} table {spec.id}: {what}; write the database again with `basis data import`")
+
+
+def _query(spec: SeriesSpec, kept: list[Column], decimals: list[int | None], until: int | None) -> tuple[str, list[object]]:
+    values = [
+        f'"{column.name}"' if scale is None else f'CAST("{column.name}" * CAST({10**scale} AS DECIMAL(19, 0)) AS BIGINT)'
+        for column, scale in zip(kept, decimals, strict=True)
+    ]
+    query = f'SELECT epoch_us(timestamp), {", ".join(values)} FROM "{spec.id}"'
+    if until is None:
+        return f"{query} ORDER BY timestamp", []
+    return f"{query} WHERE timestamp <= ? ORDER BY timestamp", [from_instant(until).replace(tzinfo=None)]

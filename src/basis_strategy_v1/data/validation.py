@@ -1,0 +1,183 @@
+"""What is odd in a folder of series: every gap, duplicate, disorder, zero, outlier and malformed line, and no exception.
+
+The rules for gaps and outliers are the tables below; docs/data.md explains them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from basis_strategy_v1.core.clock import DAY_US, iso
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.layout import FOLDERS, POSITIVE, SeriesSpec, render_duration, spec_of
+from basis_strategy_v1.data.rows import RowFault, parse_row, shown
+from basis_strategy_v1.data.sources import csv_files, series_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# A step longer than this many of the series' own is a gap.
+GAP_STEPS = Decimal("1.5")
+# A price or index that is this far from the row before it, and from the row after it, is an outlier.
+LARGEST_JUMP = {
+    "bar": Decimal("0.20"),
+    "dex": Decimal("0.03"),
+    "staking": Decimal("0.02"),
+    "lending": Decimal("0.02"),
+    "oracle": Decimal("0.5"),
+}
+# A rate beyond this is an outlier: funding a payment, lending a year, gas in gwei.
+LARGEST_RATE = {
+    "funding_rate": Decimal("0.01"),
+    "liquidity_rate": Decimal(2),
+    "variable_borrow_rate": Decimal(2),
+    "base_fee_gwei": Decimal(5000),
+    "priority_fee_gwei": Decimal(5000),
+}
+UNREAD = ("lending/morpho/", ".state")
+
+
+class Finding(NamedTuple):
+    """One oddity. `kind` is gap, duplicate, disorder, zero, outlier, malformed or empty; `line` 0 is the file as a whole."""
+
+    file: str
+    line: int
+    kind: str
+    message: str
+
+
+class _Row(NamedTuple):
+    line: int
+    stamp: int
+    values: tuple[Decimal, ...]
+
+
+def validate(directory: str | Path) -> list[Finding]:
+    """Every finding of every CSV file in the folder, in the order of files and lines.
+
+    Raises:
+        ComponentError: DAT-006, there is no such folder.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ComponentError("DAT-006", f"the data folder {folder} does not exist or is no folder")
+    findings: list[Finding] = []
+    paths = list(csv_files(folder))
+    for path in paths:
+        name = series_id(folder, path)
+        if any(mark in f"{name}/" for mark in UNREAD):
+            continue
+        spec = spec_of(name)
+        if spec is None:
+            findings.append(Finding(f"{name}.csv", 0, "malformed", "its name is not in the layout of docs/data.md, so it is not read"))
+        else:
+            findings.extend(sorted(_Check(path, spec).findings(), key=lambda finding: finding.line))
+    if not paths:
+        findings.append(Finding(".", 0, "empty", f"the folder holds no CSV file in {', '.join(FOLDERS)}"))
+    return findings
+
+
+class _Check:
+    """The findings of one file, read once, a row at a time."""
+
+    def __init__(self, path: Path, spec: SeriesSpec) -> None:
+        self._path = path
+        self._spec = spec
+        self._stamps, self._lines = array("q"), array("q")  # of the rows that come after all before them
+        self._window: list[_Row] = []  # the last two rows
+        self._is_refused = False
+        self._positive = [
+            (place, column.name, self._largest_jump(column.name)) for place, column in enumerate(spec.columns) if column.allowed == POSITIVE
+        ]
+        self._rates = [(place, LARGEST_RATE[column.name]) for place, column in enumerate(spec.columns) if column.name in LARGEST_RATE]
+
+    def findings(self) -> Iterator[Finding]:
+        try:
+            with self._path.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                yield from self._header(file.readline())
+                if not self._is_refused:
+                    yield from self._rows(file)
+        except OSError as error:
+            yield self._found(0, "malformed", f"it cannot be read: {error.strerror}")
+
+    def _header(self, line: str) -> Iterator[Finding]:
+        self._is_refused = line.rstrip("\r\n") != self._spec.header
+        if not line:
+            yield self._found(0, "empty", f"it has no byte; expected the header {self._spec.header}")
+        elif self._is_refused:
+            yield self._found(1, "malformed", f"the header is {shown(line.rstrip())}; expected {self._spec.header}")
+
+    def _rows(self, lines: Iterable[str]) -> Iterator[Finding]:
+        number = 1
+        for number, line in enumerate(lines, 2):
+            try:
+                row = _Row(number, *parse_row(line, self._spec))
+            except RowFault as fault:
+                yield self._found(number, fault.kind, str(fault))
+                continue
+            yield from self._order(row)
+            yield from self._outliers(row)
+        if number == 1:
+            yield self._found(1, "empty", "it has a header and no row")
+        yield from self._jumps(None)
+        yield from self._gaps()
+
+    def _order(self, row: _Row) -> Iterator[Finding]:
+        if not self._stamps or row.stamp > self._stamps[-1]:
+            self._stamps.append(row.stamp)
+            self._lines.append(row.line)
+            return
+        last, line = iso(self._stamps[-1]), self._lines[-1]
+        if row.stamp == self._stamps[-1]:
+            yield self._found(row.line, "duplicate", f"{last} is there already, in line {line}")
+        else:
+            yield self._found(row.line, "disorder", f"{iso(row.stamp)} comes after {last} of line {line}")
+
+    def _gaps(self) -> Iterator[Finding]:
+        usual_us = self._step_us()
+        for before, after, line in zip(self._stamps, self._stamps[1:], self._lines[1:], strict=False):
+            if after - before > usual_us * GAP_STEPS:
+                missing = -(-(after - before) // usual_us) - 1
+                yield self._found(line, "gap", f"{missing} row{'s'[: missing > 1]} missing after {iso(before)}: the next is {iso(after)}, "
+                                  f"{render_duration(after - before)} later instead of {render_duration(usual_us)}")  # fmt: skip
+
+    def _step_us(self) -> int:
+        """The interval of the series; where it has none, its most frequent step."""
+        steps = Counter(after - before for before, after in zip(self._stamps, self._stamps[1:], strict=False))
+        return self._spec.interval_us or (steps.most_common(1)[0][0] if steps else DAY_US)
+
+    def _outliers(self, row: _Row) -> Iterator[Finding]:
+        yield from self._jumps(row)
+        self._window = [*self._window[-1:], row]
+        for place, limit in self._rates:
+            if abs(row.values[place]) > limit:
+                yield self._found(row.line, "outlier", f"column {self._spec.columns[place].name}: {row.values[place]} is beyond {limit}")
+        if self._spec.key.kind in ("spot", "perp"):
+            first, high, low, close, _ = row.values
+            if high < max(first, close, low) or low > min(first, close):
+                bar = f"open {first}, high {high}, low {low}, close {close}"
+                yield self._found(row.line, "outlier", f"{bar}: low to high does not hold the rest")
+
+    def _jumps(self, after: _Row | None) -> Iterator[Finding]:
+        """Whether the last row leaves its neighbours and comes back; at the ends of the file, the one neighbour that it has."""
+        if not self._window:
+            return
+        *before, row = self._window
+        near = [*before, *((after,) if after else ())]
+        for place, name, limit in self._positive:
+            value = row.values[place]
+            if near and all(abs(value - one.values[place]) > limit * one.values[place] for one in near):
+                yield self._found(row.line, "outlier", f"column {name}: {value} is more than {limit:.0%} away from the rows beside it, "
+                                  f"{' and '.join(str(one.values[place]) for one in near)}")  # fmt: skip
+
+    def _largest_jump(self, column: str) -> Decimal:
+        if column == "oracle_price_usd" or self._spec.interval_us == DAY_US:
+            return LARGEST_JUMP["oracle"]
+        return LARGEST_JUMP.get(self._spec.key.kind, LARGEST_JUMP["bar"])
+
+    def _found(self, line: int, kind: str, message: str) -> Finding:
+        return Finding(f"{self._spec.id}.csv", line, kind, message)

@@ -1,0 +1,232 @@
+"""The backtest: time, what falls due, the strategy, execution, the record."""
+
+from __future__ import annotations
+
+import decimal
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.execution.portfolio import Portfolio
+from basis_strategy_v1.results.attribution import Attribution
+from basis_strategy_v1.results.recorder import Curve, Holdings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
+    from basis_strategy_v1.execution.execution_manager import ExecutionManager
+    from basis_strategy_v1.monitoring.event_logger import EventLogger
+    from basis_strategy_v1.strategies.strategy import Strategy
+    from basis_strategy_v1.venues.venue import Exposure, PerpExposure
+
+COMPONENT = "EventDrivenStrategyEngine"
+
+
+class RunResult(NamedTuple):
+    """A finished run: its id, its summary, and file name -> path of what was written."""
+
+    run_id: str
+    summary: dict[str, Any]
+    paths: dict[str, Path]
+
+
+class Skipped(NamedTuple):
+    """A plan that was not sent, because a price was too old to trade on."""
+
+    at: str
+    reason: str
+
+
+class Write(Protocol):
+    """Writes what a run recorded; a run that did not come to its end gets no summary."""
+
+    def __call__(self, engine: EventDrivenStrategyEngine, *, finished: bool) -> RunResult: ...
+
+
+class EventDrivenStrategyEngine:
+    """Runs a strategy over its config's time. `from_config` puts one together; a test may hand in the parts."""
+
+    def __init__(
+        self,
+        config: Config,
+        manager: ExecutionInterfaceManager,
+        execution: ExecutionManager,
+        strategy: Strategy,
+        clock: SimulatedClock,
+        event_logger: EventLogger,
+        write: Write,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        assert config.start is not None and config.end is not None
+        self.config = config
+        self.start, self.end = config.start, config.end
+        self.manager = manager
+        self.desk = manager.desk
+        self.execution = execution
+        self.strategy = strategy
+        self.clock = clock
+        self.event_logger = event_logger
+        self.portfolio = Portfolio(self.desk)
+        self.attribution = Attribution(config.share_class)
+        self.curve = Curve()
+        self.holdings = Holdings()
+        self.skipped: list[Skipped] = []
+        self.seconds: dict[str, float] = {}
+        self.equity = Decimal(0)
+        self.equity_at_market = Decimal(0)
+        self._write = write
+        self._progress = progress
+        self._changed = False
+        self._booked_state: Any = None
+
+    @classmethod
+    def from_config(cls, config: Any, data: Any = None, results: Any = "results", logs: Any = "logs", **options: Any) -> Self:
+        """An engine for a config (path, dict or Config) over a data folder, a database file or a data provider.
+
+        Raises:
+            ComponentError: CFG-001, DAT-006, STR-001, RES-001 or LOG-001: whatever can be known to be wrong before the run.
+        """
+        from basis_strategy_v1.app import build
+
+        engine: Self = build(config, data=data, results=results, logs=logs, **options)
+        return engine
+
+    # The run.
+
+    def run(self) -> RunResult:
+        """Run to the end and write the results.
+
+        Raises:
+            ComponentError: what went wrong; what was recorded up to then has been written.
+        """
+        outside = decimal.getcontext()
+        decimal.setcontext(EXACT)
+        try:
+            self._run_loop()
+            return self._write(self, finished=True)
+        except BaseException:
+            self._write(self, finished=False)
+            raise
+        finally:
+            decimal.setcontext(outside)
+
+    def _run_loop(self) -> None:
+        started = time.perf_counter()
+        try:
+            self._open()
+            self._loop()
+        finally:
+            self.seconds["loop"] = time.perf_counter() - started
+
+    def _open(self) -> None:
+        market = self.desk.market(self.start)
+        exposures, perps = self._exposures(market)
+        self.attribution.open(exposures, perps, market)
+        self._booked_state = self._state()
+        self.equity = self.attribution.initial_equity
+
+    def _loop(self) -> None:
+        total, instants = self._ticks()
+        last = to_instant(self.end)
+        step = max(total // 100, 1)
+        for index, instant in enumerate(instants):
+            self._tick(instant, is_last=instant == last)
+            if self._progress is not None and index % step == 0:
+                self._progress(index + 1, total)
+        if self._progress is not None:
+            self._progress(total, total)
+
+    def _ticks(self) -> tuple[int, Iterator[int]]:
+        """How many ticks there are, and their instants: every interval, the end, and the times of a user's blocks."""
+        first, last = to_instant(self.start), to_instant(self.end)
+        step = self.config.interval // MICROSECOND
+        regular = range(first, last + 1, step)
+        extra = {instant for instant in getattr(self.strategy, "instants", ()) if first < instant <= last}
+        extra.add(last)
+        extra -= {instant for instant in extra if (instant - first) % step == 0}
+        if not extra:
+            return len(regular), iter(regular)
+        return len(regular) + len(extra), iter(sorted({*regular, *extra}))
+
+    def _tick(self, instant: int, *, is_last: bool) -> None:
+        at = from_instant(instant)
+        self.clock.move_to(at)
+        self._pass_time(instant, at)
+        market = self._market()
+        self._decide(at, market, is_last=is_last)
+        self.equity = equity = self.attribution.equity(market)
+        if is_last:
+            self.equity_at_market = self.attribution.at_market(equity, market)
+        self.curve.add(instant, equity, self.attribution.residual(equity), self.attribution.booked)
+        if self.holdings.due(instant, self._changed or is_last):
+            self.holdings.add(instant, self.portfolio)
+        self._changed = False
+
+    def _pass_time(self, instant: int, at: datetime) -> None:
+        """Everything that falls due up to the tick, at its own instant; then the tick's own prices."""
+        desk = self.desk
+        while (due := desk.next_due(instant)) is not None:
+            moment = at if due == instant else from_instant(due)
+            reports = desk.settle_at(moment)
+            self._account(reports, self._market())
+        desk.grow_to(at)
+        self._account((), self._market())
+
+    def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
+        self.attribution.advance(market)
+        if self._state() is not self._booked_state:
+            exposures, perps = self._exposures(market)
+            self.attribution.settle(exposures, perps, market)
+            self._booked_state = self._state()
+        if reports:
+            self._changed = True
+            self.attribution.book(reports, market)
+            self.manager.log_settlements(reports)
+
+    def _decide(self, at: datetime, market: MarketSnapshot, *, is_last: bool) -> None:
+        blocks = self.strategy.decide(market, self.portfolio, self.config.strategy)
+        if blocks:
+            self._execute(at, market, blocks)
+        if is_last and self.config.close_at_end:
+            closing = self.strategy.leave(market, self.portfolio, self.config.strategy)
+            if closing:
+                self._execute(at, market, closing)
+
+    def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]]) -> None:
+        try:
+            reports = self.execution.execute_blocks(at, blocks)
+        except StaleSeries as stale:
+            self._skip(at, stale)
+            return
+        self.attribution.book(reports, market)
+        exposures, perps = self._exposures(market)
+        self.attribution.rebase(exposures, perps, market)
+        self._booked_state = self._state()
+        self._changed = True
+
+    def _skip(self, at: datetime, stale: StaleSeries) -> None:
+        self.skipped.append(Skipped(iso(at), stale.message))
+        data = {"error_code": stale.error_code, "error_message": f"no trade: {stale.message}", "error_severity": "LOW"}
+        self.event_logger.log_event(at, "error", COMPONENT, data)
+
+    def _market(self) -> MarketSnapshot:
+        market = self.desk.latest
+        assert market is not None
+        return market
+
+    def _state(self) -> Any:
+        assert self.desk.positions is not None
+        return self.desk.positions.state
+
+    def _exposures(self, market: MarketSnapshot) -> tuple[list[Exposure], list[PerpExposure]]:
+        return self.desk.exposures(market)
+

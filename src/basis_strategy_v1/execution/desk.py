@@ -1,0 +1,188 @@
+"""What the interfaces of one manager share: the simulators, the market at an instant, and the state that is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.clock import from_instant, to_instant
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.market import DictSnapshot, MarketSnapshot
+from basis_strategy_v1.core.state import IN_TRANSIT, Amounts, State
+from basis_strategy_v1.venues.transfers import Arrivals
+from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+    from basis_strategy_v1.venues.venue import Settlement, Venues
+
+UNKNOWN_HOLDINGS = State(checked=False)
+
+
+class Desk:
+    """The state and the time of one manager.
+
+    Without a position handler nothing is known to be held: each instruction then starts from an empty state that lets
+    everything pass, and what it leaves is forgotten.
+    """
+
+    def __init__(self, venues: Venues, data_provider: Any, positions: PositionUpdateHandler | None) -> None:
+        self.venues = venues
+        self.data_provider = data_provider
+        self.positions = positions
+        self._arrivals = Arrivals(venues)
+        self._timed = [venue for venue in venues.values() if hasattr(venue, "next_due")]
+        self._on_chain = [venue for venue in self._timed if venue.kind != CEX]
+        self._growing = [venue for venue in self._timed if hasattr(venue, "grow")]
+        self._market: MarketSnapshot | None = None
+        self._opened: State | None = None
+        self._place = (0, 0)
+
+    # The market.
+
+    def market(self, at: datetime) -> MarketSnapshot:
+        """The snapshot at a time.
+
+        Raises:
+            ComponentError: the time is naive (DAT-006), after the provider's clock (DAT-004), or there is no provider.
+        """
+        if hasattr(self.data_provider, "snapshot"):
+            if self._market is None or self._market.at is not at:
+                self._market = self.data_provider.snapshot(at)
+            return self._market
+        if self.data_provider is None:
+            raise ComponentError("DAT-006", "no data provider was given; hand the manager one with get_data(timestamp)")
+        self._market = DictSnapshot(at, self.data_provider.get_data(at))
+        return self._market
+
+    @property
+    def latest(self) -> MarketSnapshot | None:
+        """The snapshot that was used last."""
+        return self._market
+
+    # The state.
+
+    def state(self, market: MarketSnapshot) -> State:
+        """What is held, in the venues' own units."""
+        if self.positions is None:
+            return UNKNOWN_HOLDINGS
+        state = self.positions.state
+        if state is not self._opened:
+            self._opened = state = self._open(state, market)
+            self.positions.state = state
+        return state
+
+    def _open(self, state: State, market: MarketSnapshot) -> State:
+        for name, part in state.parts.items():
+            if isinstance(part, Amounts) and part.amounts:
+                if name not in self.venues or not hasattr(self.venues[name], "open"):
+                    held = f"positions name {name}, which is not configured"
+                    raise ComponentError("PUH-001", f"{held}; configured are {', '.join(self.venues)}" if name != IN_TRANSIT else held)
+                state = state.with_parts(**{name: self.venues[name].open(part.amounts, market)})
+        return state
+
+    def exposures(self, market: MarketSnapshot) -> tuple[list[Exposure], list[PerpExposure]]:
+        """Everything that is held, as amounts of tokens that have a price, and the perps."""
+        state = self.state(market)
+        exposures = [Exposure(IN_TRANSIT, token, token, amount) for token, amount in self._arrivals.held(state).items()]
+        perps: list[PerpExposure] = []
+        for venue in self._timed:
+            if venue.name in state.parts:
+                held, short = venue.exposures(state, market)
+                exposures += held
+                perps += short
+        return exposures, perps
+
+    def commit(self, state: State, deltas: Deltas) -> None:
+        """Assign the state after an execution or a settlement."""
+        if self.positions is not None:
+            self.positions.commit(state, deltas)
+            self._opened = state
+
+    def next_key(self, instant: int) -> str:
+        """A name for the next instruction at an instant: the same in each run of the same blocks."""
+        last, place = self._place
+        place = place + 1 if last == instant else 0
+        self._place = (instant, place)
+        return f"{instant:x}-{place}"
+
+    # What falls due.
+
+    def next_due(self, until: int) -> int | None:
+        """The first instant after the last snapshot and up to `until` at which something falls due."""
+        market = self._market
+        if market is None or self.positions is None:
+            return None
+        state, first = self.state(market), until + 1
+        if IN_TRANSIT in state.parts:
+            first = self._arrivals.next_due(state, market, until) or first
+        for venue in self._timed:
+            if venue.name in state.parts:
+                due = venue.next_due(state, market, until)
+                if due is not None and due < first:
+                    first = due
+        return first if first <= until else None
+
+    def settle_at(self, at: datetime) -> list[ExecutionReport]:
+        """Bring everything to one instant and give what fell due right then."""
+        market = self.market(at)
+        if self.positions is None:
+            return []
+        return self._observe((self._arrivals, *self._timed), market)
+
+    def grow_to(self, at: datetime) -> None:
+        """Bring what grows by itself (lending indices) to a time at which nothing falls due."""
+        market = self.market(at)
+        if self._growing and self.positions is not None:
+            state = self.state(market)
+            after = state
+            for venue in self._growing:
+                if venue.name in state.parts:
+                    after = venue.grow(after, market)
+            if after is not state:
+                self.positions.state = self._opened = after
+
+    def settle_growth(self, market: MarketSnapshot) -> list[ExecutionReport]:
+        """What has grown on chain up to now, reported before an instruction changes what grows."""
+        if self.positions is None or not self._on_chain:
+            return []
+        return self._observe(self._on_chain, market)
+
+    def _observe(self, venues: Iterable[Any], market: MarketSnapshot) -> list[ExecutionReport]:
+        state = self.state(market)
+        reports: list[ExecutionReport] = []
+        for venue in venues:
+            if venue.name in state.parts:
+                state, settled = venue.observe(state, market)
+                reports.extend(_report(row, market, len(reports) + place) for place, row in enumerate(settled))
+        if self.positions is not None and state is not self._opened:
+            self.positions.state = self._opened = state
+        return reports
+
+    def settle(self, until: datetime) -> list[ExecutionReport]:
+        """Everything that falls due up to a time, each at its own instant."""
+        end = to_instant(until)
+        reports: list[ExecutionReport] = []
+        if self._market is None:
+            self.market(until)
+        while (due := self.next_due(end)) is not None:
+            reports += self.settle_at(until if due == end else from_instant(due))
+        self.grow_to(until)
+        return reports
+
+
+def _report(row: Settlement, market: MarketSnapshot, place: int) -> ExecutionReport:
+    return ExecutionReport(
+        key=f"{row.kind}-{row.venue}-{market.instant:x}-{place}",
+        venue=row.venue,
+        at=market.at,
+        kind=row.kind,
+        deltas=row.deltas,
+        expected=row.deltas,
+        costs=row.costs,
+        details=dict(row.details),
+    )

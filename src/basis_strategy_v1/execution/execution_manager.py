@@ -1,0 +1,57 @@
+"""Executes plans: several blocks that belong together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import StaleSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, Problem
+    from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+
+
+class ExecutionManager:
+    """Sends the blocks of a plan one after another, once all of them have been checked."""
+
+    def __init__(
+        self,
+        config: Any,
+        execution_interface_manager: ExecutionInterfaceManager,
+        position_update_handler: PositionUpdateHandler | None = None,
+    ) -> None:
+        self.config = config
+        self.execution_interface_manager = execution_interface_manager
+        self.position_update_handler = position_update_handler
+
+    def execute_blocks(self, timestamp: datetime, blocks: Sequence[dict[str, Any]]) -> list[ExecutionReport]:
+        """Execute a plan and give a report for each block.
+
+        Every block of a plan of two or more is checked on the state that the ones before it would leave, before the
+        first one is sent: never one leg without the other.
+
+        Raises:
+            StaleSeries: a price is too old to trade on; nothing was sent.
+            ComponentError: EXM-001, the plan would fail; the message names each problem and its step; nothing was sent.
+        """
+        if len(blocks) > 1 and (problems := self.execution_interface_manager.preflight(timestamp, blocks)):
+            raise _refused(problems)
+        reports = []
+        for block in blocks:
+            report = self.execution_interface_manager.execute(timestamp, block)
+            if self.position_update_handler is not None:
+                self.position_update_handler.update_state(timestamp, "execution_manager", report)
+            reports.append(report)
+        return reports
+
+
+def _refused(problems: Sequence[Problem]) -> ComponentError:
+    if all(problem.code == "DAT-002" for problem in problems):
+        return StaleSeries("DAT-002", problems[0].message)
+    told = "; ".join(f"step {problem.step}: {problem.message}" for problem in problems)
+    return ComponentError("EXM-001", f"nothing was sent. {told}")

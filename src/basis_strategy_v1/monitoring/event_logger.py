@@ -1,0 +1,182 @@
+"""The event log: one JSON Lines file a component, numbered without gaps."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+from weakref import finalize
+
+from basis_strategy_v1.core.clock import from_instant, to_instant
+from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.monitoring import event_reader
+from basis_strategy_v1.monitoring.event_files import BufferedFile, SyncedFile, writing
+from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from basis_strategy_v1.core.clock import Clock
+
+    Append = Callable[[datetime, str, str, Mapping[str, Any]], None]
+
+MODES = ("backtest", "live")
+LIVE_MARK = ".live"
+_COMPONENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class EventLogger:
+    """Writes `directory`/events/<component>_events.jsonl.
+
+    In a backtest each file is begun anew and written in blocks; call `flush` or `close` to see the last events. Live an event is on the
+    disk before `log_event` returns, the files are renamed at UTC midnight and kept for 30 days, and the numbers go on after a restart.
+    Safe to use from several threads. `clock` says live which day it is; without one the event's own timestamp does.
+
+    Raises:
+        ComponentError: LOG-001, the folder cannot be written, or it holds a live run's log and this is a backtest.
+        ValueError: an unknown `execution_mode`.
+    """
+
+    def __init__(self, directory: str | Path = "logs", execution_mode: str = "backtest", *, clock: Clock | None = None) -> None:
+        if execution_mode not in MODES:
+            raise ValueError(f"execution_mode must be backtest or live, got {execution_mode!r}")
+        self.directory = Path(directory)
+        self.execution_mode = execution_mode
+        self._clock = clock
+        self._folder = self.directory / "events"
+        self._files: dict[str, BufferedFile | SyncedFile] = {}  # by component
+        self._appends: dict[str, Append] = {}  # their methods, one look-up nearer
+        self._opening = Lock()
+        self._closed = False
+        self._stamp: tuple[datetime, datetime] | None = None
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._mark()
+        # What is pending reaches the disk also where nobody closed the log.
+        self._finalizer = finalize(self, _close_all, self._files)
+
+    def log_event(self, timestamp: datetime, event_type: str, component: str, data: Mapping[str, Any]) -> None:
+        """Write one event.
+
+        Raises:
+            ValueError: a type that is not in EVENT_TYPES, a naive timestamp, a component that is no name, or a closed log.
+            ComponentError: LOG-001, the event could not be written; its number is still free.
+        """
+        if event_type not in EVENT_TYPES:
+            raise ValueError(f"event_type {event_type!r} is not one of {', '.join(sorted(EVENT_TYPES))}")
+        at = timestamp if type(timestamp) is datetime and timestamp.tzinfo is UTC else self._in_utc(timestamp)
+        append = self._appends.get(component)
+        if append is None:
+            append = self._open(component, at).append
+        append(at, event_type, component, data)
+
+    def flush(self) -> None:
+        """Write what is pending, so that the files hold every event so far."""
+        for file in self._distinct():
+            file.flush()
+
+    def export_csv(self, path: str | Path) -> None:
+        """Write all events so far to one CSV: in a backtest this run's, live all that are kept."""
+        self.flush()
+        if self.execution_mode == "live":
+            event_reader.export_csv(event_reader.event_files(self.directory).values(), path)
+            return
+        files = [file for file in self._distinct() if isinstance(file, BufferedFile)]
+        for file in files:
+            file.require_own()
+        event_reader.export_csv([[file.path] for file in files], path)
+
+    def close(self) -> None:
+        """Write what is pending and close the files. A second call does nothing."""
+        with self._opening:
+            self._closed = True
+        self._finalizer.detach()
+        _close_all(self._files)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()
+        except ComponentError:
+            if error is None:  # otherwise the first failure is the one to tell
+                raise
+
+    def _mark(self) -> None:
+        mark = self._folder / LIVE_MARK
+        if self.execution_mode == "live":
+            mark.touch()
+        elif mark.exists():
+            raise ComponentError(
+                "LOG-001",
+                f"{self._folder} holds the log of a live run, which a backtest would overwrite; choose another folder with --logs",
+            )
+
+    def _in_utc(self, timestamp: datetime) -> datetime:
+        # Several events in a row carry the same timestamp object; one conversion serves them.
+        known = self._stamp
+        if known is not None and known[0] is timestamp:
+            return known[1]
+        at = from_instant(to_instant(timestamp))
+        self._stamp = (timestamp, at)
+        return at
+
+    def _open(self, component: str, at: datetime) -> BufferedFile | SyncedFile:
+        with self._opening:
+            file = self._files.get(component)
+            if file is not None:
+                return file
+            if self._closed:
+                raise ValueError(f"the event log in {self._folder} is closed; nothing more can be logged")
+            path = self._folder / f"{file_stem(component)}.jsonl"
+            file = self._at(path, at)
+            self._files[component] = file
+            self._appends[component] = file.append
+        if isinstance(file, SyncedFile) and file.torn_bytes:
+            self._tell_torn(file, at)
+        return file
+
+    def _at(self, path: Path, at: datetime) -> BufferedFile | SyncedFile:
+        for known in self._files.values():
+            if known.path == path:  # two spellings of one name share the file and its numbers
+                return known
+        return SyncedFile(path, at, self._clock) if self.execution_mode == "live" else BufferedFile(path)
+
+    def _tell_torn(self, file: SyncedFile, at: datetime) -> None:
+        entry = REGISTRY["LOG-002"]
+        torn, file.torn_bytes = file.torn_bytes, 0
+        message = f"the last {torn} bytes of {file.path.name} were cut off by a crash; they are in {file.torn_path.name}"
+        data = {"error_code": entry.code, "error_message": message, "error_severity": entry.severity}
+        self.log_event(at, "error", entry.component, data)
+
+    def _distinct(self) -> list[BufferedFile | SyncedFile]:
+        return list(dict.fromkeys(list(self._files.values())))
+
+
+def file_stem(component: str) -> str:
+    """`CEXExecutionInterface` -> `cex_execution_interface_events`.
+
+    Raises:
+        ValueError: what is not a name of ASCII letters, digits and underscores could lead out of the folder.
+    """
+    if not _COMPONENT.fullmatch(component):
+        raise ValueError(f"component must be 1 to 100 of A-Z a-z 0-9 _ and begin with a letter, got {component!r}")
+    return _WORD_STARTS.sub("_", component).lower() + "_events"
+
+
+def _close_all(files: dict[str, BufferedFile | SyncedFile]) -> None:
+    """Close every file, and raise what the first failing one said."""
+    failures = []
+    for file in list(files.values()):
+        try:
+            file.close()
+        except ComponentError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

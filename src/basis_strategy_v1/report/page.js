@@ -1,0 +1,80 @@
+"use strict";
+(() => {
+  const PRINT_WIDTH = 690;
+  const run = JSON.parse(document.getElementById("run-data").textContent);
+  const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  let view = "netted";
+
+  // A figure's colours are names of the stylesheet, its long series references: put both in.
+  const filled = (value, key) => {
+    if (typeof value === "string") return /color$/i.test(key) && value.startsWith("--") ? variable(value) : value;
+    if (Array.isArray(value)) return value.map((item) => (item !== null && typeof item === "object" ? filled(item, key) : item));
+    if (value === null || typeof value !== "object") return value;
+    if (typeof value.of === "string") {
+      const series = run.series[value.of];
+      return value.sign ? series.map((amount) => (amount * value.sign > 0 ? amount : 0)) : series;
+    }
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, filled(item, name)]));
+  };
+
+  const theme = () => {
+    const axis = {
+      gridcolor: variable("--grid"), linecolor: variable("--rule"), zerolinecolor: variable("--rule"), tickcolor: variable("--rule"),
+      zerolinewidth: 1, automargin: true, fixedrange: false,
+    };
+    return {
+      layout: {
+        paper_bgcolor: variable("--paper"), plot_bgcolor: variable("--paper"),
+        font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--soft") },
+        margin: { l: 8, r: 12, t: 30, b: 30 }, separators: ".,",
+        hovermode: "x unified", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+        hoverlabel: { bgcolor: variable("--sheet"), bordercolor: variable("--rule"), font: { color: variable("--ink"), size: 12 }, namelength: -1 },
+        legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", font: { size: 12 }, itemsizing: "constant" },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--faint"), activecolor: variable("--accent"), orientation: "h" },
+        xaxis: { ...axis, showgrid: false, hoverformat: "%Y-%m-%d %H:%M", spikecolor: variable("--faint"), spikethickness: 1, spikedash: "solid" },
+        yaxis: { ...axis, ticklabelstandoff: 4 },
+      },
+    };
+  };
+
+  const config = { displaylogo: false, displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
+
+  const drawing = (figure) => {
+    const traces = figure.traces.map((trace) => ({ ...filled(trace, ""), visible: !trace.meta || !trace.meta.view || trace.meta.view === view }));
+    const layout = { ...filled(figure.layout, ""), template: theme(), height: figure.height };
+    const ranged = traces.find((trace) => trace.visible && trace.meta && trace.meta.range);
+    if (ranged) layout.xaxis = { ...layout.xaxis, range: ranged.meta.range };
+    return [traces, layout];
+  };
+
+  const draw = (width) => {
+    for (const figure of run.figures) {
+      const [traces, layout] = drawing(figure);
+      Plotly.react(figure.id, traces, width ? { ...layout, width } : layout, { ...config, responsive: !width });
+    }
+  };
+
+  // Zoom into one figure over time, and the others follow.
+  const link = (linked) => {
+    let following = false;
+    const follow = (source) => (change) => {
+      if (following || !Object.keys(change).some((key) => key.startsWith("xaxis."))) return;
+      const axis = document.getElementById(source).layout.xaxis;
+      const update = axis.autorange ? { "xaxis.autorange": true } : { "xaxis.range": [...axis.range] };
+      following = true;
+      Promise.all(linked.filter((id) => id !== source).map((id) => Plotly.relayout(id, update))).finally(() => { following = false; });
+    };
+    for (const id of linked) document.getElementById(id).on("plotly_relayout", follow(id));
+  };
+
+  draw();
+  link(run.figures.filter((figure) => figure.linked).map((figure) => figure.id));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  // Paper is light and narrow, whatever the screen is.
+  addEventListener("beforeprint", () => { document.documentElement.dataset.printing = ""; draw(PRINT_WIDTH); });
+  addEventListener("afterprint", () => { delete document.documentElement.dataset.printing; draw(); });
+  for (const choice of document.querySelectorAll("input[name=prices]")) {
+    choice.addEventListener("change", () => { view = choice.value; draw(); });
+  }
+  document.documentElement.dataset.drawn = String(run.figures.length);
+})();

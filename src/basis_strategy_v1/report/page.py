@@ -1,0 +1,271 @@
+"""The page: one HTML text that asks for nothing from outside."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from basis_strategy_v1.report.figures import PRICES, figures_of, moving_sources
+from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
+from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.report.run_folder import Events, Run
+
+_COSTS = ("fees", "slippage", "gas", "transfers", "liquidation")
+_LISTED_AT_ONCE = 60
+_JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+class Section(NamedTuple):
+    id: str
+    title: str
+    body: str
+
+
+def page_of(run: Run) -> str:
+    """The whole page of a run."""
+    from plotly.offline import get_plotlyjs
+
+    figures = figures_of(run)
+    scripts = [get_plotlyjs(), _asset("page.js")]
+    sections = [section for section in _sections(run, _boxes(figures)) if section.body]
+    body = "".join(
+        (
+            _header(run, sections),
+            f"<main>{''.join(map(_rendered, sections))}</main>",
+            f'<script type="application/json" id="run-data">{_json(figures)}</script>',
+            *(f"<script>{script}</script>" for script in scripts),
+        )
+    )
+    return f'<!doctype html>\n<html lang="en">\n<head>{_head(run.summary, scripts)}</head>\n<body>{body}</body>\n</html>\n'
+
+
+def _head(summary: Summary, scripts: list[str]) -> str:
+    """Only these two scripts run, and nothing is fetched, whatever the run's files hold."""
+    allowed = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f"<title>{escape(_title(summary))} · {escape(summary.run_id)}</title>"
+        f'<link rel="icon" href="data:,"><style>{_asset("page.css")}</style>'
+    )
+
+
+def _header(run: Run, sections: list[Section]) -> str:
+    summary = run.summary
+    links = "".join(f'<a href="#{section.id}">{section.title}</a>' for section in sections)
+    facts_of_run = facts(
+        (
+            ("Run", summary.run_id),
+            ("Share class", summary.share_class),
+            ("From", summary.start),
+            ("To", summary.end),
+            ("Ticks", f"{run.curve.rows:,}" if run.curve.rows else ""),
+            ("Currency", summary.currency),
+        )
+    )
+    return f"<header><h1>{escape(_title(summary))}</h1>{facts_of_run}{_banner(summary)}</header><nav>{links}</nav>"
+
+
+def _banner(summary: Summary) -> str:
+    data = summary.data
+    text = {
+        True: "Made by a generator from a seed: nothing here was ever traded, and the result says nothing about a market.",
+        False: "Recorded prices, rates and indices.",
+        None: "The run does not say whether its data were recorded or generated.",
+    }[data.generated]
+    kind = {True: "generated", False: "real", None: "unstated"}[data.generated]
+    extent = ", ".join(
+        filter(None, (f"Folder or file: {data.place}" if data.place else "", f"{len(data.series):,} series" if data.series else ""))
+    )
+    return f'<p class="banner {kind}" role="note"><strong>{data.verdict} DATA</strong> <span>{escape(text)} {escape(extent)}</span></p>'
+
+
+def _title(summary: Summary) -> str:
+    return label(summary.strategy_mode or "run")
+
+
+def _sections(run: Run, boxes: dict[str, str]) -> list[Section]:
+    """In reading order; one without a body is left out."""
+    summary, events = run.summary, run.events
+    return [
+        Section("summary", "Summary", _key_figures(summary) + _warnings(run)),
+        Section("equity", "Equity", boxes.get("equity", "") + boxes.get("drawdown", "") + _drawn_note(run)),
+        Section("attribution", "Attribution", _attribution(run, boxes)),
+        Section("positions", "Positions", boxes.get("positions", "")),
+        Section("funding", "Funding", _funding(events, boxes)),
+        Section("executions", "Executions", _entries(events, "execution")),
+        Section("settlements", "Settlements", _entries(events, "settlement")),
+        Section("skipped", "Skipped", rows_table(summary.skipped) if summary.skipped else ""),
+        Section("missing-funding", "Missing funding", _missing_funding(summary)),
+        Section("assumptions", "Assumptions", rows_table(summary.assumptions) if summary.assumptions else ""),
+        Section("data", "Data", _series(summary)),
+        Section("config", "Config", f'<pre class="config">{escape(run.config)}</pre>' if run.config else ""),
+    ]
+
+
+def _key_figures(summary: Summary) -> str:
+    places, currency = summary.places, f" {summary.currency}"
+    at_market = summary.final_equity_at_market
+    cards = [
+        _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
+        _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
+        _card("Annualised return", percent(summary.annualised_return), "per tick, 365 days"),
+        _card("Maximum drawdown", percent(summary.max_drawdown), "per tick"),
+        _card(
+            "Costs",
+            rounded(_costs(summary), places),
+            ", ".join(f"{name} {rounded(amount, places)}" for name, amount in _paid(summary)) or "none",
+        ),
+        _card("Final equity at market", "n/a" if at_market is None else rounded(at_market, places), "staked tokens at their market price"),
+        _card("Instructions", _count(summary.instructions_routed), f"{_count(summary.instructions_failed)} failed"),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _card(name: str, value: str, note: str, tone: str = "") -> str:
+    return f'<div class="card"><h3>{escape(name)}</h3><p class="value {tone}">{escape(value)}</p><p class="note">{escape(note)}</p></div>'
+
+
+def _tone(summary: Summary) -> str:
+    return "loss" if summary.pnl < 0 else "gain" if summary.pnl > 0 else ""
+
+
+def _paid(summary: Summary) -> list[tuple[str, Any]]:
+    return [(source, summary.attribution[source]) for source in _COSTS if summary.attribution.get(source)]
+
+
+def _costs(summary: Summary) -> Any:
+    return total(amount for _, amount in _paid(summary))
+
+
+def _count(number: int | None) -> str:
+    return "n/a" if number is None else f"{number:,}"
+
+
+def _warnings(run: Run) -> str:
+    places = run.summary.exact_places()
+    unexplained, unbridged = run.summary.residuals()
+    found = []
+    if unexplained:
+        found.append(f"The sources of the attribution do not add up to the profit and loss: {rounded(unexplained, places)} is unexplained.")
+    if unbridged:
+        found.append(f"Initial equity and profit and loss do not add up to the final equity: {rounded(unbridged, places)} is left.")
+    failed = run.summary.instructions_failed
+    if failed:
+        found.append(f"{failed:,} {'instruction' if failed == 1 else 'instructions'} failed; see the errors in events.csv.")
+    return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
+
+
+def _attribution(run: Run, boxes: dict[str, str]) -> str:
+    closes = not any(run.summary.residuals())
+    note = (
+        '<p class="note">The sources add up to the profit and loss, and it to the change of equity, to the last digit shown.</p>'
+        if closes
+        else ""
+    )
+    choice = (
+        _price_choice()
+        if set(PRICES) <= {*moving_sources(run.curve), *(name for name, amount in run.summary.attribution.items() if amount)}
+        else ""
+    )
+    side = f'<div class="beside">{attribution_table(run.summary)}{boxes.get("waterfall", "")}</div>'
+    return f"{choice}{boxes.get('attribution', '')}{side}{note}"
+
+
+def _price_choice() -> str:
+    options = (("netted", "netted", " checked"), ("apart", "apart", ""))
+    inputs = "".join(
+        f'<label><input type="radio" name="prices" value="{value}"{checked}> {text}</label>' for value, text, checked in options
+    )
+    return f'<fieldset class="choice"><legend>Spot and perp price in the figures</legend>{inputs}</fieldset>'
+
+
+def _drawn_note(run: Run) -> str:
+    rows, points = run.curve.rows, len(run.curve.times)
+    if not rows:
+        return '<p class="note">The run wrote no equity.csv.</p>'
+    if points == rows:
+        return f'<p class="note">All {rows:,} ticks are drawn. Times are UTC.</p>'
+    return (
+        f'<p class="note">{points:,} of {rows:,} ticks are drawn: the first, the last, and the lowest and the highest drawdown of '
+        "each stretch of time, so the deepest drawdown is among them. Drawdown is reckoned over all ticks; equity.csv has them all. "
+        "Times are UTC.</p>"
+    )
+
+
+def _funding(events: Events, boxes: dict[str, str]) -> str:
+    if not events.funding:
+        return '<p class="note">No funding was paid or received.</p>'
+    tokens = sorted({payment.token for payment in events.funding})
+    sums = [(token, total(payment.amount for payment in events.funding if payment.token == token)) for token in tokens]
+    text = "; ".join(f"{rounded(amount, 2)} {token}" for token, amount in sums)
+    return f'{boxes["funding"]}<p class="note">{len(events.funding):,} payments, {escape(text)} in all. Positive: received.</p>'
+
+
+def _entries(events: Events, event_type: str) -> str:
+    count = events.counts[event_type]
+    if not count:
+        return f'<p class="note">No {event_type} took place.</p>'
+    kinds = ", ".join(f"{escape(kind)} {number:,}" for kind, number in sorted(events.settled.items())) if event_type == "settlement" else ""
+    noun = event_type if count == 1 else f"{event_type}s"
+    opened = " open" if count <= _LISTED_AT_ONCE else ""
+    title = f"{count:,} {noun}{': ' if kinds else ''}{kinds}"
+    return f"<details{opened}><summary>{title}</summary>{entries_table(events.entries[event_type], count)}</details>"
+
+
+def _missing_funding(summary: Summary) -> str:
+    if not summary.missing_funding:
+        return ""
+    return f'<p class="note">No rate was known for these payments; they were taken as 0.</p>{rows_table(summary.missing_funding)}'
+
+
+def _series(summary: Summary) -> str:
+    series = summary.data.series
+    rows = (
+        [{"series": name, **(row if isinstance(row, dict) else {"": row})} for name, row in series.items()]
+        if isinstance(series, dict)
+        else series
+    )
+    return rows_table(rows) if rows else ""
+
+
+def _boxes(figures: dict[str, Any]) -> dict[str, str]:
+    """figure name -> its place on the page, as high as it will be, so that nothing jumps when it is drawn."""
+    names = {figure["id"].removeprefix("figure-"): figure for figure in figures["figures"]}
+    return {
+        name: f"<figure><figcaption>{_CAPTIONS[name]}</figcaption>"
+        f'<div class="plot" id="{figure["id"]}" style="height:{figure["height"]}px"></div></figure>'
+        for name, figure in names.items()
+    }
+
+
+_CAPTIONS = {
+    "equity": "Equity; dotted: initial equity",
+    "drawdown": "Drawdown from the highest equity so far",
+    "attribution": "Where the profit and loss came from, cumulative: gains above zero, losses below, the line is their sum",
+    "waterfall": "From zero to the profit and loss",
+    "positions": "Positions in token units, by venue",
+    "funding": "Funding received (above zero) and paid, in the settlement token",
+}
+
+
+def _rendered(section: Section) -> str:
+    return f'<section id="{section.id}"><h2>{section.title}</h2>{section.body}</section>\n'
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode().translate(_JSON_IN_HTML)
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,30 @@
+"""`report.html`: the page of a run, made from the files in its folder and from nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.report.page import page_of
+from basis_strategy_v1.report.run_folder import read_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_report(run_directory: Path) -> Path:
+    """Write `report.html` into the folder of a run and return its path. The same files give the same bytes.
+
+    Raises:
+        ComponentError: RES-001: the folder cannot be read, or the page cannot be written.
+    """
+    path = run_directory / "report.html"
+    page = page_of(read_run(run_directory))
+    unfinished = path.with_suffix(".html.part")
+    try:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
+        unfinished.replace(path)
+    except OSError as refused:
+        unfinished.unlink(missing_ok=True)
+        raise ComponentError("RES-001", f"{path} cannot be written: {refused.strerror}; make the folder writable", "Report") from refused
+    return path

@@ -1,0 +1,217 @@
+"""The folder of a run, read: only what the page shows of it is kept in memory."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections import Counter
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.report.summary import Summary, parse_summary
+from basis_strategy_v1.report.thinning import drawdowns, thin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOST_ENTRIES = 2_000
+_ENTRY_TYPES = ("execution", "settlement")
+# The digits of a JSON number stay text: what is shown is what was written.
+_data_of = msgspec.json.Decoder(float_hook=str).decode
+
+
+class Curve(NamedTuple):
+    """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many ticks the file has."""
+
+    times: list[str]
+    equity: list[float]
+    drawdown: list[float]
+    sources: dict[str, list[float]]
+    rows: int
+
+
+class Holding(NamedTuple):
+    """One position over time, at the points that are drawn; 0 where the file does not list it."""
+
+    venue: str
+    token: str
+    times: list[str]
+    amounts: list[float]
+
+
+class Entry(NamedTuple):
+    """An execution or a settlement."""
+
+    timestamp: str
+    data: dict[str, Any]
+
+
+class Payment(NamedTuple):
+    timestamp: str
+    venue: str
+    token: str
+    amount: Decimal
+
+
+class Events(NamedTuple):
+    """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many."""
+
+    entries: dict[str, list[Entry]]
+    counts: Counter[str]
+    settled: Counter[str]
+    funding: list[Payment]
+
+
+class Run(NamedTuple):
+    summary: Summary
+    config: str
+    curve: Curve
+    holdings: list[Holding]
+    events: Events
+
+
+def read_run(directory: Path) -> Run:
+    """Everything the page is built from. A file that the run did not write is as good as empty, but for `summary.json`.
+
+    Raises:
+        ComponentError: RES-001, with the file and what is wrong with it.
+    """
+    return Run(
+        read_summary(directory),
+        _text(directory / "config.yaml"),
+        read_curve(directory / "equity.csv"),
+        read_holdings(directory / "positions.csv"),
+        read_events(directory / "events.csv"),
+    )
+
+
+def read_summary(directory: Path) -> Summary:
+    path = directory / "summary.json"
+    if not path.is_file():
+        raise ComponentError("RES-001", f"{directory} holds no summary.json; give the folder of a finished run", "Report")
+    with _named(path):
+        return parse_summary(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+
+
+def read_curve(path: Path) -> Curve:
+    if not path.is_file():
+        return Curve([], [], [], {}, 0)
+    with _named(path):
+        with path.open(encoding="utf-8") as lines:
+            names = next(lines, "").rstrip("\n").split(",")
+            equity = array("d", (float(line.split(",", 2)[1]) for line in lines if line.endswith("\n")))
+        depth = array("d", drawdowns(equity))
+        kept = thin(depth)
+        times, columns = _picked(path, kept, len(names))
+    sources = dict(zip(names[2:], columns[1:], strict=False))
+    return Curve(times, columns[0] if columns else [], [depth[index] for index in kept], sources, len(equity))
+
+
+def _picked(path: Path, kept: list[int], width: int) -> tuple[list[str], list[list[float]]]:
+    """The timestamps and the columns of numbers of the rows at `kept`."""
+    wanted = frozenset(kept)
+    with path.open(encoding="utf-8") as lines:
+        next(lines, "")
+        rows = [line.rstrip("\n").split(",") for index, line in enumerate(lines) if index in wanted]
+    return [moment(row[0]) for row in rows], [[float(row[column]) for row in rows] for column in range(1, width)]
+
+
+def read_holdings(path: Path) -> list[Holding]:
+    if not path.is_file():
+        return []
+    times: list[str] = []
+    found: dict[tuple[str, str], tuple[array[int], array[float]]] = {}
+    with _named(path), path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        next(rows, None)
+        for timestamp, venue, token, amount in _whole(rows, 4):
+            if not times or times[-1] != timestamp:
+                times.append(timestamp)
+            if (venue, token) not in found:
+                found[venue, token] = array("L"), array("d")
+            indices, amounts = found[venue, token]
+            indices.append(len(times) - 1)
+            amounts.append(float(amount))
+    return [_holding(venue, token, times, *found[venue, token]) for venue, token in sorted(found)]
+
+
+def _holding(venue: str, token: str, times: list[str], indices: array[int], amounts: array[float]) -> Holding:
+    full = array("d", bytes(8 * len(times)))
+    for index, amount in zip(indices, amounts, strict=True):
+        full[index] = amount
+    kept = thin(full)
+    return Holding(venue, token, [moment(times[index]) for index in kept], [full[index] for index in kept])
+
+
+def read_events(path: Path) -> Events:
+    events = Events({kind: [] for kind in _ENTRY_TYPES}, Counter(), Counter(), [])
+    if not path.is_file():
+        return events
+    csv.field_size_limit(2**31 - 1)  # the steps of a long chain are one field
+    with _named(path), path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        names = next(rows, [])
+        if not names:
+            return events
+        when, what, how = (names.index(name) for name in ("timestamp", "event_type", "data"))
+        for row in _whole(rows, len(names)):
+            events.counts[row[what]] += 1
+            if row[what] in _ENTRY_TYPES:
+                _note(events, row[what], row[when], row[how])
+    return events
+
+
+def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
+    """Keep of an execution or a settlement what the page shows."""
+    shown = events.entries[event_type]
+    if event_type == "execution" and len(shown) >= MOST_ENTRIES:
+        return
+    found = _data_of(text)
+    entry = Entry(moment(timestamp), found if isinstance(found, dict) else {"data": found})
+    if len(shown) < MOST_ENTRIES:
+        shown.append(entry)
+    if event_type == "settlement":
+        events.settled[str(entry.data.get("kind", "other"))] += 1
+        if entry.data.get("kind") == "funding":
+            events.funding.extend(Payment(entry.timestamp, *moved) for moved in deltas_of(entry.data))
+
+
+def deltas_of(data: dict[str, Any]) -> list[tuple[str, str, Decimal]]:
+    """(venue, token, amount) of an event's deltas."""
+    found = data.get("deltas")
+    venues = found.items() if isinstance(found, dict) else ()
+    return [(venue, token, Decimal(str(amount))) for venue, tokens in venues for token, amount in tokens.items()]
+
+
+def moment(timestamp: str) -> str:
+    """`2024-06-01T08:00:00Z` -> `2024-06-01 08:00:00`; the page says once that times are UTC. Another form stays as it is."""
+    bare = timestamp.removesuffix("Z").removesuffix("+00:00")
+    return bare.replace("T", " ", 1) if bare != timestamp else timestamp
+
+
+def _whole(rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Without a last row that an interrupted run left half written."""
+    for row in rows:
+        if len(row) == width:
+            yield row
+        elif next(rows, None) is not None:
+            raise ValueError(f"a row has {len(row)} fields, not {width}: {','.join(row)[:60]!r}")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A file that cannot be read becomes one line that names it."""
+    try:
+        yield
+    except (OSError, ValueError, IndexError, ArithmeticError, AttributeError, msgspec.MsgspecError, csv.Error) as wrong:
+        raise ComponentError("RES-001", f"{path} cannot be read: {wrong}; run the backtest again", "Report") from wrong
+
+
+def _text(path: Path) -> str:
+    with _named(path):
+        return path.read_text(encoding="utf-8") if path.is_file() else ""

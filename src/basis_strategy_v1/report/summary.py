@@ -1,0 +1,135 @@
+"""What a run came to: `summary.json`, parsed, with the attribution in the groups that people read it in."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from basis_strategy_v1.core.amounts import EXACT, plain
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+GROUPS = {
+    "Price": ("spot_price", "perp_price"),
+    "Carry": ("funding", "supply_interest", "borrow_interest", "staking"),
+    "Costs": ("fees", "slippage", "gas", "transfers", "liquidation"),
+}
+SOURCES = tuple(source for sources in GROUPS.values() for source in sources)
+_TICKERS = ("btc", "eth", "usdt")
+CURRENCIES = {"usdt_stable": "USDT", "eth_directional": "ETH"}
+
+
+class DataOrigin(Struct, frozen=True, kw_only=True):
+    """Where the prices came from. `generated` is None where the run did not say."""
+
+    generated: bool | None = None
+    directory: str = ""
+    name: str = ""
+    series: list[Any] | dict[str, Any] = []
+
+    @property
+    def place(self) -> str:
+        return self.directory or self.name
+
+    @property
+    def verdict(self) -> str:
+        return {True: "GENERATED", False: "REAL", None: "NOT STATED"}[self.generated]
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions."""
+
+    run_id: str
+    strategy_mode: str = ""
+    share_class: str = ""
+    start: str = ""
+    end: str = ""
+    initial_equity: Decimal
+    final_equity: Decimal
+    final_equity_at_market: Decimal | None = None
+    pnl: Decimal
+    attribution: dict[str, Decimal]
+    max_drawdown: Decimal | None = None
+    annualised_return: Decimal | None = None
+    instructions_routed: int | None = None
+    instructions_failed: int | None = None
+    data: DataOrigin = DataOrigin()
+    assumptions: list[Any] = []
+    missing_funding: list[Any] = []
+    skipped: list[Any] = []
+
+    @property
+    def currency(self) -> str:
+        return CURRENCIES.get(self.share_class, "")
+
+    @property
+    def places(self) -> int:
+        """How many decimals a rounded amount of the currency has."""
+        return 6 if self.currency == "ETH" else 2
+
+    @property
+    def return_fraction(self) -> Decimal | None:
+        return self.pnl / self.initial_equity if self.initial_equity else None
+
+    def groups(self) -> dict[str, dict[str, Decimal]]:
+        """group -> source -> amount, every source of `attribution` in exactly one group."""
+        found = {
+            group: {source: self.attribution[source] for source in sources if source in self.attribution}
+            for group, sources in GROUPS.items()
+        }
+        others = {source: amount for source, amount in self.attribution.items() if source not in SOURCES}
+        return {group: sources for group, sources in {**found, "Other": others}.items() if sources}
+
+    def exact_places(self) -> int:
+        """The decimals that show every amount of the attribution without rounding; at least `places`."""
+        amounts = (self.initial_equity, self.final_equity, self.pnl, *self.attribution.values())
+        return max(self.places, *(len(plain(amount).partition(".")[2]) for amount in amounts))
+
+    def residuals(self) -> tuple[Decimal, Decimal]:
+        """(pnl less the sum of its sources, final equity less initial equity and pnl): both zero where the books close."""
+        with localcontext(EXACT):
+            return self.pnl - total(self.attribution.values()), self.final_equity - self.initial_equity - self.pnl
+
+
+def parse_summary(found: Mapping[str, Any]) -> Summary:
+    """The summary of a run.
+
+    Raises:
+        ComponentError: RES-001, with the field that is missing or wrong.
+    """
+    try:
+        return msgspec.convert(dict(found), Summary, strict=False)
+    except msgspec.ValidationError as wrong:
+        raise ComponentError("RES-001", f"summary.json: {wrong}; run the backtest again", "Report") from wrong
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The sum, never rounded."""
+    with localcontext(EXACT):
+        return sum(amounts, Decimal(0))
+
+
+def label(source: str) -> str:
+    """`spot_price` -> `Spot price`."""
+    text = " ".join(word.upper() if word in _TICKERS else word for word in source.split("_"))
+    return text[:1].upper() + text[1:]
+
+
+def rounded(amount: Decimal, places: int) -> str:
+    """`1,234.50`; with as many places as the amount has, exact."""
+    return format(amount, f"z,.{places}f")
+
+
+def signed(amount: Decimal) -> str:
+    """`+1,234.5`, exact."""
+    whole, point, fraction = plain(amount).partition(".")
+    return f"{int(whole):+,}{point}{fraction}" if int(whole) else f"{'-' if amount < 0 else '+'}0{point}{fraction}"
+
+
+def percent(fraction: Decimal | None, places: int = 2) -> str:
+    return "n/a" if fraction is None else f"{format(fraction * 100, f'z,.{places}f')}%"

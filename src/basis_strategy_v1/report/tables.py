@@ -1,0 +1,123 @@
+"""The tables of the page. Every text from the run is escaped here; every amount is the exact text that was written."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from basis_strategy_v1.report.run_folder import MOST_ENTRIES, Entry, deltas_of
+from basis_strategy_v1.report.summary import Summary, label, rounded, signed, total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TITLE_FIELDS = ("kind", "instruction_type", "protocol", "trade_type", "action", "side", "symbol", "token")
+_OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference", "key", "instruction_id"})
+
+
+def attribution_table(summary: Summary) -> str:
+    """Source by source, group by group, to the profit and from the first to the last equity: all exact."""
+    places = summary.exact_places()
+    bodies = [_group(name, sources, summary, places) for name, sources in summary.groups().items()]
+    sums = [("Profit and loss", summary.pnl), ("Initial equity", summary.initial_equity), ("Final equity", summary.final_equity)]
+    foot = "".join(_line("th", name, amount, summary, places, "sum" if name == "Profit and loss" else "bridge") for name, amount in sums)
+    head = f'<tr><th>Source</th><th class="n">{escape(summary.currency or "Amount")}</th><th class="n bps">bps of initial equity</th></tr>'
+    return f'<div class="wide"><table class="attribution"><thead>{head}</thead>{"".join(bodies)}<tfoot>{foot}</tfoot></table></div>'
+
+
+def _group(name: str, sources: Mapping[str, Decimal], summary: Summary, places: int) -> str:
+    rows = "".join(_line("td", label(source), amount, summary, places, "" if amount else "zero") for source, amount in sources.items())
+    subtotal = _line("th", name, total(sources.values()), summary, places, "subtotal")
+    return f"<tbody>{rows}{subtotal}</tbody>"
+
+
+def _line(cell: str, name: str, amount: Decimal, summary: Summary, places: int, kind: str) -> str:
+    bps = rounded(amount / summary.initial_equity * 10_000, 2) if summary.initial_equity and kind != "bridge" else ""
+    shown = f'<td class="n">{exact(amount, places, summary.places)}</td><td class="n bps">{bps}</td>'
+    return f'<tr class="{kind}"><{cell} scope="row">{escape(name)}</{cell}>{shown}</tr>'
+
+
+def exact(amount: Decimal, places: int, plainly: int) -> str:
+    """Every digit there is; those beyond the first `plainly` decimals in a lighter tone."""
+    text = rounded(amount, places)
+    cut = len(text) - (places - plainly)
+    return f'{text[:cut]}<span class="tail">{text[cut:]}</span>' if cut < len(text) else text
+
+
+def entries_table(entries: list[Entry], count: int, where: str = "events.csv") -> str:
+    """Executions or settlements: when, where, what, what it moved, what it cost."""
+    head = '<tr><th>Time, UTC</th><th>Venue</th><th>What</th><th class="n">Moved</th><th class="n">Costs</th><th>Reference</th></tr>'
+    rows = "".join(map(_entry_row, entries))
+    return _scrolled("entries", head, rows) + _more(count - len(entries), where)
+
+
+def _entry_row(entry: Entry) -> str:
+    data = entry.data
+    venue = str(data.get("venue") or "")
+    what = " ".join(str(data[field]) for field in _TITLE_FIELDS if data.get(field))
+    moved = "".join(_moved(place, token, amount, venue) for place, token, amount in deltas_of(data))
+    costs = "".join(_cost(cost) for cost in data.get("costs") or ())
+    return (
+        f'<tr><td class="t">{escape(entry.timestamp)}</td><td>{escape(venue)}</td><td>{escape(what)}{_details(data)}</td>'
+        f'<td class="n">{moved}</td><td class="n">{costs}</td><td class="ref">{_references(data)}</td></tr>'
+    )
+
+
+def _moved(place: str, token: str, amount: Decimal, venue: str) -> str:
+    elsewhere = f" <small>{escape(place)}</small>" if place != venue else ""
+    return f"<div>{signed(amount)} <b>{escape(token)}</b>{elsewhere}</div>"
+
+
+def _cost(cost: Any) -> str:
+    if not isinstance(cost, dict):
+        return f"<div>{escape(shown(cost))}</div>"
+    source, token = label(str(cost.get("source", ""))), str(cost.get("token", ""))
+    return f"<div><small>{escape(source)}</small> {_amount_text(cost.get('amount'))} <b>{escape(token)}</b></div>"
+
+
+def _amount_text(amount: Any) -> str:
+    return "" if amount is None else escape(signed(Decimal(str(amount))).removeprefix("+"))
+
+
+def _details(data: Mapping[str, Any]) -> str:
+    rest = [(name, value) for name, value in data.items() if name not in _OWN_COLUMN and value not in (None, "", [], {}, False)]
+    return f"<small>{escape('; '.join(f'{label(name)} {shown(value)}' for name, value in rest))}</small>" if rest else ""
+
+
+def _references(data: Mapping[str, Any]) -> str:
+    found = dict.fromkeys(str(data[field]) for field in ("instruction_id", "key", "reference") if data.get(field))
+    return "".join(f"<div>{escape(text)}</div>" for text in found)
+
+
+def rows_table(rows: Iterable[Any], where: str = "summary.json") -> str:
+    """A list from the summary: a table where its items are dicts, else a list of texts."""
+    items = list(rows)
+    shown_items = items[:MOST_ENTRIES]
+    if not all(isinstance(item, dict) for item in items):
+        return f"<ul>{''.join(f'<li>{escape(shown(item))}</li>' for item in shown_items)}</ul>{_more(len(items) - len(shown_items), where)}"
+    names = list(dict.fromkeys(name for item in shown_items for name in item))
+    head = "".join(f"<th>{escape(label(name))}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(shown(item.get(name)))}</td>' for name in names)}</tr>" for item in shown_items)
+    return _scrolled("rows", f"<tr>{head}</tr>", body) + _more(len(items) - len(shown_items), where)
+
+
+def _scrolled(kind: str, head: str, body: str) -> str:
+    return f'<div class="wide tall"><table class="{kind}"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Names and values; those without a value are left out."""
+    return f"<dl>{''.join(f'<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value in pairs if value)}</dl>"
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _more(count: int, where: str) -> str:
+    return f'<p class="note">{count:,} more, not shown here: {escape(where)} has them all.</p>' if count > 0 else ""

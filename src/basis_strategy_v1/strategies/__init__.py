@@ -1,0 +1,32 @@
+"""The strategies, by mode: a line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.strategies.basis import Basis
+from basis_strategy_v1.strategies.pure_lending import PureLending
+from basis_strategy_v1.strategies.user_code import Blocks, Custom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from basis_strategy_v1.strategies.strategy import Strategy
+
+STRATEGIES: dict[str, Callable[[Mapping[str, Any]], Strategy]] = {
+    "pure_lending": lambda parameters: PureLending(),
+    "eth_basis": lambda parameters: Basis("ETH"),
+    "btc_basis": lambda parameters: Basis("BTC"),
+    "blocks": lambda parameters: Blocks(parameters["file"]),
+    "custom": lambda parameters: Custom(parameters["file"], parameters["class"]),
+}
+
+
+def make_strategy(mode: str, parameters: Mapping[str, Any]) -> Strategy:
+    """The strategy of a mode.
+
+    Raises:
+        ComponentError: STR-001, a user's file cannot be used.
+        KeyError: there is no such mode.
+    """
+    return STRATEGIES[mode](parameters)

@@ -1,0 +1,213 @@
+"""Spot long, perp short: the carry of a perpetual, hedged."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.clock import HOUR_US
+from basis_strategy_v1.strategies.strategy import Block, Holdings, trade, transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+ZERO = Decimal(0)
+BPS = Decimal(10_000)
+YEAR_HOURS = Decimal(8_760)
+# Kept back from a purchase for slippage and fees; what is left of it is used at the next one.
+CUSHION = Decimal("0.002")
+CENT = Decimal("0.01")
+# An exchange takes no order below its minimum; a change smaller than this is not worth its fees either.
+SMALLEST_CHANGE = Decimal(25)
+QUOTES = {"hyperliquid": "USDC"}
+
+
+class Legs(NamedTuple):
+    """Both legs at a tick, in base units and quote."""
+
+    price: Decimal
+    spot: Decimal
+    short: Decimal
+    cash: Decimal  # quote at the spot venue that is not margin of the perp
+    margin: Decimal  # equity of the perp account
+
+    @property
+    def total(self) -> Decimal:
+        return self.spot * self.price + self.cash + self.margin
+
+    @property
+    def notional(self) -> Decimal:
+        return self.short * self.price
+
+
+class Basis:
+    """Holds as much spot as it is short in the perp, with the perp's margin at notional / `leverage`.
+
+    Both legs are one plan at every change. Margin that is off by more than `rebalance_threshold_bps` of the equity is
+    brought back to its target, not merely to the threshold, so that small moves cost nothing.
+    """
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self._funding: deque[tuple[int, Decimal]] = deque()
+        self._is_out = False
+
+    # Names.
+
+    def _symbols(self, parameters: Mapping[str, Any]) -> tuple[str, str, str, str]:
+        spot, perp = parameters["spot_venue"], parameters["perp_venue"]
+        return spot, self.base + _quote(spot), perp, self.base + _quote(perp)
+
+    def _legs(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Legs:
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        price = snapshot.spot(spot_venue.partition("_")[0], spot_symbol)
+        short = -positions.amount(perp_venue, f"{perp_symbol}-PERP")
+        margin = positions.margin(perp_venue, snapshot).equity
+        cash = positions.amount(spot_venue, _quote(spot_venue))
+        if spot_venue == perp_venue:  # one account: what the perp's target margin does not need is cash
+            needed = short * price / parameters["leverage"]
+            cash = max(ZERO, min(cash, margin - needed))
+            margin -= cash
+        return Legs(price, positions.amount(spot_venue, self.base), short, cash, margin)
+
+    # Decisions.
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        mean = self._mean_funding(snapshot, parameters)
+        legs = self._legs(snapshot, positions, parameters)
+        if not legs.short:
+            if legs.spot * legs.price > SMALLEST_CHANGE:  # liquidated: the spot leg alone is a bet, not a hedge
+                self._is_out = True
+                return self.leave(snapshot, positions, parameters)
+            return [] if self._is_out or not self._wants_in(mean, parameters) else self._enter(legs, parameters)
+        leave_below = parameters["leave_below_apr"]
+        if leave_below is not None and mean is not None and mean < leave_below:
+            return self.leave(snapshot, positions, parameters)
+        return self._rebalance(legs, positions, parameters)
+
+    def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
+        enter_above = parameters["enter_above_apr"]
+        return enter_above is None or (mean is not None and mean >= enter_above)
+
+    def _enter(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+        notional = legs.total * parameters["leverage"] / (1 + parameters["leverage"])
+        spot_venue, _, perp_venue, _ = self._symbols(parameters)
+        before: list[Block] = []
+        if spot_venue != perp_venue and (missing := (notional - legs.cash).quantize(CENT, ROUND_DOWN)) > SMALLEST_CHANGE:
+            before = self._move(perp_venue, spot_venue, missing, parameters)
+        elif spot_venue != perp_venue and (spare := (legs.cash - notional).quantize(CENT, ROUND_DOWN)) > SMALLEST_CHANGE:
+            before = self._move(spot_venue, perp_venue, spare, parameters)
+        return [*before, *self._grow(notional * (1 - CUSHION) / legs.price, parameters)]
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        """Sell the spot leg and buy the perp back."""
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        spot, short = positions.amount(spot_venue, self.base), -positions.amount(perp_venue, f"{perp_symbol}-PERP")
+        blocks: list[Block] = []
+        if spot > 0:
+            blocks.append(trade(spot_venue, "spot", "sell", spot_symbol, spot))
+        if short > 0:
+            blocks.append(trade(perp_venue, "perp", "buy", perp_symbol, short, reduce_only=True))
+        return blocks
+
+    def _rebalance(self, legs: Legs, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+        leverage = parameters["leverage"]
+        target = legs.total * leverage / (1 + leverage)
+        allowed = legs.total * parameters["rebalance_threshold_bps"] / BPS
+        short_of_margin = legs.notional / leverage - legs.margin
+        if short_of_margin > allowed:
+            return self._on_shortage(legs, target, positions, parameters)
+        if legs.cash > allowed or -short_of_margin > allowed:
+            return self._expand(legs, target, positions, parameters)
+        gap = legs.spot - legs.short
+        if abs(gap) * legs.price > max(legs.spot * legs.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE):
+            _, _, venue, symbol = self._symbols(parameters)
+            return [trade(venue, "perp", "sell" if gap > 0 else "buy", symbol, abs(gap))]
+        return []
+
+    def _expand(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+        """There is more margin, or idle cash, than the target needs: grow both legs."""
+        amount = (target * (1 - CUSHION) - legs.notional) / legs.price
+        if amount * legs.price < SMALLEST_CHANGE:
+            return self._return_cash(legs, parameters)
+        spot_venue, _, perp_venue, _ = self._symbols(parameters)
+        missing = (amount * legs.price * (1 + CUSHION) - legs.cash).quantize(CENT, ROUND_DOWN)
+        before: list[Block] = []
+        if missing > SMALLEST_CHANGE and spot_venue != perp_venue:
+            if positions.in_transit(_quote(perp_venue)):
+                return []
+            before = self._move(perp_venue, spot_venue, missing, parameters)
+        return [*before, *self._grow(amount, parameters)]
+
+    def _return_cash(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+        spot_venue, _, perp_venue, _ = self._symbols(parameters)
+        cash = legs.cash.quantize(CENT, ROUND_DOWN)
+        if spot_venue == perp_venue or cash < SMALLEST_CHANGE:
+            return []
+        return self._move(spot_venue, perp_venue, cash, parameters)
+
+    def _on_shortage(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+        """Margin is short: bring collateral from the spot leg, or make both legs smaller."""
+        how = parameters["on_margin_shortage"]
+        spot_venue, _, perp_venue, _ = self._symbols(parameters)
+        if how == "ignore":
+            return []
+        if how == "move" and spot_venue != perp_venue and positions.in_transit(_quote(spot_venue)):
+            how = "reduce"  # help is on its way and does not come in time
+        if how == "reduce":
+            target = legs.margin * parameters["leverage"]
+        amount = min((legs.notional - target) / legs.price, legs.spot, legs.short)
+        if amount * legs.price < SMALLEST_CHANGE:
+            return []
+        blocks = self._shrink(amount, parameters)
+        freed = (legs.cash + amount * legs.price * (1 - CUSHION)).quantize(CENT, ROUND_DOWN)
+        if how == "move" and spot_venue != perp_venue:
+            blocks += self._move(spot_venue, perp_venue, freed, parameters)
+        return blocks
+
+    # Plans.
+
+    def _grow(self, amount: Decimal, parameters: Mapping[str, Any]) -> list[Block]:
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        return [trade(spot_venue, "spot", "buy", spot_symbol, amount), trade(perp_venue, "perp", "sell", perp_symbol, amount)]
+
+    def _shrink(self, amount: Decimal, parameters: Mapping[str, Any]) -> list[Block]:
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        return [
+            trade(spot_venue, "spot", "sell", spot_symbol, amount),
+            trade(perp_venue, "perp", "buy", perp_symbol, amount, reduce_only=True),
+        ]
+
+    def _move(self, from_venue: str, to_venue: str, amount: Decimal, parameters: Mapping[str, Any]) -> list[Block]:
+        return [transfer(from_venue, to_venue, _quote(from_venue), amount)] if amount > 0 else []
+
+    # Funding.
+
+    def _mean_funding(self, snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> Decimal | None:
+        """Mean funding over the window, a fraction a year; None where no rule asks for it or no rate is known."""
+        if parameters["enter_above_apr"] is None and parameters["leave_below_apr"] is None:
+            return None
+        _, _, venue, symbol = self._symbols(parameters)
+        exchange = venue.partition("_")[0]
+        stamp = snapshot.row_stamp("funding", exchange, symbol)
+        if stamp is not None and (not self._funding or self._funding[-1][0] != stamp):
+            self._funding.append((stamp, snapshot.funding(exchange, symbol)))
+        window = parameters["funding_window_hours"]
+        while self._funding and self._funding[0][0] <= snapshot.instant - window * HOUR_US:
+            self._funding.popleft()
+        return sum((rate for _, rate in self._funding), ZERO) / window * YEAR_HOURS if self._funding else None
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        spot, _, perp, _ = self._symbols(parameters)
+        if spot == perp:
+            return {spot: {_quote(spot): capital}}
+        margin = capital / (1 + parameters["leverage"])
+        margin = margin.quantize(CENT, ROUND_DOWN)
+        return {spot: {_quote(spot): capital - margin}, perp: {_quote(perp): margin}}
+
+
+def _quote(venue: str) -> str:
+    return QUOTES.get(venue.partition("_")[0], "USDT")

@@ -1,0 +1,28 @@
+"""Lend one token and hold."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.strategies.strategy import Block, Holdings, action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+
+class PureLending:
+    """Supplies all of the token at the first tick."""
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        protocol, token = parameters["protocol"], parameters["token"]
+        return [action(protocol, "supply", token=token, amount="all")] if positions.amount("wallet", token) else []
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        protocol, token = parameters["protocol"], parameters["token"]
+        return [action(protocol, "withdraw", token=token, amount="all")] if positions.amount(protocol, f"a{token}") else []
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        return {"wallet": {parameters["token"]: capital}}

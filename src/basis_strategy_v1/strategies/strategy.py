@@ -1,0 +1,69 @@
+"""What a strategy is: a snapshot, what is held and parameters in; instruction blocks out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+Block = dict[str, Any]
+Positions = Mapping[str, Mapping[str, Decimal]]
+
+
+class Margin(Protocol):
+    """Equity, notional (settlement token) and leverage of the perps at an exchange."""
+
+    @property
+    def equity(self) -> Decimal: ...
+    @property
+    def notional(self) -> Decimal: ...
+    @property
+    def maintenance(self) -> Decimal: ...
+    @property
+    def leverage(self) -> Decimal: ...
+
+
+class Holdings(Protocol):
+    """venue -> token -> amount, with what follows from it."""
+
+    def __getitem__(self, venue: str) -> Mapping[str, Decimal]: ...
+    def amount(self, venue: str, token: str) -> Decimal: ...
+    def in_transit(self, token: str) -> Decimal: ...
+    def margin(self, venue: str, market: MarketSnapshot) -> Margin: ...
+    def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None: ...
+
+
+class Strategy(Protocol):
+    """A strategy's file has a class like this; only `decide` is required of a user's own.
+
+    `decide` is called at every tick. The blocks that it returns are one plan: checked together, then sent in order.
+    """
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]: ...
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        """The blocks that close everything, for `close_at_end`."""
+        ...
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        """How the capital is split over the venues at the start: venue -> token -> amount of the share class currency."""
+        ...
+
+
+def trade(venue: str, trade_type: str, side: str, symbol: str, amount: Decimal, **more: Any) -> Block:
+    """A cex_trade block."""
+    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount}
+    return {**block, **more}
+
+
+def action(protocol: str, name: str, **fields: Any) -> Block:
+    """A smart_contract_action block."""
+    return {"instruction_type": "smart_contract_action", "protocol": protocol, "action": name, **fields}
+
+
+def transfer(from_venue: str, to_venue: str, token: str, amount: Decimal) -> Block:
+    """A wallet_transfer block."""
+    return {"instruction_type": "wallet_transfer", "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount}

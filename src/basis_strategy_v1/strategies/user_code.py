@@ -1,0 +1,164 @@
+"""A user's own strategy (`custom`) and a user's own blocks (`blocks`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.strategies.strategy import Block, Holdings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+
+class Custom:
+    """The strategy in a user's Python file; what it raises names the file, the line and the tick."""
+
+    def __init__(self, path: Path, name: str | None) -> None:
+        self._path = path
+        self._strategy = _load(path, name)()
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        return self._ask("decide", snapshot, positions, parameters["parameters"])
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        return self._ask("leave", snapshot, positions, parameters["parameters"]) if hasattr(self._strategy, "leave") else []
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        if not hasattr(self._strategy, "placed"):
+            return {}
+        found: dict[str, dict[str, Decimal]] = self._strategy.placed(capital, parameters["parameters"])
+        return found
+
+    def _ask(self, method: str, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        try:
+            blocks = getattr(self._strategy, method)(snapshot, positions, parameters)
+        except ComponentError:
+            raise
+        except Exception as error:  # what a user's code raises cannot be known
+            where = _line_in(error, self._path)
+            message = f"{self._path.name}{where}: {type(error).__name__}: {error} (in {method} at {snapshot.at.isoformat()})"
+            raise ComponentError("STR-002", message, original_exception=error) from error
+        if blocks is None:
+            return []
+        if not isinstance(blocks, list | tuple):
+            raise ComponentError("STR-002", f"{self._path.name}: {method} must return a list of blocks, got a {type(blocks).__name__}")
+        return blocks
+
+
+class Blocks:
+    """A JSONL file of `{"timestamp": …, "block": …}`, each sent at its own time."""
+
+    def __init__(self, path: Path) -> None:
+        self._waiting = read_blocks(path)
+
+    @property
+    def instants(self) -> list[int]:
+        """When there is something to send (microseconds since 1970)."""
+        return sorted({instant for instant, _ in self._waiting})
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        due = [block for instant, block in self._waiting if instant <= snapshot.instant]
+        self._waiting = self._waiting[len(due) :]
+        return due
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        return []
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        return {}
+
+
+def read_blocks(path: Path, at: datetime | None = None) -> list[tuple[int, Block]]:
+    """(microseconds since 1970, block) of each line, in order of time. A line that is a bare block happens `at`.
+
+    Raises:
+        ComponentError: STR-001, with the file and the line.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as fault:
+        raise ComponentError("STR-001", f"{path} cannot be read: {fault.strerror}; give a JSONL file of blocks") from fault
+    found = [(_timed(path, number, line, at)) for number, line in enumerate(lines, 1) if line.strip()]
+    return sorted(found, key=lambda row: row[0])
+
+
+def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[int, Block]:
+    def refused(why: str) -> ComponentError:
+        return ComponentError("STR-001", f"{path}, line {number}: {why}")
+
+    try:
+        row = msgspec.json.Decoder(float_hook=Decimal).decode(line)
+    except (msgspec.DecodeError, ValueError, ArithmeticError) as fault:
+        raise refused(f"not JSON: {fault}") from None
+    if not isinstance(row, dict):
+        raise refused("must be a JSON object")
+    if "block" not in row:
+        if at is None:
+            raise refused('has no "block"; write {"timestamp": "2024-06-01T00:00:00Z", "block": {...}}, or give a time with --at')
+        return to_instant(at), row
+    if unknown := row.keys() - {"timestamp", "block"}:
+        raise refused(f"unknown field {min(unknown)}; a line has timestamp and block")
+    try:
+        stamp = row.get("timestamp")
+        moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else at
+        if moment is None:
+            raise refused("has no timestamp; write one such as 2024-06-01T00:00:00Z, or give a time with --at")
+        return to_instant(moment), row["block"]
+    except ValueError as fault:
+        raise refused(f"timestamp: {fault}") from None
+
+
+def _load(path: Path, name: str | None) -> Any:
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ComponentError("STR-001", f"{path} cannot be read: {fault}; give the path of a Python file") from fault
+    module_name = f"basis_user_strategy_{path.stem}"
+    spec = importlib.util.spec_from_loader(module_name, loader=None, origin=str(path))
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:  # what a user's code raises cannot be known
+        raise ComponentError("STR-001", f"{path.name}{_line_in(error, path)}: {type(error).__name__}: {error}", original_exception=error) from error
+    return _class_in(module, module_name, path, name)
+
+
+def _class_in(module: Any, module_name: str, path: Path, name: str | None) -> Any:
+    own = {
+        found.__name__: found
+        for _, found in inspect.getmembers(module, inspect.isclass)
+        if found.__module__ == module_name and callable(getattr(found, "decide", None))
+    }
+    if name is not None:
+        if name not in own:
+            raise ComponentError("STR-001", f"{path.name} has no class {name} with a method decide; it has {', '.join(own) or 'none'}")
+        return own[name]
+    if len(own) != 1:
+        found_classes = ", ".join(own) or "none"
+        raise ComponentError("STR-001", f"{path.name} must have one class with a method decide, it has {found_classes}; name it in strategy.class")
+    return next(iter(own.values()))
+
+
+def _line_in(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f", line {error.lineno}"
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""

@@ -1,0 +1,339 @@
+"""Spot and perpetual trades at an exchange: fills, fees, margin, funding and liquidation."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.state import ZERO, Account, Perp, State
+from basis_strategy_v1.venues.exchanges import FINEST_LOT, ExchangeRow
+from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, reject, require_held
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.instructions import CexTrade
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+BPS = Decimal(10_000)
+REALISED_UNIT = Decimal("1e-8")
+# Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
+FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
+
+
+class Margin(NamedTuple):
+    """A margin account in its settlement token. Coins other than that token do not count as margin."""
+
+    equity: Decimal
+    notional: Decimal
+    maintenance: Decimal
+
+    @property
+    def leverage(self) -> Decimal:
+        """Notional over equity; infinite where there is a position and no equity."""
+        if not self.notional:
+            return ZERO
+        return self.notional / self.equity if self.equity > 0 else Decimal("Infinity")
+
+
+class Exchange:
+    """The simulator of one account at an exchange."""
+
+    kind = CEX
+
+    def __init__(self, name: str, row: ExchangeRow) -> None:
+        self.name = name
+        self.row = row
+        self._spot_fee = row.spot_taker_fee_bps / BPS
+        self._perp_fee = row.perp_taker_fee_bps / BPS
+        self._slippage = row.slippage_bps / BPS
+        self._interval = row.funding_interval_hours * HOUR_US
+
+    # Trades.
+
+    def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> Moved:
+        base = self._base(instruction.symbol)
+        perp = instruction.trade_type == "perp"
+        amount = self._in_lots(instruction, base)
+        price = (market.perp if perp else market.spot)(self.row.name, instruction.symbol, for_trade=True)
+        fill = self._fill_price(instruction, base, price)
+        if fill is None:
+            return Moved(state, Deltas(), (), {"filled": "0", "price": plain(price), "limit": plain(instruction.price or ZERO)})
+        minimum = self.row.perp_min_notional if perp else self.row.min_notional
+        if amount * price < minimum and not instruction.reduce_only:
+            reject(CEX, f"{self.name} takes no {instruction.trade_type} order below {plain(minimum)} {self.row.settle}; "
+                        f"{plain(amount)} {base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
+        trade = self._perp_trade if perp else self._spot_trade
+        return trade(instruction, base, amount, price, fill, state, market)
+
+    def _base(self, symbol: str) -> str:
+        settle = self.row.settle
+        if symbol.endswith(settle) and len(symbol) > len(settle):
+            return symbol[: -len(settle)]
+        for quote in ("USDT", "USDC", "USD"):
+            if symbol.endswith(quote) and len(symbol) > len(quote):
+                reject(CEX, f"{self.name} settles in {settle}: write {symbol[: -len(quote)]}{settle} instead of {symbol}")
+        reject(CEX, f"symbol must be base and {settle} written together such as ETH{settle}, got {symbol}")
+
+    def _in_lots(self, trade: CexTrade, base: str) -> Decimal:
+        lots = self.row.perp_lots if trade.trade_type == "perp" else self.row.spot_lots
+        lot = lots.get(base) or lots.get(trade.symbol) or lots.get("*") or FINEST_LOT
+        amount = trade.amount // lot * lot
+        if not amount:
+            reject(CEX, f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}; {plain(trade.amount)} is less than one")
+        return amount
+
+    def _fill_price(self, trade: CexTrade, base: str, price: Decimal) -> Decimal | None:
+        """The price with slippage against the trader, never beyond a limit; None where the limit is not reached."""
+        buy = trade.side == "buy"
+        worse = price * (1 + self._slippage) if buy else price * (1 - self._slippage)
+        if trade.price is None:
+            return worse
+        # A limit goes onto the tick on the trader's side: it may miss a fill, it never makes one worse.
+        tick = self.row.ticks.get(base) or self.row.ticks.get("*") or FINEST_LOT
+        limit = (trade.price / tick).to_integral_value(ROUND_FLOOR if buy else ROUND_CEILING) * tick
+        if (price > limit) if buy else (price < limit):
+            return None
+        return min(worse, limit) if buy else max(worse, limit)
+
+    def _spot_trade(
+        self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+    ) -> Moved:
+        quote, account = self.row.settle, state.part(self.name, Account)
+        if trade.reduce_only:
+            reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
+        paid = amount * fill
+        if trade.side == "buy":
+            fee_token, fee = (base, amount * self._spot_fee) if self.row.fee_in_received else (quote, paid * self._spot_fee)
+            changes = {base: amount, quote: -paid}
+        else:
+            fee_token, fee = quote, paid * self._spot_fee
+            changes = {base: -amount, quote: paid}
+        changes[fee_token] -= fee
+        spent = quote if trade.side == "buy" else base
+        if state.checked:
+            held = account.balances.get(spent, ZERO)
+            require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
+        after = state.with_parts(**{self.name: account.moved(changes)})
+        if state.checked and account.perps and trade.side == "buy":
+            self._require_margin(after, market, f"buy of {plain(amount)} {trade.symbol}")
+        slipped = amount * abs(fill - price)
+        costs = _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
+        return Moved(after, Deltas.at(self.name, changes), costs, {"filled": plain(amount), "price": plain(fill)})
+
+    def _perp_trade(
+        self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+    ) -> Moved:
+        settle, account = self.row.settle, state.part(self.name, Account)
+        held = account.perps.get(trade.symbol) or Perp(ZERO, ZERO)
+        if trade.reduce_only and state.checked:
+            amount = self._at_most_held(trade, amount, held)
+        signed = amount if trade.side == "buy" else -amount
+        position, realised = _after_trade(held, signed, fill)
+        fee = amount * fill * self._perp_fee
+        perps = dict(account.perps)
+        if position.base:
+            perps[trade.symbol] = position
+        else:
+            del perps[trade.symbol]
+        after = state.with_parts(**{self.name: Account(account.moved({settle: realised - fee}).balances, perps)})
+        if state.checked and abs(position.base) > abs(held.base):
+            self._require_margin(after, market, f"{trade.side} of {plain(amount)} {trade.symbol} perp")
+        deltas = Deltas.at(self.name, {f"{trade.symbol}-PERP": signed, settle: realised - fee})
+        costs = _costs(("fees", settle, fee), ("slippage", settle, amount * abs(fill - price)))
+        return Moved(after, deltas, costs, {"filled": plain(amount), "price": plain(fill), "realised": plain(realised)})
+
+    def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
+        reduces = held.base < 0 if trade.side == "buy" else held.base > 0
+        if not reduces:
+            reject(CEX, f"reduce_only {trade.side} of {trade.symbol}: {self.name} holds {plain(held.base)}, there is nothing to reduce")
+        return min(amount, abs(held.base))
+
+    # Margin.
+
+    def margin(self, account: Account, market: MarketSnapshot) -> Margin:
+        """Equity, notional and maintenance margin of the perps, at the last closes."""
+        equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
+        for symbol, perp in account.perps.items():
+            mark = market.perp(self.row.name, symbol)
+            equity += perp.base * mark - perp.cost
+            notional += abs(perp.base) * mark
+        return Margin(equity, notional, self.maintenance(notional))
+
+    def maintenance(self, notional: Decimal) -> Decimal:
+        """Maintenance margin of a notional: each tier's rate on the part of it that falls into the tier."""
+        total, below = ZERO, ZERO
+        for tier in self.row.tiers:
+            if notional <= below:
+                break
+            total += (min(notional, tier.notional) - below) * tier.maintenance_bps / BPS
+            below = tier.notional
+        return total
+
+    def _require_margin(self, state: State, market: MarketSnapshot, doing: str) -> None:
+        margin = self.margin(state.part(self.name, Account), market)
+        needed = margin.notional / self.row.max_leverage
+        if margin.equity < needed:
+            reject(CEX, f"{doing} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
+                        f"which would have {plain(round(margin.equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
+
+    def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
+        """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
+        perp = account.perps[symbol]
+        size = abs(perp.base)
+        cash = account.balances.get(self.row.settle, ZERO) - perp.cost
+        below = deducted = rate_before = ZERO
+        for tier in self.row.tiers:
+            rate = tier.maintenance_bps / BPS
+            deducted += below * (rate - rate_before)
+            price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
+            if size * price <= tier.notional:
+                return price if price > 0 else (ZERO if perp.base < 0 else None)
+            below, rate_before = tier.notional, rate
+        return None
+
+    # What falls due by time.
+
+    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        account = state.parts.get(self.name)
+        if not isinstance(account, Account) or not account.perps:
+            return None
+        first: int | None = (market.instant // self._interval + 1) * self._interval
+        for symbol in account.perps:
+            row = market.next_row("funding", self.row.name, symbol)
+            first = row if row is not None and (first is None or row < first) else first
+        breach = self._next_breach(account, market, until if first is None else min(first, until))
+        found = first if breach is None else breach
+        return found if found is not None and found <= until else None
+
+    def _next_breach(self, account: Account, market: MarketSnapshot, until: int) -> int | None:
+        found: int | None = None
+        for symbol, perp in account.perps.items():
+            if len(account.perps) > 1:  # one margin for several perps: every bar of each is looked at
+                instant = market.next_row("perp", self.row.name, symbol)
+            else:
+                price = self.liquidation_price(account, symbol)
+                instant = None if price is None else market.next_beyond(self.row.name, symbol, price, above=perp.base < 0, until=until)
+            if instant is not None and instant <= until and (found is None or instant < found):
+                found = instant
+        return found
+
+    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        account = state.part(self.name, Account)
+        if not account.perps:
+            return state, ()
+        settled: list[Settlement] = []
+        for symbol, perp in account.perps.items():
+            if self._pays_funding(symbol, market):
+                paid = self._funding(symbol, perp, market)
+                settled.append(paid)
+                account = account.moved(paid.deltas.tokens(self.name))
+        if self._is_liquidated(account, market):
+            account, liquidation = self._liquidate(account, market)
+            settled.append(liquidation)
+        return (state.with_parts(**{self.name: account}), tuple(settled)) if settled else (state, ())
+
+    def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
+        if market.row_stamp("funding", self.row.name, symbol) == market.instant:
+            return True
+        if market.instant % self._interval:
+            return False
+        following = market.next_row("funding", self.row.name, symbol)
+        return following is None or following > market.instant + FUNDING_STAMP_TOLERANCE_US
+
+    def _funding(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Settlement:
+        stamped = market.row_stamp("funding", self.row.name, symbol) == market.instant
+        rate = market.funding(self.row.name, symbol) if stamped else market.funding_missing(self.row.name, symbol)
+        mark = market.perp(self.row.name, symbol)
+        paid = perp.base * mark * rate
+        return Settlement(
+            "funding",
+            self.name,
+            Deltas.at(self.name, {self.row.settle: -paid}),
+            _costs(("funding", self.row.settle, paid)),
+            {"symbol": symbol, "rate": plain(rate), "mark": plain(mark), "position": plain(perp.base), "missing": not stamped},
+        )
+
+    def _is_liquidated(self, account: Account, market: MarketSnapshot) -> bool:
+        if len(account.perps) == 1:
+            (symbol, perp), = account.perps.items()
+            price = self.liquidation_price(account, symbol)
+            if price is None or market.row_stamp("perp", self.row.name, symbol) != market.instant:
+                return False  # a bar from before now was looked at when it came; the position may be younger than it
+            low, high = market.perp_range(self.row.name, symbol)
+            return high >= price if perp.base < 0 else low <= price
+        equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
+        for symbol, perp in account.perps.items():
+            low, high = market.perp_range(self.row.name, symbol)
+            worst = high if perp.base < 0 else low
+            equity += perp.base * worst - perp.cost
+            notional += abs(perp.base) * worst
+        return equity <= self.maintenance(notional)
+
+    def _liquidate(self, account: Account, market: MarketSnapshot) -> tuple[Account, Settlement]:
+        """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero."""
+        settle = self.row.settle
+        lost = self.margin(account, market).equity
+        balance = account.balances.get(settle, ZERO)
+        changes = {f"{symbol}-PERP": -perp.base for symbol, perp in account.perps.items()}
+        after = Account(account.moved({settle: -balance}).balances, {})
+        details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
+        return after, Settlement("liquidation", self.name, Deltas.at(self.name, {**changes, settle: -balance}), _costs(("liquidation", settle, lost)), details)
+
+    # What is held, and what goes to other venues.
+
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        account = state.part(self.name, Account)
+        held = tuple(Exposure(self.name, token, token, amount) for token, amount in account.balances.items())
+        perps = tuple(
+            PerpExposure(self.name, self.row.name, symbol, self.row.settle, perp.base, perp.cost) for symbol, perp in account.perps.items()
+        )
+        return held, perps
+
+    def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        account = state.part(self.name, Account)
+        if state.checked:
+            require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
+        after = state.with_parts(**{self.name: account.moved({token: -amount})})
+        if state.checked and account.perps and token == self.row.settle:
+            self._require_margin(after, market, f"transfer of {plain(amount)} {token}")
+        return after
+
+    def give(self, state: State, token: str, amount: Decimal) -> State:
+        return state.with_parts(**{self.name: state.part(self.name, Account).moved({token: amount})})
+
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Account:
+        """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
+        perps = {}
+        for token, amount in amounts.items():
+            if token.endswith("-PERP"):
+                symbol = token.removesuffix("-PERP")
+                perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
+        return Account({token: amount for token, amount in amounts.items() if not token.endswith("-PERP")}, perps)
+
+
+def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:
+    """The position after a trade of `signed` base units, and the profit that it realises in the settlement token.
+
+    base * mark - cost + realised changes by exactly signed * (mark - fill): nothing is lost to rounding, because
+    what is not realised stays in the cost.
+    """
+    base, cost = held.base + signed, held.cost + signed * fill
+    if not base:
+        return Perp(ZERO, ZERO), -cost
+    if not held.base or (held.base > 0) == (signed > 0):
+        return Perp(base, cost), ZERO
+    if (base > 0) == (held.base > 0):
+        entry = held.cost / held.base
+        realised = (-signed * (fill - entry)).quantize(REALISED_UNIT)
+    else:  # turned around: the old position is closed, the rest is opened at the fill
+        realised = base * fill - cost
+    return Perp(base, cost + realised), realised
+
+
+def _costs(*rows: tuple[str, str, Decimal]) -> tuple[Cost, ...]:
+    return tuple(Cost(*row) for row in rows if row[2])

@@ -1,0 +1,96 @@
+"""Swaps at a DEX by its market price, where the data have no pool state: price, fee, and the depth that was configured."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.venues.venue import DEX, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.wallet import amount_of, receive, spend
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.instructions import SmartContractAction
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+BPS = Decimal(10_000)
+PIPS = Decimal(1_000_000)
+
+
+class MarketSwapRow(NamedTuple):
+    """A DEX: its name, the fee of a pool where the instruction names none (1e-6), slippage, gas of a swap."""
+
+    name: str
+    fee_pips: int
+    slippage_bps: Decimal
+    gas_units: int
+
+
+class MarketSwap:
+    """The simulator of a DEX whose pools are known by their price only."""
+
+    kind = DEX
+    actions = ("swap",)
+    priced_by_market = True
+
+    def __init__(self, row: MarketSwapRow) -> None:
+        self.row = row
+        self.name = row.name
+
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+        paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
+        if paid == out:
+            reject(DEX, f"{self.name} swap: token_out must differ from token, got {out} twice")
+        price = self._price(paid, out, market)
+        fee = amount * (self.row.fee_pips if instruction.fee is None else instruction.fee) / PIPS
+        received = to_amount(out, to_units(out, (amount - fee) * price * (1 - self.row.slippage_bps / BPS)))
+        if instruction.min_amount_out is not None and received < instruction.min_amount_out:
+            reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives {plain(received)} {out}, below min_amount_out "
+                        f"{plain(instruction.min_amount_out)}; swap less or accept less")  # fmt: skip
+        after = receive(spend(state, paid, amount, f"{self.name} swap"), out, received)
+        slipped = (amount - fee) - received / price
+        costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
+        deltas = Deltas.at(self.name, {paid: -amount, out: received})
+        return Moved(after, deltas, costs, {"price": plain(round(price, 18)), "priced_by": "market price"})
+
+    def _price(self, paid: str, out: str, market: MarketSnapshot) -> Decimal:
+        """`out` per `paid`: the pair's own market price, either way round, else the ratio of the two tokens' values."""
+        first, second = ("WETH" if token == "ETH" else token for token in (paid, out))
+        for pair, inverted in ((f"{first}_{second}", False), (f"{second}_{first}", True)):
+            try:
+                rate = market.dex_rate(self.name, pair, for_trade=True)
+            except MissingData as missing:
+                if missing.error_code == "DAT-002":
+                    raise
+                continue
+            return 1 / rate if inverted else rate
+        return market.price(paid) / market.price(out)
+
+    def resolve(self, action: SmartContractAction, state: State) -> int:
+        return state.part(WALLET, Wallet).units_of(action.token)
+
+    def gas_units(self, action: SmartContractAction) -> int:
+        return self.row.gas_units
+
+    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        return None
+
+    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        return state, ()
+
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        return (), ()
+
+
+def with_settings(row: MarketSwapRow, settings: dict[str, Any]) -> MarketSwapRow:
+    """The row with the config's own fee and slippage."""
+    if settings.get("fee") is not None:
+        row = row._replace(fee_pips=int(settings["fee"]))
+    if settings.get("slippage_bps") is not None:
+        row = row._replace(slippage_bps=Decimal(str(settings["slippage_bps"])))
+    return row

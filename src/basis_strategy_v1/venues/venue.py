@@ -1,0 +1,114 @@
+"""What a venue is: it tells what an instruction does to the state, what falls due with time, and what is held there."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.execution_report import Cost
+    from basis_strategy_v1.core.instructions import SmartContractAction
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.state import State
+
+CEX, DEX, ONCHAIN = "cex", "dex", "onchain"
+REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
+COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAIN: "OnChainExecutionInterface"}
+
+
+class Moved(NamedTuple):
+    """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices."""
+
+    state: State
+    deltas: Deltas
+    costs: tuple[Cost, ...] = ()
+    details: Mapping[str, Any] = {}  # noqa: RUF012  (never changed)
+
+
+class Settlement(NamedTuple):
+    """Something that fell due by time: `kind` is funding, interest, arrival, claim or liquidation."""
+
+    kind: str
+    venue: str
+    deltas: Deltas
+    costs: tuple[Cost, ...] = ()
+    details: Mapping[str, Any] = {}  # noqa: RUF012  (never changed)
+
+
+class Exposure(NamedTuple):
+    """`amount` of a token that has a price. `growth` is the source of attribution of what is added by itself."""
+
+    venue: str
+    held_as: str
+    token: str
+    amount: Decimal
+    growth: str = "spot_price"
+
+
+class PerpExposure(NamedTuple):
+    """A perp, worth (base * mark - cost) in the settlement token; `exchange` is the name of its price series."""
+
+    venue: str
+    exchange: str
+    symbol: str
+    settle: str
+    base: Decimal
+    cost: Decimal
+
+
+class Venue(Protocol):
+    """A simulator. Every method is pure: the state and the market in, the new state and what moved out.
+
+    `simulate` raises VenueRejected, with the numbers in its message, for whatever the real venue would refuse.
+    """
+
+    name: str
+    kind: str
+
+    def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> Moved: ...
+
+    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        """The first instant after the snapshot's and up to `until` at which something falls due, if any."""
+        ...
+
+    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        """The state at the snapshot's instant, and what fell due right then."""
+        ...
+
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]: ...
+
+    def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state after `amount` has left for another venue."""
+        ...
+
+    def give(self, state: State, token: str, amount: Decimal) -> State:
+        """The state after `amount` has come from another venue."""
+        ...
+
+
+class OnChainVenue(Venue, Protocol):
+    def resolve(self, action: SmartContractAction, state: State) -> int:
+        """What "all" means for this action now, in base units of its token."""
+        ...
+
+    def gas_units(self, action: SmartContractAction) -> int: ...
+
+
+Venues = dict[str, Any]  # name -> Venue; on-chain names -> OnChainVenue
+
+
+def reject(kind: str, message: str) -> NoReturn:
+    """Refuse an instruction in the name of a kind of venue."""
+    raise VenueRejected(REJECTED[kind], message, COMPONENTS[kind])
+
+
+def require_held(kind: str, venue: str, token: str, needed: Decimal, held: Decimal, doing: str) -> None:
+    """Refuse to spend more than is held."""
+    if needed > held:
+        reject(kind, f"{doing} needs {plain(needed)} {token}, {venue} holds {plain(held)}; use less or move {token} there first")

@@ -1,0 +1,160 @@
+"""The trader's own address: what the protocols pay into and take from, wrapping, gas."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.market import REDEEMED_BY
+from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject, require_held
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.instructions import SmartContractAction
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+WEI_PER_GWEI = 10**9
+WRAPPED = {"ETH": "WETH", "WETH": "ETH"}
+# Whose published rate says what a share of a rebasing token is worth: the wrapped token is one share.
+RATE_OF = {"stETH": "wstETH", "eETH": "weETH"}
+TRANSFER_GAS = 65_000
+
+
+class WalletVenue:
+    """The simulator of the address. `gas_price_gwei` None takes base fee + priority fee from the market."""
+
+    kind = ONCHAIN
+    name = WALLET
+    actions = ("wrap", "unwrap")
+
+    def __init__(self, gas_price_gwei: Decimal | None = None) -> None:
+        self._gas_price_gwei = gas_price_gwei
+
+    # Wrapping.
+
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+        paid = "ETH" if instruction.action == "wrap" else "WETH"
+        if instruction.token != paid:
+            reject(ONCHAIN, f"wallet {instruction.action} takes {paid}, got {instruction.token}")
+        amount = amount_of(instruction)
+        after = spend(state, paid, amount, f"wallet {instruction.action}")
+        after = receive(after, WRAPPED[paid], amount)
+        return Moved(after, Deltas.at(WALLET, {paid: -amount, WRAPPED[paid]: amount}))
+
+    def resolve(self, action: SmartContractAction, state: State) -> int:
+        return state.part(WALLET, Wallet).units_of(action.token)
+
+    def gas_units(self, action: SmartContractAction) -> int:
+        return 45_000
+
+    # Gas.
+
+    def is_free(self) -> bool:
+        """Whether gas costs nothing here."""
+        return self._gas_price_gwei == 0
+
+    def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal:
+        """ETH for `units` of gas."""
+        if self._gas_price_gwei is None:
+            row = market.gas()
+            gwei = row.base_fee_gwei + row.priority_fee_gwei
+        else:
+            gwei = self._gas_price_gwei
+        return to_amount("ETH", int(units * gwei * WEI_PER_GWEI))
+
+    def pay_gas(self, moved: Moved, units: int, market: MarketSnapshot) -> Moved:
+        """What a transaction does, with its gas."""
+        if self.is_free():
+            return moved
+        fee = self.gas_fee(units, market)
+        after = spend(moved.state, "ETH", fee, "gas")
+        deltas = moved.deltas + Deltas.at(WALLET, {"ETH": -fee})
+        return Moved(after, deltas, (*moved.costs, Cost("gas", "ETH", fee)), {**moved.details, "gas_units": units, "gas_eth": plain(fee)})
+
+    # What falls due, what is held.
+
+    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        wallet = state.part(WALLET, Wallet)
+        stamps = [market.next_row("staking", *_rate_series(token)) for token in REBASING if token in wallet.units]
+        due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
+        return min(due) if due else None
+
+    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        """Rebasing tokens grow when their protocol publishes a new rate."""
+        wallet = state.part(WALLET, Wallet)
+        held = [token for token in REBASING if token in wallet.units]
+        if not held:
+            return state, ()
+        rates = {token: share_rate(token, market) for token in held}
+        if all(wallet.share_rates.get(token) == rate for token, rate in rates.items()):
+            return state, ()
+        after = Wallet(wallet.units, {**wallet.share_rates, **rates})
+        grown = {token: to_amount(token, after.units_of(token) - wallet.units_of(token)) for token in held}
+        settled = tuple(Settlement("interest", WALLET, Deltas.at(WALLET, {token: amount})) for token, amount in grown.items() if amount)
+        return state.with_parts(wallet=after), settled
+
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        wallet = state.part(WALLET, Wallet)
+        found = []
+        for token in wallet.units:
+            growth = "staking" if token in REBASING else "spot_price"
+            found.append(Exposure(WALLET, token, token, to_amount(token, wallet.units_of(token)), growth))
+        return tuple(found), ()
+
+    def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        return spend(state, token, amount, f"transfer of {plain(amount)} {token}")
+
+    def give(self, state: State, token: str, amount: Decimal) -> State:
+        return receive(state, token, amount)
+
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Wallet:
+        """A wallet that holds these amounts."""
+        rates = {token: share_rate(token, market) for token in REBASING if token in amounts}
+        wallet = Wallet({}, rates)
+        return wallet.moved({token: _own_units(wallet, token, amount) for token, amount in amounts.items()})
+
+
+def amount_of(action: SmartContractAction) -> Decimal:
+    """The amount of an action whose "all" and `output_of` have been resolved."""
+    assert isinstance(action.amount, Decimal)
+    return action.amount
+
+
+def spend(state: State, token: str, amount: Decimal, doing: str) -> State:
+    """The state after `amount` has left the wallet, if it is there."""
+    wallet = state.part(WALLET, Wallet)
+    if state.checked:
+        require_held(ONCHAIN, WALLET, token, amount, to_amount(token, wallet.units_of(token)), doing)
+    return state.with_parts(wallet=wallet.moved({token: -_own_units(wallet, token, amount)}))
+
+
+def receive(state: State, token: str, amount: Decimal) -> State:
+    """The state after `amount` has come into the wallet."""
+    wallet = state.part(WALLET, Wallet)
+    return state.with_parts(wallet=wallet.moved({token: _own_units(wallet, token, amount)}))
+
+
+def share_rate(token: str, market: MarketSnapshot) -> int:
+    """What a share of a rebasing token is worth, in 1e-18 of the token."""
+    return to_units("ETH", market.redemption(*_rate_series(token)))
+
+
+def _own_units(wallet: Wallet, token: str, amount: Decimal) -> int:
+    units = to_units(token, amount)
+    if token not in REBASING:
+        return units
+    # The whole balance is all the shares: nothing of them may stay behind.
+    if units == wallet.units_of(token):
+        return wallet.units.get(token, 0)
+    return units * RATE_UNIT // wallet.share_rates.get(token, RATE_UNIT)
+
+
+def _rate_series(token: str) -> tuple[str, str]:
+    wrapped = RATE_OF.get(token, token)
+    return REDEEMED_BY[wrapped][0], wrapped

@@ -1,0 +1,124 @@
+"""What must fit together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.config import ConfigError, load_config
+
+
+def lines_of(config: dict[str, Any], *, run: bool = True, live: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(config, run=run, live=live)
+    return caught.value.message.splitlines()
+
+
+def test_the_end_is_after_the_start(config: Any) -> None:
+    expected = ["end: 2024-06-01T00:00:00Z; allowed: a time after start, 2024-06-01T00:00:00Z"]
+    assert lines_of(config() | {"end": "2024-06-01"}) == expected
+
+
+def test_the_interval_divides_the_run(config: Any) -> None:
+    expected = ["interval: 7:00:00; allowed: a duration that divides the time from start to end, 30 days, 0:00:00"]
+    assert lines_of(config() | {"interval": "7h"}) == expected
+
+
+def test_a_strategy_uses_only_configured_venues(config: Any) -> None:
+    given = config() | {"venues": {"cex": ["okx", "binance_spot"]}}
+    assert lines_of(given) == [
+        "strategy.spot_venue: 'bybit'; allowed: a venue under venues.cex: okx, binance_spot",
+        "strategy.perp_venue: 'bybit'; allowed: a venue under venues.cex: okx, binance_spot",
+    ]
+    assert lines_of(config("pure_lending") | {"venues": {}}) == [
+        "strategy.protocol: 'aave'; allowed: a venue under venues.onchain: there is none"
+    ]
+    load_config(given)
+
+
+def test_a_section_with_a_fault_of_its_own_is_not_blamed_twice(config: Any) -> None:
+    lines = lines_of(config() | {"venues": {"cex": ["bybitt"]}})
+    assert lines == ["venues.cex[0]: 'bybitt'; allowed: each once of binance | bybit | okx | hyperliquid"]
+
+
+def test_a_venue_stands_once_in_a_list(config: Any) -> None:
+    lines = lines_of(config() | {"venues": {"cex": ["bybit", "bybit"]}})
+    assert lines == ["venues.cex[1]: 'bybit'; allowed: each once of binance | bybit | okx | hyperliquid"]
+
+
+def test_hyperliquid_settles_in_usdc(config: Any) -> None:
+    given = config()
+    given["venues"]["cex"]["hyperliquid"] = {"lot": {"ETHUSDT": 1, "ETHUSDC": 1}, "tick": {"ETH": 1}}
+    expected = ["venues.cex.hyperliquid.lot.ETHUSDT: 'ETHUSDT'; allowed: ETHUSDC: hyperliquid settles in USDC"]
+    assert lines_of(given, run=False) == expected
+
+
+def test_what_can_be_borrowed_stays_under_the_liquidation_threshold(config: Any) -> None:
+    given = config()
+    given["venues"]["onchain"]["aave"] = {
+        "reserves": {"WETH": {"ltv_bps": 8300, "liquidation_threshold_bps": 8050}, "USDT": {"ltv_bps": 1}}
+    }
+    expected = ["venues.onchain.aave.reserves.WETH.ltv_bps: 8300; allowed: at most liquidation_threshold_bps, 8050"]
+    assert lines_of(given, run=False) == expected
+
+
+def test_the_share_class_fits_the_strategy(config: Any) -> None:
+    assert lines_of(config() | {"share_class": "eth_directional"}) == [
+        "share_class: 'eth_directional'; allowed: usdt_stable with strategy_mode eth_basis"
+    ]
+    assert lines_of(config("pure_lending") | {"strategy": {"token": "WETH"}}) == [
+        "strategy.token: 'WETH'; allowed: USDT | USDC with share_class usdt_stable"
+    ]
+
+
+def test_initial_positions_are_at_configured_venues_or_in_the_wallet(config: Any) -> None:
+    given = config() | {"initial_positions": {"bybit": {"USDT": 1}, "wallet": {"ETH": 1}, "okx": {"USDT": 1}}, "venues": {"cex": ["bybit"]}}
+    assert lines_of(given) == ["initial_positions.okx: not configured; allowed: a venue under venues: bybit"]
+
+
+def test_a_sale_on_a_dex_needs_a_dex(config: Any) -> None:
+    given = config("eth_staking_only")
+    given["strategy"]["unstake"] = "dex"
+    load_config(given, run=True)
+    given["venues"]["dex"] = []
+    assert lines_of(given) == ["strategy.unstake: 'dex'; allowed: queue, or configure a venue under venues.dex"]
+
+
+def test_the_leverage_stays_within_the_venues_own(config: Any) -> None:
+    given = config()
+    given["strategy"]["leverage"] = 3
+    given["venues"]["cex"]["bybit"] = {"max_leverage": 2.5}
+    assert lines_of(given) == ["strategy.leverage: 3; allowed: at most max_leverage of bybit, 2.5"]
+
+
+def test_a_strategy_does_not_leave_where_it_would_enter(config: Any) -> None:
+    given = config()
+    given["strategy"] |= {"enter_above_apr": 0.05, "leave_below_apr": 0.06}
+    assert lines_of(given) == ["strategy.leave_below_apr: 0.06; allowed: at most enter_above_apr, 0.05"]
+
+
+def test_a_target_ltv_needs_a_lender(config: Any) -> None:
+    given = config("usdt_market_neutral")
+    given["strategy"]["target_ltv"] = 0.5
+    assert lines_of(given) == ["strategy.target_ltv: 0.5; allowed: null, or name a lender"]
+
+
+@pytest.mark.parametrize("mode", ["custom", "blocks"])
+def test_the_file_of_a_strategy_exists(mode: str, config: Any) -> None:
+    given = config(mode) | {"strategy": {"file": "gone.py"}}
+    load_config(given)
+    what = {"custom": "a Python file, .py", "blocks": "a file"}[mode]
+    assert lines_of(given) == [f"strategy.file: 'gone.py'; allowed: {what} that exists; a relative path starts at the folder of the config"]
+
+
+def test_a_strategy_is_a_python_file(config: Any) -> None:
+    assert lines_of(config("custom") | {"strategy": {"file": "blocks.jsonl"}}) == [
+        "strategy.file: 'blocks.jsonl'; allowed: a Python file, .py"
+    ]
+
+
+def test_one_instruction_stays_within_the_day(config: Any) -> None:
+    given = config()
+    given["limits"]["max_notional_per_day"] = 10
+    assert lines_of(given, live=True) == ["limits.max_notional_per_instruction: 50000; allowed: at most max_notional_per_day, 10"]

@@ -1,0 +1,48 @@
+"""The integer model of Aave 3.0 against the real bytecode: after every move all numbers are equal, and both refuse the same moves."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .aave_game import deploy_market, new_game
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .aave_game import Market
+    from .chain import Chain
+
+pytestmark = pytest.mark.chain
+
+
+@pytest.fixture(scope="module")
+def deployed(chain: Chain) -> Iterator[Market]:
+    before = chain.snapshot()
+    yield deploy_market(chain)
+    chain.revert(before)
+
+
+@pytest.fixture
+def market(chain: Chain, deployed: Market) -> Iterator[Market]:
+    before = chain.snapshot()
+    yield deployed
+    chain.revert(before)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_random_game_on_aave_3_0_gives_the_same_numbers_to_the_wei(market: Market, seed: int) -> None:
+    game = new_game(market, Random(seed))
+    game.play(80)
+    assert game.compared > 80 * 100
+    assert min(game.accepted[kind] for kind in ("supply", "withdraw", "borrow", "repay")) > 0
+
+
+@pytest.mark.prove
+def test_a_long_random_game_on_aave_3_0_gives_the_same_numbers_to_the_wei(market: Market) -> None:
+    game = new_game(market, Random(int(os.environ.get("BASIS_SEED", "11"))))
+    game.play(1_500)
+    assert set(game.accepted) >= {"supply", "withdraw", "borrow", "repay", "collateral", "emode", "flash", "liquidate"}

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data import csv_file
+from basis_strategy_v1.data.csv_file import CsvReading
+from basis_strategy_v1.data.layout import spec_of
+from basis_strategy_v1.data.rows import parse_stamp
+from basis_strategy_v1.data.series import Loaded
+
+BARS = "ohlcv/bybit/spot/ETHUSDT_1h"
+HEADER = "timestamp,open,high,low,close,volume\n"
+FIRST = "2024-01-01T00:00:00Z,10,12,9,11,5.5\n"
+SECOND = "2024-01-01T01:00:00Z,11,13,10,12.25,6\n"
+THIRD = "2024-01-01T02:00:00Z,12,14,11,13.5,7\n"
+
+
+def read(path: Path, text: str | bytes, series_id: str = BARS, until: str | None = None) -> Loaded:
+    spec = spec_of(series_id)
+    assert spec is not None
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return CsvReading(path, spec, None if until is None else parse_stamp(until)).read()
+
+
+def closes(loaded: Loaded) -> list[Decimal]:
+    return [loaded.columns[-1].decimal(index) for index in range(len(loaded.stamps))]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ETHUSDT_1h.csv"
+
+
+def test_bars_keep_stamp_high_low_and_close(file: Path) -> None:
+    loaded = read(file, HEADER + FIRST + SECOND)
+    assert [*loaded.stamps] == [parse_stamp("2024-01-01T00:00:00Z"), parse_stamp("2024-01-01T01:00:00Z")]
+    assert [[column.decimal(index) for index in range(2)] for column in loaded.columns] == [[12, 13], [9, 10], [11, Decimal("12.25")]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + FIRST + SECOND,
+        (HEADER + FIRST + SECOND).replace("\n", "\r\n"),
+        (HEADER + FIRST + SECOND).replace("Z,", "+00:00,"),
+        (HEADER + FIRST + SECOND).replace("T0", " 0"),
+        HEADER + FIRST + SECOND.replace("12.25", "1.225e1"),
+        HEADER + FIRST + SECOND.replace("12.25", "12.2500000000000000000"),
+    ],
+)
+def test_ways_of_writing_the_same_rows_give_the_same(file: Path, text: str) -> None:
+    assert read(file, text) == read(file, HEADER + FIRST + SECOND)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ": is empty; expected the header timestamp,open,high,low,close,volume"),
+        (HEADER, ": has a header and no row; delete the file or fill it"),
+        ("time,close\n" + FIRST, ": the header is 'time,close'; expected timestamp,open,high,low,close,volume"),
+        (HEADER + FIRST + SECOND.replace("13", "abc"),
+         " line 3: column high: 'abc' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST + SECOND.replace("13", "NaN"),
+         " line 3: column high: 'NaN' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", "inf"),
+         " line 2: column high: 'inf' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", "1_2"),
+         " line 2: column high: '1_2' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", "+12"),
+         " line 2: column high: '+12' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", "١٢"),  # noqa: RUF001
+         " line 2: column high: '\u0661\u0662' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", ""), " line 2: column high: '' is not a number; expected a number above 0, such as 2295.61"),
+        (HEADER + FIRST.replace("12", "1e400"), " line 2: column high: '1e400' is out of range; expected below 1e30, at most 40 decimals"),
+        (HEADER + FIRST.replace("12", "1e-41"), " line 2: column high: '1e-41' is out of range; expected below 1e30, at most 40 decimals"),
+        (HEADER + FIRST.replace("11,", "0.0,"), " line 2: column close: '0.0' is not allowed; expected a number above 0"),
+        (HEADER + FIRST.replace("10,", "0,"), " line 2: column open: '0' is not allowed; expected a number above 0"),
+        (HEADER + FIRST.replace("11,", "-11,"), " line 2: column close: '-11' is not allowed; expected a number above 0"),
+        (HEADER + FIRST.replace("5.5", "-1"), " line 2: column volume: '-1' is not allowed; expected a number of 0 or more"),
+        (HEADER + FIRST.replace("5.5", "5.5.5"),
+         " line 2: column volume: '5.5.5' is not a number; expected a number of 0 or more, such as 2295.61"),
+        (HEADER + FIRST + SECOND.replace(",6", ""),
+         " line 3: 5 columns in '2024-01-01T01:00:00Z,11,13,10,12.25'; expected 6: timestamp,open,high,low,close,volume"),
+        (HEADER + FIRST[:-5] + "\n" + "1," + SECOND,
+         " line 2: 5 columns in '2024-01-01T00:00:00Z,10,12,9,11'; expected 6: timestamp,open,high,low,close,volume"),
+        (HEADER + FIRST + SECOND[:-6],
+         " line 3: '2024-01-01T01:00:00Z,11,13,10,12' does not end in a newline, so it may have been cut; complete it or delete it"),
+        (HEADER + FIRST + SECOND[:-1],
+         " line 3: '2024-01-01T01:00:00Z,11,13,10,12.25,6' does not end in a newline, so it may have been cut; complete it or delete it"),
+        (HEADER + FIRST + FIRST, " line 3: column timestamp: '2024-01-01T00:00:00Z' is there twice; expected stamps that only rise"),
+        (HEADER + FIRST + THIRD + SECOND, " line 4: column timestamp: '2024-01-01T01:00:00Z' is out of order, after 2024-01-01T02:00:00Z; "
+         "expected stamps that only rise"),
+        (HEADER + FIRST.replace("Z", ""),
+         " line 2: column timestamp: '2024-01-01T00:00:00' names no time zone; expected UTC, ending in Z or +00:00"),
+        (HEADER + FIRST.replace("Z", "+01:00"), " line 2: column timestamp: '2024-01-01T00:00:00+01:00' is no ISO stamp in UTC; "
+         "expected one like 2024-06-01T00:00:00Z"),
+        (HEADER + FIRST.replace("-01-01", "-02-30"), " line 2: column timestamp: '2024-02-30T00:00:00Z': day is out of range for month; "
+         "expected a stamp like 2024-06-01T00:00:00Z"),
+        (HEADER + "\n" + FIRST, " line 2: column timestamp: '' is no ISO stamp in UTC; expected one like 2024-06-01T00:00:00Z"),
+        (HEADER.encode() + b"\xff\xfe\n", " line 2: column timestamp: '\\\\xff\\\\xfe' is no ISO stamp in UTC; "
+         "expected one like 2024-06-01T00:00:00Z"),
+    ],
+)  # fmt: skip
+def test_what_is_malformed_is_named_by_file_line_column_and_value(file: Path, text: str | bytes, expected: str) -> None:
+    with pytest.raises(ComponentError) as raised:
+        read(file, text)
+    assert (raised.value.error_code, raised.value.message) == ("DAT-003", f"{file}{expected}")
+
+
+def test_the_line_is_counted_across_pieces(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "PIECE_BYTES", 40)
+    assert read(file, HEADER + FIRST + SECOND + THIRD) == read(file, (HEADER + FIRST + SECOND + THIRD).replace("Z", "+00:00"))
+    with pytest.raises(ComponentError, match="line 4: column close: 'x'"):
+        read(file, HEADER + FIRST + SECOND + THIRD.replace("13.5", "x"))
+    with pytest.raises(ComponentError, match="line 4: column timestamp: '2024-01-01T01:00:00Z' is there twice"):
+        read(file, HEADER + FIRST + SECOND + SECOND)
+
+
+def test_a_file_that_is_gone_is_named(file: Path) -> None:
+    spec = spec_of(BARS)
+    assert spec is not None
+    with pytest.raises(ComponentError) as raised:
+        CsvReading(file, spec, None).read()
+    assert (raised.value.error_code, raised.value.message) == ("DAT-006", f"{file} cannot be read: No such file or directory")
+
+
+@pytest.mark.parametrize("rest", [THIRD, "nonsense", "2024-01-01T02:00:00Z,zero", "2030-01-01T00:00:00Z,abc,,,\n\x00\xff"])
+def test_nothing_after_the_end_is_read(file: Path, rest: str) -> None:
+    text = HEADER + FIRST + SECOND
+    assert read(file, text + THIRD.replace("13.5", "x") + rest, until="2024-01-01T01:59:59Z") == read(file, text)
+
+
+def test_a_row_at_the_end_is_read(file: Path) -> None:
+    assert read(file, HEADER + FIRST + SECOND + THIRD, until="2024-01-01T01:00:00Z") == read(file, HEADER + FIRST + SECOND)
+
+
+def test_an_end_before_the_first_row_leaves_nothing(file: Path) -> None:
+    assert [*read(file, HEADER + FIRST, until="2023-12-31T00:00:00Z").stamps] == []
+
+
+PRICES = st.one_of(
+    st.decimals(min_value=Decimal("0.01"), max_value=Decimal("99999"), places=2),
+    st.decimals(min_value=Decimal("0.0000001"), max_value=Decimal("9e17"), places=7),
+    st.floats(min_value=1e-9, max_value=1e20).map(lambda number: Decimal(repr(number))),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(prices=st.lists(PRICES, min_size=1, max_size=25), piece=st.sampled_from([40, 200, 1 << 16]))
+def test_prices_are_read_exactly_as_written(tmp_path_factory: pytest.TempPathFactory, prices: list[Decimal], piece: int) -> None:
+    rows = [f"2024-01-01T00:{minute:02}:00Z,1,{price},1,{price},0.5\n" for minute, price in enumerate(prices)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_file, "PIECE_BYTES", piece)
+        loaded = read(tmp_path_factory.mktemp("exact") / "x.csv", HEADER + "".join(rows))
+    assert closes(loaded) == prices
+    assert [loaded.columns[-1].float(index) for index in range(len(prices))] == [float(str(price)) for price in prices]
+    assert [*loaded.stamps] == [to_instant(datetime.fromisoformat(row.split(",")[0])) for row in rows]

@@ -1,0 +1,105 @@
+"""The page as a browser shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from basis_strategy_v1.report.report import write_report
+
+from .run_folders import START, basis_year, plain_run, stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .chromium import Chromium
+
+pytestmark = pytest.mark.browser
+
+FIGURES = ("equity", "drawdown", "attribution", "waterfall", "positions", "funding")
+MARKS = "figure => document.querySelectorAll(`#figure-${figure} .main-svg :is(.scatterlayer, .barlayer, .waterfalllayer) path`).length"
+MARKUP = '</script><script>document.title="owned"</script><img src="http://a.invalid/x.png"><b>bold</b><a href="http://a.invalid">a</a>'
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(basis_year(days=120).write(tmp_path_factory.mktemp("run")))
+
+
+def background(browser: Chromium) -> str:
+    found: str = browser.run("getComputedStyle(document.querySelector('#figure-equity .main-svg')).backgroundColor")
+    return found
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 2400), ("light", 400)])
+def test_every_figure_is_drawn_without_a_complaint_or_a_request(browser: Chromium, page: Path, scheme: str, width: int) -> None:
+    browser.look(width=width, scheme=scheme)
+    browser.open(page)
+    assert [name for name in FIGURES if not browser.run(f"({MARKS})('{name}')")] == []
+    assert browser.run("document.querySelectorAll('.plot').length") == len(FIGURES)
+    assert browser.complaints == []
+    assert browser.requests == [page.resolve().as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") == width
+
+
+def test_the_page_follows_the_readers_light_and_dark(browser: Chromium, page: Path) -> None:
+    browser.look(scheme="light")
+    browser.open(page)
+    light = background(browser), browser.run("getComputedStyle(document.body).backgroundColor")
+    browser.look(scheme="dark")
+    browser.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
+    dark = background(browser), browser.run("getComputedStyle(document.body).backgroundColor")
+    assert light == ("rgb(251, 251, 249)",) * 2
+    assert dark == ("rgb(18, 22, 27)",) * 2
+
+
+def test_spot_and_perp_price_are_shown_netted_or_apart(browser: Chromium, page: Path) -> None:
+    browser.look()
+    browser.open(page)
+    legend = "[...document.querySelectorAll('#figure-attribution .legendtext')].map(text => text.textContent)"
+    bars = (
+        "[...document.querySelectorAll('#figure-waterfall .ytick text')]"
+        ".sort((a, b) => a.getBoundingClientRect().y - b.getBoundingClientRect().y).map(text => text.textContent)"
+    )
+    assert browser.run(legend)[:2] == ["Spot and perp price", "Funding"]
+    assert browser.run(bars)[:2] == ["Spot and perp price", "Funding"]
+    browser.run("document.querySelector('input[value=apart]').click()")
+    assert browser.run(legend)[:3] == ["Spot price", "Perp price", "Funding"]
+    assert browser.run(bars)[:3] == ["Spot price", "Perp price", "Funding"]
+
+
+def test_zooming_into_one_figure_moves_the_others(browser: Chromium, page: Path) -> None:
+    browser.look()
+    browser.open(page)
+    browser.run("Plotly.relayout('figure-equity', {'xaxis.range': ['2024-07-01', '2024-07-15']}).then(() => null)")
+    ranges = "['drawdown', 'attribution'].map(name => document.getElementById(`figure-${name}`).layout.xaxis.range)"
+    assert browser.run(ranges) == [["2024-07-01", "2024-07-15"]] * 2
+
+
+def test_paper_is_light_and_the_figures_fit_it(browser: Chromium, page: Path) -> None:
+    browser.look(scheme="dark")
+    browser.open(page)
+    browser.run(
+        "window.seen = []; addEventListener('beforeprint', () => { const svg = document.querySelector('#figure-equity .main-svg');"
+        "seen.push(svg.getAttribute('width'), svg.style.background); })"
+    )
+    assert browser.printed().startswith(b"%PDF")
+    assert browser.run("seen") == ["690", "rgb(251, 251, 249)"]
+    assert background(browser) == "rgb(18, 22, 27)"
+
+
+def test_markup_in_the_files_does_nothing(browser: Chromium, tmp_path: Path) -> None:
+    run = plain_run(run_id=MARKUP, assumptions=[MARKUP], data={"directory": MARKUP})
+    run.config = MARKUP
+    run.positions = [[stamp(START), MARKUP, MARKUP, "1"], [stamp(START), "b", MARKUP, "1"]]
+    run.log(START, "execution", {"venue": MARKUP, "deltas": {MARKUP: {MARKUP: "1"}}})
+    run.log(START, "settlement", {"kind": "funding", "venue": MARKUP, "deltas": {MARKUP: {MARKUP: "1"}}})
+    page = write_report(run.write(tmp_path / "run"))
+    browser.look()
+    browser.open(page)
+    assert browser.complaints == []
+    assert browser.requests == [page.resolve().as_uri()]
+    assert browser.run("document.title").endswith(MARKUP)
+    assert browser.run("document.querySelectorAll('img, main a, .legendtext a, .annotation-text a').length") == 0
+    assert MARKUP in browser.run("[...document.querySelectorAll('#figure-positions .legendtext')].map(text => text.textContent)")

@@ -1,0 +1,252 @@
+"""The page of a run, read as text."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.report.report import write_report
+
+from .reading import Page
+from .run_folders import SOURCES, START, basis_year, plain_run, stamp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARKUP = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp;'
+
+
+def amounts_of(page: Page) -> dict[str, Decimal]:
+    """label -> amount of the attribution table."""
+    start = page.rows.index(["Source", "USDT", "bps of initial equity"]) + 1
+    lines = page.rows[start : next(index for index, row in enumerate(page.rows) if row[0] == "Final equity") + 1]
+    return {name: Decimal(amount.replace(",", "")) for name, amount, _ in lines}
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (write_report(basis_year(days=40).write(tmp_path / name)) for name in ("first", "second"))
+    once = first.read_bytes()
+    assert once == second.read_bytes()
+    assert write_report(tmp_path / "first").read_bytes() == once
+
+
+def test_the_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    run = basis_year(days=3).write(tmp_path / "run")
+    program = (
+        "import sys, pathlib; from basis_strategy_v1.report.report import write_report; "
+        "print('plotly' in sys.modules); write_report(pathlib.Path(sys.argv[1]))"
+    )
+    pages = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", program, str(run)], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "False\n"
+        pages.add((run / "report.html").read_bytes())
+    assert len(pages) == 1
+
+
+def test_only_the_page_is_added_to_the_folder(tmp_path: Path) -> None:
+    run = plain_run().write(tmp_path / "run")
+    before = {path.name for path in run.iterdir()}
+    assert write_report(run) == run / "report.html"
+    assert {path.name for path in run.iterdir()} == before | {"report.html"}
+
+
+@pytest.mark.parametrize(
+    ("data", "banner"),
+    [
+        ({"generated": True, "directory": "sample"}, "GENERATED DATA"),
+        ({"generated": False, "directory": "market"}, "REAL DATA"),
+        ({}, "NOT STATED DATA"),
+        (None, "NOT STATED DATA"),
+    ],
+)
+def test_the_page_says_whether_the_data_are_real(tmp_path: Path, data: dict[str, Any] | None, banner: str) -> None:
+    run = plain_run(**({} if data is None else {"data": data})).write(tmp_path / "run")
+    text = Page(write_report(run)).text
+    assert [word for word in ("GENERATED DATA", "REAL DATA", "NOT STATED DATA") if word in text] == [banner]
+
+
+def test_the_attribution_adds_up_to_the_profit_digit_by_digit(tmp_path: Path) -> None:
+    run = basis_year(days=60)
+    page = Page(write_report(run.write(tmp_path / "run")))
+    shown = amounts_of(page)
+    expected = {source.replace("_", " ").capitalize(): Decimal(amount) for source, amount in run.summary["attribution"].items()}
+    assert {name: shown[name] for name in expected} == expected
+    assert sum(expected.values()) == shown["Profit and loss"] == Decimal(run.summary["pnl"])
+    assert shown["Price"] + shown["Carry"] + shown["Costs"] == shown["Profit and loss"]
+    assert shown["Initial equity"] + shown["Profit and loss"] == shown["Final equity"] == Decimal(run.summary["final_equity"])
+    assert "add up to the profit and loss, and it to the change of equity" in page.text
+    assert "role" not in {name for tag, given in page.elements if given.get("class") == "warning" for name in given}
+
+
+def test_amounts_of_thirty_digits_are_not_rounded(tmp_path: Path) -> None:
+    funding = "123456789012345678.123456789012"
+    final = "123456789012445678.123456789012"
+    run = plain_run(pnl=funding, final_equity=final, attribution={**dict.fromkeys(SOURCES, "0"), "funding": funding})
+    page = Page(write_report(run.write(tmp_path / "run")))
+    assert amounts_of(page)["Funding"] == Decimal(funding)
+    assert "unexplained" not in page.text
+
+
+def test_an_attribution_that_does_not_add_up_is_said_to_be_so(tmp_path: Path) -> None:
+    run = plain_run(attribution={**dict.fromkeys(SOURCES, "0"), "funding": "0.000000000001"})
+    text = Page(write_report(run.write(tmp_path / "run"))).text
+    assert "The sources of the attribution do not add up to the profit and loss: -0.000000000001 is unexplained." in text
+    assert "to the last digit shown" not in text
+
+
+def test_failed_instructions_are_warned_of(tmp_path: Path) -> None:
+    text = Page(write_report(plain_run(instructions_routed=5, instructions_failed=1).write(tmp_path / "run"))).text
+    assert "1 instruction failed; see the errors in events.csv." in text
+
+
+def test_an_execution_is_shown_with_what_it_moved_and_cost(tmp_path: Path) -> None:
+    rows = Page(write_report(basis_year(days=1).write(tmp_path / "run"))).rows
+    assert [
+        "2024-06-01 00:00:00",
+        "bybit",
+        "cex_trade spot buy ETHUSDTPrice 3200.32",
+        "+15.2 ETH-48,720.115 USDT",
+        "Fees 48.64 USDTSlippage 4.85 USDT",
+        "enter-spotsimulated",
+    ] in rows
+
+
+def test_a_number_in_an_event_keeps_its_digits(tmp_path: Path) -> None:
+    run = plain_run()
+    run.events.append(
+        [stamp(START), "x", "1", "settlement", '{"kind":"claim","venue":"lido","deltas":{"wallet":{"ETH":0.1234567890123456789}}}']
+    )
+    rows = Page(write_report(run.write(tmp_path / "run"))).rows
+    assert ["2024-06-01 00:00:00", "lido", "claim", "+0.1234567890123456789 ETH wallet", "", ""] in rows
+
+
+def test_events_of_unknown_shape_are_shown_as_they_are(tmp_path: Path) -> None:
+    run = plain_run()
+    run.log(START, "execution", {"deltas": None, "costs": ["free"], "note": {"a": [1, 2]}, "venue": None})
+    run.events.append([stamp(START), "x", "2", "execution", '"just text"'])
+    run.log(START, "state_update", {"positions": {}})
+    rows = Page(write_report(run.write(tmp_path / "run"))).rows
+    assert ["2024-06-01 00:00:00", "", 'Note {"a":[1,2]}', "", "free", ""] in rows
+    assert ["2024-06-01 00:00:00", "", "Data just text", "", "", ""] in rows
+    assert len([row for row in rows if row[0] == "2024-06-01 00:00:00"]) == 2
+
+
+def test_of_more_than_two_thousand_settlements_the_page_shows_the_first_and_says_where_the_others_are(tmp_path: Path) -> None:
+    run = plain_run()
+    for hour in range(2_150):
+        run.log(
+            START + timedelta(hours=hour), "settlement", {"kind": "funding", "venue": "binance", "deltas": {"binance": {"USDT": "1.01"}}}
+        )
+    page = Page(write_report(run.write(tmp_path / "run")))
+    assert len([row for row in page.rows if row[1:3] == ["binance", "funding"]]) == 2_000
+    assert "150 more, not shown here: events.csv has them all." in page.text
+    assert "2,150 settlements: funding 2,150" in page.text
+    assert "2,150 payments, 2,171.50 USDT in all." in page.text
+
+
+def test_markup_in_the_files_stays_text(tmp_path: Path) -> None:
+    def run(text: str) -> Page:
+        folder = plain_run(
+            run_id=text,
+            strategy_mode=text,
+            share_class=text,
+            assumptions=[text],
+            skipped=[{text: text}],
+            missing_funding=[{"series": text, "timestamp": text}],
+            data={"generated": False, "directory": text, "series": [text]},
+        )
+        folder.config = text
+        folder.positions.append([stamp(START), text, text, "1"])
+        folder.log(START, "execution", {"venue": text, "side": text, text: text, "deltas": {text: {text: "1"}}, "reference": text})
+        folder.log(START, "execution", {"venue": "a", "costs": [{"source": text, "token": text, "amount": "1"}, text]})
+        folder.log(START, "settlement", {"kind": "funding", "venue": text, "deltas": {text: {text: "1"}}})
+        return Page(write_report(folder.write(tmp_path / str(len(text)))))
+
+    harmless, hostile = run("plain"), run(MARKUP)
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in harmless.elements]
+    assert not [given for _, given in hostile.elements if "onerror" in given]
+    assert hostile.text.count(MARKUP) == harmless.text.lower().count("plain")
+    assert hostile.figure("positions")["traces"][0]["name"].startswith("&lt;/script&gt;")
+
+
+def test_the_page_names_no_address_outside_itself(tmp_path: Path) -> None:
+    page = Page(write_report(basis_year(days=2).write(tmp_path / "run")))
+    addresses = [given[name] for _, given in page.elements for name in ("src", "href", "action", "data") if given.get(name)]
+    assert [address for address in addresses if not address.startswith(("#", "data:,"))] == []
+    policy = next(given["content"] for tag, given in page.elements if given.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
+
+
+def test_a_run_that_wrote_only_its_summary_has_a_page(tmp_path: Path) -> None:
+    run = plain_run().write(tmp_path / "run")
+    for name in ("equity.csv", "positions.csv", "events.csv", "config.yaml"):
+        (run / name).unlink()
+    page = Page(write_report(run))
+    assert page.data["figures"] == []
+    assert "The run wrote no equity.csv." in page.text
+
+
+def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    folder = basis_year(days=1).write(tmp_path / "run")
+    for name, torn in (
+        ("equity.csv", "2024-06-02T01:00:00Z,1000"),
+        ("positions.csv", "2024-06-02T01:00:00Z,bybit,E"),
+        ("events.csv", "2024-06-02T0"),
+    ):
+        with (folder / name).open("a", encoding="utf-8") as out:
+            out.write(torn)
+    page = Page(write_report(folder))
+    assert "All 25 ticks are drawn." in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("summary.json", "{", "cannot be read"),
+        ("summary.json", "[]", "cannot be read"),
+        ("summary.json", '{"run_id": "a"}', "summary.json: Object missing required field `initial_equity`; run the backtest again"),
+        ("equity.csv", "timestamp,equity\n2024-06-01T00:00:00Z,much\n", "cannot be read: could not convert string to float"),
+        ("positions.csv", "timestamp,venue,token,amount\na,b\nc,d,e,1\n", "cannot be read: a row has 2 fields, not 4: 'a,b'"),
+        ("events.csv", "timestamp,event_type,data\n2024,execution,{\n", "cannot be read"),
+        ("events.csv", "when,what\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    folder = plain_run().write(tmp_path / "run")
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ComponentError) as caught:
+        write_report(folder)
+    assert caught.value.error_code == "RES-001"
+    assert name in caught.value.message
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_folder_without_a_summary_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match=r"holds no summary.json; give the folder of a finished run"):
+        write_report(tmp_path)
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = plain_run().write(tmp_path / "run")
+    (folder / "report.html").mkdir()
+    with pytest.raises(ComponentError, match=r"report.html cannot be written"):
+        write_report(folder)
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("report")) == ["report.html"]
+
+
+def test_amounts_in_eth_have_six_decimals(tmp_path: Path) -> None:
+    run = plain_run(share_class="eth_directional", initial_equity="30", final_equity="30.123456789", pnl="0.123456789")
+    run.summary["attribution"]["staking"] = "0.123456789"
+    text = Page(write_report(run.write(tmp_path / "run"))).text
+    assert "30.123457" in text
+    assert "of 30.000000 ETH" in text

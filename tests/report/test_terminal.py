@@ -1,0 +1,96 @@
+"""The summary on a terminal, and in a file."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.report.terminal import summary_table
+
+from .run_folders import SOURCES, basis_year, plain_run
+
+
+def printed(summary: dict[str, Any], *, terminal: bool = False) -> str:
+    out = StringIO()
+    Console(file=out, width=80, force_terminal=terminal, color_system="standard" if terminal else None).print(summary_table(summary))
+    return out.getvalue()
+
+
+def test_the_table_of_a_run_reads_line_by_line() -> None:
+    attribution = {**dict.fromkeys(SOURCES, "0"), "supply_interest": "1234.5", "gas": "-0.25"}
+    run = plain_run(
+        pnl="1234.25",
+        final_equity="101234.25",
+        attribution=attribution,
+        max_drawdown="0.001",
+        instructions_routed=1,
+        instructions_failed=0,
+        data={"generated": False, "directory": "market"},
+    )
+    assert [line.rstrip() for line in printed(run.summary).splitlines()] == [
+        "Run                 eth_basis-0123456789ab",
+        "Strategy             eth_basis usdt_stable",
+        "From                  2024-06-01T00:00:00Z",
+        "To                    2025-05-31T00:00:00Z",
+        "Data                           REAL market",
+        "Return                               1.23%",
+        "Annualised return                      n/a",
+        "Maximum drawdown                     0.10%",
+        "Instructions            1 routed, 0 failed",
+        "",
+        "                                      USDT",
+        "Initial equity                  100,000.00",
+        "  Spot price                          0.00",
+        "  Perp price                          0.00",
+        "  Funding                             0.00",
+        "  Supply interest                 1,234.50",
+        "  Borrow interest                     0.00",
+        "  Staking                             0.00",
+        "  Fees                                0.00",
+        "  Slippage                            0.00",
+        "  Gas                                -0.25",
+        "  Transfers                           0.00",
+        "  Liquidation                         0.00",
+        "Profit and loss                   1,234.25",
+        "Final equity                    101,234.25",
+    ]
+
+
+def test_the_lines_add_up_to_the_profit() -> None:
+    run = basis_year(days=10)
+    amounts = {line[:18].strip(): Decimal(line.split()[-1].replace(",", "")) for line in printed(run.summary).splitlines()[11:]}
+    sources = [amounts[source.replace("_", " ").capitalize()] for source in SOURCES]
+    assert sum(sources) == amounts["Profit and loss"] == Decimal(run.summary["pnl"])
+    assert amounts["Initial equity"] + amounts["Profit and loss"] == amounts["Final equity"]
+
+
+def test_generated_data_are_called_so() -> None:
+    data_line = printed(basis_year(days=1, generated=True).summary).splitlines()[4]
+    assert data_line.split() == ["Data", "GENERATED", "sample"]
+
+
+def test_a_file_gets_plain_text_and_a_terminal_colours() -> None:
+    summary = basis_year(days=1, generated=True).summary
+    assert printed(summary).isascii()
+    assert "\x1b" not in printed(summary)
+    assert "\x1b[1;33m      GENERATED sample\x1b[0m" in printed(summary, terminal=True)
+
+
+def test_square_brackets_in_a_name_are_no_markup() -> None:
+    assert "[red]x[/red]" in printed(plain_run(run_id="[red]x[/red]").summary)
+
+
+def test_decimals_are_taken_as_they_are() -> None:
+    assert "100,000.10" in printed(plain_run(final_equity=Decimal("100000.1"), pnl=Decimal("0.1")).summary)
+
+
+def test_a_summary_without_a_profit_is_refused() -> None:
+    summary = plain_run().summary
+    del summary["pnl"]
+    with pytest.raises(ComponentError, match="missing required field `pnl`"):
+        summary_table(summary)
