@@ -15,6 +15,8 @@ FAILED, WRONG_INPUT, RESTART, INTERRUPTED = 1, 2, 3, 130
 # What the user gave is wrong; everything else is a run that failed.
 INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-001", "EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
 
+UsageError: Any = typer.BadParameter.__bases__[0]  # what typer raises for words that it does not understand
+
 app = typer.Typer(
     name="basis",
     help="Basis, lending and staking strategies: one instruction block, the same deltas in a backtest and live.",
@@ -63,7 +65,7 @@ def execute(
     preflight: Annotated[bool, typer.Option("--preflight", help="Check them all and send nothing.")] = False,
 ) -> None:
     """Run your own blocks, one a line, and print what each one moved."""
-    from basis_strategy_v1.app import run_blocks
+    from basis_strategy_v1.app.commands import run_blocks
 
     for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight):
         typer.echo(line)
@@ -84,7 +86,7 @@ def check(
         return
     if config is None:
         _stop("check: give a CONFIG, or --schema", WRONG_INPUT)
-    from basis_strategy_v1.app import check_run
+    from basis_strategy_v1.app.commands import check_run
 
     for line in check_run(config, data=data, live=live):
         typer.echo(line)
@@ -108,20 +110,21 @@ def events(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all events of a folder of logs to a CSV file.")] = None,
 ) -> None:
     """Print a run's events, a line each, or export a log folder's to CSV."""
-    from basis_strategy_v1.monitoring.event_reader import event_files, export_csv, run_events
+    from basis_strategy_v1.app.commands import event_lines
+    from basis_strategy_v1.monitoring.event_reader import event_files, export_csv
 
     if csv is not None:
         export_csv(event_files(run).values(), csv)
         typer.echo(f"events: {csv}")
         return
-    for line in run_events(run, event_type):
+    for line in event_lines(run, event_type):
         typer.echo(line)
 
 
 @app.command(epilog="Example: basis venues")
 def venues() -> None:
     """List the venues with their public fees, margins and parameters, and the date they were true."""
-    from basis_strategy_v1.app import venue_lines
+    from basis_strategy_v1.app.commands import venue_lines
 
     for line in venue_lines():
         typer.echo(line)
@@ -205,16 +208,17 @@ def main() -> None:
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
     try:
-        app(standalone_mode=False)
+        status = app(standalone_mode=False)
     except ComponentError as error:
         _stop(f"{error.error_code}: {error.message}", _status(error))
-    except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
+    except UsageError as wrong:
+        _stop(f"{wrong.format_message()} See basis --help", WRONG_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         _stop("interrupted; what was written stays readable", INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+    raise SystemExit(status or 0)
 
 
 if __name__ == "__main__":

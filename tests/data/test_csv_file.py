@@ -76,7 +76,7 @@ def test_ways_of_writing_the_same_rows_give_the_same(file: Path, text: str) -> N
          " line 2: column high: '1_2' is not a number; expected a number above 0, such as 2295.61"),
         (HEADER + FIRST.replace("12", "+12"),
          " line 2: column high: '+12' is not a number; expected a number above 0, such as 2295.61"),
-        (HEADER + FIRST.replace("12", "١٢"),  # noqa: RUF001
+        (HEADER + FIRST.replace("12", "١٢"),
          " line 2: column high: '\u0661\u0662' is not a number; expected a number above 0, such as 2295.61"),
         (HEADER + FIRST.replace("12", ""), " line 2: column high: '' is not a number; expected a number above 0, such as 2295.61"),
         (HEADER + FIRST.replace("12", "1e400"), " line 2: column high: '1e400' is out of range; expected below 1e30, at most 40 decimals"),

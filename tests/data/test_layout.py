@@ -35,7 +35,14 @@ def test_a_path_says_what_the_series_is(series_id: str, key: Key, interval_us: i
 
 @pytest.mark.parametrize(
     "series_id",
-    ["ohlcv/bybit/perp/ETHUSDT_2h", "ohlcv/bybit/future/ETHUSDT_1h", "funding/ETHUSDT", "dex/curve/weETH_WETH.state", "lending/morpho/x", "x"],
+    [
+        "ohlcv/bybit/perp/ETHUSDT_2h",
+        "ohlcv/bybit/future/ETHUSDT_1h",
+        "funding/ETHUSDT",
+        "dex/curve/weETH_WETH.state",
+        "lending/morpho/x",
+        "x",
+    ],
 )
 def test_other_paths_are_no_series(series_id: str) -> None:
     assert spec_of(series_id) is None

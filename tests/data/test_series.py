@@ -47,7 +47,8 @@ def test_numbers_added_after_one_that_does_not_fit_stay_exact() -> None:
     numbers.extend_scaled([15], 1)
     numbers.extend_scaled([25], 1)
     numbers.extend_texts(["3.5"])
-    assert [numbers.decimal(index) for index in range(4)] == [Decimal("9223372036854775807"), Decimal("1.5"), Decimal("2.5"), Decimal("3.5")]
+    expected = [Decimal(text) for text in ("9223372036854775807", "1.5", "2.5", "3.5")]
+    assert [numbers.decimal(index) for index in range(4)] == expected
 
 
 def test_equal_columns_are_equal_however_they_came_in() -> None:
@@ -90,7 +91,7 @@ def test_a_bar_is_visible_when_it_has_closed() -> None:
     assert series.read(HOUR) == 10
     assert series.read(2 * HOUR - 1) == 10
     assert series.read(2 * HOUR) == 11
-    assert series.low_and_high(2 * HOUR) == (9, 13)
+    assert series.low_and_high(2 * HOUR) == (Decimal(9), Decimal(13))
     assert series.first_and_last() == (HOUR, 2 * HOUR)
 
 

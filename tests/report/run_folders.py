@@ -126,7 +126,7 @@ def _enter(run: RunFolder, held: Decimal) -> None:
             "deltas": deltas,
             "costs": [{"source": "fees", "token": "USDT", "amount": "48.64"}, {"source": "slippage", "token": "USDT", "amount": "4.85"}],
             "reference": "simulated",
-            "price": "3200.32",
+            "details": {"price": "3200.32"},
         }
         run.log(START, "execution", data)
     supply = {"instruction_type": "smart_contract_action", "action": "supply", "venue": "aave", "token": "USDT"}

@@ -250,3 +250,33 @@ def test_amounts_in_eth_have_six_decimals(tmp_path: Path) -> None:
     text = Page(write_report(run.write(tmp_path / "run"))).text
     assert "30.123457" in text
     assert "of 30.000000 ETH" in text
+
+
+def test_a_final_equity_that_the_profit_does_not_explain_is_said_to_be_so(tmp_path: Path) -> None:
+    text = Page(write_report(plain_run(final_equity="100001.5").write(tmp_path / "run"))).text
+    assert "Initial equity and profit and loss do not add up to the final equity: 1.50 is left." in text
+
+
+def test_more_than_two_thousand_executions_are_counted_and_not_shown(tmp_path: Path) -> None:
+    run = plain_run()
+    for minute in range(2_001):
+        run.log(START + timedelta(minutes=minute), "execution", {"venue": "bybit", "action": "buy"})
+    page = Page(write_report(run.write(tmp_path / "run")))
+    assert len([row for row in page.rows if row[1:3] == ["bybit", "buy"]]) == 2_000
+    assert "2,001 executions" in page.text
+    assert "1 more, not shown here: events.csv has them all." in page.text
+
+
+def test_an_empty_log_is_no_event(tmp_path: Path) -> None:
+    folder = plain_run().write(tmp_path / "run")
+    (folder / "events.csv").write_text("", encoding="utf-8")
+    assert "No execution took place." in Page(write_report(folder)).text
+
+
+def test_what_was_skipped_is_a_table_with_a_column_for_every_field(tmp_path: Path) -> None:
+    run = plain_run(
+        skipped=[{"timestamp": "2024-06-01T00:00:00Z", "reason": "stale"}, {"timestamp": "2024-06-02T00:00:00Z", "age_hours": 30}]
+    )
+    rows = Page(write_report(run.write(tmp_path / "run"))).rows
+    start = rows.index(["Timestamp", "Reason", "Age hours"])
+    assert rows[start + 1 : start + 3] == [["2024-06-01T00:00:00Z", "stale", ""], ["2024-06-02T00:00:00Z", "", "30"]]

@@ -10,8 +10,10 @@ from typing import Any
 EXACT = Context(prec=96)
 SMALLEST = Decimal("1e-30")
 LARGEST = Decimal("1e30")
+_MOST_DIGITS = EXACT.prec
+# Every float lies within; 1e999999999 does not, which would fill the memory when written without its exponent.
+_LARGEST_EXPONENT = 400
 _NUMERAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_LONGEST = 100
 
 
 def exact_number(value: Any) -> Decimal:
@@ -25,21 +27,33 @@ def exact_number(value: Any) -> Decimal:
         if value - value != 0:
             raise ValueError(f"must be a finite number, got {value!r}")
         return Decimal(repr(value))
+    if kind is int:
+        if abs(value) >= 10**_MOST_DIGITS:
+            raise ValueError(f"must have at most {_MOST_DIGITS} digits, got {shown(value)}")
+        return Decimal(value)
+    if kind is str:
+        if len(value) > _MOST_DIGITS or not _NUMERAL.fullmatch(value):
+            raise ValueError(f"must be a number in at most {_MOST_DIGITS} ASCII characters, got {shown(value)}")
+        return _within_reach(Decimal(value))
     if kind is Decimal:
         if not value.is_finite():
             raise ValueError(f"must be a finite number, got {value}")
-        return value  # type: ignore[no-any-return]
-    if kind is str:
-        if len(value) > _LONGEST or not _NUMERAL.fullmatch(value):
-            raise ValueError(f"must be a number in ASCII digits, got {shown(value)}")
-        return Decimal(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        number = _within_reach(value)
+        if EXACT.plus(number) != number:
+            raise ValueError(f"must have at most {_MOST_DIGITS} digits, got {shown(number)}")
+        return number
+    plain_value = _built_in(value)
+    if plain_value is value:
         raise ValueError(f"must be a number (int, float, Decimal or text), got {shown(value)}")
-    if isinstance(value, int):
-        if abs(value) > 10**30:
-            raise ValueError("must be between 1e-30 and 1e30, got an integer of more than 30 digits")
-        return Decimal(int(value))
-    return exact_number(float(value) if isinstance(value, float) else str(value))
+    return exact_number(plain_value)
+
+
+def _within_reach(number: Decimal) -> Decimal:
+    if -_LARGEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
+        return number
+    if not number:
+        return Decimal(0)
+    raise ValueError(f"must be a number between 1e-{_LARGEST_EXPONENT} and 1e{_LARGEST_EXPONENT} in size, got {shown(number)}")
 
 
 def positive_amount(value: Any) -> Decimal:
@@ -48,6 +62,8 @@ def positive_amount(value: Any) -> Decimal:
     Raises:
         ValueError: what it must be and what it is.
     """
+    if type(value) is float and 1e-30 <= value <= 1e30:
+        return Decimal(repr(value))
     amount = exact_number(value)
     if not SMALLEST <= amount <= LARGEST:
         raise ValueError(f"must be greater than 0, between 1e-30 and 1e30, got {shown(value)}")
@@ -62,5 +78,32 @@ def plain(amount: Decimal) -> str:
 
 def shown(value: Any) -> str:
     """A value from outside for one line of a message: control characters escaped, cut at 60 characters."""
-    text = repr(value) if isinstance(value, str | int | float | bool | Decimal | None) else f"a {type(value).__name__}"
+    value = _built_in(value)
+    if isinstance(value, str):
+        text = repr(value[:60])
+    elif isinstance(value, int) and abs(value) >= 10**60:
+        text = "an integer of more than 60 digits"
+    elif isinstance(value, int | float | Decimal | None):
+        text = repr(value)
+    else:
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def text_of(value: Any) -> str | None:
+    """The text of a str, or of a subclass such as StrEnum; None for anything else."""
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
+def _built_in(value: Any) -> Any:
+    """The built-in text or number that a subclass of it holds (an IntEnum, a numpy float64); anything else as it is."""
+    kind = type(value)
+    if kind in (str, float, int, bool, Decimal):
+        return value
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, float):
+        return float.__float__(value)
+    if issubclass(kind, int):
+        return int.__int__(value)
+    return Decimal(value) if issubclass(kind, Decimal) else value

@@ -32,10 +32,11 @@ class SimulatedClock:
         """Set the time.
 
         Raises:
-            ValueError: `at` is naive or before the present time.
+            ValueError: `at` is no timezone-aware datetime, or before the present time.
         """
+        to_instant(at)
         if at < self._now:
-            raise ValueError(f"the clock stands at {self._now.isoformat()} and does not go back to {at.isoformat()}")
+            raise ValueError(f"the clock stands at {iso(self._now)} and does not go back to {iso(at)}")
         self._now = at
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from basis_strategy_v1.core.amounts import EXACT
+
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Mapping
 
@@ -27,13 +29,23 @@ class Deltas:
     def at(cls, venue: str, tokens: Mapping[str, Decimal]) -> Deltas:
         """The changes at one venue."""
         found = cls.__new__(cls)
-        found._amounts = {(venue, token): amount for token, amount in tokens.items() if amount}
+        found._amounts = amounts = {}
+        for token, amount in tokens.items():
+            if amount:
+                amounts[venue, token] = amount
         return found
 
     @classmethod
     def nested(cls, venues: Mapping[str, Mapping[str, Decimal]]) -> Deltas:
         """The changes as venue -> token -> amount."""
         return cls({(venue, token): amount for venue, tokens in venues.items() for token, amount in tokens.items()})
+
+    @classmethod
+    def _of(cls, amounts: dict[Key, Decimal]) -> Deltas:
+        """Amounts that are known to hold no zero, kept without a copy."""
+        found = cls.__new__(cls)
+        found._amounts = amounts
+        return found
 
     def get(self, venue: str, token: str) -> Decimal:
         return self._amounts.get((venue, token), Decimal(0))
@@ -52,11 +64,16 @@ class Deltas:
             return other
         total = dict(self._amounts)
         for key, amount in other._amounts.items():
-            total[key] = total.get(key, 0) + amount
-        return Deltas(total)
+            if key not in total:
+                total[key] = amount
+            elif left := EXACT.add(total[key], amount):
+                total[key] = left
+            else:
+                del total[key]
+        return Deltas._of(total)
 
     def __neg__(self) -> Deltas:
-        return Deltas({key: -amount for key, amount in self._amounts.items()})
+        return Deltas._of({key: amount.copy_negate() for key, amount in self._amounts.items()})
 
     def __sub__(self, other: Deltas) -> Deltas:
         return self + -other
@@ -76,11 +93,13 @@ class Deltas:
     def as_floats(self) -> dict[str, dict[str, float]]:
         """The specification's shape: venue -> token -> net change."""
         found: dict[str, dict[str, float]] = {}
+        tokens: dict[str, float] = {}
+        last = None
         for (venue, token), amount in self._amounts.items():
-            if venue in found:
-                found[venue][token] = float(amount)
-            else:
-                found[venue] = {token: float(amount)}
+            if venue is not last:
+                last = venue
+                tokens = found.setdefault(venue, {})
+            tokens[token] = float(amount)
         return found
 
     def as_texts(self) -> dict[str, dict[str, str]]:

@@ -46,7 +46,8 @@ class Account(Struct, frozen=True):
     def positions(self) -> dict[str, Decimal]:
         found = {token: amount for token, amount in self.balances.items() if amount}
         for symbol, perp in self.perps.items():
-            found[f"{symbol}-PERP"] = perp.base
+            if perp.base:
+                found[f"{symbol}-PERP"] = perp.base
         return found
 
     def moved(self, changes: Mapping[str, Decimal]) -> Account:

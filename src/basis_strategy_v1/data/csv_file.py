@@ -179,6 +179,8 @@ def _plain_numbers(texts: list[str], allowed: str, kept: bool) -> tuple[array[in
     smallest, largest = min(floats), max(floats)
     if largest >= LARGEST or smallest <= -LARGEST or (allowed != ANY and (smallest < 0 or (smallest == 0 and allowed == POSITIVE))):
         raise ValueError("out of range")
+    if not kept:
+        return None
     decimals = max([len(text) - 1 - dot if (dot := text.find(".")) >= 0 else 0 for text in texts])
     factor = float(10**decimals)
     if max(largest, -smallest) * factor >= EXACT_BELOW or decimals > 15:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A step longer than this many of the series' own is a gap.
 GAP_STEPS = Decimal("1.5")
-# A price or index that is this far from the row before it, and from the row after it, is an outlier.
+# A price or index that is this far from both rows beside it is an outlier; at the ends, from the two that are nearest.
 LARGEST_JUMP = {
     "bar": Decimal("0.20"),
     "dex": Decimal("0.03"),
@@ -88,7 +88,8 @@ class _Check:
         self._path = path
         self._spec = spec
         self._stamps, self._lines = array("q"), array("q")  # of the rows that come after all before them
-        self._window: list[_Row] = []  # the last two rows
+        self._window: list[_Row] = []  # the last three rows
+        self._is_beginning = True
         self._is_refused = False
         self._positive = [
             (place, column.name, self._largest_jump(column.name)) for place, column in enumerate(spec.columns) if column.allowed == POSITIVE
@@ -123,7 +124,7 @@ class _Check:
             yield from self._outliers(row)
         if number == 1:
             yield self._found(1, "empty", "it has a header and no row")
-        yield from self._jumps(None)
+        yield from self._jumps_at_the_end()
         yield from self._gaps()
 
     def _order(self, row: _Row) -> Iterator[Finding]:
@@ -152,7 +153,6 @@ class _Check:
 
     def _outliers(self, row: _Row) -> Iterator[Finding]:
         yield from self._jumps(row)
-        self._window = [*self._window[-1:], row]
         for place, limit in self._rates:
             if abs(row.values[place]) > limit:
                 yield self._found(row.line, "outlier", f"column {self._spec.columns[place].name}: {row.values[place]} is beyond {limit}")
@@ -162,15 +162,27 @@ class _Check:
                 bar = f"open {first}, high {high}, low {low}, close {close}"
                 yield self._found(row.line, "outlier", f"{bar}: low to high does not hold the rest")
 
-    def _jumps(self, after: _Row | None) -> Iterator[Finding]:
-        """Whether the last row leaves its neighbours and comes back; at the ends of the file, the one neighbour that it has."""
-        if not self._window:
-            return
-        *before, row = self._window
-        near = [*before, *((after,) if after else ())]
+    def _jumps(self, row: _Row) -> Iterator[Finding]:
+        """Whether the row before this one leaves the two beside it and comes back; at the beginning also the first row."""
+        self._window = [*self._window[-2:], row]
+        if len(self._window) == 3:
+            before, middle, after = self._window
+            if self._is_beginning:
+                self._is_beginning = False
+                yield from self._jump(before, middle, after)
+            yield from self._jump(middle, before, after)
+
+    def _jumps_at_the_end(self) -> Iterator[Finding]:
+        if len(self._window) > 1:
+            *others, last = self._window
+            yield from self._jump(last, *others)
+        if len(self._window) == 2:
+            yield from self._jump(*self._window)
+
+    def _jump(self, row: _Row, *near: _Row) -> Iterator[Finding]:
         for place, name, limit in self._positive:
             value = row.values[place]
-            if near and all(abs(value - one.values[place]) > limit * one.values[place] for one in near):
+            if all(abs(value - one.values[place]) > limit * one.values[place] for one in near):
                 yield self._found(row.line, "outlier", f"column {name}: {value} is more than {limit:.0%} away from the rows beside it, "
                                   f"{' and '.join(str(one.values[place]) for one in near)}")  # fmt: skip
 

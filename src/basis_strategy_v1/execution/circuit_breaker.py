@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -68,7 +67,7 @@ class CircuitBreaker:
                 return False
             left_s = self._until - self._monotonic()
             if left_s > 0:
-                raise self._unavailable(f"to be tried again in {math.ceil(left_s)} s")
+                raise self._unavailable(f"to be tried again in {left_s:.1f} s")
             if self._probing:
                 raise self._unavailable("and one instruction is trying it right now")
             self._probing = True
@@ -76,9 +75,8 @@ class CircuitBreaker:
 
     def _unavailable(self, way_out: str) -> ComponentError:
         failures = f"{self._failures} failure{'s' if self._failures > 1 else ''} in a row"
-        return ComponentError(
-            "EIM-002", f"{self._venue} is unavailable after {failures}, {way_out}; not sent (the last failure: {self._last})"
-        )
+        message = f"{self._venue} is unavailable after {failures}, {way_out}; not sent (the last failure: {self._last})"
+        return ComponentError("EIM-002", message)
 
     def _count_failure(self, why: str) -> None:
         with self._lock:

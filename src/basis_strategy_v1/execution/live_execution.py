@@ -135,9 +135,8 @@ class LiveExecution:
                 return found, {"looked_up": True}
             left_s = deadline - self._timing.monotonic()
             if left_s <= 0:
-                raise self._unknown(
-                    f"{why}; not found by {key} in {self._timeout_s:g} s, so perhaps it was done: look there first", unknown
-                )
+                lost = f"{why}; not found under {key} in {self._timeout_s:g} s: perhaps it was done, look there before going on"
+                raise self._unknown(lost, unknown)
             self._timing.sleep(min(delay_s, left_s))
             delay_s *= 2
 
@@ -194,15 +193,17 @@ class LiveExecution:
 
     def _nothing_moved(self, before: State, simulated: State) -> bool:
         """Whether the venue holds what it held before, in all parts that the instruction would have changed."""
-        if not before.checked:
-            return False
         touched = {name for name, part in simulated.parts.items() if before.parts.get(name) is not part}
+        held = before.positions()
+
+        def is_unmoved() -> bool:
+            read = self._gateway.read()
+            return touched <= read.parts.keys() and read.positions() == {name: held[name] for name in read.parts if name in held}
+
         try:
-            read = self._ask(self._gateway.read)
+            return before.checked and self._ask(is_unmoved)
         except (ComponentError, MalformedAnswer):
             return False
-        held = before.positions()
-        return touched <= read.parts.keys() and read.positions() == {name: held[name] for name in read.parts if name in held}
 
     def _report(self, context: Context, moved: Moved, outcome: Outcome, notes: dict[str, Any]) -> ExecutionReport:
         return ExecutionReport(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.state import IN_TRANSIT, Account
 from basis_strategy_v1.venues.cex import Exchange, Margin
+from basis_strategy_v1.venues.exchanges import Withdrawal
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.execution.desk import Desk
 
 ZERO = Decimal(0)
+FREE = Withdrawal()
 
 
 class Portfolio(Mapping[str, Mapping[str, Decimal]]):
@@ -42,6 +44,11 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def in_transit(self, token: str) -> Decimal:
         """What is on its way between venues."""
         return self.amount(IN_TRANSIT, token)
+
+    def withdrawal(self, venue: str, token: str) -> Withdrawal:
+        """Fee, minimum (token units) and minutes of a transfer out of a venue."""
+        exchange = self._desk.venues[venue]
+        return exchange.row.withdrawals.get(token, FREE) if isinstance(exchange, Exchange) else FREE
 
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.report.run_folder import Events, Run
 
 _COSTS = ("fees", "slippage", "gas", "transfers", "liquidation")
-_LISTED_AT_ONCE = 60
+_LISTED_AT_ONCE = 300
 _JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -126,7 +126,7 @@ def _key_figures(summary: Summary) -> str:
             rounded(_costs(summary), places),
             ", ".join(f"{name} {rounded(amount, places)}" for name, amount in _paid(summary)) or "none",
         ),
-        _card("Final equity at market", "n/a" if at_market is None else rounded(at_market, places), "staked tokens at their market price"),
+        _card("Equity at market", "n/a" if at_market is None else rounded(at_market, places), "staked tokens at their market price"),
         _card("Instructions", _count(summary.instructions_routed), f"{_count(summary.instructions_failed)} failed"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'

@@ -82,7 +82,7 @@ def read_run(directory: Path) -> Run:
         ComponentError: RES-001, with the file and what is wrong with it.
     """
     return Run(
-        read_summary(directory),
+        parse_summary(read_run_summary(directory)),
         _text(directory / "config.yaml"),
         read_curve(directory / "equity.csv"),
         read_holdings(directory / "positions.csv"),
@@ -90,12 +90,17 @@ def read_run(directory: Path) -> Run:
     )
 
 
-def read_summary(directory: Path) -> Summary:
+def read_run_summary(directory: Path) -> dict[str, Any]:
+    """`summary.json` as it is.
+
+    Raises:
+        ComponentError: RES-001: the folder has none, or it is not JSON.
+    """
     path = directory / "summary.json"
     if not path.is_file():
         raise ComponentError("RES-001", f"{directory} holds no summary.json; give the folder of a finished run", "Report")
     with _named(path):
-        return parse_summary(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
 
 def read_curve(path: Path) -> Curve:

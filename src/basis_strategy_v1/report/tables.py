@@ -83,7 +83,9 @@ def _amount_text(amount: Any) -> str:
 
 
 def _details(data: Mapping[str, Any]) -> str:
-    rest = [(name, value) for name, value in data.items() if name not in _OWN_COLUMN and value not in (None, "", [], {}, False)]
+    inner = data.get("details")
+    opened = {**data, "details": None, **inner} if isinstance(inner, dict) else data
+    rest = [(name, value) for name, value in opened.items() if name not in _OWN_COLUMN and value not in (None, "", [], {}, False)]
     return f"<small>{escape('; '.join(f'{label(name)} {shown(value)}' for name, value in rest))}</small>" if rest else ""
 
 

@@ -82,7 +82,7 @@ class Basis:
             if legs.spot * legs.price > SMALLEST_CHANGE:  # liquidated: the spot leg alone is a bet, not a hedge
                 self._is_out = True
                 return self.leave(snapshot, positions, parameters)
-            return [] if self._is_out or not self._wants_in(mean, parameters) else self._enter(legs, parameters)
+            return [] if self._is_out or not self._wants_in(mean, parameters) else self._enter(legs, positions, parameters)
         leave_below = parameters["leave_below_apr"]
         if leave_below is not None and mean is not None and mean < leave_below:
             return self.leave(snapshot, positions, parameters)
@@ -92,15 +92,10 @@ class Basis:
         enter_above = parameters["enter_above_apr"]
         return enter_above is None or (mean is not None and mean >= enter_above)
 
-    def _enter(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+    def _enter(self, legs: Legs, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+        """Both legs at their target size, bought with the cash of the spot venue."""
         notional = legs.total * parameters["leverage"] / (1 + parameters["leverage"])
-        spot_venue, _, perp_venue, _ = self._symbols(parameters)
-        before: list[Block] = []
-        if spot_venue != perp_venue and (missing := (notional - legs.cash).quantize(CENT, ROUND_DOWN)) > SMALLEST_CHANGE:
-            before = self._move(perp_venue, spot_venue, missing, parameters)
-        elif spot_venue != perp_venue and (spare := (legs.cash - notional).quantize(CENT, ROUND_DOWN)) > SMALLEST_CHANGE:
-            before = self._move(spot_venue, perp_venue, spare, parameters)
-        return [*before, *self._grow(notional * (1 - CUSHION) / legs.price, parameters)]
+        return self._expand(legs, notional, positions, parameters)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         """Sell the spot leg and buy the perp back."""
@@ -129,18 +124,29 @@ class Basis:
         return []
 
     def _expand(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
-        """There is more margin, or idle cash, than the target needs: grow both legs."""
-        amount = (target * (1 - CUSHION) - legs.notional) / legs.price
-        if amount * legs.price < SMALLEST_CHANGE:
-            return self._return_cash(legs, parameters)
+        """There is more margin, or idle cash, than the target needs: grow both legs, as far as there is cash to grow with.
+
+        Unrealised profit is margin but no cash: it cannot be spent or moved.
+        """
+        wanted = target * (1 - CUSHION) - legs.notional
         spot_venue, _, perp_venue, _ = self._symbols(parameters)
-        missing = (amount * legs.price * (1 + CUSHION) - legs.cash).quantize(CENT, ROUND_DOWN)
-        before: list[Block] = []
+        cash, before = legs.cash, []
+        missing = (wanted * (1 + CUSHION) - cash).quantize(CENT, ROUND_DOWN)
         if missing > SMALLEST_CHANGE and spot_venue != perp_venue:
-            if positions.in_transit(_quote(perp_venue)):
+            quote = _quote(perp_venue)
+            if positions.in_transit(quote):
                 return []
-            before = self._move(perp_venue, spot_venue, missing, parameters)
-        return [*before, *self._grow(amount, parameters)]
+            moved = min(missing, positions.amount(perp_venue, quote).quantize(CENT, ROUND_DOWN))
+            fee, minimum, minutes = positions.withdrawal(perp_venue, quote)
+            if moved > max(minimum, fee + SMALLEST_CHANGE):
+                before = self._move(perp_venue, spot_venue, moved, parameters)
+                if minutes:
+                    return before  # both legs grow when it has arrived
+                cash += moved - fee
+        notional = min(wanted, cash * (1 - CUSHION))
+        if notional < SMALLEST_CHANGE:
+            return self._return_cash(legs, parameters)
+        return [*before, *self._grow(notional / legs.price, parameters)]
 
     def _return_cash(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
         spot_venue, _, perp_venue, _ = self._symbols(parameters)
@@ -155,8 +161,8 @@ class Basis:
         spot_venue, _, perp_venue, _ = self._symbols(parameters)
         if how == "ignore":
             return []
-        if how == "move" and spot_venue != perp_venue and positions.in_transit(_quote(spot_venue)):
-            how = "reduce"  # help is on its way and does not come in time
+        if how == "move" and spot_venue != perp_venue and not self._can_move(legs, target, positions, parameters):
+            how = "reduce"
         if how == "reduce":
             target = legs.margin * parameters["leverage"]
         amount = min((legs.notional - target) / legs.price, legs.spot, legs.short)
@@ -167,6 +173,13 @@ class Basis:
         if how == "move" and spot_venue != perp_venue:
             blocks += self._move(spot_venue, perp_venue, freed, parameters)
         return blocks
+
+    def _can_move(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> bool:
+        """Whether collateral can be sent: nothing is on its way already, and it is more than the exchange's minimum."""
+        venue = parameters["spot_venue"]
+        fee, minimum, _ = positions.withdrawal(venue, _quote(venue))
+        freed = legs.cash + legs.notional - target
+        return not positions.in_transit(_quote(venue)) and freed * (1 - CUSHION) > max(minimum, fee + SMALLEST_CHANGE)
 
     # Plans.
 
@@ -199,6 +212,11 @@ class Basis:
         while self._funding and self._funding[0][0] <= snapshot.instant - window * HOUR_US:
             self._funding.popleft()
         return sum((rate for _, rate in self._funding), ZERO) / window * YEAR_HOURS if self._funding else None
+
+    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        spot, perp = spot_venue.partition("_")[0], perp_venue.partition("_")[0]
+        return [("spot", spot, spot_symbol), ("perp", perp, perp_symbol), ("funding", perp, perp_symbol)]
 
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         spot, _, perp, _ = self._symbols(parameters)

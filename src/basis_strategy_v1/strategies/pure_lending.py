@@ -24,5 +24,8 @@ class PureLending:
         protocol, token = parameters["protocol"], parameters["token"]
         return [action(protocol, "withdraw", token=token, amount="all")] if positions.amount(protocol, f"a{token}") else []
 
+    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        return [("lending", parameters["protocol"], parameters["token"])]
+
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         return {"wallet": {parameters["token"]: capital}}

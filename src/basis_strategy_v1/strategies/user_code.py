@@ -35,6 +35,10 @@ class Custom:
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         return self._ask("leave", snapshot, positions, parameters["parameters"]) if hasattr(self._strategy, "leave") else []
 
+    def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+        found: Sequence[tuple[str, str, str]] = self._strategy.needs(parameters["parameters"]) if hasattr(self._strategy, "needs") else ()
+        return found
+
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         if not hasattr(self._strategy, "placed"):
             return {}
@@ -75,6 +79,9 @@ class Blocks:
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         return []
+
+    def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+        return ()
 
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         return {}

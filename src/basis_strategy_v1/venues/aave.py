@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 ORACLE_UNIT = 10**8
 WAD_UNIT = Decimal(WAD)
 
-# Ethereum mainnet's parameters as of 2025-05-31: ltv, liquidation threshold, bonus, reserve factor (bps).
+AS_OF = "2025-05-31"
+# Ethereum mainnet's parameters as of then: ltv, liquidation threshold, bonus, reserve factor (bps).
 RESERVES = {
     "WETH": (8050, 8300, 500, 1500),
     "wstETH": (7850, 8100, 600, 3500),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.venues.aave_interest import Rounding, mul_div_ceil, percent_mul, rounding_of, wad_div
+from basis_strategy_v1.venues.aave_interest import Rounding, percent_mul, rounding_of, wad_div
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules, liquidity_index_at, variable_borrow_index_at
 from basis_strategy_v1.venues.reverted import Reverted
 
@@ -112,19 +112,20 @@ def account_data(user: UserAccount, pool: Pool, prices: Mapping[str, int], now_s
         return AccountData(0, 0, 0, 0, NO_DEBT_HEALTH_FACTOR, False)
     rounding = pool.rounding
     emode = pool.emodes.get(user.emode) if user.emode else None
-    collateral = weighted_ltv = weighted_threshold = 0
+    collateral = weighted_ltv = weighted_threshold = debt = 0
     zero_ltv = False
     for token in user.collateral:
         ltv_bps, threshold_bps = collateral_terms(pool, emode, token)
         if threshold_bps:
-            value = _supplied_value(user, pool, rounding, token, oracle_price(prices, emode, token), now_s)
+            balance = rounding.supply_balance(user.supplied.get(token, 0), liquidity_index_at(pool.reserves[token], now_s))
+            value = balance * oracle_price(prices, emode, token) // pool.rules[token].unit
             collateral += value
             weighted_ltv += value * ltv_bps
             weighted_threshold += value * threshold_bps
             zero_ltv = zero_ltv or ltv_bps == 0
-    debt = 0
     for token, scaled in user.borrowed.items():
-        debt += _debt_value(pool, rounding, token, scaled, oracle_price(prices, emode, token), now_s)
+        owed = rounding.debt_balance(scaled, variable_borrow_index_at(pool.reserves[token], now_s, rounding))
+        debt += rounding.debt_value(owed, oracle_price(prices, emode, token), pool.rules[token].unit)
     ltv_bps = weighted_ltv // collateral if collateral else 0
     threshold_bps = weighted_threshold // collateral if collateral else 0
     health = _health_factor(rounding, collateral, debt, threshold_bps, weighted_threshold)
@@ -137,17 +138,6 @@ def _health_factor(rounding: Rounding, collateral: int, debt: int, threshold_bps
     if rounding.directed:
         return wad_div(weighted_threshold, debt) // 10_000
     return wad_div(percent_mul(collateral, threshold_bps), debt)
-
-
-def _supplied_value(user: UserAccount, pool: Pool, rounding: Rounding, token: str, price: int, now_s: int) -> int:
-    balance = rounding.supply_balance(user.supplied.get(token, 0), liquidity_index_at(pool.reserves[token], now_s))
-    return balance * price // pool.rules[token].unit
-
-
-def _debt_value(pool: Pool, rounding: Rounding, token: str, scaled: int, price: int, now_s: int) -> int:
-    debt = rounding.debt_balance(scaled, variable_borrow_index_at(pool.reserves[token], now_s, rounding))
-    unit = pool.rules[token].unit
-    return mul_div_ceil(debt, price, unit) if rounding.directed else debt * price // unit
 
 
 def collateral_terms(pool: Pool, emode: EMode | None, token: str) -> tuple[int, int]:
@@ -165,9 +155,8 @@ def collateral_terms(pool: Pool, emode: EMode | None, token: str) -> tuple[int, 
 
 def oracle_price(prices: Mapping[str, int], emode: EMode | None, token: str) -> int:
     """The price that counts for a user in `emode`: 3.0's category may bring its own price source."""
-    if emode is not None and emode.price_source and token in emode.collateral:
-        return price_of(prices, emode.price_source)
-    return price_of(prices, token)
+    source = emode.price_source if emode is not None and token in emode.collateral else ""
+    return price_of(prices, source or token)
 
 
 def isolated_collateral(user: UserAccount, pool: Pool) -> str | None:

@@ -17,6 +17,8 @@ RAY = 10**27
 HALF_RAY = RAY // 2
 WAD = 10**18
 YEAR_S = 365 * 24 * 3600
+RAY_YEAR = RAY * YEAR_S
+RAY_YEAR_SQUARED = RAY_YEAR * YEAR_S
 PERCENT_BPS = 10_000
 WAD_TO_RAY = 10**9
 
@@ -77,6 +79,10 @@ def percent_div_ceil(value: int, bps: int) -> int:
     return -(-value * 10_000 // bps)
 
 
+def mul_div_floor(a: int, b: int, c: int) -> int:
+    return a * b // c
+
+
 def mul_div_ceil(a: int, b: int, c: int) -> int:
     return -(-a * b // c)
 
@@ -90,11 +96,12 @@ def binomial_interest(rate_ray: int, elapsed_s: int) -> int:
     """The factor (ray) of revision 3.0: (1 + rate / year) ** seconds cut after its cubic term."""
     if elapsed_s == 0:
         return RAY
-    less_one, less_two = elapsed_s - 1, max(elapsed_s - 2, 0)
-    power_two = (rate_ray * rate_ray + HALF_RAY) // RAY // (YEAR_S * YEAR_S)
-    power_three = (power_two * rate_ray + HALF_RAY) // RAY // YEAR_S
-    pairs = elapsed_s * less_one
-    return RAY + rate_ray * elapsed_s // YEAR_S + pairs * power_two // 2 + pairs * less_two * power_three // 6
+    # A floor of a floor is one floor: the contract divides by a ray and by the year in turn.
+    power_two = (rate_ray * rate_ray + HALF_RAY) // RAY_YEAR_SQUARED
+    power_three = (power_two * rate_ray + HALF_RAY) // RAY_YEAR
+    pairs = elapsed_s * (elapsed_s - 1)
+    triples = pairs * (elapsed_s - 2) if elapsed_s > 2 else 0
+    return RAY + rate_ray * elapsed_s // YEAR_S + pairs * power_two // 2 + triples * power_three // 6
 
 
 def exponential_interest(rate_ray: int, elapsed_s: int) -> int:
@@ -104,23 +111,25 @@ def exponential_interest(rate_ray: int, elapsed_s: int) -> int:
 
 
 def _treasury_share_half_up(scaled_debt: int, before_ray: int, after_ray: int, factor_bps: int, liquidity_index_ray: int) -> int:
-    accrued = ray_mul(scaled_debt, after_ray) - ray_mul(scaled_debt, before_ray)
-    return ray_div(percent_mul(accrued, factor_bps), liquidity_index_ray)
+    accrued = (scaled_debt * after_ray + HALF_RAY) // RAY - (scaled_debt * before_ray + HALF_RAY) // RAY
+    share = (accrued * factor_bps + 5_000) // 10_000
+    return (share * RAY + liquidity_index_ray // 2) // liquidity_index_ray
 
 
 def _treasury_share_directed(scaled_debt: int, before_ray: int, after_ray: int, factor_bps: int, liquidity_index_ray: int) -> int:
-    accrued = ray_mul_floor(scaled_debt, after_ray - before_ray)
-    return ray_div_floor(percent_mul(accrued, factor_bps), liquidity_index_ray)
+    accrued = scaled_debt * (after_ray - before_ray) // RAY
+    return (accrued * factor_bps + 5_000) // 10_000 * RAY // liquidity_index_ray
 
 
 def _average_borrow_rate(total_debt: int, rate_ray: int) -> int:
     # 3.0 averages variable and stable debt; with no stable debt the average still rounds twice.
     weight = total_debt * WAD_TO_RAY
-    return ray_div(ray_mul(weight, rate_ray), weight)
+    return ((weight * rate_ray + HALF_RAY) // RAY * RAY + weight // 2) // weight
 
 
 class Rounding(Struct, frozen=True):
-    """One revision's arithmetic. `*_scaled` turn (amount, index) into scaled units, `*_balance` (scaled, index) into an amount."""
+    """One revision's arithmetic. `*_scaled` turn (amount, index) into scaled units, `*_balance` (scaled, index) into
+    an amount, `debt_value` (amount, price, unit) into the base currency."""
 
     revision: str
     compounded: Callable[[int, int], int]
@@ -132,6 +141,7 @@ class Rounding(Struct, frozen=True):
     debt_balance: Callable[[int, int], int]
     treasury_share: Callable[[int, int, int, int, int], int]
     supplier_rate_base: Callable[[int, int], int]
+    debt_value: Callable[[int, int, int], int]
     flash_premium: Callable[[int, int], int]
     directed: bool
 
@@ -147,6 +157,7 @@ HALF_UP = Rounding(
     debt_balance=ray_mul,
     treasury_share=_treasury_share_half_up,
     supplier_rate_base=_average_borrow_rate,
+    debt_value=mul_div_floor,
     flash_premium=percent_mul,
     directed=False,
 )
@@ -161,6 +172,7 @@ DIRECTED = Rounding(
     debt_balance=ray_mul_ceil,
     treasury_share=_treasury_share_directed,
     supplier_rate_base=lambda total_debt, rate_ray: rate_ray,
+    debt_value=mul_div_ceil,
     flash_premium=percent_mul_ceil,
     directed=True,
 )

@@ -7,17 +7,16 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.venues.aave_interest import (
     HALF_RAY,
-    PERCENT_BPS,
     RAY,
+    YEAR_S,
     Rounding,
-    linear_interest,
-    percent_mul,
     ray_div,
     ray_mul,
 )
 from basis_strategy_v1.venues.reverted import Reverted
 
 UNKNOWN_CASH = 2**200
+UNITS: tuple[int, ...] = tuple(10**decimals for decimals in range(78))
 
 
 class ReserveRules(Struct, frozen=True, kw_only=True):
@@ -51,7 +50,7 @@ class ReserveRules(Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> int:
         """Base units of one whole token."""
-        return int(10**self.decimals)
+        return UNITS[self.decimals]
 
 
 class Reserve(Struct, frozen=True):
@@ -105,18 +104,17 @@ def _elapsed_s(reserve: Reserve, now_s: int) -> int:
 
 def liquidity_index_at(reserve: Reserve, now_s: int) -> int:
     """The index (ray) that turns scaled supply into a balance at `now_s`."""
-    elapsed_s = _elapsed_s(reserve, now_s)
-    if elapsed_s == 0 or reserve.liquidity_rate_ray == 0:
+    if now_s == reserve.last_update_s or reserve.liquidity_rate_ray == 0:
         return reserve.liquidity_index_ray
-    return (linear_interest(reserve.liquidity_rate_ray, elapsed_s) * reserve.liquidity_index_ray + HALF_RAY) // RAY
+    factor_ray = RAY + reserve.liquidity_rate_ray * _elapsed_s(reserve, now_s) // YEAR_S
+    return (factor_ray * reserve.liquidity_index_ray + HALF_RAY) // RAY
 
 
 def variable_borrow_index_at(reserve: Reserve, now_s: int, rounding: Rounding) -> int:
     """The index (ray) that turns scaled debt into what is owed at `now_s`."""
-    elapsed_s = _elapsed_s(reserve, now_s)
-    if elapsed_s == 0:
+    if now_s == reserve.last_update_s:
         return reserve.variable_borrow_index_ray
-    factor_ray = rounding.compounded(reserve.variable_borrow_rate_ray, elapsed_s)
+    factor_ray = rounding.compounded(reserve.variable_borrow_rate_ray, _elapsed_s(reserve, now_s))
     return (factor_ray * reserve.variable_borrow_index_ray + HALF_RAY) // RAY
 
 
@@ -151,15 +149,18 @@ def rates_at(rules: ReserveRules, total_debt: int, available: int, rounding: Rou
     """Return (liquidity rate, variable borrow rate) in ray a year for a debt and the cash left, both in base units."""
     if total_debt == 0:
         return 0, rules.base_rate_ray
-    usage_ray = ray_div(total_debt, available + total_debt)
+    liquidity = available + total_debt
+    usage_ray = (total_debt * RAY + liquidity // 2) // liquidity
     if usage_ray > rules.optimal_usage_ray:
         excess_ray = ray_div(usage_ray - rules.optimal_usage_ray, RAY - rules.optimal_usage_ray)
         borrow_rate_ray = rules.base_rate_ray + rules.slope1_ray + ray_mul(rules.slope2_ray, excess_ray)
     else:
-        borrow_rate_ray = rules.base_rate_ray + ray_div(ray_mul(rules.slope1_ray, usage_ray), rules.optimal_usage_ray)
-    supplied_usage_ray = ray_div(total_debt, available + total_debt + deficit) if deficit else usage_ray
-    paid_ray = ray_mul(rounding.supplier_rate_base(total_debt, borrow_rate_ray), supplied_usage_ray)
-    return percent_mul(paid_ray, PERCENT_BPS - rules.reserve_factor_bps), borrow_rate_ray
+        optimal_ray = rules.optimal_usage_ray
+        on_slope = (rules.slope1_ray * usage_ray + HALF_RAY) // RAY
+        borrow_rate_ray = rules.base_rate_ray + (on_slope * RAY + optimal_ray // 2) // optimal_ray
+    supplied_usage_ray = ray_div(total_debt, liquidity + deficit) if deficit else usage_ray
+    paid_ray = (rounding.supplier_rate_base(total_debt, borrow_rate_ray) * supplied_usage_ray + HALF_RAY) // RAY
+    return (paid_ray * (10_000 - rules.reserve_factor_bps) + 5_000) // 10_000, borrow_rate_ray
 
 
 def settled(reserve: Reserve, rules: ReserveRules, rounding: Rounding, scaled_supply: int, scaled_debt: int, available: int) -> Reserve:

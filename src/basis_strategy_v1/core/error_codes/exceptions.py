@@ -36,9 +36,7 @@ class ComponentError(Exception):
         self.component = component or entry.component
         self.severity = severity or entry.severity
         self.original_exception = original_exception
-        self.partial_deltas: dict[str, dict[str, float]] = {
-            venue: dict(tokens) for venue, tokens in (partial_deltas or {}).items()
-        }
+        self.partial_deltas: dict[str, dict[str, float]] = {venue: dict(tokens) for venue, tokens in (partial_deltas or {}).items()}
         super().__init__(f"{error_code}: {self.message}")
 
     def __reduce__(self) -> tuple[Any, ...]:

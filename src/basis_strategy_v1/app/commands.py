@@ -1,0 +1,179 @@
+"""What the command line shows besides a backtest, as lines of text."""
+
+from __future__ import annotations
+
+import csv
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from basis_strategy_v1.app import open_data, opening_positions
+from basis_strategy_v1.app.checks import series_problems
+from basis_strategy_v1.config import load_config
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
+from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.event_reader import event_files, read_events
+from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.strategies import make_strategy
+from basis_strategy_v1.strategies.user_code import read_blocks
+from basis_strategy_v1.venues import VENUES
+from basis_strategy_v1.venues.aave import AS_OF, RESERVES
+from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
+from basis_strategy_v1.venues.venue import CEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+
+
+def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> Iterator[str]:
+    """The lines of `basis check`.
+
+    Raises:
+        ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-001 with all series that lack.
+    """
+    settings = load_config(config, run=not live, live=live)
+    strategy = make_strategy(settings.strategy_mode, settings.strategy)
+    yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}"
+    if data is None and settings.data.directory is None and settings.data.database is None:
+        yield "data: none named; give --data to check what the run needs"
+        return
+    provider = open_data(settings, data)
+    if problems := series_problems(settings, strategy, provider):
+        raise ComponentError("DAT-001", "\n".join(problems))
+    yield f"data: {'generated' if provider.generated else 'real'}, all series that the run needs are there"
+    yield "ready"
+
+
+def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at: str | None, preflight: bool) -> Iterator[str]:
+    """The lines of `basis execute`: a JSON object for each block, in order of time.
+
+    Raises:
+        ComponentError: STR-001, a line of the file; EXM-001, `preflight` found problems; or what a block was refused for.
+    """
+    settings = load_config(config)
+    moment = _moment(at, settings)
+    rows = read_blocks(blocks, moment)
+    if not rows:
+        raise ComponentError("STR-001", f"{blocks} holds no blocks")
+    first = from_instant(rows[0][0])
+    clock = SimulatedClock(first)
+    provider = open_data(settings, data)
+    with EventLogger(logs, "backtest") as logger:
+        handler = PositionUpdateHandler()
+        manager = ExecutionInterfaceManager(settings, provider, "backtest", positions=handler, event_logger=logger, clock=clock)
+        market = manager.desk.market(first)
+        handler.hold(opening_positions(settings, None, market, manager.gas_is_free()))
+        if preflight:
+            yield from _preflight(manager, rows)
+            return
+        for instant, block in rows:
+            now = from_instant(instant)
+            clock.move_to(now)
+            for report in manager.settle(now):
+                yield _line(report)
+            yield _line(manager.execute(now, block))
+
+
+def _preflight(manager: ExecutionInterfaceManager, rows: Sequence[tuple[int, Any]]) -> Iterator[str]:
+    """All problems of all blocks, checked at the time of the first; refused with all of them."""
+    problems = manager.preflight(from_instant(rows[0][0]), [block for _, block in rows])
+    if problems:
+        raise ComponentError("EXM-001", "\n".join(f"block {problem.step}: {problem.code}: {problem.message}" for problem in problems))
+    yield f"{len(rows)} blocks, no problems; nothing was sent"
+
+
+def _moment(at: str | None, settings: Config) -> datetime | None:
+    if at is None:
+        return settings.start
+    try:
+        moment = datetime.fromisoformat(at)
+        to_instant(moment)
+    except ValueError as fault:
+        raise ComponentError("CFG-001", f"--at: {fault}; write a time such as 2024-06-01T00:00:00Z") from None
+    return moment
+
+
+def _line(report: ExecutionReport) -> str:
+    row = {
+        "timestamp": iso(report.at),
+        "kind": report.kind,
+        "key": report.key,
+        "venue": report.venue,
+        "deltas": report.deltas.as_texts(),
+        "costs": [{"source": source, "token": token, "amount": plain(amount)} for source, token, amount in report.costs],
+        "details": report.details,
+    }
+    return msgspec.json.encode(row).decode()
+
+
+def venue_lines() -> Iterator[str]:
+    """The lines of `basis venues`: each venue with what it charges, from the tables that the simulators use."""
+    for row in ROWS:
+        yield from _exchange_lines(row)
+    for name, (kind, maker) in VENUES.items():
+        venue = maker({})
+        yield f"{name} ({kind}): {', '.join(venue.actions)}"
+        if name == "aave":
+            yield f"    as of {AS_OF}; ltv / liquidation threshold / bonus / reserve factor in bps"
+            for token, figures in RESERVES.items():
+                yield f"    {token:<7} {' / '.join(map(str, figures))}"
+        elif name != WALLET and hasattr(venue, "row"):
+            yield f"    {_row_text(venue.row)}"
+
+
+def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
+    fees = f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps, slippage {plain(row.slippage_bps)} bps"
+    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees}"
+    spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
+    yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional)} spot, {plain(row.perp_min_notional)} perp"
+    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers)
+    wallets = "separate wallets" if row.separate_wallets else "one wallet"
+    yield f"    maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}; funding each {row.funding_interval_hours} h; {wallets}"
+    withdrawals = (f"{token} fee {plain(w.fee)}, minimum {plain(w.minimum)}, {plain(w.minutes)} min" for token, w in row.public_withdrawals.items())
+    yield f"    withdrawal: default means {'; '.join(withdrawals)}"
+
+
+def _lots(lots: dict[str, Decimal]) -> str:
+    return " ".join(f"{base} {plain(lot)}" for base, lot in lots.items())
+
+
+def _up_to(notional: Decimal) -> str:
+    return "any" if notional.is_infinite() else plain(notional)
+
+
+def _row_text(row: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row._asdict().items() if name != "name")
+
+
+def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
+    """The lines of `basis events`: those of a run's events.csv, or of a folder of logs.
+
+    Raises:
+        ComponentError: LOG-001, there are no events there.
+    """
+    path = folder / "events.csv"
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if event_type in (None, row["event_type"]):
+                    yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
+        return
+    files = event_files(folder)
+    if not files:
+        raise ComponentError("LOG-001", f"{folder} holds no events; give the folder of a run, or a folder of logs")
+    for paths in files.values():
+        for log in paths:
+            for event in read_events(log):
+                if event_type in (None, event["event_type"]):
+                    data = msgspec.json.encode(event["data"]).decode()
+                    yield f"{event['timestamp']} {event['component']} {event['event_type']} {data}"

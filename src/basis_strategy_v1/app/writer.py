@@ -1,0 +1,98 @@
+"""Writes the folder of a run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
+from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
+from basis_strategy_v1.results.summary import run_id_of, summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.monitoring.event_logger import EventLogger
+
+
+class Writer:
+    """Writes a run's folder, also of a run that ended early."""
+
+    def __init__(self, folder: RunFolder, logger: EventLogger, provider: Any, started: float, *, report: bool) -> None:
+        self._folder = folder
+        self._logger = logger
+        self._provider = provider
+        self._started = started
+        self._report = report
+
+    def __call__(self, engine: EventDrivenStrategyEngine, *, finished: bool = True) -> RunResult:
+        seconds = engine.seconds
+        begun = time.perf_counter()
+        folder = self._folder
+        paths = {
+            "equity.csv": folder.write_rows("equity.csv", EQUITY_HEADER, engine.curve.rows()),
+            "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
+            "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
+        }
+        self._logger.export_csv(folder.path / "events.csv")
+        paths["events.csv"] = folder.path / "events.csv"
+        self._logger.close()
+        seconds["write"] = time.perf_counter() - begun
+        summary = self._summary(engine) if finished else {}
+        if finished:
+            paths["summary.json"] = folder.write("summary.json", plain_json(summary))
+            if self._report:
+                paths["report.html"] = self._write_report(seconds)
+        seconds["total"] = time.perf_counter() - self._started
+        timing = {name: round(value, 6) for name, value in seconds.items()}
+        paths["timing.json"] = folder.write("timing.json", plain_json({"seconds": timing}))
+        return RunResult(run_id_of(engine.config), summary, paths)
+
+    def _write_report(self, seconds: dict[str, float]) -> Path:
+        from basis_strategy_v1.report.report import write_report
+
+        begun = time.perf_counter()
+        path = write_report(self._folder.path)
+        seconds["report"] = time.perf_counter() - begun
+        return path
+
+    def _summary(self, engine: EventDrivenStrategyEngine) -> dict[str, Any]:
+        return summary_of(
+            engine.config,
+            initial=engine.attribution.initial_equity,
+            final=engine.equity,
+            at_market=engine.equity_at_market,
+            totals=engine.attribution.totals(engine.equity),
+            max_drawdown=engine.curve.max_drawdown,
+            routed=engine.manager.instructions_routed,
+            failed=engine.manager.instructions_failed,
+            data=_data_told(self._provider),
+            skipped=engine.skipped,
+            assumptions=assumptions(engine.config, engine.manager.desk.venues),
+            missing_funding=getattr(self._provider, "missing_funding_used", ()),
+        )
+
+
+def _data_told(provider: Any) -> Mapping[str, Any]:
+    return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}
+
+
+def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
+    """What the simulators take for granted with these venues, for the report."""
+    told = [
+        "A market order fills in full at the last visible close plus slippage_bps against the trader; a limit order only where that close reaches it.",
+    ]
+    if config.venues.cex:
+        told += [
+            "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
+            "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
+        ]
+    if config.venues.onchain:
+        told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; our own actions do not move the rates.")
+    if any(getattr(venue, "priced_by_market", False) for venue in venues.values()):
+        told.append("Swaps are priced by the market price of the pair less the pool's fee and slippage_bps, without the pool's ticks.")
+    if config.data.missing_funding == "zero":
+        told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
+    return told

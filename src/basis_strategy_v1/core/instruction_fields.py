@@ -1,0 +1,223 @@
+"""The fields of an instruction block: what each may hold, and the parser that says so."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.amounts import exact_number, positive_amount, shown, text_of
+from basis_strategy_v1.core.deltas import Deltas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    Parser = Callable[[Any], Any]
+
+MOST_ESTIMATES = 256
+_MOST_KNOWN = 4096
+
+
+class OutputOf(Struct, frozen=True):
+    """What an earlier step of the chain paid out, or a fraction of it."""
+
+    step: int
+    fraction: Decimal = Decimal(1)
+
+
+Amount = Decimal | str | OutputOf  # the text is "all"
+
+
+class Action(NamedTuple):
+    """A row of a table of instructions: which fields it takes. Who offers an action, each protocol says itself."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+def _text(pattern: str, allowed: str) -> Parser:
+    matches = re.compile(pattern).fullmatch
+    known: set[str] = set()  # a run names the same few venues and symbols again and again
+
+    def parse(value: Any) -> str:
+        if type(value) is str and value in known:
+            return value
+        text = text_of(value)
+        if text is None or len(text) > 128 or not matches(text):
+            raise ValueError(f"must be {allowed}, got {shown(value)}")
+        if len(known) < _MOST_KNOWN:
+            known.add(text)
+        return text
+
+    return parse
+
+
+def _one_of(*allowed: str, hint: Mapping[str, str] | None = None) -> Parser:
+    listed = " or ".join(allowed)
+    hints = hint or {}
+
+    def parse(value: Any) -> str:
+        if type(value) is str and value in allowed:
+            return value
+        text = text_of(value)
+        if text in allowed:
+            return text
+        raise ValueError(f"must be {listed}, got {shown(value)}{hints.get(text or '', '')}")
+
+    return parse
+
+
+def _flag(value: Any) -> bool:
+    if value is True or value is False:
+        return bool(value)
+    raise ValueError(f"must be true or false, got {shown(value)}")
+
+
+def _whole(value: Any) -> int:
+    if issubclass(type(value), int) and type(value) is not bool and 0 <= value <= 10**9:
+        return int.__int__(value)
+    raise ValueError(f"must be a whole number from 0 to 1000000000, got {shown(value)}")
+
+
+def _not_negative(value: Any) -> Decimal:
+    number = exact_number(value)
+    if number < 0:
+        raise ValueError(f"must be 0 or more, got {shown(value)}")
+    return number
+
+
+def _estimated(value: Any) -> Deltas:
+    if not isinstance(value, dict) or not all(isinstance(tokens, dict) for tokens in value.values()):
+        raise ValueError(f"must be a dict of venue -> token -> amount, got {_outermost_wrong(value)}")
+    if (count := sum(len(tokens) + 1 for tokens in value.values())) > MOST_ESTIMATES:
+        raise ValueError(f"must name at most {MOST_ESTIMATES} venues and tokens, got {count}")
+    return Deltas(
+        {_named(venue, token): _estimate(venue, token, amount) for venue, tokens in value.items() for token, amount in tokens.items()}
+    )
+
+
+def _outermost_wrong(value: Any) -> str:
+    if not isinstance(value, dict):
+        return shown(value)
+    venue, tokens = next((venue, tokens) for venue, tokens in value.items() if not isinstance(tokens, dict))
+    return f"{shown(tokens)} at {shown(venue)}"
+
+
+def _named(venue: Any, token: Any) -> tuple[str, str]:
+    found = []
+    for part, value in (("venue", venue), ("token", token)):
+        try:
+            found.append(_name(value))
+        except ValueError as fault:
+            raise ValueError(f"{part} {fault}") from None
+    return found[0], found[1]
+
+
+def _estimate(venue: str, token: str, amount: Any) -> Decimal:
+    try:
+        return exact_number(amount)
+    except ValueError as fault:
+        raise ValueError(f"of {token} at {venue} {fault}") from None
+
+
+def _step_amount(value: Any) -> Amount:
+    kind = type(value)
+    if kind is float:
+        return positive_amount(value)
+    if kind is str and value == "all":
+        return "all"
+    return _output_of(value) if issubclass(kind, dict) else positive_amount(value)
+
+
+def _output_of(value: Mapping[str, Any]) -> OutputOf:
+    if (unknown := next((name for name in value if name not in ("output_of", "fraction")), None)) is not None:
+        raise ValueError(f"must be a number, 'all' or {{'output_of': n}}, got the unknown field {shown(unknown)}")
+    if "output_of" not in value:
+        raise ValueError("must be a number, 'all' or {'output_of': n}, got a dict without output_of")
+    try:
+        step = _whole(value["output_of"])
+    except ValueError as fault:
+        raise ValueError(f"output_of {fault}") from None
+    try:
+        fraction = positive_amount(value.get("fraction", 1))
+    except ValueError as fault:
+        raise ValueError(f"fraction {fault}") from None
+    if fraction > 1:
+        raise ValueError(f"fraction must be at most 1, got {shown(value['fraction'])}")
+    return OutputOf(step, fraction)
+
+
+_NAMED = "1 to 64 letters, digits, '_', '-' or '.'"
+_name = _text(r"[A-Za-z0-9_.\-]{1,64}", _NAMED)
+_RESTING = "; an order that rests in the book is not supported"
+COMMON_FIELDS = ("instruction_id", "estimated_deltas", "max_deviation_bps")
+FIELDS: dict[str, Parser] = {
+    "instruction_id": _text(r"[A-Za-z0-9_-]{1,64}", "1 to 64 of A-Z a-z 0-9 _ -"),
+    "estimated_deltas": _estimated,
+    "max_deviation_bps": _not_negative,
+    "venue": _name,
+    "protocol": _name,
+    "trade_type": _one_of("spot", "perp"),
+    "side": _one_of("buy", "sell"),
+    "symbol": _name,
+    "amount": positive_amount,
+    "order_type": _one_of("market", "limit"),
+    "price": positive_amount,
+    "time_in_force": _one_of("IOC", "FOK", hint=dict.fromkeys(("GTC", "GTX", "GTD", "PO"), _RESTING)),
+    "reduce_only": _flag,
+    "from_venue": _name,
+    "to_venue": _name,
+    "token": _name,
+    "token_out": _name,
+    "network": _name,
+    "market": _text(r"[A-Za-z0-9_.\-/]{1,128}", "a market name such as wstETH/WETH"),
+    "pool": _text(r"[A-Za-z0-9_.\-/]{1,128}", "a pool name such as weETH/WETH"),
+    "request_id": _name,
+    "category": _whole,
+    "fee": _whole,
+    "min_amount_out": positive_amount,
+    "atomic": _flag,
+}
+# In an action an amount may be left to what is held or paid out by then; a loan has to be a number.
+STEP_FIELDS: dict[str, Parser] = {**FIELDS, "amount": _step_amount}
+# Read by whoever chooses the parsers, before or after the other fields.
+_READ_APART = ("instruction_type", "action", "sub_instructions")
+
+
+def parsers_of(row: Action) -> dict[str, Parser | None]:
+    """The parser of each field that a row of the table allows; None for those that are read apart."""
+    fields = STEP_FIELDS if "protocol" in row.required and "sub_instructions" not in row.required else FIELDS
+    names = ("instruction_type", *row.required, *row.optional, *COMMON_FIELDS)
+    return {name: None if name in _READ_APART else fields[name] for name in names}
+
+
+def parse_fields(block: Mapping[str, Any], parsers: Mapping[str, Parser | None]) -> dict[str, Any]:
+    """The parsed fields of a block.
+
+    Raises:
+        ValueError: the first field that is unknown or wrong.
+    """
+    parsed = {}
+    name = ""
+    try:
+        for name, value in block.items():
+            if (parse := parsers[name]) is not None:
+                parsed[name] = parse(value)
+    except KeyError:
+        raise ValueError(f"unknown field {shown(name)}; allowed are {', '.join(sorted(parsers))}") from None
+    except ValueError as fault:
+        raise ValueError(f"{name} {fault}") from None
+    return parsed
+
+
+def require(names: Iterable[str], block: Mapping[str, Any]) -> None:
+    """Check that a block has all these fields.
+
+    Raises:
+        ValueError: the first that is missing.
+    """
+    for name in names:
+        if name not in block:
+            raise ValueError(f"{name} is missing")

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.layout import spec_of
+from basis_strategy_v1.data.validation import Finding, validate
+
+Write = Callable[..., Path]
+GAS = "gas/ethereum"
+BARS = "ohlcv/bybit/spot/ETHUSDT_1h"
+
+
+def gas(hour: int, fee: object = 10) -> str:
+    return f"2024-01-01T{hour:02}:00:00Z,1,{fee},0.1"
+
+
+def bar(hour: int, close: object, first: object = 100, high: object = 101, low: object = 99) -> str:
+    return f"2024-01-01T{hour:02}:00:00Z,{first},{high},{low},{close},5"
+
+
+def test_a_sound_folder_has_no_finding(sample: Path) -> None:
+    assert validate(sample) == []
+
+
+def test_the_real_data_have_the_gaps_that_are_known(real: Path) -> None:
+    findings = validate(real)
+    assert Counter((finding.file, finding.kind) for finding in findings) == {
+        ("ohlcv/binance/perp/BTCUSDT_1h.csv", "gap"): 12,
+        ("ohlcv/binance/perp/ETHUSDT_1h.csv", "gap"): 12,
+        ("ohlcv/binance/spot/BTCUSDT_1h.csv", "gap"): 12,
+        ("ohlcv/okx/perp/ETHUSDT_1h.csv", "gap"): 2,
+        ("funding/okx/BTCUSDT.csv", "gap"): 11,
+        ("funding/okx/ETHUSDT.csv", "gap"): 11,
+    }
+    assert [finding for finding in findings if finding.file == "ohlcv/okx/perp/ETHUSDT_1h.csv"] == [
+        Finding("ohlcv/okx/perp/ETHUSDT_1h.csv", 738, "gap",
+                "720 rows missing after 2024-08-31T15:00:00Z: the next is 2024-09-30T16:00:00Z, 721h later instead of 1h"),
+        Finding("ohlcv/okx/perp/ETHUSDT_1h.csv", 5106, "gap",
+                "720 rows missing after 2025-03-31T15:00:00Z: the next is 2025-04-30T16:00:00Z, 721h later instead of 1h"),
+    ]  # fmt: skip
+
+
+def test_gaps_duplicates_and_disorder_are_told_by_line(write: Write) -> None:
+    folder = write(GAS, gas(0), gas(1), gas(1), gas(2), gas(5), gas(4), gas(6))
+    assert validate(folder) == [
+        Finding("gas/ethereum.csv", 4, "duplicate", "2024-01-01T01:00:00Z is there already, in line 3"),
+        Finding("gas/ethereum.csv", 6, "gap",
+                "2 rows missing after 2024-01-01T02:00:00Z: the next is 2024-01-01T05:00:00Z, 3h later instead of 1h"),
+        Finding("gas/ethereum.csv", 7, "disorder", "2024-01-01T04:00:00Z comes after 2024-01-01T05:00:00Z of line 6"),
+    ]  # fmt: skip
+
+
+def test_zeros_and_malformed_lines_are_told_and_the_rest_is_read_on(write: Write) -> None:
+    folder = write(BARS, bar(0, 100), bar(1, 0), bar(2, "x"), "2024-01-01T03:00:00Z,1", bar(4, 100), bar(5, -1))
+    found = validate(folder)
+    assert [(finding.line, finding.kind) for finding in found] == [
+        (3, "zero"), (4, "malformed"), (5, "malformed"), (6, "gap"), (7, "malformed")
+    ]  # fmt: skip
+    assert found[0].message == "column close: '0' is not allowed; expected a number above 0"
+
+
+def test_a_price_away_from_both_rows_beside_it_is_an_outlier(write: Write) -> None:
+    folder = write(BARS, bar(0, 100), bar(1, 100, high=130), bar(2, 100), bar(3, 100))
+    assert validate(folder) == [
+        Finding(f"{BARS}.csv", 3, "outlier", "column high: 130 is more than 20% away from the rows beside it, 101 and 101")
+    ]
+
+
+def test_a_price_that_moves_and_stays_is_none(write: Write) -> None:
+    rows = (f"2024-01-0{day}T00:00:00Z,{day // 3 + 1}" for day in range(1, 6))
+    assert validate(write("staking/lido/wstETH", *rows)) == []
+
+
+@pytest.mark.parametrize(("prices", "line"), [(("1.00", "1.50", "1.51"), 2), (("1.51", "1.50", "1.00"), 4)])
+def test_a_price_at_an_end_is_held_against_the_two_that_are_nearest(write: Write, prices: tuple[str, ...], line: int) -> None:
+    folder = write("staking/lido/wstETH", *(f"2024-01-0{day}T00:00:00Z,{price}" for day, price in enumerate(prices, 1)))
+    assert [(finding.line, finding.kind) for finding in validate(folder)] == [(line, "outlier")]
+
+
+def test_two_rows_far_apart_are_both_told(write: Write) -> None:
+    found = validate(write("staking/lido/wstETH", "2024-01-01T00:00:00Z,1", "2024-01-02T00:00:00Z,2"))
+    assert [finding.line for finding in found] == [2, 3]
+    assert validate(write("staking/lido/wstETH", "2024-01-01T00:00:00Z,1")) == []
+
+
+def test_rates_beyond_reason_are_outliers(write: Write) -> None:
+    assert validate(write("funding/okx/ETHUSDT", "2024-01-01T00:00:00Z,-0.011")) == [
+        Finding("funding/okx/ETHUSDT.csv", 2, "outlier", "column funding_rate: -0.011 is beyond 0.01")
+    ]
+
+
+def test_lending_indices_and_oracle_prices_have_limits_of_their_own(write: Write) -> None:
+    rows = [f"2024-01-0{day}T00:00:00Z,1,{index},0.05,1.1,0.06,100,90,{price}" for day, index, price in
+            ((1, "1.00", 2000), (2, "1.05", 2500), (3, "1.00", 4000), (4, "1.00", 2000))]  # fmt: skip
+    found = validate(write("lending/aave_v3/WETH", *rows))
+    assert [(finding.line, finding.message.split(" is ")[0]) for finding in found] == [
+        (3, "column liquidity_index: 1.05"),
+        (4, "column oracle_price_usd: 4000"),
+    ]
+
+
+def test_bars_whose_range_does_not_hold_their_prices_are_outliers(write: Write) -> None:
+    found = validate(write(BARS, bar(0, 100), bar(1, 102), bar(2, 98)))
+    assert [finding.line for finding in found] == [3, 4]
+    assert found[0].message == "open 100, high 101, low 99, close 102: low to high does not hold the rest"
+
+
+def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> None:
+    write(GAS)
+    files = {
+        "funding/okx/ETHUSDT.csv": "",
+        "funding/bybit/ETHUSDT.csv": "time,rate\n",
+        "funding/bybit/BTCUSDT.csv": "timestamp,funding_rate\n2024-01-01T00:00:00Z,0.0",
+        "ohlcv/bybit/spot/ETHUSDT.csv": "x",
+        "dex/curve/weETH_WETH.state.csv": "another layout\n",
+        "lending/morpho/wstETH.csv": "another layout\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert validate(tmp_path) == [
+        Finding("ohlcv/bybit/spot/ETHUSDT.csv", 0, "malformed", "its name is not in the layout of docs/data.md, so it is not read"),
+        Finding("funding/bybit/BTCUSDT.csv", 2, "malformed", "'2024-01-01T00:00:00Z,0.0' does not end in a newline, "
+                "so it may have been cut; complete it or delete it"),
+        Finding("funding/bybit/ETHUSDT.csv", 1, "malformed", "the header is 'time,rate'; expected timestamp,funding_rate"),
+        Finding("funding/okx/ETHUSDT.csv", 0, "empty", "it has no byte; expected the header timestamp,funding_rate"),
+        Finding("gas/ethereum.csv", 1, "empty", "it has a header and no row"),
+    ]  # fmt: skip
+
+
+def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
+    assert validate(tmp_path) == [Finding(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas")]
+    with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist or is no folder"):
+        validate(tmp_path / "absent")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / f"{GAS}.csv").mkdir(parents=True)
+    assert validate(tmp_path) == [Finding("gas/ethereum.csv", 0, "malformed", "it cannot be read: Is a directory")]
+
+
+@settings(deadline=None, max_examples=60)
+@given(content=st.one_of(st.binary(max_size=200), st.text(alphabet="0123456789-:TZ,.\ne", max_size=300).map(str.encode)))
+def test_no_content_raises(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    spec = spec_of(BARS)
+    assert spec is not None
+    path = folder / f"{BARS}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(spec.header.encode() + b"\n" + content)
+    assert all("\n" not in finding.message for finding in validate(folder))

@@ -1,0 +1,350 @@
+"""Aave v3's integer model by itself: what is moved, what is refused and with which numbers. The bytecode's word is in tests/conformance."""
+
+from __future__ import annotations
+
+import csv
+from copy import deepcopy
+from fractions import Fraction
+from math import exp
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from basis_strategy_v1.venues import aave_pool
+from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
+from basis_strategy_v1.venues.aave_interest import RAY, WAD, YEAR_S, UnknownRevision, compounded_interest, linear_interest, rounding_of
+from basis_strategy_v1.venues.aave_pool import ALL
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed, rates_at
+from basis_strategy_v1.venues.reverted import Reverted
+
+REVISIONS = ("3.0", "3.7")
+NOW_S = 1_700_000_000
+WETH, USDT = 10**18, 10**6
+PRICES = {"WETH": 2_000 * 10**8, "USDT": 10**8, "wstETH": 2_300 * 10**8}
+VECTORS = Path(__file__).parents[2] / ".." / "shared" / "data" / "vectors" / "aave_v3_polygon_USDC_2023-08-14.minute.csv"
+
+each_revision = pytest.mark.parametrize("revision", REVISIONS)
+
+
+def rules(**changes: object) -> ReserveRules:
+    """A reserve with an LTV of 80 %, a threshold of 85 %, and the kink at 80 % usage: 4 % a year there, 84 % at full usage."""
+    plain: dict[str, object] = {
+        "decimals": 18,
+        "ltv_bps": 8_000,
+        "liquidation_threshold_bps": 8_500,
+        "liquidation_bonus_bps": 500,
+        "reserve_factor_bps": 1_000,
+        "optimal_usage_ray": RAY * 8 // 10,
+        "base_rate_ray": 0,
+        "slope1_ray": RAY * 4 // 100,
+        "slope2_ray": RAY * 80 // 100,
+    }
+    return ReserveRules(**{**plain, **changes})  # type: ignore[arg-type]
+
+
+def market(revision: str, **changes: dict[str, object]) -> Pool:
+    """WETH, wstETH and USDT with deep liquidity that others supplied; `changes` are rules by token."""
+    terms = {name: rules(decimals=6 if name == "USDT" else 18, **changes.get(name, {})) for name in ("WETH", "wstETH", "USDT")}
+    reserves = {
+        name: Reserve(last_update_s=NOW_S, scaled_supply=10**9 * rule.unit, available=10**9 * rule.unit) for name, rule in terms.items()
+    }
+    alike = frozenset({"WETH", "wstETH"})
+    mode = EMode(ltv_bps=9_300, liquidation_threshold_bps=9_500, liquidation_bonus_bps=100, collateral=alike, borrowable=alike)
+    return Pool(revision=revision, rules=terms, reserves=reserves, emodes={1: mode})
+
+
+def borrower(pool: Pool, weth: int = 10 * WETH, usdt: int = 10_000 * USDT) -> tuple[Pool, UserAccount]:
+    """A user with `weth` supplied and `usdt` borrowed."""
+    pool, user, _ = aave_pool.supply(pool, UserAccount(), "WETH", weth, NOW_S)
+    pool, user, _ = aave_pool.borrow(pool, user, "USDT", usdt, NOW_S, PRICES)
+    return pool, user
+
+
+# --- interest ---------------------------------------------------------------------------------------------------------------------
+
+
+def _ray(text: str) -> int:
+    return int(Fraction(text) * RAY)
+
+
+def _lone_update_s(before: dict[str, str], after: dict[str, str], gap_s: int) -> int | None:
+    """The seconds that explain a step of both indices by one update at the rates before it, if a whole number of them does."""
+    rate, index, new = _ray(before["liquidity_rate"]), _ray(before["liquidity_index"]), _ray(after["liquidity_index"])
+    guess_s = round((Fraction(new, index) - 1) * YEAR_S * RAY / rate)
+    factor = compounded_interest(_ray(before["variable_borrow_rate"]), guess_s, "3.0")
+    borrow_index = (factor * _ray(before["variable_borrow_index"]) + RAY // 2) // RAY
+    exact = (linear_interest(rate, guess_s) * index + RAY // 2) // RAY == new and borrow_index == _ray(after["variable_borrow_index"])
+    return guess_s if exact and 0 < guess_s <= gap_s else None
+
+
+def test_recorded_minutes_with_one_update_come_out_to_the_last_digit() -> None:
+    """The rule: a whole number of seconds, no longer than since the last change, gives both indices. More updates give none."""
+    if not VECTORS.exists():
+        pytest.skip("../shared/data/vectors is not beside the repository")
+    with VECTORS.open() as file:
+        rows = list(csv.DictReader(file))
+    changed = [minute for minute in range(1, len(rows)) if rows[minute]["liquidity_index"] != rows[minute - 1]["liquidity_index"]]
+    gaps_s = [60 * (minute - before + 1) for before, minute in zip([-1, *changed], changed, strict=False)]
+    explained = [_lone_update_s(rows[minute - 1], rows[minute], gap_s) for minute, gap_s in zip(changed, gaps_s, strict=True)]
+    assert (len(changed), sum(span is not None for span in explained)) == (683, 427)
+
+
+@given(rate=st.integers(0, RAY), elapsed_s=st.integers(0, YEAR_S))
+def test_compounded_interest_lies_between_the_simple_one_and_the_exponential(rate: int, elapsed_s: int) -> None:
+    ceiling = exp(rate * elapsed_s / YEAR_S / RAY) * (1 + 1e-12)
+    for revision in REVISIONS:
+        grown = compounded_interest(rate, elapsed_s, revision)
+        assert linear_interest(rate, elapsed_s) <= grown
+        assert grown / RAY <= ceiling
+
+
+def test_the_two_revisions_compound_differently() -> None:
+    five_percent = RAY // 20
+    assert compounded_interest(five_percent, 30 * 86_400, "3.0") != compounded_interest(five_percent, 30 * 86_400, "3.7")
+
+
+def test_an_unknown_revision_is_refused_by_name() -> None:
+    with pytest.raises(UnknownRevision, match=r"revision '3\.4' is not known, only 3\.0, 3\.7"):
+        compounded_interest(RAY, 1, "3.4")
+
+
+@each_revision
+def test_rates_follow_the_first_slope_to_the_kink_and_the_second_one_behind_it(revision: str) -> None:
+    usage = {debt: rates_at(rules(), debt, 100 - debt, rounding_of(revision))[1] for debt in (0, 40, 80, 90, 100)}
+    percent = RAY // 100
+    assert usage == {0: 0, 40: 2 * percent, 80: 4 * percent, 90: 44 * percent, 100: 84 * percent}
+
+
+@each_revision
+def test_suppliers_get_the_borrowers_interest_less_the_reserve_factor(revision: str) -> None:
+    liquidity_rate, borrow_rate = rates_at(rules(), 80, 20, rounding_of(revision))
+    assert liquidity_rate == borrow_rate * 8 // 10 * 9 // 10
+
+
+@each_revision
+def test_an_observed_reserve_grows_by_the_published_rates_and_an_action_leaves_them(revision: str) -> None:
+    published = {"liquidity_rate_ray": RAY // 50, "variable_borrow_rate_ray": RAY // 20}
+    bare = Reserve(available=UNKNOWN_CASH)
+    reserve = observed(bare, liquidity_index_ray=RAY, variable_borrow_index_ray=RAY, at_s=NOW_S, **published)
+    pool = market(revision).with_reserve("USDT", reserve)
+    after = aave_pool.supply(pool, UserAccount(), "USDT", 5 * USDT, NOW_S + YEAR_S).pool.reserves["USDT"]
+    growth = compounded_interest(RAY // 20, YEAR_S, revision)
+    assert (after.liquidity_index_ray, after.variable_borrow_index_ray) == (RAY + RAY // 50, growth)
+    assert (after.liquidity_rate_ray, after.variable_borrow_rate_ray) == tuple(published.values())
+
+
+def test_time_does_not_run_backwards() -> None:
+    pool = market("3.0")
+    with pytest.raises(Reverted, match="time runs forward only"):
+        accrue(pool.reserves["WETH"], pool.rules["WETH"], NOW_S - 1, pool.rounding)
+
+
+# --- what is moved ----------------------------------------------------------------------------------------------------------------
+
+
+@each_revision
+def test_a_first_supply_becomes_collateral_and_withdrawing_all_ends_it(revision: str) -> None:
+    pool, user, _ = aave_pool.supply(market(revision), UserAccount(), "WETH", 3 * WETH, NOW_S)
+    assert user == UserAccount({"WETH": 3 * WETH}, {}, frozenset({"WETH"}))
+    done = aave_pool.withdraw(pool, user, "WETH", ALL, NOW_S, PRICES)
+    assert (done.user, done.amount, done.pool) == (UserAccount(), 3 * WETH, market(revision))
+
+
+@each_revision
+def test_repaying_more_than_is_owed_takes_what_is_owed(revision: str) -> None:
+    pool, user = borrower(market(revision))
+    later_s = NOW_S + 86_400
+    owed = debt_of(user, pool, "USDT", later_s)
+    done = aave_pool.repay(pool, user, "USDT", owed + 10**9, later_s)
+    assert (done.amount, done.user.borrowed) == (owed, {})
+    assert owed > 10_000 * USDT
+
+
+@each_revision
+@given(amount=st.integers(2, 10**24), index=st.integers(RAY, 3 * RAY))
+def test_what_is_put_in_comes_out_within_a_unit_and_never_more_where_rounding_is_directed(revision: str, amount: int, index: int) -> None:
+    pool = market(revision)
+    pool = pool.with_reserve("WETH", replace(pool.reserves["WETH"], liquidity_index_ray=index, variable_borrow_index_ray=index))
+    if rounding_of(revision).supply_scaled(amount, index) == 0:
+        return
+    pool, user, _ = aave_pool.supply(pool, UserAccount(), "WETH", amount, NOW_S)
+    back = balance_of(user, pool, "WETH", NOW_S)
+    assert -(index // RAY + 1) <= back - amount <= (0 if revision == "3.7" else index // RAY + 1)
+
+
+moves = st.tuples(st.sampled_from(["supply", "withdraw", "borrow", "repay"]), st.integers(1, 10**13), st.integers(0, 10**7))
+
+
+@given(played=st.lists(moves, min_size=1, max_size=25))
+def test_by_the_rules_of_3_7_the_reserve_can_always_pay_what_it_promises(played: list[tuple[str, int, int]]) -> None:
+    pool = market("3.7").with_reserve("USDT", Reserve(last_update_s=NOW_S))
+    pool, user, _ = aave_pool.supply(pool, UserAccount(), "WETH", 10**6 * WETH, NOW_S)
+    now_s = NOW_S
+    for kind, amount, pause_s in played:
+        now_s += pause_s
+        prices = (PRICES,) if kind in ("withdraw", "borrow") else ()
+        try:
+            pool, user, _ = getattr(aave_pool, kind)(pool, user, "USDT", amount, now_s, *prices)
+        except Reverted:
+            continue
+        reserve = accrue(pool.reserves["USDT"], pool.rules["USDT"], now_s, pool.rounding)
+        promised = (reserve.scaled_supply + reserve.accrued_to_treasury) * reserve.liquidity_index_ray // RAY
+        there = reserve.available + debt_of(user, pool, "USDT", now_s)
+        # The index itself is rounded half up: half a ray on each unit of scaled supply is all that can be missing.
+        assert promised <= there + 1 + reserve.scaled_supply * len(played) // RAY
+
+
+@each_revision
+def test_a_flash_loan_leaves_its_premium_in_the_pool(revision: str) -> None:
+    pool = market(revision)
+    out, premium = aave_pool.take_flash_loan(pool, "WETH", 1_001 * 10**17)
+    after = aave_pool.return_flash_loan(out, "WETH", 1_001 * 10**17, premium, NOW_S).reserves["WETH"]
+    assert premium == 1_001 * 10**17 * 5 // 10_000
+    assert after.available - pool.reserves["WETH"].available == premium
+    suppliers, treasury = after.liquidity_index_ray > RAY, after.accrued_to_treasury
+    assert (suppliers, treasury) == ((True, 0) if revision == "3.0" else (False, premium))
+
+
+# --- health -----------------------------------------------------------------------------------------------------------------------
+
+
+@each_revision
+def test_account_data_weighs_collateral_by_value(revision: str) -> None:
+    pool, user = borrower(market(revision))
+    data = account_data(user, pool, PRICES, NOW_S)
+    assert data == (20_000 * 10**8, 10_000 * 10**8, 8_000, 8_500, 17 * WAD // 10, False)
+    assert data.available_borrows_base == 6_000 * 10**8
+
+
+@each_revision
+def test_an_account_without_debt_is_healthy_beyond_measure(revision: str) -> None:
+    assert account_data(UserAccount(), market(revision), {}, NOW_S).health_factor_wad == 2**256 - 1
+
+
+@each_revision
+def test_e_mode_raises_what_may_be_borrowed_and_ends_only_where_health_allows(revision: str) -> None:
+    pool, user, _ = aave_pool.supply(market(revision), UserAccount(), "wstETH", 10 * WETH, NOW_S)
+    with pytest.raises(Reverted, match="needs collateral of"):
+        aave_pool.borrow(pool, user, "WETH", 10 * WETH, NOW_S, PRICES)
+    user = aave_pool.set_emode(pool, user, 1, NOW_S, PRICES)
+    pool, user, _ = aave_pool.borrow(pool, user, "WETH", 10 * WETH, NOW_S, PRICES)
+    with pytest.raises(Reverted, match=r"leaves health factor 0\.977500, below 1"):
+        aave_pool.set_emode(pool, user, 0, NOW_S, PRICES)
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------------------
+
+
+@each_revision
+def test_borrowing_goes_to_the_ltv_and_not_a_unit_further(revision: str) -> None:
+    pool, user, _ = aave_pool.supply(market(revision), UserAccount(), "WETH", 10 * WETH, NOW_S)
+    with pytest.raises(Reverted, match=r"needs collateral of 2000000000125 at LTV 8000 bps, there is 2000000000000"):
+        aave_pool.borrow(pool, user, "USDT", 16_000 * USDT + 1, NOW_S, PRICES)
+    assert aave_pool.borrow(pool, user, "USDT", 16_000 * USDT, NOW_S, PRICES).amount == 16_000 * USDT
+
+
+@each_revision
+def test_what_secures_a_debt_cannot_be_withdrawn(revision: str) -> None:
+    pool, user = borrower(market(revision))
+    with pytest.raises(Reverted, match=r"leaves health factor 0\.850000, below 1"):
+        aave_pool.withdraw(pool, user, "WETH", 5 * WETH, NOW_S, PRICES)
+
+
+REFUSALS = {
+    "a zero amount": ("supply", "WETH", 0, {}, "must be more than 0 base units, got 0"),
+    "an unknown token": ("supply", "DAI", 1, {}, "no reserve for DAI, only for USDT, WETH, wstETH"),
+    "more than the supply cap": ("supply", "WETH", 2 * WETH, {"supply_cap": 10**9 + 1}, "over the cap of 1000000001 WETH"),
+    "a frozen reserve": ("supply", "WETH", WETH, {"frozen": True}, "WETH is frozen"),
+    "a paused reserve": ("withdraw", "WETH", WETH, {"paused": True}, "reserve is paused"),
+    "an inactive reserve": ("repay", "WETH", WETH, {"active": False}, "reserve is not active"),
+    "more than is supplied": ("withdraw", "WETH", 11 * WETH, {}, "only 10000000000000000000 are supplied"),
+    "repaying what is not owed": ("repay", "WETH", WETH, {}, "no WETH is owed"),
+    "what may not be borrowed": ("borrow", "WETH", WETH, {"borrowable": False}, "WETH cannot be borrowed"),
+    "borrowing what is frozen": ("borrow", "WETH", WETH, {"frozen": True}, "WETH is frozen"),
+    "more than the borrow cap": ("borrow", "WETH", 2 * WETH, {"borrow_cap": 1}, "over the cap of 1 WETH"),
+}
+
+
+@each_revision
+@pytest.mark.parametrize(("action", "token", "amount", "terms", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_says_why_and_changes_nothing(
+    revision: str, action: str, token: str, amount: int, terms: dict[str, object], message: str
+) -> None:
+    pool, user = borrower(market(revision))
+    pool = replace(pool, rules={**pool.rules, "WETH": rules(**terms)})
+    before = deepcopy((pool, user))
+    prices = (PRICES,) if action in ("withdraw", "borrow") else ()
+    with pytest.raises(Reverted, match=message):
+        getattr(aave_pool, action)(pool, user, token, amount, NOW_S + 60, *prices)
+    assert (pool, user) == before
+
+
+@each_revision
+def test_more_than_the_cash_can_neither_be_borrowed_nor_flash_borrowed(revision: str) -> None:
+    pool, user = borrower(market(revision), weth=10**6 * WETH, usdt=USDT)
+    pool = pool.with_reserve("USDT", replace(pool.reserves["USDT"], available=50))
+    with pytest.raises(Reverted, match="the pool has 50 in cash"):
+        aave_pool.borrow(pool, user, "USDT", 51, NOW_S, PRICES)
+    with pytest.raises(Reverted, match="the pool has 50; take less"):
+        aave_pool.take_flash_loan(pool, "USDT", 51)
+
+
+@each_revision
+def test_less_than_one_scaled_unit_is_refused(revision: str) -> None:
+    pool = market(revision)
+    pool = pool.with_reserve("USDT", replace(pool.reserves["USDT"], liquidity_index_ray=3 * RAY))
+    with pytest.raises(Reverted, match="less than one scaled unit"):
+        aave_pool.supply(pool, UserAccount(), "USDT", 1, NOW_S)
+
+
+@each_revision
+def test_a_missing_price_is_named(revision: str) -> None:
+    pool, user = borrower(market(revision))
+    with pytest.raises(Reverted, match="no price for USDT: prices are given for WETH"):
+        account_data(user, pool, {"WETH": 1}, NOW_S)
+
+
+def isolated_user() -> tuple[Pool, UserAccount]:
+    pool = market("3.0", WETH={"debt_ceiling_cents": 5_000_00}, USDT={"borrowable_in_isolation": True})
+    pool, user, _ = aave_pool.supply(pool, UserAccount(), "WETH", 10 * WETH, NOW_S)
+    assert user.collateral == frozenset()
+    return pool, aave_pool.set_collateral(pool, user, "WETH", True, NOW_S, PRICES)
+
+
+def test_an_isolated_collateral_carries_only_its_ceiling_and_only_some_tokens() -> None:
+    pool, user = isolated_user()
+    with pytest.raises(Reverted, match="takes the debt against WETH to 500001 cents, over 500000"):
+        aave_pool.borrow(pool, user, "USDT", 5_000 * USDT + 10_000, NOW_S, PRICES)
+    with pytest.raises(Reverted, match="wstETH cannot be borrowed against WETH, which is in isolation mode"):
+        aave_pool.borrow(pool, user, "wstETH", WETH, NOW_S, PRICES)
+
+
+def test_repaying_frees_the_ceiling_of_an_isolated_collateral() -> None:
+    pool, user = isolated_user()
+    pool, user, _ = aave_pool.borrow(pool, user, "USDT", 4_000 * USDT, NOW_S, PRICES)
+    taken = pool.reserves["WETH"].isolation_debt_cents
+    pool, user, _ = aave_pool.repay(pool, user, "USDT", ALL, NOW_S + 86_400)
+    assert (taken, pool.reserves["WETH"].isolation_debt_cents) == (4_000_00, 0)
+
+
+def test_a_siloed_token_is_borrowed_alone() -> None:
+    pool, user = borrower(market("3.0", wstETH={"siloed": True}), usdt=USDT)
+    with pytest.raises(Reverted, match="wstETH: it is siloed and USDT is owed already"):
+        aave_pool.borrow(pool, user, "wstETH", WETH, NOW_S, PRICES)
+
+
+def test_an_isolated_category_of_3_7_lets_no_other_collateral_in() -> None:
+    pool = market("3.7")
+    pool = replace(pool, emodes={1: replace(pool.emodes[1], isolated=True)})
+    pool, user, _ = aave_pool.supply(pool, UserAccount(), "USDT", 100 * USDT, NOW_S)
+    with pytest.raises(Reverted, match="USDT is collateral and would have an LTV of 0 in category 1"):
+        aave_pool.set_emode(pool, user, 1, NOW_S, PRICES)
+
+
+@each_revision
+def test_a_category_that_is_not_there_is_refused(revision: str) -> None:
+    with pytest.raises(Reverted, match=r"no e-mode category 7, only \[1\]"):
+        aave_pool.set_emode(market(revision), UserAccount(), 7, NOW_S, PRICES)
