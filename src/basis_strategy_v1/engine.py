@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import decimal
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.execution_manager import ExecutionManager
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.strategies.strategy import Strategy
-    from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 COMPONENT = "EventDrivenStrategyEngine"
 
@@ -81,12 +79,15 @@ class EventDrivenStrategyEngine:
         self.holdings = Holdings()
         self.skipped: list[Skipped] = []
         self.seconds: dict[str, float] = {}
-        self.equity = Decimal(0)
-        self.equity_at_market = Decimal(0)
+        self.equity = self.equity_at_market = 0
+        self.totals: dict[str, int] = {}
         self._write = write
         self._progress = progress
         self._changed = False
+        self._has_booked = True
         self._booked_state: Any = None
+        self._quiet_until = 0
+        self._next_day = 0
 
     @classmethod
     def from_config(cls, config: Any, data: Any = None, results: Any = "results", logs: Any = "logs", **options: Any) -> Self:
@@ -129,10 +130,8 @@ class EventDrivenStrategyEngine:
 
     def _open(self) -> None:
         market = self.desk.market(self.start)
-        exposures, perps = self._exposures(market)
-        self.attribution.open(exposures, perps, market)
+        self.attribution.open(*self.desk.exposures(market), market)
         self._booked_state = self._state()
-        self.equity = self.attribution.initial_equity
 
     def _loop(self) -> None:
         total, instants = self._ticks()
@@ -160,37 +159,64 @@ class EventDrivenStrategyEngine:
     def _tick(self, instant: int, *, is_last: bool) -> None:
         at = from_instant(instant)
         self.clock.move_to(at)
-        self._pass_time(instant, at)
-        market = self._market()
+        if instant < self._quiet_until:
+            market = self.desk.market(at)
+        else:
+            market = self._pass_time(instant, at)
         self._decide(at, market, is_last=is_last)
-        self.equity = equity = self.attribution.equity(market)
-        if is_last:
-            self.equity_at_market = self.attribution.at_market(equity, market)
-        self.curve.add(instant, equity, self.attribution.residual(equity), self.attribution.booked)
-        if self.holdings.due(instant, self._changed or is_last):
+        if self._state() is not self._booked_state:
+            self._pass_over(market)
+        marked = self.attribution.mark(market)
+        self.curve.add(instant, marked, self.attribution.booked if self._has_booked else None)
+        self._has_booked = False
+        if self._changed or instant >= self._next_day or is_last:
             self.holdings.add(instant, self.portfolio)
-        self._changed = False
+            self._next_day = (instant // DAY_US + 1) * DAY_US
+            self._changed = False
+        if is_last:
+            self.equity, self.totals = marked[0], self.attribution.totals(market)
+            self.equity_at_market = self.attribution.at_market(market)
 
-    def _pass_time(self, instant: int, at: datetime) -> None:
-        """Everything that falls due up to the tick, at its own instant; then the tick's own prices."""
-        desk = self.desk
-        while (due := desk.next_due(instant)) is not None:
+    def _pass_time(self, instant: int, at: datetime) -> MarketSnapshot:
+        """Everything that falls due up to the tick, each at its own instant; then the tick's own prices."""
+        while (due := self._next_due(instant)) is not None:
             moment = at if due == instant else from_instant(due)
-            reports = desk.settle_at(moment)
-            self._account(reports, self._market())
-        desk.grow_to(at)
-        self._account((), self._market())
+            self._account(self.desk.settle_at(moment), self._market())
+        self.desk.grow_to(at)
+        market = self._market()
+        if self._state() is not self._booked_state:
+            self._account((), market)
+        self._quiet_until = self._first_event(to_instant(self.end))
+        return market
+
+    def _next_due(self, until: int) -> int | None:
+        due = self.desk.next_due(until)
+        rate = self.attribution.next_rate(self._market())
+        if rate is not None and rate <= until and (due is None or rate < due):
+            return rate
+        return due
+
+    def _first_event(self, end: int) -> int:
+        """Until when nothing can happen but what the strategy does: no time passes unnoticed before this instant."""
+        if self.desk.is_growing():
+            return 0
+        due = self._next_due(end)
+        return end + 1 if due is None else due
 
     def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
-        self.attribution.advance(market)
-        if self._state() is not self._booked_state:
-            exposures, perps = self._exposures(market)
-            self.attribution.settle(exposures, perps, market)
-            self._booked_state = self._state()
+        self.attribution.settle(*self.desk.exposures(market), market)
+        self._booked_state = self._state()
+        self._has_booked = True
         if reports:
             self._changed = True
             self.attribution.book(reports, market)
             self.manager.log_settlements(reports)
+
+    def _pass_over(self, market: MarketSnapshot) -> None:
+        """After executions: what is held now, and when the next thing falls due for it."""
+        self.attribution.rebase(*self.desk.exposures(market), market)
+        self._booked_state = self._state()
+        self._quiet_until = self._first_event(to_instant(self.end))
 
     def _decide(self, at: datetime, market: MarketSnapshot, *, is_last: bool) -> None:
         blocks = self.strategy.decide(market, self.portfolio, self.config.strategy)
@@ -208,10 +234,7 @@ class EventDrivenStrategyEngine:
             self._skip(at, stale)
             return
         self.attribution.book(reports, market)
-        exposures, perps = self._exposures(market)
-        self.attribution.rebase(exposures, perps, market)
-        self._booked_state = self._state()
-        self._changed = True
+        self._changed = self._has_booked = True
 
     def _skip(self, at: datetime, stale: StaleSeries) -> None:
         self.skipped.append(Skipped(iso(at), stale.message))
@@ -226,7 +249,3 @@ class EventDrivenStrategyEngine:
     def _state(self) -> Any:
         assert self.desk.positions is not None
         return self.desk.positions.state
-
-    def _exposures(self, market: MarketSnapshot) -> tuple[list[Exposure], list[PerpExposure]]:
-        return self.desk.exposures(market)
-

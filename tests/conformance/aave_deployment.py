@@ -29,6 +29,7 @@ RESERVE_DATA = (
     "address,address,address,address,uint128,uint128,uint128))"
 )
 ACCOUNT_DATA = "getUserAccountData(address)(uint256,uint256,uint256,uint256,uint256,uint256)"
+COLLATERAL_TERMS = "configureReserveAsCollateral(address,uint256,uint256,uint256)"
 INIT_RESERVES = (
     "initReserves((address,address,address,uint8,address,address,address,address,string,string,string,string,string,string,bytes)[])"
 )
@@ -66,6 +67,12 @@ class AaveDeployment:
         """Set the oracle's price of a token or of an e-mode's price source."""
         address = self.price_sources.get(name) or self.listings[name].token
         self.chain.send(self.oracle, "setAssetPrice(address,uint256)", (address, price))
+
+    def freeze(self, name: str, frozen: bool) -> None:
+        self.chain.send(self.configurator, "setReserveFreeze(address,bool)", (self.listings[name].token, frozen))
+
+    def set_collateral_terms(self, name: str, rules: ReserveRules) -> None:
+        self.chain.send(self.configurator, COLLATERAL_TERMS, _collateral_terms(self.listings[name].token, rules))
 
     def fund(self, account: str) -> None:
         """Give the account plenty of every token, approved for the pool."""
@@ -204,12 +211,15 @@ def _list_reserves(chain: Chain, provider: str, pool: str, configurator: str, ru
     return tokens
 
 
+def _collateral_terms(token: str, rules: ReserveRules) -> tuple[str, int, int, int]:
+    bonus_bps = 10_000 + rules.liquidation_bonus_bps if rules.liquidation_threshold_bps else 0
+    return token, rules.ltv_bps, rules.liquidation_threshold_bps, bonus_bps
+
+
 def _configure(chain: Chain, configurator: str, rules: Mapping[str, ReserveRules], tokens: Mapping[str, str]) -> None:
     for name, rule in rules.items():
         token = tokens[name]
-        bonus = 10_000 + rule.liquidation_bonus_bps if rule.liquidation_threshold_bps else 0
-        terms = (token, rule.ltv_bps, rule.liquidation_threshold_bps, bonus)
-        chain.send(configurator, "configureReserveAsCollateral(address,uint256,uint256,uint256)", terms)
+        chain.send(configurator, COLLATERAL_TERMS, _collateral_terms(token, rule))
         for setter, value in (
             ("setReserveBorrowing(address,bool)", rule.borrowable),
             ("setReserveFactor(address,uint256)", rule.reserve_factor_bps),

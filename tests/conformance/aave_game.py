@@ -8,81 +8,25 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from basis_strategy_v1.venues import aave_pool
-from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
+from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_liquidation import liquidation_call
 from basis_strategy_v1.venues.aave_pool import ALL
-from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules
-from basis_strategy_v1.venues.reverted import Reverted
+from basis_strategy_v1.venues.aave_reserve import Reserve
 
-from .aave_deployment import PLENTY, VARIABLE, AaveDeployment, deploy_aave, expected
-from .chain import TransactionReverted
+from .aave_deployment import PLENTY, VARIABLE, expected
+from .aave_market import EMODES, PREMIUM_BPS, PREMIUM_TO_PROTOCOL_BPS, PRICES, RULES, USERS, Market
+from .both_sides import both_accept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from .chain import Chain, Read
+    from .chain import Read
 
-RAY = 10**27
-USERS = ("anna", "boris", "carla")
 DAY_S = 86_400
 SPANS_S = (1, 12, 3_600, DAY_S, 7 * DAY_S, 60 * DAY_S)
 
 
-def _rules(
-    decimals: int, ltv: int, threshold: int, bonus: int, factor: int, optimal: int, slopes: tuple[int, int], **more: object
-) -> ReserveRules:
-    percent = RAY // 100
-    return ReserveRules(
-        decimals=decimals,
-        ltv_bps=ltv,
-        liquidation_threshold_bps=threshold,
-        liquidation_bonus_bps=bonus,
-        reserve_factor_bps=factor,
-        optimal_usage_ray=optimal * percent,
-        base_rate_ray=percent // 2 if decimals == 8 else 0,
-        slope1_ray=slopes[0] * percent,
-        slope2_ray=slopes[1] * percent,
-        **more,  # type: ignore[arg-type]
-    )
-
-
-RULES = {
-    "USDT": _rules(6, 7_500, 8_000, 450, 1_000, 90, (6, 75), borrowable_in_isolation=True, supply_cap=5_000_000, borrow_cap=1_500_000),
-    "WETH": _rules(18, 8_050, 8_300, 500, 1_500, 80, (4, 80), liquidation_protocol_fee_bps=1_000),
-    "wstETH": _rules(18, 7_850, 8_100, 600, 500, 45, (7, 300), liquidation_protocol_fee_bps=1_000),
-    "WBTC": _rules(8, 7_300, 7_800, 700, 0, 45, (7, 300), supply_cap=100),
-    "ISO": _rules(18, 5_000, 6_000, 1_000, 2_000, 45, (7, 300), debt_ceiling_cents=300_000_00),
-    "SILO": _rules(2, 0, 0, 0, 3_500, 45, (9, 100), siloed=True),
-}
-STAKED = frozenset({"WETH", "wstETH"})
-EMODES = {
-    1: EMode(
-        ltv_bps=9_300,
-        liquidation_threshold_bps=9_500,
-        liquidation_bonus_bps=100,
-        collateral=STAKED,
-        borrowable=STAKED,
-        price_source="ETH-like",
-    ),
-    2: EMode(
-        ltv_bps=9_000,
-        liquidation_threshold_bps=9_300,
-        liquidation_bonus_bps=200,
-        collateral=frozenset({"USDT"}),
-        borrowable=frozenset({"USDT"}),
-    ),
-}
-PREMIUM_BPS, PREMIUM_TO_PROTOCOL_BPS = 9, 3_000
-PRICES = {
-    "USDT": 1_00000000,
-    "WETH": 2_500_00000000,
-    "wstETH": 2_900_12345678,
-    "WBTC": 60_000_00000000,
-    "ISO": 37_00000000,
-    "SILO": 2_00000000,
-    "ETH-like": 2_501_00000000,
-}
 TYPICAL = {
     "USDT": 10**12,
     "WETH": 400 * 10**18,
@@ -102,28 +46,10 @@ MOVES = {
     "flash": 2,
     "price": 3,
     "liquidate": 4,
-    "freeze": 1,
+    "govern": 2,
 }
 
-
-@dataclass(slots=True)
-class Market:
-    """The deployed market with funded users and its first prices."""
-
-    deployment: AaveDeployment
-    addresses: dict[str, str]
-    liquidator: str
-
-
-def deploy_market(chain: Chain) -> Market:
-    deployment = deploy_aave(chain, RULES, EMODES, PREMIUM_BPS, PREMIUM_TO_PROTOCOL_BPS)
-    addresses = {user: chain.accounts[number + 1] for number, user in enumerate(USERS)}
-    liquidator = chain.accounts[len(USERS) + 1]
-    for account in (*addresses.values(), liquidator):
-        deployment.fund(account)
-    for name, price in PRICES.items():
-        deployment.set_price(name, price)
-    return Market(deployment, addresses, liquidator)
+Steps = tuple[str, "Callable[[], None]", "Callable[[], object]"]
 
 
 @dataclass(slots=True)
@@ -151,22 +77,9 @@ class Game:
         self.market.deployment.chain.set_next_timestamp(self.now_s)
         user, token = self.random.choice(USERS), self.random.choice(list(RULES))
         label, model, chain = getattr(self, f"_{kind}")(user, token)
-        self._both(kind, f"{label} at {self.now_s}", model, chain)
-        self.compare(label)
-
-    def _both(self, kind: str, label: str, model: Callable[[], None], chain: Callable[[], object]) -> None:
-        here = there = ""
-        try:
-            chain()
-        except TransactionReverted as reverted:
-            there = f"chain reverts: {reverted}"
-        try:
-            model()
-        except Reverted as reverted:
-            here = f"model refuses: {reverted}"
-        assert bool(here) == bool(there), f"{label}: {here or 'model accepts'}; {there or 'chain accepts'}"
-        counts = self.refused if here else self.accepted
+        counts = self.accepted if both_accept(f"{label} at {self.now_s}", model, chain) else self.refused
         counts[kind] = counts.get(kind, 0) + 1
+        self.compare(label)
 
     def compare(self, label: str) -> None:
         seen = self.market.deployment.observe(self.wanted)
@@ -199,7 +112,9 @@ class Game:
     def _address(self, token: str) -> str:
         return self.market.deployment.listings[token].token
 
-    def _supply(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _supply(self, user: str, token: str) -> Steps:
+        # Carla mostly has one collateral, often the isolated one.
+        token = "ISO" if user == "carla" and self.random.random() < 0.7 else token
         amount, address = self._amount(token, TYPICAL[token]), self.market.addresses[user]
         return (
             f"{user} supplies {amount} {token}",
@@ -207,7 +122,7 @@ class Game:
             self._send(user, "supply(address,uint256,address,uint16)", self._address(token), amount, address, 0),
         )
 
-    def _withdraw(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _withdraw(self, user: str, token: str) -> Steps:
         token = self.random.choice([*self.users[user].supplied, token])
         amount = self._amount(token, balance_of(self.users[user], self.pool, token, self.now_s))
         amount, address = (ALL if self.random.random() < 0.3 else amount), self.market.addresses[user]
@@ -217,7 +132,7 @@ class Game:
             self._send(user, "withdraw(address,uint256,address)", self._address(token), amount, address),
         )
 
-    def _borrow(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _borrow(self, user: str, token: str) -> Steps:
         amount, address = self._amount(token, self._most(user, token)), self.market.addresses[user]
         return (
             f"{user} borrows {amount} {token}",
@@ -229,7 +144,7 @@ class Game:
         free = account_data(self.users[user], self.pool, self.prices, self.now_s).available_borrows_base
         return min(free * RULES[token].unit // self.prices[token], self.pool.reserves[token].available)
 
-    def _repay(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _repay(self, user: str, token: str) -> Steps:
         token = self.random.choice([*self.users[user].borrowed, token])
         amount = self._amount(token, debt_of(self.users[user], self.pool, token, self.now_s))
         amount, address = (ALL if self.random.random() < 0.3 else amount), self.market.addresses[user]
@@ -239,8 +154,8 @@ class Game:
             self._send(user, "repay(address,uint256,uint256,address)", self._address(token), amount, VARIABLE, address),
         )
 
-    def _collateral(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
-        enabled = self.random.random() < 0.6
+    def _collateral(self, user: str, token: str) -> Steps:
+        token, enabled = self.random.choice((token, "ISO", *self.users[user].supplied)), self.random.random() < 0.6
 
         def model() -> None:
             self.users[user] = aave_pool.set_collateral(self.pool, self.users[user], token, enabled, self.now_s, self.prices)
@@ -248,7 +163,7 @@ class Game:
         chain = self._send(user, "setUserUseReserveAsCollateral(address,bool)", self._address(token), enabled)
         return f"{user} sets {token} as collateral: {enabled}", model, chain
 
-    def _emode(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _emode(self, user: str, token: str) -> Steps:
         category = self.random.choice((0, 1, 2, 3))
 
         def model() -> None:
@@ -256,7 +171,7 @@ class Game:
 
         return f"{user} enters e-mode {category}", model, self._send(user, "setUserEMode(uint8)", category)
 
-    def _flash(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _flash(self, user: str, token: str) -> Steps:
         amount = self._amount(token, self.pool.reserves[token].available)
 
         def model() -> None:
@@ -267,7 +182,7 @@ class Game:
         chain = self._send(user, "flashLoanSimple(address,address,uint256,bytes,uint16)", receiver, self._address(token), amount, b"", 0)
         return f"flash loan of {amount} {token}", model, chain
 
-    def _price(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _price(self, user: str, token: str) -> Steps:
         name = self.random.choice(list(PRICES))
         price = PRICES[name] * self.random.randrange(50, 150) // 100
 
@@ -276,7 +191,7 @@ class Game:
 
         return f"{name} costs {price}", model, lambda: self.market.deployment.set_price(name, price)
 
-    def _liquidate(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
+    def _liquidate(self, user: str, token: str) -> Steps:
         # Mostly the weakest user: a healthy one is only a refusal.
         user = min(USERS, key=self._health) if self.random.random() < 0.8 else user
         account = self.users[user]
@@ -297,16 +212,26 @@ class Game:
     def _health(self, user: str) -> int:
         return account_data(self.users[user], self.pool, self.prices, self.now_s).health_factor_wad
 
-    def _freeze(self, user: str, token: str) -> tuple[str, Callable[[], None], Callable[[], object]]:
-        token = next((name for name, rules in self.pool.rules.items() if rules.frozen), token)
-        frozen, deployment = not self.pool.rules[token].frozen, self.market.deployment
+    def _govern(self, user: str, token: str) -> Steps:
+        """Freeze a reserve or take its LTV; one at a time, and the next such move brings it back."""
+        now, deployment = self.pool.rules, self.market.deployment
+        # SILO is no collateral: it has no terms to change.
+        name = next((name for name in RULES if now[name] != RULES[name]), "WETH" if token == "SILO" else token)
+        frozen = now[name].frozen or (now[name] == RULES[name] and self.random.random() < 0.5)
+        after = (
+            RULES[name] if now[name] != RULES[name] else replace(RULES[name], frozen=True) if frozen else replace(RULES[name], ltv_bps=0)
+        )
 
         def model() -> None:
-            self.pool = replace(self.pool, rules={**self.pool.rules, token: replace(self.pool.rules[token], frozen=frozen)})
+            self.pool = replace(self.pool, rules={**self.pool.rules, name: after})
 
-        args = (self._address(token), frozen)
-        label = f"{token} is frozen: {frozen}"
-        return label, model, lambda: deployment.chain.send(deployment.configurator, "setReserveFreeze(address,bool)", args)
+        def chain() -> None:
+            if frozen:
+                deployment.freeze(name, after.frozen)
+            else:
+                deployment.set_collateral_terms(name, after)
+
+        return f"{name} is frozen: {after.frozen}, LTV {after.ltv_bps} bps", model, chain
 
 
 def new_game(market: Market, random: Random) -> Game:

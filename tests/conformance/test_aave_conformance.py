@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .aave_game import deploy_market, new_game
+from .aave_game import new_game
+from .aave_market import deploy_market
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .aave_game import Market
+    from .aave_market import Market
     from .chain import Chain
 
 pytestmark = pytest.mark.chain

@@ -87,6 +87,13 @@ def deploy_three_pool(chain: Chain) -> tuple[DeployedStableSwap, StableSwapPool]
     return deploy_pool(chain, model, coins, chain.accounts[0]), model
 
 
+def deploy_lopsided_three_pool(chain: Chain) -> tuple[DeployedStableSwap, StableSwapPool]:
+    """Nearly empty of one coin and of little amplification: here the two kinds' roundings of D part."""
+    pool, model = deploy_three_pool(chain)
+    lopsided = msgspec.structs.replace(model, balances=(10**27, 10**10, 10**14), amplification=2)
+    return deploy_pool(chain, lopsided, pool.coins, pool.trader), lopsided
+
+
 def deploy_ng_pool(chain: Chain) -> tuple[DeployedStableSwap, StableSwapPool]:
     """wstETH / WETH / a 6-decimals coin, the first with a rate oracle that moves."""
     staking = deploy_staking(chain, Protocol.LIDO)
@@ -139,12 +146,12 @@ def play(pool: DeployedStableSwap, model: StableSwapPool, random: Random, steps:
     return filled, steps - filled
 
 
-@pytest.mark.parametrize("deploy", [deploy_three_pool, deploy_ng_pool])
+@pytest.mark.parametrize("deploy", [deploy_three_pool, deploy_lopsided_three_pool, deploy_ng_pool])
 def test_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy) -> None:
     snapshot = chain.snapshot()
-    filled, refused = play(*deploy(chain), Random(5), 500)
-    assert filled > 120
-    assert refused > 150
+    filled, refused = play(*deploy(chain), Random(5), 350)
+    assert filled > 80
+    assert refused > 100
     chain.revert(snapshot)
 
 

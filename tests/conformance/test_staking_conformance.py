@@ -176,6 +176,17 @@ def test_a_transfer_of_one_ether_arrives_one_wei_short(chain: Chain, protocol: P
     chain.revert(snapshot)
 
 
+def test_lido_pays_in_full_where_the_two_rates_are_equal(chain: Chain) -> None:
+    """At 4/3 ether a share the rate's own floor would cost a wei if amounts were compared."""
+    snapshot = chain.snapshot()
+    deployment = deploy_staking(chain, Protocol.LIDO)
+    life = Life(Protocol.LIDO, SharePool(0, 0))
+    for action, amount in (("submit", 3 * 10**24), ("report", 4 * 10**24), ("request", 4 * 10**18), ("finalise", 1), ("claim", 1)):
+        assert step(deployment, life, action, amount)
+    assert life.ether_wei == 4 * 10**18 - 3 * 10**24
+    chain.revert(snapshot)
+
+
 def test_a_slashing_before_finalisation_pays_less_than_was_asked_for(chain: Chain) -> None:
     snapshot = chain.snapshot()
     deployment = deploy_staking(chain, Protocol.LIDO)

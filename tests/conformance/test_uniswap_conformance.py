@@ -11,7 +11,9 @@ from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.uniswap_data import words_around
 from basis_strategy_v1.venues.uniswap_pool import (
     MAX_SQRT_PRICE,
+    MAX_TICK,
     MIN_SQRT_PRICE,
+    MIN_TICK,
     UINT_256,
     PoolState,
     Traded,
@@ -34,6 +36,7 @@ pytestmark = pytest.mark.chain
 
 # fee_pips, tick of the first price: both signs, near 0 and far from it
 POOLS = ((100, 5), (500, -196_257), (3_000, 80_000), (10_000, -1))
+FAR_TICK = 600_000  # a pool swept to the end of its range: positions of these amounts would exceed what a tick may hold
 
 
 @pytest.fixture
@@ -85,8 +88,8 @@ def _limit(random: Random, pool: PoolState, zero_for_one: bool) -> int | None:
     if random.random() < 0.2:
         return random.choice((MIN_SQRT_PRICE, MIN_SQRT_PRICE + 1, MAX_SQRT_PRICE - 1, MAX_SQRT_PRICE, pool.sqrt_price_x96))
     away = random.randint(-5, 400 * pool.tick_spacing)
-    near = sqrt_price_at(pool.tick - away if zero_for_one else pool.tick + away)
-    return near + random.choice((0, 0, 1, -1))
+    near = pool.tick - away if zero_for_one else pool.tick + away
+    return sqrt_price_at(min(max(near, MIN_TICK), MAX_TICK)) + random.choice((0, 0, 1, -1))
 
 
 def trade_both(pool: DeployedPool, model: PoolState, order: Order) -> PoolState | None:
@@ -138,7 +141,7 @@ def play(pool: DeployedPool, random: Random, steps: int) -> Tally:
     model = mint_both(pool, pool.state(), *full_range(pool.tick_spacing), (10**22, 10**22))
     tally = Tally(0, 0, 0)
     for step in range(steps):
-        if step % 6 == 0:
+        if step % 6 == 0 and abs(model.tick) < FAR_TICK:
             model = mint_both(pool, model, *random_position(random, model), (10**21, 10**21))
         elif step % 17 == 0:
             pool.burn(random.randrange(1, len(pool.owned)))
@@ -201,6 +204,35 @@ def test_a_swap_may_stop_exactly_on_a_tick_and_turn_round(uniswap: UniswapDeploy
     assert down is not None
     assert (down.tick, down.sqrt_price_x96) == (-1, sqrt_price_at(0))
     assert trade_both(pool, down, Order(True, False, 10**18, 0, None)) is not None
+
+
+def test_a_tick_whose_net_is_zero_still_ends_a_step(uniswap: UniswapDeployment) -> None:
+    pool = uniswap.create_pool(3_000, sqrt_price_at(200))
+    mint_both(pool, pool.state(), *full_range(60), (10**18, 10**18))
+    below, above = (pool.mint(lower, lower + 120, 10**20, 10**20) for lower in (-120, 0))
+    pool.burn(*((1, below - above) if below > above else (2, above - below)))
+    model = pool.state()
+    assert (0, 0) in model.ticks
+    for place in range(40):
+        amount, turn = 10**17 * (place + 3) + 7, place % 4 < 2
+        model = trade_both(pool, model, Order(place % 2 == 0, turn, amount, 0 if place % 2 == 0 else 2**255 - 1, None)) or model
+
+
+def test_a_pool_that_was_never_filled_is_refused(uniswap: UniswapDeployment) -> None:
+    pool = uniswap.create_pool(3_000, sqrt_price_at(200))
+    for exact_input in (True, False):
+        assert trade_both(pool, pool.state(), Order(exact_input, True, 10**18, 0 if exact_input else 2**255 - 1, None)) is None
+
+
+def test_liquidity_beyond_96_bits_comes_out_equal(uniswap: UniswapDeployment) -> None:
+    """A wei of either token moves such a pool's price by less than its last digit."""
+    pool = uniswap.create_pool(500, sqrt_price_at(-3))
+    model = mint_both(pool, pool.state(), *full_range(10), (2**108, 2**108))
+    random = Random(11)
+    for _ in range(60):
+        exact_input, zero_for_one = random.random() < 0.4, random.random() < 0.5
+        order = Order(exact_input, zero_for_one, int(2 ** random.uniform(0, 106)), 0 if exact_input else 2**255 - 1, None)
+        model = trade_both(pool, model, order) or model
 
 
 def test_a_product_beyond_256_bits_takes_the_contracts_second_formula(uniswap: UniswapDeployment) -> None:

@@ -80,9 +80,10 @@ class DeployedPool:
         self.owned.append((token_id, liquidity))
         return int(liquidity)
 
-    def burn(self, place: int) -> None:
-        """Take all liquidity out of the position at this place of `owned`."""
-        token_id, liquidity = self.owned.pop(place)
+    def burn(self, place: int, liquidity: int | None = None) -> None:
+        """Take liquidity (None: all) out of the position at this place of `owned`."""
+        token_id, held = self.owned.pop(place)
+        liquidity = held if liquidity is None else liquidity
         signature = "decreaseLiquidity((uint256,uint128,uint256,uint256,uint256))"
         self.deployment.chain.send(self.deployment.positions, signature, ((token_id, liquidity, 0, 0, DEADLINE),))
 

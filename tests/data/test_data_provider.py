@@ -195,6 +195,7 @@ def test_coverage_is_from_the_first_to_the_last_visible_row(folder: Path) -> Non
     provider = DataProvider(folder)
     assert provider.coverage("spot", "bybit", "ETHUSDT") == (to_instant(T0 + HOUR), to_instant(T0 + 2 * HOUR))
     assert provider.coverage("spot", "okx", "ETHUSDT") is None
+    assert provider.what_there_is("spot", "uniswap") == "uniswap has WETHUSDT"
     assert DataProvider(folder, until=T0 - HOUR).coverage("spot", "bybit", "ETHUSDT") is None
     files = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.csv")]
     assert sorted(provider.series_ids) == sorted(files)

@@ -69,9 +69,7 @@ def test_anything_else_is_no_duration(value: object) -> None:
     with pytest.raises(ComponentError) as raised:
         duration_us(value)
     assert raised.value.error_code == "CFG-001"
-    assert raised.value.message == (
-        f"data.max_staleness: {value!r} is no duration; write a number above 0 and s, m, h or d, such as 36h"
-    )
+    assert raised.value.message == (f"data.max_staleness: {value!r} is no duration; write a number above 0 and s, m, h or d, such as 36h")
 
 
 def test_durations_are_shown_in_the_largest_unit_that_fits() -> None:

@@ -12,15 +12,15 @@ from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.data.sources import CsvFolder
 
 EVERY_SERIES = {
-    **{f"ohlcv/bybit/spot/{coin}USDT_1h": 2904 for coin in ("ETH", "BTC")},
-    **{f"ohlcv/{venue}/perp/{coin}USDT_1h": 2904 for coin in ("ETH", "BTC") for venue in ("bybit", "binance")},
-    **{f"funding/{venue}/{coin}USDT": 364 for coin in ("ETH", "BTC") for venue in ("bybit", "binance")},
-    **{f"lending/aave_v3/{token}": 122 for token in ("USDT", "WETH", "wstETH", "weETH")},
-    "staking/lido/wstETH": 122,
-    "staking/etherfi/weETH": 122,
-    "dex/curve/weETH_WETH": 2904,
-    "dex/uniswap_v3/wstETH_WETH": 2904,
-    "gas/ethereum": 2905,
+    **{f"ohlcv/bybit/spot/{coin}USDT_1h": 4416 for coin in ("ETH", "BTC")},
+    **{f"ohlcv/{venue}/perp/{coin}USDT_1h": 4416 for coin in ("ETH", "BTC") for venue in ("bybit", "binance")},
+    **{f"funding/{venue}/{coin}USDT": 553 for coin in ("ETH", "BTC") for venue in ("bybit", "binance")},
+    **{f"lending/aave_v3/{token}": 185 for token in ("USDT", "WETH", "wstETH", "weETH")},
+    "staking/lido/wstETH": 185,
+    "staking/etherfi/weETH": 185,
+    "dex/curve/weETH_WETH": 4416,
+    "dex/uniswap_v3/wstETH_WETH": 4416,
+    "gas/ethereum": 4417,
 }
 
 
@@ -37,7 +37,7 @@ def test_the_sample_has_every_kind_of_series(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path, sample: Path) -> None:
     write_sample(tmp_path / "again")
     write_sample(tmp_path / "other", seed=8)
-    assert digest(tmp_path / "again") == digest(sample) == "3fc72cf354679780324945c862833bd0ed4afcdaf0c8c5c9eea78fbeffff6136"
+    assert digest(tmp_path / "again") == digest(sample) == "6fc84e2ff4a9eadd7bfc718746e7abb5989028ab32773a530af44f20809c45ff"
     assert digest(tmp_path / "other") != digest(sample)
 
 

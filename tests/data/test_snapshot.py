@@ -55,6 +55,8 @@ def test_each_kind_is_read_exactly(sample: Path) -> None:
         (lambda s: s.spot("bybit", "XUSDT"), "no spot data of bybit for XUSDT at 2024-01-01T00:00:00Z; bybit has BTCUSDT, ETHUSDT"),
         (lambda s: s.perp("okx", "X"), "no perp data of okx for X at 2024-01-01T00:00:00Z; the data have perp of binance, bybit"),
         (lambda s: s.perp_range("okx", "X"), "no perp data of okx for X at 2024-01-01T00:00:00Z; the data have perp of binance, bybit"),
+        (lambda s: s.dex_rate("balancer", "X"), "no dex data of balancer for X at 2024-01-01T00:00:00Z; "
+         "the data have dex of curve, uniswap"),
         (lambda s: s.gas("polygon"), "no gas data of polygon for polygon at 2024-01-01T00:00:00Z; the data have gas of ethereum"),
         (lambda s: s.lending("morpho", "X"), "no lending data of morpho for X at 2024-01-01T00:00:00Z; the data have lending of aave"),
         (lambda s: s.price("DOGE"), "no price of DOGE at 2024-01-01T00:00:00Z: no spot series of it is visible; "

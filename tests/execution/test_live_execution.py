@@ -219,6 +219,14 @@ def test_a_key_that_stayed_unknown_is_never_sent_again():
     assert (bench.gateway.executed, bench.gateway.calls.count("submit k1")) == (["k1"], 1)
 
 
+@pytest.mark.parametrize("answer", [FILL, lost(FILL)])
+def test_a_key_is_open_no_longer_once_its_outcome_is_reported(answer):
+    bench = Bench(answer, FILL)
+    bench.execute()
+    bench.gateway.calls.clear()
+    assert (bench.execute()[0], bench.gateway.calls) == (report(), ["submit k1"])
+
+
 def test_another_key_is_sent_while_one_is_unknown():
     bench = Bench(LOST, FILL, finds=[None] * 9)
     bench.fails(OutcomeUnknown)

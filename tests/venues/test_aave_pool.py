@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from copy import deepcopy
-from fractions import Fraction
-from math import exp
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,16 +11,15 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
-from basis_strategy_v1.venues.aave_interest import RAY, WAD, YEAR_S, UnknownRevision, compounded_interest, linear_interest, rounding_of
+from basis_strategy_v1.venues.aave_interest import RAY, WAD, YEAR_S, compounded_interest, rounding_of
 from basis_strategy_v1.venues.aave_pool import ALL
-from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed, rates_at
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed
 from basis_strategy_v1.venues.reverted import Reverted
 
 REVISIONS = ("3.0", "3.7")
 NOW_S = 1_700_000_000
 WETH, USDT = 10**18, 10**6
 PRICES = {"WETH": 2_000 * 10**8, "USDT": 10**8, "wstETH": 2_300 * 10**8}
-VECTORS = Path(__file__).parents[2] / ".." / "shared" / "data" / "vectors" / "aave_v3_polygon_USDC_2023-08-14.minute.csv"
 
 each_revision = pytest.mark.parametrize("revision", REVISIONS)
 
@@ -61,85 +56,6 @@ def borrower(pool: Pool, weth: int = 10 * WETH, usdt: int = 10_000 * USDT) -> tu
     pool, user, _ = aave_pool.supply(pool, UserAccount(), "WETH", weth, NOW_S)
     pool, user, _ = aave_pool.borrow(pool, user, "USDT", usdt, NOW_S, PRICES)
     return pool, user
-
-
-# --- interest ---------------------------------------------------------------------------------------------------------------------
-
-
-def _ray(text: str) -> int:
-    return int(Fraction(text) * RAY)
-
-
-def _lone_update_s(before: dict[str, str], after: dict[str, str], gap_s: int) -> int | None:
-    """The seconds that explain a step of both indices by one update at the rates before it, if a whole number of them does."""
-    rate, index, new = _ray(before["liquidity_rate"]), _ray(before["liquidity_index"]), _ray(after["liquidity_index"])
-    guess_s = round((Fraction(new, index) - 1) * YEAR_S * RAY / rate)
-    factor = compounded_interest(_ray(before["variable_borrow_rate"]), guess_s, "3.0")
-    borrow_index = (factor * _ray(before["variable_borrow_index"]) + RAY // 2) // RAY
-    exact = (linear_interest(rate, guess_s) * index + RAY // 2) // RAY == new and borrow_index == _ray(after["variable_borrow_index"])
-    return guess_s if exact and 0 < guess_s <= gap_s else None
-
-
-def test_recorded_minutes_with_one_update_come_out_to_the_last_digit() -> None:
-    """The rule: a whole number of seconds, no longer than since the last change, gives both indices. More updates give none."""
-    if not VECTORS.exists():
-        pytest.skip("../shared/data/vectors is not beside the repository")
-    with VECTORS.open() as file:
-        rows = list(csv.DictReader(file))
-    changed = [minute for minute in range(1, len(rows)) if rows[minute]["liquidity_index"] != rows[minute - 1]["liquidity_index"]]
-    gaps_s = [60 * (minute - before + 1) for before, minute in zip([-1, *changed], changed, strict=False)]
-    explained = [_lone_update_s(rows[minute - 1], rows[minute], gap_s) for minute, gap_s in zip(changed, gaps_s, strict=True)]
-    assert (len(changed), sum(span is not None for span in explained)) == (683, 427)
-
-
-@given(rate=st.integers(0, RAY), elapsed_s=st.integers(0, YEAR_S))
-def test_compounded_interest_lies_between_the_simple_one_and_the_exponential(rate: int, elapsed_s: int) -> None:
-    ceiling = exp(rate * elapsed_s / YEAR_S / RAY) * (1 + 1e-12)
-    for revision in REVISIONS:
-        grown = compounded_interest(rate, elapsed_s, revision)
-        assert linear_interest(rate, elapsed_s) <= grown
-        assert grown / RAY <= ceiling
-
-
-def test_the_two_revisions_compound_differently() -> None:
-    five_percent = RAY // 20
-    assert compounded_interest(five_percent, 30 * 86_400, "3.0") != compounded_interest(five_percent, 30 * 86_400, "3.7")
-
-
-def test_an_unknown_revision_is_refused_by_name() -> None:
-    with pytest.raises(UnknownRevision, match=r"revision '3\.4' is not known, only 3\.0, 3\.7"):
-        compounded_interest(RAY, 1, "3.4")
-
-
-@each_revision
-def test_rates_follow_the_first_slope_to_the_kink_and_the_second_one_behind_it(revision: str) -> None:
-    usage = {debt: rates_at(rules(), debt, 100 - debt, rounding_of(revision))[1] for debt in (0, 40, 80, 90, 100)}
-    percent = RAY // 100
-    assert usage == {0: 0, 40: 2 * percent, 80: 4 * percent, 90: 44 * percent, 100: 84 * percent}
-
-
-@each_revision
-def test_suppliers_get_the_borrowers_interest_less_the_reserve_factor(revision: str) -> None:
-    liquidity_rate, borrow_rate = rates_at(rules(), 80, 20, rounding_of(revision))
-    assert liquidity_rate == borrow_rate * 8 // 10 * 9 // 10
-
-
-@each_revision
-def test_an_observed_reserve_grows_by_the_published_rates_and_an_action_leaves_them(revision: str) -> None:
-    published = {"liquidity_rate_ray": RAY // 50, "variable_borrow_rate_ray": RAY // 20}
-    bare = Reserve(available=UNKNOWN_CASH)
-    reserve = observed(bare, liquidity_index_ray=RAY, variable_borrow_index_ray=RAY, at_s=NOW_S, **published)
-    pool = market(revision).with_reserve("USDT", reserve)
-    after = aave_pool.supply(pool, UserAccount(), "USDT", 5 * USDT, NOW_S + YEAR_S).pool.reserves["USDT"]
-    growth = compounded_interest(RAY // 20, YEAR_S, revision)
-    assert (after.liquidity_index_ray, after.variable_borrow_index_ray) == (RAY + RAY // 50, growth)
-    assert (after.liquidity_rate_ray, after.variable_borrow_rate_ray) == tuple(published.values())
-
-
-def test_time_does_not_run_backwards() -> None:
-    pool = market("3.0")
-    with pytest.raises(Reverted, match="time runs forward only"):
-        accrue(pool.reserves["WETH"], pool.rules["WETH"], NOW_S - 1, pool.rounding)
 
 
 # --- what is moved ----------------------------------------------------------------------------------------------------------------
@@ -208,6 +124,24 @@ def test_a_flash_loan_leaves_its_premium_in_the_pool(revision: str) -> None:
     assert (suppliers, treasury) == ((True, 0) if revision == "3.0" else (False, premium))
 
 
+@each_revision
+def test_an_observed_reserve_grows_by_the_published_rates_and_an_action_leaves_them(revision: str) -> None:
+    published = {"liquidity_rate_ray": RAY // 50, "variable_borrow_rate_ray": RAY // 20}
+    bare = Reserve(available=UNKNOWN_CASH)
+    reserve = observed(bare, liquidity_index_ray=RAY, variable_borrow_index_ray=RAY, at_s=NOW_S, **published)
+    pool = market(revision).with_reserve("USDT", reserve)
+    after = aave_pool.supply(pool, UserAccount(), "USDT", 5 * USDT, NOW_S + YEAR_S).pool.reserves["USDT"]
+    growth = compounded_interest(RAY // 20, YEAR_S, revision)
+    assert (after.liquidity_index_ray, after.variable_borrow_index_ray) == (RAY + RAY // 50, growth)
+    assert (after.liquidity_rate_ray, after.variable_borrow_rate_ray) == tuple(published.values())
+
+
+def test_time_does_not_run_backwards() -> None:
+    pool = market("3.0")
+    with pytest.raises(Reverted, match="time runs forward only"):
+        accrue(pool.reserves["WETH"], pool.rules["WETH"], NOW_S - 1, pool.rounding)
+
+
 # --- health -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +162,7 @@ def test_an_account_without_debt_is_healthy_beyond_measure(revision: str) -> Non
 def test_e_mode_raises_what_may_be_borrowed_and_ends_only_where_health_allows(revision: str) -> None:
     pool, user, _ = aave_pool.supply(market(revision), UserAccount(), "wstETH", 10 * WETH, NOW_S)
     with pytest.raises(Reverted, match="needs collateral of"):
-        aave_pool.borrow(pool, user, "WETH", 10 * WETH, NOW_S, PRICES)
+        aave_pool.borrow(pool, user, "WETH", 95 * WETH // 10, NOW_S, PRICES)
     user = aave_pool.set_emode(pool, user, 1, NOW_S, PRICES)
     pool, user, _ = aave_pool.borrow(pool, user, "WETH", 10 * WETH, NOW_S, PRICES)
     with pytest.raises(Reverted, match=r"leaves health factor 0\.977500, below 1"):
@@ -348,3 +282,45 @@ def test_an_isolated_category_of_3_7_lets_no_other_collateral_in() -> None:
 def test_a_category_that_is_not_there_is_refused(revision: str) -> None:
     with pytest.raises(Reverted, match=r"no e-mode category 7, only \[1\]"):
         aave_pool.set_emode(market(revision), UserAccount(), 7, NOW_S, PRICES)
+
+
+# --- borders ----------------------------------------------------------------------------------------------------------------------
+
+
+@each_revision
+def test_caps_may_be_reached_exactly(revision: str) -> None:
+    pool, user = borrower(market(revision))
+    supplied = 10**9 + 10
+    pool = replace(pool, rules={**pool.rules, "WETH": rules(supply_cap=supplied + 1, borrow_cap=1)})
+    assert aave_pool.supply(pool, user, "WETH", WETH, NOW_S).amount == WETH
+    assert aave_pool.borrow(pool, user, "WETH", WETH, NOW_S, PRICES).amount == WETH
+
+
+def test_at_a_health_of_exactly_1_nothing_more_is_lent_by_3_0() -> None:
+    pool, user = borrower(market("3.0", WETH={"ltv_bps": 8_500}), usdt=17_000 * USDT)
+    with pytest.raises(Reverted, match=r"the health factor is 1\.000000, it must be above 1"):
+        aave_pool.borrow(pool, user, "USDT", 1, NOW_S, PRICES)
+
+
+@each_revision
+def test_what_is_no_collateral_can_be_withdrawn_even_from_an_unhealthy_position(revision: str) -> None:
+    pool, user = borrower(market(revision, wstETH={"ltv_bps": 0}))
+    pool, user, _ = aave_pool.supply(pool, user, "wstETH", WETH, NOW_S)
+    crashed = {**PRICES, "WETH": 10**8}
+    assert aave_pool.withdraw(pool, user, "wstETH", WETH, NOW_S, crashed).amount == WETH
+
+
+@each_revision
+def test_a_collateral_that_lost_its_ltv_is_withdrawn_first(revision: str) -> None:
+    pool, user = borrower(market(revision), usdt=USDT)
+    pool, user, _ = aave_pool.supply(pool, user, "wstETH", WETH, NOW_S)
+    pool = replace(pool, rules={**pool.rules, "wstETH": rules(ltv_bps=0)})
+    with pytest.raises(Reverted, match="a collateral with an LTV of 0 has to be withdrawn before WETH"):
+        aave_pool.withdraw(pool, user, "WETH", WETH, NOW_S, PRICES)
+    assert aave_pool.withdraw(pool, user, "wstETH", ALL, NOW_S, PRICES).amount == WETH
+
+
+def test_in_isolation_mode_no_other_supply_becomes_collateral() -> None:
+    pool, user = isolated_user()
+    user = aave_pool.supply(pool, user, "wstETH", WETH, NOW_S).user
+    assert user.collateral == frozenset({"WETH"})

@@ -175,6 +175,13 @@ def test_lido_compares_rates_and_etherfi_amounts() -> None:
         assert claimable(request, POOL) == ETHER - 1
 
 
+def test_at_equal_rates_lido_pays_in_full() -> None:
+    even = SharePool(4 * MUCH, 3 * MUCH)
+    request = finalise(asked(4 * ETHER, LIDO, even), share_rate(even))
+    assert request.shares * share_rate(even) // RATE_UNIT == 4 * ETHER - 1
+    assert claimable(request, even) == 4 * ETHER
+
+
 def test_nothing_is_finalised_or_claimed_twice() -> None:
     ready = finalise(asked(ETHER), RATE_UNIT * 2)
     with pytest.raises(Reverted, match="finalised already"):

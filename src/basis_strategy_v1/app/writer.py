@@ -64,7 +64,7 @@ class Writer:
             initial=engine.attribution.initial_equity,
             final=engine.equity,
             at_market=engine.equity_at_market,
-            totals=engine.attribution.totals(engine.equity),
+            totals=engine.totals,
             max_drawdown=engine.curve.max_drawdown,
             routed=engine.manager.instructions_routed,
             failed=engine.manager.instructions_failed,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from basis_strategy_v1.core.amounts import exact_number, positive_amount, shown, text_of
+from basis_strategy_v1.core.amounts import LARGEST, exact_number, positive_amount, shown, text_of
 from basis_strategy_v1.core.deltas import Deltas
 
 if TYPE_CHECKING:
@@ -83,36 +83,35 @@ def _whole(value: Any) -> int:
 
 def _not_negative(value: Any) -> Decimal:
     number = exact_number(value)
-    if number < 0:
-        raise ValueError(f"must be 0 or more, got {shown(value)}")
+    if not 0 <= number <= LARGEST:
+        raise ValueError(f"must be between 0 and 1e30, got {shown(value)}")
     return number
 
 
 def _estimated(value: Any) -> Deltas:
-    if not isinstance(value, dict) or not all(isinstance(tokens, dict) for tokens in value.values()):
-        raise ValueError(f"must be a dict of venue -> token -> amount, got {_outermost_wrong(value)}")
-    if (count := sum(len(tokens) + 1 for tokens in value.values())) > MOST_ESTIMATES:
-        raise ValueError(f"must name at most {MOST_ESTIMATES} venues and tokens, got {count}")
-    return Deltas(
-        {_named(venue, token): _estimate(venue, token, amount) for venue, tokens in value.items() for token, amount in tokens.items()}
-    )
-
-
-def _outermost_wrong(value: Any) -> str:
     if not isinstance(value, dict):
-        return shown(value)
-    venue, tokens = next((venue, tokens) for venue, tokens in value.items() if not isinstance(tokens, dict))
-    return f"{shown(tokens)} at {shown(venue)}"
+        raise ValueError(f"must be a dict of venue -> token -> amount, got {shown(value)}")
+    amounts: dict[tuple[str, str], Decimal] = {}
+    for venue, tokens in value.items():
+        if not isinstance(tokens, dict):
+            raise ValueError(f"must be a dict of venue -> token -> amount, got {shown(tokens)} at {shown(venue)}")
+        for token, amount in tokens.items():
+            key = _named(venue, token)
+            amounts[key] = _estimate(*key, amount)
+            if len(amounts) > MOST_ESTIMATES:
+                raise ValueError(f"must hold at most {MOST_ESTIMATES} amounts, got more")
+    return Deltas(amounts)
 
 
 def _named(venue: Any, token: Any) -> tuple[str, str]:
-    found = []
-    for part, value in (("venue", venue), ("token", token)):
-        try:
-            found.append(_name(value))
-        except ValueError as fault:
-            raise ValueError(f"{part} {fault}") from None
-    return found[0], found[1]
+    try:
+        name = _name(venue)
+    except ValueError as fault:
+        raise ValueError(f"venue {fault}") from None
+    try:
+        return name, _token_of_deltas(token)
+    except ValueError as fault:
+        raise ValueError(f"token {fault}") from None
 
 
 def _estimate(venue: str, token: str, amount: Any) -> Decimal:
@@ -149,8 +148,11 @@ def _output_of(value: Mapping[str, Any]) -> OutputOf:
     return OutputOf(step, fraction)
 
 
-_NAMED = "1 to 64 letters, digits, '_', '-' or '.'"
-_name = _text(r"[A-Za-z0-9_.\-]{1,64}", _NAMED)
+# No name begins with a point, so that none can lead out of a folder.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}"
+_MARKET = rf"{_NAME}(/{_NAME}){{0,2}}"
+_name = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
+_token_of_deltas = _text(rf"{_NAME}(:{_MARKET}(:{_NAME})?)?", "a token as in deltas, such as USDT, aUSDT or morpho:wstETH/WETH:debt")
 _RESTING = "; an order that rests in the book is not supported"
 COMMON_FIELDS = ("instruction_id", "estimated_deltas", "max_deviation_bps")
 FIELDS: dict[str, Parser] = {
@@ -172,8 +174,8 @@ FIELDS: dict[str, Parser] = {
     "token": _name,
     "token_out": _name,
     "network": _name,
-    "market": _text(r"[A-Za-z0-9_.\-/]{1,128}", "a market name such as wstETH/WETH"),
-    "pool": _text(r"[A-Za-z0-9_.\-/]{1,128}", "a pool name such as weETH/WETH"),
+    "market": _text(_MARKET, "a market name such as wstETH/WETH"),
+    "pool": _text(_MARKET, "a pool name such as weETH/WETH"),
     "request_id": _name,
     "category": _whole,
     "fee": _whole,

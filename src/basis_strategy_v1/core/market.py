@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 ONE = Decimal(1)
+MOST_LISTED = 10
 DOLLAR_TOKENS = ("USDT", "USDC")
 # What a token is worth comes from this one, 1:1 or through the redemption rate that its protocol publishes.
 SAME_AS = {"WETH": "ETH", "stETH": "ETH", "eETH": "ETH", "WBTC": "BTC"}
@@ -26,6 +28,14 @@ class MissingData(ComponentError):
 
 class StaleSeries(MissingData):
     """The last row still values what is held, but no trade is opened on it."""
+
+
+class Feed(Protocol):
+    """Closes of one series as integers: `close(instant)` is the close then, in 10**-decimals. Raises what `perp` and `spot` raise."""
+
+    decimals: int
+
+    def close(self, instant: int) -> int: ...
 
 
 class LendingRow(NamedTuple):
@@ -129,6 +139,14 @@ class MarketSnapshot(ABC):
         found = self._close("dex", protocol, pair, for_trade=for_trade)
         return self._missing("dex", protocol, pair) if found is None else found
 
+    def price_series(self, token: str) -> tuple[str, str, str] | None:
+        """The one series whose close is `price(token)` now; None where the price is made in another way."""
+        return None
+
+    def feed(self, kind: str, venue: str, name: str) -> Feed | None:
+        """A faster reader of one series' closes, for this and later instants; None where the source has none to offer."""
+        return None
+
     def market_rate(self, token: str) -> Decimal | None:
         """ETH per staked token as it trades, at the first DEX that has a price of it; None where none has."""
         for protocol in ("curve", "uniswap"):
@@ -159,30 +177,51 @@ class DictSnapshot(MarketSnapshot):
 
     def __init__(self, at: datetime, data: Mapping[str, Any]) -> None:
         super().__init__(at)
-        self._market: Mapping[str, Any] = data.get("market_data") or {}
-        self._protocols: Mapping[str, Any] = data.get("protocol_data") or {}
-        self._execution: Mapping[str, Any] = data.get("execution_data") or {}
+        self._market = _dig(data, "market_data")
+        self._protocols = _dig(data, "protocol_data")
+        self._execution = _dig(data, "execution_data")
 
     def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
         if kind == "dex":
-            return _exact(_dig(self._protocols, venue, name))
-        table = self._market.get(f"{kind}_prices")
+            return self._price(f"the dex price of {name} on {venue}", _dig(self._protocols, venue, name))
+        table = _dig(self._market, f"{kind}_prices")
         if table is None:
-            return _exact(_dig(self._market, "prices", base_of(name)))
-        return _exact(_dig(table, venue, name))
+            return self._price(f"the price of {base_of(name)}", _dig(self._market, "prices", base_of(name)))
+        return self._price(f"the {kind} price of {name} on {venue}", _dig(table, venue, name))
 
     def _row(self, kind: str, venue: str, name: str) -> Any:
         if kind == "funding":
-            return _exact(_dig(self._market, "funding_rates", venue, name))
+            return self._exact(f"the funding rate of {name} on {venue}", _dig(self._market, "funding_rates", venue, name))
         if kind == "gas":
-            gas = self._execution.get("gas")
-            return GasRow(_exact(gas["base_fee_gwei"]) or Decimal(0), _exact(gas["priority_fee_gwei"]) or Decimal(0)) if gas else None
+            gas = _dig(self._execution, "gas")
+            return GasRow(*self._fields("gas", gas, GasRow._fields)) if gas else None
         found = _dig(self._protocols, venue, name)
-        if found is None:
-            return None
         if kind == "staking":
-            return _exact(found.get("eth_per_token"))
-        return LendingRow(self.instant, *(_exact(found[field]) or Decimal(0) for field in LendingRow._fields[1:]))
+            return self._price(f"eth_per_token of {name} on {venue}", _dig(found, "eth_per_token"))
+        return LendingRow(self.instant, *self._fields(f"{name} on {venue}", found, LendingRow._fields[1:])) if found else None
+
+    def _fields(self, what: str, row: Any, names: tuple[str, ...]) -> list[Decimal]:
+        numbers = []
+        for name in names:
+            number = self._exact(f"{name} of {what}", _dig(row, name))
+            if number is None:
+                raise MissingData("DAT-001", f"{name} of {what} is missing at {iso(self.at)}; a row has {', '.join(names)}")
+            numbers.append(number)
+        return numbers
+
+    def _price(self, what: str, value: Any) -> Decimal | None:
+        number = self._exact(what, value)
+        if number is not None and number <= 0:
+            raise MissingData("DAT-001", f"{what} at {iso(self.at)} must be greater than 0, got {shown(value)}")
+        return number
+
+    def _exact(self, what: str, value: Any) -> Decimal | None:
+        if value is None:
+            return None
+        try:
+            return exact_number(value if isinstance(value, float | int | str | Decimal) else str(value))
+        except ValueError as fault:
+            raise MissingData("DAT-001", f"{what} at {iso(self.at)} {fault}") from None
 
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
         close = self.perp(venue, symbol)
@@ -198,8 +237,7 @@ class DictSnapshot(MarketSnapshot):
         return self.funding(venue, symbol)
 
     def price(self, token: str) -> Decimal:
-        prices = self._market.get("prices") or {}
-        found = _exact(prices.get(token))
+        found = self._price(f"the price of {token}", _dig(self._market, "prices", token))
         if found is not None:
             return found
         if token in SAME_AS:
@@ -209,15 +247,26 @@ class DictSnapshot(MarketSnapshot):
             return self.redemption(protocol, token) * self.price(underlying)
         if token in DOLLAR_TOKENS:
             return ONE
-        for venue, table in (self._market.get("spot_prices") or {}).items():
-            if f"{token}USDT" in table:
-                return self.spot(venue, f"{token}USDT")
-        raise MissingData("DAT-001", f"no price of {token} at {iso(self.at)}; the data have {', '.join(map(str, prices)) or 'none'}")
+        return self._spot_price(token)
+
+    def _spot_price(self, token: str) -> Decimal:
+        """The price at the first venue that has one."""
+        symbol = f"{token}USDT"
+        for venue in _names(_dig(self._market, "spot_prices")):
+            if _dig(self._market, "spot_prices", venue, symbol) is not None:
+                return self.spot(venue, symbol)
+        raise MissingData(
+            "DAT-001", f"no price of {token} at {iso(self.at)}; {_listed(_dig(self._market, 'prices'), 'the data have prices of')}"
+        )
 
     def what_there_is(self, kind: str, venue: str) -> str:
-        found = self._market.get(f"{kind}_prices", self._protocols)
-        table = found.get(venue) if isinstance(found, dict) else None
-        return f"{venue} has {', '.join(map(str, table))}" if table else "the data have none"
+        place = {"spot": "spot_prices", "perp": "perp_prices", "funding": "funding_rates"}.get(kind)
+        if place is None:
+            return _listed(_dig(self._protocols, venue), f"{venue} has")
+        table = _dig(self._market, place)
+        if table is None and kind != "funding":
+            return _listed(_dig(self._market, "prices"), "the data have prices of")
+        return _listed(_dig(table, venue), f"{venue} has")
 
 
 def base_of(symbol: str) -> str:
@@ -228,13 +277,21 @@ def base_of(symbol: str) -> str:
     return symbol
 
 
-def _exact(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(str(value))
-
-
 def _dig(table: Any, *path: str) -> Any:
     for name in path:
         if not hasattr(table, "get"):
             return None
         table = table.get(name)
     return table
+
+
+def _names(table: Any) -> list[str]:
+    return list(map(str, table)) if hasattr(table, "keys") else []
+
+
+def _listed(table: Any, have: str) -> str:
+    names = _names(table)
+    if not names:
+        return "the data have none"
+    left_out = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"

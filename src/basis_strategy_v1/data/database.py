@@ -83,7 +83,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, spec: SeriesSpec, l
         kind = "VARCHAR" if decimals is None else f"DECIMAL({DIGITS}, {decimals})"
         columns.append(f'CAST("{column.name}" AS {kind}) AS "{column.name}"')
     connection.execute(
-        f'CREATE TABLE "{spec.id}" AS SELECT {", ".join(columns)} FROM read_csv(?, header = true, all_varchar = true, delim = \',\')',
+        f"CREATE TABLE \"{spec.id}\" AS SELECT {', '.join(columns)} FROM read_csv(?, header = true, all_varchar = true, delim = ',')",
         [str(path)],
     )
 

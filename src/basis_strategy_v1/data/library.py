@@ -106,9 +106,7 @@ class Library:
 
     def find_price_keys(self, token: str) -> tuple[tuple[Key, bool], ...]:
         """`price_keys` of a token: none for USDT, which is 1, nor for what is worth what another token is."""
-        symbols = [
-            (f"{prefix}{token}{quote}", quote == "USDC") for quote in DOLLAR_TOKENS if quote != token for prefix in ("", "W")
-        ]
+        symbols = [(f"{prefix}{token}{quote}", quote == "USDC") for quote in DOLLAR_TOKENS if quote != token for prefix in ("", "W")]
         if token == "USDT" or token in SAME_AS or token in REDEEMED_BY:
             symbols = []
         wanted = ((Key("spot", venue, symbol), is_in_usdc) for venue in self._spot_venues for symbol, is_in_usdc in symbols)

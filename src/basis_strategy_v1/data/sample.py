@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-# A day before 2024, so that a run from 2024-01-01 finds every series visible.
-START_US = to_instant(datetime(2023, 12, 31, tzinfo=UTC))
-DAYS = 121
+# A day before June 2024, so that a run from 2024-06-01 finds every series visible.
+START_US = to_instant(datetime(2024, 5, 31, tzinfo=UTC))
+DAYS = 184
 HOURS = DAYS * 24
 FUNDING_HOURS = 8
 BLOCKS_A_DAY = 7150
-FIRST_BLOCK = 18_900_000
+FIRST_BLOCK = 19_985_000
 WAD = 10**18
 YEAR_DAYS = 365
 MILLION = 10**6
@@ -47,7 +47,7 @@ class _Bar:
 
 
 def write_sample(directory: str | Path, seed: int = 7) -> dict[str, int]:
-    """Rows per series id of the sample written to `directory`: 120 days from 2024-01-01, hourly, with one day before them.
+    """Rows per series id of the sample written to `directory`: June to November 2024, hourly, with one day before them.
 
     Raises:
         ComponentError: DAT-006, the folder holds series that were not generated, or cannot be written.
@@ -81,12 +81,12 @@ class _Sample:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._spot = {
-            "ETH": _walk(self._random("ETH"), start=228_500, step_ppm=5200, drift_ppm=120),
-            "BTC": _walk(self._random("BTC"), start=4_228_000, step_ppm=4200, drift_ppm=130),
+            "ETH": _walk(self._random("ETH"), start=376_000, step_ppm=5200, drift_ppm=120),
+            "BTC": _walk(self._random("BTC"), start=6_750_000, step_ppm=4200, drift_ppm=130),
         }
         self._redemption = {
-            "wstETH": [1_153_400_000_000_000_000 + day * 96_000_000_000_000 for day in range(DAYS + 1)],
-            "weETH": [1_029_700_000_000_000_000 + day * 84_000_000_000_000 for day in range(DAYS + 1)],
+            "wstETH": [1_168_100_000_000_000_000 + day * 96_000_000_000_000 for day in range(DAYS + 1)],
+            "weETH": [1_039_500_000_000_000_000 + day * 84_000_000_000_000 for day in range(DAYS + 1)],
         }
 
     def _random(self, name: str) -> Random:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from decimal import Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.data.layout import SeriesSpec
 
+_STRIDE = 4_096  # rows looked through at a time
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
 _WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
 
@@ -51,6 +52,27 @@ class Numbers:
     def float(self, index: int) -> float:
         """The same float as `float(text)`: the division of two integers is rounded correctly."""
         return self._values[index] / self._divisor if self._exact is None else float(self._exact[index])
+
+    @property
+    def scale(self) -> int | None:
+        """The decimals of `value`; None where the column does not fit in integers."""
+        return self._decimals if self._exact is None else None
+
+    @property
+    def values(self) -> array[int]:
+        """The numbers in 10**-scale."""
+        return self._values
+
+    def first_beyond(self, price: Decimal, start: int, stop: int, *, above: bool) -> int | None:
+        """The first index from `start` and before `stop` whose number is at least `price` (at most, where not `above`)."""
+        if self._exact is not None:
+            return next((i for i in range(start, stop) if (self._exact[i] >= price if above else self._exact[i] <= price)), None)
+        bound = int((price * self._divisor).to_integral_value(ROUND_CEILING if above else ROUND_FLOOR))
+        for begin in range(start, stop, _STRIDE):
+            part = self._values[begin : min(begin + _STRIDE, stop)]
+            if (max(part) >= bound) if above else (min(part) <= bound):
+                return begin + next(i for i, value in enumerate(part) if (value >= bound if above else value <= bound))
+        return None
 
     def extend_scaled(self, values: Iterable[int], decimals: int) -> None:
         """Append `values * 10**-decimals`."""
@@ -116,6 +138,41 @@ def is_rising(stamps: array[int]) -> bool:
     return all(map(lt, stamps, islice(stamps, 1, None)))
 
 
+class SeriesFeed:
+    """Closes of one series as integers of 10**-decimals."""
+
+    __slots__ = ("_edges", "_end", "_row", "_series", "_start", "_values", "decimals")
+
+    def __init__(self, series: Series, decimals: int) -> None:
+        self.decimals = decimals
+        self._series = series
+        self._values = series.closes()
+        self._edges = series.edges()
+        self._row = 0
+        self._start = self._end = 0
+
+    def close(self, instant: int) -> int:
+        """The close in force.
+
+        Raises:
+            MissingData: as `Series.read`.
+        """
+        if not self._start <= instant < self._end:
+            self._move_to(instant)
+        return self._values[self._row]
+
+    def _move_to(self, instant: int) -> None:
+        row = self._row + 1
+        edges = self._edges
+        if not edges[row + 1] <= instant < edges[row + 2] or row >= len(self._values):
+            row = self._series.seek(instant) - 1
+        self._start, self._end = edges[row + 1], min(edges[row + 2], edges[row + 1] + self._series.max_staleness_us)
+        if not self._start <= instant < self._end or row < 0:
+            self._start = self._end = 0
+            self._series.read(instant)  # says what is wrong; at the very limit of staleness it is still right
+        self._row = row
+
+
 class Series:
     """One loaded series, read by instant.
 
@@ -142,6 +199,15 @@ class Series:
         self._cursor = 0
         # From when until before when the last value read answers without a further look.
         self._last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+
+    def closes(self) -> array[int]:
+        """The closes in 10**-scale."""
+        assert self._single is not None
+        return self._single.values
+
+    def edges(self) -> array[int]:
+        """Row k is in force from edges[k] until before edges[k + 1]; row 0 is "nothing yet"."""
+        return self._edges
 
     def seek(self, instant: int) -> int:
         """The number of rows visible at `instant`, which is also the number of the last of them, from 1."""
@@ -182,6 +248,20 @@ class Series:
         self._last = (start, end, value)
         return value
 
+    def first_beyond(self, price: Decimal, instant: int, until: int, *, above: bool) -> int | None:
+        """When, after `instant` and up to `until`, the first bar becomes visible whose high is at least `price` (its low at most)."""
+        first = self.seek(instant)  # the row after the one in force, counted from 0
+        last = bisect_right(self._edges, until) - 1
+        if first >= last:
+            return None
+        found = self._columns[0 if above else 1].first_beyond(price, first, last, above=above)
+        return None if found is None else self._edges[found + 1]
+
+    def feed(self) -> SeriesFeed | None:
+        """A reader of the closes as integers; None where a column does not fit in integers."""
+        scale = None if self._single is None else self._single.scale
+        return None if scale is None else SeriesFeed(self, scale)
+
     def _whole_row(self, row: int) -> LendingRow | GasRow:
         values = [column.decimal(row - 1) for column in self._columns]
         return GasRow(*values) if self.kind == "gas" else LendingRow(self._edges[row], *values)
@@ -193,8 +273,10 @@ class Series:
             return None
         return tuple(column.float(row - 1) for column in self._columns)
 
-    def low_and_high(self, instant: int) -> tuple[Decimal, Decimal]:
-        """(low, high) of the bar in force at `instant`, which must be there."""
+    def low_and_high(self, instant: int) -> tuple[Decimal, Decimal] | None:
+        """(low, high) of the bar in force at `instant`; None before the first. Too old a bar is refused as `read` does."""
+        if self.read(instant) is None:
+            return None
         row = self.seek(instant)
         high, low = self._columns[0], self._columns[1]
         return low.decimal(row - 1), high.decimal(row - 1)

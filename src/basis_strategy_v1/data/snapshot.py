@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import iso
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, MarketSnapshot, MissingData
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,11 +44,8 @@ class SeriesSnapshot(MarketSnapshot):
         return self._settled.get(key) or self._library.find(key, self.instant)
 
     def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
-        key = (kind, venue, name)
-        series = self._settled.get(key) or self._library.find(key, self.instant)
-        if series is None:
-            return None
-        found: Decimal | None = series.read(self.instant, for_trade)
+        series = self._series(kind, venue, name)
+        found: Decimal | None = series.read(self.instant, for_trade) if series else None
         return found
 
     def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
@@ -69,10 +66,8 @@ class SeriesSnapshot(MarketSnapshot):
 
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
         series = self._series("perp", venue, symbol)
-        if series is None or series.read(self.instant) is None:
-            found: tuple[Decimal, Decimal] = self._missing("perp", venue, symbol)
-            return found
-        return series.low_and_high(self.instant)
+        found = series.low_and_high(self.instant) if series else None
+        return self._missing("perp", venue, symbol) if found is None else found
 
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
         series = self._series(kind, venue, name)
@@ -81,6 +76,24 @@ class SeriesSnapshot(MarketSnapshot):
     def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
         series = self._series(kind, venue, name)
         return None if series is None else series.visible_since(self.instant)
+
+    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
+        series = self._series("perp", venue, symbol)
+        return None if series is None else series.first_beyond(price, self.instant, until, above=above)
+
+    def price_series(self, token: str) -> tuple[str, str, str] | None:
+        if token in SAME_AS:
+            return self.price_series(SAME_AS[token])
+        if token == "USDT" or token in REDEEMED_BY:
+            return None
+        for key, is_in_usdc in self._library.price_keys.get(token) or self._library.find_price_keys(token):
+            if self._close(*key, for_trade=False) is not None:
+                return None if is_in_usdc else key
+        return None
+
+    def feed(self, kind: str, venue: str, name: str) -> Feed | None:
+        series = self._settled.get((kind, venue, name))
+        return None if series is None else series.feed()
 
     def funding_missing(self, venue: str, symbol: str) -> Decimal:
         series = self._series("funding", venue, symbol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 GENERATED_FILE = "GENERATED.txt"
 SCHEMA_VERSION = 1
 BATCH_ROWS = 8192
+_DECIMAL = re.compile(r"DECIMAL\([0-9]+, ?([0-9]+)\)")
 
 
 class Source(Protocol):
@@ -116,7 +118,7 @@ class DuckDbFile:
         kept = [column for column in spec.columns if column.kept]
         columns = tuple(Numbers() for _ in kept)
         with self._open() as connection:
-            decimals = [self._decimals(connection, spec, column) for column in kept]
+            decimals = self._decimals(connection, spec, kept)
             connection.execute(*_query(spec, kept, decimals, until))
             while rows := connection.fetchmany(BATCH_ROWS):
                 stamp_column, *found = zip(*rows, strict=True)
@@ -127,14 +129,14 @@ class DuckDbFile:
             raise self._changed(spec, "the stamps do not only rise")
         return Loaded(stamps, tuple(column.trimmed() for column in columns))
 
-    def _decimals(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, column: Column) -> int | None:
-        """The decimals of a DECIMAL column; None for text."""
-        found = connection.execute(
-            "SELECT numeric_scale FROM information_schema.columns WHERE table_name = ? AND column_name = ?", [spec.id, column.name]
-        ).fetchone()
-        if found is None:
-            raise self._changed(spec, f"there is no column {column.name}")
-        return found[0] if found[0] is None else int(found[0])
+    def _decimals(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, kept: list[Column]) -> list[int | None]:
+        """The decimals of the DECIMAL columns; None for text."""
+        types = {name: kind for name, kind, *_ in connection.execute(f'DESCRIBE "{spec.id}"').fetchall()}
+        for column in kept:
+            if column.name not in types:
+                raise self._changed(spec, f"there is no column {column.name}")
+        found = (_DECIMAL.fullmatch(types[column.name]) for column in kept)
+        return [int(match[1]) if match else None for match in found]
 
     def _changed(self, spec: SeriesSpec, what: str) -> ComponentError:
         return ComponentError("DAT-003", f"{self.path} table {spec.id}: {what}; write the database again with `basis data import`")

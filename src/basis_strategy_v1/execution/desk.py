@@ -146,6 +146,10 @@ class Desk:
             if after is not state:
                 self.positions.state = self._opened = after
 
+    def is_growing(self) -> bool:
+        """Whether something is held that grows with every second."""
+        return self.positions is not None and any(venue.name in self.positions.state.parts for venue in self._growing)
+
     def settle_growth(self, market: MarketSnapshot) -> list[ExecutionReport]:
         """What has grown on chain up to now, reported before an instruction changes what grows."""
         if self.positions is None or not self._on_chain:

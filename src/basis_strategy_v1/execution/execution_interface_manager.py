@@ -27,6 +27,8 @@ from basis_strategy_v1.execution.execution_interfaces import (
     ExecutionInterface,
     OnChainExecutionInterface,
 )
+from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues import make_venue
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 
@@ -79,6 +82,8 @@ class ExecutionInterfaceManager:
         health_manager: UnifiedHealthManager | None = None,
         clock: Clock | None = None,
         history: int = HISTORY,
+        gateways: Mapping[str, Gateway] | None = None,
+        timing: Timing = REAL_TIME,
     ) -> None:
         environment = Environment.read()
         self.config = config
@@ -90,6 +95,8 @@ class ExecutionInterfaceManager:
         self.health_manager = health_manager
         self.clock = clock or getattr(data_provider, "clock", None) or SystemClock()
         self.positions = positions if isinstance(positions, PositionUpdateHandler) or positions is None else PositionUpdateHandler(positions)
+        self._gateways: Mapping[str, Gateway] = gateways or {}
+        self._timing = timing
         self._initialize_interfaces()
         self.current_instruction: dict[str, Any] | None = None
         self.instructions_routed = 0
@@ -123,9 +130,13 @@ class ExecutionInterfaceManager:
 
     def _interfaces(self, kind: str, configured: dict[str, dict[str, Any]]) -> dict[str, Any]:
         return {
-            name: INTERFACES[kind](name, settings, self.data_provider, self.execution_mode, desk=self.desk)
+            name: INTERFACES[kind](name, settings, self.data_provider, self.execution_mode, desk=self.desk, live=self._live(kind, name))
             for name, settings in configured[kind].items()
         }
+
+    def _live(self, kind: str, name: str) -> LiveExecution | None:
+        gateway = self._gateways.get(name) if self.execution_mode == LIVE else None
+        return None if gateway is None else LiveExecution.configured(gateway, name, kind, self.settings, self._timing)
 
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.market import Feed, MarketSnapshot
     from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 SOURCES = (
@@ -29,89 +29,98 @@ SOURCES = (
     "liquidation",
 )
 RESIDUAL = "spot_price"
-UNIT = Decimal("1e-12")
-ZERO = Decimal(0)
+PERPS = "perp_price"
 ETH_CLASS = "eth_directional"
+SCALE = 12
+ZERO = Decimal(0)
 
 
-def to_unit(amount: Decimal) -> Decimal:
-    """An amount of the share class currency as it is booked: 12 decimals."""
-    return amount.quantize(UNIT, ROUND_HALF_EVEN, EXACT)
+def to_units(amount: Decimal) -> int:
+    """An amount of the share class currency in units of 1e-12, as it is booked."""
+    return int(EXACT.scaleb(amount, SCALE).to_integral_value(ROUND_HALF_EVEN))
+
+
+def units_text(units: int) -> str:
+    """Units of 1e-12 as a decimal number, without trailing zeros."""
+    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
+    digits = digits.zfill(SCALE + 1)
+    fraction = digits[-SCALE:].rstrip("0")
+    return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
+
+
+class _Term(NamedTuple):
+    """What is held against one price series: `factor` times its close as an integer is 10**-digits of the currency."""
+
+    close: Callable[[int], int]
+    factor: int
+
+
+class _Line(NamedTuple):
+    """Equity and perp profit as linear functions of integer prices: what is evaluated at a tick on which nothing happened."""
+
+    constant: int
+    prices: tuple[_Term, ...]
+    perps: tuple[_Term, ...]
+    perps_then: int
+    unit: int  # 10**digits / 10**12
 
 
 class Attribution:
-    """The books of a run, in the share class currency.
+    """The books of a run, in integers of 1e-12 of the share class currency.
 
-    What happens is booked when it happens, each flow rounded to 1e-12 once. What the price of tokens did is what remains of the
-    change of equity, so that the sources always add up to it to the last decimal.
+    What happens is booked when it happens, each flow rounded once. What the prices of tokens did is what remains of the change
+    of equity, so that the sources always add up to it to the last digit.
     """
 
     def __init__(self, share_class: str) -> None:
         self._numeraire = "ETH" if share_class == ETH_CLASS else "USDT"
-        self.booked = dict.fromkeys(SOURCES, ZERO)  # cumulative; the residual's entry stays 0 here
-        self._booked_sum = ZERO
-        self.initial_equity = ZERO
+        self.booked = dict.fromkeys(SOURCES, 0)  # cumulative; the residual's entry stays 0, the perps' is as of the last holding
+        self.initial_equity = 0
+        self._booked_sum = 0
         self._amounts: dict[str, Decimal] = {}
-        self._growing: dict[tuple[str, str], Exposure] = {}
+        self._growing: dict[tuple[str, str], Decimal] = {}
         self._perps: tuple[PerpExposure, ...] = ()
-        self._marks: dict[tuple[str, str], Decimal] = {}
+        self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
+        self._line: _Line | None = None
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Begin the books with what is held at the start."""
         self.rebase(exposures, perps, market)
-        self.initial_equity = self.equity(market)
+        self.initial_equity = self.mark(market)[0]
 
-    # A step of time.
-
-    def advance(self, market: MarketSnapshot) -> None:
-        """Book what prices of perps and redemption rates did since the last step, on what was held since then."""
-        if self._perps:
-            self._advance_perps(market)
-        if self._rates:
-            self._advance_rates(market)
-
-    def _advance_perps(self, market: MarketSnapshot) -> None:
-        gained = ZERO
-        for perp in self._perps:
-            key = (perp.exchange, perp.symbol)
-            mark = market.perp(perp.exchange, perp.symbol)
-            if mark != self._marks[key]:
-                gained += perp.base * (mark - self._marks[key]) * self._in_share(perp.settle, market)
-        for perp in self._perps:
-            self._marks[perp.exchange, perp.symbol] = market.perp(perp.exchange, perp.symbol)
-        self._book("perp_price", gained)
-
-    def _advance_rates(self, market: MarketSnapshot) -> None:
-        for token, before in self._rates.items():
-            rate = market.redemption(REDEEMED_BY[token][0], token)
-            if rate != before:
-                self._rates[token] = rate
-                self._book("staking", self._amounts.get(token, ZERO) * (rate - before) * self._in_share(REDEEMED_BY[token][1], market))
+    # What is held.
 
     def settle(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held now, where only time has passed: what grew by itself is booked to its source."""
         for exposure in exposures:
             if exposure.growth != RESIDUAL:
-                before = self._growing.get((exposure.venue, exposure.held_as))
-                grown = exposure.amount - (before.amount if before else ZERO)
+                grown = exposure.amount - self._growing.get((exposure.venue, exposure.held_as), ZERO)
                 if grown:
                     self._book(exposure.growth, grown * self._in_share(exposure.token, market))
-        self._hold(exposures, perps, market)
+        for token, before in self._rates.items():
+            rate = market.redemption(REDEEMED_BY[token][0], token)
+            if rate != before:
+                self._book("staking", self._amounts[token] * (rate - before) * self._in_share(REDEEMED_BY[token][1], market))
+        self.rebase(exposures, perps, market)
 
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held after an execution, whose costs are booked from its report."""
-        self._hold(exposures, perps, market)
-
-    def _hold(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
-        self._growing = {(exposure.venue, exposure.held_as): exposure for exposure in exposures if exposure.growth != RESIDUAL}
+        self._book_units(PERPS, self._perps_since(market))
+        self._growing = {(held.venue, held.held_as): held.amount for held in exposures if held.growth != RESIDUAL}
         amounts: dict[str, Decimal] = {}
-        for exposure in exposures:
-            amounts[exposure.token] = amounts.get(exposure.token, ZERO) + exposure.amount
+        for held in exposures:
+            amounts[held.token] = amounts.get(held.token, ZERO) + held.amount
         self._amounts = amounts
         self._perps = tuple(perps)
-        self._marks = {(perp.exchange, perp.symbol): market.perp(perp.exchange, perp.symbol) for perp in perps}
+        self._marks = tuple(market.perp(perp.exchange, perp.symbol) for perp in perps)
         self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in amounts if token in REDEEMED_BY}
+        self._line = self._as_line(market)
+
+    def next_rate(self, market: MarketSnapshot) -> int | None:
+        """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
+        rows = [market.next_row("staking", REDEEMED_BY[token][0], token) for token in self._rates]
+        return min((row for row in rows if row is not None), default=None)
 
     # Flows.
 
@@ -122,43 +131,111 @@ class Attribution:
                 self._book(source, -amount * self._in_share(token, market))
 
     def _book(self, source: str, amount: Decimal) -> None:
-        booked = amount.quantize(UNIT, ROUND_HALF_EVEN, EXACT)
-        self.booked[source] += booked
-        self._booked_sum += booked
+        self._book_units(source, to_units(amount))
+
+    def _book_units(self, source: str, units: int) -> None:
+        self.booked[source] += units
+        self._booked_sum += units
 
     # Readings.
 
-    def equity(self, market: MarketSnapshot) -> Decimal:
-        """What everything that is held is worth."""
-        total = ZERO
-        for token, amount in self._amounts.items():
-            total += amount if token == "USDT" else amount * market.price(token)
-        for perp in self._perps:
-            worth = perp.base * self._marks[perp.exchange, perp.symbol] - perp.cost
-            total += worth if perp.settle == "USDT" else worth * market.price(perp.settle)
-        if self._numeraire != "USDT":
-            total /= market.price(self._numeraire)
-        return total.quantize(UNIT, ROUND_HALF_EVEN, EXACT)
+    def mark(self, market: MarketSnapshot) -> tuple[int, int, int]:
+        """(equity, what token prices did, what perp prices did), cumulative, at the snapshot."""
+        if self._line is not None:
+            equity, perps = _on_line(self._line, market.instant)
+        else:
+            equity, perps = to_units(self._equity(market)), self._perps_since(market)
+        return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
 
-    def residual(self, equity: Decimal) -> Decimal:
-        """What the prices of tokens did since the start, given the equity now."""
-        return equity - self.initial_equity - self._booked_sum
+    def totals(self, market: MarketSnapshot) -> dict[str, int]:
+        """source -> cumulative units; they add up to equity - initial equity."""
+        _, residual, perps = self.mark(market)
+        return {**self.booked, RESIDUAL: residual, PERPS: perps}
 
-    def totals(self, equity: Decimal) -> dict[str, Decimal]:
-        """source -> cumulative amount; they add up to equity - initial equity."""
-        return {**self.booked, RESIDUAL: self.residual(equity)}
-
-    def at_market(self, equity: Decimal, market: MarketSnapshot) -> Decimal:
+    def at_market(self, market: MarketSnapshot) -> int:
         """The equity with staked tokens at their market price, where the data have one, in place of their redemption rate."""
-        found = equity
+        found = self.mark(market)[0]
         for token, rate in self._rates.items():
             traded = market.market_rate(token)
             if traded is not None:
-                found += to_unit(self._amounts[token] * (traded - rate) * self._in_share(REDEEMED_BY[token][1], market))
+                found += to_units(self._amounts[token] * (traded - rate) * self._in_share(REDEEMED_BY[token][1], market))
         return found
+
+    def _equity(self, market: MarketSnapshot) -> Decimal:
+        total = ZERO
+        for token, amount in self._amounts.items():
+            total += amount * self._in_share(token, market)
+        for perp in self._perps:
+            total += (perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost) * self._in_share(perp.settle, market)
+        return total
+
+    def _perps_since(self, market: MarketSnapshot) -> int:
+        """What the marks did since the perps were taken over."""
+        gained = ZERO
+        for perp, then in zip(self._perps, self._marks, strict=True):
+            gained += perp.base * (market.perp(perp.exchange, perp.symbol) - then) * self._in_share(perp.settle, market)
+        return to_units(gained)
 
     def _in_share(self, token: str, market: MarketSnapshot) -> Decimal:
         if token == self._numeraire:
             return Decimal(1)
         price = market.price(token)
         return price if self._numeraire == "USDT" else price / market.price(self._numeraire)
+
+    # The same as a line: the price of each token is the integer of one series.
+
+    def _as_line(self, market: MarketSnapshot) -> _Line | None:
+        if self._numeraire != "USDT" or any(perp.settle != "USDT" for perp in self._perps):
+            return None
+        constant = self._amounts.get("USDT", ZERO) - sum((perp.cost for perp in self._perps), ZERO)
+        priced, perps = self._priced(market), [(market.feed("perp", perp.exchange, perp.symbol), perp.base) for perp in self._perps]
+        held = [[(feed, amount) for feed, amount in rows if feed is not None] for rows in (priced, perps)]
+        if len(held[0]) != len(priced) or len(held[1]) != len(perps):
+            return None
+        return _line(constant, held[0], held[1], market.instant)
+
+    def _priced(self, market: MarketSnapshot) -> list[tuple[Feed | None, Decimal]]:
+        """The feed that prices each token held, and the amount of what it prices."""
+        found = []
+        for token, amount in self._amounts.items():
+            if token == "USDT":
+                continue
+            if token in self._rates:
+                token, amount = REDEEMED_BY[token][1], amount * self._rates[token]
+            series = market.price_series(token)
+            found.append((None if series is None else market.feed(*series), amount))
+        return found
+
+
+Held = list[tuple["Feed", Decimal]]
+
+
+def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line:
+    digits = max(SCALE, _decimals(constant), *(_decimals(amount) + feed.decimals for feed, amount in (*priced, *perps)), 0)
+    terms, shorts = (tuple(_Term(feed.close, int(amount.scaleb(digits - feed.decimals))) for feed, amount in held) for held in (priced, perps))
+    then = sum(factor * close(instant) for close, factor in shorts)
+    return _Line(int(constant.scaleb(digits)), terms, shorts, then, 10 ** (digits - SCALE))
+
+
+def _on_line(line: _Line, instant: int) -> tuple[int, int]:
+    """(equity, what the marks did since the perps were taken over)."""
+    total = line.constant
+    for close, factor in line.prices:
+        total += factor * close(instant)
+    perps = 0
+    for close, factor in line.perps:
+        perps += factor * close(instant)
+    return _rounded(total + perps, line.unit), _rounded(perps - line.perps_then, line.unit)
+
+
+def _decimals(amount: Decimal) -> int:
+    exponent = amount.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(-exponent, 0)
+
+
+def _rounded(value: int, unit: int) -> int:
+    """value / unit, half to even."""
+    whole, rest = divmod(value, unit)
+    twice = 2 * rest
+    return whole + 1 if twice > unit or (twice == unit and whole & 1) else whole

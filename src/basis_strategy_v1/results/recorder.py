@@ -9,85 +9,65 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import DAY_US, iso
+from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.results.attribution import SOURCES, ZERO
+from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from io import TextIOWrapper
 
-SCALE = 12
-UNITS = 10**SCALE
-MOVING = ("spot_price", "perp_price")  # the columns that change at every tick; the others change now and then
-_INT64 = 2**63
+MOVING = (RESIDUAL, PERPS)  # the columns that change at every tick; the others change now and then
 
 
 class Curve:
-    """Equity and attribution at every tick, compact: 24 bytes a quiet tick."""
+    """Equity and attribution at every tick, in units of 1e-12: 32 bytes for a tick on which nothing but prices moved."""
 
     def __init__(self) -> None:
         self.instants = array("q")
-        self._equity: array[int] | list[int] = array("q")
-        self._moving: tuple[array[int] | list[int], ...] = (array("q"), array("q"))
-        self._changes: list[tuple[int, dict[str, Decimal]]] = []
-        self._last: dict[str, Decimal] | None = None
-        self.peak = Decimal("-Infinity")
-        self.max_drawdown = ZERO
+        self._columns: tuple[Any, Any, Any] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
+        self._changes: list[tuple[int, dict[str, int]]] = []
+        self.peak: int | None = None
+        self._trough_ratio = (0, 1)
 
-    def add(self, instant: int, equity: Decimal, residual: Decimal, booked: Mapping[str, Decimal]) -> None:
-        """Record a tick; `booked` is copied only when a source other than the prices has changed."""
-        values = (int(equity.scaleb(SCALE)), int(residual.scaleb(SCALE)), int(booked["perp_price"].scaleb(SCALE)))
+    def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
+        """Record a tick; `booked` where something other than prices has changed."""
+        equity, spot, perp = marked
         try:
-            self._append(instant, *values)
+            columns = self._columns
+            columns[0].append(equity)
+            columns[1].append(spot)
+            columns[2].append(perp)
         except OverflowError:  # beyond 9.2 million: plain integers from here on
-            self._widen()
-            self._append(instant, *values)
-        if self._last is None or any(booked[source] is not self._last[source] for source in SOURCES if source not in MOVING):
-            self._last = dict(booked)
-            self._changes.append((len(self.instants) - 1, self._last))
-        if equity > self.peak:
-            self.peak = equity
-        elif self.peak > 0 and (fallen := (self.peak - equity) / self.peak) > self.max_drawdown:
-            self.max_drawdown = fallen
-
-    def _append(self, instant: int, equity: int, spot: int, perp: int) -> None:
-        if not (-_INT64 < equity < _INT64 and -_INT64 < spot < _INT64 and -_INT64 < perp < _INT64) and isinstance(self._equity, array):
-            raise OverflowError
-        self._equity.append(equity)
-        self._moving[0].append(spot)
-        self._moving[1].append(perp)
+            self._widen(len(self.instants), marked)
+        if booked is not None:
+            self._changes.append((len(self.instants), dict(booked)))
         self.instants.append(instant)
+        if self.peak is None or equity > self.peak:
+            self.peak = equity
+        elif self.peak > 0:
+            fallen, of = self._trough_ratio
+            if (self.peak - equity) * of > fallen * self.peak:
+                self._trough_ratio = (self.peak - equity, self.peak)
 
-    def _widen(self) -> None:
-        self._equity = list(self._equity)
-        self._moving = tuple(list(column) for column in self._moving)
+    def _widen(self, length: int, marked: tuple[int, int, int]) -> None:
+        wide = tuple([*column[:length], value] for column, value in zip(self._columns, marked, strict=True))
+        self._columns = (wide[0], wide[1], wide[2])
+
+    @property
+    def max_drawdown(self) -> Decimal:
+        """The deepest fall from a peak, a fraction of the peak."""
+        fallen, of = self._trough_ratio
+        return Decimal(fallen) / Decimal(of)
 
     def rows(self) -> Iterator[str]:
         """The lines of equity.csv."""
-        changes = iter([*self._changes, (len(self.instants), {})])
-        following, booked = next(changes)
-        texts: dict[str, str] = {}
-        for index, instant in enumerate(self.instants):
-            if index == following:
-                texts = {source: text_of(amount) for source, amount in booked.items()}
-                following, upcoming = next(changes)
-                booked = upcoming
-            texts["spot_price"], texts["perp_price"] = units_text(self._moving[0][index]), units_text(self._moving[1][index])
-            yield f"{iso(instant)},{units_text(self._equity[index])},{','.join([texts[source] for source in SOURCES])}\n"
-
-
-def units_text(units: int) -> str:
-    """1e-12 units as a decimal, without trailing zeros."""
-    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
-    digits = digits.zfill(SCALE + 1)
-    fraction = digits[-SCALE:].rstrip("0")
-    return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
-
-
-def text_of(amount: Decimal) -> str:
-    """A booked amount as text."""
-    return units_text(int(amount.scaleb(SCALE)))
+        changes = dict(self._changes)
+        middle = ""
+        for index, (instant, equity, spot, perp) in enumerate(zip(self.instants, *self._columns, strict=True)):
+            if index in changes:
+                middle = ",".join([units_text(changes[index][source]) for source in SOURCES if source not in MOVING])
+            yield f"{iso(instant)},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
 class Holdings:
@@ -95,13 +75,8 @@ class Holdings:
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, tuple[tuple[str, str, Decimal], ...]]] = []
-        self._day = -1
-
-    def due(self, instant: int, changed: bool) -> bool:
-        return changed or instant // DAY_US != self._day
 
     def add(self, instant: int, positions: Mapping[str, Mapping[str, Decimal]]) -> None:
-        self._day = instant // DAY_US
         rows = tuple((venue, token, amount) for venue, tokens in positions.items() for token, amount in tokens.items())
         self._rows.append((instant, rows))
 

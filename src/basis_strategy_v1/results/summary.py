@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
-from basis_strategy_v1.results.attribution import SOURCES, to_unit
-from basis_strategy_v1.results.recorder import text_of
+from basis_strategy_v1.results.attribution import SOURCES, units_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +23,12 @@ def run_id_of(config: Config) -> str:
     return f"{config.strategy_mode}-{config.hash[:12]}"
 
 
-def annualised(initial: Decimal, final: Decimal, start: datetime, end: datetime) -> Decimal:
+def annualised(initial: int, final: int, start: datetime, end: datetime) -> Decimal:
     """The return a year (365 days), compounded; simple where nothing compounds any more (a loss of everything)."""
     days = Decimal(to_instant(end) - to_instant(start)) / DAY_US
     if not days or initial <= 0:
         return Decimal(0)
-    growth = final / initial
+    growth = Decimal(final) / Decimal(initial)
     if growth <= 0:
         return Decimal(-1)
     # The float power is the same on every machine to far more digits than these.
@@ -39,10 +38,10 @@ def annualised(initial: Decimal, final: Decimal, start: datetime, end: datetime)
 def summary_of(
     config: Config,
     *,
-    initial: Decimal,
-    final: Decimal,
-    at_market: Decimal,
-    totals: Mapping[str, Decimal],
+    initial: int,
+    final: int,
+    at_market: int,
+    totals: Mapping[str, int],
     max_drawdown: Decimal,
     routed: int,
     failed: int,
@@ -51,19 +50,19 @@ def summary_of(
     assumptions: Sequence[str],
     missing_funding: Sequence[tuple[str, datetime]],
 ) -> dict[str, Any]:
-    """The summary; money as text in the share class currency, fractions as numbers' text."""
+    """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
     assert config.start is not None and config.end is not None
-    attribution = {source: text_of(totals[source]) for source in SOURCES}
+    attribution = {source: units_text(totals[source]) for source in SOURCES}
     return {
         "run_id": run_id_of(config),
         "strategy_mode": config.strategy_mode,
         "share_class": config.share_class,
         "start": iso(config.start),
         "end": iso(config.end),
-        "initial_equity": text_of(initial),
-        "final_equity": text_of(final),
-        "final_equity_at_market": text_of(to_unit(at_market)),
-        "pnl": text_of(final - initial),
+        "initial_equity": units_text(initial),
+        "final_equity": units_text(final),
+        "final_equity_at_market": units_text(at_market),
+        "pnl": units_text(final - initial),
         "attribution": attribution,
         "max_drawdown": format(max_drawdown.quantize(FRACTION), "f"),
         "annualised_return": format(annualised(initial, final, config.start, config.end), "f"),

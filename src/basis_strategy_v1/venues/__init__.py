@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.venues.aave import aave
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def _wallet(settings: dict[str, Any]) -> WalletVenue:
     price = settings.get("gas_price_gwei")
-    return WalletVenue(None if price in (None, "market") else price)
+    return WalletVenue(None if price in (None, "market") else Decimal(str(price)))
 
 
 # name -> (kind, maker of its simulator from the venue's settings). A new protocol is a line here and a file beside this one.

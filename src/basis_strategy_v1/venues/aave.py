@@ -10,14 +10,15 @@ from msgspec import Struct, structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US, to_instant
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import LendingRow
-from basis_strategy_v1.core.state import State
+from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_amount, to_units
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
-from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, observed
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
@@ -87,7 +88,9 @@ class Aave:
     kind = ONCHAIN
     actions = ("supply", "withdraw", "borrow", "repay", "set_emode", "flash_loan")
 
-    def __init__(self, name: str, revisions: tuple[tuple[int, str], ...], rules: Mapping[str, ReserveRules], emodes: dict[int, EMode]) -> None:
+    def __init__(
+        self, name: str, revisions: tuple[tuple[int, str], ...], rules: Mapping[str, ReserveRules], emodes: dict[int, EMode]
+    ) -> None:
         self.name = name
         self._revisions = revisions
         self._rules = dict(rules)
@@ -120,7 +123,7 @@ class Aave:
             done = getattr(aave_pool, action.action)(part.pool, part.user, token, units, part.now_s)
             signed = -amount
         else:
-            prices = self._prices(part, market)
+            prices = self._prices(part, market, token)
             whole = action.action == "withdraw" and units == balance_of(part.user, part.pool, token, part.now_s)
             done = getattr(aave_pool, action.action)(part.pool, part.user, token, aave_pool.ALL if whole else units, part.now_s, prices)
             state = receive(state, token, amount)
@@ -163,10 +166,8 @@ class Aave:
             return balance_of(part.user, part.pool, action.token, part.now_s) if isinstance(part, AavePart) else 0
         if action.action == "repay":
             return self._owed(part, action.token) if isinstance(part, AavePart) else 0
-        if action.action == "borrow":
-            reject(ONCHAIN, f'{self.name} borrow needs a number; "all" is for supply, withdraw and repay')
-        from basis_strategy_v1.core.state import WALLET, Wallet
-
+        if action.action != "supply":
+            reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw and repay')
         return state.part(WALLET, Wallet).units_of(action.token)
 
     def flash_fee(self, token: str, amount: Decimal) -> Decimal:
@@ -194,7 +195,7 @@ class Aave:
         pool, stamps = part.pool, part.stamps
         if (revision := self._revision(now_s)) != pool.revision:
             pool = structs.replace(pool, revision=revision)
-        for token in {*part.user.supplied, *part.user.borrowed, *tokens}:
+        for token in dict.fromkeys((*part.user.supplied, *part.user.borrowed, *tokens)):
             stamp = market.row_stamp("lending", self.name, token)
             if token not in self._rules:
                 self._no_reserve(token)
@@ -208,11 +209,12 @@ class Aave:
         return next(revision for since_s, revision in reversed(self._revisions) if since_s <= now_s)
 
     def _no_reserve(self, token: str) -> None:
-        reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self._rules)}: add it under venues.onchain.{self.name}.reserves")
+        where = f"venues.onchain.{self.name}.reserves"
+        reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self._rules)}: add it under {where}")
 
-    def _prices(self, part: AavePart, market: MarketSnapshot) -> dict[str, int]:
-        """The oracle's USD prices, 8 decimals, of what is held or owed."""
-        tokens = {*part.user.supplied, *part.user.borrowed, *part.pool.reserves}
+    def _prices(self, part: AavePart, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
+        """The oracle's USD prices, 8 decimals, of what is held or owed and of `tokens`."""
+        tokens = tuple(dict.fromkeys((*part.user.supplied, *part.user.borrowed, *tokens)))
         return {token: int(market.lending(self.name, token).oracle_price_usd * ORACLE_UNIT) for token in tokens}
 
     def health_factor(self, part: AavePart, market: MarketSnapshot) -> Decimal | None:
@@ -276,7 +278,7 @@ class Aave:
         rounding = rounding_of(part.pool.revision)
         for name, amount in amounts.items():
             token = names[name]
-            accrued = aave_pool.accrue(part.pool.reserves[token], self._rules[token], part.now_s, rounding)
+            accrued = accrue(part.pool.reserves[token], self._rules[token], part.now_s, rounding)
             units = to_units(token, amount)
             if name.startswith("variableDebt"):
                 borrowed[token] = rounding.borrow_scaled(units, accrued.variable_borrow_index_ray)
@@ -325,6 +327,24 @@ def _rules(token: str, settings: Mapping[str, Any]) -> ReserveRules:
     )
 
 
+def _emodes(own: Mapping[str, Any]) -> dict[int, EMode]:
+    """The categories, with each token whose `emode_category` is set in that one alone."""
+    found = dict(EMODES)
+    for token, row in own.items():
+        category = (row or {}).get("emode_category")
+        if category is None:
+            continue
+        if category and category not in EMODES:
+            known = ", ".join(map(str, EMODES))
+            where = f"venues.onchain.aave.reserves.{token}.emode_category"
+            raise ComponentError("CFG-001", f"{where}: must be 0 (none) or one of {known}, got {category}")
+        for number, mode in found.items():
+            change = frozenset.union if number == category else frozenset.difference
+            only = frozenset({token})
+            found[number] = structs.replace(mode, collateral=change(mode.collateral, only), borrowable=change(mode.borrowable, only))
+    return found
+
+
 def _revisions(setting: Any) -> tuple[tuple[int, str], ...]:
     """(from second, revision), earliest first; the first one also holds before its date."""
     if setting is None or isinstance(setting, str):
@@ -341,6 +361,6 @@ def aave(settings: dict[str, Any]) -> Aave:
     """The simulator of Aave v3 on Ethereum mainnet, with the config's own parameters in place of the public ones."""
     own = settings.get("reserves") or {}
     rules = {token: _rules(token, own.get(token) or {}) for token in dict.fromkeys((*RESERVES, *own))}
-    return Aave("aave", _revisions(settings.get("revision")), rules, EMODES)
+    return Aave("aave", _revisions(settings.get("revision")), rules, _emodes(own))
 
 

@@ -120,7 +120,7 @@ def variable_borrow_index_at(reserve: Reserve, now_s: int, rounding: Rounding) -
 
 def accrue(reserve: Reserve, rules: ReserveRules, now_s: int, rounding: Rounding) -> Reserve:
     """Return the reserve with its indices and the treasury's claim brought to `now_s`, as the first step of every action does."""
-    if now_s == reserve.last_update_s:
+    if _elapsed_s(reserve, now_s) == 0:
         return reserve
     liquidity_index_ray = liquidity_index_at(reserve, now_s)
     before_ray = after_ray = reserve.variable_borrow_index_ray

@@ -10,7 +10,7 @@ from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
-from basis_strategy_v1.venues.exchanges import FINEST_LOT, ExchangeRow
+from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
 from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
@@ -81,10 +81,11 @@ class Exchange:
 
     def _in_lots(self, trade: CexTrade, base: str) -> Decimal:
         lots = self.row.perp_lots if trade.trade_type == "perp" else self.row.spot_lots
-        lot = lots.get(base) or lots.get(trade.symbol) or lots.get("*") or FINEST_LOT
+        lot = step_of(lots, trade.symbol, base)
         amount = trade.amount // lot * lot
         if not amount:
-            reject(CEX, f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}; {plain(trade.amount)} is less than one")
+            lots_of = f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}"
+            reject(CEX, f"{lots_of}; {plain(trade.amount)} is less than one")
         return amount
 
     def _fill_price(self, trade: CexTrade, base: str, price: Decimal) -> Decimal | None:
@@ -94,7 +95,7 @@ class Exchange:
         if trade.price is None:
             return worse
         # A limit goes onto the tick on the trader's side: it may miss a fill, it never makes one worse.
-        tick = self.row.ticks.get(base) or self.row.ticks.get("*") or FINEST_LOT
+        tick = step_of(self.row.ticks, trade.symbol, base)
         limit = (trade.price / tick).to_integral_value(ROUND_FLOOR if buy else ROUND_CEILING) * tick
         if (price > limit) if buy else (price < limit):
             return None
@@ -176,8 +177,8 @@ class Exchange:
 
     def _require_margin(self, state: State, market: MarketSnapshot, doing: str) -> None:
         margin = self.margin(state.part(self.name, Account), market)
-        needed = margin.notional / self.row.max_leverage
-        if margin.equity < needed:
+        needed = max(margin.notional / self.row.max_leverage, margin.maintenance)
+        if margin.equity < needed or (margin.notional and margin.equity == margin.maintenance):
             reject(CEX, f"{doing} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
                         f"which would have {plain(round(margin.equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
 
@@ -186,15 +187,17 @@ class Exchange:
         perp = account.perps[symbol]
         size = abs(perp.base)
         cash = account.balances.get(self.row.settle, ZERO) - perp.cost
-        below = deducted = rate_before = ZERO
+        price = below = deducted = rate_before = ZERO
         for tier in self.row.tiers:
             rate = tier.maintenance_bps / BPS
             deducted += below * (rate - rate_before)
             price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
             if size * price <= tier.notional:
-                return price if price > 0 else (ZERO if perp.base < 0 else None)
+                break
             below, rate_before = tier.notional, rate
-        return None
+        if price > 0:
+            return price
+        return ZERO if perp.base < 0 else None
 
     # What falls due by time.
 
@@ -238,11 +241,14 @@ class Exchange:
         return (state.with_parts(**{self.name: account}), tuple(settled)) if settled else (state, ())
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
-        if market.row_stamp("funding", self.row.name, symbol) == market.instant:
-            return True
-        if market.instant % self._interval:
-            return False
+        stamp = market.row_stamp("funding", self.row.name, symbol)
         following = market.next_row("funding", self.row.name, symbol)
+        after_hour = market.instant % self._interval
+        if stamp == market.instant:
+            # A source without rows answers at any instant; it pays on the hour only.
+            return following is not None or after_hour <= FUNDING_STAMP_TOLERANCE_US
+        if after_hour or (stamp is not None and market.instant - stamp <= FUNDING_STAMP_TOLERANCE_US):
+            return False
         return following is None or following > market.instant + FUNDING_STAMP_TOLERANCE_US
 
     def _funding(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Settlement:
@@ -268,11 +274,17 @@ class Exchange:
             return high >= price if perp.base < 0 else low <= price
         equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
         for symbol, perp in account.perps.items():
-            low, high = market.perp_range(self.row.name, symbol)
-            worst = high if perp.base < 0 else low
+            worst = self._worst(symbol, perp, market)
             equity += perp.base * worst - perp.cost
             notional += abs(perp.base) * worst
         return equity <= self.maintenance(notional)
+
+    def _worst(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Decimal:
+        """The worst price of a bar that has closed right now, else the last close: an older bar may be from before the position."""
+        if market.row_stamp("perp", self.row.name, symbol) != market.instant:
+            return market.perp(self.row.name, symbol)
+        low, high = market.perp_range(self.row.name, symbol)
+        return high if perp.base < 0 else low
 
     def _liquidate(self, account: Account, market: MarketSnapshot) -> tuple[Account, Settlement]:
         """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero."""
@@ -282,7 +294,8 @@ class Exchange:
         changes = {f"{symbol}-PERP": -perp.base for symbol, perp in account.perps.items()}
         after = Account(account.moved({settle: -balance}).balances, {})
         details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
-        return after, Settlement("liquidation", self.name, Deltas.at(self.name, {**changes, settle: -balance}), _costs(("liquidation", settle, lost)), details)
+        deltas = Deltas.at(self.name, {**changes, settle: -balance})
+        return after, Settlement("liquidation", self.name, deltas, _costs(("liquidation", settle, lost)), details)
 
     # What is held, and what goes to other venues.
 
@@ -310,7 +323,7 @@ class Exchange:
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
         perps = {}
         for token, amount in amounts.items():
-            if token.endswith("-PERP"):
+            if token.endswith("-PERP") and amount:
                 symbol = token.removesuffix("-PERP")
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
         return Account({token: amount for token, amount in amounts.items() if not token.endswith("-PERP")}, perps)

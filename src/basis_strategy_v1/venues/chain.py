@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import OutputOf, SmartContractAction
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues.venue import ONCHAIN, Moved, Venues, reject
-from basis_strategy_v1.venues.wallet import receive, spend
+from basis_strategy_v1.venues.wallet import as_read, receive, spend, with_share_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,15 +39,18 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
 
 
 def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot, *, chained: bool) -> Moved:
-    total, costs, details = Deltas(), [], {}
-    outputs: list[Deltas] = []
+    total, outputs = Deltas(), list[Deltas]()
+    costs: list[Cost] = []
+    details: dict[str, Any] = {}
     for index, step in enumerate(steps):
         with _located(index, step, chained):
-            resolved = _resolved(step, venues, state, outputs)
+            before = with_share_rate(with_share_rate(state, step.token, market), step.token_out or "", market)
+            resolved = _resolved(step, venues, before, outputs)
             if step.action == "flash_loan":
-                moved = _flash_loan(resolved, venues, state, market)
+                moved = _flash_loan(resolved, venues, before, market)
             else:
-                moved = venues[step.protocol].simulate(resolved, state, market)
+                moved = venues[step.protocol].simulate(resolved, before, market)
+            moved = as_read(before, moved, moved.deltas, step.protocol)
         state = moved.state
         total += moved.deltas
         costs.extend(moved.costs)
@@ -66,11 +69,11 @@ def _resolved(step: SmartContractAction, venues: Venues, state: State, outputs: 
         units = venues[step.protocol].resolve(step, state)
         if not units:
             reject(ONCHAIN, f"{step.protocol} {step.action} of all {step.token}: there is none")
-    else:
-        assert isinstance(step.amount, Decimal)
-        units = to_units(step.token, step.amount)
+        return structs.replace(step, amount=to_amount(step.token, units))
+    assert isinstance(step.amount, Decimal)
+    units = to_units(step.token, step.amount)
     if not units:
-        reject(ONCHAIN, f"{plain(step.amount) if isinstance(step.amount, Decimal) else 'the amount'} {step.token} is less than one base unit of it")
+        reject(ONCHAIN, f"{plain(step.amount)} {step.token} is less than one base unit of it")
     return structs.replace(step, amount=to_amount(step.token, units))
 
 
@@ -78,7 +81,10 @@ def with_output(step: SmartContractAction, outputs: Sequence[Deltas]) -> SmartCo
     """The step with `output_of` replaced by what that earlier step paid out of the step's token."""
     if not isinstance(step.amount, OutputOf):
         return step
-    paid_out = {token: amount for (_, token), amount in outputs[step.amount.step].items() if amount > 0}
+    paid_out: dict[str, Decimal] = {}
+    for (_, token), amount in outputs[step.amount.step].items():
+        if amount > 0:
+            paid_out[token] = paid_out.get(token, Decimal(0)) + amount
     if step.token not in paid_out:
         reject(ONCHAIN, f"step {step.amount.step} paid out {', '.join(paid_out) or 'nothing'}, not {step.token}")
     return structs.replace(step, amount=paid_out[step.token] * step.amount.fraction)
@@ -115,5 +121,3 @@ def _located(index: int, step: SmartContractAction, chained: bool) -> Iterator[N
             raise
         message = f"step {index} ({step.protocol} {step.action}): {refused.message}"
         raise VenueRejected(refused.error_code, message, refused.component, original_exception=refused) from refused
-    except ComponentError:
-        raise

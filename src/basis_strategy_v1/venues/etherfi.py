@@ -8,7 +8,8 @@ from typing import Any
 from basis_strategy_v1.venues.staking import StakingProtocol, StakingRow
 
 # Gas units as seen on mainnet for a typical call of each kind; the queue's waiting time is its usual length in 2024-25.
-ROW = StakingRow("etherfi", "eETH", "weETH", Decimal(7), {"stake": 110_000, "unstake": 260_000, "claim": 120_000, "wrap": 90_000, "unwrap": 80_000})
+GAS = {"stake": 110_000, "unstake": 260_000, "claim": 120_000, "wrap": 90_000, "unwrap": 80_000}
+ROW = StakingRow("etherfi", "eETH", "weETH", Decimal(7), GAS)
 
 
 def etherfi(settings: dict[str, Any]) -> StakingProtocol:

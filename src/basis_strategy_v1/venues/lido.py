@@ -8,7 +8,8 @@ from typing import Any
 from basis_strategy_v1.venues.staking import StakingProtocol, StakingRow
 
 # Gas units as seen on mainnet for a typical call of each kind; the queue's waiting time is its usual length in 2024-25.
-ROW = StakingRow("lido", "stETH", "wstETH", Decimal(5), {"stake": 78_000, "unstake": 240_000, "claim": 75_000, "wrap": 105_000, "unwrap": 85_000})
+GAS = {"stake": 78_000, "unstake": 240_000, "claim": 75_000, "wrap": 105_000, "unwrap": 85_000}
+ROW = StakingRow("lido", "stETH", "wstETH", Decimal(5), GAS)
 
 
 def lido(settings: dict[str, Any]) -> StakingProtocol:

@@ -44,23 +44,27 @@ class MarketSwap:
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
-        if paid == out:
-            reject(DEX, f"{self.name} swap: token_out must differ from token, got {out} twice")
+        if _as_traded(paid) == _as_traded(out):
+            reject(DEX, f"{self.name} swap: token_out must differ from token, got {paid} and {out}; "
+                        "ETH and WETH are exchanged by wallet wrap and unwrap")  # fmt: skip
         price = self._price(paid, out, market)
         fee = amount * (self.row.fee_pips if instruction.fee is None else instruction.fee) / PIPS
         received = to_amount(out, to_units(out, (amount - fee) * price * (1 - self.row.slippage_bps / BPS)))
+        if not received:
+            reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives less than one base unit of {out}; swap more")
         if instruction.min_amount_out is not None and received < instruction.min_amount_out:
             reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives {plain(received)} {out}, below min_amount_out "
                         f"{plain(instruction.min_amount_out)}; swap less or accept less")  # fmt: skip
         after = receive(spend(state, paid, amount, f"{self.name} swap"), out, received)
-        slipped = (amount - fee) - received / price
+        # Against the value in the books: what the market gives less for a token than it is valued at counts as slippage too.
+        slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
         deltas = Deltas.at(self.name, {paid: -amount, out: received})
         return Moved(after, deltas, costs, {"price": plain(round(price, 18)), "priced_by": "market price"})
 
     def _price(self, paid: str, out: str, market: MarketSnapshot) -> Decimal:
         """`out` per `paid`: the pair's own market price, either way round, else the ratio of the two tokens' values."""
-        first, second = ("WETH" if token == "ETH" else token for token in (paid, out))
+        first, second = _as_traded(paid), _as_traded(out)
         for pair, inverted in ((f"{first}_{second}", False), (f"{second}_{first}", True)):
             try:
                 rate = market.dex_rate(self.name, pair, for_trade=True)
@@ -85,6 +89,10 @@ class MarketSwap:
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         return (), ()
+
+
+def _as_traded(token: str) -> str:
+    return "WETH" if token == "ETH" else token
 
 
 def with_settings(row: MarketSwapRow, settings: dict[str, Any]) -> MarketSwapRow:

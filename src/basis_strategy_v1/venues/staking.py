@@ -13,6 +13,8 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.venues import staking_shares
+from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, share_rate, spend
 
@@ -34,11 +36,12 @@ class StakingRow(NamedTuple):
 
 
 class Request(NamedTuple):
-    """ETH that becomes claimable at an instant (microseconds since 1970)."""
+    """ETH that was asked for, for so many shares; claimable from an instant on (microseconds since 1970)."""
 
     request_id: str
     claimable: int
     wei: int
+    shares: int
 
 
 class Queue(Struct, frozen=True):
@@ -76,8 +79,8 @@ class StakingProtocol:
             return state
         return state.with_parts(wallet=Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: rate}))
 
-    def _rate(self, state: State) -> int:
-        return state.part(WALLET, Wallet).share_rates[self.row.rebasing]
+    def _pool(self, state: State) -> SharePool:
+        return SharePool(state.part(WALLET, Wallet).share_rates[self.row.rebasing], RATE_UNIT)
 
     def _expect(self, action: SmartContractAction, *tokens: str) -> None:
         if action.token not in tokens:
@@ -89,66 +92,54 @@ class StakingProtocol:
         if out not in (self.row.rebasing, self.row.wrapped):
             reject(ONCHAIN, f"{self.name} stake gives {self.row.rebasing} or {self.row.wrapped}, got token_out {out}")
         amount = amount_of(action)
-        shares = to_units("ETH", amount) * RATE_UNIT // self._rate(state)
-        if not shares:
-            reject(ONCHAIN, f"{plain(amount)} ETH is worth less than one share of {out}")
-        return self._exchange(action, state, action.token, amount, out, shares)
+        return self._exchange(action, state, out, shares_for(self._pool(state), to_units("ETH", amount)), market)
 
     def _wrap(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         self._expect(action, self.row.rebasing)
-        shares = self._shares_of(state, amount_of(action))
-        return self._exchange(action, state, self.row.rebasing, amount_of(action), self.row.wrapped, shares)
+        return self._exchange(action, state, self.row.wrapped, shares_for(self._pool(state), to_units("ETH", amount_of(action))), market)
 
     def _unwrap(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         self._expect(action, self.row.wrapped)
-        shares = to_units("ETH", amount_of(action))
-        return self._exchange(action, state, self.row.wrapped, amount_of(action), self.row.rebasing, shares)
+        unwrapped = staking_shares.unwrap(self._pool(state), (units := to_units("ETH", amount_of(action))), units)
+        return self._exchange(action, state, self.row.rebasing, unwrapped.shares, market)
 
-    def _shares_of(self, state: State, amount: Decimal) -> int:
-        wallet, units = state.part(WALLET, Wallet), to_units("ETH", amount)
-        if units == wallet.units_of(self.row.rebasing):
-            return wallet.units.get(self.row.rebasing, 0)
-        return units * RATE_UNIT // self._rate(state)
-
-    def _exchange(self, action: SmartContractAction, state: State, paid: str, amount: Decimal, out: str, shares: int) -> Moved:
-        """`amount` of one token for `shares` of another, in the wallet."""
-        rate, before = self._rate(state), state
+    def _exchange(self, action: SmartContractAction, state: State, out: str, shares: int, market: MarketSnapshot) -> Moved:
+        """The action's amount for `shares` of another token, in the wallet."""
+        paid, amount = action.token, amount_of(action)
+        if not shares:
+            reject(ONCHAIN, f"{self.name} {action.action} of {plain(amount)} {paid} is worth less than one share; take more")
         after = spend(state, paid, amount, f"{self.name} {action.action}")
-        wallet = after.part(WALLET, Wallet).moved({out: shares})
-        after = after.with_parts(wallet=wallet)
-        changes = {token: self._read(wallet, token) - self._read(before.part(WALLET, Wallet), token) for token in (paid, out)}
-        lost = self._eth_worth(before, rate, paid, out) - self._eth_worth(after, rate, paid, out)
-        costs = (Cost("staking", "ETH", lost),) if lost else ()
-        return Moved(after, Deltas.at(self.name, changes), costs)
+        after = after.with_parts(wallet=after.part(WALLET, Wallet).moved({out: shares}))
+        changes = {token: _read(after, token) - _read(state, token) for token in (paid, out)}
+        lost = self._eth_worth(state, market, paid, out) - self._eth_worth(after, market, paid, out)
+        return Moved(after, Deltas.at(self.name, changes), _lost(lost))
 
-    def _read(self, wallet: Wallet, token: str) -> Decimal:
-        return to_amount(token, wallet.units_of(token))
-
-    def _eth_worth(self, state: State, rate: int, *tokens: str) -> Decimal:
-        """ETH that these tokens of the wallet are worth: shares at the rate, ETH and WETH as they are."""
-        units = state.part(WALLET, Wallet).units
-        shares = (self.row.rebasing, self.row.wrapped)
-        return to_amount("ETH", sum(units.get(token, 0) * rate // RATE_UNIT if token in shares else units.get(token, 0) for token in tokens))
+    def _eth_worth(self, state: State, market: MarketSnapshot, *tokens: str) -> Decimal:
+        """ETH that these tokens of the wallet are worth: the wrapped one at the redemption rate, the others as they read."""
+        rate = market.redemption(self.name, self.row.wrapped)
+        return sum((_read(state, token) * (rate if token == self.row.wrapped else 1) for token in tokens), Decimal(0))
 
     def _unstake(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
-        """Ask for ETH: worth what the shares are worth now, claimable when the queue has come to it."""
+        """Ask for ETH: worth what the token is worth now, claimable when the queue has come to it.
+
+        What is beyond the protocol's most for one request is asked for by several on chain; here one id stands for all.
+        """
         self._expect(action, self.row.rebasing, self.row.wrapped)
-        amount, rate = amount_of(action), self._rate(state)
-        wallet = state.part(WALLET, Wallet)
-        shares = self._shares_of(state, amount) if action.token == self.row.rebasing else to_units("ETH", amount)
-        wei = shares * rate // RATE_UNIT
+        amount, pool = amount_of(action), self._pool(state)
+        units = to_units("ETH", amount)
+        wei = units if action.token == self.row.rebasing else amount_for(pool, units)
+        shares, least = shares_for(pool, wei), staking_shares.request_limits(Protocol(self.row.name))[0]
+        if not shares or wei < least:
+            reject(ONCHAIN, f"{self.name} unstake of {plain(amount)} {action.token} asks for {wei} wei; "
+                            f"the least is {least} wei and one share")  # fmt: skip
         after = spend(state, action.token, amount, f"{self.name} unstake")
         queue = after.part(self.name, Queue)
-        request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei)
+        request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei, shares)
         after = after.with_parts(**{self.name: Queue((*queue.requests, request), queue.asked + 1)})
-        burned = self._read(after.part(WALLET, Wallet), action.token) - self._read(wallet, action.token)
-        lost = self._eth_worth(state, rate, action.token) - self._eth_worth(after, rate, action.token) - to_amount("ETH", wei)
-        return Moved(
-            after,
-            Deltas.at(self.name, {action.token: burned, QUEUED: to_amount("ETH", wei)}),
-            (Cost("staking", "ETH", lost),) if lost else (),
-            {"request_id": request.request_id, "claimable": iso(request.claimable)},
-        )
+        burned, asked = _read(after, action.token) - _read(state, action.token), to_amount("ETH", wei)
+        lost = self._eth_worth(state, market, action.token) - self._eth_worth(after, market, action.token) - asked
+        details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
+        return Moved(after, Deltas.at(self.name, {action.token: burned, QUEUED: asked}), _lost(lost), details)
 
     def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         queue = state.part(self.name, Queue)
@@ -157,11 +148,20 @@ class StakingProtocol:
             open_ids = ", ".join(request.request_id for request in queue.requests) or "none"
             reject(ONCHAIN, f"{self.name} has no open request {action.request_id}; open are {open_ids}")
         if request.claimable > market.instant:
-            reject(ONCHAIN, f"{self.name} request {request.request_id} can be claimed from {iso(request.claimable)}; it is {iso(market.at)}")
+            since = iso(request.claimable)
+            reject(ONCHAIN, f"{self.name} request {request.request_id} can be claimed from {since}; it is {iso(market.at)}")
         left = tuple(other for other in queue.requests if other is not request)
-        amount = to_amount("ETH", request.wei)
-        after = receive(state.with_parts(**{self.name: Queue(left, queue.asked)}), "ETH", amount)
-        return Moved(after, Deltas.at(self.name, {QUEUED: -amount, "ETH": amount}))
+        asked, paid = to_amount("ETH", request.wei), to_amount("ETH", self._paid(request, market))
+        after = receive(state.with_parts(**{self.name: Queue(left, queue.asked)}), "ETH", paid)
+        return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid))
+
+    def _paid(self, request: Request, market: MarketSnapshot) -> int:
+        """Wei that a claim pays: what was asked for; less where the shares have lost value since."""
+        pool = SharePool(share_rate(self.row.rebasing, market), RATE_UNIT)
+        asked = staking_shares.WithdrawalRequest(
+            Protocol(self.row.name), request.wei, request.shares, request.claimable, staking_shares.share_rate(pool)
+        )
+        return staking_shares.claimable(asked, pool)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         return state.part(WALLET, Wallet).units_of(action.token)
@@ -180,3 +180,9 @@ class StakingProtocol:
         return tuple(Exposure(self.name, token, "ETH", amount) for token, amount in held.items()), ()
 
 
+def _read(state: State, token: str) -> Decimal:
+    return to_amount(token, state.part(WALLET, Wallet).units_of(token))
+
+
+def _lost(eth: Decimal) -> tuple[Cost, ...]:
+    return (Cost("staking", "ETH", eth),) if eth else ()

@@ -14,13 +14,14 @@ from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import Withdrawal
 from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Moved, Settlement, Venues, reject
-from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue
+from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue, as_read, with_share_rate
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import WalletTransfer
     from basis_strategy_v1.core.market import MarketSnapshot
 
 MINUTE_US = 60 * SECOND_US
+FREE = Withdrawal()
 
 
 def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
@@ -30,30 +31,40 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
     """
     sender, receiver = _ends(transfer, venues)
     token = transfer.token
-    amount = to_amount(token, to_units(token, transfer.amount)) if WALLET in (transfer.from_venue, transfer.to_venue) else transfer.amount
-    terms = sender.row.withdrawals.get(token, Withdrawal()) if isinstance(sender, Exchange) else Withdrawal()
-    least = max(terms.minimum, terms.fee)
-    if amount < terms.minimum or amount <= terms.fee:
-        if amount <= 0 or terms == Withdrawal():
-            reject(ONCHAIN, f"transfer of {plain(transfer.amount)} {token} is less than one base unit of it")
-        reject(CEX, f"{sender.name} pays out no less than {plain(least)} {token} (fee {plain(terms.fee)}), got {plain(amount)}")
-    after = sender.take(state, token, amount, market)
-    arriving = amount - terms.fee
+    on_chain = WALLET in (transfer.from_venue, transfer.to_venue)
+    amount = in_base_units(token, transfer.amount) if on_chain else transfer.amount
+    if not amount:
+        reject(ONCHAIN, f"transfer of {plain(transfer.amount)} {token} is less than one base unit of it")
+    terms = sender.row.withdrawals.get(token, FREE) if isinstance(sender, Exchange) else FREE
+    arriving = in_base_units(token, amount - terms.fee) if on_chain else amount - terms.fee
+    if amount < terms.minimum or arriving <= 0:
+        least = f"{plain(max(terms.minimum, terms.fee))} {token} (fee {plain(terms.fee)})"
+        reject(CEX, f"{sender.name} pays out no less than {least}, got {plain(amount)}; transfer more")
+    before = with_share_rate(state, token, market) if on_chain else state
+    after = sender.take(before, token, amount, market)
     details = {"amount": plain(amount), "arriving": plain(arriving)}
     if terms.minutes:
         arrives = market.instant + int(terms.minutes * MINUTE_US)
         key = f"{transfer.from_venue}-{transfer.to_venue}-{token}-{market.instant}"
-        after = after.with_parts(in_transit=after.part(IN_TRANSIT, Transit).with_(Transfer(arrives, key, transfer.to_venue, token, arriving)))
+        on_its_way = Transfer(arrives, key, transfer.to_venue, token, arriving)
+        after = after.with_parts(in_transit=after.part(IN_TRANSIT, Transit).with_(on_its_way))
         where, details["arrives"] = IN_TRANSIT, iso(arrives)
     else:
         after, where = receiver.give(after, token, arriving), transfer.to_venue
     deltas = Deltas.at(transfer.from_venue, {token: -amount}) + Deltas.at(where, {token: arriving})
-    costs = (Cost("transfers", token, terms.fee),) if terms.fee else ()
-    moved = Moved(after, deltas, costs, details)
+    costs = (Cost("transfers", token, amount - arriving),) if amount > arriving else ()
+    moved = as_read(before, Moved(after, deltas, costs, details), Deltas.at(WALLET, deltas.tokens(WALLET)), WALLET)
     return sender.pay_gas(moved, TRANSFER_GAS, market) if isinstance(sender, WalletVenue) else moved
 
 
+def in_base_units(token: str, amount: Decimal) -> Decimal:
+    """The amount without what is below one base unit of the token."""
+    return to_amount(token, to_units(token, amount))
+
+
 def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Any, Any]:
+    if transfer.token.endswith("-PERP"):
+        reject(CEX, f"{transfer.token} is a position and stays on its exchange; close it there and open it on {transfer.to_venue}")
     for name in (transfer.from_venue, transfer.to_venue):
         if not isinstance(venues[name], Exchange | WalletVenue):
             reject(ONCHAIN, f"{name} holds no plain tokens; its tokens are in the wallet: use a smart_contract_action of {name} instead")
@@ -81,13 +92,26 @@ class Arrivals:
         if not arrived:
             return state, ()
         after = state.with_parts(in_transit=Transit(transit.transfers[len(arrived) :]))
-        settled = []
+        settled: list[Settlement] = []
         for transfer in arrived:
-            after = self._venues[transfer.to_venue].give(after, transfer.token, transfer.amount)
-            deltas = Deltas.nested({IN_TRANSIT: {transfer.token: -transfer.amount}, transfer.to_venue: {transfer.token: transfer.amount}})
-            settled.append(Settlement("arrival", transfer.to_venue, deltas, (), {"transfer": transfer.key}))
+            receiver = self._venues[transfer.to_venue]
+            if isinstance(receiver, WalletVenue):  # what is there has grown before more of it comes
+                after, grown = receiver.observe(after, market)
+                settled += grown
+                after = with_share_rate(after, transfer.token, market)
+            after, arrival = _arrival(after, receiver, transfer)
+            settled.append(arrival)
         return after, tuple(settled)
 
     def held(self, state: State) -> dict[str, Decimal]:
         """token -> amount on its way."""
         return state.part(IN_TRANSIT, Transit).positions()
+
+
+def _arrival(state: State, receiver: Any, transfer: Transfer) -> tuple[State, Settlement]:
+    where, token, amount = transfer.to_venue, transfer.token, transfer.amount
+    there = Deltas.at(where, {token: amount})
+    moved = Moved(receiver.give(state, token, amount), there + Deltas.at(IN_TRANSIT, {token: -amount}))
+    if where == WALLET:
+        moved = as_read(state, moved, there, WALLET)
+    return moved.state, Settlement("arrival", where, moved.deltas, moved.costs, {"transfer": transfer.key})

@@ -248,6 +248,7 @@ def _up(pool: PoolState, remaining: int, limit: int) -> Progress:
 
 # One step at constant liquidity (SwapMath): (price after it, what it did of the specified amount, the other amount).
 # Where an exact input ends before the target, all that is left of it is paid: the part that does not move the price is fee.
+# Where an exact output does, the price is rounded so that no less than it comes out, and the contract keeps what is more.
 
 
 def _down_exact_in(price: int, target: int, liquidity: int, remaining: int, fee: int) -> tuple[int, int, int]:
@@ -271,8 +272,7 @@ def _up_exact_in(price: int, target: int, liquidity: int, remaining: int, fee: i
 def _down_exact_out(price: int, target: int, liquidity: int, remaining: int, fee: int) -> tuple[int, int, int]:
     out, after = amount1_between(target, price, liquidity, round_up=False), target
     if -remaining < out:
-        after = price_after_amount1(price, liquidity, remaining)
-        out = min(amount1_between(after, price, liquidity, round_up=False), -remaining)
+        after, out = price_after_amount1(price, liquidity, remaining), -remaining
     paid = amount0_between(after, price, liquidity, round_up=True)
     return after, -out, paid + -(-paid * fee // (FEE_UNIT - fee))
 
@@ -280,8 +280,7 @@ def _down_exact_out(price: int, target: int, liquidity: int, remaining: int, fee
 def _up_exact_out(price: int, target: int, liquidity: int, remaining: int, fee: int) -> tuple[int, int, int]:
     out, after = amount0_between(price, target, liquidity, round_up=False), target
     if -remaining < out:
-        after = price_after_amount0(price, liquidity, remaining)
-        out = min(amount0_between(price, after, liquidity, round_up=False), -remaining)
+        after, out = price_after_amount0(price, liquidity, remaining), -remaining
     paid = amount1_between(price, after, liquidity, round_up=True)
     return after, -out, paid + -(-paid * fee // (FEE_UNIT - fee))
 

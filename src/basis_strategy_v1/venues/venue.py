@@ -28,7 +28,7 @@ class Moved(NamedTuple):
     state: State
     deltas: Deltas
     costs: tuple[Cost, ...] = ()
-    details: Mapping[str, Any] = {}  # noqa: RUF012  (never changed)
+    details: Mapping[str, Any] = {}
 
 
 class Settlement(NamedTuple):
@@ -38,7 +38,7 @@ class Settlement(NamedTuple):
     venue: str
     deltas: Deltas
     costs: tuple[Cost, ...] = ()
-    details: Mapping[str, Any] = {}  # noqa: RUF012  (never changed)
+    details: Mapping[str, Any] = {}
 
 
 class Exposure(NamedTuple):

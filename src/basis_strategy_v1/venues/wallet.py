@@ -140,6 +140,36 @@ def receive(state: State, token: str, amount: Decimal) -> State:
     return state.with_parts(wallet=wallet.moved({token: _own_units(wallet, token, amount)}))
 
 
+def with_share_rate(state: State, token: str, market: MarketSnapshot) -> State:
+    """The state whose wallet knows what a share of `token` is worth now, where it is a token kept in shares.
+
+    Where nothing is known to be held a share counts as one token, so that the data need no rate.
+    """
+    if token not in REBASING or not state.checked:
+        return state
+    wallet, rate = state.part(WALLET, Wallet), share_rate(token, market)
+    if wallet.share_rates.get(token) == rate:
+        return state
+    return state.with_parts(wallet=Wallet(wallet.units, {**wallet.share_rates, token: rate}))
+
+
+def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
+    """`moved`, with its deltas of rebasing tokens brought to what the wallet's balance reads.
+
+    Whole shares move, so that a balance may fall or rise by a wei less than the amount that was named. `told` are those of
+    the deltas that the wallet pays or takes.
+    """
+    old, new = before.part(WALLET, Wallet), moved.state.part(WALLET, Wallet)
+    for token in REBASING:
+        if token in old.units or token in new.units:
+            named = sum((amount for (_, name), amount in told.items() if name == token), Decimal(0))
+            missed = to_amount(token, new.units_of(token) - old.units_of(token)) - named
+            if missed:
+                costs = (*moved.costs, Cost("staking", token, -missed))
+                moved = Moved(moved.state, moved.deltas + Deltas.at(venue, {token: missed}), costs, moved.details)
+    return moved
+
+
 def share_rate(token: str, market: MarketSnapshot) -> int:
     """What a share of a rebasing token is worth, in 1e-18 of the token."""
     return to_units("ETH", market.redemption(*_rate_series(token)))
@@ -149,9 +179,7 @@ def _own_units(wallet: Wallet, token: str, amount: Decimal) -> int:
     units = to_units(token, amount)
     if token not in REBASING:
         return units
-    # The whole balance is all the shares: nothing of them may stay behind.
-    if units == wallet.units_of(token):
-        return wallet.units.get(token, 0)
+    # As the contracts do it: a transfer of the whole balance may leave a share behind.
     return units * RATE_UNIT // wallet.share_rates.get(token, RATE_UNIT)
 
 

@@ -1,0 +1,40 @@
+"""Base units and amounts of tokens, exact both ways."""
+
+from __future__ import annotations
+
+from decimal import ROUND_UP, Decimal, localcontext
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.tokens import DECIMALS, STANDARD_DECIMALS, decimals_of, to_amount, to_units
+
+TOKENS = st.sampled_from([*DECIMALS, "ETH", "wstETH"])
+
+
+def test_what_the_table_does_not_say_has_18_decimals() -> None:
+    assert {token: decimals_of(token) for token in (*DECIMALS, "ETH")} == {**DECIMALS, "ETH": STANDARD_DECIMALS}
+
+
+@pytest.mark.parametrize("precision", [3, 28, 96])
+@given(token=TOKENS, units=st.integers(-(2**160), 2**160))
+def test_units_come_back_whole_in_any_decimal_context(precision: int, token: str, units: int) -> None:
+    with localcontext(prec=precision, rounding=ROUND_UP):
+        assert to_units(token, to_amount(token, units)) == units
+        assert to_amount(token, units) * 1 != 0 or not units
+
+
+@pytest.mark.parametrize(
+    ("token", "amount", "units"),
+    [
+        ("USDT", "1.2345679", 1_234_567),
+        ("USDT", "-1.2345679", -1_234_567),
+        ("USDT", "0.00000099999", 0),
+        ("WBTC", "0.000000019", 1),
+        ("ETH", "1e30", 10**48),
+        ("ETH", "0." + "9" * 50, 999_999_999_999_999_999),
+    ],
+)
+def test_what_is_below_one_unit_stays_with_its_owner(token: str, amount: str, units: int) -> None:
+    assert to_units(token, Decimal(amount)) == units

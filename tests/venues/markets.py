@@ -1,0 +1,207 @@
+"""Markets for the tests of the venues: one snapshot with everything in it, and folders of series where time matters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.state import IN_TRANSIT, State
+from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.venues import VENUES, make_venue
+from basis_strategy_v1.venues.aave import RESERVES
+from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.transfers import Arrivals, simulate_transfer
+from basis_strategy_v1.venues.venue import CEX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.venues.venue import Moved, Venues
+
+AT = datetime(2024, 6, 1, tzinfo=UTC)
+PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 0.9995}
+STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
+TOKENS = ("USDT", "USDC", "ETH", "WETH", "WBTC", "stETH", "wstETH", "eETH", "weETH")
+
+
+def lending_row(usd: float, **changes: float) -> dict[str, float]:
+    """A lending row of a token that is worth so many USD."""
+    row = {
+        "liquidity_index": 1.0412345678901234, "liquidity_rate": 0.0312, "variable_borrow_index": 1.0634567890123456,
+        "variable_borrow_rate": 0.0423, "total_supplied": 1e6, "total_borrowed": 4e5, "oracle_price_usd": usd,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def usd_of(token: str, prices: Mapping[str, float] = PRICES) -> float:
+    rate = STAKED.get(token, 1.0)
+    return prices.get(token, prices["BTC"] if token == "WBTC" else prices["ETH"]) * rate
+
+
+def everything(at: datetime = AT, *, prices: Mapping[str, float] = PRICES, growth: float = 1.0, gas_gwei: float = 12.5) -> dict[str, Any]:
+    """All that the registered venues could ask for, as `get_data` gives it."""
+    quotes = {f"{base}{quote}": prices[base] / prices[quote] for base in ("ETH", "BTC") for quote in ("USDT", "USDC")}
+    perps = {symbol: price * 1.0007 for symbol, price in quotes.items()}
+    lending = {
+        token: {
+            **lending_row(usd_of(token, prices), liquidity_index=1.0412345678901234 * growth, variable_borrow_index=1.06345678901234 * growth**2),
+            "eth_per_token": STAKED.get(token, 1.0) * growth,
+        }
+        for token in RESERVES
+    }
+    pools = {f"{token}_WETH": rate * growth * 0.998 for token, rate in STAKED.items()}
+    return {
+        "timestamp": at,
+        "market_data": {
+            "prices": dict(prices),
+            "spot_prices": {name: quotes for name in EXCHANGES},
+            "perp_prices": {name: perps for name in EXCHANGES},
+            "funding_rates": {name: dict.fromkeys(perps, 0.0001) for name in EXCHANGES},
+        },
+        "protocol_data": {name: {**lending, **pools} for name in VENUES},
+        "execution_data": {"gas": {"base_fee_gwei": gas_gwei, "priority_fee_gwei": 0.25}},
+    }
+
+
+def market(at: datetime = AT, **changes: Any) -> DictSnapshot:
+    """The snapshot with everything in it."""
+    return DictSnapshot(at, everything(at, **changes))
+
+
+def venues(settings: Mapping[str, Mapping[str, Any]] | None = None) -> Venues:
+    """Every venue that is registered, with settings by name."""
+    own = settings or {}
+    found: Venues = {name: make_venue(CEX, name, own.get(name)) for name in EXCHANGES}
+    found.update({name: make_venue(kind, name, own.get(name)) for name, (kind, _) in VENUES.items()})
+    return found
+
+
+def holding(all_venues: Venues, at_market: MarketSnapshot, **positions: Mapping[str, Any]) -> State:
+    """The state that these positions are (venue -> token -> amount)."""
+    parts = {
+        name: all_venues[name].open({token: Decimal(str(amount)) for token, amount in tokens.items()}, at_market)
+        for name, tokens in positions.items()
+    }
+    return State(parts)
+
+
+def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
+    """A wallet and accounts that hold some of everything."""
+    wallet = {token: 1_000_000 if token in ("USDT", "USDC") else 500 for token in TOKENS}
+    account = {"USDT": 500_000, "USDC": 500_000, "ETH": 50, "BTC": 3, "stETH": 20}
+    return holding(all_venues, at_market, wallet=wallet, **dict.fromkeys(EXCHANGES, account))
+
+
+def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> Moved:
+    """What a block does, by the same three doors that the interfaces use."""
+    instruction = parse_instruction(block)
+    if block["instruction_type"] == "cex_trade":
+        return all_venues[block["venue"]].simulate(instruction, state, at_market)
+    if block["instruction_type"] == "wallet_transfer":
+        return simulate_transfer(instruction, all_venues, state, at_market)
+    return simulate_transaction(getattr(instruction, "steps", ()) or (instruction,), all_venues, state, at_market)
+
+
+def action(protocol: str, name: str, token: str | None = None, amount: Any = None, **fields: Any) -> dict[str, Any]:
+    """A `smart_contract_action` block."""
+    given = {"token": token, "amount": amount, **fields}
+    return {"instruction_type": "smart_contract_action", "protocol": protocol, "action": name} | {
+        field: value for field, value in given.items() if value is not None
+    }
+
+
+def chain(*steps: dict[str, Any], atomic: bool = True) -> dict[str, Any]:
+    return {"instruction_type": "smart_contract_action", "atomic": atomic, "sub_instructions": list(steps)}
+
+
+def trade(venue: str, side: str, symbol: str, amount: Any, trade_type: str = "spot", **fields: Any) -> dict[str, Any]:
+    """A `cex_trade` block."""
+    return {
+        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount, **fields,
+    }  # fmt: skip
+
+
+def transfer(from_venue: str, to_venue: str, token: str, amount: Any) -> dict[str, Any]:
+    """A `wallet_transfer` block."""
+    return {"instruction_type": "wallet_transfer", "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount}
+
+
+def value(all_venues: Venues, state: State, at_market: MarketSnapshot) -> Decimal:
+    """USD that everything in a state is worth at the snapshot's prices, exact."""
+    total = sum((amount * at_market.price(token) for token, amount in Arrivals(all_venues).held(state).items()), Decimal(0))
+    for name in state.parts:
+        if name == IN_TRANSIT:
+            continue
+        held, perps = all_venues[name].exposures(state, at_market)
+        total += sum((row.amount * at_market.price(row.token) for row in held), Decimal(0))
+        for perp in perps:
+            total += (perp.base * at_market.perp(perp.exchange, perp.symbol) - perp.cost) * at_market.price(perp.settle)
+    return total
+
+
+def costs_usd(costs: Sequence[Any], at_market: MarketSnapshot) -> Decimal:
+    return sum((amount * at_market.price(token) for _, token, amount in costs), Decimal(0))
+
+
+def change_of_positions(all_venues: Venues, before: State, after: State, deltas: Deltas) -> tuple[Deltas, Deltas]:
+    """(the change of the positions, the deltas where positions have them): equal where nothing appears or vanishes.
+
+    Deltas say which venue did it, positions where it is: a token that a protocol never shows as its own is in the wallet.
+    """
+    old, new = before.positions(), after.positions()
+    change = Deltas.nested(new) - Deltas.nested(old)
+    moved = Deltas()
+    for (venue, token), amount in deltas.items():
+        own = token in old.get(venue, {}) or token in new.get(venue, {})
+        on_chain = venue in VENUES
+        moved += Deltas.at(venue if own or not on_chain else "wallet", {token: amount})
+    return change, moved
+
+
+def iso(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_bars(folder: Path, venue: str, kind: str, symbol: str, bars: Sequence[tuple[float, ...]], start: datetime = AT) -> None:
+    """Hourly bars (open, high, low, close; or one price for all four), the first of which opens at `start`."""
+    rows = []
+    for index, bar in enumerate(bars):
+        opened, high, low, close = bar if len(bar) == 4 else bar * 4
+        rows.append(f"{iso(start + timedelta(hours=index))},{opened},{high},{low},{close},1")
+    _write(folder / "ohlcv" / venue / kind / f"{symbol}_1h.csv", "timestamp,open,high,low,close,volume", rows)
+
+
+def write_funding(folder: Path, venue: str, symbol: str, rates: Mapping[datetime, Any]) -> None:
+    _write(folder / "funding" / venue / f"{symbol}.csv", "timestamp,funding_rate", [f"{iso(at)},{rate}" for at, rate in rates.items()])
+
+
+def write_staking(folder: Path, protocol: str, token: str, rates: Mapping[datetime, Any]) -> None:
+    _write(folder / "staking" / protocol / f"{token}.csv", "timestamp,eth_per_token", [f"{iso(at)},{rate}" for at, rate in rates.items()])
+
+
+def write_lending(folder: Path, protocol: str, token: str, rows: Mapping[datetime, Mapping[str, Any]]) -> None:
+    names = list(lending_row(1.0))
+    lines = [",".join([iso(at), str(number), *(str(row[name]) for name in names)]) for number, (at, row) in enumerate(rows.items(), 1)]
+    _write(folder / "lending" / protocol / f"{token}.csv", ",".join(["timestamp", "block", *names]), lines)
+
+
+def write_gas(folder: Path, rows: Mapping[datetime, tuple[Any, Any]]) -> None:
+    lines = [f"{iso(at)},{number},{base},{tip}" for number, (at, (base, tip)) in enumerate(rows.items(), 1)]
+    _write(folder / "gas" / "ethereum.csv", "timestamp,block,base_fee_gwei,priority_fee_gwei", lines)
+
+
+def _write(path: Path, header: str, rows: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+def provider(folder: Path, **options: Any) -> DataProvider:
+    """The real data provider over a folder of these series."""
+    return DataProvider(folder, mode="csv", **options)
