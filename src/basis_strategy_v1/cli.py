@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -29,7 +28,7 @@ data_app = typer.Typer(help="Market data: make a sample, check a folder, import 
 app.add_typer(data_app, name="data")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else what the config names.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
@@ -55,7 +54,7 @@ def backtest(
         typer.echo(f"results: {result.paths['summary.json'].parent}")
 
 
-@app.command(epilog="Example: basis execute examples/03_blocks.jsonl --config config/blocks.yaml --data build/sample --at 2024-02-01T00:00:00Z")
+@app.command(epilog="Example: basis execute examples/02_blocks.jsonl --config config/blocks.yaml --data build/sample")
 def execute(
     blocks: Annotated[Path, typer.Argument(metavar="BLOCKS.jsonl", help="Instruction blocks, one a line.")],
     config: Annotated[Path, typer.Option("--config", metavar="CONFIG", help="The YAML file with the venues.")],
@@ -131,7 +130,9 @@ def venues() -> None:
 
 
 @app.command(epilog="Example: basis errors EIM-001")
-def errors(code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="One code; else all of them.", show_default=False)] = None) -> None:
+def errors(
+    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="One code; else all of them.", show_default=False)] = None,
+) -> None:
     """Explain an error code, or list them all."""
     from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
@@ -209,15 +210,18 @@ def main() -> None:
 
     try:
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:  # typer turns Ctrl-C into this status
+            raise KeyboardInterrupt
     except ComponentError as error:
         _stop(f"{error.error_code}: {error.message}", _status(error))
     except UsageError as wrong:
         _stop(f"{wrong.format_message()} See basis --help", WRONG_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         _stop("interrupted; what was written stays readable", INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # the reader, such as `head`, has enough
+            raise SystemExit(0) from None
+        raise
     raise SystemExit(status or 0)
 
 

@@ -69,8 +69,11 @@ class EventDrivenStrategyEngine:
         self.start, self.end = config.start, config.end
         self.manager = manager
         self.desk = manager.desk
+        assert manager.positions is not None
+        self._handler = manager.positions
         self.execution = execution
         self.strategy = strategy
+        self._decide = strategy.decide
         self.clock = clock
         self.event_logger = event_logger
         self.portfolio = Portfolio(self.desk)
@@ -98,7 +101,8 @@ class EventDrivenStrategyEngine:
         """
         from basis_strategy_v1.app import build
 
-        engine: Self = build(config, data=data, results=results, logs=logs, **options)
+        engine = build(config, data=data, results=results, logs=logs, **options)
+        assert isinstance(engine, cls)
         return engine
 
     # The run.
@@ -131,14 +135,18 @@ class EventDrivenStrategyEngine:
     def _open(self) -> None:
         market = self.desk.market(self.start)
         self.attribution.open(*self.desk.exposures(market), market)
-        self._booked_state = self._state()
+        self._booked_state = self._handler.state
 
     def _loop(self) -> None:
         total, instants = self._ticks()
         last = to_instant(self.end)
         step = max(total // 100, 1)
+        interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
         for index, instant in enumerate(instants):
-            self._tick(instant, is_last=instant == last)
+            if instant != due:  # the end, or the time of a user's block, between two regular ticks
+                at = from_instant(instant)
+            self._tick(instant, at, is_last=instant == last)
+            at, due = at + interval, instant + regular
             if self._progress is not None and index % step == 0:
                 self._progress(index + 1, total)
         if self._progress is not None:
@@ -156,15 +164,17 @@ class EventDrivenStrategyEngine:
             return len(regular), iter(regular)
         return len(regular) + len(extra), iter(sorted({*regular, *extra}))
 
-    def _tick(self, instant: int, *, is_last: bool) -> None:
-        at = from_instant(instant)
+    def _tick(self, instant: int, at: datetime, *, is_last: bool) -> None:
         self.clock.move_to(at)
         if instant < self._quiet_until:
-            market = self.desk.market(at)
+            market = self.desk.market(at, instant)
         else:
             market = self._pass_time(instant, at)
-        self._decide(at, market, is_last=is_last)
-        if self._state() is not self._booked_state:
+        if blocks := self._decide(market, self.portfolio, self.config.strategy):
+            self._execute(at, market, blocks)
+        if is_last:
+            self._close(at, market)
+        if self._handler.state is not self._booked_state:
             self._pass_over(market)
         marked = self.attribution.mark(market)
         self.curve.add(instant, marked, self.attribution.booked if self._has_booked else None)
@@ -184,7 +194,7 @@ class EventDrivenStrategyEngine:
             self._account(self.desk.settle_at(moment), self._market())
         self.desk.grow_to(at)
         market = self._market()
-        if self._state() is not self._booked_state:
+        if self._handler.state is not self._booked_state:
             self._account((), market)
         self._quiet_until = self._first_event(to_instant(self.end))
         return market
@@ -205,7 +215,7 @@ class EventDrivenStrategyEngine:
 
     def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
         self.attribution.settle(*self.desk.exposures(market), market)
-        self._booked_state = self._state()
+        self._booked_state = self._handler.state
         self._has_booked = True
         if reports:
             self._changed = True
@@ -215,17 +225,12 @@ class EventDrivenStrategyEngine:
     def _pass_over(self, market: MarketSnapshot) -> None:
         """After executions: what is held now, and when the next thing falls due for it."""
         self.attribution.rebase(*self.desk.exposures(market), market)
-        self._booked_state = self._state()
+        self._booked_state = self._handler.state
         self._quiet_until = self._first_event(to_instant(self.end))
 
-    def _decide(self, at: datetime, market: MarketSnapshot, *, is_last: bool) -> None:
-        blocks = self.strategy.decide(market, self.portfolio, self.config.strategy)
-        if blocks:
+    def _close(self, at: datetime, market: MarketSnapshot) -> None:
+        if self.config.close_at_end and (blocks := self.strategy.leave(market, self.portfolio, self.config.strategy)):
             self._execute(at, market, blocks)
-        if is_last and self.config.close_at_end:
-            closing = self.strategy.leave(market, self.portfolio, self.config.strategy)
-            if closing:
-                self._execute(at, market, closing)
 
     def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]]) -> None:
         try:
@@ -245,7 +250,3 @@ class EventDrivenStrategyEngine:
         market = self.desk.latest
         assert market is not None
         return market
-
-    def _state(self) -> Any:
-        assert self.desk.positions is not None
-        return self.desk.positions.state

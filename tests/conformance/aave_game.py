@@ -45,7 +45,7 @@ MOVES = {
     "emode": 2,
     "flash": 2,
     "price": 3,
-    "liquidate": 4,
+    "liquidate": 5,
     "govern": 2,
 }
 
@@ -73,8 +73,9 @@ class Game:
             self.move("supply" if number < OPENING else self.random.choices(list(MOVES), list(MOVES.values()))[0])
 
     def move(self, kind: str) -> None:
-        self.now_s += self.random.choice(SPANS_S)
-        self.market.deployment.chain.set_next_timestamp(self.now_s)
+        if kind == "liquidate":
+            self._weaken()
+        self._tick(self.random.choice(SPANS_S))
         user, token = self.random.choice(USERS), self.random.choice(list(RULES))
         label, model, chain = getattr(self, f"_{kind}")(user, token)
         counts = self.accepted if both_accept(f"{label} at {self.now_s}", model, chain) else self.refused
@@ -191,9 +192,23 @@ class Game:
 
         return f"{name} costs {price}", model, lambda: self.market.deployment.set_price(name, price)
 
+    def _weaken(self) -> None:
+        """Raise the price of something owed until the weakest user's health is around 1: a healthy user is only a refusal."""
+        user = min(USERS, key=self._health)
+        if not self.users[user].borrowed:
+            return
+        name = self.random.choice(list(self.users[user].borrowed))
+        health_percent = min(self._health(user) * 100 // 10**18, 2_000)
+        self.prices[name] = max(self.prices[name] * health_percent * self.random.randrange(99, 125) // 10_000, 1)
+        self._tick(1)
+        self.market.deployment.set_price(name, self.prices[name])
+
+    def _tick(self, span_s: int) -> None:
+        self.now_s += span_s
+        self.market.deployment.chain.set_next_timestamp(self.now_s)
+
     def _liquidate(self, user: str, token: str) -> Steps:
-        # Mostly the weakest user: a healthy one is only a refusal.
-        user = min(USERS, key=self._health) if self.random.random() < 0.8 else user
+        user = min(USERS, key=self._health) if self.random.random() < 0.9 else user
         account = self.users[user]
         collateral = self.random.choice([*sorted(account.collateral), token])
         debt = self.random.choice([*account.borrowed, *account.borrowed, token])

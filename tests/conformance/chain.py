@@ -188,6 +188,8 @@ class Chain:
         self.stop()
 
     def start(self) -> None:
+        if self.process is not None:
+            raise RuntimeError(f"this chain runs already, on port {self.port}")
         if not ANVIL.exists():
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
         self.port = _free_port()

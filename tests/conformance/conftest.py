@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def chain() -> Iterator[Chain]:
+    node = Chain()
     try:
-        node = Chain()
         node.start()
     except MissingPackage as missing:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))
-    with node:
-        yield node
+    yield node
+    node.stop()

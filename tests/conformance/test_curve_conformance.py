@@ -26,7 +26,11 @@ from .staking_deployment import MAX_UINT, OF, StakingDeployment, deploy_staking
 from .uniswap_deployment import ZERO, deploy_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .chain import Chain
+
+    Deploy = Callable[[Chain], tuple["DeployedStableSwap", StableSwapPool]]
 
 pytestmark = pytest.mark.chain
 
@@ -147,7 +151,7 @@ def play(pool: DeployedStableSwap, model: StableSwapPool, random: Random, steps:
 
 
 @pytest.mark.parametrize("deploy", [deploy_three_pool, deploy_lopsided_three_pool, deploy_ng_pool])
-def test_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy) -> None:
+def test_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy: Deploy) -> None:
     snapshot = chain.snapshot()
     filled, refused = play(*deploy(chain), Random(5), 350)
     assert filled > 80
@@ -156,11 +160,11 @@ def test_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy) -> Non
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("seed", range(1, 6))
-@pytest.mark.parametrize("deploy", [deploy_three_pool, deploy_ng_pool])
-def test_many_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("deploy", [deploy_three_pool, deploy_lopsided_three_pool, deploy_ng_pool])
+def test_many_random_exchanges_come_out_equal_to_the_wei(chain: Chain, deploy: Deploy, seed: int) -> None:
     snapshot = chain.snapshot()
-    play(*deploy(chain), Random(seed), 2_000)
+    play(*deploy(chain), Random(seed), 1_000)
     chain.revert(snapshot)
 
 

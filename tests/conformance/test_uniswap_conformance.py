@@ -170,10 +170,10 @@ def test_random_trades_come_out_equal_to_the_wei(uniswap: UniswapDeployment, fee
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("seed", range(1, 8))
+@pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize(("fee_pips", "tick"), POOLS)
 def test_many_random_trades_come_out_equal_to_the_wei(uniswap: UniswapDeployment, fee_pips: int, tick: int, seed: int) -> None:
-    play(uniswap.create_pool(fee_pips, sqrt_price_at(tick) + seed), Random(seed), 1_000)
+    play(uniswap.create_pool(fee_pips, sqrt_price_at(tick) + seed), Random(seed), 600)
 
 
 def test_the_map_read_word_by_word_gives_the_whole_pool(uniswap: UniswapDeployment) -> None:
@@ -209,13 +209,15 @@ def test_a_swap_may_stop_exactly_on_a_tick_and_turn_round(uniswap: UniswapDeploy
 def test_a_tick_whose_net_is_zero_still_ends_a_step(uniswap: UniswapDeployment) -> None:
     pool = uniswap.create_pool(3_000, sqrt_price_at(200))
     mint_both(pool, pool.state(), *full_range(60), (10**18, 10**18))
-    below, above = (pool.mint(lower, lower + 120, 10**20, 10**20) for lower in (-120, 0))
+    below, above = (pool.mint(lower, lower + 120, 10**17, 10**17) for lower in (-120, 0))
     pool.burn(*((1, below - above) if below > above else (2, above - below)))
     model = pool.state()
     assert (0, 0) in model.ticks
     for place in range(40):
         amount, turn = 10**17 * (place + 3) + 7, place % 4 < 2
-        model = trade_both(pool, model, Order(place % 2 == 0, turn, amount, 0 if place % 2 == 0 else 2**255 - 1, None)) or model
+        after = trade_both(pool, model, Order(place % 2 == 0, turn, amount, 0 if place % 2 == 0 else 2**255 - 1, None))
+        assert place > 0 or (after is not None and after.tick < -120)
+        model = after or model
 
 
 def test_a_pool_that_was_never_filled_is_refused(uniswap: UniswapDeployment) -> None:
@@ -232,7 +234,9 @@ def test_liquidity_beyond_96_bits_comes_out_equal(uniswap: UniswapDeployment) ->
     for _ in range(60):
         exact_input, zero_for_one = random.random() < 0.4, random.random() < 0.5
         order = Order(exact_input, zero_for_one, int(2 ** random.uniform(0, 106)), 0 if exact_input else 2**255 - 1, None)
-        model = trade_both(pool, model, order) or model
+        after = trade_both(pool, model, order)
+        assert after is not None
+        model = after
 
 
 def test_a_product_beyond_256_bits_takes_the_contracts_second_formula(uniswap: UniswapDeployment) -> None:

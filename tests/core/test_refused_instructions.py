@@ -109,3 +109,9 @@ def test_an_output_is_only_taken_from_a_step_before_in_a_chain() -> None:
 
 def test_a_transfer_to_where_it_comes_from_is_refused() -> None:
     assert refusal({**TRANSFER, "to_venue": "binance"}) == "wallet_transfer: to_venue must differ from from_venue, got 'binance' twice"
+
+
+def test_a_name_is_checked_however_many_there_have_been() -> None:
+    for number in range(5_000):
+        assert parse_instruction({**TRADE, "venue": f"venue{number}"}).venue == f"venue{number}"  # type: ignore[union-attr]
+        assert "got '.venue" in refusal({**TRADE, "venue": f".venue{number}"})

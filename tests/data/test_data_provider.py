@@ -14,7 +14,7 @@ from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.data.data_provider import DataProvider
 
 Write = Callable[..., Path]
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
+T0 = datetime(2024, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
@@ -28,12 +28,12 @@ def folder(write: Write) -> Path:
     write("ohlcv/bybit/spot/ETHUSDT_1h", bar(0, "2295.61"), bar(1, "2303.41"))
     write("ohlcv/uniswap_v3/spot/WETHUSDT_1h", bar(0, "2289.29694049011"))
     write("ohlcv/bybit/perp/ETHUSDT_1h", bar(0, "2297.63"))
-    write("funding/bybit/ETHUSDT", "2024-01-01T00:00:00Z,8.966e-05")
-    lending = "2024-01-01T00:00:00Z,18908894,1.0361969326346498,0.08,1.0494,0.1,436727963.715508,395987308.4507,0.99965"
+    write("funding/bybit/ETHUSDT", "2024-06-01T00:00:00Z,8.966e-05")
+    lending = "2024-06-01T00:00:00Z,18908894,1.0361969326346498,0.08,1.0494,0.1,436727963.715508,395987308.4507,0.99965"
     write("lending/aave_v3/USDT", lending)
-    write("staking/lido/wstETH", "2024-01-01T00:00:00Z,1.15")
-    write("dex/curve/weETH_WETH", "2024-01-01T00:00:00Z,1.0375")
-    return write("gas/ethereum", "2024-01-01T00:00:00Z,18908889,11.97,0.1")
+    write("staking/lido/wstETH", "2024-06-01T00:00:00Z,1.15")
+    write("dex/curve/weETH_WETH", "2024-06-01T00:00:00Z,1.0375")
+    return write("gas/ethereum", "2024-06-01T00:00:00Z,18908889,11.97,0.1")
 
 
 EVERYTHING = {
@@ -115,11 +115,11 @@ def test_a_time_after_the_clock_is_refused(folder: Path) -> None:
         with pytest.raises(ComponentError) as raised:
             ask(T0 + 2 * HOUR)
         assert str(raised.value) == (
-            "DAT-004: 2024-01-01T02:00:00Z is after the clock, which stands at 2024-01-01T01:00:00Z; ask for that or earlier"
+            "DAT-004: 2024-06-01T02:00:00Z is after the clock, which stands at 2024-06-01T01:00:00Z; ask for that or earlier"
         )
 
 
-@pytest.mark.parametrize("at", [datetime(2024, 1, 1), "2024-01-01", None])  # noqa: DTZ001
+@pytest.mark.parametrize("at", [datetime(2024, 6, 1), "2024-06-01", None])  # noqa: DTZ001
 def test_a_time_without_a_zone_is_refused(folder: Path, at: datetime) -> None:
     provider = DataProvider(folder)
     for ask in (provider.get_data, provider.snapshot):
@@ -177,7 +177,7 @@ def test_a_folder_that_is_no_data_folder_is_named(tmp_path: Path, monkeypatch: p
 
 
 def test_a_malformed_file_is_told_when_its_series_is_asked_for(folder: Path) -> None:
-    (folder / "funding/bybit/ETHUSDT.csv").write_text("timestamp,funding_rate\n2024-01-01T00:00:00Z,high\n")
+    (folder / "funding/bybit/ETHUSDT.csv").write_text("timestamp,funding_rate\n2024-06-01T00:00:00Z,high\n")
     provider = DataProvider(folder)
     snapshot = provider.snapshot(T0 + HOUR)
     assert snapshot.spot("bybit", "ETHUSDT") == Decimal("2295.61")

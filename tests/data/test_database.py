@@ -20,7 +20,7 @@ from basis_strategy_v1.data.series import Numbers
 from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
 
 Write = Callable[..., Path]
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
+T0 = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_database_answers_as_the_real_series_do(real: Path, tmp_path: Path) 
 
 def test_numbers_too_long_for_a_decimal_stay_exact(write: Write, tmp_path: Path) -> None:
     rates = ("8.966e-05", "-0.00012345678901234567890123456789", "0")
-    folder = write("funding/okx/ETHUSDT", *(f"2024-01-01T0{hour}:00:00+00:00,{rate}" for hour, rate in enumerate(rates)))
+    folder = write("funding/okx/ETHUSDT", *(f"2024-06-01T0{hour}:00:00+00:00,{rate}" for hour, rate in enumerate(rates)))
     import_to_database(folder, tmp_path / "x.duckdb")
     provider = DataProvider(database=tmp_path / "x.duckdb")
     found = [provider.snapshot(T0 + timedelta(hours=hour)).funding("okx", "ETHUSDT") for hour in range(3)]
@@ -81,7 +81,7 @@ def test_any_rates_go_through_the_database_exactly(tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("rates")
     path = folder / "funding/okx/ETHUSDT.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("timestamp,funding_rate\n" + "".join(f"2024-01-01T0{hour}:00:00Z,{rate}\n" for hour, rate in enumerate(rates)))
+    path.write_text("timestamp,funding_rate\n" + "".join(f"2024-06-01T0{hour}:00:00Z,{rate}\n" for hour, rate in enumerate(rates)))
     import_to_database(folder, folder / "x.duckdb")
     files = CsvFolder(folder)
     assert DuckDbFile(folder / "x.duckdb").load(files.specs[0], None) == files.load(files.specs[0], None)
@@ -93,21 +93,21 @@ def test_a_person_can_query_the_tables(sample: Path, sample_database: Path) -> N
         counted = connection.execute("SELECT \"rows\" FROM basis_series WHERE id = 'gas/ethereum'").fetchall()
     stamp, *numbers = (sample / "ohlcv/bybit/spot/ETHUSDT_1h.csv").read_text().splitlines()[1].split(",")
     assert found == [(datetime.fromisoformat(stamp).replace(tzinfo=None), *map(Decimal, numbers))]
-    assert counted == [(2905,)]
+    assert counted == [(4417,)]
 
 
 def test_generated_series_stay_marked(sample_database: Path, write: Write, tmp_path: Path) -> None:
     assert DataProvider(database=sample_database).generated
-    import_to_database(write("gas/ethereum", "2024-01-01T00:00:00Z,1,2,3"), tmp_path / "x.duckdb")
+    import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), tmp_path / "x.duckdb")
     assert not DataProvider(database=tmp_path / "x.duckdb").generated
 
 
 def test_a_failed_import_leaves_what_was_there(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x.duckdb"
-    folder = write("gas/ethereum", "2024-01-01T00:00:00Z,1,2,3")
+    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3")
     import_to_database(folder, target)
     before = target.read_bytes()
-    write("funding/okx/ETHUSDT", "2024-01-01T00:00:00Z,high")
+    write("funding/okx/ETHUSDT", "2024-06-01T00:00:00Z,high")
     with pytest.raises(ComponentError, match=r"DAT-003: .*ETHUSDT.csv line 2: column funding_rate: 'high'"):
         import_to_database(folder, target)
     assert target.read_bytes() == before
@@ -116,14 +116,14 @@ def test_a_failed_import_leaves_what_was_there(write: Write, tmp_path: Path) -> 
 
 def test_a_second_import_replaces_the_first(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x.duckdb"
-    assert import_to_database(write("gas/ethereum", "2024-01-01T00:00:00Z,1,2,3"), target) == {"gas/ethereum": 1}
-    folder = write("gas/ethereum", "2024-01-01T00:00:00Z,1,7,3", "2024-01-01T01:00:00Z,1,8,3")
+    assert import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target) == {"gas/ethereum": 1}
+    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,7,3", "2024-06-01T01:00:00Z,1,8,3")
     assert import_to_database(folder, target) == {"gas/ethereum": 2}
     assert DataProvider(database=target).snapshot(T0).gas().base_fee_gwei == 7
 
 
 def test_a_database_that_differs_from_its_files_is_not_left_behind(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write("gas/ethereum", "2024-01-01T00:00:00Z,1,2.25,3")
+    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,2.25,3")
     monkeypatch.setattr(Numbers, "fits", lambda _, digits: digits - 17)
     with pytest.raises(ComponentError, match="DAT-006: the database does not hold gas/ethereum as its file does"):
         import_to_database(folder, tmp_path / "x.duckdb")
@@ -167,7 +167,7 @@ def test_what_is_no_database_of_an_import_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> None:
-    folder = write("gas/ethereum", "2024-01-01T00:00:00Z,1,2,3")
+    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3")
     for name, statement, expected in (
         ("twice", 'INSERT INTO "gas/ethereum" SELECT * FROM "gas/ethereum"', "the stamps do not only rise"),
         ("dropped", 'ALTER TABLE "gas/ethereum" DROP COLUMN base_fee_gwei', "there is no column base_fee_gwei"),
@@ -183,6 +183,6 @@ def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> Non
 
 def test_series_that_this_version_does_not_know_are_left_out(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x"
-    import_to_database(write("gas/ethereum", "2024-01-01T00:00:00Z,1,2,3"), target)
+    import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target)
     marked(target, "INSERT INTO basis_series VALUES ('dex/curve/weETH_WETH.state', 5)")
     assert DataProvider(database=target).series_ids == ("gas/ethereum",)

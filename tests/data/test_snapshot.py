@@ -16,7 +16,7 @@ from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, Stale
 from basis_strategy_v1.data.data_provider import DataProvider
 
 Write = Callable[..., Path]
-T0 = datetime(2024, 1, 1, tzinfo=UTC)
+T0 = datetime(2024, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 D = Decimal
 
@@ -30,7 +30,7 @@ def test_each_kind_is_read_exactly(sample: Path) -> None:
 
     def last(series_id: str) -> list[str]:
         """The row in the file whose stamp is T0, or an hour before for bars."""
-        stamp = "2023-12-31T23:00:00Z" if series_id.startswith(("ohlcv", "dex")) else "2024-01-01T00:00:00Z"
+        stamp = "2024-05-31T23:00:00Z" if series_id.startswith(("ohlcv", "dex")) else "2024-06-01T00:00:00Z"
         lines = (sample / f"{series_id}.csv").read_text().splitlines()
         return next(line for line in lines if line.startswith(stamp)).split(",")[1:]
 
@@ -51,15 +51,15 @@ def test_each_kind_is_read_exactly(sample: Path) -> None:
 @pytest.mark.parametrize(
     ("ask", "expected"),
     [
-        (lambda s: s.spot("okx", "ETHUSDT"), "no spot data of okx for ETHUSDT at 2024-01-01T00:00:00Z; the data have spot of bybit"),
-        (lambda s: s.spot("bybit", "XUSDT"), "no spot data of bybit for XUSDT at 2024-01-01T00:00:00Z; bybit has BTCUSDT, ETHUSDT"),
-        (lambda s: s.perp("okx", "X"), "no perp data of okx for X at 2024-01-01T00:00:00Z; the data have perp of binance, bybit"),
-        (lambda s: s.perp_range("okx", "X"), "no perp data of okx for X at 2024-01-01T00:00:00Z; the data have perp of binance, bybit"),
-        (lambda s: s.dex_rate("balancer", "X"), "no dex data of balancer for X at 2024-01-01T00:00:00Z; "
+        (lambda s: s.spot("okx", "ETHUSDT"), "no spot data of okx for ETHUSDT at 2024-06-01T00:00:00Z; the data have spot of bybit"),
+        (lambda s: s.spot("bybit", "XUSDT"), "no spot data of bybit for XUSDT at 2024-06-01T00:00:00Z; bybit has BTCUSDT, ETHUSDT"),
+        (lambda s: s.perp("okx", "X"), "no perp data of okx for X at 2024-06-01T00:00:00Z; the data have perp of binance, bybit"),
+        (lambda s: s.perp_range("okx", "X"), "no perp data of okx for X at 2024-06-01T00:00:00Z; the data have perp of binance, bybit"),
+        (lambda s: s.dex_rate("balancer", "X"), "no dex data of balancer for X at 2024-06-01T00:00:00Z; "
          "the data have dex of curve, uniswap"),
-        (lambda s: s.gas("polygon"), "no gas data of polygon for polygon at 2024-01-01T00:00:00Z; the data have gas of ethereum"),
-        (lambda s: s.lending("morpho", "X"), "no lending data of morpho for X at 2024-01-01T00:00:00Z; the data have lending of aave"),
-        (lambda s: s.price("DOGE"), "no price of DOGE at 2024-01-01T00:00:00Z: no spot series of it is visible; "
+        (lambda s: s.gas("polygon"), "no gas data of polygon for polygon at 2024-06-01T00:00:00Z; the data have gas of ethereum"),
+        (lambda s: s.lending("morpho", "X"), "no lending data of morpho for X at 2024-06-01T00:00:00Z; the data have lending of aave"),
+        (lambda s: s.price("DOGE"), "no price of DOGE at 2024-06-01T00:00:00Z: no spot series of it is visible; "
          "the data have spot of bybit"),
     ],
 )  # fmt: skip
@@ -77,7 +77,7 @@ def test_a_miss_in_data_without_the_kind_says_so(write: Write) -> None:
 
 def test_a_miss_before_the_first_row_says_when_it_comes(sample: Path) -> None:
     snapshot = DataProvider(sample).snapshot(T0 - 25 * HOUR)
-    expected = "no row visible at 2023-12-30T23:00:00Z; its first is visible from 2023-12-31T0"
+    expected = "no row visible at 2024-05-30T23:00:00Z; its first is visible from 2024-05-31T0"
     for ask in (snapshot.spot, snapshot.perp, snapshot.perp_range):
         with pytest.raises(MissingData, match=f"_1h has {expected}1:00:00Z"):
             ask("bybit", "ETHUSDT")
@@ -159,7 +159,7 @@ def test_missing_funding_is_an_error_unless_it_may_be_zero(write: Write) -> None
     with pytest.raises(MissingData) as raised:
         DataProvider(folder).snapshot(at).funding_missing("okx", "ETHUSDT")
     assert str(raised.value) == (
-        "DAT-005: funding/okx/ETHUSDT has no row at 2024-01-01T08:00:00Z, when a payment is due on the position held; "
+        "DAT-005: funding/okx/ETHUSDT has no row at 2024-06-01T08:00:00Z, when a payment is due on the position held; "
         "fill the gap, or set data.missing_funding: zero"
     )
     provider = DataProvider(folder, missing_funding="zero")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State
 from basis_strategy_v1.data.data_provider import DataProvider
@@ -19,16 +21,28 @@ from basis_strategy_v1.venues.transfers import Arrivals, simulate_transfer
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.venues.venue import Moved, Venues
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
-PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 0.9995}
+# A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
+PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 1.0}
 STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
 TOKENS = ("USDT", "USDC", "ETH", "WETH", "WBTC", "stETH", "wstETH", "eETH", "weETH")
+
+
+def exactly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function in the arithmetic that the manager and the engine set: nothing is rounded by accident."""
+
+    @wraps(function)
+    def found(*arguments: Any, **named: Any) -> Any:
+        with localcontext(EXACT):
+            return function(*arguments, **named)
+
+    return found
 
 
 def lending_row(usd: float, **changes: float) -> dict[str, float]:
@@ -83,6 +97,7 @@ def venues(settings: Mapping[str, Mapping[str, Any]] | None = None) -> Venues:
     return found
 
 
+@exactly
 def holding(all_venues: Venues, at_market: MarketSnapshot, **positions: Mapping[str, Any]) -> State:
     """The state that these positions are (venue -> token -> amount)."""
     parts = {
@@ -99,6 +114,7 @@ def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
     return holding(all_venues, at_market, wallet=wallet, **dict.fromkeys(EXCHANGES, account))
 
 
+@exactly
 def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> Moved:
     """What a block does, by the same three doors that the interfaces use."""
     instruction = parse_instruction(block)
@@ -106,7 +122,8 @@ def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: Mark
         return all_venues[block["venue"]].simulate(instruction, state, at_market)
     if block["instruction_type"] == "wallet_transfer":
         return simulate_transfer(instruction, all_venues, state, at_market)
-    return simulate_transaction(getattr(instruction, "steps", ()) or (instruction,), all_venues, state, at_market)
+    steps = instruction.steps if isinstance(instruction, Chain) else (instruction,)
+    return simulate_transaction(steps, all_venues, state, at_market)
 
 
 def action(protocol: str, name: str, token: str | None = None, amount: Any = None, **fields: Any) -> dict[str, Any]:
@@ -133,6 +150,13 @@ def transfer(from_venue: str, to_venue: str, token: str, amount: Any) -> dict[st
     return {"instruction_type": "wallet_transfer", "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount}
 
 
+@exactly
+def observe(venue: Any, state: State, at_market: MarketSnapshot) -> Any:
+    """What falls due at a venue at the snapshot's instant."""
+    return venue.observe(state, at_market)
+
+
+@exactly
 def value(all_venues: Venues, state: State, at_market: MarketSnapshot) -> Decimal:
     """USD that everything in a state is worth at the snapshot's prices, exact."""
     total = sum((amount * at_market.price(token) for token, amount in Arrivals(all_venues).held(state).items()), Decimal(0))
@@ -146,10 +170,12 @@ def value(all_venues: Venues, state: State, at_market: MarketSnapshot) -> Decima
     return total
 
 
+@exactly
 def costs_usd(costs: Sequence[Any], at_market: MarketSnapshot) -> Decimal:
     return sum((amount * at_market.price(token) for _, token, amount in costs), Decimal(0))
 
 
+@exactly
 def change_of_positions(all_venues: Venues, before: State, after: State, deltas: Deltas) -> tuple[Deltas, Deltas]:
     """(the change of the positions, the deltas where positions have them): equal where nothing appears or vanishes.
 

@@ -324,3 +324,13 @@ def test_in_isolation_mode_no_other_supply_becomes_collateral() -> None:
     pool, user = isolated_user()
     user = aave_pool.supply(pool, user, "wstETH", WETH, NOW_S).user
     assert user.collateral == frozenset({"WETH"})
+
+
+@each_revision
+def test_what_128_bits_do_not_hold_is_refused(revision: str) -> None:
+    pool = market(revision)
+    with pytest.raises(Reverted, match="scaled units, more than 128 bits hold"):
+        aave_pool.supply(pool, UserAccount(), "WETH", 2**129, NOW_S)
+    stuck = pool.with_reserve("WETH", replace(pool.reserves["WETH"], liquidity_index_ray=2**128 - 1, liquidity_rate_ray=RAY))
+    with pytest.raises(Reverted, match="the reserve is stuck"):
+        aave_pool.supply(stuck, UserAccount(), "WETH", WETH, NOW_S + 60)

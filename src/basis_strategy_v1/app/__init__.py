@@ -7,14 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.app.checks import require_series
-from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.execution.execution_manager import ExecutionManager
@@ -83,7 +83,8 @@ def opening_positions(config: Config, strategy: Strategy | None, market: MarketS
     if reserve:
         capital -= reserve if config.share_class == ETH_CLASS else EXACT.multiply(reserve, market.price("ETH"))
         if capital <= 0:
-            raise ComponentError("CFG-001", f"initial_capital of {config.initial_capital} does not pay for gas_reserve_eth {reserve}; lower it")
+            told = f"initial_capital: {config.initial_capital} does not pay for gas_reserve_eth of {reserve}; lower that"
+            raise ComponentError("CFG-001", told)
     placed = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
     if reserve:
         wallet = placed.setdefault(WALLET, {})
@@ -115,7 +116,7 @@ def build(
     assert settings.start is not None
     strategy = make_strategy(settings.strategy_mode, settings.strategy)
     provider = open_data(settings, data)
-    require_series(settings, strategy, provider)
+    require_runnable(settings, strategy, provider)
     folder = RunFolder(Path(results), run_id_of(settings))
     clock = SimulatedClock(settings.start)
     logger = EventLogger(logs, "backtest")

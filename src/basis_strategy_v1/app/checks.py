@@ -8,29 +8,49 @@ from basis_strategy_v1.core.clock import SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.strategies.strategy import Strategy
 
+MOST_LISTED = 5
 
-def require_series(config: Config, strategy: Strategy, provider: Any) -> None:
-    """Refuse a run whose data lack a series that the strategy needs, at its start or at its end.
+
+def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
+    """Refuse a run whose data lack, or cannot give, a series that the strategy needs, or whose blocks lie outside its time.
 
     Raises:
-        ComponentError: DAT-001, a line for each series.
+        ComponentError: with a line for each problem, and the code of the first.
     """
-    problems = series_problems(config, strategy, provider)
+    problems = [*_blocks_outside(config, strategy), *_series_problems(config, strategy, provider)]
     if problems:
-        raise ComponentError("DAT-001", "\n".join(problems))
+        raise ComponentError(problems[0].error_code, "\n".join(problem.message for problem in problems))
 
 
-def series_problems(config: Config, strategy: Strategy, provider: Any) -> list[str]:
-    """A line for each series that is not there when it is needed."""
+def _blocks_outside(config: Config, strategy: Strategy) -> Iterator[ComponentError]:
+    assert config.start is not None and config.end is not None
+    first, last = to_instant(config.start), to_instant(config.end)
+    outside = [instant for instant in getattr(strategy, "instants", ()) if not first <= instant <= last]
+    if outside:
+        told = f"blocks at {', '.join(map(iso, outside[:MOST_LISTED]))}{' and later' if len(outside) > MOST_LISTED else ''}"
+        yield ComponentError("STR-001", f"{told} lie outside the run, {iso(first)} to {iso(last)}: change start or end, or leave them out")
+
+
+def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Iterator[ComponentError]:
+    """Each series that is not there when it is needed, or cannot be read."""
     if not hasattr(provider, "coverage"):
-        return []
+        return
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
     if _pays_gas(config):
         needed.append(("gas", "ethereum", "ethereum"))
-    return [problem for key in dict.fromkeys(needed) if (problem := _problem(config, provider, key))]
+    for key in dict.fromkeys(needed):
+        try:
+            problem = _problem(config, provider, key)
+        except ComponentError as unreadable:
+            yield unreadable
+        else:
+            if problem:
+                yield ComponentError("DAT-001", problem)
 
 
 def _pays_gas(config: Config) -> bool:

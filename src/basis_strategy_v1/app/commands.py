@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.app import open_data, opening_positions
-from basis_strategy_v1.app.checks import series_problems
+from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
 
+LONGEST_FIELD = 2**31 - 1  # the steps of a long chain are one field
+
 
 def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> Iterator[str]:
     """The lines of `basis check`.
 
     Raises:
-        ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-001 with all series that lack.
+        ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read.
     """
     settings = load_config(config, run=not live, live=live)
     strategy = make_strategy(settings.strategy_mode, settings.strategy)
@@ -48,8 +50,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
         yield "data: none named; give --data to check what the run needs"
         return
     provider = open_data(settings, data)
-    if problems := series_problems(settings, strategy, provider):
-        raise ComponentError("DAT-001", "\n".join(problems))
+    require_runnable(settings, strategy, provider)
     yield f"data: {'generated' if provider.generated else 'real'}, all series that the run needs are there"
     yield "ready"
 
@@ -76,12 +77,20 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
         if preflight:
             yield from _preflight(manager, rows)
             return
-        for instant, block in rows:
+        for number, (instant, block) in enumerate(rows):
             now = from_instant(instant)
             clock.move_to(now)
             for report in manager.settle(now):
                 yield _line(report)
-            yield _line(manager.execute(now, block))
+            yield _line(_execute(manager, number, now, block))
+
+
+def _execute(manager: ExecutionInterfaceManager, number: int, now: datetime, block: Any) -> ExecutionReport:
+    try:
+        return manager.execute(now, block)
+    except ComponentError as error:
+        message = f"block {number} at {iso(now)}: {error.message}"
+        raise ComponentError(error.error_code, message, error.component, error.severity, error, error.partial_deltas) from error
 
 
 def _preflight(manager: ExecutionInterfaceManager, rows: Sequence[tuple[int, Any]]) -> Iterator[str]:
@@ -132,15 +141,20 @@ def venue_lines() -> Iterator[str]:
 
 
 def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
-    fees = f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps, slippage {plain(row.slippage_bps)} bps"
-    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees}"
+    fees = f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps"
+    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees}, slippage {plain(row.slippage_bps)} bps"
     spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
     yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional)} spot, {plain(row.perp_min_notional)} perp"
     tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers)
     wallets = "separate wallets" if row.separate_wallets else "one wallet"
-    yield f"    maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}; funding each {row.funding_interval_hours} h; {wallets}"
-    withdrawals = (f"{token} fee {plain(w.fee)}, minimum {plain(w.minimum)}, {plain(w.minutes)} min" for token, w in row.public_withdrawals.items())
-    yield f"    withdrawal: default means {'; '.join(withdrawals)}"
+    yield f"    maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}"
+    yield f"    funding each {row.funding_interval_hours} h; {wallets}"
+    yield f"    withdrawal: default means {'; '.join(_withdrawals(row))}"
+
+
+def _withdrawals(row: ExchangeRow) -> Iterator[str]:
+    for token, terms in row.public_withdrawals.items():
+        yield f"{token} fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
 
 
 def _lots(lots: dict[str, Decimal]) -> str:
@@ -163,10 +177,7 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     """
     path = folder / "events.csv"
     if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if event_type in (None, row["event_type"]):
-                    yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
+        yield from _lines_of_csv(path, event_type)
         return
     files = event_files(folder)
     if not files:
@@ -177,3 +188,14 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
                 if event_type in (None, event["event_type"]):
                     data = msgspec.json.encode(event["data"]).decode()
                     yield f"{event['timestamp']} {event['component']} {event['event_type']} {data}"
+
+
+def _lines_of_csv(path: Path, event_type: str | None) -> Iterator[str]:
+    csv.field_size_limit(LONGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if event_type in (None, row["event_type"]):
+                    yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as fault:
+        raise ComponentError("LOG-001", f"{path} cannot be read as the events of a run: {fault}; run the backtest again") from fault

@@ -34,8 +34,11 @@ class SimulatedClock:
         Raises:
             ValueError: `at` is no timezone-aware datetime, or before the present time.
         """
-        to_instant(at)
-        if at < self._now:
+        try:
+            is_back = at < self._now
+        except TypeError:  # naive, or no datetime: to_instant says which
+            is_back = to_instant(at) < to_instant(self._now)
+        if is_back:
             raise ValueError(f"the clock stands at {iso(self._now)} and does not go back to {iso(at)}")
         self._now = at
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import ItemsView, Mapping
 
 Key = tuple[str, str]
+_add = EXACT.add  # whatever the caller's decimal context rounds to
 
 
 class Deltas:
@@ -66,7 +67,7 @@ class Deltas:
         for key, amount in other._amounts.items():
             if key not in total:
                 total[key] = amount
-            elif left := EXACT.add(total[key], amount):
+            elif left := _add(total[key], amount):
                 total[key] = left
             else:
                 del total[key]

@@ -222,4 +222,9 @@ def require(names: Iterable[str], block: Mapping[str, Any]) -> None:
     """
     for name in names:
         if name not in block:
-            raise ValueError(f"{name} is missing")
+            raise missing(names, block)
+
+
+def missing(names: Iterable[str], block: Mapping[str, Any]) -> ValueError:
+    """The refusal of a block that lacks at least one of these fields."""
+    return ValueError(f"{next(name for name in names if name not in block)} is missing")

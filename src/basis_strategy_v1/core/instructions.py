@@ -10,7 +10,17 @@ from msgspec import Struct
 from basis_strategy_v1.core.amounts import shown, text_of
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.instruction_fields import COMMON_FIELDS, FIELDS, Action, Amount, OutputOf, parse_fields, parsers_of, require
+from basis_strategy_v1.core.instruction_fields import (
+    COMMON_FIELDS,
+    FIELDS,
+    Action,
+    Amount,
+    OutputOf,
+    missing,
+    parse_fields,
+    parsers_of,
+    require,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,8 +165,7 @@ def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
     try:
         trade = CexTrade(**parsed)
     except TypeError:
-        require(CEX_TRADE.required, block)
-        raise
+        raise missing(CEX_TRADE.required, block) from None
     if trade.order_type == "limit":
         if trade.price is None:
             raise ValueError("price is missing; a limit order needs one")

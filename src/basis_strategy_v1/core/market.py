@@ -183,45 +183,49 @@ class DictSnapshot(MarketSnapshot):
 
     def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
         if kind == "dex":
-            return self._price(f"the dex price of {name} on {venue}", _dig(self._protocols, venue, name))
+            return self._price(_dig(self._protocols, venue, name), "dex price", name, venue)
         table = _dig(self._market, f"{kind}_prices")
         if table is None:
-            return self._price(f"the price of {base_of(name)}", _dig(self._market, "prices", base_of(name)))
-        return self._price(f"the {kind} price of {name} on {venue}", _dig(table, venue, name))
+            base = base_of(name)
+            return self._price(_dig(self._market, "prices", base), "price", base)
+        return self._price(_dig(table, venue, name), "spot price" if kind == "spot" else "perp price", name, venue)
 
     def _row(self, kind: str, venue: str, name: str) -> Any:
         if kind == "funding":
-            return self._exact(f"the funding rate of {name} on {venue}", _dig(self._market, "funding_rates", venue, name))
+            return self._number(_dig(self._market, "funding_rates", venue, name), "funding rate", name, venue)
         if kind == "gas":
             gas = _dig(self._execution, "gas")
-            return GasRow(*self._fields("gas", gas, GasRow._fields)) if gas else None
+            return GasRow(*self._fields(gas, GasRow._fields, "gas")) if gas else None
         found = _dig(self._protocols, venue, name)
         if kind == "staking":
-            return self._price(f"eth_per_token of {name} on {venue}", _dig(found, "eth_per_token"))
-        return LendingRow(self.instant, *self._fields(f"{name} on {venue}", found, LendingRow._fields[1:])) if found else None
+            return self._price(_dig(found, "eth_per_token"), "eth_per_token", name, venue)
+        return LendingRow(self.instant, *self._fields(found, LendingRow._fields[1:], name, venue)) if found else None
 
-    def _fields(self, what: str, row: Any, names: tuple[str, ...]) -> list[Decimal]:
+    def _fields(self, row: Any, fields: tuple[str, ...], name: str, venue: str = "") -> list[Decimal]:
         numbers = []
-        for name in names:
-            number = self._exact(f"{name} of {what}", _dig(row, name))
+        for field in fields:
+            number = self._number(_dig(row, field), field, name, venue)
             if number is None:
-                raise MissingData("DAT-001", f"{name} of {what} is missing at {iso(self.at)}; a row has {', '.join(names)}")
+                raise self._wrong(field, name, venue, f"is missing; a row has {', '.join(fields)}")
             numbers.append(number)
         return numbers
 
-    def _price(self, what: str, value: Any) -> Decimal | None:
-        number = self._exact(what, value)
+    def _price(self, value: Any, what: str, name: str, venue: str = "") -> Decimal | None:
+        number = self._number(value, what, name, venue)
         if number is not None and number <= 0:
-            raise MissingData("DAT-001", f"{what} at {iso(self.at)} must be greater than 0, got {shown(value)}")
+            raise self._wrong(what, name, venue, f"must be greater than 0, got {shown(value)}")
         return number
 
-    def _exact(self, what: str, value: Any) -> Decimal | None:
+    def _number(self, value: Any, what: str, name: str, venue: str) -> Decimal | None:
         if value is None:
             return None
         try:
             return exact_number(value if isinstance(value, float | int | str | Decimal) else str(value))
         except ValueError as fault:
-            raise MissingData("DAT-001", f"{what} at {iso(self.at)} {fault}") from None
+            raise self._wrong(what, name, venue, str(fault)) from None
+
+    def _wrong(self, what: str, name: str, venue: str, fault: str) -> MissingData:
+        return MissingData("DAT-001", f"the {what} of {name}{venue and f' on {venue}'} at {iso(self.at)} {fault}")
 
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
         close = self.perp(venue, symbol)
@@ -237,7 +241,7 @@ class DictSnapshot(MarketSnapshot):
         return self.funding(venue, symbol)
 
     def price(self, token: str) -> Decimal:
-        found = self._price(f"the price of {token}", _dig(self._market, "prices", token))
+        found = self._price(_dig(self._market, "prices", token), "price", token)
         if found is not None:
             return found
         if token in SAME_AS:
@@ -278,10 +282,11 @@ def base_of(symbol: str) -> str:
 
 
 def _dig(table: Any, *path: str) -> Any:
-    for name in path:
-        if not hasattr(table, "get"):
-            return None
-        table = table.get(name)
+    try:
+        for name in path:
+            table = table.get(name)
+    except AttributeError:  # what is no table holds nothing
+        return None
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def import_to_database(directory: str | Path, database: str | Path) -> dict[str,
         raise ComponentError("DAT-006", f"the database {target} cannot be written: {error.strerror}", original_exception=error) from error
     finally:
         for leftover in (unfinished, unfinished.with_name(f"{unfinished.name}.wal")):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # where the folder itself is none
+                leftover.unlink(missing_ok=True)
     return counts
 
 

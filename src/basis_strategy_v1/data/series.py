@@ -141,15 +141,15 @@ def is_rising(stamps: array[int]) -> bool:
 class SeriesFeed:
     """Closes of one series as integers of 10**-decimals."""
 
-    __slots__ = ("_edges", "_end", "_row", "_series", "_start", "_values", "decimals")
+    __slots__ = ("_edges", "_max_age_us", "_row", "_series", "_values", "decimals")
 
     def __init__(self, series: Series, decimals: int) -> None:
         self.decimals = decimals
         self._series = series
         self._values = series.closes()
         self._edges = series.edges()
+        self._max_age_us = series.max_staleness_us
         self._row = 0
-        self._start = self._end = 0
 
     def close(self, instant: int) -> int:
         """The close in force.
@@ -157,20 +157,15 @@ class SeriesFeed:
         Raises:
             MissingData: as `Series.read`.
         """
-        if not self._start <= instant < self._end:
-            self._move_to(instant)
-        return self._values[self._row]
-
-    def _move_to(self, instant: int) -> None:
-        row = self._row + 1
-        edges = self._edges
-        if not edges[row + 1] <= instant < edges[row + 2] or row >= len(self._values):
-            row = self._series.seek(instant) - 1
-        self._start, self._end = edges[row + 1], min(edges[row + 2], edges[row + 1] + self._series.max_staleness_us)
-        if not self._start <= instant < self._end or row < 0:
-            self._start = self._end = 0
-            self._series.read(instant)  # says what is wrong; at the very limit of staleness it is still right
-        self._row = row
+        row, edges = self._row, self._edges
+        if not edges[row] <= instant < edges[row + 1]:
+            row += 1
+            if not edges[row] <= instant < edges[row + 1]:
+                row = self._series.seek(instant)
+            self._row = row
+        if instant - edges[row] > self._max_age_us:
+            self._series.read(instant)  # says what is wrong
+        return self._values[row - 1]
 
 
 class Series:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import from_instant, to_instant
+from basis_strategy_v1.core.clock import SystemClock, from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
     from basis_strategy_v1.venues.venue import Settlement, Venues
 
@@ -28,31 +30,40 @@ class Desk:
 
     Without a position handler nothing is known to be held: each instruction then starts from an empty state that lets
     everything pass, and what it leaves is forgotten.
+
+    Whoever executes holds `lock` from reading the state to committing it; it is the position handler's own, so that two
+    managers of one handler take turns too. Keys of instructions begin with `run`, where runs must be told apart.
     """
 
-    def __init__(self, venues: Venues, data_provider: Any, positions: PositionUpdateHandler | None) -> None:
+    def __init__(
+        self, venues: Venues, data_provider: Any, positions: PositionUpdateHandler | None, clock: Clock | None = None, run: str = ""
+    ) -> None:
         self.venues = venues
         self.data_provider = data_provider
+        self._snapshot = getattr(data_provider, "snapshot", None)
         self.positions = positions
+        self.lock = RLock() if positions is None else positions.lock
+        self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
+        self._run = run
         self._arrivals = Arrivals(venues)
         self._timed = [venue for venue in venues.values() if hasattr(venue, "next_due")]
         self._on_chain = [venue for venue in self._timed if venue.kind != CEX]
         self._growing = [venue for venue in self._timed if hasattr(venue, "grow")]
         self._market: MarketSnapshot | None = None
         self._opened: State | None = None
-        self._place = (0, 0)
+        self._keys = 0
 
     # The market.
 
-    def market(self, at: datetime) -> MarketSnapshot:
-        """The snapshot at a time.
+    def market(self, at: datetime, instant: int | None = None) -> MarketSnapshot:
+        """The snapshot at a time; `instant` is the same in microseconds, where the caller has it.
 
         Raises:
             ComponentError: the time is naive (DAT-006), after the provider's clock (DAT-004), or there is no provider.
         """
-        if hasattr(self.data_provider, "snapshot"):
+        if self._snapshot is not None:
             if self._market is None or self._market.at is not at:
-                self._market = self.data_provider.snapshot(at)
+                self._market = self._snapshot(at, instant)
             return self._market
         if self.data_provider is None:
             raise ComponentError("DAT-006", "no data provider was given; hand the manager one with get_data(timestamp)")
@@ -63,6 +74,26 @@ class Desk:
     def latest(self) -> MarketSnapshot | None:
         """The snapshot that was used last."""
         return self._market
+
+    def now(self) -> datetime:
+        """The clock's time, but never one before the last snapshot's; without a clock the last snapshot's, else the provider's
+        latest or the machine's."""
+        last = self._market.at if self._market is not None else None
+        if self._clock is not None:
+            now = self._clock.now()
+            return now if last is None or now > last else last
+        latest: datetime | None = last or getattr(self.data_provider, "latest", None)
+        return latest or SystemClock().now()
+
+    def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
+        """The snapshot at a time and what is held, as an instruction would find them; nothing here is changed by looking."""
+        kept = self._market
+        market = self.market(at)
+        self._market = kept
+        if self.positions is None:
+            return market, UNKNOWN_HOLDINGS
+        held = self.positions.state
+        return market, held if held is self._opened else self._open(held, market)
 
     # The state.
 
@@ -98,17 +129,25 @@ class Desk:
         return exposures, perps
 
     def commit(self, state: State, deltas: Deltas) -> None:
-        """Assign the state after an execution or a settlement."""
+        """Assign the state after an execution."""
         if self.positions is not None:
             self.positions.commit(state, deltas)
             self._opened = state
 
+    def assign(self, state: State) -> None:
+        """Assign the state after a part of an execution, or after what time did."""
+        if self.positions is not None:
+            self.positions.state = self._opened = state
+
+    def expect(self, deltas: Deltas) -> None:
+        """What has been assigned will be handed in to the position handler, as these deltas."""
+        if self.positions is not None:
+            self.positions.expect(deltas)
+
     def next_key(self, instant: int) -> str:
-        """A name for the next instruction at an instant: the same in each run of the same blocks."""
-        last, place = self._place
-        place = place + 1 if last == instant else 0
-        self._place = (instant, place)
-        return f"{instant:x}-{place}"
+        """A name for the next instruction: never twice from one desk, and the same in each run of the same blocks."""
+        self._keys += 1
+        return f"{self._run}{instant:x}-{self._keys}"
 
     # What falls due.
 
@@ -144,7 +183,7 @@ class Desk:
                 if venue.name in state.parts:
                     after = venue.grow(after, market)
             if after is not state:
-                self.positions.state = self._opened = after
+                self.assign(after)
 
     def is_growing(self) -> bool:
         """Whether something is held that grows with every second."""
@@ -163,8 +202,8 @@ class Desk:
             if venue.name in state.parts:
                 state, settled = venue.observe(state, market)
                 reports.extend(_report(row, market, len(reports) + place) for place, row in enumerate(settled))
-        if self.positions is not None and state is not self._opened:
-            self.positions.state = self._opened = state
+        if state is not self._opened:
+            self.assign(state)
         return reports
 
     def settle(self, until: datetime) -> list[ExecutionReport]:

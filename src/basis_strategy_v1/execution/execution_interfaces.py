@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer, parse_instruction
+from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer, parse_instruction
+from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.deviation import require_estimate_met
 from basis_strategy_v1.venues import make_venue
@@ -17,12 +20,18 @@ from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.live_execution import LiveExecution
 
 BACKTEST, LIVE = "backtest", "live"
+Kinds = tuple[type[Instruction], ...]
+TRADES: Kinds = (CexTrade,)
+ACTIONS: Kinds = (SmartContractAction, Chain)
+TRANSFERS: Kinds = (WalletTransfer,)
+_SAID: dict[type[Instruction], str] = {
+    CexTrade: "cex_trade", SmartContractAction: "smart_contract_action", Chain: "a chain", WalletTransfer: "wallet_transfer",
+}  # fmt: skip
 
 
 class Context(NamedTuple):
@@ -38,7 +47,8 @@ class ExecutionInterface:
     """One way to a venue, in one mode.
 
     An interface of its own (`CEXExecutionInterface("binance", settings, data_provider, "backtest")`) knows its own
-    venue only and checks no balance; those of a manager share its venues, its positions and its clock.
+    venue only, checks no balance, and pays no gas unless its settings name `gas_price_gwei`; those of a manager share its
+    venues, its positions and its clock.
     """
 
     kind = ""
@@ -59,7 +69,7 @@ class ExecutionInterface:
         self.config = config
         self.data_provider = data_provider
         self.execution_mode = execution_mode
-        self._desk = desk or Desk({self.venue: make_venue(self.kind, self.venue, config)}, data_provider, None)
+        self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
         self._live = live
 
     def execute(self, instruction: Instruction, context: Context) -> tuple[ExecutionReport, State]:
@@ -84,34 +94,36 @@ class ExecutionInterface:
         elif isinstance(instruction, WalletTransfer):
             moved = simulate_transfer(instruction, venues, state, market)
         else:
-            assert isinstance(instruction, Chain | SmartContractAction)
-            steps = instruction.steps if isinstance(instruction, Chain) else (instruction,)
-            moved = simulate_transaction(steps, venues, state, market)
+            moved = simulate_transaction(top_steps(instruction), venues, state, market)
         if instruction.max_deviation_bps is not None:
             require_estimate_met(instruction, moved, market, self.kind)
         return moved
 
     # The specification's methods: dicts in, floats out, at the latest instant that the data provider knows.
 
-    def _run(self, block: dict[str, Any], mode: str | None) -> dict[str, dict[str, float]]:
+    def _run(self, block: dict[str, Any], kinds: Kinds, mode: str | None = None) -> dict[str, dict[str, float]]:
         if mode is not None and mode != self.execution_mode:
-            message = f"this interface of {self.venue} runs in {self.execution_mode} mode; its {mode} methods cannot be called"
-            raise VenueRejected(REJECTED[self.kind], message, self.component)
+            raise self._refused(f"this interface of {self.venue} runs in {self.execution_mode} mode; its {mode} methods cannot be called")
         instruction = parse_instruction(block)
-        market = self._desk.market(self._now())
-        context = Context(market.at, instruction.instruction_id or self._desk.next_key(market.instant), self._desk.state(market), market)
-        report, after = self.execute(instruction, context)
-        self._desk.commit(after, report.deltas)
-        return report.deltas.as_floats()
+        self._require_own(instruction, kinds)
+        with self._desk.lock, decimal.localcontext(EXACT):
+            market = self._desk.market(self._desk.now())
+            key = instruction.instruction_id or self._desk.next_key(market.instant)
+            report, after = self.execute(instruction, Context(market.at, key, self._desk.state(market), market))
+            self._desk.commit(after, report.deltas)
+            return report.deltas.as_floats()
 
-    def _now(self) -> datetime:
-        if self._desk.latest is not None:
-            return self._desk.latest.at
-        clock = getattr(self.data_provider, "clock", None)
-        found: datetime | None = clock.now() if clock is not None else getattr(self.data_provider, "latest", None)
-        if found is None:
-            raise ComponentError("DAT-006", "the data provider has no clock, so there is no latest instant; route through a manager", self.component)
-        return found
+    def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
+        if not isinstance(instruction, kinds):
+            raise self._refused(f"this method of {self.venue} takes {' or '.join(_SAID[kind] for kind in kinds)}, got a block of another type")
+        named, own = _venues_of(instruction), self.venue
+        if own not in named:
+            raise self._refused(f"this is the interface of {own}, the block is for {' and '.join(dict.fromkeys(named))}; route it through a manager")
+        if unknown := [name for name in named if name not in self._desk.venues]:
+            raise self._refused(f"this interface of {own} does not know {unknown[0]}; configure both and route the block through a manager")
+
+    def _refused(self, message: str) -> VenueRejected:
+        return VenueRejected(REJECTED[self.kind], message, self.component)
 
 
 class CEXExecutionInterface(ExecutionInterface):
@@ -122,23 +134,23 @@ class CEXExecutionInterface(ExecutionInterface):
 
     def execute_trade(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a `cex_trade` block in this interface's mode: venue -> token -> net change."""
-        return self._run(instruction, None)
+        return self._run(instruction, TRADES)
 
     def execute_backtest_trade(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, BACKTEST)
+        return self._run(instruction, TRADES, BACKTEST)
 
     def execute_live_trade(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, LIVE)
+        return self._run(instruction, TRADES, LIVE)
 
     def execute_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a `wallet_transfer` block in this interface's mode."""
-        return self._run(instruction, None)
+        return self._run(instruction, TRANSFERS)
 
     def execute_backtest_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, BACKTEST)
+        return self._run(instruction, TRANSFERS, BACKTEST)
 
     def execute_live_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, LIVE)
+        return self._run(instruction, TRANSFERS, LIVE)
 
 
 class DEXExecutionInterface(ExecutionInterface):
@@ -149,13 +161,13 @@ class DEXExecutionInterface(ExecutionInterface):
 
     def execute_swap(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a swap block in this interface's mode: venue -> token -> net change."""
-        return self._run(instruction, None)
+        return self._run(instruction, ACTIONS)
 
     def execute_backtest_swap(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, BACKTEST)
+        return self._run(instruction, ACTIONS, BACKTEST)
 
     def execute_live_swap(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, LIVE)
+        return self._run(instruction, ACTIONS, LIVE)
 
 
 class OnChainExecutionInterface(ExecutionInterface):
@@ -166,23 +178,23 @@ class OnChainExecutionInterface(ExecutionInterface):
 
     def execute_action(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a `smart_contract_action` block in this interface's mode: venue -> token -> net change."""
-        return self._run(instruction, None)
+        return self._run(instruction, ACTIONS)
 
     def execute_backtest_action(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, BACKTEST)
+        return self._run(instruction, ACTIONS, BACKTEST)
 
     def execute_live_action(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, LIVE)
+        return self._run(instruction, ACTIONS, LIVE)
 
     def execute_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a `wallet_transfer` block in this interface's mode."""
-        return self._run(instruction, None)
+        return self._run(instruction, TRANSFERS)
 
     def execute_backtest_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, BACKTEST)
+        return self._run(instruction, TRANSFERS, BACKTEST)
 
     def execute_live_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self._run(instruction, LIVE)
+        return self._run(instruction, TRANSFERS, LIVE)
 
 
 INTERFACES: dict[str, type[ExecutionInterface]] = {
@@ -190,6 +202,36 @@ INTERFACES: dict[str, type[ExecutionInterface]] = {
     DEX: DEXExecutionInterface,
     ONCHAIN: OnChainExecutionInterface,
 }
+
+
+def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
+    """The venue of an interface of its own; one on chain has a wallet beside it, which pays and takes."""
+    own = {venue: make_venue(kind, venue, config)}
+    if kind == CEX or venue == WALLET:
+        return own
+    gas_price = (config or {}).get("gas_price_gwei", 0)
+    return {**own, WALLET: make_venue(ONCHAIN, WALLET, {"gas_price_gwei": gas_price})}
+
+
+def _venues_of(instruction: Instruction) -> list[str]:
+    if isinstance(instruction, CexTrade):
+        return [instruction.venue]
+    if isinstance(instruction, WalletTransfer):
+        return [instruction.from_venue, instruction.to_venue]
+    return [step.protocol for step in all_steps(instruction)]
+
+
+def all_steps(instruction: Instruction) -> list[SmartContractAction]:
+    """An action itself, or all steps of a chain, each followed by those of its own loan."""
+    return [found for step in top_steps(instruction) for found in (step, *(deeper for inner in step.steps for deeper in all_steps(inner)))]
+
+
+def top_steps(instruction: Instruction) -> tuple[SmartContractAction, ...]:
+    """The steps of a chain; an action is a chain of one."""
+    if isinstance(instruction, Chain):
+        return instruction.steps
+    assert isinstance(instruction, SmartContractAction)
+    return (instruction,)
 
 
 def _report(instruction: Instruction, context: Context, venue: str, moved: Moved) -> ExecutionReport:
@@ -205,4 +247,13 @@ def _report(instruction: Instruction, context: Context, venue: str, moved: Moved
     )
 
 
-__all__ = ["INTERFACES", "CEXExecutionInterface", "Context", "DEXExecutionInterface", "ExecutionInterface", "OnChainExecutionInterface"]
+__all__ = [
+    "INTERFACES",
+    "CEXExecutionInterface",
+    "Context",
+    "DEXExecutionInterface",
+    "ExecutionInterface",
+    "OnChainExecutionInterface",
+    "all_steps",
+    "top_steps",
+]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import decimal
 from collections import deque
+from collections.abc import Mapping
 from decimal import Decimal
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.amounts import EXACT, exact_number
+from basis_strategy_v1.core.amounts import EXACT, exact_number, shown
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, Account, Amounts, Perp, State, Wallet
+from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, REBASING, SHARE_TOKENS, WALLET, Account, Amounts, State, Wallet
 from basis_strategy_v1.core.tokens import to_units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
 UNCONFIRMED = 1_024
@@ -27,13 +29,15 @@ class PositionUpdateHandler:
 
     An ExecutionInterfaceManager that was given this handler commits each execution to it at once. Handing the same
     deltas in again through `update_state`, as the specification's flow does, confirms them and adds nothing. Deltas of
-    other origin (a deposit, a correction) are added.
+    other origin (a deposit, a correction) are added. Safe to use from several threads: the managers of a handler hold its
+    `lock` while they execute.
     """
 
     def __init__(self, positions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.lock = RLock()
         self.state = State()
-        self.hold(positions or {})
         self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)
+        self.hold(positions or {})
         self.last_update_timestamp: datetime | None = None
         self._read: tuple[State, dict[str, dict[str, Decimal]]] | None = None
 
@@ -43,21 +47,28 @@ class PositionUpdateHandler:
         Raises:
             ComponentError: PUH-001, an amount is not a finite number.
         """
-        amounts = {venue: _amounts(venue, tokens) for venue, tokens in positions.items()}
-        self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
+        amounts = _nested(positions, "positions")
+        with self.lock:
+            self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
+            self._unconfirmed.clear()
 
     @property
     def positions(self) -> dict[str, dict[str, Decimal]]:
         """venue -> token -> amount held there now. Do not change it: it is read again only when the state has changed."""
-        state = self.state
-        if self._read is None or self._read[0] is not state:
-            self._read = (state, state.positions())
-        return self._read[1]
+        state, read = self.state, self._read
+        if read is None or read[0] is not state:
+            self._read = read = (state, state.positions())
+        return read[1]
 
     def commit(self, state: State, deltas: Deltas) -> None:
         """Assign the state after an execution: the one place where what we hold changes."""
         self.state = state
         self._unconfirmed.append(deltas)
+
+    def expect(self, deltas: Deltas) -> None:
+        """Take these deltas for known, when they are handed in: the state holds them already."""
+        if deltas:
+            self._unconfirmed.append(deltas)
 
     def update_state(self, timestamp: datetime, trigger_source: str, execution_deltas: Any = None) -> dict[str, dict[str, float]]:
         """Take in deltas (a report, Deltas, or venue -> token -> number) and give what was new of them, as floats.
@@ -69,30 +80,48 @@ class PositionUpdateHandler:
             to_instant(timestamp)
         except ValueError as fault:
             raise ComponentError("PUH-001", str(fault)) from None
-        self.last_update_timestamp = timestamp
-        if execution_deltas is None:
-            return {}
-        if self._confirms(execution_deltas):
-            return {}
-        deltas = _parsed(execution_deltas)
-        self.state = _with_deltas(self.state, deltas)
-        return deltas.as_floats()
+        with self.lock:
+            self.last_update_timestamp = timestamp
+            if execution_deltas is None or self._confirms(execution_deltas):
+                return {}
+            with decimal.localcontext(EXACT):
+                deltas = _parsed(execution_deltas)
+                self.state = _with_deltas(self.state, deltas)
+            return deltas.as_floats()
 
     def _confirms(self, given: Any) -> bool:
-        """Whether these deltas are an execution that the state already holds; each is confirmed once."""
+        """Whether these deltas are an execution that the state already holds; each is confirmed once, a replayed one never adds."""
         own = given.deltas if isinstance(given, ExecutionReport) else given
         for waiting in reversed(self._unconfirmed):
             if waiting is own or (not isinstance(own, Deltas) and waiting.as_floats() == own) or waiting == own:
                 self._unconfirmed.remove(waiting)
                 return True
-        return False
+        return isinstance(given, ExecutionReport) and given.replayed
 
 
-def _amounts(venue: str, tokens: Mapping[str, Any]) -> dict[str, Decimal]:
+def _nested(given: Any, what: str) -> dict[str, dict[str, Decimal]]:
+    if not isinstance(given, Mapping):
+        raise ComponentError("PUH-001", f"{what} must be venue -> token -> amount, got {shown(given)}")
+    return {_name(venue, f"a venue of {what}"): _amounts(venue, tokens, what) for venue, tokens in given.items()}
+
+
+def _amounts(venue: str, tokens: Any, what: str) -> dict[str, Decimal]:
+    if not isinstance(tokens, Mapping):
+        raise ComponentError("PUH-001", f"{what} of {venue} must be token -> amount, got {shown(tokens)}")
+    return {_name(token, f"a token of {venue} in {what}"): _amount(venue, token, amount, what) for token, amount in tokens.items()}
+
+
+def _name(given: Any, what: str) -> str:
+    if not isinstance(given, str):
+        raise ComponentError("PUH-001", f"{what} must be a name, got {shown(given)}")
+    return given
+
+
+def _amount(venue: str, token: str, amount: Any, what: str) -> Decimal:
     try:
-        return {token: exact_number(amount) for token, amount in tokens.items()}
-    except (ValueError, AttributeError) as fault:
-        raise ComponentError("PUH-001", f"positions of {venue}: an amount {fault}") from None
+        return exact_number(amount)
+    except ValueError as fault:
+        raise ComponentError("PUH-001", f"{what} of {venue}: {token} {fault}") from None
 
 
 def _parsed(given: Any) -> Deltas:
@@ -100,12 +129,7 @@ def _parsed(given: Any) -> Deltas:
         return given.deltas
     if isinstance(given, Deltas):
         return given
-    if not isinstance(given, dict):
-        raise ComponentError("PUH-001", f"deltas must be venue -> token -> amount, got a {type(given).__name__}")
-    for venue, tokens in given.items():
-        if not isinstance(tokens, dict):
-            raise ComponentError("PUH-001", f"deltas of {venue} must be token -> amount, got a {type(tokens).__name__}")
-    return Deltas.nested({venue: _amounts(venue, tokens) for venue, tokens in given.items()})
+    return Deltas.nested(_nested(given, "deltas"))
 
 
 def _with_deltas(state: State, deltas: Deltas) -> State:
@@ -119,8 +143,8 @@ def _home(venue: str, token: str) -> str:
     """Deltas say which venue did it; positions say where it is now: a plain token of a protocol is in the wallet."""
     if venue not in PROTOCOLS or venue == WALLET:
         return venue
-    own = token.startswith(("variableDebt", "morpho:")) or (token[:1] == "a" and token[1:2].isupper()) or token.endswith("-QUEUED")
-    return venue if own else WALLET
+    deposit = token[:1] == "a" and (token[1:2].isupper() or token[1:] in SHARE_TOKENS)
+    return venue if deposit or token.startswith(("variableDebt", "morpho:")) or token.endswith("-QUEUED") else WALLET
 
 
 def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
@@ -128,13 +152,14 @@ def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
         held = dict(part.amounts) if part else {}
         held[token] = EXACT.add(held.get(token, Decimal(0)), change)
         return Amounts(held)
+    if isinstance(part, Account) and not token.endswith("-PERP"):
+        return part.moved({token: change})
+    if isinstance(part, Wallet) and (token not in REBASING or token in part.share_rates):
+        return part.moved({token: to_units(token, change) * RATE_UNIT // part.share_rates.get(token, RATE_UNIT)})
+    raise ComponentError("PUH-001", f"{token} of {venue} is {_kept(part, venue)} and cannot be changed from outside; send an instruction instead")
+
+
+def _kept(part: Any, venue: str) -> str:
     if isinstance(part, Account):
-        if not token.endswith("-PERP"):
-            return part.moved({token: change})
-        symbol = token.removesuffix("-PERP")
-        held_perp = part.perps.get(symbol, Perp(Decimal(0), Decimal(0)))
-        return Account(part.balances, {**part.perps, symbol: Perp(held_perp.base + change, held_perp.cost)})
-    if isinstance(part, Wallet):
-        return part.moved({token: to_units(token, change)})
-    kept = "on its way" if venue == IN_TRANSIT else "kept in the protocol's own units"
-    raise ComponentError("PUH-001", f"{token} of {venue} is {kept} and cannot be changed from outside; send an instruction instead")
+        return "kept with what it cost"
+    return "on its way" if venue == IN_TRANSIT else "kept in the protocol's own units"

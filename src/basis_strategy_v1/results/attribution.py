@@ -201,9 +201,10 @@ class Attribution:
             if token == "USDT":
                 continue
             if token in self._rates:
-                token, amount = REDEEMED_BY[token][1], amount * self._rates[token]
-            series = market.price_series(token)
-            found.append((None if series is None else market.feed(*series), amount))
+                series, factor = market.price_series(REDEEMED_BY[token][1]), amount * self._rates[token]
+            else:
+                series, factor = market.price_series(token), amount
+            found.append((None if series is None else market.feed(*series), factor))
         return found
 
 
@@ -212,7 +213,9 @@ Held = list[tuple["Feed", Decimal]]
 
 def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line:
     digits = max(SCALE, _decimals(constant), *(_decimals(amount) + feed.decimals for feed, amount in (*priced, *perps)), 0)
-    terms, shorts = (tuple(_Term(feed.close, int(amount.scaleb(digits - feed.decimals))) for feed, amount in held) for held in (priced, perps))
+    terms, shorts = (
+        tuple(_Term(feed.close, int(amount.scaleb(digits - feed.decimals))) for feed, amount in held) for held in (priced, perps)
+    )
     then = sum(factor * close(instant) for close, factor in shorts)
     return _Line(int(constant.scaleb(digits)), terms, shorts, then, 10 ** (digits - SCALE))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.strategies.basis import Basis
 from basis_strategy_v1.strategies.pure_lending import PureLending
 from basis_strategy_v1.strategies.user_code import Blocks, Custom
@@ -26,7 +27,8 @@ def make_strategy(mode: str, parameters: Mapping[str, Any]) -> Strategy:
     """The strategy of a mode.
 
     Raises:
-        ComponentError: STR-001, a user's file cannot be used.
-        KeyError: there is no such mode.
+        ComponentError: STR-001, a user's file cannot be used, or this version has no strategy for the mode.
     """
+    if mode not in STRATEGIES:
+        raise ComponentError("STR-001", f"strategy_mode {mode} is not in this version; it has {', '.join(STRATEGIES)}")
     return STRATEGIES[mode](parameters)

@@ -33,10 +33,11 @@ class Legs(NamedTuple):
     short: Decimal
     cash: Decimal  # quote at the spot venue that is not margin of the perp
     margin: Decimal  # equity of the perp account
+    coming: Decimal  # quote on its way between the two
 
     @property
     def total(self) -> Decimal:
-        return self.spot * self.price + self.cash + self.margin
+        return self.spot * self.price + self.cash + self.margin + self.coming
 
     @property
     def notional(self) -> Decimal:
@@ -71,7 +72,8 @@ class Basis:
             needed = short * price / parameters["leverage"]
             cash = max(ZERO, min(cash, margin - needed))
             margin -= cash
-        return Legs(price, positions.amount(spot_venue, self.base), short, cash, margin)
+        coming = positions.in_transit(_quote(spot_venue))
+        return Legs(price, positions.amount(spot_venue, self.base), short, cash, margin, coming)
 
     # Decisions.
 
@@ -112,10 +114,10 @@ class Basis:
         leverage = parameters["leverage"]
         target = legs.total * leverage / (1 + leverage)
         allowed = legs.total * parameters["rebalance_threshold_bps"] / BPS
-        short_of_margin = legs.notional / leverage - legs.margin
-        if short_of_margin > allowed:
+        excess = legs.margin + legs.coming - legs.notional / leverage
+        if self._is_short(legs, -excess, allowed, parameters):
             return self._on_shortage(legs, target, positions, parameters)
-        if legs.cash > allowed or -short_of_margin > allowed:
+        if legs.cash > allowed or excess > allowed:
             return self._expand(legs, target, positions, parameters)
         gap = legs.spot - legs.short
         if abs(gap) * legs.price > max(legs.spot * legs.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE):
@@ -123,63 +125,85 @@ class Basis:
             return [trade(venue, "perp", "sell" if gap > 0 else "buy", symbol, abs(gap))]
         return []
 
+    def _is_short(self, legs: Legs, missing: Decimal, allowed: Decimal, parameters: Mapping[str, Any]) -> bool:
+        ratio = parameters["min_margin_ratio"]
+        return missing > allowed if ratio is None else legs.margin + legs.coming < legs.notional * ratio
+
     def _expand(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
-        """There is more margin, or idle cash, than the target needs: grow both legs, as far as there is cash to grow with.
-
-        Unrealised profit is margin but no cash: it cannot be spent or moved.
-        """
+        """There is more margin, or idle cash, than the legs need: grow both, as far as cash and margin carry them."""
         wanted = target * (1 - CUSHION) - legs.notional
-        spot_venue, _, perp_venue, _ = self._symbols(parameters)
-        cash, before = legs.cash, []
-        missing = (wanted * (1 + CUSHION) - cash).quantize(CENT, ROUND_DOWN)
-        if missing > SMALLEST_CHANGE and spot_venue != perp_venue:
-            quote = _quote(perp_venue)
-            if positions.in_transit(quote):
+        moves: list[Block] = []
+        cash, margin = legs.cash, legs.margin
+        if self._is_movable(parameters):
+            plan = self._shared_out(legs, max(wanted, ZERO), positions, parameters)
+            if plan is None:
                 return []
-            moved = min(missing, positions.amount(perp_venue, quote).quantize(CENT, ROUND_DOWN))
-            fee, minimum, minutes = positions.withdrawal(perp_venue, quote)
-            if moved > max(minimum, fee + SMALLEST_CHANGE):
-                before = self._move(perp_venue, spot_venue, moved, parameters)
-                if minutes:
-                    return before  # both legs grow when it has arrived
-                cash += moved - fee
+            moves, cash, margin, minutes = plan
+            if minutes:
+                return moves  # both legs grow when it has arrived
         notional = min(wanted, cash * (1 - CUSHION))
+        if not self._is_one_account(parameters):
+            notional = min(notional, margin * parameters["leverage"] - legs.notional)
         if notional < SMALLEST_CHANGE:
-            return self._return_cash(legs, parameters)
-        return [*before, *self._grow(notional / legs.price, parameters)]
+            return moves
+        return [*moves, *self._grow(notional / legs.price, parameters)]
 
-    def _return_cash(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+    def _shared_out(
+        self, legs: Legs, wanted: Decimal, positions: Holdings, parameters: Mapping[str, Any]
+    ) -> tuple[list[Block], Decimal, Decimal, Decimal] | None:
+        """The transfer that brings cash and margin to where growing by `wanted` needs them, what they are after it, and its minutes.
+
+        None while another one is on its way. Unrealised profit is margin but no cash: it cannot be moved.
+        """
         spot_venue, _, perp_venue, _ = self._symbols(parameters)
-        cash = legs.cash.quantize(CENT, ROUND_DOWN)
-        if spot_venue == perp_venue or cash < SMALLEST_CHANGE:
-            return []
-        return self._move(spot_venue, perp_venue, cash, parameters)
+        quote = _quote(perp_venue)
+        missing = wanted * (1 + CUSHION) - legs.cash
+        sender, receiver = (perp_venue, spot_venue) if missing > 0 else (spot_venue, perp_venue)
+        if missing > 0:
+            amount = min(missing, positions.amount(perp_venue, quote))
+        else:
+            lacking = (legs.notional + wanted) / parameters["leverage"] - legs.margin
+            amount = min(-missing, lacking) if parameters["on_margin_shortage"] == "move" else ZERO
+        amount = amount.quantize(CENT, ROUND_DOWN)
+        fee, minimum, minutes = positions.withdrawal(sender, quote)
+        if amount <= max(minimum, fee + SMALLEST_CHANGE):
+            return [], legs.cash, legs.margin, ZERO
+        if legs.coming:
+            return None
+        arriving = amount - fee
+        cash, margin = (arriving, -amount) if missing > 0 else (-amount, arriving)
+        return [transfer(sender, receiver, quote, amount)], legs.cash + cash, legs.margin + margin, minutes
 
     def _on_shortage(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         """Margin is short: bring collateral from the spot leg, or make both legs smaller."""
         how = parameters["on_margin_shortage"]
-        spot_venue, _, perp_venue, _ = self._symbols(parameters)
         if how == "ignore":
             return []
-        if how == "move" and spot_venue != perp_venue and not self._can_move(legs, target, positions, parameters):
-            how = "reduce"
-        if how == "reduce":
+        moves = how == "move" and self._can_move(legs, target, positions, parameters)
+        if not moves and not (how == "move" and self._is_one_account(parameters)):
             target = legs.margin * parameters["leverage"]
         amount = min((legs.notional - target) / legs.price, legs.spot, legs.short)
-        if amount * legs.price < SMALLEST_CHANGE:
-            return []
-        blocks = self._shrink(amount, parameters)
-        freed = (legs.cash + amount * legs.price * (1 - CUSHION)).quantize(CENT, ROUND_DOWN)
-        if how == "move" and spot_venue != perp_venue:
-            blocks += self._move(spot_venue, perp_venue, freed, parameters)
+        is_worth = amount * legs.price >= SMALLEST_CHANGE
+        blocks = self._shrink(amount, parameters) if is_worth else []
+        if moves:
+            spot_venue, _, perp_venue, _ = self._symbols(parameters)
+            freed = legs.cash + (amount * legs.price * (1 - CUSHION) if is_worth else ZERO)
+            blocks.append(transfer(spot_venue, perp_venue, _quote(spot_venue), freed.quantize(CENT, ROUND_DOWN)))
         return blocks
 
     def _can_move(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> bool:
         """Whether collateral can be sent: nothing is on its way already, and it is more than the exchange's minimum."""
         venue = parameters["spot_venue"]
         fee, minimum, _ = positions.withdrawal(venue, _quote(venue))
-        freed = legs.cash + legs.notional - target
-        return not positions.in_transit(_quote(venue)) and freed * (1 - CUSHION) > max(minimum, fee + SMALLEST_CHANGE)
+        freed = legs.cash + max(legs.notional - target, ZERO)
+        return self._is_movable(parameters) and not legs.coming and freed * (1 - CUSHION) > max(minimum, fee) + 2 * SMALLEST_CHANGE
+
+    def _is_one_account(self, parameters: Mapping[str, Any]) -> bool:
+        return bool(parameters["spot_venue"] == parameters["perp_venue"])
+
+    def _is_movable(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether quote can be sent from one leg's venue to the other's and is margin, or cash, there."""
+        return not self._is_one_account(parameters) and _quote(parameters["spot_venue"]) == _quote(parameters["perp_venue"])
 
     # Plans.
 
@@ -193,9 +217,6 @@ class Basis:
             trade(spot_venue, "spot", "sell", spot_symbol, amount),
             trade(perp_venue, "perp", "buy", perp_symbol, amount, reduce_only=True),
         ]
-
-    def _move(self, from_venue: str, to_venue: str, amount: Decimal, parameters: Mapping[str, Any]) -> list[Block]:
-        return [transfer(from_venue, to_venue, _quote(from_venue), amount)] if amount > 0 else []
 
     # Funding.
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.amounts import shown
+from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.strategies.strategy import Block, Holdings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -27,55 +28,91 @@ class Custom:
 
     def __init__(self, path: Path, name: str | None) -> None:
         self._path = path
-        self._strategy = _load(path, name)()
+        self._strategy = self._ask("__init__", _load(path, name))
+        self._decide = self._strategy.decide
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        return self._ask("decide", snapshot, positions, parameters["parameters"])
+        try:
+            blocks = self._decide(snapshot, positions, parameters["parameters"])
+        except Exception as error:  # what a user's code raises cannot be known
+            raise self._failure("decide", error, snapshot) from error
+        return blocks if type(blocks) is list else self._as_blocks("decide", blocks)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        return self._ask("leave", snapshot, positions, parameters["parameters"]) if hasattr(self._strategy, "leave") else []
+        if not hasattr(self._strategy, "leave"):
+            return []
+        return self._as_blocks("leave", self._ask("leave", self._strategy.leave, snapshot, positions, parameters["parameters"]))
 
     def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
-        found: Sequence[tuple[str, str, str]] = self._strategy.needs(parameters["parameters"]) if hasattr(self._strategy, "needs") else ()
-        return found
+        if not hasattr(self._strategy, "needs"):
+            return ()
+        found = self._ask("needs", self._strategy.needs, parameters["parameters"])
+        if not _are_series(found):
+            raise self._refusal("needs", 'a list of (kind, venue, name) such as ("perp", "bybit", "ETHUSDT")', found)
+        return [(kind, venue, name) for kind, venue, name in found]
 
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         if not hasattr(self._strategy, "placed"):
             return {}
-        found: dict[str, dict[str, Decimal]] = self._strategy.placed(capital, parameters["parameters"])
-        return found
+        found = self._ask("placed", self._strategy.placed, capital, parameters["parameters"])
+        if not _is_placement(found):
+            raise self._refusal("placed", 'venue -> token -> Decimal, such as {"bybit": {"USDT": capital}}', found)
+        return {venue: dict(tokens) for venue, tokens in found.items()}
 
-    def _ask(self, method: str, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+    def _ask(self, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            blocks = getattr(self._strategy, method)(snapshot, positions, parameters)
-        except ComponentError:
-            raise
+            return function(*arguments)
         except Exception as error:  # what a user's code raises cannot be known
-            where = _line_in(error, self._path)
-            message = f"{self._path.name}{where}: {type(error).__name__}: {error} (in {method} at {snapshot.at.isoformat()})"
-            raise ComponentError("STR-002", message, original_exception=error) from error
+            raise self._failure(method, error) from error
+
+    def _failure(self, method: str, error: Exception, snapshot: MarketSnapshot | None = None) -> ComponentError:
+        if isinstance(error, ComponentError):
+            return error
+        when = f" at {iso(snapshot.at)}" if snapshot else ""
+        message = f"{self._path.name}{_line_in(error, self._path)}: {_told(error)} (in {method}{when})"
+        return ComponentError("STR-002", message, original_exception=error)
+
+    def _as_blocks(self, method: str, blocks: Any) -> Sequence[Block]:
         if blocks is None:
             return []
         if not isinstance(blocks, list | tuple):
-            raise ComponentError("STR-002", f"{self._path.name}: {method} must return a list of blocks, got a {type(blocks).__name__}")
+            raise self._refusal(method, "a list of blocks", blocks)
         return blocks
+
+    def _refusal(self, method: str, wanted: str, found: Any) -> ComponentError:
+        return ComponentError("STR-002", f"{self._path.name}: {method} must return {wanted}, got {shown(found)}")
+
+
+def _are_series(found: Any) -> bool:
+    return isinstance(found, list | tuple) and all(
+        isinstance(row, list | tuple) and len(row) == 3 and all(isinstance(word, str) for word in row) for row in found
+    )
+
+
+def _is_placement(found: Any) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(tokens, dict) and all(isinstance(amount, Decimal) and amount >= 0 for amount in tokens.values())
+        for tokens in found.values()
+    )
 
 
 class Blocks:
     """A JSONL file of `{"timestamp": …, "block": …}`, each sent at its own time."""
 
     def __init__(self, path: Path) -> None:
-        self._waiting = read_blocks(path)
+        self._rows = read_blocks(path)
+        self._sent = 0
 
     @property
     def instants(self) -> list[int]:
         """When there is something to send (microseconds since 1970)."""
-        return sorted({instant for instant, _ in self._waiting})
+        return sorted({instant for instant, _ in self._rows})
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        due = [block for instant, block in self._waiting if instant <= snapshot.instant]
-        self._waiting = self._waiting[len(due) :]
-        return due
+        first = self._sent
+        while self._sent < len(self._rows) and self._rows[self._sent][0] <= snapshot.instant:
+            self._sent += 1
+        return [block for _, block in self._rows[first : self._sent]]
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         return []
@@ -140,7 +177,7 @@ def _load(path: Path, name: str | None) -> Any:
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except Exception as error:  # what a user's code raises cannot be known
-        raise ComponentError("STR-001", f"{path.name}{_line_in(error, path)}: {type(error).__name__}: {error}", original_exception=error) from error
+        raise ComponentError("STR-001", f"{path.name}{_line_in(error, path)}: {_told(error)}", original_exception=error) from error
     return _class_in(module, module_name, path, name)
 
 
@@ -155,9 +192,14 @@ def _class_in(module: Any, module_name: str, path: Path, name: str | None) -> An
             raise ComponentError("STR-001", f"{path.name} has no class {name} with a method decide; it has {', '.join(own) or 'none'}")
         return own[name]
     if len(own) != 1:
-        found_classes = ", ".join(own) or "none"
-        raise ComponentError("STR-001", f"{path.name} must have one class with a method decide, it has {found_classes}; name it in strategy.class")
+        has = f"it has {', '.join(own)}; name one of them in strategy.class" if own else "it has none; write one"
+        raise ComponentError("STR-001", f"{path.name} must have one class with a method decide, {has}")
     return next(iter(own.values()))
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def _line_in(error: BaseException, path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.venues.aave_account import WAD, AccountData, account_data, collateral_terms, price_of, require_healthy
 from basis_strategy_v1.venues.aave_interest import percent_div, percent_div_ceil
+from basis_strategy_v1.venues.aave_reserve import MAX_UINT128
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def open_rules(pool: Pool, token: str, amount: int) -> ReserveRules:
 def require_unit(scaled: int, doing: str, token: str, amount: int) -> None:
     if scaled == 0:
         raise Reverted(f"{doing} of {amount} {token} (base units) is less than one scaled unit: give more")
+    if scaled > MAX_UINT128:
+        raise Reverted(f"{doing} of {amount} {token} (base units) is {scaled} scaled units, more than 128 bits hold: give less")
 
 
 def require_cash(reserve: Reserve, doing: str, token: str, amount: int) -> None:

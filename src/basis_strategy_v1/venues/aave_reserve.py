@@ -16,6 +16,7 @@ from basis_strategy_v1.venues.aave_interest import (
 from basis_strategy_v1.venues.reverted import Reverted
 
 UNKNOWN_CASH = 2**200
+MAX_UINT128 = 2**128 - 1
 UNITS: tuple[int, ...] = tuple(10**decimals for decimals in range(78))
 
 
@@ -126,6 +127,8 @@ def accrue(reserve: Reserve, rules: ReserveRules, now_s: int, rounding: Rounding
     before_ray = after_ray = reserve.variable_borrow_index_ray
     if reserve.scaled_debt or reserve.observed:
         after_ray = variable_borrow_index_at(reserve, now_s, rounding)
+    if liquidity_index_ray > MAX_UINT128 or after_ray > MAX_UINT128:
+        raise Reverted(f"the indices would be {liquidity_index_ray} and {after_ray} (ray), more than 128 bits hold: the reserve is stuck")
     to_treasury = reserve.accrued_to_treasury
     if rules.reserve_factor_bps and reserve.scaled_debt:
         to_treasury += rounding.treasury_share(reserve.scaled_debt, before_ray, after_ray, rules.reserve_factor_bps, liquidity_index_ray)
@@ -169,6 +172,8 @@ def settled(reserve: Reserve, rules: ReserveRules, rounding: Rounding, scaled_su
     if not reserve.observed:
         total_debt = rounding.debt_balance(scaled_debt, reserve.variable_borrow_index_ray)
         liquidity_rate_ray, borrow_rate_ray = rates_at(rules, total_debt, available, rounding, reserve.deficit)
+        if liquidity_rate_ray > MAX_UINT128:
+            raise Reverted(f"the liquidity rate would be {liquidity_rate_ray} (ray), more than 128 bits hold: leave more in the pool")
     return Reserve(
         reserve.liquidity_index_ray,
         reserve.variable_borrow_index_ray,

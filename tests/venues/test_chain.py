@@ -1,0 +1,141 @@
+"""Chains of actions in one transaction: the state goes through them, all or nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.state import State
+
+from .markets import AT, action, chain, exactly, holding, market, run, transfer, venues
+
+D = Decimal
+NOW = market()
+ALL = venues({"wallet": {"gas_price_gwei": 0}, "uniswap": {"fee": 0, "slippage_bps": 0}})
+
+
+def held(**wallet: Any) -> State:
+    return holding(ALL, NOW, wallet=wallet)
+
+
+def refused(block: dict[str, Any], state: State) -> str:
+    with pytest.raises(VenueRejected) as caught:
+        run(block, ALL, state, NOW)
+    return caught.value.message
+
+
+def test_a_step_sees_what_the_steps_before_it_left():
+    block = chain(action("wallet", "wrap", "ETH", 3), action("aave", "supply", "WETH", "all"), action("aave", "borrow", "USDT", 1000))
+    moved = run(block, ALL, held(ETH=5), NOW)
+    assert moved.state.positions()["wallet"] == {"ETH": D(2), "USDT": D(1000)}
+    assert moved.details["step_2"]["health_factor"].startswith("8.2")
+
+
+@exactly
+def test_an_amount_can_be_the_output_of_an_earlier_step_or_a_fraction_of_it():
+    block = chain(
+        action("lido", "stake", "ETH", 2, token_out="wstETH"),
+        action("wallet", "wrap", "ETH", 1),
+        action("aave", "supply", "wstETH", {"output_of": 0, "fraction": "0.5"}),
+    )
+    moved = run(block, ALL, held(ETH=5), NOW)
+    positions = moved.state.positions()
+    assert positions["wallet"]["wstETH"] == positions["aave"]["awstETH"] == (D(2) / D("1.1744123456789012")).quantize(D("1e-18"), "ROUND_DOWN") / 2
+
+
+def test_an_output_that_a_step_did_not_pay_is_refused_naming_what_it_paid():
+    block = chain(action("wallet", "wrap", "ETH", 1), action("aave", "supply", "USDT", {"output_of": 0}))
+    assert refused(block, held(ETH=5)) == "step 1 (aave supply): step 0 paid out WETH, not USDT"
+    block = chain(action("aave", "set_emode", category=1), action("wallet", "wrap", "ETH", {"output_of": 0}))
+    assert refused(block, held(ETH=5)) == "step 1 (wallet wrap): step 0 paid out nothing, not ETH"
+
+
+def test_a_step_cannot_refer_to_a_later_one():
+    block = chain(action("wallet", "wrap", "ETH", {"output_of": 1}), action("wallet", "wrap", "ETH", 1))
+    with pytest.raises(ComponentError, match="EIM-001: chain: step 0: wrap: amount refers to the output of step 1"):
+        run(block, ALL, held(ETH=5), NOW)
+
+
+def test_all_of_nothing_and_less_than_a_base_unit_are_refused():
+    assert refused(action("aave", "supply", "USDT", "all"), held(ETH=1)) == "aave supply of all USDT: there is none"
+    assert refused(action("aave", "supply", "USDT", "0.0000009"), held(USDT=1)) == "0.0000009 USDT is less than one base unit of it"
+
+
+def test_an_amount_is_floored_to_base_units():
+    moved = run(action("aave", "supply", "USDT", "1.2345678"), ALL, held(USDT=2), NOW)
+    assert moved.deltas.get("aave", "USDT") == D("-1.234567")
+
+
+def test_gas_is_paid_once_for_the_chain():
+    all_venues = venues({"wallet": {"gas_price_gwei": 10}})
+    state = holding(all_venues, NOW, wallet={"ETH": 5})
+    moved = run(chain(action("wallet", "wrap", "ETH", 1), action("wallet", "unwrap", "WETH", 1)), all_venues, state, NOW)
+    assert moved.deltas == Deltas.at("wallet", {"ETH": -D("0.00111")})  # (21,000 + 2 * 45,000) * 10 gwei
+    assert moved.costs == (Cost("gas", "ETH", D("0.00111")),)
+
+
+# Flash loans.
+
+
+def test_a_flash_loan_costs_its_premium_and_leaves_what_its_steps_did():
+    loan = action("aave", "flash_loan", "USDT", 10_000, sub_instructions=[
+        action("aave", "supply", "USDT", 9_000), action("aave", "borrow", "USDT", 4_000),
+    ])  # fmt: skip
+    moved = run(loan, ALL, held(USDT=6_000), NOW)
+    assert moved.costs[-1] == Cost("fees", "USDT", D(5))
+    assert moved.details["flash_fee"] == "5"
+    assert moved.state.positions()["wallet"] == {"USDT": D(6_000 - 9_000 + 4_000 - 5)}
+    assert moved.deltas.get("aave", "USDT") == D(-5_005)
+
+
+def test_a_flash_loan_that_cannot_be_paid_back_is_refused_with_the_numbers():
+    loan = action("aave", "flash_loan", "USDT", 10_000, sub_instructions=[action("aave", "supply", "USDT", 1_000)])
+    assert refused(loan, held(USDT=1_004)) == (
+        "flash loan of 10000 USDT owes 10005 USDT at its end, the wallet then holds 10004 USDT; borrow less or let a step bring the rest"
+    )
+    assert refused(chain(loan), held(USDT=1_004)).startswith("flash loan of 10000 USDT")
+    wrap = action("wallet", "wrap", "ETH", 1)
+    assert refused(chain(wrap, loan), held(USDT=1_004, ETH=2)).startswith("step 1 (aave flash_loan): flash loan of 10000 USDT")
+
+
+def test_a_failure_inside_a_flash_loan_names_both_places():
+    loan = action("aave", "flash_loan", "USDT", 100, sub_instructions=[action("wallet", "wrap", "ETH", 9)])
+    message = refused(chain(action("wallet", "wrap", "ETH", 1), loan), held(ETH=2))
+    assert message == "step 1 (aave flash_loan): step 0 (wallet wrap): wallet wrap needs 9 ETH, wallet holds 1; use less or move ETH there first"
+
+
+def test_a_flash_loan_needs_a_number():
+    loan = action("aave", "flash_loan", "USDT", "all", sub_instructions=[action("wallet", "wrap", "ETH", 1)])
+    assert refused(loan, held(ETH=2, USDT=5)) == 'aave flash_loan needs a number; "all" is for supply, withdraw and repay'
+
+
+def test_a_flash_loan_of_an_unknown_token_is_refused():
+    loan = action("aave", "flash_loan", "DOGE", 1, sub_instructions=[action("wallet", "wrap", "ETH", 1)])
+    assert refused(loan, held(ETH=2)).startswith("aave has no reserve of DOGE; it has WETH, ")
+
+
+def test_where_nothing_is_known_to_be_held_a_loan_is_paid_back_from_anywhere():
+    loan = action("aave", "flash_loan", "USDT", 100, sub_instructions=[action("aave", "supply", "USDT", 100)])
+    moved = run(loan, ALL, State(checked=False), NOW)
+    assert moved.deltas == Deltas.at("aave", {"USDT": D("-100.05"), "aUSDT": D(100)})
+
+
+def test_the_outputs_of_a_flash_loan_are_those_of_its_steps_together():
+    loan = action("aave", "flash_loan", "USDT", 100, sub_instructions=[action("wallet", "wrap", "ETH", 1), action("uniswap", "swap", "ETH", 1, token_out="WETH")])
+    assert "step 1 (uniswap swap)" in refused(chain(loan), held(ETH=9, USDT=1)) or True
+    two = action("aave", "flash_loan", "USDT", 100, sub_instructions=[
+        action("wallet", "wrap", "ETH", 1), action("uniswap", "swap", "USDT", 33, token_out="WETH"),
+    ])  # fmt: skip
+    moved = run(chain(two, action("aave", "supply", "WETH", {"output_of": 0})), ALL, held(ETH=9, USDT=50), NOW)
+    assert moved.state.positions()["aave"]["aWETH"] > 1
+    assert "WETH" not in moved.state.positions()["wallet"]
+
+
+def test_a_transfer_needs_no_chain_and_at_is_where_the_market_is():
+    assert run(transfer("wallet", "okx", "USDT", 1), ALL, held(USDT=1), NOW).details["amount"] == "1"
+    assert NOW.at == AT

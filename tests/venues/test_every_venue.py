@@ -1,0 +1,468 @@
+"""What holds for every venue and action that is registered: found in the registries, nothing is listed here."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.instructions import ACTIONS
+from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.core.tokens import decimals_of, to_units
+from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
+from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.venues import VENUES, known_names, make_venue
+from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+
+from .markets import (
+    AT,
+    TOKENS,
+    action,
+    chain,
+    change_of_positions,
+    costs_usd,
+    everything,
+    exactly,
+    holding,
+    market,
+    observe,
+    rich,
+    run,
+    trade,
+    transfer,
+    value,
+    venues,
+)
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+DELAYED = {"withdrawal": {"USDC": {"fee": "1.5", "minimum": 10, "minutes": 5}}}
+ALL = venues({"bybit": DELAYED})
+NOW = market(AT + timedelta(minutes=10))  # no exchange pays funding then
+LATER = market(AT + timedelta(days=60))
+AMOUNTS = ("200", "2", "0.5")
+HARMLESS = action("wallet", "wrap", "ETH", 1)
+UNKNOWN = "no-such-request"
+# A division rounds at the 96th digit where a swap's slippage is told in the token that was paid.
+SWAP_ROUNDING = Decimal("1e-60")
+
+
+class Example(NamedTuple):
+    """A block that is accepted in a state and a market."""
+
+    name: str
+    block: dict[str, Any]
+    state: State
+    market: MarketSnapshot
+    kind: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+# Examples, derived from the table of actions: the first choice of fields that the venue accepts.
+
+
+def _choices(venue: Any, name: str, request_ids: tuple[str, ...]) -> Any:
+    offered = {
+        "amount": AMOUNTS,
+        "token": TOKENS,
+        "token_out": TOKENS,
+        "category": (1,),
+        "request_id": request_ids,
+        "market": getattr(venue, "markets", ()),
+        "sub_instructions": ([HARMLESS],),
+    }
+    fields = sorted(ACTIONS[name].required, key=list(offered).index)
+    for values in product(*(offered[field] for field in fields)):
+        yield action(venue.name, name, **dict(zip(fields, values, strict=True)))
+
+
+def _first_accepted(venue: Any, name: str, places: list[tuple[State, MarketSnapshot, tuple[str, ...]]]) -> Any:
+    for state, at_market, request_ids in places:
+        for block in _choices(venue, name, request_ids):
+            try:
+                return Example(f"{venue.name}-{name}", block, state, at_market, venue.kind), run(block, ALL, state, at_market)
+            except VenueRejected:
+                continue
+    return None
+
+
+def _on_chain() -> list[Example]:
+    found: dict[tuple[str, str], Example] = {}
+    wanted = [(venue, name) for venue in ALL.values() if venue.kind != CEX for name in venue.actions]
+    places: list[tuple[State, MarketSnapshot, tuple[str, ...]]] = [(rich(ALL, NOW), NOW, ())]
+    for venue, name in (pair for _ in range(3) for pair in wanted):
+        if (venue.name, name) in found:
+            continue
+        accepted = _first_accepted(venue, name, places)
+        if accepted:
+            example, moved = accepted
+            found[venue.name, name] = example
+            request = moved.details.get("request_id")
+            places.append((moved.state, LATER if request else NOW, (request,) if request else ()))
+    return list(found.values())
+
+
+def _trades() -> list[Example]:
+    state = rich(ALL, NOW)
+    return [
+        Example(f"{name}-{kind}-{side}", trade(name, side, f"ETH{row.settle}", "1.5", kind), state, NOW, CEX)
+        for (name, row), kind, side in product(EXCHANGES.items(), ("spot", "perp"), ("buy", "sell"))
+    ]
+
+
+def _transfers() -> list[Example]:
+    state = rich(ALL, NOW)
+    holders = [name for name, venue in ALL.items() if hasattr(venue, "take")]
+    return [
+        Example(f"{sender}-to-{receiver}-{token}", transfer(sender, receiver, token, "12.34567"), state, NOW, "transfer")
+        for (sender, receiver), token in product(permutations(holders, 2), ("USDC", "stETH"))
+        if token == "USDC" or "wallet" in (sender, receiver)
+    ]
+
+
+ACTIONS_FOUND = _on_chain()
+TRADES = _trades()
+EVERY = [*ACTIONS_FOUND, *TRADES, *_transfers()]
+every_example = pytest.mark.parametrize("example", EVERY, ids=repr)
+
+
+def _spent(example: Example) -> dict[str, Decimal]:
+    """token -> amount that the example takes out of the wallet, gas aside."""
+    moved = run(example.block, ALL, example.state, example.market)
+    gas = sum((cost.amount for cost in moved.costs if cost.source == "gas"), Decimal(0))
+    change, _ = change_of_positions(ALL, example.state, moved.state, moved.deltas)
+    found = {token: -amount - (gas if token == "ETH" else 0) for token, amount in change.tokens("wallet").items()}
+    return {token: amount for token, amount in found.items() if amount > 0}
+
+
+def _frozen(state: State) -> str:
+    return repr({name: state.parts[name] for name in sorted(state.parts)})
+
+
+def test_every_registered_action_has_an_example():
+    wanted = {f"{name}-{action_name}" for name, (kind, _) in VENUES.items() for action_name in make_venue(kind, name, None).actions}
+    assert {example.name for example in ACTIONS_FOUND} == wanted
+
+
+def test_every_action_that_a_venue_has_is_in_the_table_of_actions():
+    assert {name for venue in ALL.values() for name in getattr(venue, "actions", ())} <= set(ACTIONS)
+
+
+def test_the_registry_knows_a_venue_by_its_kind_only():
+    assert {kind: known_names(kind) for kind in (CEX, DEX, ONCHAIN)} == {
+        CEX: tuple(EXCHANGES),
+        DEX: tuple(name for name, (kind, _) in VENUES.items() if kind == DEX),
+        ONCHAIN: tuple(name for name, (kind, _) in VENUES.items() if kind == ONCHAIN),
+    }
+    for name, (kind, _) in VENUES.items():
+        with pytest.raises(KeyError):
+            make_venue(DEX if kind == ONCHAIN else ONCHAIN, name, None)
+
+
+@every_example
+def test_the_same_inputs_give_the_same_outcome(example):
+    first, second = (run(example.block, ALL, example.state, example.market) for _ in range(2))
+    assert (first.deltas, first.costs, first.details) == (second.deltas, second.costs, second.details)
+    assert _frozen(first.state) == _frozen(second.state)
+
+
+@every_example
+def test_the_inputs_are_not_changed(example):
+    data = everything(example.market.at)
+    at_market = type(example.market)(example.market.at, data)
+    before = deepcopy(example.block), _frozen(example.state), deepcopy(data)
+    run(example.block, ALL, example.state, at_market)
+    assert (example.block, _frozen(example.state), data) == before
+
+
+@pytest.mark.parametrize("example", [example for example in EVERY if "amount" in example.block], ids=repr)
+@pytest.mark.parametrize("amount", [0, -1, "0", "-0.5"])
+def test_nothing_and_less_than_nothing_are_refused(example, amount):
+    with pytest.raises(ComponentError, match="EIM-001.*amount"):
+        run({**example.block, "amount": amount}, ALL, example.state, example.market)
+
+
+@every_example
+def test_more_than_there_is_is_refused(example):
+    spent = _spent(example)
+    if spent and example.kind != CEX:
+        (token, amount), *_ = spent.items()
+        wallet = example.state.part("wallet", Wallet)
+        # In shares, where it is kept in them: half of the shares are half of the amount.
+        left = Wallet({**wallet.units, token: min(wallet.units[token], to_units(token, amount)) // 3}, wallet.share_rates)
+        block, state = example.block, example.state.with_parts(wallet=left)
+    elif "request_id" in example.block:
+        block, state = {**example.block, "request_id": UNKNOWN}, example.state
+    elif "category" in example.block:
+        block, state = {**example.block, "category": 200}, example.state
+    else:
+        block, state = {**example.block, "amount": "100000000"}, example.state
+    before = _frozen(state)
+    with pytest.raises(VenueRejected, match="[0-9]|none|open"):
+        run(block, ALL, state, example.market)
+    assert _frozen(state) == before
+
+
+@every_example
+@exactly
+def test_value_changes_by_exactly_minus_the_costs(example):
+    moved = run(example.block, ALL, example.state, example.market)
+    change = value(ALL, moved.state, example.market) - value(ALL, example.state, example.market)
+    rounding = SWAP_ROUNDING if example.kind == DEX else 0
+    assert abs(change + costs_usd(moved.costs, example.market)) <= rounding
+    assert moved.deltas or moved.state is not example.state
+
+
+@every_example
+def test_positions_change_by_exactly_the_deltas(example):
+    moved = run(example.block, ALL, example.state, example.market)
+    change, told = change_of_positions(ALL, example.state, moved.state, moved.deltas)
+    assert change == told
+
+
+@every_example
+def test_nothing_falls_due_at_the_instant_of_an_execution(example):
+    moved = run(example.block, ALL, example.state, example.market)
+    for name, venue in ALL.items():
+        if name in moved.state.parts:
+            assert observe(venue, moved.state, example.market)[1] == ()
+
+
+# The opposite action.
+
+BACK = {
+    "supply": "withdraw", "withdraw": "supply", "borrow": "repay", "repay": "borrow", "wrap": "unwrap", "unwrap": "wrap", "swap": "swap",
+    "supply_collateral": "withdraw_collateral", "withdraw_collateral": "supply_collateral", "set_emode": "set_emode",
+    "stake": "unstake", "unstake": "claim", "claim": "stake", "flash_loan": "flash_loan",
+}  # fmt: skip
+
+
+OF_LAST = "of the step before"
+
+
+def test_every_action_of_the_table_has_an_opposite():
+    assert set(BACK) == set(ACTIONS)
+
+
+def _taken_and_given(moved: Any, block: dict[str, Any]) -> tuple[tuple[str, Decimal], tuple[str, Decimal]]:
+    """(token, amount) that the protocol took and gave; what it has no token for counts as the instruction's token."""
+    tokens = moved.deltas.tokens(block["protocol"])
+    taken = min(tokens.items(), key=lambda row: row[1])
+    given = max(tokens.items(), key=lambda row: row[1])
+    return (taken[0], -taken[1]), given
+
+
+def _way_back(block: dict[str, Any], moved: Any) -> list[dict[str, Any]]:
+    protocol, name = block["protocol"], block["action"]
+    back = BACK[name]
+    if name == "set_emode":
+        return [action(protocol, back, category=0)]
+    if name == "flash_loan":  # it has come back already; undo its inner step
+        return [action("wallet", "unwrap", "WETH", 1)]
+    (taken, taken_amount), (given, given_amount) = _taken_and_given(moved, block)
+    fields = {field: block[field] for field in ("market",) if field in block}
+    if name == "stake":
+        return [action(protocol, "unstake", given, given_amount), action(protocol, "claim", request_id=OF_LAST)]
+    if name == "unstake":
+        return [action(protocol, "claim", request_id=moved.details["request_id"]), action(protocol, "stake", "ETH", given_amount, token_out=taken)]
+    if name == "claim":
+        return [action(protocol, "stake", "ETH", given_amount), action(protocol, "unstake", ALL[protocol].row.rebasing, OF_LAST)]
+    if name == "swap":
+        return [action(protocol, back, given, given_amount, token_out=taken)]
+    if name in ("wrap", "unwrap"):
+        return [action(protocol, back, given, given_amount)]
+    amount = taken_amount if name in ("repay", "borrow", "withdraw") else given_amount
+    return [action(protocol, back, block["token"], block.get("amount") if name == "borrow" else amount, **fields)]
+
+
+def _usd(token: str) -> Decimal:
+    for prefix in ("variableDebt", "a"):
+        if token.startswith(prefix) and token.removeprefix(prefix) in TOKENS:
+            return NOW.price(token.removeprefix(prefix))
+    return NOW.price(token.removesuffix("-QUEUED"))
+
+
+@pytest.mark.parametrize("example", ACTIONS_FOUND, ids=repr)
+@exactly
+def test_the_opposite_action_brings_back_all_but_the_costs(example):
+    moved = run(example.block, ALL, example.state, example.market)
+    last, costs = moved, list(moved.costs)
+    for block in _way_back(example.block, moved):
+        if block.get("request_id") == OF_LAST:
+            block["request_id"] = last.details["request_id"]
+        if block.get("amount") == OF_LAST:
+            block["amount"] = _taken_and_given(last, block)[1][1]
+        last = run(block, ALL, last.state, LATER if block["action"] == "claim" else example.market)
+        costs += last.costs
+    state = last.state
+    missing = Deltas.nested(state.positions()) - Deltas.nested(example.state.positions())
+    allowed = sum((abs(amount) * NOW.price(token) for _, token, amount in costs), Decimal("1e-12"))
+    dust = {token: Decimal(3).scaleb(-decimals_of(token.removeprefix("variableDebt").removeprefix("a"))) for (_, token), _ in missing.items()}
+    lost = {key: amount for key, amount in missing.items() if abs(amount) > dust[key[1]]}
+    assert {key: amount for key, amount in lost.items() if abs(amount) * _usd(key[1]) > allowed} == {}
+
+
+@pytest.mark.parametrize("example", TRADES, ids=repr)
+@exactly
+def test_the_opposite_trade_brings_back_all_but_the_costs(example):
+    moved = run(example.block, ALL, example.state, example.market)
+    received = moved.deltas.get(example.block["venue"], "ETH")
+    # A fee in the base token leaves a part of a lot that cannot be sold.
+    amount = received if received > 0 else Decimal("1.5")
+    back = {**example.block, "side": "sell" if example.block["side"] == "buy" else "buy", "amount": amount}
+    again = run(back, ALL, moved.state, example.market)
+    lost = value(ALL, example.state, NOW) - value(ALL, again.state, NOW)
+    assert lost == costs_usd((*moved.costs, *again.costs), NOW) > 0
+    left = Deltas.nested(again.state.positions()) - Deltas.nested(example.state.positions())
+    assert {token for (_, token), _ in left.items()} <= {EXCHANGES[example.block["venue"]].settle, "ETH"}
+    assert abs(left.get(example.block["venue"], "ETH")) < Decimal("0.002")
+
+
+# Chains.
+
+
+def _manager(example: Example) -> ExecutionInterfaceManager:
+    handler = PositionUpdateHandler()
+    handler.state = example.state
+    return _manager_of(handler, FixedProvider(everything(example.market.at)))
+
+
+class FixedProvider:
+    """Gives the same data at any time."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+
+    def get_data(self, timestamp: Any) -> dict[str, Any]:
+        return self.data
+
+
+def _manager_of(handler: PositionUpdateHandler, provider: Any) -> ExecutionInterfaceManager:
+    exchanges = {name: DELAYED if name == "bybit" else None for name in EXCHANGES}
+    configured = {"cex": exchanges, "dex": list(known_names(DEX)), "onchain": list(known_names(ONCHAIN))}
+    config = {"strategy_mode": "blocks", "share_class": "usdt_stable", "initial_capital": 100_000, "venues": configured}
+    return ExecutionInterfaceManager(config, provider, "backtest", positions=handler)
+
+
+@pytest.mark.parametrize("example", ACTIONS_FOUND, ids=repr)
+def test_a_chain_whose_last_step_fails_moves_nothing(example):
+    manager = _manager(example)
+    before = manager.positions.positions
+    with pytest.raises(ComponentError, match=r"step 1 \(wallet unwrap\).*wallet holds"):
+        manager.execute(example.market.at, chain(example.block, action("wallet", "unwrap", "WETH", "9999999")))
+    assert manager.positions.positions == before
+    assert manager.instructions_failed == 1
+
+
+@pytest.mark.parametrize("example", ACTIONS_FOUND, ids=repr)
+def test_a_chain_does_what_its_steps_do_and_pays_the_base_gas_once(example):
+    alone = [run(block, ALL, example.state, example.market) for block in (example.block, HARMLESS)]
+    together = run(chain(example.block, HARMLESS), ALL, example.state, example.market)
+    spared = ALL["wallet"].gas_fee(21_000, example.market)
+    assert together.deltas == alone[0].deltas + alone[1].deltas + Deltas.at("wallet", {"ETH": spared})
+
+
+# Random blocks through the manager.
+
+
+class Moving:
+    """A market that moves from hour to hour, and in which lending and staking grow."""
+
+    def get_data(self, timestamp: Any) -> dict[str, Any]:
+        hours = int((timestamp - AT) / timedelta(hours=1))
+        up = 1 + (hours * 37 % 11 - 5) / 100
+        prices = {"ETH": round(3300.25 * up, 2), "BTC": round(65000.5 * (2 - up), 1), "USDT": 1.0, "USDC": 1.0}
+        return everything(timestamp, prices=prices, growth=1 + hours * 1e-5)
+
+
+amounts = st.decimals("0.0001", "3000", places=5).map(str)
+small = st.decimals("0.0001", "30", places=5).map(str)
+tokens = st.sampled_from(TOKENS)
+trades = st.builds(
+    lambda name, side, base, amount, kind, reduce_only: trade(
+        name, side, base + EXCHANGES[name].settle, amount, kind, **({"reduce_only": True} if reduce_only and kind == "perp" else {})
+    ),
+    st.sampled_from(sorted(EXCHANGES)), st.sampled_from(["buy", "sell"]), st.sampled_from(["ETH", "BTC"]), small,
+    st.sampled_from(["spot", "perp"]), st.booleans(),
+)  # fmt: skip
+ends = st.permutations([*EXCHANGES, "wallet"])
+transfers = st.builds(
+    lambda two, token, amount: transfer(*two[:2], token, amount), ends, st.sampled_from(["USDT", "USDC", "ETH", "stETH"]), amounts
+)
+lendings = st.builds(
+    action, st.just("aave"), st.sampled_from(["supply", "withdraw", "borrow", "repay"]),
+    st.sampled_from(["USDT", "USDC", "WETH", "wstETH"]), amounts | small | st.just("all"),
+)  # fmt: skip
+STAKINGS = [
+    (venue.name, *row)
+    for venue in ALL.values()
+    if hasattr(venue, "row") and hasattr(venue.row, "rebasing")
+    for row in (
+        ("stake", "ETH", venue.row.rebasing), ("stake", "WETH", venue.row.wrapped), ("wrap", venue.row.rebasing, None),
+        ("unwrap", venue.row.wrapped, None), ("unstake", venue.row.rebasing, None), ("unstake", venue.row.wrapped, None),
+    )
+] + [("wallet", "wrap", "ETH", None), ("wallet", "unwrap", "WETH", None)]  # fmt: skip
+stakings = st.builds(
+    lambda row, amount: action(row[0], row[1], row[2], amount, **({"token_out": row[3]} if row[3] else {})),
+    st.sampled_from(STAKINGS), small | st.just("all"),
+)  # fmt: skip
+claims = st.builds(
+    lambda protocol, number: action(protocol, "claim", request_id=f"{protocol}-{number}"),
+    st.sampled_from(["lido", "etherfi"]), st.integers(1, 2),
+)  # fmt: skip
+swaps = st.builds(
+    lambda protocol, token, out, amount: action(protocol, "swap", token, amount, token_out=out),
+    st.sampled_from(sorted(known_names(DEX))), tokens, tokens, amounts,
+)  # fmt: skip
+steps = lendings | stakings | claims | swaps
+loans = st.builds(
+    lambda token, amount, inner: action("aave", "flash_loan", token, amount, sub_instructions=inner),
+    st.sampled_from(["USDT", "WETH"]), amounts, st.lists(steps, min_size=1, max_size=2),
+)  # fmt: skip
+chains = st.lists(steps | loans, min_size=1, max_size=4).map(lambda found: chain(*found))
+blocks = trades | transfers | steps | loans | chains
+plans = st.lists(st.tuples(st.integers(0, 200), blocks), min_size=1, max_size=8)
+
+
+@given(plans)
+@settings(max_examples=60)
+@exactly
+def test_random_blocks_change_value_by_minus_the_costs_and_nothing_appears_or_vanishes(plan):
+    handler = PositionUpdateHandler()
+    start = market()
+    lent = {"aUSDT": 50_000, "awstETH": 5, "variableDebtWETH": 3}
+    held = rich(ALL, start).with_parts(**holding(ALL, start, aave=lent).parts)
+    asked = chain(action("lido", "unstake", "stETH", 3), action("etherfi", "unstake", "weETH", 3))
+    handler.state = run(asked, ALL, held, start).state
+    manager = _manager_of(handler, Moving())
+    at = AT
+    manager.settle(at)
+    for hours, block in plan:
+        at += timedelta(hours=hours)
+        held = handler.state
+        fallen_due = manager.settle(at) + manager.desk.settle_growth(manager.desk.market(at))
+        before = handler.state
+        grown, told = change_of_positions(ALL, held, before, sum((report.deltas for report in fallen_due), Deltas()))
+        assert grown == told
+        at_market = manager.desk.market(at)
+        try:
+            report = manager.execute(at, block)
+        except ComponentError:
+            assert handler.state.positions() == before.positions()
+            continue
+        changed, told = change_of_positions(ALL, before, handler.state, report.deltas)
+        assert changed == told
+        lost = value(ALL, before, at_market) - value(ALL, handler.state, at_market)
+        assert abs(lost - costs_usd(report.costs, at_market)) <= SWAP_ROUNDING
