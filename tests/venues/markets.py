@@ -63,12 +63,9 @@ def everything(at: datetime = AT, *, prices: Mapping[str, float] = PRICES, growt
     """All that the registered venues could ask for, as `get_data` gives it."""
     quotes = {f"{base}{quote}": prices[base] / prices[quote] for base in ("ETH", "BTC") for quote in ("USDT", "USDC")}
     perps = {symbol: price * 1.0007 for symbol, price in quotes.items()}
+    indices = {"liquidity_index": 1.0412345678901234 * growth, "variable_borrow_index": 1.06345678901234 * growth**2}
     lending = {
-        token: {
-            **lending_row(usd_of(token, prices), liquidity_index=1.0412345678901234 * growth, variable_borrow_index=1.06345678901234 * growth**2),
-            "eth_per_token": STAKED.get(token, 1.0) * growth,
-        }
-        for token in RESERVES
+        token: {**lending_row(usd_of(token, prices), **indices), "eth_per_token": STAKED.get(token, 1.0) * growth} for token in RESERVES
     }
     pools = {f"{token}_WETH": rate * growth * 0.998 for token, rate in STAKED.items()}
     return {
@@ -140,9 +137,8 @@ def chain(*steps: dict[str, Any], atomic: bool = True) -> dict[str, Any]:
 
 def trade(venue: str, side: str, symbol: str, amount: Any, trade_type: str = "spot", **fields: Any) -> dict[str, Any]:
     """A `cex_trade` block."""
-    return {
-        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount, **fields,
-    }  # fmt: skip
+    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount}
+    return {**block, **fields}
 
 
 def transfer(from_venue: str, to_venue: str, token: str, amount: Any) -> dict[str, Any]:

@@ -167,7 +167,8 @@ def test_an_order_below_the_minimum_notional_is_refused_with_both_numbers():
 
 
 def test_a_position_can_be_closed_below_the_minimum_notional():
-    moved = run(trade("binance", "buy", "ETHUSDT", 1, "perp", reduce_only=True), *account("binance", USDT=100, ETHUSDT_PERP="-0.001"), MARKET)
+    held = account("binance", USDT=100, ETHUSDT_PERP="-0.001")
+    moved = run(trade("binance", "buy", "ETHUSDT", 1, "perp", reduce_only=True), *held, MARKET)
     assert moved.details["filled"] == "0.001"
 
 
@@ -199,7 +200,8 @@ def test_where_nothing_is_known_to_be_held_nothing_is_refused_for_want_of_it():
     unknown = State(checked=False)
     all_venues = venues()
     for kind in ("spot", "perp"):
-        moved = run(trade("bybit", "sell", "ETHUSDT", 100, kind, **({"reduce_only": True} if kind == "perp" else {})), all_venues, unknown, MARKET)
+        fields = {"reduce_only": True} if kind == "perp" else {}
+        moved = run(trade("bybit", "sell", "ETHUSDT", 100, kind, **fields), all_venues, unknown, MARKET)
         assert moved.details["filled"] == "100"
 
 

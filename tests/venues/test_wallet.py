@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -55,7 +54,7 @@ def test_gas_is_units_times_price(setting, gas_eth):
 def test_gas_that_cannot_be_paid_is_refused():
     all_venues = venues()
     with pytest.raises(VenueRejected, match=r"gas needs 0.0008415 ETH, wallet holds 0.0001; use less or move ETH there first"):
-        run(action("wallet", "unwrap", "WETH", 1), all_venues, holding(all_venues, NOW, wallet={"ETH": "0.0001", "WETH": 1}).with_parts(), NOW)
+        run(action("wallet", "wrap", "ETH", 1), all_venues, holding(all_venues, NOW, wallet={"ETH": "1.0001"}), NOW)
 
 
 def test_a_gas_price_that_the_data_do_not_have_is_an_error_that_says_so():
@@ -70,7 +69,7 @@ def test_rebasing_tokens_grow_when_their_protocol_publishes_a_rate(tmp_path):
     write_staking(tmp_path, "etherfi", "weETH", {AT: "1.05"})
     handler = PositionUpdateHandler({"wallet": {"stETH": 12, "eETH": 3, "wstETH": 10}})
     wallet = make_venue(ONCHAIN, "wallet", None)
-    desk = Desk({"wallet": wallet}, provider(tmp_path), handler)
+    desk = Desk({"wallet": wallet}, provider(tmp_path, max_staleness="72h"), handler)
     desk.state(desk.market(AT))
     assert handler.positions["wallet"] == {"stETH": D(12), "eETH": D("2.999999999999999999"), "wstETH": D(10)}
     reports = desk.settle(AT + timedelta(days=3))
@@ -101,7 +100,3 @@ def test_a_rate_that_changes_nothing_to_the_wei_is_no_report():
     later = DictSnapshot(AT + timedelta(days=1), everything(AT + timedelta(days=1), growth=1.0001))
     after, settled = observe(all_venues["wallet"], state, later)
     assert (settled, after is state) == ((), False)
-
-
-def outcome(block: dict[str, Any], state: State) -> Any:
-    return run(block, venues(FREE_GAS), state, NOW)

@@ -91,7 +91,7 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
             "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
         ]
     if config.venues.onchain:
-        told.append("Between two rows of a lending series the index goes forward from the earlier row's rate, which own actions do not move.")
+        told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; own actions do not move it.")
     if any(getattr(venue, "priced_by_market", False) for venue in venues.values()):
         told.append("Swaps are priced by the market price of the pair less the pool's fee and slippage_bps, without the pool's ticks.")
     if config.data.missing_funding == "zero":

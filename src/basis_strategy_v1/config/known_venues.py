@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-KNOWN_VENUES: dict[str, tuple[str, ...]] = {
-    "cex": ("binance", "bybit", "okx", "hyperliquid"),
-    "dex": ("uniswap", "curve"),
-    "onchain": ("aave", "morpho", "lido", "etherfi", "wallet"),
-}
+from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+
+KNOWN_VENUES: dict[str, tuple[str, ...]] = {kind: known_names(kind) for kind in (CEX, DEX, ONCHAIN)}
 
 
 def exchange_of(name: str) -> str:

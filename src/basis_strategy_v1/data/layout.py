@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, MICROSECOND
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.state_rows import CURVE_POOL, MORPHO_MARKET, UNISWAP_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,10 @@ FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas")
 NO_INTERVAL = 0
 
 ANY, NOT_NEGATIVE, POSITIVE = "a number", "a number of 0 or more", "a number above 0"
+# Kept as text: what a contract holds does not fit in eight bytes.
+WHOLE, WORDS = "a whole number", "names, numbers or tick:amount pairs, joined by ;"
+POOL, MARKET = "pool", "market"
+STATES = (POOL, MARKET)
 
 
 class Column(NamedTuple):
@@ -26,9 +31,13 @@ class Column(NamedTuple):
     allowed: str
     kept: bool = True
 
+    @property
+    def is_text(self) -> bool:
+        return self.allowed in (WHOLE, WORDS)
+
 
 class Key(NamedTuple):
-    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex or gas."""
+    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex, gas, pool or market."""
 
     kind: str
     venue: str
@@ -72,7 +81,15 @@ _LENDING = (
 _GAS = (_BLOCK, Column("base_fee_gwei", NOT_NEGATIVE), Column("priority_fee_gwei", NOT_NEGATIVE))
 _ETH_PER_TOKEN = (Column("eth_per_token", POSITIVE),)
 
+_WORDS = ("token0", "token1", "ticks", "coins", "decimals", "kind", "balances", "rates")
+
+
+def _state(names: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple(Column(name, WORDS if name in _WORDS else WHOLE, kept=name != "block") for name in names)
+
+
 _NAME = r"[A-Za-z0-9._\-]+"
+_POOL_NAME = r"[A-Za-z0-9_\-]+"
 _SHAPES = (
     (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>spot|perp)/(?P<name>[A-Za-z0-9]+)_(?P<interval>1m|1h|1d)", "", NO_INTERVAL, _BARS),
     (rf"funding/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "funding", NO_INTERVAL, (Column("funding_rate", ANY),)),
@@ -80,6 +97,9 @@ _SHAPES = (
     (rf"staking/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "staking", NO_INTERVAL, _ETH_PER_TOKEN),
     (rf"dex/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+_[A-Za-z0-9]+)", "dex", HOUR_US, _ETH_PER_TOKEN),
     (r"gas/(?P<name>[A-Za-z0-9_\-]+)", "gas", NO_INTERVAL, _GAS),
+    (rf"dex/(?P<venue>uniswap|uniswap_v3)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(UNISWAP_POOL)),
+    (rf"dex/(?P<venue>curve)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(CURVE_POOL)),
+    (rf"lending/(?P<venue>morpho)/(?P<name>{_POOL_NAME}_{_POOL_NAME})", MARKET, NO_INTERVAL, _state(MORPHO_MARKET)),
 )
 SHAPES = tuple((re.compile(pattern), kind, delay, columns) for pattern, kind, delay, columns in _SHAPES)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import to_instant
-from basis_strategy_v1.data.layout import NOT_NEGATIVE, POSITIVE
+from basis_strategy_v1.data.layout import NOT_NEGATIVE, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
     from basis_strategy_v1.data.layout import Column, SeriesSpec
@@ -18,6 +18,8 @@ LARGEST = Decimal("1e30")
 MOST_DECIMALS = 40
 STAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)(Z|\+00:00)?")
 NUMBER = re.compile(r"-?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})([eE][+-]?[0-9]{1,3})?")
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,78}")
+WORDS_OF_A_STATE = re.compile(r"[A-Za-z0-9_.:;\-]*")
 EXAMPLE = "2024-06-01T00:00:00Z"
 
 
@@ -69,6 +71,17 @@ def parse_number(text: str, column: Column) -> Decimal:
     return number
 
 
+def parse_text(text: str, column: Column) -> str:
+    """The text of one field of a state.
+
+    Raises:
+        RowFault: it is no whole number where the column holds one, or has a character that no list of a state has.
+    """
+    if not (WHOLE_NUMBER if column.allowed == WHOLE else WORDS_OF_A_STATE).fullmatch(text):
+        raise RowFault("malformed", column.name, f"{shown(text)} is not allowed; expected {column.allowed}")
+    return text
+
+
 def decimals_of(number: Decimal) -> int:
     """How many digits it has after the point."""
     exponent = number.as_tuple().exponent
@@ -89,12 +102,13 @@ def split_row(line: str, spec: SeriesSpec) -> list[str]:
     return fields
 
 
-def parse_row(line: str, spec: SeriesSpec) -> tuple[int, tuple[Decimal, ...]]:
-    """The stamp and the numbers of a line.
+def parse_row(line: str, spec: SeriesSpec) -> tuple[int, tuple[Any, ...]]:
+    """The stamp and the numbers (texts of a state) of a line.
 
     Raises:
         RowFault: one of them is wrong; the first is named.
     """
     fields = split_row(line, spec)
     stamp = parse_stamp(fields[0])
-    return stamp, tuple(parse_number(text, column) for text, column in zip(fields[1:], spec.columns, strict=True))
+    pairs = zip(fields[1:], spec.columns, strict=True)
+    return stamp, tuple(parse_text(text, column) if column.is_text else parse_number(text, column) for text, column in pairs)

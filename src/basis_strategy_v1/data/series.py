@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
-from basis_strategy_v1.data.layout import render_duration
+from basis_strategy_v1.core.state_rows import StateRow
+from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from basis_strategy_v1.data.layout import SeriesSpec
+    from basis_strategy_v1.data.layout import Column, SeriesSpec
 
 _STRIDE = 4_096  # rows looked through at a time
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
@@ -122,11 +123,42 @@ class Numbers:
         return self._decimals
 
 
+class Texts:
+    """A column of texts, kept as they are written."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def __eq__(self, other: object) -> bool:
+        return self._texts == other._texts if isinstance(other, Texts) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def text(self, index: int) -> str:
+        return self._texts[index]
+
+    def extend_texts(self, texts: Iterable[str]) -> None:
+        self._texts.extend(texts)
+
+    def trimmed(self) -> Texts:
+        return self
+
+    def fits(self, digits: int) -> None:
+        """Texts stay texts."""
+
+
+def empty_column(column: Column) -> Numbers | Texts:
+    """Where the values of a column are put as they are read."""
+    return Texts() if column.is_text else Numbers()
+
+
 class Loaded(NamedTuple):
-    """A series as it was read: the stamps and the columns kept, one number a stamp."""
+    """A series as it was read: the stamps and the columns kept, one value a stamp."""
 
     stamps: array[int]
-    columns: tuple[Numbers, ...]
+    columns: tuple[Any, ...]  # Numbers; Texts of a state
 
 
 def _times(values: array[int], factor: int) -> array[int]:
@@ -175,7 +207,7 @@ class Series:
     instant asked for, so readers of different instants do not disturb each other.
     """
 
-    __slots__ = ("_columns", "_cursor", "_edges", "_hot_us", "_last", "_single", "id", "interval_us", "kind", "max_staleness_us", "rows")
+    __slots__ = ("_columns", "_cursor", "_edges", "_hot_us", "_last", "_names", "_single", "id", "interval_us", "kind", "max_staleness_us", "rows")
 
     def __init__(self, spec: SeriesSpec, loaded: Loaded, max_staleness_us: int) -> None:
         self.id = spec.id
@@ -189,7 +221,8 @@ class Series:
         self.rows = len(stamps)
         self._columns = loaded.columns
         # What a row is read as where it is one number; the close is the last column kept of a bar.
-        self._single = None if self.kind in ("lending", "gas") else loaded.columns[-1]
+        self._single = None if self.kind in ("lending", "gas", *STATES) else loaded.columns[-1]
+        self._names = tuple(column.name for column in spec.columns if column.kept)
         self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
         self._cursor = 0
         # From when until before when the last value read answers without a further look.
@@ -216,7 +249,7 @@ class Series:
         return cursor
 
     def read(self, instant: int, for_trade: bool = False) -> Any:
-        """The value in force at `instant`: Decimal (the close of bars), LendingRow or GasRow; None before the first row.
+        """The value in force at `instant`: Decimal (the close of bars), LendingRow, GasRow or StateRow; None before the first row.
 
         Raises:
             MissingData: DAT-002, the last row is older than `max_staleness`.
@@ -257,15 +290,22 @@ class Series:
         scale = None if self._single is None else self._single.scale
         return None if scale is None else SeriesFeed(self, scale)
 
-    def _whole_row(self, row: int) -> LendingRow | GasRow:
+    def _whole_row(self, row: int) -> LendingRow | GasRow | StateRow:
+        if self.kind in STATES:
+            return StateRow(self._edges[row], self._texts(row))
         values = [column.decimal(row - 1) for column in self._columns]
         return GasRow(*values) if self.kind == "gas" else LendingRow(self._edges[row], *values)
 
-    def floats(self, instant: int) -> tuple[float, ...] | None:
-        """The kept columns at `instant`; None where nothing is visible or what is, is too old."""
+    def _texts(self, row: int) -> dict[str, str]:
+        return {name: column.text(row - 1) for name, column in zip(self._names, self._columns, strict=True)}
+
+    def plain(self, instant: int) -> tuple[float, ...] | dict[str, str] | None:
+        """The kept columns at `instant`, a state's as texts; None where nothing is visible or what is, is too old."""
         row = self.seek(instant)
         if row == 0 or self.is_too_old(instant):
             return None
+        if self.kind in STATES:
+            return self._texts(row)
         return tuple(column.float(row - 1) for column in self._columns)
 
     def low_and_high(self, instant: int) -> tuple[Decimal, Decimal] | None:

@@ -11,7 +11,7 @@ from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.csv_file import CsvReading
 from basis_strategy_v1.data.layout import FOLDERS, Column, SeriesSpec, spec_of
-from basis_strategy_v1.data.series import Loaded, Numbers, is_rising
+from basis_strategy_v1.data.series import Loaded, Numbers, Texts, empty_column, is_rising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ class DuckDbFile:
     def load(self, spec: SeriesSpec, until: int | None) -> Loaded:
         stamps = array("q")
         kept = [column for column in spec.columns if column.kept]
-        columns = tuple(Numbers() for _ in kept)
+        columns = tuple(empty_column(column) for column in kept)
         with self._open() as connection:
             decimals = self._decimals(connection, spec, kept)
             connection.execute(*_query(spec, kept, decimals, until))
@@ -124,7 +124,10 @@ class DuckDbFile:
                 stamp_column, *found = zip(*rows, strict=True)
                 stamps.extend(stamp_column)
                 for column, values, scale in zip(columns, found, decimals, strict=True):
-                    column.extend_texts(values) if scale is None else column.extend_scaled(values, scale)
+                    if scale is None or isinstance(column, Texts):
+                        column.extend_texts(map(str, values))
+                    else:
+                        column.extend_scaled(values, scale)
         if not is_rising(stamps):
             raise self._changed(spec, "the stamps do not only rise")
         return Loaded(stamps, tuple(column.trimmed() for column in columns))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import decimal
-import traceback
 from collections import deque
-from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from basis_strategy_v1.config import Config, Environment, load_config
-from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer, parse_instruction
-from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.execution_interfaces import (
@@ -26,8 +28,13 @@ from basis_strategy_v1.execution.execution_interfaces import (
     DEXExecutionInterface,
     ExecutionInterface,
     OnChainExecutionInterface,
+    located,
+    not_offered,
+    require_mode,
 )
 from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.preflight import Preflight, Problem
+from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, execution_data, settlement_data, unbooked_data
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -36,26 +43,20 @@ from basis_strategy_v1.venues.chain import with_output
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.gateway import Gateway
+    from basis_strategy_v1.execution.preflight import Fault
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 
-COMPONENT = "ExecutionInterfaceManager"
+# What the details of a report name, where the instruction came through only after some trouble.
+SHAKY = frozenset({"attempts", "looked_up", "malformed"})
 TRIGGERS = ("execution_manager", "manual", "retry")
 HISTORY = 10_000
-
-
-class Problem(NamedTuple):
-    """Why a step of a plan would be refused. `step` counts the blocks of the plan from 0."""
-
-    step: int
-    code: str
-    message: str
 
 
 class ExecutionInterfaceManager:
@@ -88,23 +89,27 @@ class ExecutionInterfaceManager:
         environment = Environment.read()
         self.config = config
         self.settings = config if isinstance(config, Config) else load_config(config)
-        self.execution_mode = _mode(execution_mode or environment.execution_mode)
+        self.execution_mode = require_mode(execution_mode or environment.execution_mode)
         self.environment = environment
         self.data_provider = data_provider
         self.event_logger = event_logger
         self.health_manager = health_manager
+        self._events = RoutingEvents(event_logger, live=self.execution_mode == LIVE)
         self.clock = clock or getattr(data_provider, "clock", None) or SystemClock()
-        self.positions = positions if isinstance(positions, PositionUpdateHandler) or positions is None else PositionUpdateHandler(positions)
+        self.positions = (
+            positions if isinstance(positions, PositionUpdateHandler) or positions is None else PositionUpdateHandler(positions)
+        )
         self._gateways: Mapping[str, Gateway] = gateways or {}
         self._timing = timing
-        self._initialize_interfaces()
+        self._initialize_interfaces(clock)
         self.current_instruction: dict[str, Any] | None = None
         self.instructions_routed = 0
         self.instructions_failed = 0
         self.last_routing_timestamp: datetime | None = None
         self._history: deque[tuple[datetime, Any, ExecutionReport | BaseException]] = deque(maxlen=history)
         self._done: dict[str, ExecutionReport] = {}
-        self._lock = RLock()
+        self._parts_done: dict[str, list[ExecutionReport]] = {}
+        self._lock = self.desk.lock
         self.health = ComponentHealth()
         if health_manager is not None:
             health_manager.register_component(component_name=COMPONENT, checker=self._health_check)
@@ -112,13 +117,15 @@ class ExecutionInterfaceManager:
 
     # Setting up.
 
-    def _initialize_interfaces(self) -> None:
+    def _initialize_interfaces(self, clock: Clock | None) -> None:
         venues = self.settings.venues
         configured = {CEX: dict(venues.cex), DEX: dict(venues.dex), ONCHAIN: dict(venues.onchain)}
         if configured[DEX] or configured[ONCHAIN]:
             configured[ONCHAIN].setdefault(WALLET, {})  # what protocols pay and take is in the wallet, named or not
         simulators = {name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()}
-        self.desk = Desk(simulators, self.data_provider, self.positions)
+        # A venue knows a live instruction by its key for ever, so that the keys of one run must not be those of the next.
+        run = f"{to_instant(self.clock.now()):x}-" if self.execution_mode == LIVE else ""
+        self.desk = Desk(simulators, self.data_provider, self.positions, clock, run)
         self.cex_execution_interfaces: dict[str, CEXExecutionInterface] = self._interfaces(CEX, configured)
         self.dex_execution_interfaces: dict[str, DEXExecutionInterface] = self._interfaces(DEX, configured)
         self.onchain_execution_interfaces: dict[str, OnChainExecutionInterface] = self._interfaces(ONCHAIN, configured)
@@ -141,7 +148,7 @@ class ExecutionInterfaceManager:
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
         started = self.settings.start if self.execution_mode == BACKTEST else None
-        self._log(started or self.clock.now(), "component_initialization", data)
+        self._events.tell(started or self.clock.now(), "component_initialization", data)
 
     @property
     def interfaces(self) -> dict[str, ExecutionInterface]:
@@ -163,14 +170,14 @@ class ExecutionInterfaceManager:
         Raises:
             ComponentError: EIM-001, an unknown trigger source or a block that cannot be routed; EIM-002, no such venue.
         """
-        if trigger_source not in TRIGGERS:
-            raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {trigger_source!r}", COMPONENT)
-        if instruction_block is None:
-            return {}
+        if not isinstance(trigger_source, str) or trigger_source not in TRIGGERS:
+            raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)
+        _require_aware(timestamp)
+        started_s = self._measured_s()
         try:
-            return self.route_instruction(timestamp, instruction_block)
+            return {} if instruction_block is None else self.route_instruction(timestamp, instruction_block)
         finally:
-            self._log_update(timestamp, trigger_source)
+            self._tell_update(timestamp, trigger_source, instruction_block, (self._measured_s() - started_s) * 1000)
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
@@ -181,94 +188,124 @@ class ExecutionInterfaceManager:
 
         Raises:
             ComponentError: EIM-001, the block or the venue's answer says no (`original_exception` holds the venue's own
-                error); EIM-002, the venue is not configured or not available; DAT-…, the data lack what is needed.
+                error); EIM-002, the venue is not configured or not available; DAT-…, the data lack what is needed; LOG-001,
+                live: nothing was sent, because what was done before could not be logged.
         """
         with self._lock:
             outside = decimal.getcontext()
             decimal.setcontext(EXACT)
             try:
-                return self._execute(timestamp, block)
-            except ComponentError as error:
-                self._note_failure(timestamp, block, error)
-                raise
+                report = self._execute(timestamp, block)
+            except Exception as error:
+                raise self._noted(timestamp, block, error) from error
             finally:
                 decimal.setcontext(outside)
+            if self.event_logger is not None:
+                self._tell_execution(timestamp, report, block)
+            return report
 
     def _execute(self, timestamp: datetime, block: dict[str, Any]) -> ExecutionReport:
         self.current_instruction = block
-        self.last_routing_timestamp = timestamp
-        _require_aware(timestamp)
+        started_s = self._measured_s()
+        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
+            _require_aware(timestamp)
         instruction = parse_instruction(block)
-        if instruction.instruction_id in self._done:
-            return self._replay(timestamp, self._done[instruction.instruction_id])
+        name = instruction.instruction_id
+        if name is not None and name in self._done:
+            return self._replay(self._done[name])
+        self._events.require_written()
+        self.last_routing_timestamp = timestamp
         report = self._route(timestamp, instruction)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report))
-        if instruction.instruction_id is not None:
-            self._done[instruction.instruction_id] = report
-        self.health.record(True, 0.0, timestamp=timestamp)
-        if self.event_logger is not None:
-            self._log(timestamp, "execution", execution_event(report, block))
+        if name is not None:
+            self._done[name] = report
+        retried = bool(report.details) and not SHAKY.isdisjoint(report.details)
+        self.health.record(True, (self._measured_s() - started_s) * 1000, retried=retried, timestamp=timestamp)
         return report
+
+    def _measured_s(self) -> float:
+        """Seconds for a difference: live the machine's, in a backtest always 0, so that two runs write the same."""
+        return self._timing.monotonic() if self.execution_mode == LIVE else 0.0
+
+    def _replay(self, first: ExecutionReport) -> ExecutionReport:
+        self.desk.expect(first.deltas)
+        return structs.replace(first, replayed=True)
 
     def _route(self, timestamp: datetime, instruction: Instruction) -> ExecutionReport:
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._route_sequence(timestamp, instruction)
+        report, after = self._one(timestamp, instruction, instruction.instruction_id)
+        self.desk.commit(after, report.deltas)
+        return report
+
+    def _one(self, timestamp: datetime, instruction: Instruction, key: str | None) -> tuple[ExecutionReport, State]:
         interface = self._interface_of(instruction)
         market = self.desk.market(timestamp)
         if interface.kind != CEX:
             self.log_settlements(self.desk.settle_growth(market))
-        key = instruction.instruction_id or self.desk.next_key(market.instant)
+        context = Context(timestamp, key or self.desk.next_key(market.instant), self.desk.state(market), market)
         try:
-            report, after = interface.execute(instruction, Context(timestamp, key, self.desk.state(market), market))
+            return interface.execute(instruction, context)
         except VenueRejected as refused:
             raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
-        self.desk.commit(after, report.deltas)
-        return report
 
     def _route_sequence(self, timestamp: datetime, chain: Chain) -> ExecutionReport:
-        """One step after another, each a transaction of its own; what happened before a failure stays."""
-        done: list[ExecutionReport] = []
-        for index, step in enumerate(chain.steps):
+        """One step after another, each a transaction of its own; what happened before a failure stays.
+
+        Under an `instruction_id` a repetition begins with the step that failed, and its report is that of the whole chain.
+        """
+        name = chain.instruction_id
+        done = self._parts_done.setdefault(name, []) if name is not None else []
+        known = len(done)
+        for index, step in enumerate(chain.steps[known:], known):
+            key = None if name is None else f"{name}-{index}"
             try:
-                done.append(self._route(timestamp, with_output(step, [report.deltas for report in done])))
+                resolved = with_output(step, [report.deltas for report in done])
+                report, after = self._one(timestamp, resolved, key)
             except ComponentError as error:
-                moved = sum((report.deltas for report in done[1:]), done[0].deltas).as_floats() if done else {}
-                message = f"step {index}: {error.message}"
-                raise type(error)(error.error_code, message, error.component, error.severity, error, moved) from error
-        first = done[0]
-        deltas = sum((report.deltas for report in done[1:]), first.deltas)
-        costs = tuple(cost for report in done for cost in report.costs)
-        details = {f"step_{index}": report.details for index, report in enumerate(done)}
-        key = chain.instruction_id or first.key
-        return ExecutionReport(
-            key=key, venue=first.venue, at=timestamp, kind="execution", deltas=deltas, expected=deltas, costs=costs, details=details
-        )
+                moved = _total(done[known:])
+                self.desk.expect(moved)
+                message = located(index, step, error.message)
+                raise _like(error)(error.error_code, message, error.component, error.severity, error, moved.as_floats()) from error
+            self.desk.assign(after)
+            done.append(report)
+        self.desk.expect(_total(done[known:]))
+        return _joined(name or done[0].key, timestamp, done)
 
     def _interface_of(self, instruction: Instruction) -> ExecutionInterface:
         if isinstance(instruction, CexTrade):
             return self._configured(self.cex_execution_interfaces, "cex", instruction.venue)
         if isinstance(instruction, WalletTransfer):
-            return self._interface_of_transfer(instruction)
-        steps = instruction.steps if isinstance(instruction, Chain) else (instruction,)
-        if isinstance(instruction, Chain) and not self.settings.enable_atomic_chaining:
-            raise ComponentError("EIM-001", "an atomic chain is refused: enable_atomic_chaining is false in the config", COMPONENT)
-        found = [self._interface_of_action(step) for step in _flat(steps)]
+            self._configured(self.venue_interfaces, "cex or venues.onchain", instruction.to_venue)
+            return self._configured(self.venue_interfaces, "cex or venues.onchain", instruction.from_venue)
+        if isinstance(instruction, Chain):
+            if instruction.atomic and not self.settings.enable_atomic_chaining:
+                raise ComponentError("EIM-001", "an atomic chain is refused: enable_atomic_chaining is false in the config", COMPONENT)
+            return self._interface_of_steps(instruction.steps, chained=len(instruction.steps) > 1)
+        assert isinstance(instruction, SmartContractAction)
+        return self._interface_of_steps((instruction,), chained=False)
+
+    def _interface_of_steps(self, steps: Sequence[SmartContractAction], *, chained: bool) -> ExecutionInterface:
+        """The interface of the first step, if there is one for each of them."""
+        found = []
+        for index, step in enumerate(steps):
+            try:
+                found.append(self._interface_of_action(step))
+                if step.steps:
+                    self._interface_of_steps(step.steps, chained=True)
+            except ComponentError as error:
+                if not chained:
+                    raise
+                raise ComponentError(error.error_code, located(index, step, error.message), COMPONENT) from error
         return found[0]
 
     def _interface_of_action(self, action: SmartContractAction) -> ExecutionInterface:
-        kind, interfaces = ("dex", self.dex_execution_interfaces) if action.action == "swap" else ("onchain", self.onchain_execution_interfaces)
-        if action.protocol in self.desk.venues and action.action not in (has := getattr(self.desk.venues[action.protocol], "actions", ())):
-            raise ComponentError("EIM-001", f"{action.protocol} has {', '.join(has) or 'no actions'}; got {action.action}", COMPONENT)
-        return self._configured(interfaces, kind, action.protocol)
-
-    def _interface_of_transfer(self, transfer: WalletTransfer) -> ExecutionInterface:
-        for name in (transfer.from_venue, transfer.to_venue):
-            self._configured(self.venue_interfaces, "cex or venues.onchain", name)
-        for name in (transfer.from_venue, transfer.to_venue):
-            if name in self.cex_execution_interfaces:
-                return self.cex_execution_interfaces[name]
-        return self.onchain_execution_interfaces[WALLET]
+        if action.protocol in self.desk.venues and (fault := not_offered(action, self.desk.venues)):
+            raise ComponentError("EIM-001", fault, COMPONENT)
+        if action.action == "swap":
+            return self._configured(self.dex_execution_interfaces, "dex", action.protocol)
+        return self._configured(self.onchain_execution_interfaces, "onchain", action.protocol)
 
     def _configured(self, interfaces: Mapping[str, ExecutionInterface], kind: str, name: str) -> ExecutionInterface:
         try:
@@ -278,19 +315,23 @@ class ExecutionInterfaceManager:
             message = f"venue {name} is not configured; configured are {listed}: add it under venues.{kind}"
             raise ComponentError("EIM-002", message, COMPONENT) from None
 
-    # The specification's own routes: dicts in, floats out, at the last routing's time.
+    # The specification's own routes: dicts in, floats out, at the clock's or the last routing's time.
 
     def _route_cex_trade(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self.route_instruction(self._latest(), instruction)
+        return self._route_as("cex_trade", instruction)
 
     def _route_smart_contract_action(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self.route_instruction(self._latest(), instruction)
+        return self._route_as("smart_contract_action", instruction)
 
     def _route_wallet_transfer(self, instruction: dict[str, Any]) -> dict[str, dict[str, float]]:
-        return self.route_instruction(self._latest(), instruction)
+        return self._route_as("wallet_transfer", instruction)
 
-    def _latest(self) -> datetime:
-        return self.last_routing_timestamp or self.clock.now()
+    def _route_as(self, kind: str, block: dict[str, Any]) -> dict[str, dict[str, float]]:
+        if isinstance(block, dict):
+            block = {"instruction_type": kind, **block}
+            if block["instruction_type"] != kind:
+                raise ComponentError("EIM-001", f"_route_{kind} takes a {kind}, got {shown(block['instruction_type'])}", COMPONENT)
+        return self.route_instruction(self.desk.now(), block)
 
     # Time, and looking ahead of sending.
 
@@ -298,6 +339,8 @@ class ExecutionInterfaceManager:
         """What falls due by time up to `until` (funding, interest, arrivals, liquidation), each at its own instant."""
         with self._lock, decimal.localcontext(EXACT):
             reports = self.desk.settle(until)
+            for report in reports:
+                self.desk.expect(report.deltas)
             self.log_settlements(reports)
             return reports
 
@@ -305,63 +348,67 @@ class ExecutionInterfaceManager:
         """Log what fell due."""
         if self.event_logger is not None:
             for report in reports:
-                self._log(report.at, "settlement", settlement_event(report))
+                self._events.tell(report.at, "settlement", settlement_data(report))
 
     def preflight(self, timestamp: datetime, blocks: Sequence[Any]) -> list[Problem]:
-        """All problems of all blocks, each checked on the state that the ones before it would leave. Nothing is sent."""
+        """All problems of all steps of all blocks, each checked on the state that those before it would leave.
+
+        A step that would fail counts as not there for those after it; a block that was executed already would be replayed
+        and has no problem. Nothing is sent, counted, logged or changed.
+
+        Raises:
+            ComponentError: EIM-001, no timestamp or no list of blocks; DAT-…, no data at all at that time.
+        """
+        _require_aware(timestamp)
+        if isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence):
+            raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
         with self._lock, decimal.localcontext(EXACT):
-            market = self.desk.market(timestamp)
-            state = self.desk.state(market)
-            problems: list[Problem] = []
-            for index, block in enumerate(blocks):
-                try:
-                    instruction = parse_instruction(block)
-                    context = Context(timestamp, "preflight", state, market)
-                    state = self._interface_of(instruction).simulate(instruction, context).state
-                except ComponentError as error:
-                    problems.append(Problem(index, error.error_code, error.message))
-            return problems
+            market, state = self.desk.look(timestamp)
+            chaining = self.settings.enable_atomic_chaining
+            flight = Preflight(timestamp, market, state, self.desk.venues, self._interface_of, chaining=chaining)
+            known = set(self._done)
+            return [Problem(index, *fault) for index, block in enumerate(blocks) for fault in _faults(flight, block, known)]
 
     # What others may ask.
 
     @property
     def routing_history(self) -> list[dict[str, Any]]:
         """The last instructions, oldest first: timestamp, instruction_type, success, and deltas or error."""
-        return [_history_row(*row) for row in self._history]
+        return [_history_row(*row) for row in self._history.copy()]
 
     def gas_is_free(self) -> bool:
         """Whether transactions cost nothing here, or there are none."""
         wallet = self.desk.venues.get(WALLET)
         return wallet is None or bool(wallet.is_free())
 
+    # These wait for no instruction that is on its way to a venue.
+
     def get_routing_status(self) -> dict[str, Any]:
         """The specification's status: health, counters, mode, and the venues that there are."""
-        with self._lock:
-            return {
-                "status": self.health.check()["status"],
-                "current_instruction": self.current_instruction,
-                "instructions_routed": self.instructions_routed,
-                "instructions_failed": self.instructions_failed,
-                "execution_mode": self.execution_mode,
-                "available_venues": {
-                    "cex": list(self.cex_execution_interfaces),
-                    "dex": list(self.dex_execution_interfaces),
-                    "onchain": list(self.onchain_execution_interfaces),
-                },
-            }
+        return {
+            "status": self.health.check()["status"],
+            "current_instruction": self.current_instruction,
+            "instructions_routed": self.instructions_routed,
+            "instructions_failed": self.instructions_failed,
+            "execution_mode": self.execution_mode,
+            "available_venues": {
+                "cex": list(self.cex_execution_interfaces),
+                "dex": list(self.dex_execution_interfaces),
+                "onchain": list(self.onchain_execution_interfaces),
+            },
+        }
 
     def get_state_snapshot(self) -> dict[str, Any]:
         """The manager's state as plain values, for an event log."""
-        with self._lock:
-            return {
-                "current_instruction": self.current_instruction,
-                "instructions_routed": self.instructions_routed,
-                "instructions_failed": self.instructions_failed,
-                "routing_count": self.routing_count,
-                "last_routing_timestamp": self.last_routing_timestamp,
-                "venue_interfaces": list(self.venue_interfaces),
-                "routing_history_length": len(self._history),
-            }
+        return {
+            "current_instruction": self.current_instruction,
+            "instructions_routed": self.instructions_routed,
+            "instructions_failed": self.instructions_failed,
+            "routing_count": self.routing_count,
+            "last_routing_timestamp": self.last_routing_timestamp,
+            "venue_interfaces": list(self.venue_interfaces),
+            "routing_history_length": len(self._history),
+        }
 
     def _health_check(self) -> dict[str, Any]:
         found = self.health.check()
@@ -372,72 +419,84 @@ class ExecutionInterfaceManager:
         )
         return found
 
-    # Events.
+    # What is counted and told of each.
 
-    def _replay(self, timestamp: datetime, first: ExecutionReport) -> ExecutionReport:
-        self._log(timestamp, "replayed", {"key": first.key, "first_executed": first.at, "deltas": first.deltas.as_texts()})
-        return first
+    def _tell_execution(self, timestamp: datetime, report: ExecutionReport, block: dict[str, Any]) -> None:
+        if report.replayed:
+            data = {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}
+            self._events.tell(timestamp, "replayed", data)
+            return
+        if "malformed" in report.details:
+            self._events.tell(timestamp, "execution_delta_aggregation_failed", unbooked_data(report))
+        self._events.tell(timestamp, "execution", execution_data(report, block))
 
-    def _note_failure(self, timestamp: datetime, block: Any, error: ComponentError) -> None:
-        self.instructions_failed += 1
+    def _noted(self, timestamp: Any, block: Any, error: Exception) -> ComponentError:
+        """The error to raise, counted and told."""
+        failure = error if isinstance(error, ComponentError) else _foreign(error)
+        at = timestamp if _is_aware(timestamp) else self.desk.now()
         kind = block.get("instruction_type", "unknown") if isinstance(block, dict) else "unknown"
-        self._history.append((timestamp, kind, error))
-        self.health.record(False, 0.0, error=error, timestamp=timestamp)
-        if self.event_logger is None or not _is_aware(timestamp):
-            return
-        data = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
-        trace = "".join(traceback.format_exception(error))
-        self._log(timestamp, "error", {**data, "stack_trace": trace})
-        special = {"EIM-002": "venue_interface_unavailable", "EIM-003": "execution_delta_aggregation_failed"}
-        if not isinstance(error, MissingData):
-            self._log(timestamp, special.get(error.error_code, "instruction_routing_failed"), {**data, "instruction_type": kind})
+        self.instructions_failed += 1
+        self._history.append((at, kind, failure))
+        retried = isinstance(failure, VenueUnreachable) and self.settings.max_retry_attempts > 1
+        self.health.record(False, 0.0, error=failure, retried=retried, timestamp=at)
+        if failure.severity == "CRITICAL" and self.health_manager is not None:
+            self.health_manager.report_critical(failure)
+        self._events.tell_failure(at, kind, failure)
+        return failure
 
-    def _log_update(self, timestamp: datetime, trigger_source: str) -> None:
-        if self.event_logger is None or not _is_aware(timestamp):
-            return
-        block = self.current_instruction
-        data = {
-            "trigger_source": trigger_source,
-            "instructions_routed": self.instructions_routed,
-            "instructions_failed": self.instructions_failed,
-            "current_instruction_type": block.get("instruction_type") if isinstance(block, dict) else None,
-            "processing_time_ms": 0,
-        }
-        self._log(timestamp, "state_update", data)
-
-    def _log(self, timestamp: datetime, event_type: str, data: dict[str, Any]) -> None:
+    def _tell_update(self, timestamp: datetime, trigger_source: str, block: Any, took_ms: float) -> None:
         if self.event_logger is not None:
-            self.event_logger.log_event(timestamp, event_type, COMPONENT, data)
+            data = {
+                "trigger_source": trigger_source,
+                "instructions_routed": self.instructions_routed,
+                "instructions_failed": self.instructions_failed,
+                "current_instruction_type": block.get("instruction_type") if isinstance(block, dict) else None,
+                "processing_time_ms": took_ms,
+            }
+            self._events.tell(timestamp, "state_update", data)
 
 
-def execution_event(report: ExecutionReport, block: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of an `execution` event."""
-    return {
-        "key": report.key,
-        "venue": report.venue,
-        "instruction_type": block["instruction_type"],
-        "action": block.get("side") or block.get("action") or ("transfer" if "to_venue" in block else "chain"),
-        "deltas": report.deltas.as_texts(),
-        "costs": _cost_rows(report),
-        "reference": report.reference,
-        "details": report.details,
-    }
+def _faults(flight: Preflight, block: Any, known: set[str]) -> list[Fault]:
+    """The faults of one block of a plan; `known` are the ids that are executed by then."""
+    try:
+        instruction = parse_instruction(block)
+    except ComponentError as error:
+        return [(error.error_code, error.message)]
+    name = instruction.instruction_id
+    if name is not None and name in known:
+        return []
+    found = flight.faults(instruction)
+    if name is not None and not found:
+        known.add(name)
+    return found
 
 
-def settlement_event(report: ExecutionReport) -> dict[str, Any]:
-    """The data of a `settlement` event."""
-    return {
-        "key": report.key,
-        "kind": report.kind,
-        "venue": report.venue,
-        "deltas": report.deltas.as_texts(),
-        "costs": _cost_rows(report),
-        "details": report.details,
-    }
+def _total(reports: Sequence[ExecutionReport]) -> Deltas:
+    return sum((report.deltas for report in reports), Deltas())
 
 
-def _cost_rows(report: ExecutionReport) -> list[dict[str, str]]:
-    return [{"source": source, "token": token, "amount": format(amount, "f")} for source, token, amount in report.costs]
+def _joined(key: str, timestamp: datetime, done: Sequence[ExecutionReport]) -> ExecutionReport:
+    """Several transactions as one report."""
+    return ExecutionReport(
+        key=key,
+        venue=done[0].venue,
+        at=timestamp,
+        kind="execution",
+        deltas=_total(done),
+        expected=sum((report.expected for report in done), Deltas()),
+        costs=tuple(cost for report in done for cost in report.costs),
+        reference=", ".join(dict.fromkeys(report.reference for report in done)),
+        details={f"step_{index}": report.details for index, report in enumerate(done)},
+    )
+
+
+def _like(error: ComponentError) -> type[ComponentError]:
+    """The kind of an error that says what its caller does next."""
+    return next((kind for kind in (VenueRejected, VenueUnreachable, OutcomeUnknown) if isinstance(error, kind)), ComponentError)
+
+
+def _foreign(error: Exception) -> ComponentError:
+    return ComponentError("EIM-001", f"routing failed: {type(error).__name__}: {error}", COMPONENT, original_exception=error)
 
 
 def _history_row(timestamp: datetime, kind: Any, outcome: ExecutionReport | BaseException) -> dict[str, Any]:
@@ -449,16 +508,6 @@ def _history_row(timestamp: datetime, kind: Any, outcome: ExecutionReport | Base
     return row
 
 
-def _flat(steps: Iterable[SmartContractAction]) -> list[SmartContractAction]:
-    return [found for step in steps for found in (step, *_flat(step.steps))]
-
-
-def _mode(name: str) -> str:
-    if name not in (BACKTEST, LIVE):
-        raise ComponentError("CFG-002", f"execution_mode must be backtest or live, got {name!r}", COMPONENT)
-    return name
-
-
 def _require_aware(timestamp: Any) -> None:
     try:
         to_instant(timestamp)
@@ -467,4 +516,7 @@ def _require_aware(timestamp: Any) -> None:
 
 
 def _is_aware(timestamp: Any) -> bool:
-    return getattr(timestamp, "tzinfo", None) is not None
+    return isinstance(timestamp, datetime) and timestamp.utcoffset() is not None
+
+
+__all__ = ["HISTORY", "TRIGGERS", "ExecutionInterfaceManager", "Problem"]

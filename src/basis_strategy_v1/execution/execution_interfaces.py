@@ -5,19 +5,20 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.deviation import require_estimate_met
-from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues import known_names, make_venue
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -32,6 +33,17 @@ TRANSFERS: Kinds = (WalletTransfer,)
 _SAID: dict[type[Instruction], str] = {
     CexTrade: "cex_trade", SmartContractAction: "smart_contract_action", Chain: "a chain", WalletTransfer: "wallet_transfer",
 }  # fmt: skip
+
+
+def require_mode(name: str) -> str:
+    """The mode, if it is one.
+
+    Raises:
+        ComponentError: CFG-002.
+    """
+    if name not in (BACKTEST, LIVE):
+        raise ComponentError("CFG-002", f"execution_mode must be backtest or live, got {shown(name)}")
+    return name
 
 
 class Context(NamedTuple):
@@ -68,7 +80,7 @@ class ExecutionInterface:
         self.venue = venue or protocol
         self.config = config
         self.data_provider = data_provider
-        self.execution_mode = execution_mode
+        self.execution_mode = require_mode(execution_mode)
         self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
         self._live = live
 
@@ -82,7 +94,9 @@ class ExecutionInterface:
         moved = self.simulate(instruction, context)
         if self.execution_mode == LIVE:
             if self._live is None:
-                raise ComponentError("EIM-002", f"{self.venue} has no live gateway; run a backtest, or give the manager one", self.component)
+                raise ComponentError(
+                    "EIM-002", f"{self.venue} has no live gateway; run a backtest, or give the manager one", self.component
+                )
             return self._live.execute(instruction, context, moved)
         return _report(instruction, context, self.venue, moved), moved.state
 
@@ -94,7 +108,7 @@ class ExecutionInterface:
         elif isinstance(instruction, WalletTransfer):
             moved = simulate_transfer(instruction, venues, state, market)
         else:
-            moved = simulate_transaction(top_steps(instruction), venues, state, market)
+            moved = simulate_transaction(_top_steps(instruction), venues, state, market)
         if instruction.max_deviation_bps is not None:
             require_estimate_met(instruction, moved, market, self.kind)
         return moved
@@ -115,12 +129,22 @@ class ExecutionInterface:
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
         if not isinstance(instruction, kinds):
-            raise self._refused(f"this method of {self.venue} takes {' or '.join(_SAID[kind] for kind in kinds)}, got a block of another type")
+            raise self._refused(
+                f"this method of {self.venue} takes {' or '.join(_SAID[kind] for kind in kinds)}, got a block of another type"
+            )
         named, own = _venues_of(instruction), self.venue
         if own not in named:
-            raise self._refused(f"this is the interface of {own}, the block is for {' and '.join(dict.fromkeys(named))}; route it through a manager")
+            raise self._refused(
+                f"this is the interface of {own}, the block is for {' and '.join(dict.fromkeys(named))}; route it through a manager"
+            )
         if unknown := [name for name in named if name not in self._desk.venues]:
             raise self._refused(f"this interface of {own} does not know {unknown[0]}; configure both and route the block through a manager")
+        if isinstance(instruction, Chain) and not instruction.atomic:
+            raise self._refused("a chain that is not atomic is several transactions; route it through a manager")
+        if isinstance(instruction, SmartContractAction | Chain):
+            for step in all_steps(instruction):
+                if fault := not_offered(step, self._desk.venues):
+                    raise self._refused(fault)
 
     def _refused(self, message: str) -> VenueRejected:
         return VenueRejected(REJECTED[self.kind], message, self.component)
@@ -206,7 +230,10 @@ INTERFACES: dict[str, type[ExecutionInterface]] = {
 
 def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
     """The venue of an interface of its own; one on chain has a wallet beside it, which pays and takes."""
-    own = {venue: make_venue(kind, venue, config)}
+    try:
+        own = {venue: make_venue(kind, venue, config)}
+    except KeyError:
+        raise ComponentError("EIM-002", f"no {kind} venue is called {venue!r}; there are {', '.join(known_names(kind))}") from None
     if kind == CEX or venue == WALLET:
         return own
     gas_price = (config or {}).get("gas_price_gwei", 0)
@@ -221,12 +248,23 @@ def _venues_of(instruction: Instruction) -> list[str]:
     return [step.protocol for step in all_steps(instruction)]
 
 
+def not_offered(action: SmartContractAction, venues: Mapping[str, Any]) -> str | None:
+    """What to tell of an action that its protocol does not have."""
+    offered: tuple[str, ...] = getattr(venues[action.protocol], "actions", ())
+    return None if action.action in offered else f"{action.protocol} has {', '.join(offered) or 'no actions'}; got {action.action}"
+
+
+def located(index: int, step: SmartContractAction, message: str) -> str:
+    """What is wrong within a chain, behind the step that it is wrong with."""
+    return f"step {index} ({step.protocol} {step.action}): {message}"
+
+
 def all_steps(instruction: Instruction) -> list[SmartContractAction]:
     """An action itself, or all steps of a chain, each followed by those of its own loan."""
-    return [found for step in top_steps(instruction) for found in (step, *(deeper for inner in step.steps for deeper in all_steps(inner)))]
+    return [found for step in _top_steps(instruction) for found in (step, *(deeper for inner in step.steps for deeper in all_steps(inner)))]
 
 
-def top_steps(instruction: Instruction) -> tuple[SmartContractAction, ...]:
+def _top_steps(instruction: Instruction) -> tuple[SmartContractAction, ...]:
     """The steps of a chain; an action is a chain of one."""
     if isinstance(instruction, Chain):
         return instruction.steps
@@ -255,5 +293,7 @@ __all__ = [
     "ExecutionInterface",
     "OnChainExecutionInterface",
     "all_steps",
-    "top_steps",
+    "located",
+    "not_offered",
+    "require_mode",
 ]

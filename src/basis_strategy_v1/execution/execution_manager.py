@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import shown
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -37,17 +39,33 @@ class ExecutionManager:
 
         Raises:
             StaleSeries: a price is too old to trade on; nothing was sent.
-            ComponentError: EXM-001, the plan would fail; the message names each problem and its step; nothing was sent.
+            ComponentError: EXM-001, the plan would fail, or is no list of blocks; the message names each problem and its step;
+                nothing was sent. Or what a block was refused for: `partial_deltas` then are what those before it had moved.
         """
+        if isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence):
+            raise ComponentError("EXM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}; nothing was sent")
         if len(blocks) > 1 and (problems := self.execution_interface_manager.preflight(timestamp, blocks)):
             raise _refused(problems)
-        reports = []
+        reports: list[ExecutionReport] = []
         for block in blocks:
-            report = self.execution_interface_manager.execute(timestamp, block)
+            try:
+                report = self.execution_interface_manager.execute(timestamp, block)
+            except ComponentError as error:
+                error.partial_deltas = _moved(reports, error)
+                raise
             if self.position_update_handler is not None:
                 self.position_update_handler.update_state(timestamp, "execution_manager", report)
             reports.append(report)
         return reports
+
+
+def _moved(reports: Sequence[ExecutionReport], error: ComponentError) -> dict[str, dict[str, float]]:
+    moved = sum((report.deltas for report in reports), Deltas()).as_floats()
+    for venue, tokens in error.partial_deltas.items():
+        there = moved.setdefault(venue, {})
+        for token, amount in tokens.items():
+            there[token] = there.get(token, 0.0) + amount
+    return moved
 
 
 def _refused(problems: Sequence[Problem]) -> ComponentError:

@@ -156,7 +156,9 @@ def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
         return part.moved({token: change})
     if isinstance(part, Wallet) and (token not in REBASING or token in part.share_rates):
         return part.moved({token: to_units(token, change) * RATE_UNIT // part.share_rates.get(token, RATE_UNIT)})
-    raise ComponentError("PUH-001", f"{token} of {venue} is {_kept(part, venue)} and cannot be changed from outside; send an instruction instead")
+    raise ComponentError(
+        "PUH-001", f"{token} of {venue} is {_kept(part, venue)} and cannot be changed from outside; send an instruction instead"
+    )
 
 
 def _kept(part: Any, venue: str) -> str:

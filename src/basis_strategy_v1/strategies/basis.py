@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
 YEAR_HOURS = Decimal(8_760)
+USUAL_FUNDING_HOURS = Decimal(8)
 # Kept back from a purchase for slippage and fees; what is left of it is used at the next one.
 CUSHION = Decimal("0.002")
 CENT = Decimal("0.01")
@@ -44,6 +45,14 @@ class Legs(NamedTuple):
         return self.short * self.price
 
 
+class Paid(NamedTuple):
+    """A funding rate: when (microseconds since 1970), a fraction of the notional, and the hours until the next one."""
+
+    stamp: int
+    rate: Decimal
+    hours: Decimal
+
+
 class Basis:
     """Holds as much spot as it is short in the perp, with the perp's margin at notional / `leverage`.
 
@@ -53,7 +62,7 @@ class Basis:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self._funding: deque[tuple[int, Decimal]] = deque()
+        self._funding: deque[Paid] = deque()
         self._is_out = False
 
     # Names.
@@ -115,15 +124,22 @@ class Basis:
         target = legs.total * leverage / (1 + leverage)
         allowed = legs.total * parameters["rebalance_threshold_bps"] / BPS
         excess = legs.margin + legs.coming - legs.notional / leverage
+        blocks: list[Block] = []
         if self._is_short(legs, -excess, allowed, parameters):
-            return self._on_shortage(legs, target, positions, parameters)
-        if legs.cash > allowed or excess > allowed:
-            return self._expand(legs, target, positions, parameters)
+            blocks = self._on_shortage(legs, target, positions, parameters)
+        elif legs.cash > allowed or excess > allowed:
+            blocks = self._expand(legs, target, positions, parameters)
+        return blocks or self._even_out(legs, parameters)
+
+    def _even_out(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+        """The larger leg is cut back to the other: that needs neither cash nor margin."""
         gap = legs.spot - legs.short
-        if abs(gap) * legs.price > max(legs.spot * legs.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE):
-            _, _, venue, symbol = self._symbols(parameters)
-            return [trade(venue, "perp", "sell" if gap > 0 else "buy", symbol, abs(gap))]
-        return []
+        if abs(gap) * legs.price <= max(legs.spot * legs.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE):
+            return []
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        if gap > 0:
+            return [trade(spot_venue, "spot", "sell", spot_symbol, gap)]
+        return [trade(perp_venue, "perp", "buy", perp_symbol, -gap, reduce_only=True)]
 
     def _is_short(self, legs: Legs, missing: Decimal, allowed: Decimal, parameters: Mapping[str, Any]) -> bool:
         ratio = parameters["min_margin_ratio"]
@@ -221,18 +237,23 @@ class Basis:
     # Funding.
 
     def _mean_funding(self, snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> Decimal | None:
-        """Mean funding over the window, a fraction a year; None where no rule asks for it or no rate is known."""
+        """Mean of the rates seen in the window, a fraction a year; None where no rule asks for it or no rate is known."""
         if parameters["enter_above_apr"] is None and parameters["leave_below_apr"] is None:
             return None
         _, _, venue, symbol = self._symbols(parameters)
         exchange = venue.partition("_")[0]
         stamp = snapshot.row_stamp("funding", exchange, symbol)
-        if stamp is not None and (not self._funding or self._funding[-1][0] != stamp):
-            self._funding.append((stamp, snapshot.funding(exchange, symbol)))
-        window = parameters["funding_window_hours"]
-        while self._funding and self._funding[0][0] <= snapshot.instant - window * HOUR_US:
+        if stamp is not None and (not self._funding or self._funding[-1].stamp != stamp):
+            following = snapshot.next_row("funding", exchange, symbol)
+            hours = USUAL_FUNDING_HOURS if following is None else Decimal(following - stamp) / HOUR_US
+            self._funding.append(Paid(stamp, snapshot.funding(exchange, symbol), hours))
+        begin = snapshot.instant - parameters["funding_window_hours"] * HOUR_US
+        while len(self._funding) > 1 and self._funding[0].stamp <= begin:
             self._funding.popleft()
-        return sum((rate for _, rate in self._funding), ZERO) / window * YEAR_HOURS if self._funding else None
+        if not self._funding:
+            return None
+        interval = min(paid.hours for paid in self._funding)  # a longer one is a gap in the data
+        return sum((paid.rate for paid in self._funding), ZERO) / len(self._funding) * YEAR_HOURS / interval
 
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)

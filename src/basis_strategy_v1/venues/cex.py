@@ -10,11 +10,11 @@ from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
-from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
+from basis_strategy_v1.venues.exchanges import ExchangeRow, Tier, step_of
 from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from basis_strategy_v1.core.instructions import CexTrade
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -116,15 +116,13 @@ class Exchange:
             changes = {base: -amount, quote: paid}
         changes[fee_token] -= fee
         spent = quote if trade.side == "buy" else base
-        if state.checked:
-            held = account.balances.get(spent, ZERO)
+        if state.checked and (held := account.balances.get(spent, ZERO)) + changes[spent] < 0:
             require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
         after = state.with_parts(**{self.name: account.moved(changes)})
         if state.checked and account.perps and trade.side == "buy":
-            self._require_margin(after, market, f"buy of {plain(amount)} {trade.symbol}")
-        slipped = amount * abs(fill - price)
-        costs = _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
-        return Moved(after, Deltas.at(self.name, changes), costs, {"filled": plain(amount), "price": plain(fill)})
+            self._require_margin(after, market, "buy", amount, trade.symbol)
+        costs = _trade_costs(fee_token, fee, quote, amount * abs(fill - price))
+        return Moved(after, Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
 
     def _perp_trade(
         self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
@@ -143,10 +141,10 @@ class Exchange:
             del perps[trade.symbol]
         after = state.with_parts(**{self.name: Account(account.moved({settle: realised - fee}).balances, perps)})
         if state.checked and abs(position.base) > abs(held.base):
-            self._require_margin(after, market, f"{trade.side} of {plain(amount)} {trade.symbol} perp")
+            self._require_margin(after, market, trade.side, amount, f"{trade.symbol} perp")
         deltas = Deltas.at(self.name, {f"{trade.symbol}-PERP": signed, settle: realised - fee})
-        costs = _costs(("fees", settle, fee), ("slippage", settle, amount * abs(fill - price)))
-        return Moved(after, deltas, costs, {"filled": plain(amount), "price": plain(fill), "realised": plain(realised)})
+        costs = _trade_costs(settle, fee, settle, amount * abs(fill - price))
+        return Moved(after, deltas, costs, {"filled": amount, "price": fill, "realised": realised})
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -175,29 +173,32 @@ class Exchange:
             below = tier.notional
         return total
 
-    def _require_margin(self, state: State, market: MarketSnapshot, doing: str) -> None:
+    def _require_margin(self, state: State, market: MarketSnapshot, doing: str, amount: Decimal, of: str) -> None:
         margin = self.margin(state.part(self.name, Account), market)
         needed = max(margin.notional / self.row.max_leverage, margin.maintenance)
         if margin.equity < needed or (margin.notional and margin.equity == margin.maintenance):
-            reject(CEX, f"{doing} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
+            reject(CEX, f"{doing} of {plain(amount)} {of} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
                         f"which would have {plain(round(margin.equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
 
     def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
         """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
         perp = account.perps[symbol]
-        size = abs(perp.base)
         cash = account.balances.get(self.row.settle, ZERO) - perp.cost
-        price = below = deducted = rate_before = ZERO
-        for tier in self.row.tiers:
-            rate = tier.maintenance_bps / BPS
-            deducted += below * (rate - rate_before)
-            price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
-            if size * price <= tier.notional:
-                break
-            below, rate_before = tier.notional, rate
+        size = abs(perp.base)
+        # The last tier is open, so that one of them holds the price.
+        price = next(price for tier, price in self._prices_by_tier(perp, cash) if size * price <= tier.notional)
         if price > 0:
             return price
         return ZERO if perp.base < 0 else None
+
+    def _prices_by_tier(self, perp: Perp, cash: Decimal) -> Iterator[tuple[Tier, Decimal]]:
+        """Where cash + base * price = the maintenance margin, as each tier's own line has it."""
+        size, below, deducted, rate_before = abs(perp.base), ZERO, ZERO, ZERO
+        for tier in self.row.tiers:
+            rate = tier.maintenance_bps / BPS
+            deducted += below * (rate - rate_before)
+            yield tier, (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
+            below, rate_before = tier.notional, rate
 
     # What falls due by time.
 
@@ -313,7 +314,7 @@ class Exchange:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
         after = state.with_parts(**{self.name: account.moved({token: -amount})})
         if state.checked and account.perps and token == self.row.settle:
-            self._require_margin(after, market, f"transfer of {plain(amount)} {token}")
+            self._require_margin(after, market, "transfer", amount, token)
         return after
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
@@ -350,3 +351,9 @@ def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Deci
 
 def _costs(*rows: tuple[str, str, Decimal]) -> tuple[Cost, ...]:
     return tuple(Cost(*row) for row in rows if row[2])
+
+
+def _trade_costs(fee_token: str, fee: Decimal, quote: str, slipped: Decimal) -> tuple[Cost, ...]:
+    if fee and slipped:
+        return (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
+    return _costs(("fees", fee_token, fee), ("slippage", quote, slipped))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.state_rows import CURVE_POOL
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -199,10 +200,7 @@ def pool_from_price_and_depth(
 
 # Rows of data
 
-STATE_COLUMNS = (
-    *("timestamp", "block", "coins", "decimals", "kind"),
-    *("balances", "amplification", "fee", "admin_fee", "offpeg_fee_multiplier", "rates"),
-)
+STATE_COLUMNS = ("timestamp", *CURVE_POOL)
 
 
 class PoolRow(NamedTuple):

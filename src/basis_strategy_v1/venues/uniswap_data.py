@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.state_rows import UNISWAP_POOL
 from basis_strategy_v1.venues.uniswap_pool import (
     FEE_UNIT,
     MAX_SQRT_PRICE,
@@ -72,10 +73,7 @@ def _moved(sqrt_price_x96: int, bps: int) -> int:
 
 # Rows of data
 
-STATE_COLUMNS = (
-    *("timestamp", "block", "token0", "token1", "decimals0", "decimals1"),
-    *("fee_pips", "tick_spacing", "sqrt_price_x96", "tick", "liquidity", "ticks"),
-)
+STATE_COLUMNS = ("timestamp", *UNISWAP_POOL)
 
 
 class PoolRow(NamedTuple):

@@ -1,0 +1,164 @@
+"""Looks at a plan before it is sent: all problems of all steps of all legs, at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import structs
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.instructions import Chain, OutputOf, SmartContractAction
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.execution.execution_interfaces import Context, all_steps, located
+from basis_strategy_v1.venues.chain import BASE_GAS, simulate_transaction, with_output
+from basis_strategy_v1.venues.venue import Moved
+from basis_strategy_v1.venues.wallet import WalletVenue, receive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.execution.execution_interfaces import ExecutionInterface
+    from basis_strategy_v1.venues.venue import Venues
+
+    InterfaceOf = Callable[[Instruction], ExecutionInterface]  # raises what routing would raise
+
+Fault = tuple[str, str]  # code and message
+
+
+class Problem(NamedTuple):
+    """Why a step of a plan would be refused. `step` counts the blocks of the plan from 0; `code` is the one that routing would raise."""
+
+    step: int
+    code: str
+    message: str
+
+
+class Preflight:
+    """Carries the state from step to step. After a step that would fail it goes on as if that step had not been there."""
+
+    def __init__(
+        self, timestamp: datetime, market: MarketSnapshot, state: State, venues: Venues, interface_of: InterfaceOf, *, chaining: bool
+    ) -> None:
+        self._timestamp = timestamp
+        self._market = market
+        self._state = state
+        self._venues = venues
+        self._interface_of = interface_of
+        self._chaining = chaining
+        # Steps within one transaction pay no gas of their own: it pays once, at its end.
+        self._gasless = {**venues, WALLET: WalletVenue(Decimal(0))}
+
+    def faults(self, instruction: Instruction) -> list[Fault]:
+        """Why the instruction would be refused; the state moves on by what of it would come through."""
+        if isinstance(instruction, Chain) and not instruction.atomic:
+            return self._faults_of_sequence(instruction.steps)
+        try:
+            interface = self._interface_of(instruction)
+            context = Context(self._timestamp, "preflight", self._state, self._market)
+            self._state = interface.simulate(instruction, context).state
+        except ComponentError as error:
+            within = self._looked_into(instruction)
+            refused_anyway = isinstance(instruction, Chain) and not self._chaining
+            return [_fault(error), *within] if refused_anyway else within or [_fault(error)]
+        return []
+
+    def _faults_of_sequence(self, steps: Sequence[SmartContractAction]) -> list[Fault]:
+        """Each step is a transaction of its own."""
+        found: list[Fault] = []
+        outputs: list[Deltas | None] = []
+        for index, step in enumerate(steps):
+            if _hangs_on_a_failure(step, outputs):
+                outputs.append(None)
+                continue
+            try:
+                resolved = with_output(step, outputs)  # type: ignore[arg-type]  # its output is there, as was just seen
+                moved = self._interface_of(resolved).simulate(resolved, Context(self._timestamp, "preflight", self._state, self._market))
+            except ComponentError as error:
+                found += _in_step(index, step, self._looked_into(step) or [_fault(error)], chained=True)
+                outputs.append(None)
+            else:
+                self._state = moved.state
+                outputs.append(moved.deltas)
+        return found
+
+    def _looked_into(self, instruction: Instruction) -> list[Fault]:
+        """All faults within a transaction that fails, where it has several steps. None: it fails as a whole."""
+        if isinstance(instruction, SmartContractAction) and instruction.steps:
+            return self._within_loan(instruction, self._state)
+        if not isinstance(instruction, Chain):
+            return []
+        found, after, passed = self._walk(instruction.steps, self._state, chained=len(instruction.steps) > 1)
+        if found:
+            self._state = after
+            found += self._gas_faults(passed)
+        return found
+
+    def _within_loan(self, loan: SmartContractAction, state: State) -> list[Fault]:
+        """The faults of what would run while a loan is out."""
+        if self._routing_fault(loan) is not None:
+            return []
+        assert isinstance(loan.amount, Decimal)
+        return self._walk(loan.steps, receive(state, loan.token, loan.amount), chained=True)[0]
+
+    def _walk(
+        self, steps: Sequence[SmartContractAction], state: State, *, chained: bool
+    ) -> tuple[list[Fault], State, list[SmartContractAction]]:
+        """The faults of the steps of one transaction, the state that the others leave, and those others."""
+        found: list[Fault] = []
+        passed: list[SmartContractAction] = []
+        outputs: list[Deltas | None] = []
+        for index, step in enumerate(steps):
+            outputs.append(None)
+            if _hangs_on_a_failure(step, outputs):
+                continue
+            faults, moved = self._try(step, outputs, state)
+            found += _in_step(index, step, faults, chained=chained)
+            if moved is not None:
+                state, outputs[index] = moved.state, moved.deltas
+                passed.append(step)
+        return found, state, passed
+
+    def _try(self, step: SmartContractAction, outputs: Sequence[Deltas | None], state: State) -> tuple[list[Fault], Moved | None]:
+        routing = next((fault for inner in all_steps(step) if (fault := self._routing_fault(inner)) is not None), None)
+        if routing is None:
+            try:
+                resolved = with_output(step, outputs)  # type: ignore[arg-type]  # a step whose output is not there was left out
+                return [], simulate_transaction((resolved,), self._gasless, state, self._market)
+            except ComponentError as error:
+                routing = _fault(error)
+        return (self._within_loan(step, state) if step.steps else []) or [routing], None
+
+    def _routing_fault(self, action: SmartContractAction) -> Fault | None:
+        try:
+            self._interface_of(structs.replace(action, steps=()))
+        except ComponentError as error:
+            return _fault(error)
+        return None
+
+    def _gas_faults(self, passed: Sequence[SmartContractAction]) -> list[Fault]:
+        """The gas of the steps that would come through, to be paid from what they leave."""
+        units = BASE_GAS + sum(self._venues[step.protocol].gas_units(step) for outer in passed for step in all_steps(outer))
+        try:
+            self._state = self._venues[WALLET].pay_gas(Moved(self._state, Deltas()), units, self._market).state
+        except ComponentError as error:
+            return [_fault(error)]
+        return []
+
+
+def _fault(error: ComponentError) -> Fault:
+    return ("EIM-001" if isinstance(error, VenueRejected) else error.error_code), error.message
+
+
+def _in_step(index: int, step: SmartContractAction, faults: Sequence[Fault], *, chained: bool) -> Iterator[Fault]:
+    for code, message in faults:
+        yield code, located(index, step, message) if chained else message
+
+
+def _hangs_on_a_failure(step: SmartContractAction, outputs: Sequence[Deltas | None]) -> bool:
+    return isinstance(step.amount, OutputOf) and outputs[step.amount.step] is None

@@ -1,0 +1,128 @@
+"""What the manager tells the event log of each instruction."""
+
+from __future__ import annotations
+
+import traceback
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import StaleSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.monitoring.event_logger import EventLogger
+
+COMPONENT = "ExecutionInterfaceManager"
+TOLD_FIELDS = ("symbol", "trade_type", "protocol", "token", "amount", "to_venue")
+CRITICAL_EVENTS = {"EIM-002": "venue_interface_unavailable", "EIM-003": "execution_delta_aggregation_failed"}
+UNWRITABLE = "LOG-001"
+
+
+class RoutingEvents:
+    """Writes the manager's events, one after another.
+
+    In a backtest an event that cannot be written raises at once. Live it must not lose the report of what has been sent:
+    the event is kept, and `require_written` stops the next instruction until it is on the disk.
+    """
+
+    def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
+        self._logger = logger
+        self._live = live
+        self._unwritten: list[tuple[datetime, str, dict[str, Any]]] = []
+        self._lock = Lock()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a log, so that an event is worth making."""
+        return self._logger is not None
+
+    def tell(self, at: datetime, event_type: str, data: dict[str, Any]) -> None:
+        """Write one event."""
+        if self._logger is None:
+            return
+        if not self._live:
+            self._logger.log_event(at, event_type, COMPONENT, data)
+            return
+        with self._lock:
+            self._unwritten.append((at, event_type, data))
+            self._write()
+
+    def require_written(self) -> None:
+        """Write what could not be written before.
+
+        Raises:
+            ComponentError: LOG-001, it still cannot be.
+        """
+        if self._unwritten:
+            with self._lock:
+                failure = self._write()
+            if failure is not None:
+                raise failure
+
+    def _write(self) -> ComponentError | None:
+        assert self._logger is not None
+        while self._unwritten:
+            at, event_type, data = self._unwritten[0]
+            try:
+                self._logger.log_event(at, event_type, COMPONENT, data)
+            except ComponentError as failure:
+                return failure
+            self._unwritten.pop(0)
+        return None
+
+    def tell_failure(self, at: datetime, kind: Any, error: ComponentError) -> None:
+        """The error, and what it means for the routing. An old price is none of its failures: nothing was wrong with the block."""
+        if self._logger is None or error.error_code == UNWRITABLE:
+            return
+        data: dict[str, Any] = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
+        trace = "".join(traceback.format_exception(error))
+        self.tell(at, "error", {**data, "component": error.component, "stack_trace": trace})
+        if isinstance(error, StaleSeries):
+            return
+        raw = getattr(error.original_exception, "raw", None)
+        told = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
+        self.tell(at, CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told)
+
+
+def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an `execution` event: what was asked, and what came of it."""
+    data = {
+        "key": report.key,
+        "venue": report.venue,
+        "instruction_type": block["instruction_type"],
+        "action": block.get("side") or block.get("action") or ("transfer" if "to_venue" in block else "chain"),
+        "deltas": report.deltas.as_texts(),
+        "costs": _cost_rows(report),
+        "reference": report.reference,
+        "details": report.details,
+    }
+    for name in TOLD_FIELDS:
+        if name in block:
+            data[name] = block[name]
+    return data
+
+
+def settlement_data(report: ExecutionReport) -> dict[str, Any]:
+    """The data of a `settlement` event."""
+    return {
+        "key": report.key,
+        "kind": report.kind,
+        "venue": report.venue,
+        "deltas": report.deltas.as_texts(),
+        "costs": _cost_rows(report),
+        "details": report.details,
+    }
+
+
+def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
+    """The data of `execution_delta_aggregation_failed` where the venue confirmed that nothing moved."""
+    message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is booked"
+    return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}
+
+
+def _cost_rows(report: ExecutionReport) -> list[dict[str, str]]:
+    return [{"source": source, "token": token, "amount": format(amount, "f")} for source, token, amount in report.costs]

@@ -1,0 +1,345 @@
+"""Aave as a venue: growth by the published index, rounding by revision, what is refused, e-mode."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.core.clock import EPOCH, to_instant
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.market import DictSnapshot, MissingData
+from basis_strategy_v1.core.state import Amounts, State
+from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.venues.aave import RESERVES, aave
+from basis_strategy_v1.venues.aave_interest import UnknownRevision
+
+from .markets import AT, action, chain, exactly, holding, lending_row, observe, provider, run, value, venues, write_bars, write_lending
+
+D = Decimal
+FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
+USD = {"USDT": 1.0, "USDC": 1.0, "WETH": 2000.0, "wstETH": 2400.0, "weETH": 2100.0, "WBTC": 60000.0}
+USDT_UNIT = D("0.000001")
+
+
+def market(days: float = 0, **changes: dict[str, Any]) -> DictSnapshot:
+    """Lending rows of all tokens; `changes` are by token."""
+    rows = {token: lending_row(usd, **changes.get(token, {})) for token, usd in USD.items()}
+    data = {
+        "market_data": {"prices": {"ETH": 2000.0, "USDT": 1.0, "USDC": 1.0, "BTC": 60000.0}},
+        "protocol_data": {"aave": rows, "lido": {"wstETH": {"eth_per_token": 1.2}}, "etherfi": {"weETH": {"eth_per_token": 1.05}}},
+    }
+    return DictSnapshot(AT + timedelta(days=days), data)
+
+
+NOW = market()
+ALL = venues(FREE_GAS)
+
+
+def held(settings: Any = None, **positions: Any) -> tuple[Any, State]:
+    all_venues = venues({**FREE_GAS, "aave": settings or {}})
+    wallet = positions.pop("wallet", {})
+    return all_venues, holding(all_venues, NOW, wallet=wallet, aave=positions)
+
+
+def refused(block: dict[str, Any], all_venues: Any, state: State, at_market: DictSnapshot = NOW) -> str:
+    before = state.positions()
+    with pytest.raises(VenueRejected) as caught:
+        run(block, all_venues, state, at_market)
+    assert (caught.value.error_code, state.positions()) == ("OCH-001", before)
+    return caught.value.message
+
+
+# Growth.
+
+FIRST, LAST = "1.0361969326346498", "1.0497112345678901"
+
+
+def rows_over_time() -> dict[datetime, dict[str, Any]]:
+    row = {**lending_row(1.0), "liquidity_rate": "0.05", "variable_borrow_rate": "0.06"}
+    return {
+        AT: {**row, "liquidity_index": FIRST, "variable_borrow_index": "1.05"},
+        AT + timedelta(days=1): {**row, "liquidity_index": "1.0371", "variable_borrow_index": "1.0512"},
+        AT + timedelta(days=2): {**row, "liquidity_index": LAST, "variable_borrow_index": "1.0523"},
+    }
+
+
+@pytest.fixture
+def recorded(tmp_path: Any) -> Any:
+    write_lending(tmp_path, "aave_v3", "USDT", rows_over_time())
+    write_lending(tmp_path, "aave_v3", "WETH", {at: {**row, "oracle_price_usd": 2000} for at, row in rows_over_time().items()})
+    write_bars(tmp_path, "bybit", "spot", "ETHUSDT", [(2000,)] * 100)
+    return provider(tmp_path)
+
+
+@exactly
+def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
+    all_venues = venues(FREE_GAS)
+    handler = PositionUpdateHandler({"wallet": {"USDT": 100_000}})
+    desk = Desk(all_venues, recorded, handler)
+    start = desk.market(AT)
+    moved = run(action("aave", "supply", "USDT", 100_000), all_venues, desk.state(start), start)
+    desk.commit(moved.state, moved.deltas)
+    reports = desk.settle(AT + timedelta(days=2))
+    assert [(row.kind, row.at) for row in reports] == [("interest", AT + timedelta(days=day)) for day in (1, 2)]
+    grown = 100_000 * D(LAST) / D(FIRST)
+    assert abs(handler.positions["aave"]["aUSDT"] - grown) <= 3 * USDT_UNIT
+    assert sum((row.deltas for row in reports), moved.deltas).get("aave", "aUSDT") == handler.positions["aave"]["aUSDT"]
+
+
+@exactly
+def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_next_row_wins(recorded):
+    all_venues = venues(FREE_GAS)
+    handler = PositionUpdateHandler({"aave": {"aUSDT": 100_000, "variableDebtWETH": 10}})
+    desk = Desk(all_venues, recorded, handler)
+    desk.state(desk.market(AT))
+    desk.settle(AT + timedelta(hours=12))
+    supplied, owed = handler.positions["aave"]["aUSDT"], handler.positions["aave"]["variableDebtWETH"]
+    years = D(12) / (365 * 24)
+    assert abs(supplied - 100_000 * (1 + D("0.05") * years)) <= 2 * USDT_UNIT
+    assert abs(owed - 10 * (D("0.06") * years).exp()) < D("1e-12")
+    assert all_venues["aave"].grow(handler.state, desk.market(AT + timedelta(hours=12))) is handler.state
+    desk.settle(AT + timedelta(days=1))
+    assert abs(handler.positions["aave"]["aUSDT"] - 100_000 * D("1.0371") / D(FIRST)) <= 2 * USDT_UNIT
+
+
+@exactly
+def test_what_has_grown_is_told_before_an_action_and_only_once():
+    all_venues, state = held(aUSDT=1_000, variableDebtUSDC=100, wallet={"USDT": 10})
+    later = market(1, USDT={"liquidity_index": 1.05}, USDC={"variable_borrow_index": 1.07})
+    state, settled = observe(all_venues["aave"], state, later)
+    (report,) = settled
+    assert report.deltas.get("aave", "aUSDT") > 8
+    assert report.deltas.get("aave", "variableDebtUSDC") > 0
+    moved = run(action("aave", "supply", "USDT", 10), all_venues, state, later)
+    assert abs(moved.deltas.get("aave", "aUSDT") - 10) <= USDT_UNIT
+    assert observe(all_venues["aave"], moved.state, later)[1] == ()
+
+
+def test_an_index_that_steps_back_is_taken_as_it_is():
+    all_venues, state = held(aUSDT=1_000)
+    _, settled = observe(all_venues["aave"], state, market(1, USDT={"liquidity_index": 1.04}))
+    assert settled[0].deltas.get("aave", "aUSDT") < 0
+
+
+def test_who_holds_nothing_waits_for_nothing():
+    all_venues, state = held()
+    venue = all_venues["aave"]
+    for empty in (state, State(), State({"aave": Amounts({})})):
+        assert venue.next_due(empty, NOW, 2**62) is None
+        assert venue.observe(empty, NOW) == (empty, ())
+        assert venue.grow(empty, market(5)) is empty
+        assert venue.exposures(empty, NOW) == ((), ())
+
+
+# Rounding by revision.
+
+
+@pytest.mark.parametrize(("revision", "least", "most"), [("3.0", -1, 1), ("3.7", 0, 2)])
+@exactly
+def test_half_up_rounding_may_favour_either_and_directed_rounding_favours_the_pool(revision, least, most):
+    all_venues, state = held({"revision": revision}, wallet={"USDT": 10_000})
+    lost = set()
+    for units in range(1_000_001, 1_000_040):
+        moved = run(action("aave", "supply", "USDT", D(units) * USDT_UNIT), all_venues, state, NOW)
+        lost.add(sum(cost.amount for cost in moved.costs) / USDT_UNIT)
+    # A scaled unit is worth more than a base unit, so that flooring twice can keep two of them.
+    assert least <= min(lost) < max(lost) <= most
+
+
+@exactly
+def test_the_base_unit_that_rounding_keeps_is_a_cost_of_interest():
+    all_venues, state = held({"revision": "3.7"}, aWETH=10, wallet={"USDT": 10})
+    supplied = run(action("aave", "supply", "USDT", "1.000001"), all_venues, state, NOW)
+    assert supplied.costs == (Cost("supply_interest", "USDT", USDT_UNIT),)
+    assert supplied.deltas == Deltas.at("aave", {"USDT": D("-1.000001"), "aUSDT": D("1")})
+    borrowed = run(action("aave", "borrow", "USDC", "1.000001"), all_venues, state, NOW)
+    assert {cost.source for cost in borrowed.costs} <= {"borrow_interest"}
+    assert value(all_venues, state, NOW) - value(all_venues, borrowed.state, NOW) == sum(cost.amount for cost in borrowed.costs)
+
+
+def test_a_revision_holds_from_its_date():
+    change = AT + timedelta(days=1)
+    venue = aave({"revision": [(change, "3.7"), (AT - timedelta(days=9), "3.0")]})
+    assert [venue._revision(to_instant(at) // 10**6) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
+    state = State({"aave": venue.open({"aUSDT": D(5)}, NOW)})
+    after, _ = venue.observe(state, market(2))
+    assert after.parts["aave"].pool.revision == "3.7"
+    assert venue.exposures(after, NOW)[0][0].amount <= 5
+    with pytest.raises(UnknownRevision, match=r"'3.5' is not known, only 3.0, 3.7"):
+        aave({"revision": "3.5"})
+
+
+# Withdrawing and repaying all.
+
+
+@pytest.mark.parametrize("revision", ["3.0", "3.7"])
+@pytest.mark.parametrize("amount", ["all", "1000"])
+def test_withdrawing_all_leaves_nothing(revision, amount):
+    all_venues, state = held({"revision": revision}, wallet={"USDT": 2000})
+    state = run(action("aave", "supply", "USDT", 1000), all_venues, state, market(0)).state
+    units = all_venues["aave"].exposures(state, NOW)[0][0].amount
+    moved = run(action("aave", "withdraw", "USDT", amount if amount == "all" else units), all_venues, state, NOW)
+    assert "aave" not in moved.state.positions()
+    assert moved.state.parts["aave"].user.supplied == {}
+
+
+@pytest.mark.parametrize("revision", ["3.0", "3.7"])
+@pytest.mark.parametrize("amount", ["all", 5_000])
+def test_repaying_all_or_more_than_is_owed_takes_what_is_owed(revision, amount):
+    all_venues, state = held({"revision": revision}, aWETH=10, variableDebtUSDT=1_000, wallet={"USDT": "1000.5"})
+    moved = run(action("aave", "repay", "USDT", amount), all_venues, state, NOW)
+    assert abs(moved.deltas.get("aave", "USDT") + 1_000) <= USDT_UNIT
+    assert moved.state.positions()["aave"].keys() == {"aWETH"}
+    assert moved.details == {}
+
+
+def test_all_of_what_is_not_there_is_refused():
+    all_venues, state = held(wallet={"USDT": 5})
+    assert refused(action("aave", "withdraw", "USDT", "all"), all_venues, state) == "aave withdraw of all USDT: there is none"
+    assert refused(action("aave", "repay", "USDT", "all"), all_venues, state) == "aave repay: no USDT is owed"
+    assert refused(action("aave", "repay", "USDT", 5), all_venues, state) == "aave repay: no USDT is owed"
+    bare = holding(all_venues, NOW, wallet={"USDT": 5})
+    assert refused(action("aave", "withdraw", "USDT", "all"), all_venues, bare) == "aave withdraw of all USDT: there is none"
+    assert refused(action("aave", "repay", "USDT", "all"), all_venues, bare) == "aave repay of all USDT: there is none"
+    assert refused(action("aave", "borrow", "USDT", "all"), all_venues, bare) == (
+        'aave borrow needs a number; "all" is for supply, withdraw and repay'
+    )
+
+
+# What is refused.
+
+
+def test_borrowing_beyond_the_ltv_is_refused_with_the_numbers():
+    all_venues, state = held(aWETH=1)
+    message = refused(action("aave", "borrow", "USDT", "1610.01"), all_venues, state)
+    assert message.startswith("aave borrow: borrow of 1610010000 USDT (base units) needs collateral of")
+    assert "LTV 8050 bps" in message
+    moved = run(action("aave", "borrow", "USDT", 1609), all_venues, state, NOW)
+    assert moved.details == {"health_factor": "1.031697"}
+
+
+def test_withdrawing_what_secures_a_debt_is_refused_with_the_health_factor():
+    all_venues, state = held(aWETH=1, variableDebtUSDT=1000)
+    message = refused(action("aave", "withdraw", "WETH", "0.5"), all_venues, state)
+    assert "leaves health factor 0.83" in message
+    assert message.endswith("repay first, or take less")
+    run(action("aave", "withdraw", "WETH", "0.3"), all_venues, state, NOW)
+
+
+def test_more_than_was_supplied_is_refused():
+    all_venues, state = held(aUSDT=10)
+    assert refused(action("aave", "withdraw", "USDT", 11), all_venues, state) == (
+        "aave withdraw: withdraw of 11000000 USDT (base units): only 10000000 are supplied; withdraw less or all"
+    )
+
+
+def test_more_than_the_pool_has_is_refused():
+    all_venues, state = held(aWBTC=100_000, aUSDT=700_000)
+    assert "the pool has" in refused(action("aave", "borrow", "USDT", 600_001), all_venues, state)
+    assert "the pool has" in refused(action("aave", "withdraw", "USDT", 600_001), all_venues, state)
+
+
+def test_more_than_the_wallet_has_is_refused():
+    all_venues, state = held(aWETH=5, variableDebtUSDT=1_000, wallet={"USDT": 10})
+    for name in ("supply", "repay"):
+        assert refused(action("aave", name, "USDT", 11), all_venues, state) == (
+            f"aave {name} needs 11 USDT, wallet holds 10; use less or move USDT there first"
+        )
+
+
+@pytest.mark.parametrize("name", ["supply", "withdraw", "borrow", "repay"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_token_without_a_reserve_is_refused_naming_those_that_there_are(name, checked):
+    all_venues, state = held(wallet={"DOGE": 5}) if checked else (venues(FREE_GAS), State(checked=False))
+    assert refused(action("aave", name, "DOGE", 1), all_venues, state) == (
+        f"aave has no reserve of DOGE; it has {', '.join(RESERVES)}: add it under venues.onchain.aave.reserves"
+    )
+
+
+def test_a_reserve_without_data_is_an_error_that_names_it():
+    data = DictSnapshot(AT, {"market_data": {"prices": {"USDT": 1.0}}})
+    with pytest.raises(MissingData, match="no lending data of aave for USDT"):
+        run(action("aave", "supply", "USDT", 1), ALL, holding(ALL, NOW, wallet={"USDT": 5}), data)
+
+
+def test_a_price_is_needed_only_of_what_is_held_or_moved():
+    all_venues, state = held(aWETH=5, wallet={"USDT": 5})
+    state = run(action("aave", "supply", "USDT", 5), all_venues, state, NOW).state
+    state = run(action("aave", "withdraw", "USDT", "all"), all_venues, state, NOW).state
+    only = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0}}, "protocol_data": {"aave": {"WETH": lending_row(2000.0)}}})
+    run(action("aave", "borrow", "WETH", 1), all_venues, state, only)
+
+
+# E-mode.
+
+
+def test_emode_lets_more_be_borrowed_of_its_own_tokens():
+    all_venues, state = held(awstETH=10)  # 24,000 USD
+    block = action("aave", "borrow", "WETH", 11)
+    assert "LTV 7850 bps" in refused(block, all_venues, state)
+    moved = run(chain(action("aave", "set_emode", category=1), block), all_venues, state, NOW)
+    assert moved.state.parts["aave"].user.emode == 1
+    assert "aave set_emode: " in refused(action("aave", "set_emode", category=0), all_venues, moved.state)
+    assert "cannot be borrowed in e-mode category 1" in refused(action("aave", "borrow", "USDT", 1), all_venues, moved.state)
+    alone = run(action("aave", "set_emode", category=1), all_venues, State(), NOW)
+    assert alone.state.parts["aave"].user.emode == 1
+
+
+def test_an_unknown_category_is_refused():
+    assert refused(action("aave", "set_emode", category=7), *held()) == "aave set_emode: set_emode: there is no e-mode category 7, only [1]"
+
+
+def test_the_category_of_a_token_is_a_setting():
+    venue = aave({"reserves": {"WBTC": {"emode_category": 1}, "weETH": {"emode_category": 0}, "WETH": None, "rETH": {}}})
+    assert venue._emodes[1].collateral == venue._emodes[1].borrowable == {"WETH", "wstETH", "WBTC"}
+    with pytest.raises(ComponentError, match=r"CFG-001: venues.*reserves.WBTC.emode_category: must be 0 \(none\) or one of 1, got 3"):
+        aave({"reserves": {"WBTC": {"emode_category": 3}}})
+
+
+def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_public_ones():
+    all_venues, state = held({"reserves": {"WETH": {"ltv_bps": D(5000)}, "GHO": {"ltv_bps": 0, "decimals": 18}}}, aWETH=1)
+    assert "LTV 5000 bps" in refused(action("aave", "borrow", "USDT", 1001), all_venues, state)
+    assert all_venues["aave"]._rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"][1]
+
+
+# Where nothing is known to be held.
+
+
+@pytest.mark.parametrize(
+    ("name", "deltas"),
+    [
+        ("supply", {"USDT": -1000, "aUSDT": 1000}), ("withdraw", {"USDT": 1000, "aUSDT": -1000}),
+        ("borrow", {"USDT": 1000, "variableDebtUSDT": 1000}), ("repay", {"USDT": -1000, "variableDebtUSDT": -1000}),
+    ],
+)  # fmt: skip
+def test_without_positions_the_deltas_need_no_index(name, deltas):
+    bare = DictSnapshot(AT, {"market_data": {"prices": {"USDT": 1.0}}})
+    moved = run(action("aave", name, "USDT", 1000), ALL, State(checked=False), bare)
+    assert moved.deltas.as_floats() == {"aave": deltas}
+    assert run(action("aave", "set_emode", category=1), ALL, State(checked=False), bare).deltas == Deltas()
+
+
+# Reading.
+
+
+def test_health_is_none_without_a_debt():
+    all_venues, state = held(aWETH=1, wallet={"USDT": 1})
+    venue = all_venues["aave"]
+    assert venue.health_factor(state.parts["aave"], NOW) is None
+    _, owing = held(aWETH=1, variableDebtUSDT=830)
+    assert venue.health_factor(owing.parts["aave"], NOW) == 2
+    repaid = run(action("aave", "repay", "USDT", 1), *held(aWETH=1, variableDebtUSDT=831, wallet={"USDT": 1}), NOW)
+    assert repaid.details == {"health_factor": "2"}
+
+
+def test_totals_that_are_not_known_do_not_limit():
+    unknown = market(WETH={"total_supplied": 0, "total_borrowed": 0})
+    all_venues, _ = held()
+    state = holding(all_venues, unknown, aave={"aWBTC": 100}, wallet={})
+    assert run(action("aave", "borrow", "WETH", 1_500), all_venues, state, unknown).deltas.get("aave", "WETH") == 1_500

@@ -1,0 +1,211 @@
+"""Lido and ether.fi: shares, wrapping, the queue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.market import DictSnapshot, MissingData
+from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.venues import staking_shares
+from basis_strategy_v1.venues.etherfi import etherfi
+from basis_strategy_v1.venues.lido import lido
+from basis_strategy_v1.venues.staking_shares import Protocol, pool_from_rate
+from basis_strategy_v1.venues.venue import Exposure
+
+from .markets import AT, action, costs_usd, exactly, holding, run, value, venues
+
+D = Decimal
+WEI = D("1e-18")
+FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
+ALL = venues(FREE_GAS)
+TOKENS = {"lido": ("stETH", "wstETH"), "etherfi": ("eETH", "weETH")}
+
+
+def at_rate(rate: Any, days: float = 0) -> DictSnapshot:
+    """A market in which a share of either protocol is worth `rate` ETH."""
+    staked = {"wstETH": {"eth_per_token": rate}, "weETH": {"eth_per_token": rate}}
+    data = {"market_data": {"prices": {"ETH": 2000.0}}, "protocol_data": {"lido": staked, "etherfi": staked}}
+    return DictSnapshot(AT + timedelta(days=days), data)
+
+
+NOW = at_rate("1.2")
+protocols = pytest.mark.parametrize("protocol", sorted(TOKENS))
+
+
+def held(**wallet: Any) -> State:
+    return holding(ALL, NOW, wallet=wallet)
+
+
+def refused(block: dict[str, Any], state: State, market: DictSnapshot = NOW) -> str:
+    with pytest.raises(VenueRejected) as caught:
+        run(block, ALL, state, market)
+    return caught.value.message
+
+
+@protocols
+@pytest.mark.parametrize("paid", ["ETH", "WETH"])
+def test_staking_gives_shares_at_the_redemption_rate(protocol, paid):
+    rebasing, wrapped = TOKENS[protocol]
+    moved = run(action(protocol, "stake", paid, 12), ALL, held(**{paid: 12}), NOW)
+    assert moved.deltas == Deltas.at(protocol, {paid: D(-12), rebasing: D(12)})
+    moved = run(action(protocol, "stake", paid, 12, token_out=wrapped), ALL, held(**{paid: 12}), NOW)
+    assert (moved.deltas, moved.costs) == (Deltas.at(protocol, {paid: D(-12), wrapped: D(10)}), ())
+
+
+def test_a_stake_loses_the_wei_that_is_less_than_a_share_and_says_so():
+    moved = run(action("lido", "stake", "ETH", 1), ALL, held(ETH=1), NOW)
+    assert moved.deltas.get("lido", "stETH") == 1 - WEI
+    assert moved.costs == (Cost("staking", "ETH", WEI),)
+
+
+@protocols
+def test_the_wrapped_token_grows_in_price_and_the_rebasing_one_in_amount(protocol):
+    rebasing, wrapped = TOKENS[protocol]
+    state = held(**{rebasing: 12, wrapped: 10})
+    later = at_rate("1.21", days=30)
+    after, settled = ALL["wallet"].observe(state, later)
+    assert [row.deltas for row in settled] == [Deltas.at("wallet", {rebasing: D("0.1")})]
+    assert after.positions()["wallet"] == {rebasing: D("12.1"), wrapped: D(10)}
+    assert value(ALL, after, later) == (D("12.1") + D("12.1")) * 2000
+
+
+@protocols
+@given(st.integers(10**9, 10**24), st.decimals("1.000001", "2", places=17), st.data())
+@exactly
+def test_shares_move_as_in_the_contracts(protocol, wei, rate, data):
+    rebasing, wrapped = TOKENS[protocol]
+    market, pool = at_rate(str(rate)), pool_from_rate(rate)
+    amount = D(wei) * WEI
+    state = run(action(protocol, "stake", "ETH", amount), ALL, holding(ALL, market, wallet={"ETH": amount}), market).state
+    shares = staking_shares.shares_for(pool, wei)
+    assert state.part("wallet", Wallet).units == {rebasing: shares}
+    part = data.draw(st.integers(10**6, staking_shares.amount_for(pool, shares)))
+    wrap = run(action(protocol, "wrap", rebasing, D(part) * WEI), ALL, state, market)
+    minted = staking_shares.wrap(pool, shares, part)
+    units = wrap.state.part("wallet", Wallet).units
+    assert (units.get(rebasing, 0), units[wrapped]) == (shares - minted, minted)
+    unwrap = run(action(protocol, "unwrap", wrapped, D(minted) * WEI), ALL, wrap.state, market)
+    back = staking_shares.unwrap(pool, minted, minted).shares
+    assert unwrap.state.part("wallet", Wallet).units.get(rebasing, 0) == shares - minted + back
+    for moved, before in ((wrap, state), (unwrap, wrap.state)):
+        assert value(ALL, before, market) - value(ALL, moved.state, market) == costs_usd(moved.costs, market)
+
+
+@protocols
+@pytest.mark.parametrize(
+    ("name", "token", "fields", "message"),
+    [
+        ("stake", "USDT", {}, "{p} stake takes ETH or WETH, got USDT"),
+        ("stake", "ETH", {"token_out": "WBTC"}, "{p} stake gives {r} or {w}, got token_out WBTC"),
+        ("wrap", "ETH", {}, "{p} wrap takes {r}, got ETH"),
+        ("unwrap", "{r}", {}, "{p} unwrap takes {w}, got {r}"),
+        ("unstake", "ETH", {}, "{p} unstake takes {r} or {w}, got ETH"),
+        ("stake", "ETH", {"amount": 6}, "{p} stake needs 6 ETH, wallet holds 5; use less or move ETH there first"),
+        ("unstake", "{w}", {"amount": 6}, "{p} unstake needs 6 {w}, wallet holds 5; use less or move {w} there first"),
+    ],
+)
+def test_what_a_protocol_does_not_take_is_refused(protocol, name, token, fields, message):
+    names = {"p": protocol, "r": TOKENS[protocol][0], "w": TOKENS[protocol][1]}
+    state = held(ETH=5, USDT=5, **dict.fromkeys(TOKENS[protocol], 5))
+    assert refused(action(protocol, name, token.format(**names), **{"amount": 1, **fields}), state) == message.format(**names)
+
+
+@protocols
+def test_an_amount_worth_less_than_a_share_is_refused(protocol):
+    rebasing, _ = TOKENS[protocol]
+    assert refused(action(protocol, "stake", "ETH", WEI), held(ETH=1)) == (
+        f"{protocol} stake of 0.000000000000000001 ETH is worth less than one share; take more"
+    )
+    least = {"lido": 100, "etherfi": 1}[protocol]
+    assert refused(action(protocol, "unstake", rebasing, WEI), held(**{rebasing: 1})) == (
+        f"{protocol} unstake of 0.000000000000000001 {rebasing} asks for 1 wei; the least is {least} wei and one share"
+    )
+
+
+@protocols
+def test_without_a_published_rate_nothing_is_staked(protocol):
+    bare = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0}}})
+    with pytest.raises(MissingData, match=f"no staking data of {protocol} for {TOKENS[protocol][1]}"):
+        run(action(protocol, "stake", "ETH", 1), ALL, State(checked=False), bare)
+
+
+def test_where_nothing_is_known_to_be_held_all_actions_pass():
+    for protocol, (rebasing, wrapped) in TOKENS.items():
+        for name, token in (("stake", "ETH"), ("wrap", rebasing), ("unwrap", wrapped), ("unstake", rebasing)):
+            assert run(action(protocol, name, token, 12), ALL, State(checked=False), NOW).deltas.get(protocol, token) == -12
+
+
+# The queue.
+
+
+def asked(protocol: str, token: str, amount: Any, state: State) -> tuple[State, Any]:
+    moved = run(action(protocol, "unstake", token, amount), ALL, state, NOW)
+    return moved.state, moved
+
+
+@pytest.mark.parametrize(("protocol", "days"), [("lido", 5), ("etherfi", 7)])
+@exactly
+def test_unstaking_asks_the_queue_and_a_claim_pays_when_it_is_due(protocol, days):
+    rebasing, wrapped = TOKENS[protocol]
+    state, moved = asked(protocol, wrapped, 10, held(**{wrapped: 10, rebasing: 12}))
+    assert moved.deltas == Deltas.at(protocol, {wrapped: D(-10), "ETH-QUEUED": D(12)})
+    assert moved.details == {"request_id": f"{protocol}-1", "claimable": f"2024-06-0{1 + days}T00:00:00Z"}
+    state, second = asked(protocol, rebasing, 6, state)
+    assert second.details["request_id"] == f"{protocol}-2"
+    assert state.positions() == {"wallet": {rebasing: D(6)}, protocol: {"ETH-QUEUED": D(18)}}
+    assert ALL[protocol].exposures(state, NOW) == ((Exposure(protocol, "ETH-QUEUED", "ETH", D(18)),), ())
+    claim = action(protocol, "claim", request_id=f"{protocol}-1")
+    assert refused(claim, state, at_rate("1.2", days=days - 0.5)) == (
+        f"{protocol} request {protocol}-1 can be claimed from 2024-06-0{1 + days}T00:00:00Z; it is 2024-06-0{days}T12:00:00Z"
+    )
+    paid = run(claim, ALL, state, at_rate("1.3", days=days))
+    assert (paid.deltas, paid.costs) == (Deltas.at(protocol, {"ETH-QUEUED": D(-12), "ETH": D(12)}), ())  # rewards are not paid
+    assert refused(claim, paid.state, at_rate("1.3", days=days)) == f"{protocol} has no open request {protocol}-1; open are {protocol}-2"
+    later = run(action(protocol, "claim", request_id=f"{protocol}-2"), ALL, paid.state, at_rate("1.3", days=days))
+    assert later.state.positions() == {"wallet": {rebasing: D(6), "ETH": D(18)}}
+    assert refused(claim, later.state).endswith("open are none")
+    _, third = asked(protocol, rebasing, 6, later.state)
+    assert third.details["request_id"] == f"{protocol}-3"
+
+
+@protocols
+@exactly
+def test_a_claim_after_a_slashing_pays_what_the_shares_are_worth_then(protocol):
+    state, _ = asked(protocol, TOKENS[protocol][1], 10, held(**{TOKENS[protocol][1]: 10}))
+    paid = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, state, at_rate("1.14", days=30))
+    assert paid.deltas == Deltas.at(protocol, {"ETH-QUEUED": D(-12), "ETH": D("11.4")})
+    assert paid.costs == (Cost("staking", "ETH", D("0.6")),)
+
+
+@exactly
+def test_the_queue_pays_more_than_a_dex_whose_price_is_below_redemption_and_takes_longer():
+    rates = {"wstETH": {"eth_per_token": "1.2"}, "wstETH_WETH": "1.194"}
+    market = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0}}, "protocol_data": {"lido": rates, "uniswap": rates}})
+    all_venues = venues({**FREE_GAS, "uniswap": {"fee": 0, "slippage_bps": 0}})
+    state = holding(all_venues, market, wallet={"wstETH": 10})
+    swapped = run(action("uniswap", "swap", "wstETH", 10, token_out="ETH"), all_venues, state, market)
+    assert swapped.deltas.get("uniswap", "ETH") == D("11.94")
+    assert [(cost.source, round(cost.amount * market.price(cost.token), 12)) for cost in swapped.costs] == [("slippage", D(120))]
+    _, waiting = asked("lido", "wstETH", 10, held(wstETH=10))
+    assert waiting.deltas.get("lido", "ETH-QUEUED") == 12
+
+
+def test_the_length_of_the_queue_is_a_setting():
+    assert (lido({}).row.withdrawal_days, lido({"withdrawal_days": "1.5"}).row.withdrawal_days) == (5, D("1.5"))
+    assert (etherfi({}).row.withdrawal_days, etherfi({"withdrawal_days": 10}).row.withdrawal_days) == (7, 10)
+    assert [Protocol(venue({}).row.name) for venue in (lido, etherfi)] == [Protocol.LIDO, Protocol.ETHERFI]
+
+
+def test_a_queue_waits_for_nobody():
+    state, _ = asked("lido", "stETH", 6, held(stETH=12))
+    assert ALL["lido"].next_due(state, NOW, NOW.instant * 2) is None
+    assert ALL["lido"].observe(state, NOW) == (state, ())
