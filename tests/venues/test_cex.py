@@ -47,6 +47,10 @@ def refused(block: dict[str, Any], all_venues: Any, state: State, market: Any = 
     return caught.value.message
 
 
+def figures(moved: Any) -> dict[str, Decimal]:
+    return {name: D(figure) for name, figure in moved.details.items()}
+
+
 # Prices and fees.
 
 
@@ -54,7 +58,7 @@ def test_buying_spot_pays_slippage_and_the_fee_in_what_it_receives():
     moved = run(trade("bybit", "buy", "ETHUSDT", "1.5"), *account(USDT=10_000), MARKET)
     assert moved.deltas == Deltas.at("bybit", {"ETH": D("1.4985"), "USDT": D("-3000.3")})
     assert moved.costs == (Cost("fees", "ETH", D("0.0015")), Cost("slippage", "USDT", D("0.3")))
-    assert moved.details == {"filled": "1.5", "price": "2000.2"}
+    assert figures(moved) == {"filled": D("1.5"), "price": D("2000.2")}
     assert moved.state.positions() == {"bybit": {"ETH": D("1.4985"), "USDT": D("6999.7")}}
 
 
@@ -106,7 +110,7 @@ def test_a_limit_that_is_not_reached_does_nothing(side, limit, time_in_force):
         block = trade("bybit", side, "ETHUSDT", 1, kind, order_type="limit", price=limit, time_in_force=time_in_force)
         moved = run(block, all_venues, state, MARKET)
         assert (moved.deltas.as_floats(), moved.costs, moved.state) == ({}, (), state)
-        assert moved.details == {"filled": "0", "price": "2000", "limit": limit}
+        assert figures(moved) == {"filled": 0, "price": 2000, "limit": D(limit)}
 
 
 @pytest.mark.parametrize(
@@ -116,15 +120,15 @@ def test_a_limit_that_is_not_reached_does_nothing(side, limit, time_in_force):
 )  # fmt: skip
 def test_a_limit_that_is_reached_fills_with_slippage_but_never_beyond_itself(side, limit, fill):
     moved = run(trade("bybit", side, "ETHUSDT", 1, order_type="limit", price=limit), *account(USDT=10_000, ETH=5), MARKET)
-    assert moved.details["price"] == fill
+    assert figures(moved)["price"] == D(fill)
 
 
 def test_a_limit_goes_onto_the_tick_on_the_traders_side():
     all_venues, state = account(USDT=10_000, ETH=5, settings={"tick": {"ETHUSDT": D("0.5")}})
     missed = run(trade("bybit", "buy", "ETHUSDT", 1, order_type="limit", price="2000.4"), all_venues, state, prices(2000.2))
-    assert missed.details == {"filled": "0", "price": "2000.2", "limit": "2000.4"}
+    assert figures(missed) == {"filled": 0, "price": D("2000.2"), "limit": D("2000.4")}
     sold = run(trade("bybit", "sell", "ETHUSDT", 1, order_type="limit", price="1999.7"), all_venues, state, MARKET)
-    assert sold.details["price"] == "2000"
+    assert figures(sold)["price"] == 2000
 
 
 # Lots, minimums, symbols, balances.
@@ -132,8 +136,8 @@ def test_a_limit_goes_onto_the_tick_on_the_traders_side():
 
 def test_an_amount_is_floored_to_whole_lots_of_its_market():
     all_venues, state = account("binance", USDT=100_000)
-    assert run(trade("binance", "buy", "ETHUSDT", "1.23456789"), all_venues, state, MARKET).details["filled"] == "1.2345"
-    assert run(trade("binance", "buy", "ETHUSDT", "1.23456789", "perp"), all_venues, state, MARKET).details["filled"] == "1.234"
+    assert figures(run(trade("binance", "buy", "ETHUSDT", "1.23456789"), all_venues, state, MARKET))["filled"] == D("1.2345")
+    assert figures(run(trade("binance", "buy", "ETHUSDT", "1.23456789", "perp"), all_venues, state, MARKET))["filled"] == D("1.234")
     assert refused(trade("binance", "buy", "ETHUSDT", "0.00009"), all_venues, state) == (
         "binance trades ETHUSDT spot in lots of 0.0001; 0.00009 is less than one"
     )
@@ -145,14 +149,14 @@ def test_an_amount_is_floored_to_whole_lots_of_its_market():
 )
 def test_a_lot_of_the_config_is_for_all_or_for_a_symbol_or_base(lot, eth, btc):
     all_venues, state = account(settings={"lot": lot}, USDT=1_000_000)
-    assert run(trade("bybit", "buy", "ETHUSDT", "1.23456789"), all_venues, state, MARKET).details["filled"] == eth
-    assert run(trade("bybit", "buy", "BTCUSDT", "1.23456789"), all_venues, state, MARKET).details["filled"] == btc
+    assert figures(run(trade("bybit", "buy", "ETHUSDT", "1.23456789"), all_venues, state, MARKET))["filled"] == D(eth)
+    assert figures(run(trade("bybit", "buy", "BTCUSDT", "1.23456789"), all_venues, state, MARKET))["filled"] == D(btc)
 
 
 def test_a_base_without_a_published_lot_trades_in_the_finest():
     data = DictSnapshot(AT, {"market_data": {"prices": {"SOL": 150.0, "USDT": 1.0}}})
     moved = run(trade("bybit", "buy", "SOLUSDT", "1.234567891", order_type="limit", price="151"), *account(USDT=1_000), data)
-    assert moved.details["filled"] == "1.23456789"
+    assert figures(moved)["filled"] == D("1.23456789")
 
 
 def test_an_order_below_the_minimum_notional_is_refused_with_both_numbers():
@@ -169,7 +173,7 @@ def test_an_order_below_the_minimum_notional_is_refused_with_both_numbers():
 def test_a_position_can_be_closed_below_the_minimum_notional():
     held = account("binance", USDT=100, ETHUSDT_PERP="-0.001")
     moved = run(trade("binance", "buy", "ETHUSDT", 1, "perp", reduce_only=True), *held, MARKET)
-    assert moved.details["filled"] == "0.001"
+    assert figures(moved)["filled"] == D("0.001")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_where_nothing_is_known_to_be_held_nothing_is_refused_for_want_of_it():
     for kind in ("spot", "perp"):
         fields = {"reduce_only": True} if kind == "perp" else {}
         moved = run(trade("bybit", "sell", "ETHUSDT", 100, kind, **fields), all_venues, unknown, MARKET)
-        assert moved.details["filled"] == "100"
+        assert figures(moved)["filled"] == D("100")
 
 
 def test_a_series_that_is_not_there_is_an_error_that_names_it():
@@ -240,7 +244,7 @@ def test_reduce_only_takes_no_more_than_is_held_and_nothing_that_would_add():
 def test_reducing_realises_the_profit_of_what_is_closed(side, amount, realised, left):
     all_venues, state = account(settings=FREE, USDT=10_000, ETHUSDT_PERP=2)
     moved = run(trade("bybit", side, "ETHUSDT", amount, "perp"), all_venues, state, prices(2100))
-    assert moved.details["realised"] == realised
+    assert figures(moved)["realised"] == D(realised)
     assert moved.state.part("bybit", Account) == Account({"USDT": 10_000 + D(realised)}, {"ETHUSDT": left} if left else {})
 
 

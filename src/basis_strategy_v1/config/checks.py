@@ -64,13 +64,11 @@ def _reserve(path: str, reserve: Parsed) -> Iterator[Fault]:
 
 
 def _period(config: Parsed) -> Iterator[Fault]:
-    start, end, interval = config.get("start"), config.get("end"), config.get("interval")
+    start, end = config.get("start"), config.get("end")
     if start is None or end is None:
         return
     if end <= start:
         yield Fault("end", iso(end), f"a time after start, {iso(start)}")
-    elif interval is not None and (end - start) % interval:
-        yield Fault("interval", str(interval), f"a duration that divides the time from start to end, {end - start}")
 
 
 def _share_class(config: Parsed) -> Iterator[Fault]:

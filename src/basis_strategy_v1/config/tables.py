@@ -30,7 +30,7 @@ def _top(strategy: Kind) -> Record:
         Field("initial_capital", ABOVE_ZERO, "in the share class's currency", needed="always"),
         Field("start", Instant(), "first tick", needed="run"),
         Field("end", Instant(), "last tick", needed="run"),
-        Field("interval", Duration("1s", "366d"), "time between two ticks; divides the time from start to end", "1h"),
+        Field("interval", Duration("1s", "366d"), "time between two ticks; there is a tick at start and one at end", "1h"),
         Field("venue_timeout", Seconds(Bounds(above=0, below=120)), "seconds to wait for a venue's answer", 15),
         Field("max_retries_per_venue", Whole(Bounds(above=0, below=10)),
               "failures in a row after which a venue is unavailable for 60 s", 3),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.state_rows import StateRow, series_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ONE = Decimal(1)
 MOST_LISTED = 10
+STATES = ("pool", "market")
 DOLLAR_TOKENS = ("USDT", "USDC")
 # What a token is worth comes from this one, 1:1 or through the redemption rate that its protocol publishes.
 SAME_AS = {"WETH": "ETH", "stETH": "ETH", "eETH": "ETH", "WBTC": "BTC"}
@@ -70,7 +72,7 @@ class MarketSnapshot(ABC):
         self.at = at
         self.instant = to_instant(at) if instant is None else instant
 
-    # What a source of data answers. `kind` is spot, perp, funding, lending, staking, dex or gas.
+    # What a source of data answers. `kind` is spot, perp, funding, lending, staking, dex, gas, pool or market.
 
     @abstractmethod
     def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
@@ -78,7 +80,7 @@ class MarketSnapshot(ABC):
 
     @abstractmethod
     def _row(self, kind: str, venue: str, name: str) -> Any:
-        """The last visible row: Decimal (funding, staking), LendingRow or GasRow; None where there is none."""
+        """The last visible row: Decimal (funding, staking), LendingRow, GasRow or StateRow; None where there is none."""
 
     @abstractmethod
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
@@ -139,6 +141,20 @@ class MarketSnapshot(ABC):
         found = self._close("dex", protocol, pair, for_trade=for_trade)
         return self._missing("dex", protocol, pair) if found is None else found
 
+    def pool(self, protocol: str, name: str) -> StateRow:
+        """The state of a pool, as `dex/<protocol>/<POOL>.state.csv` has it."""
+        found: StateRow | None = self._row("pool", protocol, series_name(name))
+        return self._missing("pool", protocol, series_name(name)) if found is None else found
+
+    def lending_market(self, protocol: str, name: str) -> StateRow:
+        """The state of a market such as `wstETH/WETH`, as `lending/morpho/<MARKET>.csv` has it."""
+        found: StateRow | None = self._row("market", protocol, series_name(name))
+        return self._missing("market", protocol, series_name(name)) if found is None else found
+
+    def names(self, kind: str, venue: str) -> tuple[str, ...]:
+        """The names of the pools or markets whose states the source has, as in their paths, sorted."""
+        return ()
+
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         """The one series whose close is `price(token)` now; None where the price is made in another way."""
         return None
@@ -196,6 +212,9 @@ class DictSnapshot(MarketSnapshot):
         if kind == "gas":
             gas = _dig(self._execution, "gas")
             return GasRow(*self._fields(gas, GasRow._fields, "gas")) if gas else None
+        if kind in STATES:
+            texts = _dig(self._protocols, venue, f"{kind}s", name)
+            return None if texts is None else StateRow(self.instant, {str(column): str(texts[column]) for column in _names(texts)})
         found = _dig(self._protocols, venue, name)
         if kind == "staking":
             return self._price(_dig(found, "eth_per_token"), "eth_per_token", name, venue)
@@ -263,7 +282,12 @@ class DictSnapshot(MarketSnapshot):
             "DAT-001", f"no price of {token} at {iso(self.at)}; {_listed(_dig(self._market, 'prices'), 'the data have prices of')}"
         )
 
+    def names(self, kind: str, venue: str) -> tuple[str, ...]:
+        return tuple(sorted(_names(_dig(self._protocols, venue, f"{kind}s"))))
+
     def what_there_is(self, kind: str, venue: str) -> str:
+        if kind in STATES:
+            return _listed(_dig(self._protocols, venue, f"{kind}s"), f"{venue} has")
         place = {"spot": "spot_prices", "perp": "perp_prices", "funding": "funding_rates"}.get(kind)
         if place is None:
             return _listed(_dig(self._protocols, venue), f"{venue} has")

@@ -14,7 +14,7 @@ from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.layout import ANY, POSITIVE
 from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, shown, split_row
-from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, Numbers, empty_column, is_rising
+from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, empty_column, is_rising
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,7 @@ class CsvReading:
         self.until: Final = AFTER_ALL if until is None else until
         self.stamps = array("q")
         self.columns = tuple(empty_column(column) for column in spec.columns if column.kept)
+        self._has_texts = any(column.is_text for column in spec.columns)
         self._line = 1
         self._ended = False
         self._days, self._times = _Days(), _Times()
@@ -84,7 +85,7 @@ class CsvReading:
     def _read_piece(self, piece: bytes) -> None:
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n")
-        if self._ends_within(piece):
+        if not self._has_texts and self._ends_within(piece):
             try:
                 self._read_columns(piece)
             except (ValueError, OverflowError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
+from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
 from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
@@ -87,7 +88,7 @@ class DataProvider:
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
     def what_there_is(self, kind: str, venue: str) -> str:
-        """Which names `venue` has of a kind (spot, perp, funding, lending, staking, dex, gas), as a part of a sentence."""
+        """Which names `venue` has of a kind (spot, perp, funding, lending, staking, dex, gas, pool, market), as a part of a sentence."""
         return self._library.what_there_is(kind, venue)
 
     def snapshot(self, at: datetime, instant: int | None = None) -> SeriesSnapshot:
@@ -104,7 +105,8 @@ class DataProvider:
         return SeriesSnapshot(at, instant, self._library, self._missing_funding)
 
     def get_data(self, timestamp: datetime) -> dict[str, Any]:
-        """The nested dict of everything visible at `timestamp`, in floats; a series with nothing visible, or too old, is absent.
+        """The nested dict of everything visible at `timestamp`, in floats (the state of a pool or a market in the texts of its row);
+        a series with nothing visible, or too old, is absent.
 
         Raises:
             ComponentError: DAT-004, `timestamp` is naive or after the clock; DAT-003, a file is malformed.
@@ -115,8 +117,12 @@ class DataProvider:
         gas: dict[str, Any] = {}
         for key in self._library.keys:
             series = self._library.find(key, snapshot.instant)
-            values = series.floats(snapshot.instant) if series else None
-            if values is not None:
+            if series is None:
+                continue
+            if key.kind in STATES:
+                if texts := series.texts(snapshot.instant):
+                    protocols.setdefault(key.venue, {}).setdefault(f"{key.kind}s", {})[key.name] = texts
+            elif values := series.floats(snapshot.instant):
                 _place(key, values, market, protocols, gas)
         market["prices"] = self._prices(snapshot)
         chain = gas.get("ethereum") or next(iter(gas.values()), None)

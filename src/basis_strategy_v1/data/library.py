@@ -64,6 +64,7 @@ class Library:
         self.price_keys: dict[str, tuple[tuple[Key, bool], ...]] = {}
         venues = {key.venue for key in self._by_key if key.kind == "spot"}
         self._spot_venues = tuple(dict.fromkeys((*spot_venues, *sorted(venues))))
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
         # The keys whose answer does not depend on the instant; readers look here first.
         self.settled: dict[tuple[str, str, str], Series] = {}
 
@@ -113,9 +114,17 @@ class Library:
         self.price_keys[token] = found = tuple(pair for pair in wanted if pair[0] in self._by_key)
         return found
 
+    def names(self, kind: str, venue: str) -> tuple[str, ...]:
+        """What `venue` has of this kind, sorted."""
+        found = self._names.get((kind, venue))
+        if found is None:
+            found = tuple(sorted(key.name for key in self._by_key if (key.kind, key.venue) == (kind, venue)))
+            self._names[kind, venue] = found
+        return found
+
     def what_there_is(self, kind: str, venue: str) -> str:
         """Which names `venue` has of this kind, or which venues have any."""
-        if names := sorted(key.name for key in self._by_key if (key.kind, key.venue) == (kind, venue)):
+        if names := self.names(kind, venue):
             return f"{venue} has {', '.join(names)}"
         venues = sorted({key.venue for key in self._by_key if key.kind == kind})
         return f"the data have {kind} of {', '.join(venues)}" if venues else f"the data have no {kind} at all"

@@ -299,13 +299,16 @@ class Series:
     def _texts(self, row: int) -> dict[str, str]:
         return {name: column.text(row - 1) for name, column in zip(self._names, self._columns, strict=True)}
 
-    def plain(self, instant: int) -> tuple[float, ...] | dict[str, str] | None:
-        """The kept columns at `instant`, a state's as texts; None where nothing is visible or what is, is too old."""
+    def texts(self, instant: int) -> dict[str, str] | None:
+        """The columns of a state at `instant`; None where nothing is visible or what is, is too old."""
+        row = self.seek(instant)
+        return None if row == 0 or self.is_too_old(instant) else self._texts(row)
+
+    def floats(self, instant: int) -> tuple[float, ...] | None:
+        """The kept columns at `instant`; None where nothing is visible or what is, is too old."""
         row = self.seek(instant)
         if row == 0 or self.is_too_old(instant):
             return None
-        if self.kind in STATES:
-            return self._texts(row)
         return tuple(column.float(row - 1) for column in self._columns)
 
     def low_and_high(self, instant: int) -> tuple[Decimal, Decimal] | None:

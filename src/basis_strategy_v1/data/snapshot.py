@@ -132,5 +132,8 @@ class SeriesSnapshot(MarketSnapshot):
             raise MissingData("DAT-001", f"{series.id} has no row visible at {iso(self.at)}; its first is visible from {iso(ends[0])}")
         return super()._missing(kind, venue, name)
 
+    def names(self, kind: str, venue: str) -> tuple[str, ...]:
+        return self._library.names(kind, venue)
+
     def what_there_is(self, kind: str, venue: str) -> str:
         return self._library.what_there_is(kind, venue)

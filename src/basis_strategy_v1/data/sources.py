@@ -11,7 +11,7 @@ from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.csv_file import CsvReading
 from basis_strategy_v1.data.layout import FOLDERS, Column, SeriesSpec, spec_of
-from basis_strategy_v1.data.series import Loaded, Numbers, Texts, empty_column, is_rising
+from basis_strategy_v1.data.series import Loaded, empty_column, is_rising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,10 +124,7 @@ class DuckDbFile:
                 stamp_column, *found = zip(*rows, strict=True)
                 stamps.extend(stamp_column)
                 for column, values, scale in zip(columns, found, decimals, strict=True):
-                    if scale is None or isinstance(column, Texts):
-                        column.extend_texts(map(str, values))
-                    else:
-                        column.extend_scaled(values, scale)
+                    column.extend_texts(values) if scale is None else column.extend_scaled(values, scale)
         if not is_rising(stamps):
             raise self._changed(spec, "the stamps do not only rise")
         return Loaded(stamps, tuple(column.trimmed() for column in columns))
@@ -138,6 +135,8 @@ class DuckDbFile:
         for column in kept:
             if column.name not in types:
                 raise self._changed(spec, f"there is no column {column.name}")
+            if column.is_text and types[column.name] != "VARCHAR":
+                raise self._changed(spec, f"column {column.name} is {types[column.name]}")
         found = (_DECIMAL.fullmatch(types[column.name]) for column in kept)
         return [int(match[1]) if match else None for match in found]
 

@@ -362,5 +362,3 @@ def aave(settings: dict[str, Any]) -> Aave:
     own = settings.get("reserves") or {}
     rules = {token: _rules(token, own.get(token) or {}) for token in dict.fromkeys((*RESERVES, *own))}
     return Aave("aave", _revisions(settings.get("revision")), rules, _emodes(own))
-
-

@@ -267,7 +267,7 @@ class Exchange:
 
     def _is_liquidated(self, account: Account, market: MarketSnapshot) -> bool:
         if len(account.perps) == 1:
-            (symbol, perp), = account.perps.items()
+            ((symbol, perp),) = account.perps.items()
             price = self.liquidation_price(account, symbol)
             if price is None or market.row_stamp("perp", self.row.name, symbol) != market.instant:
                 return False  # a bar from before now was looked at when it came; the position may be younger than it
