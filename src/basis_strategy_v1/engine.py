@@ -76,7 +76,7 @@ class EventDrivenStrategyEngine:
         self._decide = strategy.decide
         self.clock = clock
         self.event_logger = event_logger
-        self.portfolio = Portfolio(self.desk)
+        self.portfolio = Portfolio(self.desk, config.gas_reserve_eth)
         self.attribution = Attribution(config.share_class)
         self.curve = Curve()
         self.holdings = Holdings()

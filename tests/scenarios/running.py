@@ -97,7 +97,7 @@ def excerpt(market: Path, target: Path, names: tuple[str, ...], until: str) -> P
     """A data folder with the rows of some series from 2024-05-30 up to a time."""
     for name in names:
         lines = (market / f"{name}.csv").read_text().splitlines(keepends=True)
-        kept = [line for line in lines[1:] if "2024-05-30" <= line[: len("2024-05-30")] and line < until]
+        kept = [line for line in lines[1:] if line >= "2024-05-30" and line < until]
         path = target / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join([lines[0], *kept]))

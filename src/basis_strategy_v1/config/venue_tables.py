@@ -28,9 +28,7 @@ _WITHDRAWAL = Record(
 
 _CEX = Record(
     Field("spot_taker_fee_bps", _FEE_BPS, "of the notional"),
-    Field("spot_maker_fee_bps", _FEE_BPS, "of the notional; negative: a rebate"),
     Field("perp_taker_fee_bps", _FEE_BPS, "of the notional"),
-    Field("perp_maker_fee_bps", _FEE_BPS, "of the notional; negative: a rebate"),
     _SLIPPAGE,
     Field("min_notional", AMOUNT, "smallest order, in quote"),
     Field("lot", Either(ABOVE_ZERO, MapOf(_SYMBOL, ABOVE_ZERO)), "step of an order's amount, in base"),
@@ -70,7 +68,6 @@ _RESERVE = Record(
 
 _STAKE = Record(
     Field("withdrawal_days", _DAYS, "days between the request and the claim"),
-    _SLIPPAGE,
 )
 
 _TOKEN_CONTRACT = Record(

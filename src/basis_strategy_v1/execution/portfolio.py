@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.core.state import IN_TRANSIT, Account
+from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, Account
 from basis_strategy_v1.venues.cex import Exchange, Margin
 from basis_strategy_v1.venues.exchanges import Withdrawal
+from basis_strategy_v1.venues.staking import Queue
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -21,8 +22,9 @@ FREE = Withdrawal()
 class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     """venue -> token -> amount, and what follows from it at the snapshot that the strategy was given."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, gas_reserve: Decimal = ZERO) -> None:
         self._desk = desk
+        self._gas_reserve = gas_reserve
 
     def _held(self) -> Mapping[str, Mapping[str, Decimal]]:
         return self._desk.positions.positions if self._desk.positions is not None else {}
@@ -62,3 +64,23 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         part = self._desk.state(market).parts.get(protocol)
         found: Decimal | None = venue.health_factor(part, market) if part is not None else None
         return found
+
+    def gas_reserve(self) -> Decimal:
+        """ETH of the wallet that is kept for gas; 0 where gas is free."""
+        return ZERO if self._desk.venues[WALLET].is_free() else self._gas_reserve
+
+    def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal:
+        """ETH that a transaction of so many units of gas costs now; 0 where gas is free."""
+        wallet = self._desk.venues[WALLET]
+        found: Decimal = ZERO if wallet.is_free() else wallet.gas_fee(units, market)
+        return found
+
+    def flash_fee(self, protocol: str, token: str, amount: Decimal) -> Decimal:
+        """The fee of a flash loan, in the token."""
+        found: Decimal = self._desk.venues[protocol].flash_fee(token, amount)
+        return found
+
+    def claimable(self, protocol: str, market: MarketSnapshot) -> tuple[str, ...]:
+        """The ids of the withdrawal requests at a staking protocol that can be claimed now, oldest first."""
+        requests = self._desk.state(market).part(protocol, Queue).requests
+        return tuple(request.request_id for request in requests if request.claimable <= market.instant)

@@ -10,11 +10,11 @@ from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
-from basis_strategy_v1.venues.exchanges import ExchangeRow, Tier, step_of
+from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
 from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from basis_strategy_v1.core.instructions import CexTrade
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -183,22 +183,21 @@ class Exchange:
     def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
         """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
         perp = account.perps[symbol]
-        cash = account.balances.get(self.row.settle, ZERO) - perp.cost
         size = abs(perp.base)
-        # The last tier is open, so that one of them holds the price.
-        price = next(price for tier, price in self._prices_by_tier(perp, cash) if size * price <= tier.notional)
+        cash = account.balances.get(self.row.settle, ZERO) - perp.cost
+        below = deducted = rate_before = ZERO
+        tiers = iter(self.row.tiers)
+        while True:  # the last tier is open, so that one of them holds the price
+            tier = next(tiers)
+            rate = tier.maintenance_bps / BPS
+            deducted += below * (rate - rate_before)
+            price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
+            if size * price <= tier.notional:
+                break
+            below, rate_before = tier.notional, rate
         if price > 0:
             return price
         return ZERO if perp.base < 0 else None
-
-    def _prices_by_tier(self, perp: Perp, cash: Decimal) -> Iterator[tuple[Tier, Decimal]]:
-        """Where cash + base * price = the maintenance margin, as each tier's own line has it."""
-        size, below, deducted, rate_before = abs(perp.base), ZERO, ZERO, ZERO
-        for tier in self.row.tiers:
-            rate = tier.maintenance_bps / BPS
-            deducted += below * (rate - rate_before)
-            yield tier, (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
-            below, rate_before = tier.notional, rate
 
     # What falls due by time.
 

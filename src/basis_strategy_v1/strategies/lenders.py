@@ -1,0 +1,126 @@
+"""Where ether is borrowed against a staked token: what each lender calls things, and the steps that it takes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol
+
+from basis_strategy_v1.strategies.strategy import Block, Holdings, action
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+WETH = "WETH"
+# Aave's category of ETH-correlated tokens, in which a staked token secures more of a WETH debt.
+ETH_CORRELATED = 1
+
+
+class Lender(Protocol):
+    """A lender of WETH against one staked token."""
+
+    name: str
+
+    def collateral(self, positions: Holdings) -> Decimal: ...
+    def debt(self, positions: Holdings) -> Decimal: ...
+
+    def price(self, snapshot: MarketSnapshot) -> Decimal:
+        """WETH per staked token, as the lender counts it."""
+        ...
+
+    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
+        """What WETH costs, a fraction a year."""
+        ...
+
+    def series(self) -> list[tuple[str, str, str]]: ...
+
+    def opening(self) -> list[Block]:
+        """What has to be done once, before the first borrow."""
+        ...
+
+    def supply(self, amount: Decimal | str) -> Block: ...
+    def withdraw(self, amount: Decimal | str) -> Block: ...
+    def borrow(self, amount: Decimal) -> Block: ...
+    def repay(self, amount: Decimal | str) -> Block: ...
+
+
+class AaveLender:
+    """Aave: the token is a deposit, in e-mode."""
+
+    name = "aave"
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def collateral(self, positions: Holdings) -> Decimal:
+        return positions.amount(self.name, f"a{self._token}")
+
+    def debt(self, positions: Holdings) -> Decimal:
+        return positions.amount(self.name, f"variableDebt{WETH}")
+
+    def price(self, snapshot: MarketSnapshot) -> Decimal:
+        token, ether = (snapshot.lending(self.name, name).oracle_price_usd for name in (self._token, WETH))
+        return token / ether
+
+    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
+        return snapshot.lending(self.name, WETH).variable_borrow_rate
+
+    def series(self) -> list[tuple[str, str, str]]:
+        return [("lending", self.name, self._token), ("lending", self.name, WETH)]
+
+    def opening(self) -> list[Block]:
+        return [action(self.name, "set_emode", category=ETH_CORRELATED)]
+
+    def supply(self, amount: Decimal | str) -> Block:
+        return action(self.name, "supply", token=self._token, amount=amount)
+
+    def withdraw(self, amount: Decimal | str) -> Block:
+        return action(self.name, "withdraw", token=self._token, amount=amount)
+
+    def borrow(self, amount: Decimal) -> Block:
+        return action(self.name, "borrow", token=WETH, amount=amount)
+
+    def repay(self, amount: Decimal | str) -> Block:
+        return action(self.name, "repay", token=WETH, amount=amount)
+
+
+class MorphoLender:
+    """Morpho: the market of the token against WETH, whose oracle is the protocol's own redemption rate."""
+
+    name = "morpho"
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._market = f"{token}/{WETH}"
+
+    def collateral(self, positions: Holdings) -> Decimal:
+        return positions.amount(self.name, f"morpho:{self._market}:collateral")
+
+    def debt(self, positions: Holdings) -> Decimal:
+        return positions.amount(self.name, f"morpho:{self._market}:debt")
+
+    def price(self, snapshot: MarketSnapshot) -> Decimal:
+        return snapshot.price(self._token) / snapshot.price(WETH)
+
+    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
+        return snapshot.lending(self.name, self._market).variable_borrow_rate
+
+    def series(self) -> list[tuple[str, str, str]]:
+        return [("lending", self.name, self._market)]
+
+    def opening(self) -> list[Block]:
+        return []
+
+    def supply(self, amount: Decimal | str) -> Block:
+        return action(self.name, "supply_collateral", token=self._token, amount=amount, market=self._market)
+
+    def withdraw(self, amount: Decimal | str) -> Block:
+        return action(self.name, "withdraw_collateral", token=self._token, amount=amount, market=self._market)
+
+    def borrow(self, amount: Decimal) -> Block:
+        return action(self.name, "borrow", token=WETH, amount=amount, market=self._market)
+
+    def repay(self, amount: Decimal | str) -> Block:
+        return action(self.name, "repay", token=WETH, amount=amount, market=self._market)
+
+
+LENDERS: dict[str, type[AaveLender] | type[MorphoLender]] = {"aave": AaveLender, "morpho": MorphoLender}

@@ -1,0 +1,78 @@
+"""A market and holdings, given by hand, for a strategy to decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.strategies.basis import Basis
+
+START = datetime(2024, 6, 1, tzinfo=UTC)
+D = Decimal
+DEFAULTS: dict[str, Any] = {
+    "spot_venue": "bybit",
+    "perp_venue": "binance",
+    "leverage": D(1),
+    "rebalance_threshold_bps": D(500),
+    "hedge_tolerance_bps": D(50),
+    "on_margin_shortage": "move",
+    "min_margin_ratio": None,
+    "enter_above_apr": None,
+    "leave_below_apr": None,
+    "funding_window_hours": 72,
+}
+
+
+class Margin(NamedTuple):
+    equity: Decimal
+    notional: Decimal = D(0)
+    maintenance: Decimal = D(0)
+    leverage: Decimal = D(0)
+
+
+class Held(dict[str, Mapping[str, Decimal]]):
+    """venue -> token -> amount; the perp's profit counts as margin beside the balance."""
+
+    profit = D(0)
+    terms: tuple[Decimal, Decimal, Decimal] = (D(0), D(0), D(0))
+
+    def amount(self, venue: str, token: str) -> Decimal:
+        return self.get(venue, {}).get(token, D(0))
+
+    def in_transit(self, token: str) -> Decimal:
+        return self.amount("in_transit", token)
+
+    def margin(self, venue: str, market: Any) -> Margin:
+        quote = "USDC" if venue == "hyperliquid" else "USDT"
+        return Margin(self.amount(venue, quote) + self.profit)
+
+    def withdrawal(self, venue: str, token: str) -> tuple[Decimal, Decimal, Decimal]:
+        return self.terms
+
+    def health_factor(self, protocol: str, market: Any) -> Decimal | None:
+        return None
+
+
+def at_price(price: int, hours: int = 0, funding: float | None = None) -> DictSnapshot:
+    rates = {venue: {"ETHUSDT": funding} for venue in ("bybit", "binance")} if funding is not None else {}
+    market = {"prices": {"ETH": price, "USDT": 1}, "funding_rates": rates}
+    return DictSnapshot(START + timedelta(hours=hours), {"market_data": market})
+
+
+def decided(held: Held, price: int = 1000, **changes: Any) -> list[str]:
+    """What a strategy does, a line an instruction."""
+    return told(Basis("ETH").decide(at_price(price), held, {**DEFAULTS, **changes}))
+
+
+def told(blocks: Any) -> list[str]:
+    return [_told(block) for block in blocks]
+
+
+def _told(block: dict[str, Any]) -> str:
+    if block["instruction_type"] == "wallet_transfer":
+        return f"move {block['amount']} {block['token']} from {block['from_venue']} to {block['to_venue']}"
+    reduce_only = " reduce_only" if block.get("reduce_only") else ""
+    return f"{block['side']} {round(block['amount'], 4)} {block['symbol']} {block['trade_type']} on {block['venue']}{reduce_only}"

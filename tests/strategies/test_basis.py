@@ -1,0 +1,178 @@
+"""What the basis strategy does with what it holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from basis_strategy_v1.strategies.basis import Basis
+
+from .markets import DEFAULTS, D, Held, at_price, decided, told
+
+
+def test_it_enters_with_both_legs_at_once() -> None:
+    assert decided(Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)})) == [
+        "buy 49.8000 ETHUSDT spot on bybit",
+        "sell 49.8000 ETHUSDT perp on binance",
+    ]
+
+
+def test_it_brings_the_capital_to_where_the_legs_need_it_before_it_enters() -> None:
+    assert decided(Held(binance={"USDT": D(100_000)})) == [
+        "move 49999.80 USDT from binance to bybit",
+        "buy 49.8998 ETHUSDT spot on bybit",
+        "sell 49.8998 ETHUSDT perp on binance",
+    ]
+    assert decided(Held(bybit={"USDT": D(100_000)})) == [
+        "move 49900.00 USDT from bybit to binance",
+        "buy 49.9000 ETHUSDT spot on bybit",
+        "sell 49.9000 ETHUSDT perp on binance",
+    ]
+
+
+def test_it_waits_with_both_legs_until_what_is_on_its_way_has_arrived() -> None:
+    held = Held(bybit={"USDT": D(100_000)})
+    held.terms = (D(5), D(10), D(10))
+    assert decided(held) == ["move 49900.00 USDT from bybit to binance"]
+    held = Held(bybit={"USDT": D(50_100)}, in_transit={"USDT": D(49_900)})
+    held.terms = (D(5), D(10), D(10))
+    assert decided(held) == []
+
+
+def test_in_one_account_nothing_is_moved() -> None:
+    assert decided(Held(bybit={"USDT": D(100_000)}), perp_venue="bybit") == [
+        "buy 49.9000 ETHUSDT spot on bybit",
+        "sell 49.9000 ETHUSDT perp on bybit",
+    ]
+
+
+def both_legs(size: str, margin: str, cash: str = "0", spot: str | None = None, **more: dict[str, str]) -> Held:
+    perp = {"USDT": D(margin), "ETHUSDT-PERP": -D(size)}
+    amounts = {venue: {token: D(amount) for token, amount in tokens.items()} for venue, tokens in more.items()}
+    return Held(bybit={"USDT": D(cash), "ETH": D(spot or size)}, binance=perp, **amounts)
+
+
+def test_within_the_threshold_it_does_nothing() -> None:
+    assert decided(both_legs("50", margin="46000", cash="4000")) == []
+    assert decided(both_legs("50", margin="54000")) == []
+
+
+def test_short_of_margin_it_sells_a_part_of_both_legs_and_brings_the_cash_as_collateral() -> None:
+    assert decided(both_legs("50", margin="40000")) == [
+        "sell 5.0000 ETHUSDT spot on bybit",
+        "buy 5.0000 ETHUSDT perp on binance reduce_only",
+        "move 4990.00 USDT from bybit to binance",
+    ]
+
+
+def test_idle_cash_goes_before_the_legs() -> None:
+    assert decided(both_legs("50", margin="40000", cash="10000")) == ["move 10000.00 USDT from bybit to binance"]
+
+
+@pytest.mark.parametrize("how", ["reduce", "move"])
+def test_where_it_may_not_or_cannot_move_collateral_it_makes_both_legs_smaller(how: str) -> None:
+    held = both_legs("50", margin="40000")
+    held.terms = (D(5), D(100_000), D(10)) if how == "move" else held.terms
+    assert decided(held, on_margin_shortage=how) == [
+        "sell 10.0000 ETHUSDT spot on bybit",
+        "buy 10.0000 ETHUSDT perp on binance reduce_only",
+    ]
+
+
+def test_collateral_on_its_way_counts_and_more_is_sent_only_where_it_is_not_enough() -> None:
+    assert decided(both_legs("50", margin="40000", in_transit={"USDT": "9000"})) == []
+    assert decided(both_legs("50", margin="40000", in_transit={"USDT": "1000"})) == [
+        "sell 10.0000 ETHUSDT spot on bybit",
+        "buy 10.0000 ETHUSDT perp on binance reduce_only",
+    ]
+
+
+def test_reduced_legs_do_not_grow_on_cash_that_may_not_become_margin() -> None:
+    assert decided(both_legs("40", margin="40000", cash="10000"), on_margin_shortage="reduce") == []
+    assert decided(both_legs("40", margin="40000", cash="10000")) == [
+        "move 5090.00 USDT from bybit to binance",
+        "buy 4.9000 ETHUSDT spot on bybit",
+        "sell 4.9000 ETHUSDT perp on binance",
+    ]
+
+
+def test_who_ignores_a_shortage_does_nothing() -> None:
+    assert decided(both_legs("50", margin="10000"), on_margin_shortage="ignore") == []
+
+
+def test_a_margin_ratio_of_its_own_says_when_margin_is_short() -> None:
+    assert decided(both_legs("50", margin="40000"), min_margin_ratio=D("0.5")) == []
+    assert decided(both_legs("50", margin="24000"), min_margin_ratio=D("0.5")) == [
+        "sell 13.0000 ETHUSDT spot on bybit",
+        "buy 13.0000 ETHUSDT perp on binance reduce_only",
+        "move 12974.00 USDT from bybit to binance",
+    ]
+
+
+def test_profit_that_is_not_realised_cannot_be_moved() -> None:
+    held = both_legs("50", margin="1000")
+    held.profit = D(60_000)
+    assert decided(held) == [
+        "move 1000.00 USDT from binance to bybit",
+        "buy 0.9980 ETHUSDT spot on bybit",
+        "sell 0.9980 ETHUSDT perp on binance",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spot", "cut"),
+    [("50.4", "sell 0.4000 ETHUSDT spot on bybit"), ("49.6", "buy 0.4000 ETHUSDT perp on binance reduce_only"), ("50.2", None)],
+)
+def test_the_larger_leg_is_cut_back_to_the_other_beyond_the_tolerance(spot: str, cut: str | None) -> None:
+    assert decided(both_legs("50", margin="50000", spot=spot)) == ([cut] if cut else [])
+
+
+def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> None:
+    strategy = Basis("ETH")
+    assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == []
+
+
+def test_dollars_of_another_kind_are_not_sent_as_collateral() -> None:
+    held = Held(
+        bybit={"USDT": D(0), "ETH": D(50)},
+        hyperliquid={"USDC": D(40_000), "ETHUSDC-PERP": D(-50)},
+    )
+    assert decided(held, perp_venue="hyperliquid") == [
+        "sell 10.0000 ETHUSDT spot on bybit",
+        "buy 10.0000 ETHUSDC perp on hyperliquid reduce_only",
+    ]
+
+
+def test_the_mean_of_the_funding_says_when_to_enter_and_to_leave() -> None:
+    strategy, rules = Basis("ETH"), {**DEFAULTS, "enter_above_apr": D("0.10"), "leave_below_apr": D("0.05")}
+    out, within = Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), both_legs("50", margin="50000")
+    rates = [(0, 0.00008, out, 0), (8, 0.0001, out, 0), (16, 0.0003, out, 2), (24, 0.00001, within, 0), (200, 0.00001, within, 2)]
+    for hours, rate, held, count in rates:
+        assert len(strategy.decide(at_price(1000, hours, rate), held, rules)) == count, hours
+
+
+def test_without_any_rate_it_neither_enters_nor_leaves() -> None:
+    class Blind(type(at_price(1))):  # type: ignore[misc]
+        __slots__ = ()
+
+        def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
+            return None
+
+    blind = Blind(at_price(1000).at, {"market_data": {"prices": {"ETH": 1000}}})
+    rules = {**DEFAULTS, "enter_above_apr": D("0.1"), "leave_below_apr": D("0.05")}
+    assert Basis("ETH").decide(blind, Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), rules) == []
+    assert Basis("ETH").decide(blind, both_legs("50", margin="50000"), rules) == []
+
+
+def test_the_capital_is_split_by_the_leverage() -> None:
+    assert Basis("ETH").placed(D(100_000), {**DEFAULTS, "leverage": D(3)}) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
+    assert Basis("ETH").placed(D(100), {**DEFAULTS, "perp_venue": "bybit"}) == {"bybit": {"USDT": D(100)}}
+    assert Basis("BTC").placed(D(100), {**DEFAULTS, "perp_venue": "hyperliquid"}) == {"bybit": {"USDT": D(50)}, "hyperliquid": {"USDC": D(50)}}
+
+
+def test_it_needs_both_prices_and_the_funding() -> None:
+    assert Basis("BTC").needs({**DEFAULTS, "spot_venue": "binance_spot", "perp_venue": "binance_perp"}) == [
+        ("spot", "binance", "BTCUSDT"),
+        ("perp", "binance", "BTCUSDT"),
+        ("funding", "binance", "BTCUSDT"),
+    ]

@@ -1,0 +1,214 @@
+"""A user's own strategy and a user's own blocks: what is wrong with them is said with file and line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.strategies import STRATEGIES, make_strategy
+from basis_strategy_v1.strategies.user_code import Blocks, Custom, read_blocks
+
+from .markets import Held, at_price
+
+PARAMETERS = {"parameters": {"size": 2}}
+
+
+def custom(folder: Path, code: str, name: str | None = None) -> Custom:
+    path = folder / "mine.py"
+    path.write_text(dedent(code))
+    return Custom(path, name)
+
+
+def decide(strategy: Any) -> Any:
+    return strategy.decide(at_price(1000), Held(), PARAMETERS)
+
+
+def refused(folder: Path, code: str, name: str | None = None) -> str:
+    with pytest.raises(ComponentError) as error:
+        decide(custom(folder, code, name))
+    assert "\n" not in error.value.message
+    return str(error.value)
+
+
+GOOD = """
+    from decimal import Decimal
+
+    class Mine:
+        def decide(self, snapshot, positions, parameters):
+            return [{"size": parameters["size"]}]
+        def leave(self, snapshot, positions, parameters):
+            return ({"out": True},)
+        def needs(self, parameters):
+            return [["spot", "bybit", "ETHUSDT"]]
+        def placed(self, capital, parameters):
+            return {"bybit": {"USDT": capital}}
+"""
+
+
+def test_all_four_methods_are_asked(tmp_path: Path) -> None:
+    mine = custom(tmp_path, GOOD)
+    assert decide(mine) == [{"size": 2}]
+    assert mine.leave(at_price(1000), Held(), PARAMETERS) == ({"out": True},)
+    assert mine.needs(PARAMETERS) == [("spot", "bybit", "ETHUSDT")]
+    assert mine.placed(Decimal(5), PARAMETERS) == {"bybit": {"USDT": Decimal(5)}}
+
+
+def test_only_decide_is_required_and_may_answer_nothing(tmp_path: Path) -> None:
+    mine = custom(tmp_path, "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        pass\n")
+    assert decide(mine) == []
+    assert mine.leave(at_price(1000), Held(), PARAMETERS) == []
+    assert mine.needs(PARAMETERS) == ()
+    assert mine.placed(Decimal(5), PARAMETERS) == {}
+
+
+def test_an_exception_names_file_line_and_tick(tmp_path: Path) -> None:
+    code = """
+        class Mine:
+            def decide(self, snapshot, positions, parameters):
+                return self.helper()
+            def helper(self):
+                return {}["missing"]
+    """
+    assert refused(tmp_path, code) == "STR-002: mine.py, line 6: KeyError: 'missing' (in decide at 2024-06-01T00:00:00Z)"
+
+
+def test_an_exception_without_words_is_told_by_its_name(tmp_path: Path) -> None:
+    code = "class Mine:\n    def decide(self, *of):\n        assert 1 == 2\n"
+    assert refused(tmp_path, code) == "STR-002: mine.py, line 3: AssertionError (in decide at 2024-06-01T00:00:00Z)"
+
+
+def test_what_the_market_lacks_keeps_its_own_code(tmp_path: Path) -> None:
+    code = "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        snapshot.funding('okx', 'ETHUSDT')\n"
+    assert refused(tmp_path, code).startswith("DAT-001: no funding data of okx for ETHUSDT at 2024-06-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(("given", "named"), [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("(b for b in [])", "a generator")])
+def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: Path) -> None:
+    code = f"class Mine:\n    def decide(self, *of):\n        return {given}\n"
+    assert refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named}"
+
+
+def test_a_class_that_cannot_be_made_is_named_with_its_line(tmp_path: Path) -> None:
+    code = "class Mine:\n    def __init__(self):\n        1 / 0\n    def decide(self, *of): ...\n"
+    assert refused(tmp_path, code) == "STR-002: mine.py, line 3: ZeroDivisionError: division by zero (in __init__)"
+
+
+@pytest.mark.parametrize("method", ["needs", "placed", "leave"])
+def test_the_other_methods_are_named_too(method: str, tmp_path: Path) -> None:
+    code = f"class Mine:\n    def decide(self, *of): ...\n    def {method}(self, *of):\n        raise ValueError('no')\n"
+    mine = custom(tmp_path, code)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "needs": (PARAMETERS,),
+        "placed": (Decimal(1), PARAMETERS),
+        "leave": (at_price(1), Held(), PARAMETERS),
+    }
+    with pytest.raises(ComponentError) as error:
+        getattr(mine, method)(*arguments[method])
+    assert str(error.value) == f"STR-002: mine.py, line 4: ValueError: no (in {method})"
+
+
+@pytest.mark.parametrize("given", ["5", "['spot']", "[('spot', 'bybit')]", "[('spot', 'bybit', 1)]"])
+def test_needs_are_series(given: str, tmp_path: Path) -> None:
+    mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def needs(self, parameters):\n        return {given}\n")
+    with pytest.raises(ComponentError, match=r"mine.py: needs must return a list of \(kind, venue, name\)"):
+        mine.needs(PARAMETERS)
+
+
+@pytest.mark.parametrize("given", ["5", "{'bybit': 5}", "{'bybit': {'USDT': 0.5}}", "{'bybit': {'USDT': -capital}}"])
+def test_a_placement_is_amounts_by_venue_and_token(given: str, tmp_path: Path) -> None:
+    mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def placed(self, capital, of):\n        return {given}\n")
+    with pytest.raises(ComponentError, match="mine.py: placed must return venue -> token -> Decimal"):
+        mine.placed(Decimal(5), PARAMETERS)
+
+
+def test_a_file_that_is_no_python_names_the_line(tmp_path: Path) -> None:
+    assert refused(tmp_path, "x = 1\ndef broken(:\n").startswith("STR-001: mine.py, line 2: SyntaxError: invalid syntax")
+
+
+def test_a_file_that_fails_while_it_is_read_names_the_line(tmp_path: Path) -> None:
+    message = "STR-001: mine.py, line 2: ModuleNotFoundError: No module named 'not_there_at_all'"
+    assert refused(tmp_path, "x = 1\nimport not_there_at_all\n") == message
+
+
+def test_a_file_without_a_class_with_decide_is_refused(tmp_path: Path) -> None:
+    code = "from pathlib import Path\nclass Other:\n    pass\n"
+    assert refused(tmp_path, code) == "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    assert refused(tmp_path, code, "Mine") == "STR-001: mine.py has no class Mine with a method decide; it has none"
+
+
+def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
+    code = "class A:\n    def decide(self, *of):\n        return ['a']\nclass B(A):\n    def decide(self, *of):\n        return ['b']\n"
+    has = "it has A, B; name one of them in strategy.class"
+    assert refused(tmp_path, code) == f"STR-001: mine.py must have one class with a method decide, {has}"
+    assert decide(custom(tmp_path, code, "B")) == ["b"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="STR-001: .*absent.py cannot be read"):
+        Custom(tmp_path / "absent.py", None)
+    (tmp_path / "latin.py").write_bytes(b"# \xe9\n")
+    with pytest.raises(ComponentError, match="STR-001: .*latin.py cannot be read"):
+        Custom(tmp_path / "latin.py", None)
+
+
+# Blocks.
+
+AT = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def blocks_file(folder: Path, text: str) -> Path:
+    path = folder / "blocks.jsonl"
+    path.write_text(text)
+    return path
+
+
+def test_blocks_come_in_order_of_time_each_once(tmp_path: Path) -> None:
+    rows = '{"timestamp":"2024-06-01T02:00:00Z","block":{"n":2}}\n\n{"timestamp":"2024-06-01T03:00:00+02:00","block":{"n":1.10}}\n'
+    blocks = Blocks(blocks_file(tmp_path, rows))
+    assert blocks.instants == [to_instant(AT.replace(hour=1)), to_instant(AT.replace(hour=2))]
+    sent = [blocks.decide(at_price(1000, hours), Held(), {}) for hours in (0, 1, 2, 3)]
+    assert sent == [[], [{"n": Decimal("1.10")}], [{"n": 2}], []]
+    assert (blocks.leave(at_price(1), Held(), {}), blocks.needs({}), blocks.placed(Decimal(1), {})) == ([], (), {})
+
+
+def test_a_bare_block_happens_at_the_given_time(tmp_path: Path) -> None:
+    path = blocks_file(tmp_path, '{"n": 1}\n{"block": {"n": 2}}\n')
+    assert read_blocks(path, AT) == [(to_instant(AT), {"n": 1}), (to_instant(AT), {"n": 2})]
+
+
+WRONG_LINES = [
+    ("{", "not JSON"),
+    ("[1]", "must be a JSON object"),
+    ('{"n": 1}', 'has no "block"'),
+    ('{"block": {}}', "has no timestamp"),
+    ('{"block": {}, "timestamp": 5}', "has no timestamp"),
+    ('{"block": {}, "timestamp": "yesterday"}', "timestamp: Invalid isoformat string"),
+    ('{"block": {}, "timestamp": "2024-06-01T00:00:00"}', "timestamp: a timestamp needs a time zone"),
+    ('{"block": {}, "timestamp": "2024-06-01T00:00:00Z", "note": 1}', "unknown field note"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), WRONG_LINES)
+def test_a_wrong_line_is_named(line: str, why: str, tmp_path: Path) -> None:
+    good = '{"timestamp": "2024-06-01T00:00:00Z", "block": {}}'
+    with pytest.raises(ComponentError) as error:
+        Blocks(blocks_file(tmp_path, f"{good}\n{line}\n"))
+    assert str(error.value).startswith(f"STR-001: {tmp_path / 'blocks.jsonl'}, line 2: {why}")
+
+
+def test_a_file_of_blocks_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match=r"STR-001: .*none.jsonl cannot be read: No such file or directory; give a JSONL file"):
+        read_blocks(tmp_path / "none.jsonl")
+
+
+def test_a_mode_without_a_strategy_says_which_there_are() -> None:
+    with pytest.raises(ComponentError) as error:
+        make_strategy("astrology", {})
+    assert str(error.value) == f"STR-001: strategy_mode astrology is not in this version; it has {', '.join(STRATEGIES)}"
