@@ -11,8 +11,8 @@ from .markets import DEFAULTS, D, Held, at_price, decided, told
 
 def test_it_enters_with_both_legs_at_once() -> None:
     assert decided(Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)})) == [
-        "buy 49.8000 ETHUSDT spot on bybit",
-        "sell 49.8000 ETHUSDT perp on binance",
+        "buy 49.9000 ETHUSDT spot on bybit",
+        "sell 49.9000 ETHUSDT perp on binance",
     ]
 
 
@@ -89,9 +89,9 @@ def test_collateral_on_its_way_counts_and_more_is_sent_only_where_it_is_not_enou
 def test_reduced_legs_do_not_grow_on_cash_that_may_not_become_margin() -> None:
     assert decided(both_legs("40", margin="40000", cash="10000"), on_margin_shortage="reduce") == []
     assert decided(both_legs("40", margin="40000", cash="10000")) == [
-        "move 5090.00 USDT from bybit to binance",
-        "buy 4.9000 ETHUSDT spot on bybit",
-        "sell 4.9000 ETHUSDT perp on binance",
+        "move 4910.00 USDT from bybit to binance",
+        "buy 4.9100 ETHUSDT spot on bybit",
+        "sell 4.9100 ETHUSDT perp on binance",
     ]
 
 
@@ -167,7 +167,8 @@ def test_without_any_rate_it_neither_enters_nor_leaves() -> None:
 def test_the_capital_is_split_by_the_leverage() -> None:
     assert Basis("ETH").placed(D(100_000), {**DEFAULTS, "leverage": D(3)}) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
     assert Basis("ETH").placed(D(100), {**DEFAULTS, "perp_venue": "bybit"}) == {"bybit": {"USDT": D(100)}}
-    assert Basis("BTC").placed(D(100), {**DEFAULTS, "perp_venue": "hyperliquid"}) == {"bybit": {"USDT": D(50)}, "hyperliquid": {"USDC": D(50)}}
+    in_two_dollars = {"bybit": {"USDT": D(50)}, "hyperliquid": {"USDC": D(50)}}
+    assert Basis("BTC").placed(D(100), {**DEFAULTS, "perp_venue": "hyperliquid"}) == in_two_dollars
 
 
 def test_it_needs_both_prices_and_the_funding() -> None:

@@ -117,14 +117,14 @@ def test_the_other_methods_are_named_too(method: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["5", "['spot']", "[('spot', 'bybit')]", "[('spot', 'bybit', 1)]"])
 def test_needs_are_series(given: str, tmp_path: Path) -> None:
     mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def needs(self, parameters):\n        return {given}\n")
-    with pytest.raises(ComponentError, match=r"mine.py: needs must return a list of \(kind, venue, name\)"):
+    with pytest.raises(ComponentError, match=r"mine\.py: needs must return a list of \(kind, venue, name\)"):
         mine.needs(PARAMETERS)
 
 
 @pytest.mark.parametrize("given", ["5", "{'bybit': 5}", "{'bybit': {'USDT': 0.5}}", "{'bybit': {'USDT': -capital}}"])
 def test_a_placement_is_amounts_by_venue_and_token(given: str, tmp_path: Path) -> None:
     mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def placed(self, capital, of):\n        return {given}\n")
-    with pytest.raises(ComponentError, match="mine.py: placed must return venue -> token -> Decimal"):
+    with pytest.raises(ComponentError, match=r"mine\.py: placed must return venue -> token -> Decimal"):
         mine.placed(Decimal(5), PARAMETERS)
 
 
@@ -151,10 +151,10 @@ def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="STR-001: .*absent.py cannot be read"):
+    with pytest.raises(ComponentError, match=r"STR-001: .*absent\.py cannot be read"):
         Custom(tmp_path / "absent.py", None)
     (tmp_path / "latin.py").write_bytes(b"# \xe9\n")
-    with pytest.raises(ComponentError, match="STR-001: .*latin.py cannot be read"):
+    with pytest.raises(ComponentError, match=r"STR-001: .*latin\.py cannot be read"):
         Custom(tmp_path / "latin.py", None)
 
 
@@ -204,7 +204,7 @@ def test_a_wrong_line_is_named(line: str, why: str, tmp_path: Path) -> None:
 
 
 def test_a_file_of_blocks_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match=r"STR-001: .*none.jsonl cannot be read: No such file or directory; give a JSONL file"):
+    with pytest.raises(ComponentError, match=r"STR-001: .*none\.jsonl cannot be read: No such file or directory; give a JSONL file"):
         read_blocks(tmp_path / "none.jsonl")
 
 

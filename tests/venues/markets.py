@@ -168,7 +168,7 @@ def value(all_venues: Venues, state: State, at_market: MarketSnapshot) -> Decima
 
 @exactly
 def costs_usd(costs: Sequence[Any], at_market: MarketSnapshot) -> Decimal:
-    return sum((amount * at_market.price(token) for _, token, amount in costs), Decimal(0))
+    return sum((cost.amount * at_market.price(cost.token) for cost in costs), Decimal(0))
 
 
 @exactly

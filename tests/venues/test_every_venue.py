@@ -314,7 +314,7 @@ def test_the_opposite_action_brings_back_all_but_the_costs(example):
         costs += last.costs
     state = last.state
     missing = Deltas.nested(state.positions()) - Deltas.nested(example.state.positions())
-    allowed = sum((abs(amount) * NOW.price(token) for _, token, amount in costs), Decimal("1e-12"))
+    allowed = sum((abs(cost.amount) * NOW.price(cost.token) for cost in costs), Decimal("1e-12"))
     lost = {key: amount for key, amount in missing.items() if abs(amount) > 3 * _base_unit(key[1])}
     assert {key: amount for key, amount in lost.items() if abs(amount) * _usd(key[1]) > allowed} == {}
 

@@ -119,7 +119,7 @@ def _line(report: ExecutionReport) -> str:
         "key": report.key,
         "venue": report.venue,
         "deltas": report.deltas.as_texts(),
-        "costs": [{"source": source, "token": token, "amount": plain(amount)} for source, token, amount in report.costs],
+        "costs": [{"source": cost.source, "token": cost.token, "amount": plain(cost.amount)} for cost in report.costs],
         "details": report.details,
     }
     return msgspec.json.encode(row).decode()

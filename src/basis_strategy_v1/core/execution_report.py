@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.deltas import Deltas
 
 
-class Cost(NamedTuple):
+class Cost(Struct, frozen=True, gc=False):
     """Value that an execution took from us at the snapshot's prices: `amount` of `token`, negative for a gain.
 
     `source` is one of the sources of attribution: fees, slippage, gas, transfers, funding, liquidation,

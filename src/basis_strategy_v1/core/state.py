@@ -133,6 +133,15 @@ class State:
         found = self.parts.get(venue)
         return found if isinstance(found, kind) else kind()
 
+    def with_part(self, venue: str, part: Part) -> State:
+        """The state with one part replaced."""
+        found = State.__new__(State)
+        parts = dict(self.parts)
+        parts[venue] = part
+        found.parts = parts
+        found.checked = self.checked
+        return found
+
     def with_parts(self, **parts: Part) -> State:
         found = State.__new__(State)
         found.parts = {**self.parts, **parts}

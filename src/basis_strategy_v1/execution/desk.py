@@ -113,7 +113,7 @@ class Desk:
                 if name not in self.venues or not hasattr(self.venues[name], "open"):
                     held = f"positions name {name}, which is not configured"
                     raise ComponentError("PUH-001", f"{held}; configured are {', '.join(self.venues)}" if name != IN_TRANSIT else held)
-                state = state.with_parts(**{name: self.venues[name].open(part.amounts, market)})
+                state = state.with_part(name, self.venues[name].open(part.amounts, market))
         return state
 
     def exposures(self, market: MarketSnapshot) -> tuple[list[Exposure], list[PerpExposure]]:

@@ -69,4 +69,4 @@ def _price(token: str, market: MarketSnapshot) -> Decimal:
         return market.price(collateral) if side == "collateral" else market.price(loan) * (-1 if side == "debt" else 1)
     if token.endswith("-QUEUED"):
         return market.price(token.removesuffix("-QUEUED"))
-    return market.price(token[1:] if token[0] == "a" and token[1:2].isupper() or token[:3] in ("aws", "awe") else token)
+    return market.price(token[1:] if (token[0] == "a" and token[1:2].isupper()) or token[:3] in ("aws", "awe") else token)

@@ -14,33 +14,20 @@ from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer, parse_instruction
+from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
-from basis_strategy_v1.execution.execution_interfaces import (
-    BACKTEST,
-    INTERFACES,
-    LIVE,
-    CEXExecutionInterface,
-    Context,
-    DEXExecutionInterface,
-    ExecutionInterface,
-    OnChainExecutionInterface,
-    located,
-    not_offered,
-    require_mode,
-)
-from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, located, require_mode
+from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
 from basis_strategy_v1.execution.preflight import Preflight, Problem
 from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, execution_data, settlement_data, unbooked_data
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.chain import with_output
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +35,12 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.execution.execution_interfaces import (
+        CEXExecutionInterface,
+        DEXExecutionInterface,
+        ExecutionInterface,
+        OnChainExecutionInterface,
+    )
     from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.execution.preflight import Fault
     from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -96,12 +89,11 @@ class ExecutionInterfaceManager:
         self.health_manager = health_manager
         self._events = RoutingEvents(event_logger, live=self.execution_mode == LIVE)
         self.clock = clock or getattr(data_provider, "clock", None) or SystemClock()
-        self.positions = (
-            positions if isinstance(positions, PositionUpdateHandler) or positions is None else PositionUpdateHandler(positions)
-        )
-        self._gateways: Mapping[str, Gateway] = gateways or {}
+        if positions is not None and not isinstance(positions, PositionUpdateHandler):
+            positions = PositionUpdateHandler(positions)
+        self.positions = positions
         self._timing = timing
-        self._initialize_interfaces(clock)
+        self._initialize_interfaces(clock, gateways or {})
         self.current_instruction: dict[str, Any] | None = None
         self.instructions_routed = 0
         self.instructions_failed = 0
@@ -117,33 +109,21 @@ class ExecutionInterfaceManager:
 
     # Setting up.
 
-    def _initialize_interfaces(self, clock: Clock | None) -> None:
-        venues = self.settings.venues
-        configured = {CEX: dict(venues.cex), DEX: dict(venues.dex), ONCHAIN: dict(venues.onchain)}
-        if configured[DEX] or configured[ONCHAIN]:
-            configured[ONCHAIN].setdefault(WALLET, {})  # what protocols pay and take is in the wallet, named or not
-        simulators = {name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()}
+    def _initialize_interfaces(self, clock: Clock | None, gateways: Mapping[str, Gateway]) -> None:
         # A venue knows a live instruction by its key for ever, so that the keys of one run must not be those of the next.
         run = f"{to_instant(self.clock.now()):x}-" if self.execution_mode == LIVE else ""
-        self.desk = Desk(simulators, self.data_provider, self.positions, clock, run)
-        self.cex_execution_interfaces: dict[str, CEXExecutionInterface] = self._interfaces(CEX, configured)
-        self.dex_execution_interfaces: dict[str, DEXExecutionInterface] = self._interfaces(DEX, configured)
-        self.onchain_execution_interfaces: dict[str, OnChainExecutionInterface] = self._interfaces(ONCHAIN, configured)
-        self.venue_interfaces: dict[str, ExecutionInterface] = {
-            **self.cex_execution_interfaces,
-            **self.dex_execution_interfaces,
-            **self.onchain_execution_interfaces,
-        }
-
-    def _interfaces(self, kind: str, configured: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        return {
-            name: INTERFACES[kind](name, settings, self.data_provider, self.execution_mode, desk=self.desk, live=self._live(kind, name))
-            for name, settings in configured[kind].items()
-        }
-
-    def _live(self, kind: str, name: str) -> LiveExecution | None:
-        gateway = self._gateways.get(name) if self.execution_mode == LIVE else None
-        return None if gateway is None else LiveExecution.configured(gateway, name, kind, self.settings, self._timing)
+        self._registry = InterfaceRegistry(
+            self.settings,
+            self.execution_mode,
+            lambda venues: Desk(venues, self.data_provider, self.positions, clock, run),
+            gateways,
+            self._timing,
+        )
+        self.desk = self._registry.desk
+        self.cex_execution_interfaces: dict[str, CEXExecutionInterface] = self._registry.cex
+        self.dex_execution_interfaces: dict[str, DEXExecutionInterface] = self._registry.dex
+        self.onchain_execution_interfaces: dict[str, OnChainExecutionInterface] = self._registry.onchain
+        self.venue_interfaces: dict[str, ExecutionInterface] = self._registry.every
 
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
@@ -170,7 +150,7 @@ class ExecutionInterfaceManager:
         Raises:
             ComponentError: EIM-001, an unknown trigger source or a block that cannot be routed; EIM-002, no such venue.
         """
-        if not isinstance(trigger_source, str) or trigger_source not in TRIGGERS:
+        if trigger_source not in TRIGGERS:
             raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)
         _require_aware(timestamp)
         started_s = self._measured_s()
@@ -196,8 +176,13 @@ class ExecutionInterfaceManager:
             decimal.setcontext(EXACT)
             try:
                 report = self._execute(timestamp, block)
+            except ComponentError as error:
+                self._note_failure(timestamp, block, error)
+                raise
             except Exception as error:
-                raise self._noted(timestamp, block, error) from error
+                failure = _foreign(error)
+                self._note_failure(timestamp, block, failure)
+                raise failure from error
             finally:
                 decimal.setcontext(outside)
             if self.event_logger is not None:
@@ -207,7 +192,7 @@ class ExecutionInterfaceManager:
     def _execute(self, timestamp: datetime, block: dict[str, Any]) -> ExecutionReport:
         self.current_instruction = block
         started_s = self._measured_s()
-        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
+        if getattr(timestamp, "tzinfo", None) is not UTC:  # the quick way for nearly all of them
             _require_aware(timestamp)
         instruction = parse_instruction(block)
         name = instruction.instruction_id
@@ -240,7 +225,7 @@ class ExecutionInterfaceManager:
         return report
 
     def _one(self, timestamp: datetime, instruction: Instruction, key: str | None) -> tuple[ExecutionReport, State]:
-        interface = self._interface_of(instruction)
+        interface = self._registry.interface_of(instruction)
         market = self.desk.market(timestamp)
         if interface.kind != CEX:
             self.log_settlements(self.desk.settle_growth(market))
@@ -263,57 +248,17 @@ class ExecutionInterfaceManager:
             try:
                 resolved = with_output(step, [report.deltas for report in done])
                 report, after = self._one(timestamp, resolved, key)
-            except ComponentError as error:
+            except Exception as raised:
+                error = raised if isinstance(raised, ComponentError) else _foreign(raised)
                 moved = _total(done[known:])
                 self.desk.expect(moved)
                 message = located(index, step, error.message)
-                raise _like(error)(error.error_code, message, error.component, error.severity, error, moved.as_floats()) from error
+                code = "EIM-001" if isinstance(error, VenueRejected) else error.error_code
+                raise type(error)(code, message, error.component, error.severity, error, moved.as_floats()) from raised
             self.desk.assign(after)
             done.append(report)
         self.desk.expect(_total(done[known:]))
         return _joined(name or done[0].key, timestamp, done)
-
-    def _interface_of(self, instruction: Instruction) -> ExecutionInterface:
-        if isinstance(instruction, CexTrade):
-            return self._configured(self.cex_execution_interfaces, "cex", instruction.venue)
-        if isinstance(instruction, WalletTransfer):
-            self._configured(self.venue_interfaces, "cex or venues.onchain", instruction.to_venue)
-            return self._configured(self.venue_interfaces, "cex or venues.onchain", instruction.from_venue)
-        if isinstance(instruction, Chain):
-            if instruction.atomic and not self.settings.enable_atomic_chaining:
-                raise ComponentError("EIM-001", "an atomic chain is refused: enable_atomic_chaining is false in the config", COMPONENT)
-            return self._interface_of_steps(instruction.steps, chained=len(instruction.steps) > 1)
-        assert isinstance(instruction, SmartContractAction)
-        return self._interface_of_steps((instruction,), chained=False)
-
-    def _interface_of_steps(self, steps: Sequence[SmartContractAction], *, chained: bool) -> ExecutionInterface:
-        """The interface of the first step, if there is one for each of them."""
-        found = []
-        for index, step in enumerate(steps):
-            try:
-                found.append(self._interface_of_action(step))
-                if step.steps:
-                    self._interface_of_steps(step.steps, chained=True)
-            except ComponentError as error:
-                if not chained:
-                    raise
-                raise ComponentError(error.error_code, located(index, step, error.message), COMPONENT) from error
-        return found[0]
-
-    def _interface_of_action(self, action: SmartContractAction) -> ExecutionInterface:
-        if action.protocol in self.desk.venues and (fault := not_offered(action, self.desk.venues)):
-            raise ComponentError("EIM-001", fault, COMPONENT)
-        if action.action == "swap":
-            return self._configured(self.dex_execution_interfaces, "dex", action.protocol)
-        return self._configured(self.onchain_execution_interfaces, "onchain", action.protocol)
-
-    def _configured(self, interfaces: Mapping[str, ExecutionInterface], kind: str, name: str) -> ExecutionInterface:
-        try:
-            return interfaces[name]
-        except KeyError:
-            listed = ", ".join(interfaces) or "none"
-            message = f"venue {name} is not configured; configured are {listed}: add it under venues.{kind}"
-            raise ComponentError("EIM-002", message, COMPONENT) from None
 
     # The specification's own routes: dicts in, floats out, at the clock's or the last routing's time.
 
@@ -365,7 +310,7 @@ class ExecutionInterfaceManager:
         with self._lock, decimal.localcontext(EXACT):
             market, state = self.desk.look(timestamp)
             chaining = self.settings.enable_atomic_chaining
-            flight = Preflight(timestamp, market, state, self.desk.venues, self._interface_of, chaining=chaining)
+            flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
             known = set(self._done)
             return [Problem(index, *fault) for index, block in enumerate(blocks) for fault in _faults(flight, block, known)]
 
@@ -430,9 +375,7 @@ class ExecutionInterfaceManager:
             self._events.tell(timestamp, "execution_delta_aggregation_failed", unbooked_data(report))
         self._events.tell(timestamp, "execution", execution_data(report, block))
 
-    def _noted(self, timestamp: Any, block: Any, error: Exception) -> ComponentError:
-        """The error to raise, counted and told."""
-        failure = error if isinstance(error, ComponentError) else _foreign(error)
+    def _note_failure(self, timestamp: Any, block: Any, failure: ComponentError) -> None:
         at = timestamp if _is_aware(timestamp) else self.desk.now()
         kind = block.get("instruction_type", "unknown") if isinstance(block, dict) else "unknown"
         self.instructions_failed += 1
@@ -442,7 +385,6 @@ class ExecutionInterfaceManager:
         if failure.severity == "CRITICAL" and self.health_manager is not None:
             self.health_manager.report_critical(failure)
         self._events.tell_failure(at, kind, failure)
-        return failure
 
     def _tell_update(self, timestamp: datetime, trigger_source: str, block: Any, took_ms: float) -> None:
         if self.event_logger is not None:
@@ -490,13 +432,11 @@ def _joined(key: str, timestamp: datetime, done: Sequence[ExecutionReport]) -> E
     )
 
 
-def _like(error: ComponentError) -> type[ComponentError]:
-    """The kind of an error that says what its caller does next."""
-    return next((kind for kind in (VenueRejected, VenueUnreachable, OutcomeUnknown) if isinstance(error, kind)), ComponentError)
-
-
 def _foreign(error: Exception) -> ComponentError:
-    return ComponentError("EIM-001", f"routing failed: {type(error).__name__}: {error}", COMPONENT, original_exception=error)
+    """What is raised for an error that is none of ours: a data provider's, for one."""
+    failure = ComponentError("EIM-001", f"routing failed: {type(error).__name__}: {error}", COMPONENT, original_exception=error)
+    failure.__cause__ = error
+    return failure
 
 
 def _history_row(timestamp: datetime, kind: Any, outcome: ExecutionReport | BaseException) -> dict[str, Any]:

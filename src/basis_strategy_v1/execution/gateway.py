@@ -83,7 +83,7 @@ def _fault_of(outcome: Outcome) -> str | None:
     if not isinstance(deltas, Deltas):
         return f"deltas that are {shown(deltas)}, not Deltas"
     for key, amount in deltas.items():
-        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(name, str) and name for name in key)):
+        if not _is_place(key):
             return f"deltas under {shown(key)}, which is not venue and token"
         if not _is_finite(amount):
             return f"a change of {shown(amount)} {key[1]}, which is not a finite Decimal"
@@ -99,6 +99,10 @@ def _fault_of(outcome: Outcome) -> str | None:
 
 def _as_given(outcome: Any) -> tuple[Any, Any, Any]:
     return outcome.deltas, outcome.costs, outcome.reference
+
+
+def _is_place(key: object) -> bool:
+    return isinstance(key, tuple) and len(key) == 2 and all(isinstance(name, str) and name for name in key)
 
 
 def _is_finite(amount: object) -> bool:

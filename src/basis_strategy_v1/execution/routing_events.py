@@ -125,4 +125,4 @@ def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
 
 
 def _cost_rows(report: ExecutionReport) -> list[dict[str, str]]:
-    return [{"source": source, "token": token, "amount": format(amount, "f")} for source, token, amount in report.costs]
+    return [{"source": cost.source, "token": cost.token, "amount": format(cost.amount, "f")} for cost in report.costs]

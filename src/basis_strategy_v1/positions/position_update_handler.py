@@ -135,7 +135,7 @@ def _parsed(given: Any) -> Deltas:
 def _with_deltas(state: State, deltas: Deltas) -> State:
     for (venue, token), change in deltas.items():
         where = _home(venue, token)
-        state = state.with_parts(**{where: _with_change(state.parts.get(where), where, token, change)})
+        state = state.with_part(where, _with_change(state.parts.get(where), where, token, change))
     return state
 
 

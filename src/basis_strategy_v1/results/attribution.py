@@ -127,8 +127,8 @@ class Attribution:
     def book(self, reports: Iterable[ExecutionReport], market: MarketSnapshot) -> None:
         """Book the costs of executions and settlements at the snapshot's prices."""
         for report in reports:
-            for source, token, amount in report.costs:
-                self._book(source, -amount * self._in_share(token, market))
+            for cost in report.costs:
+                self._book(cost.source, -cost.amount * self._in_share(cost.token, market))
 
     def _book(self, source: str, amount: Decimal) -> None:
         self._book_units(source, to_units(amount))

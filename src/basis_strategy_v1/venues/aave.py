@@ -112,7 +112,7 @@ class Aave:
     def _act(self, action: SmartContractAction, part: AavePart, state: State, market: MarketSnapshot) -> Moved:
         if action.action == "set_emode":
             user = aave_pool.set_emode(part.pool, part.user, action.category or 0, part.now_s, self._prices(part, market))
-            return Moved(state.with_parts(**{self.name: structs.replace(part, user=user)}), Deltas())
+            return Moved(state.with_part(self.name, structs.replace(part, user=user)), Deltas())
         token, amount = action.token, amount_of(action)
         units = to_units(token, amount)
         if action.action in ("supply", "repay"):
@@ -147,7 +147,7 @@ class Aave:
         source = "borrow_interest" if debt else "supply_interest"
         after = structs.replace(after, told=read)
         details = {"health_factor": self._health_text(after, market)} if user.borrowed else {}
-        return Moved(state.with_parts(**{self.name: after}), deltas, (Cost(source, token, lost),) if lost else (), details)
+        return Moved(state.with_part(self.name, after), deltas, (Cost(source, token, lost),) if lost else (), details)
 
     def _unchecked(self, action: SmartContractAction, state: State) -> Moved:
         """Where nothing is known to be held the index does not matter: what is paid in is what is credited."""
@@ -242,7 +242,7 @@ class Aave:
         part = state.parts.get(self.name)
         if not isinstance(part, AavePart) or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
             return state
-        return state.with_parts(**{self.name: self._at(part, market)})
+        return state.with_part(self.name, self._at(part, market))
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         part = state.parts.get(self.name)
@@ -256,7 +256,7 @@ class Aave:
             grown[f"a{token}"] = to_amount(token, supplied - told_supplied)
             grown[f"variableDebt{token}"] = to_amount(token, owed - told_owed)
         deltas = Deltas.at(self.name, grown)
-        after = state.with_parts(**{self.name: structs.replace(part, told=read)})
+        after = state.with_part(self.name, structs.replace(part, told=read))
         return after, (Settlement("interest", self.name, deltas),) if deltas else ()
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:

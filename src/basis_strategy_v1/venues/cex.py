@@ -40,6 +40,15 @@ class Margin(NamedTuple):
         return self.notional / self.equity if self.equity > 0 else Decimal("Infinity")
 
 
+class Listing(NamedTuple):
+    """A symbol as it trades: base token, lot (base units), tick and smallest notional (quote)."""
+
+    base: str
+    lot: Decimal
+    tick: Decimal
+    minimum: Decimal
+
+
 class Exchange:
     """The simulator of one account at an exchange."""
 
@@ -50,25 +59,35 @@ class Exchange:
         self.row = row
         self._spot_fee = row.spot_taker_fee_bps / BPS
         self._perp_fee = row.perp_taker_fee_bps / BPS
-        self._slippage = row.slippage_bps / BPS
+        self._worse_buy, self._worse_sell = 1 + row.slippage_bps / BPS, 1 - row.slippage_bps / BPS
+        self._listings: dict[tuple[str, bool], Listing] = {}
         self._interval = row.funding_interval_hours * HOUR_US
 
     # Trades.
 
     def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> Moved:
-        base = self._base(instruction.symbol)
-        perp = instruction.trade_type == "perp"
-        amount = self._in_lots(instruction, base)
-        price = (market.perp if perp else market.spot)(self.row.name, instruction.symbol, for_trade=True)
-        fill = self._fill_price(instruction, base, price)
+        symbol, perp = instruction.symbol, instruction.trade_type == "perp"
+        listing = self._listings.get((symbol, perp)) or self._list(symbol, perp)
+        amount = instruction.amount // listing.lot * listing.lot
+        if not amount:
+            lots_of = f"{self.name} trades {symbol} {instruction.trade_type} in lots of {plain(listing.lot)}"
+            reject(CEX, f"{lots_of}; {plain(instruction.amount)} is less than one")
+        price = (market.perp if perp else market.spot)(self.row.name, symbol, for_trade=True)
+        fill = self._fill_price(instruction, listing.tick, price)
         if fill is None:
-            return Moved(state, Deltas(), (), {"filled": "0", "price": plain(price), "limit": plain(instruction.price or ZERO)})
-        minimum = self.row.perp_min_notional if perp else self.row.min_notional
-        if amount * price < minimum and not instruction.reduce_only:
-            reject(CEX, f"{self.name} takes no {instruction.trade_type} order below {plain(minimum)} {self.row.settle}; "
-                        f"{plain(amount)} {base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
+            return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
+        if amount * price < listing.minimum and not instruction.reduce_only:
+            reject(CEX, f"{self.name} takes no {instruction.trade_type} order below {plain(listing.minimum)} {self.row.settle}; "
+                        f"{plain(amount)} {listing.base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
         trade = self._perp_trade if perp else self._spot_trade
-        return trade(instruction, base, amount, price, fill, state, market)
+        return trade(instruction, listing.base, amount, price, fill, state, market)
+
+    def _list(self, symbol: str, perp: bool) -> Listing:
+        base, row = self._base(symbol), self.row
+        lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
+        listing = Listing(base, lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional)
+        self._listings[symbol, perp] = listing
+        return listing
 
     def _base(self, symbol: str) -> str:
         settle = self.row.settle
@@ -79,23 +98,13 @@ class Exchange:
                 reject(CEX, f"{self.name} settles in {settle}: write {symbol[: -len(quote)]}{settle} instead of {symbol}")
         reject(CEX, f"symbol must be base and {settle} written together such as ETH{settle}, got {symbol}")
 
-    def _in_lots(self, trade: CexTrade, base: str) -> Decimal:
-        lots = self.row.perp_lots if trade.trade_type == "perp" else self.row.spot_lots
-        lot = step_of(lots, trade.symbol, base)
-        amount = trade.amount // lot * lot
-        if not amount:
-            lots_of = f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}"
-            reject(CEX, f"{lots_of}; {plain(trade.amount)} is less than one")
-        return amount
-
-    def _fill_price(self, trade: CexTrade, base: str, price: Decimal) -> Decimal | None:
+    def _fill_price(self, trade: CexTrade, tick: Decimal, price: Decimal) -> Decimal | None:
         """The price with slippage against the trader, never beyond a limit; None where the limit is not reached."""
         buy = trade.side == "buy"
-        worse = price * (1 + self._slippage) if buy else price * (1 - self._slippage)
+        worse = price * (self._worse_buy if buy else self._worse_sell)
         if trade.price is None:
             return worse
         # A limit goes onto the tick on the trader's side: it may miss a fill, it never makes one worse.
-        tick = step_of(self.row.ticks, trade.symbol, base)
         limit = (trade.price / tick).to_integral_value(ROUND_FLOOR if buy else ROUND_CEILING) * tick
         if (price > limit) if buy else (price < limit):
             return None
@@ -118,7 +127,7 @@ class Exchange:
         spent = quote if trade.side == "buy" else base
         if state.checked and (held := account.balances.get(spent, ZERO)) + changes[spent] < 0:
             require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
-        after = state.with_parts(**{self.name: account.moved(changes)})
+        after = state.with_part(self.name, account.moved(changes))
         if state.checked and account.perps and trade.side == "buy":
             self._require_margin(after, market, "buy", amount, trade.symbol)
         costs = _trade_costs(fee_token, fee, quote, amount * abs(fill - price))
@@ -139,7 +148,7 @@ class Exchange:
             perps[trade.symbol] = position
         else:
             del perps[trade.symbol]
-        after = state.with_parts(**{self.name: Account(account.moved({settle: realised - fee}).balances, perps)})
+        after = state.with_part(self.name, Account(account.moved({settle: realised - fee}).balances, perps))
         if state.checked and abs(position.base) > abs(held.base):
             self._require_margin(after, market, trade.side, amount, f"{trade.symbol} perp")
         deltas = Deltas.at(self.name, {f"{trade.symbol}-PERP": signed, settle: realised - fee})
@@ -238,7 +247,7 @@ class Exchange:
         if self._is_liquidated(account, market):
             account, liquidation = self._liquidate(account, market)
             settled.append(liquidation)
-        return (state.with_parts(**{self.name: account}), tuple(settled)) if settled else (state, ())
+        return (state.with_part(self.name, account), tuple(settled)) if settled else (state, ())
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
         stamp = market.row_stamp("funding", self.row.name, symbol)
@@ -311,13 +320,13 @@ class Exchange:
         account = state.part(self.name, Account)
         if state.checked:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
-        after = state.with_parts(**{self.name: account.moved({token: -amount})})
+        after = state.with_part(self.name, account.moved({token: -amount}))
         if state.checked and account.perps and token == self.row.settle:
             self._require_margin(after, market, "transfer", amount, token)
         return after
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
-        return state.with_parts(**{self.name: state.part(self.name, Account).moved({token: amount})})
+        return state.with_part(self.name, state.part(self.name, Account).moved({token: amount}))
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Account:
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""

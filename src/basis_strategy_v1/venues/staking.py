@@ -77,7 +77,7 @@ class StakingProtocol:
         rate = share_rate(self.row.rebasing, market)
         if wallet.share_rates.get(self.row.rebasing) == rate:
             return state
-        return state.with_parts(wallet=Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: rate}))
+        return state.with_part(WALLET, Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: rate}))
 
     def _pool(self, state: State) -> SharePool:
         return SharePool(state.part(WALLET, Wallet).share_rates[self.row.rebasing], RATE_UNIT)
@@ -109,7 +109,7 @@ class StakingProtocol:
         if not shares:
             reject(ONCHAIN, f"{self.name} {action.action} of {plain(amount)} {paid} is worth less than one share; take more")
         after = spend(state, paid, amount, f"{self.name} {action.action}")
-        after = after.with_parts(wallet=after.part(WALLET, Wallet).moved({out: shares}))
+        after = after.with_part(WALLET, after.part(WALLET, Wallet).moved({out: shares}))
         changes = {token: _read(after, token) - _read(state, token) for token in (paid, out)}
         lost = self._eth_worth(state, market, paid, out) - self._eth_worth(after, market, paid, out)
         return Moved(after, Deltas.at(self.name, changes), _lost(lost))
@@ -135,7 +135,7 @@ class StakingProtocol:
         after = spend(state, action.token, amount, f"{self.name} unstake")
         queue = after.part(self.name, Queue)
         request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei, shares)
-        after = after.with_parts(**{self.name: Queue((*queue.requests, request), queue.asked + 1)})
+        after = after.with_part(self.name, Queue((*queue.requests, request), queue.asked + 1))
         burned, asked = _read(after, action.token) - _read(state, action.token), to_amount("ETH", wei)
         lost = self._eth_worth(state, market, action.token) - self._eth_worth(after, market, action.token) - asked
         details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
@@ -152,7 +152,7 @@ class StakingProtocol:
             reject(ONCHAIN, f"{self.name} request {request.request_id} can be claimed from {since}; it is {iso(market.at)}")
         left = tuple(other for other in queue.requests if other is not request)
         asked, paid = to_amount("ETH", request.wei), to_amount("ETH", self._paid(request, market))
-        after = receive(state.with_parts(**{self.name: Queue(left, queue.asked)}), "ETH", paid)
+        after = receive(state.with_part(self.name, Queue(left, queue.asked)), "ETH", paid)
         return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid))
 
     def _paid(self, request: Request, market: MarketSnapshot) -> int:

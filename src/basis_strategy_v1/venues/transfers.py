@@ -47,7 +47,7 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
         arrives = market.instant + int(terms.minutes * MINUTE_US)
         key = f"{transfer.from_venue}-{transfer.to_venue}-{token}-{market.instant}"
         on_its_way = Transfer(arrives, key, transfer.to_venue, token, arriving)
-        after = after.with_parts(in_transit=after.part(IN_TRANSIT, Transit).with_(on_its_way))
+        after = after.with_part(IN_TRANSIT, after.part(IN_TRANSIT, Transit).with_(on_its_way))
         where, details["arrives"] = IN_TRANSIT, iso(arrives)
     else:
         after, where = receiver.give(after, token, arriving), transfer.to_venue
@@ -91,7 +91,7 @@ class Arrivals:
         arrived = [transfer for transfer in transit.transfers if transfer.arrives <= market.instant]
         if not arrived:
             return state, ()
-        after = state.with_parts(in_transit=Transit(transit.transfers[len(arrived) :]))
+        after = state.with_part(IN_TRANSIT, Transit(transit.transfers[len(arrived) :]))
         settled: list[Settlement] = []
         for transfer in arrived:
             receiver = self._venues[transfer.to_venue]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
@@ -22,7 +24,7 @@ REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
 COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAIN: "OnChainExecutionInterface"}
 
 
-class Moved(NamedTuple):
+class Moved(Struct, frozen=True):
     """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices."""
 
     state: State

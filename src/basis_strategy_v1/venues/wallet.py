@@ -97,7 +97,7 @@ class WalletVenue:
         after = Wallet(wallet.units, {**wallet.share_rates, **rates})
         grown = {token: to_amount(token, after.units_of(token) - wallet.units_of(token)) for token in held}
         settled = tuple(Settlement("interest", WALLET, Deltas.at(WALLET, {token: amount})) for token, amount in grown.items() if amount)
-        return state.with_parts(wallet=after), settled
+        return state.with_part(WALLET, after), settled
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         wallet = state.part(WALLET, Wallet)
@@ -131,13 +131,13 @@ def spend(state: State, token: str, amount: Decimal, doing: str) -> State:
     wallet = state.part(WALLET, Wallet)
     if state.checked:
         require_held(ONCHAIN, WALLET, token, amount, to_amount(token, wallet.units_of(token)), doing)
-    return state.with_parts(wallet=wallet.moved({token: -_own_units(wallet, token, amount)}))
+    return state.with_part(WALLET, wallet.moved({token: -_own_units(wallet, token, amount)}))
 
 
 def receive(state: State, token: str, amount: Decimal) -> State:
     """The state after `amount` has come into the wallet."""
     wallet = state.part(WALLET, Wallet)
-    return state.with_parts(wallet=wallet.moved({token: _own_units(wallet, token, amount)}))
+    return state.with_part(WALLET, wallet.moved({token: _own_units(wallet, token, amount)}))
 
 
 def with_share_rate(state: State, token: str, market: MarketSnapshot) -> State:
@@ -150,7 +150,7 @@ def with_share_rate(state: State, token: str, market: MarketSnapshot) -> State:
     wallet, rate = state.part(WALLET, Wallet), share_rate(token, market)
     if wallet.share_rates.get(token) == rate:
         return state
-    return state.with_parts(wallet=Wallet(wallet.units, {**wallet.share_rates, token: rate}))
+    return state.with_part(WALLET, Wallet(wallet.units, {**wallet.share_rates, token: rate}))
 
 
 def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
