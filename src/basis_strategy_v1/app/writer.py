@@ -92,8 +92,7 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
         ]
     if config.venues.onchain:
         told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; own actions do not move it.")
-    if any(getattr(venue, "priced_by_market", False) for venue in venues.values()):
-        told.append("Swaps are priced by the market price of the pair less the pool's fee and slippage_bps, without the pool's ticks.")
+    told += dict.fromkeys(line for venue in venues.values() for line in getattr(venue, "assumptions", ()))
     if config.data.missing_funding == "zero":
         told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
     return told

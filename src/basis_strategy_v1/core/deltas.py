@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import ItemsView, Mapping
 
 Key = tuple[str, str]
+Venues = dict[str, dict[str, Decimal]]
 _add = EXACT.add  # whatever the caller's decimal context rounds to
 
 
@@ -21,91 +22,93 @@ class Deltas:
     Deltas({'binance': {'USDT': '-3300'}})
     """
 
-    __slots__ = ("_amounts",)
+    __slots__ = ("_venues",)
 
     def __init__(self, amounts: Mapping[Key, Decimal] | None = None) -> None:
-        self._amounts: dict[Key, Decimal] = {key: amount for key, amount in amounts.items() if amount} if amounts else {}
+        self._venues: Venues = {}
+        for (venue, token), amount in (amounts or {}).items():
+            if amount:
+                self._venues.setdefault(venue, {})[token] = amount
 
     @classmethod
     def at(cls, venue: str, tokens: Mapping[str, Decimal]) -> Deltas:
         """The changes at one venue."""
         found = cls.__new__(cls)
-        found._amounts = amounts = {}
-        for token, amount in tokens.items():
-            if amount:
-                amounts[venue, token] = amount
+        kept = {token: amount for token, amount in tokens.items() if amount}
+        found._venues = {venue: kept} if kept else {}
         return found
 
     @classmethod
     def nested(cls, venues: Mapping[str, Mapping[str, Decimal]]) -> Deltas:
         """The changes as venue -> token -> amount."""
-        return cls({(venue, token): amount for venue, tokens in venues.items() for token, amount in tokens.items()})
+        return cls._of({venue: {token: amount for token, amount in tokens.items() if amount} for venue, tokens in venues.items()})
 
     @classmethod
-    def _of(cls, amounts: dict[Key, Decimal]) -> Deltas:
-        """Amounts that are known to hold no zero, kept without a copy."""
+    def _of(cls, venues: Venues) -> Deltas:
+        """Amounts that are known to hold no zero."""
         found = cls.__new__(cls)
-        found._amounts = amounts
+        found._venues = {venue: tokens for venue, tokens in venues.items() if tokens}
         return found
 
     def get(self, venue: str, token: str) -> Decimal:
-        return self._amounts.get((venue, token), Decimal(0))
+        return self._venues.get(venue, {}).get(token, Decimal(0))
 
     def items(self) -> ItemsView[Key, Decimal]:
-        return self._amounts.items()
+        """((venue, token), change) of each."""
+        return {(venue, token): amount for venue, tokens in self._venues.items() for token, amount in tokens.items()}.items()
 
     def tokens(self, venue: str) -> dict[str, Decimal]:
         """token -> change at one venue."""
-        return {token: amount for (name, token), amount in self._amounts.items() if name == venue}
+        return dict(self._venues.get(venue, {}))
+
+    def as_amounts(self) -> Mapping[str, Mapping[str, Decimal]]:
+        """The exact amounts: venue -> token -> Decimal. Not to be changed."""
+        return self._venues
 
     def __add__(self, other: Deltas) -> Deltas:
-        if not other._amounts:
+        if not other._venues:
             return self
-        if not self._amounts:
+        if not self._venues:
             return other
-        total = dict(self._amounts)
-        for key, amount in other._amounts.items():
-            if key not in total:
-                total[key] = amount
-            elif left := _add(total[key], amount):
-                total[key] = left
-            else:
-                del total[key]
+        total = dict(self._venues)
+        for venue, tokens in other._venues.items():
+            total[venue] = _sum(total[venue], tokens) if venue in total else tokens
         return Deltas._of(total)
 
     def __neg__(self) -> Deltas:
-        return Deltas._of({key: amount.copy_negate() for key, amount in self._amounts.items()})
+        return Deltas._of({venue: {token: amount.copy_negate() for token, amount in tokens.items()} for venue, tokens in self._venues.items()})
 
     def __sub__(self, other: Deltas) -> Deltas:
         return self + -other
 
     def __bool__(self) -> bool:
-        return bool(self._amounts)
+        return bool(self._venues)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Deltas) and self._amounts == other._amounts
+        return isinstance(other, Deltas) and self._venues == other._venues
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._amounts.items()))
+        return hash(frozenset(self.items()))
 
     def __repr__(self) -> str:
         return f"Deltas({self.as_texts()})"
 
     def as_floats(self) -> dict[str, dict[str, float]]:
         """The specification's shape: venue -> token -> net change."""
-        found: dict[str, dict[str, float]] = {}
-        tokens: dict[str, float] = {}
-        last = None
-        for (venue, token), amount in self._amounts.items():
-            if venue is not last:
-                last = venue
-                tokens = found.setdefault(venue, {})
-            tokens[token] = float(amount)
-        return found
+        return {venue: {token: float(amount) for token, amount in tokens.items()} for venue, tokens in self._venues.items()}
 
     def as_texts(self) -> dict[str, dict[str, str]]:
-        """The exact amounts as text, for event logs."""
-        found: dict[str, dict[str, str]] = {}
-        for (venue, token), amount in self._amounts.items():
-            found.setdefault(venue, {})[token] = format(amount, "f")
-        return found
+        """The exact amounts as plain text."""
+        return {venue: {token: format(amount, "f") for token, amount in tokens.items()} for venue, tokens in self._venues.items()}
+
+
+def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    total = dict(one)
+    for token, amount in other.items():
+        if token not in total:
+            total[token] = amount
+        elif left := _add(total[token], amount):
+            total[token] = left
+        else:
+            del total[token]
+    return total

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from basis_strategy_v1.core.amounts import shown, text_of
+from basis_strategy_v1.core.amounts import positive_amount, shown, text_of
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instruction_fields import (
@@ -125,6 +125,10 @@ ACTIONS: dict[str, Action] = {
     "swap": Action(("token", "amount", "token_out"), ("min_amount_out", "fee", "pool")),
     "flash_loan": Action(("token", "amount", "sub_instructions")),
 }
+# Who trades what was checked when it was first seen: (venue, trade_type, side, symbol).
+_TRADES_SEEN: dict[tuple[str, str, str, str], tuple[str, str, str, str]] = {}
+_MOST_SEEN = 4_096
+_BARE_FIELDS = 1 + len(CEX_TRADE.required)
 _CEX_TRADE_PARSERS = parsers_of(CEX_TRADE)
 _WALLET_TRANSFER_PARSERS = parsers_of(WALLET_TRANSFER)
 _CHAIN_PARSERS = parsers_of(CHAIN)
@@ -161,6 +165,8 @@ def _refused(message: str) -> ComponentError:
 
 
 def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
+    if len(block) == _BARE_FIELDS and (bare := _bare_trade(block)) is not None:
+        return bare
     parsed = parse_fields(block, _CEX_TRADE_PARSERS)
     try:
         trade = CexTrade(**parsed)
@@ -171,7 +177,28 @@ def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
             raise ValueError("price is missing; a limit order needs one")
     elif trade.price is not None:
         raise ValueError("price is only for order_type limit; leave it out of a market order")
+    _remember(trade)
     return trade
+
+
+def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
+    """The quick way for the commonest block, a market order of known names with nothing optional; None where it is not one."""
+    try:
+        seen = _TRADES_SEEN.get((block["venue"], block["trade_type"], block["side"], block["symbol"]))
+        if seen is None:
+            return None
+        amount = positive_amount(block["amount"])
+    except (TypeError, KeyError, ValueError):  # the long way says what is wrong
+        return None
+    venue, trade_type, side, symbol = seen
+    return CexTrade(venue=venue, trade_type=trade_type, side=side, symbol=symbol, amount=amount)
+
+
+def _remember(trade: CexTrade) -> None:
+    if len(_TRADES_SEEN) >= _MOST_SEEN:
+        _TRADES_SEEN.clear()
+    names = (trade.venue, trade.trade_type, trade.side, trade.symbol)
+    _TRADES_SEEN[names] = names
 
 
 def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:

@@ -207,7 +207,10 @@ class Series:
     instant asked for, so readers of different instants do not disturb each other.
     """
 
-    __slots__ = ("_columns", "_cursor", "_edges", "_hot_us", "_last", "_names", "_single", "id", "interval_us", "kind", "max_staleness_us", "rows")
+    __slots__ = (
+        *("_columns", "_cursor", "_edges", "_hot_us", "_last", "_names", "_single"),
+        *("id", "interval_us", "kind", "max_staleness_us", "rows"),
+    )
 
     def __init__(self, spec: SeriesSpec, loaded: Loaded, max_staleness_us: int) -> None:
         self.id = spec.id

@@ -22,7 +22,7 @@ from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, located, require_mode
 from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
 from basis_strategy_v1.execution.preflight import Preflight, Problem
-from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, execution_data, settlement_data, unbooked_data
+from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, UpdateData, execution_data, settlement_data, unbooked_data
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -388,13 +388,8 @@ class ExecutionInterfaceManager:
 
     def _tell_update(self, timestamp: datetime, trigger_source: str, block: Any, took_ms: float) -> None:
         if self.event_logger is not None:
-            data = {
-                "trigger_source": trigger_source,
-                "instructions_routed": self.instructions_routed,
-                "instructions_failed": self.instructions_failed,
-                "current_instruction_type": block.get("instruction_type") if isinstance(block, dict) else None,
-                "processing_time_ms": took_ms,
-            }
+            kind = block.get("instruction_type") if isinstance(block, dict) else None
+            data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
             self._events.tell(timestamp, "state_update", data)
 
 

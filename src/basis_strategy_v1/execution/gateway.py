@@ -101,8 +101,8 @@ def _as_given(outcome: Any) -> tuple[Any, Any, Any]:
     return outcome.deltas, outcome.costs, outcome.reference
 
 
-def _is_place(key: object) -> bool:
-    return isinstance(key, tuple) and len(key) == 2 and all(isinstance(name, str) and name for name in key)
+def _is_place(key: tuple[Any, Any]) -> bool:
+    return all(isinstance(name, str) and name for name in key)
 
 
 def _is_finite(amount: object) -> bool:

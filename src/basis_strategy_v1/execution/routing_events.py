@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
+from decimal import Decimal
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.monitoring.event_logger import EventLogger
 
 COMPONENT = "ExecutionInterfaceManager"
-TOLD_FIELDS = ("symbol", "trade_type", "protocol", "token", "amount", "to_venue")
 CRITICAL_EVENTS = {"EIM-002": "venue_interface_unavailable", "EIM-003": "execution_delta_aggregation_failed"}
 UNWRITABLE = "LOG-001"
 
@@ -32,7 +35,7 @@ class RoutingEvents:
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
         self._live = live
-        self._unwritten: list[tuple[datetime, str, dict[str, Any]]] = []
+        self._unwritten: list[tuple[datetime, str, Mapping[str, Any] | Struct]] = []
         self._lock = Lock()
 
     @property
@@ -40,7 +43,7 @@ class RoutingEvents:
         """Whether there is a log, so that an event is worth making."""
         return self._logger is not None
 
-    def tell(self, at: datetime, event_type: str, data: dict[str, Any]) -> None:
+    def tell(self, at: datetime, event_type: str, data: Mapping[str, Any] | Struct) -> None:
         """Write one event."""
         if self._logger is None:
             return
@@ -88,34 +91,70 @@ class RoutingEvents:
         self.tell(at, CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told)
 
 
-def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of an `execution` event: what was asked, and what came of it."""
-    data = {
-        "key": report.key,
-        "venue": report.venue,
-        "instruction_type": block["instruction_type"],
-        "action": block.get("side") or block.get("action") or ("transfer" if "to_venue" in block else "chain"),
-        "deltas": report.deltas.as_texts(),
-        "costs": _cost_rows(report),
-        "reference": report.reference,
-        "details": report.details,
-    }
-    for name in TOLD_FIELDS:
-        if name in block:
-            data[name] = block[name]
-    return data
+class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The data of an `execution` event: what was asked, and what came of it. Amounts are exact, as text."""
+
+    key: str
+    venue: str
+    instruction_type: str
+    action: str
+    deltas: Mapping[str, Mapping[str, Decimal]]
+    costs: tuple[Cost, ...]
+    reference: str
+    details: Mapping[str, Any]
+    symbol: Any = None
+    trade_type: Any = None
+    protocol: Any = None
+    token: Any = None
+    amount: Any = None
+    to_venue: Any = None
 
 
-def settlement_data(report: ExecutionReport) -> dict[str, Any]:
+class SettlementData(Struct, frozen=True, gc=False):
     """The data of a `settlement` event."""
-    return {
-        "key": report.key,
-        "kind": report.kind,
-        "venue": report.venue,
-        "deltas": report.deltas.as_texts(),
-        "costs": _cost_rows(report),
-        "details": report.details,
-    }
+
+    key: str
+    kind: str
+    venue: str
+    deltas: Mapping[str, Mapping[str, Decimal]]
+    costs: tuple[Cost, ...]
+    details: Mapping[str, Any]
+
+
+class UpdateData(Struct, frozen=True, gc=False):
+    """The data of a `state_update` event."""
+
+    trigger_source: str
+    instructions_routed: int
+    instructions_failed: int
+    current_instruction_type: Any
+    processing_time_ms: float
+
+
+def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> ExecutionData:
+    """What is told of an execution."""
+    asked = block.get
+    return ExecutionData(
+        report.key,
+        report.venue,
+        block["instruction_type"],
+        asked("side") or asked("action") or ("transfer" if "to_venue" in block else "chain"),
+        report.deltas.as_amounts(),
+        report.costs,
+        report.reference,
+        report.details,
+        asked("symbol"),
+        asked("trade_type"),
+        asked("protocol"),
+        asked("token"),
+        asked("amount"),
+        asked("to_venue"),
+    )
+
+
+def settlement_data(report: ExecutionReport) -> SettlementData:
+    """What is told of a settlement."""
+    return SettlementData(report.key, report.kind, report.venue, report.deltas.as_amounts(), report.costs, report.details)
 
 
 def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
@@ -123,6 +162,3 @@ def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
     message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is booked"
     return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}
 
-
-def _cost_rows(report: ExecutionReport) -> list[dict[str, str]]:
-    return [{"source": cost.source, "token": cost.token, "amount": format(cost.amount, "f")} for cost in report.costs]

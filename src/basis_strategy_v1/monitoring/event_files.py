@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from msgspec import Struct
+
     from basis_strategy_v1.core.clock import Clock
 
 BLOCK_BYTES = 64 * 1024
@@ -54,7 +56,7 @@ class BufferedFile:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             self._identity = os.fstat(self._fd).st_ino
 
-    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any]) -> None:
+    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
         """Take one event; either it has its number afterwards, or LOG-001 is raised and there is no trace of it."""
         with self._lock:
             if self._fd < 0:
@@ -131,7 +133,7 @@ class SyncedFile:
                 os.close(self._fd)
                 raise
 
-    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any]) -> None:
+    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
         """Write and sync one event; where that fails LOG-001 is raised, no half line stays and its number is still free."""
         line = bytearray()
         with self._lock, writing(self.path):

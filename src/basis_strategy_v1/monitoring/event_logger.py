@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from msgspec import Struct
+
     from basis_strategy_v1.core.clock import Clock
 
-    Append = Callable[[datetime, str, str, Mapping[str, Any]], None]
+    Append = Callable[[datetime, str, str, Mapping[str, Any] | Struct], None]
 
 MODES = ("backtest", "live")
 LIVE_MARK = ".live"
@@ -60,7 +62,7 @@ class EventLogger:
         # What is pending reaches the disk also where nobody closed the log.
         self._finalizer = finalize(self, _close_all, self._files)
 
-    def log_event(self, timestamp: datetime, event_type: str, component: str, data: Mapping[str, Any]) -> None:
+    def log_event(self, timestamp: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
         """Write one event.
 
         Raises:

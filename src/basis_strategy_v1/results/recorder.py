@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
@@ -84,7 +85,7 @@ class Holdings:
         for instant, held in self._rows:
             stamp = iso(instant)
             for venue, token, amount in held:
-                yield f"{stamp},{venue},{token},{amount:f}\n"
+                yield f"{stamp},{venue},{token},{plain(amount)}\n"
 
 
 class RunFolder:

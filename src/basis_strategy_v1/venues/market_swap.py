@@ -23,12 +23,13 @@ PIPS = Decimal(1_000_000)
 
 
 class MarketSwapRow(NamedTuple):
-    """A DEX: its name, the fee of a pool where the instruction names none (1e-6), slippage, gas of a swap."""
+    """A DEX: its name, the fee of a pool where the instruction names none (1e-6), slippage, gas of a swap, the depth around the price."""
 
     name: str
     fee_pips: int
     slippage_bps: Decimal
     gas_units: int
+    depth_usd: Decimal | None = None
 
 
 class MarketSwap:
@@ -36,7 +37,6 @@ class MarketSwap:
 
     kind = DEX
     actions = ("swap",)
-    priced_by_market = True
 
     def __init__(self, row: MarketSwapRow) -> None:
         self.row = row
@@ -44,12 +44,31 @@ class MarketSwap:
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
-        if _as_traded(paid) == _as_traded(out):
+        if as_traded(paid) == as_traded(out):
             reject(DEX, f"{self.name} swap: token_out must differ from token, got {paid} and {out}; "
                         "ETH and WETH are exchanged by wallet wrap and unwrap")  # fmt: skip
+        return self._by_market_price(instruction, paid, out, amount, state, market)
+
+    def _by_market_price(
+        self, instruction: SmartContractAction, paid: str, out: str, amount: Decimal, state: State, market: MarketSnapshot
+    ) -> Moved:
         price = self._price(paid, out, market)
         fee = amount * (self.row.fee_pips if instruction.fee is None else instruction.fee) / PIPS
         received = to_amount(out, to_units(out, (amount - fee) * price * (1 - self.row.slippage_bps / BPS)))
+        details = {"price": plain(round(price, 18)), "priced_by": "market price"}
+        return self._settled(instruction, received, fee, details, state, market)
+
+    def _settled(
+        self,
+        instruction: SmartContractAction,
+        received: Decimal,
+        fee: Decimal,
+        details: dict[str, Any],
+        state: State,
+        market: MarketSnapshot,
+    ) -> Moved:
+        """What the swap does when `received` comes out of it and `fee` of the token paid in stays with the pool."""
+        paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
         if not received:
             reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives less than one base unit of {out}; swap more")
         if instruction.min_amount_out is not None and received < instruction.min_amount_out:
@@ -60,11 +79,11 @@ class MarketSwap:
         slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
         deltas = Deltas.at(self.name, {paid: -amount, out: received})
-        return Moved(after, deltas, costs, {"price": plain(round(price, 18)), "priced_by": "market price"})
+        return Moved(after, deltas, costs, details)
 
     def _price(self, paid: str, out: str, market: MarketSnapshot) -> Decimal:
         """`out` per `paid`: the pair's own market price, either way round, else the ratio of the two tokens' values."""
-        first, second = _as_traded(paid), _as_traded(out)
+        first, second = as_traded(paid), as_traded(out)
         for pair, inverted in ((f"{first}_{second}", False), (f"{second}_{first}", True)):
             try:
                 rate = market.dex_rate(self.name, pair, for_trade=True)
@@ -91,14 +110,17 @@ class MarketSwap:
         return (), ()
 
 
-def _as_traded(token: str) -> str:
+def as_traded(token: str) -> str:
+    """The token that a pool holds: ETH is wrapped on the way."""
     return "WETH" if token == "ETH" else token
 
 
 def with_settings(row: MarketSwapRow, settings: dict[str, Any]) -> MarketSwapRow:
-    """The row with the config's own fee and slippage."""
+    """The row with the config's own fee, slippage and depth."""
     if settings.get("fee") is not None:
         row = row._replace(fee_pips=int(settings["fee"]))
     if settings.get("slippage_bps") is not None:
         row = row._replace(slippage_bps=Decimal(str(settings["slippage_bps"])))
+    if settings.get("depth_usd") is not None:
+        row = row._replace(depth_usd=Decimal(str(settings["depth_usd"])))
     return row

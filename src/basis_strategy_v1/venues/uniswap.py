@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.venues.market_swap import MarketSwap, MarketSwapRow, with_settings
+from basis_strategy_v1.core.tokens import decimals_of
+from basis_strategy_v1.venues import uniswap_data
+from basis_strategy_v1.venues.market_swap import MarketSwapRow, with_settings
+from basis_strategy_v1.venues.pool_swap import Filled, Pool, PoolSwap
+from basis_strategy_v1.venues.uniswap_pool import FEE_UNIT, TICK_SPACINGS, PoolState, exact_input_single
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROW = MarketSwapRow("uniswap", fee_pips=500, slippage_bps=Decimal(1), gas_units=125_000)
+# Where the factory has no spacing for a fee, one in the same proportion as those it has.
+FEE_OF_ONE_TICK = 50
 
 
-def uniswap(settings: dict[str, Any]) -> MarketSwap:
-    """The simulator of Uniswap v3 by market price."""
-    return MarketSwap(with_settings(ROW, settings))
+class UniswapPools:
+    """Pools of concentrated liquidity, token0 and token1."""
+
+    def read(self, texts: Mapping[str, str]) -> Pool:
+        row = uniswap_data.pool_from_row(texts)
+        return Pool((row.token0, row.token1), row.pool)
+
+    def from_depth(self, pair: tuple[str, str], price: Decimal, depth_usd: Decimal, usd: Decimal, fee_pips: int) -> Pool:
+        coins = tuple((token, decimals_of(token)) for token in pair)
+        pool = uniswap_data.pool_from_price_and_depth(
+            price, depth_usd, usd_per_token1=usd, decimals0=coins[0][1], decimals1=coins[1][1], fee_pips=fee_pips,
+            tick_spacing=TICK_SPACINGS.get(fee_pips, max(1, fee_pips // FEE_OF_ONE_TICK)),
+        )  # fmt: skip
+        return Pool(coins, pool)
+
+    def fee_pips(self, state: PoolState) -> Decimal:
+        return Decimal(state.fee_pips)
+
+    def spot(self, pool: Pool, paid: int, out: int) -> Decimal:
+        (_, decimals0), (_, decimals1) = pool.coins
+        price = uniswap_data.price_of(pool.state.sqrt_price_x96, decimals0, decimals1)
+        return price if out else 1 / price
+
+    def fill(self, pool: Pool, paid: int, out: int, units: int) -> Filled:
+        traded = exact_input_single(pool.state, paid == 0, units)
+        return Filled(traded.pool, traded.paid, traded.received, Decimal(pool.state.fee_pips) / FEE_UNIT)
+
+
+def uniswap(settings: dict[str, Any]) -> PoolSwap:
+    """The simulator of Uniswap v3."""
+    return PoolSwap(with_settings(ROW, settings), UniswapPools())

@@ -1,0 +1,80 @@
+"""Mode-Aware Behavior: a backtest simulates, live asks the venue; the deltas have one shape."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.execution.gateway import Outcome
+
+from .house import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager, refused
+
+FILLED = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(-1), "USDT": Decimal("3299.5")}), reference="order 7")
+METHODS = {
+    "trade": (CEXExecutionInterface, "binance", TRADE, TRADE["estimated_deltas"]),
+    "swap": (DEXExecutionInterface, "uniswap", SWAP, {"uniswap": {"WETH": -1.0, "USDT": 3298.35}}),
+    "action": (OnChainExecutionInterface, "aave", SUPPLY, SUPPLY["estimated_deltas"]),
+}
+
+
+class Exchange:
+    """A way to a venue that fills everything."""
+
+    def __init__(self):
+        self.sent = []
+
+    def submit(self, instruction, key):
+        self.sent.append(key)
+        return FILLED
+
+    def find(self, key):
+        return None
+
+    def read(self):
+        raise AssertionError("nothing is known to be held")
+
+
+def test_in_a_backtest_the_execution_is_simulated_with_the_data():
+    exchange = Exchange()
+    found = manager(gateways={"binance": exchange})
+    assert (found.route_instruction(NOON, TRADE), exchange.sent) == ({"binance": {"ETH": -1.0, "USDT": 3300.0}}, [])
+
+
+def test_live_the_venue_executes_and_its_answer_is_what_counts():
+    exchange = Exchange()
+    found = manager(execution_mode="live", gateways={"binance": exchange})
+    assert found.route_instruction(NOON, {**TRADE, "instruction_id": "a1"}) == {"binance": {"ETH": -1.0, "USDT": 3299.5}}
+    assert exchange.sent == ["a1"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_interface_has_a_method_for_each_mode(name):
+    kind, venue, block, deltas = METHODS[name]
+    own = kind(venue, {"slippage_bps": 0, "spot_taker_fee_bps": 0, "fee": 500}, Prices(), "backtest")
+    assert getattr(own, f"execute_{name}")(block) == deltas
+    assert getattr(own, f"execute_backtest_{name}")(block) == deltas
+    error = refused(getattr(own, f"execute_live_{name}"), block)
+    assert error.message == f"this interface of {venue} runs in backtest mode; its live methods cannot be called"
+
+
+@pytest.mark.parametrize("venue", ["binance", "wallet"])
+def test_a_transfer_has_them_too_at_either_end(venue):
+    interface = manager().venue_interfaces[venue]
+    deltas = TRANSFER["estimated_deltas"]
+    assert [interface.execute_transfer(TRANSFER), interface.execute_backtest_transfer(TRANSFER)] == [deltas, deltas]
+    assert "its live methods cannot be called" in refused(interface.execute_live_transfer, TRANSFER).message
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_live_the_methods_of_a_backtest_cannot_be_called(name):
+    kind, venue, block, _ = METHODS[name]
+    own = kind(venue, {}, Prices(), "live")
+    assert "its backtest methods cannot be called" in refused(getattr(own, f"execute_backtest_{name}"), block).message
+    assert refused(getattr(own, f"execute_live_{name}"), block).error_code == "EIM-002"
+
+
+def test_a_third_mode_is_refused():
+    assert refused(manager, execution_mode="paper").message == "execution_mode must be backtest or live, got 'paper'"
