@@ -12,11 +12,13 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State
+from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.venues import VENUES, make_venue
 from basis_strategy_v1.venues.aave import RESERVES
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.morpho_data import PUBLIC
 from basis_strategy_v1.venues.transfers import Arrivals, simulate_transfer
 from basis_strategy_v1.venues.venue import CEX
 
@@ -54,6 +56,27 @@ def lending_row(usd: float, **changes: float) -> dict[str, float]:
     return {**row, **changes}
 
 
+def morpho_row(at: datetime, lltv_wad: int, loan_unit: int, price: Decimal, growth: float = 1.0) -> dict[str, str]:
+    """A row of a market with 60,000 of the loan token in it; `price` is the oracle's, in base units of loan per collateral."""
+    return {
+        "total_supply_assets": str(int(60_000 * growth * loan_unit) + 123), "total_supply_shares": str(58_000 * loan_unit * 10**6 + 456),
+        "total_borrow_assets": str(int(52_000 * growth * loan_unit) + 789), "total_borrow_shares": str(50_000 * loan_unit * 10**6 + 12),
+        "last_update": str(int(at.timestamp())), "fee": "0", "rate_at_target": str(3 * 10**16 // (365 * 86_400)), "lltv": str(lltv_wad),
+        "oracle_price": str(int(price * 10**36)),
+    }  # fmt: skip
+
+
+def morpho_rows(at: datetime, prices: Mapping[str, float] = PRICES, growth: float = 1.0) -> dict[str, dict[str, str]]:
+    """A row of each public market."""
+    found = {}
+    for name, terms in PUBLIC.items():
+        collateral, loan = name.split("/")
+        ratio = Decimal(str(usd_of(collateral, prices))) / Decimal(str(usd_of(loan, prices)))
+        price = ratio.scaleb(decimals_of(loan) - decimals_of(collateral))
+        found[name.replace("/", "_")] = morpho_row(at, terms.lltv_wad, 10 ** decimals_of(loan), price, growth)
+    return found
+
+
 def usd_of(token: str, prices: Mapping[str, float] = PRICES) -> float:
     rate = STAKED.get(token, 1.0)
     return prices.get(token, prices["BTC"] if token == "WBTC" else prices["ETH"]) * rate
@@ -76,7 +99,7 @@ def everything(at: datetime = AT, *, prices: Mapping[str, float] = PRICES, growt
             "perp_prices": {name: perps for name in EXCHANGES},
             "funding_rates": {name: dict.fromkeys(perps, 0.0001) for name in EXCHANGES},
         },
-        "protocol_data": {name: {**lending, **pools} for name in VENUES},
+        "protocol_data": {name: {**lending, **pools} for name in VENUES} | {"morpho": {"markets": morpho_rows(at, prices, growth)}},
         "execution_data": {"gas": {"base_fee_gwei": gas_gwei, "priority_fee_gwei": 0.25}},
     }
 

@@ -21,6 +21,7 @@ from basis_strategy_v1.execution.execution_interface_manager import ExecutionInt
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues import VENUES, known_names, make_venue
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.morpho_account import underlying
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 from .markets import (
@@ -83,7 +84,9 @@ def _choices(venue: Any, name: str, request_ids: tuple[str, ...]) -> Any:
         "market": getattr(venue, "markets", ()),
         "sub_instructions": ([HARMLESS],),
     }
-    fields = sorted(ACTIONS[name].required, key=list(offered).index)
+    # A venue of several markets needs to be told which.
+    market_field = {"market"} if offered["market"] and "market" in ACTIONS[name].optional else set()
+    fields = sorted({*ACTIONS[name].required, *market_field}, key=list(offered).index)
     for values in product(*(offered[field] for field in fields)):
         yield action(venue.name, name, **dict(zip(fields, values, strict=True)))
 
@@ -289,11 +292,13 @@ def _way_back(block: dict[str, Any], moved: Any) -> list[dict[str, Any]]:
 
 
 def _base_unit(token: str) -> Decimal:
-    underlying = token.removeprefix("variableDebt").removeprefix("a")
-    return Decimal(1).scaleb(-decimals_of(underlying))
+    held = underlying(token) if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
+    return Decimal(1).scaleb(-decimals_of(held))
 
 
 def _usd(token: str) -> Decimal:
+    if token.startswith("morpho:"):
+        return NOW.price(underlying(token))
     for prefix in ("variableDebt", "a"):
         if token.startswith(prefix) and token.removeprefix(prefix) in TOKENS:
             return NOW.price(token.removeprefix(prefix))

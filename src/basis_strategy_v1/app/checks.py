@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import SECOND_US, iso, to_instant
+from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"
-    allowed = int(config.data.max_staleness.total_seconds()) * SECOND_US
-    if last + allowed < to_instant(config.end):
+    # Which series a longer one is for is known when the run reads it.
+    longest = max((config.data.max_staleness, *config.data.max_staleness_by_series.values()))
+    if last + longest // MICROSECOND < to_instant(config.end):
         return f"{label} ends at {iso(last)}, the run at {iso(config.end)}: end earlier or bring later data"
     return None

@@ -12,6 +12,7 @@ from basis_strategy_v1.config.known_venues import exchange_of
 from basis_strategy_v1.config.strategy_tables import LENT_TOKENS, SHARE_CLASSES, STRATEGIES
 from basis_strategy_v1.config.venue_kinds import VenueName
 from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
 
 Parsed = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ def check_together(config: Parsed, folder: Path, reading: Reading) -> Iterator[F
     if isinstance(strategy, dict) and config.get("strategy_mode") in STRATEGIES:
         yield from _strategy_venues(config["strategy_mode"], strategy, _sections_read(config, reading))
         yield from _strategy_numbers(strategy, config)
+        yield from _leaving(strategy, config)
         yield from _strategy_file(config["strategy_mode"], strategy, folder)
     if reading.live:
         yield from _limits(config.get("limits") or {})
@@ -105,8 +107,20 @@ def _strategy_venues(mode: str, strategy: Parsed, venues: Parsed) -> Iterator[Fa
         name = strategy.get(field.name)
         if isinstance(kind, VenueName) and name is not None:
             yield from _configured(f"strategy.{field.name}", name, kind.section, venues)
-    if strategy.get("unstake") == "dex" and not venues.get("dex", True):
+    if "dex" in venues and "dex" in strategy and "protocol" in strategy:
+        yield from _sale_venue(strategy, tuple(venues["dex"]))
+
+
+def _sale_venue(strategy: Parsed, configured: tuple[str, ...]) -> Iterator[Fault]:
+    """A sale of the staked token, for leaving or for repaying, needs a DEX."""
+    sells, lender = strategy.get("unstake") == "dex", strategy.get("lender")
+    if sells and not configured:
         yield Fault("strategy.unstake", "'dex'", "queue, or configure a venue under venues.dex")
+    if lender and not configured:
+        yield Fault("strategy.lender", shown(lender), "a lender and a venue under venues.dex: debt is repaid from a sale there")
+    usual = PROTOCOLS[strategy["protocol"]].dex
+    if (sells or lender) and configured and strategy["dex"] is None and usual not in configured:
+        yield Fault("strategy.dex", "null", f"null with {usual} under venues.dex, or one of {', '.join(configured)}")
 
 
 def _configured(path: str, name: str, section: str, venues: Parsed) -> Iterator[Fault]:
@@ -123,8 +137,16 @@ def _strategy_numbers(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
     enter, leave = strategy.get("enter_above_apr"), strategy.get("leave_below_apr")
     if enter is not None and leave is not None and leave > enter:
         yield Fault("strategy.leave_below_apr", str(leave), f"at most enter_above_apr, {enter}")
-    if strategy.get("lender") is None and strategy.get("target_ltv") is not None and "lender" in strategy:
-        yield Fault("strategy.target_ltv", str(strategy["target_ltv"]), "null, or name a lender")
+    if {"lender", "target_ltv"} <= set(strategy) and (strategy["lender"] is None) != (strategy["target_ltv"] is None):
+        given = strategy["target_ltv"]
+        allowed = "a fraction with a lender" if given is None else "null, or name a lender"
+        yield Fault("strategy.target_ltv", "null" if given is None else str(given), allowed)
+
+
+def _leaving(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
+    leave_at, start, end = strategy.get("leave_at"), config.get("start"), config.get("end")
+    if leave_at is not None and start is not None and end is not None and not start < leave_at <= end:
+        yield Fault("strategy.leave_at", iso(leave_at), f"null, or a time after start, {iso(start)}, and not after end, {iso(end)}")
 
 
 def _strategy_file(mode: str, strategy: Parsed, folder: Path) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from basis_strategy_v1.config.containers import Field, Nullable, Record
 from basis_strategy_v1.config.free_parameters import Free
-from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Number, Text, Whole
+from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Instant, Number, Text, Whole
 from basis_strategy_v1.config.venue_kinds import VenueName
 
 TOKEN: Final = Text(r"[A-Za-z][A-Za-z0-9.]{0,19}", "the name of a token (USDT, WETH)")
@@ -40,7 +40,25 @@ _BASIS = Record(
 )
 
 _STAKING = Field("protocol", VenueName("onchain", ("lido", "etherfi")), "where ETH is staked", needed="run")
-_HEALTH = Field("min_health_factor", Number(Bounds(at_least=1, at_most=10)), "under it debt is repaid", "1.05")
+_SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000))
+
+_UNSTAKE = (
+    Field("unstake", Choice(("queue", "dex")), "how the stake is given back: the protocol's queue, or a sale on a DEX", "queue"),
+    Field("dex", Nullable(VenueName("dex")), "where the staked token is sold; null: uniswap for lido, curve for etherfi", None),
+    Field("sale_slippage_bps", Number(Bounds(at_least=0, below=10_000)),
+          "fee and slippage of a sale that are allowed for when it is sized; what is brought too much is staked again", 100),
+    Field("leave_at", Nullable(Instant()), "from this time on everything is given back and nothing new is begun; null: never", None),
+)  # fmt: skip
+_LOOP = (
+    Field("flash", Flag(), "build the loop in one transaction with a flash loan, instead of step by step", False),
+    Field("ltv_tolerance_bps", Number(Bounds(above=0, at_most=10_000)),
+          "how far below target_ltv debt / collateral may be, in bps of the collateral, before more is borrowed", 50),
+    Field("min_health_factor", Number(Bounds(at_least=1, at_most=10)), "under it debt is repaid", "1.05"),
+    Field("min_spread_bps", _SPREAD_BPS, "the loop is unwound when staking minus borrowing earns less a year", 0),
+    Field("spread_hysteresis_bps", Number(Bounds(at_least=0, at_most=10_000)),
+          "the loop is built again when the spread is above min_spread_bps by this much", 25),
+    Field("spread_window_hours", Whole(Bounds(at_least=24, at_most=8760)), "hours of rates that the spread is the mean of", 168),
+)  # fmt: skip
 
 STRATEGIES: Final[dict[str, Record]] = {
     "pure_lending": Record(
@@ -49,27 +67,23 @@ STRATEGIES: Final[dict[str, Record]] = {
     ),
     "eth_basis": _BASIS,
     "btc_basis": _BASIS,
-    "eth_staking_only": Record(
-        _STAKING,
-        Field("unstake", Choice(("queue", "dex")), "how the stake is given back: the protocol's queue, or a sale on a DEX", "queue"),
-    ),
+    "eth_staking_only": Record(_STAKING, *_UNSTAKE),
     "eth_leveraged": Record(
         _STAKING,
         Field("lender", VenueName("onchain", ("aave", "morpho")), "where ETH is borrowed against the stake", needed="run"),
         Field("target_ltv", FRACTION, "debt / collateral to hold", needed="run"),
-        Field("flash", Flag(), "build the loop in one transaction with a flash loan, instead of step by step", False),
-        _HEALTH,
-        Field("min_spread_bps", Number(Bounds(at_least=-10_000, at_most=10_000)),
-              "the loop is unwound when staking minus borrowing earns less a year", 0),
+        *_LOOP,
+        *_UNSTAKE,
     ),
     "usdt_market_neutral": Record(
         _STAKING,
         _SPOT,
         _PERP,
         Field("lender", Nullable(VenueName("onchain", ("aave", "morpho"))), "where ETH is borrowed against the stake; null: no loop", None),
-        Field("target_ltv", Nullable(FRACTION), "debt / collateral to hold; needs a lender", None),
+        Field("target_ltv", Nullable(FRACTION), "debt / collateral to hold; with a lender, and only then", None),
+        *_LOOP,
         *_HEDGE,
-        _HEALTH,
+        *_UNSTAKE,
     ),
     "blocks": Record(
         Field("file", FILE, 'JSONL, a line {"timestamp": …, "block": …}', needed="run", is_path=True),

@@ -66,6 +66,16 @@ _RESERVE = Record(
     Field("decimals", Whole(Bounds(at_least=0, at_most=36)), "of the token"),
 )
 
+_MORPHO_MARKET = Record(
+    Field("id", _MARKET_ID, "live: the market's id"),
+    Field("lltv_bps", Number(Bounds(above=0, below=10_000)),
+          "debt / collateral at which it is liquidated; this and what follows count where the data have no series of the market"),
+    Field("fee_bps", Number(Bounds(at_least=0, at_most=2_500)), "share of the interest that the protocol keeps"),
+    Field("total_supply", AMOUNT, "what others have lent, in the loan token"),
+    Field("total_borrow", AMOUNT, "what others have borrowed, in the loan token"),
+    Field("rate_at_target_bps", Number(Bounds(above=0, at_most=20_000)), "borrow rate a year at 90 % use"),
+)  # fmt: skip
+
 _STAKE = Record(
     Field("withdrawal_days", _DAYS, "days between the request and the claim"),
 )
@@ -84,7 +94,7 @@ ONCHAIN_SETTINGS: Final[dict[str, Record]] = {
     ),
     "morpho": Record(
         Field("address", ADDRESS, "live; left out: Ethereum mainnet's"),
-        Field("markets", MapOf(_MARKET, _MARKET_ID), "market ids by name"),
+        Field("markets", MapOf(_MARKET, Either(_MARKET_ID, _MORPHO_MARKET)), "by name (collateral/loan): the id, or constants"),
     ),
     "lido": _STAKE,
     "etherfi": _STAKE,

@@ -149,8 +149,8 @@ class Texts:
         """Texts stay texts."""
 
 
-def empty_column(column: Column) -> Numbers | Texts:
-    """Where the values of a column are put as they are read."""
+def empty_column(column: Column) -> Any:
+    """Where the values of a column are put as they are read: Numbers, or Texts of a state."""
     return Texts() if column.is_text else Numbers()
 
 
@@ -208,7 +208,7 @@ class Series:
     """
 
     __slots__ = (
-        *("_columns", "_cursor", "_edges", "_hot_us", "_last", "_names", "_single"),
+        *("_columns", "_cursor", "_edges", "_feed", "_hot_us", "_last", "_names", "_single"),
         *("id", "interval_us", "kind", "max_staleness_us", "rows"),
     )
 
@@ -228,13 +228,15 @@ class Series:
         self._names = tuple(column.name for column in spec.columns if column.kept)
         self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
         self._cursor = 0
+        self._feed: SeriesFeed | None = None
         # From when until before when the last value read answers without a further look.
         self._last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
 
     def closes(self) -> array[int]:
         """The closes in 10**-scale."""
         assert self._single is not None
-        return self._single.values
+        values: array[int] = self._single.values
+        return values
 
     def edges(self) -> array[int]:
         """Row k is in force from edges[k] until before edges[k + 1]; row 0 is "nothing yet"."""
@@ -290,8 +292,12 @@ class Series:
 
     def feed(self) -> SeriesFeed | None:
         """A reader of the closes as integers; None where a column does not fit in integers."""
-        scale = None if self._single is None else self._single.scale
-        return None if scale is None else SeriesFeed(self, scale)
+        if self._feed is None:
+            scale = None if self._single is None else self._single.scale
+            if scale is None:
+                return None
+            self._feed = SeriesFeed(self, scale)
+        return self._feed
 
     def _whole_row(self, row: int) -> LendingRow | GasRow | StateRow:
         if self.kind in STATES:

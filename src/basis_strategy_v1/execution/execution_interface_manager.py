@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         OnChainExecutionInterface,
     )
     from basis_strategy_v1.execution.gateway import Gateway
-    from basis_strategy_v1.execution.preflight import Fault
+    from basis_strategy_v1.execution.preflight import Fault, Foreseen
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 
@@ -98,7 +98,7 @@ class ExecutionInterfaceManager:
         self.instructions_routed = 0
         self.instructions_failed = 0
         self.last_routing_timestamp: datetime | None = None
-        self._history: deque[tuple[datetime, Any, ExecutionReport | BaseException]] = deque(maxlen=history)
+        self._history: deque[tuple[datetime, Any, Deltas | BaseException]] = deque(maxlen=history)
         self._done: dict[str, ExecutionReport] = {}
         self._parts_done: dict[str, list[ExecutionReport]] = {}
         self._lock = self.desk.lock
@@ -163,8 +163,10 @@ class ExecutionInterfaceManager:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
         return self.execute(timestamp, instruction_block).deltas.as_floats()
 
-    def execute(self, timestamp: datetime, block: dict[str, Any]) -> ExecutionReport:
+    def execute(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None = None) -> ExecutionReport:
         """Execute a block and give its report, with the exact deltas, costs and the venue's reference.
+
+        `foreseen` is what `plan` gave for this block: what was simulated then is not simulated again.
 
         Raises:
             ComponentError: EIM-001, the block or the venue's answer says no (`original_exception` holds the venue's own
@@ -175,7 +177,7 @@ class ExecutionInterfaceManager:
             outside = decimal.getcontext()
             decimal.setcontext(EXACT)
             try:
-                report = self._execute(timestamp, block)
+                report = self._execute(timestamp, block, foreseen)
             except ComponentError as error:
                 self._note_failure(timestamp, block, error)
                 raise
@@ -189,20 +191,20 @@ class ExecutionInterfaceManager:
                 self._tell_execution(timestamp, report, block)
             return report
 
-    def _execute(self, timestamp: datetime, block: dict[str, Any]) -> ExecutionReport:
+    def _execute(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
         self.current_instruction = block
         started_s = self._measured_s()
         if getattr(timestamp, "tzinfo", None) is not UTC:  # the quick way for nearly all of them
             _require_aware(timestamp)
-        instruction = parse_instruction(block)
+        instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
         name = instruction.instruction_id
         if name is not None and name in self._done:
             return self._replay(self._done[name])
         self._events.require_written()
         self.last_routing_timestamp = timestamp
-        report = self._route(timestamp, instruction)
+        report = self._route(timestamp, instruction, foreseen)
         self.instructions_routed += 1
-        self._history.append((timestamp, block["instruction_type"], report))
+        self._history.append((timestamp, block["instruction_type"], report.deltas))
         if name is not None:
             self._done[name] = report
         retried = bool(report.details) and not SHAKY.isdisjoint(report.details)
@@ -217,21 +219,23 @@ class ExecutionInterfaceManager:
         self.desk.expect(first.deltas)
         return structs.replace(first, replayed=True)
 
-    def _route(self, timestamp: datetime, instruction: Instruction) -> ExecutionReport:
+    def _route(self, timestamp: datetime, instruction: Instruction, foreseen: Foreseen | None) -> ExecutionReport:
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._route_sequence(timestamp, instruction)
-        report, after = self._one(timestamp, instruction, instruction.instruction_id)
+        report, after = self._one(timestamp, instruction, instruction.instruction_id, foreseen)
         self.desk.commit(after, report.deltas)
         return report
 
-    def _one(self, timestamp: datetime, instruction: Instruction, key: str | None) -> tuple[ExecutionReport, State]:
+    def _one(
+        self, timestamp: datetime, instruction: Instruction, key: str | None, foreseen: Foreseen | None = None
+    ) -> tuple[ExecutionReport, State]:
         interface = self._registry.interface_of(instruction)
         market = self.desk.market(timestamp)
         if interface.kind != CEX:
             self.log_settlements(self.desk.settle_growth(market))
         context = Context(timestamp, key or self.desk.next_key(market.instant), self.desk.state(market), market)
         try:
-            return interface.execute(instruction, context)
+            return interface.execute(instruction, context, foreseen.moved if foreseen and foreseen.holds(context) else None)
         except VenueRejected as refused:
             raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
 
@@ -304,15 +308,40 @@ class ExecutionInterfaceManager:
         Raises:
             ComponentError: EIM-001, no timestamp or no list of blocks; DAT-…, no data at all at that time.
         """
+        return self.plan(timestamp, blocks)[0]
+
+    def plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
+        """The problems of `preflight`, and what each block that has none would do, for `execute`."""
         _require_aware(timestamp)
-        if isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence):
+        if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
         with self._lock, decimal.localcontext(EXACT):
             market, state = self.desk.look(timestamp)
             chaining = self.settings.enable_atomic_chaining
             flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
-            known = set(self._done)
-            return [Problem(index, *fault) for index, block in enumerate(blocks) for fault in _faults(flight, block, known)]
+            problems: list[Problem] = []
+            foreseen: list[Foreseen | None] = []
+            known: set[str] = set()
+            for index, block in enumerate(blocks):
+                if faults := self._faults(flight, block, known):
+                    problems += [Problem(index, *fault) for fault in faults]
+                foreseen.append(flight.foreseen)
+            return problems, foreseen
+
+    def _faults(self, flight: Preflight, block: Any, known: set[str]) -> list[Fault]:
+        """The faults of one block of a plan; `known` are the ids of those before it."""
+        flight.foreseen = None
+        try:
+            instruction = parse_instruction(block)
+        except ComponentError as error:
+            return [(error.error_code, error.message)]
+        name = instruction.instruction_id
+        if name is not None and (name in known or name in self._done):
+            return []
+        found = flight.faults(instruction)
+        if name is not None and not found:
+            known.add(name)
+        return found
 
     # What others may ask.
 
@@ -393,21 +422,6 @@ class ExecutionInterfaceManager:
             self._events.tell(timestamp, "state_update", data)
 
 
-def _faults(flight: Preflight, block: Any, known: set[str]) -> list[Fault]:
-    """The faults of one block of a plan; `known` are the ids that are executed by then."""
-    try:
-        instruction = parse_instruction(block)
-    except ComponentError as error:
-        return [(error.error_code, error.message)]
-    name = instruction.instruction_id
-    if name is not None and name in known:
-        return []
-    found = flight.faults(instruction)
-    if name is not None and not found:
-        known.add(name)
-    return found
-
-
 def _total(reports: Sequence[ExecutionReport]) -> Deltas:
     return sum((report.deltas for report in reports), Deltas())
 
@@ -434,10 +448,10 @@ def _foreign(error: Exception) -> ComponentError:
     return failure
 
 
-def _history_row(timestamp: datetime, kind: Any, outcome: ExecutionReport | BaseException) -> dict[str, Any]:
-    row: dict[str, Any] = {"timestamp": timestamp, "instruction_type": kind, "success": isinstance(outcome, ExecutionReport)}
-    if isinstance(outcome, ExecutionReport):
-        row["deltas"] = outcome.deltas.as_floats()
+def _history_row(timestamp: datetime, kind: Any, outcome: Deltas | BaseException) -> dict[str, Any]:
+    row: dict[str, Any] = {"timestamp": timestamp, "instruction_type": kind, "success": isinstance(outcome, Deltas)}
+    if isinstance(outcome, Deltas):
+        row["deltas"] = outcome.as_floats()
     else:
         row["error"] = str(outcome)
     return row

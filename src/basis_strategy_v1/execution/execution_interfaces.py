@@ -84,14 +84,16 @@ class ExecutionInterface:
         self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
         self._live = live
 
-    def execute(self, instruction: Instruction, context: Context) -> tuple[ExecutionReport, State]:
+    def execute(self, instruction: Instruction, context: Context, foreseen: Moved | None = None) -> tuple[ExecutionReport, State]:
         """Execute one instruction and give the report and the state after it; the caller assigns the state.
+
+        `foreseen` is what `simulate` gave for just this instruction and context, where the caller has it.
 
         Raises:
             VenueRejected: the venue, or its simulator, says no; nothing was changed.
             VenueUnreachable, OutcomeUnknown: live only.
         """
-        moved = self.simulate(instruction, context)
+        moved = foreseen or self.simulate(instruction, context)
         if self.execution_mode == LIVE:
             if self._live is None:
                 raise ComponentError(
@@ -281,7 +283,7 @@ def _report(instruction: Instruction, context: Context, venue: str, moved: Moved
         deltas=moved.deltas,
         expected=moved.deltas,
         costs=moved.costs,
-        details=dict(moved.details),
+        details=moved.details,
     )
 
 

@@ -42,14 +42,16 @@ class ExecutionManager:
             ComponentError: EXM-001, the plan would fail, or is no list of blocks; the message names each problem and its step;
                 nothing was sent. Or what a block was refused for: `partial_deltas` then are what those before it had moved.
         """
-        if isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence):
+        if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EXM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}; nothing was sent")
-        if len(blocks) > 1 and (problems := self.execution_interface_manager.preflight(timestamp, blocks)):
+        manager = self.execution_interface_manager
+        problems, foreseen = manager.plan(timestamp, blocks) if len(blocks) > 1 else ([], [None] * len(blocks))
+        if problems:
             raise _refused(problems)
         reports: list[ExecutionReport] = []
-        for block in blocks:
+        for block, known in zip(blocks, foreseen, strict=True):
             try:
-                report = self.execution_interface_manager.execute(timestamp, block)
+                report = manager.execute(timestamp, block, known)
             except ComponentError as error:
                 error.partial_deltas = _moved(reports, error)
                 raise

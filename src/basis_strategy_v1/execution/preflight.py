@@ -39,6 +39,19 @@ class Problem(NamedTuple):
     message: str
 
 
+class Foreseen(NamedTuple):
+    """What an instruction would do to a state at a snapshot: where it is executed on just these, it need not be simulated again."""
+
+    instruction: Instruction
+    state: State
+    market: MarketSnapshot
+    moved: Moved
+
+    def holds(self, context: Context) -> bool:
+        """Whether the instruction is executed on what it was simulated on."""
+        return self.state is context.state and self.market is context.market
+
+
 class Preflight:
     """Carries the state from step to step. After a step that would fail it goes on as if that step had not been there."""
 
@@ -51,21 +64,26 @@ class Preflight:
         self._venues = venues
         self._interface_of = interface_of
         self._chaining = chaining
-        # Steps within one transaction pay no gas of their own: it pays once, at its end.
-        self._gasless = {**venues, WALLET: WalletVenue(Decimal(0))}
+        self.foreseen: Foreseen | None = None  # of the last instruction, where it would come through as a whole
+
+    def _gasless(self) -> Venues:
+        """The venues for the steps within one transaction, which pay no gas of their own: it pays once, at its end."""
+        return {**self._venues, WALLET: WalletVenue(Decimal(0))}
 
     def faults(self, instruction: Instruction) -> list[Fault]:
         """Why the instruction would be refused; the state moves on by what of it would come through."""
+        self.foreseen = None
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._faults_of_sequence(instruction.steps)
         try:
             interface = self._interface_of(instruction)
-            context = Context(self._timestamp, "preflight", self._state, self._market)
-            self._state = interface.simulate(instruction, context).state
+            moved = interface.simulate(instruction, Context(self._timestamp, "preflight", self._state, self._market))
         except ComponentError as error:
             within = self._looked_into(instruction)
             refused_anyway = isinstance(instruction, Chain) and not self._chaining
             return [_fault(error), *within] if refused_anyway else within or [_fault(error)]
+        self.foreseen = Foreseen(instruction, self._state, self._market, moved)
+        self._state = moved.state
         return []
 
     def _faults_of_sequence(self, steps: Sequence[SmartContractAction]) -> list[Fault]:
@@ -129,7 +147,7 @@ class Preflight:
         if routing is None:
             try:
                 resolved = with_output(step, outputs)  # type: ignore[arg-type]  # a step whose output is not there was left out
-                return [], simulate_transaction((resolved,), self._gasless, state, self._market)
+                return [], simulate_transaction((resolved,), self._gasless(), state, self._market)
             except ComponentError as error:
                 routing = _fault(error)
         return (self._within_loan(step, state) if step.steps else []) or [routing], None

@@ -106,7 +106,8 @@ class Attribution:
 
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held after an execution, whose costs are booked from its report."""
-        self._book_units(PERPS, self._perps_since(market))
+        if self._perps:
+            self._book_units(PERPS, self._perps_since(market) if self._line is None else _on_line(self._line, market.instant)[1])
         self._growing = {(held.venue, held.held_as): held.amount for held in exposures if held.growth != RESIDUAL}
         amounts: dict[str, Decimal] = {}
         for held in exposures:
@@ -232,9 +233,8 @@ def _on_line(line: _Line, instant: int) -> tuple[int, int]:
 
 
 def _decimals(amount: Decimal) -> int:
-    exponent = amount.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return max(-exponent, 0)
+    exponent = amount.as_tuple()[2]
+    return -exponent if exponent < 0 else 0  # type: ignore[operator]
 
 
 def _rounded(value: int, unit: int) -> int:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.strategies.basis import Basis
+from basis_strategy_v1.strategies.leveraged import EthLeveraged
+from basis_strategy_v1.strategies.market_neutral import UsdtMarketNeutral
 from basis_strategy_v1.strategies.pure_lending import PureLending
+from basis_strategy_v1.strategies.staking import EthStaking
 from basis_strategy_v1.strategies.user_code import Blocks, Custom
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ STRATEGIES: dict[str, Callable[[Mapping[str, Any]], Strategy]] = {
     "pure_lending": lambda parameters: PureLending(),
     "eth_basis": lambda parameters: Basis("ETH"),
     "btc_basis": lambda parameters: Basis("BTC"),
+    "eth_staking_only": EthStaking,
+    "eth_leveraged": EthLeveraged,
+    "usdt_market_neutral": UsdtMarketNeutral,
     "blocks": lambda parameters: Blocks(parameters["file"]),
     "custom": lambda parameters: Custom(parameters["file"], parameters["class"]),
 }

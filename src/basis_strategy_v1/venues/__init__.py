@@ -11,6 +11,7 @@ from basis_strategy_v1.venues.curve import curve
 from basis_strategy_v1.venues.etherfi import etherfi
 from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_row, with_settings
 from basis_strategy_v1.venues.lido import lido
+from basis_strategy_v1.venues.morpho import morpho
 from basis_strategy_v1.venues.uniswap import uniswap
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Venues
 from basis_strategy_v1.venues.wallet import WalletVenue
@@ -27,6 +28,7 @@ def _wallet(settings: dict[str, Any]) -> WalletVenue:
 # name -> (kind, maker of its simulator from the venue's settings). A new protocol is a line here and a file beside this one.
 VENUES: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "aave": (ONCHAIN, aave),
+    "morpho": (ONCHAIN, morpho),
     "lido": (ONCHAIN, lido),
     "etherfi": (ONCHAIN, etherfi),
     "wallet": (ONCHAIN, _wallet),

@@ -1,0 +1,43 @@
+"""Staked ether as collateral of borrowed ether that is staked too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.strategies.loop import Loop
+from basis_strategy_v1.strategies.staked_ether import StakedEther
+from basis_strategy_v1.strategies.staking import is_leaving
+from basis_strategy_v1.strategies.strategy import Block, Holdings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+
+class EthLeveraged:
+    """Builds the loop with all ETH of the wallet but the gas reserve, keeps it, and from `leave_at` on takes it down."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._stake = StakedEther(parameters)
+        assert self._stake.lender is not None
+        self._loop = Loop(self._stake, self._stake.lender, parameters)
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        if is_leaving(snapshot, parameters):
+            return self.leave(snapshot, positions, parameters)
+        return self._loop.decide(self._stake.read(snapshot, positions), snapshot, positions)
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        held = self._stake.read(snapshot, positions)
+        if not self._stake.can_pay_gas(held, snapshot, positions):
+            return []
+        return [*self._stake.claims(snapshot, positions), *self._stake.give_back(held, snapshot, positions)]
+
+    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        return self._stake.series()
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        return {WALLET: {"ETH": capital}}

@@ -1,0 +1,190 @@
+"""Ether staked at one protocol, alone or as collateral of a WETH debt: what is held of it, the blocks that stake it and give it back."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.strategies.lenders import LENDERS, WETH, Lender
+from basis_strategy_v1.strategies.strategy import Block, Holdings, action, chain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+ZERO = Decimal(0)
+BPS = Decimal(10_000)
+WEI = Decimal("1e-18")
+# Ether below this is left where it is: what it earns in months does not pay for the gas.
+SMALLEST_STAKE = Decimal("0.1")
+# More than anything takes but the building of a loop. While that is dearer than the ETH of the wallet, nothing is sent that can wait.
+TRANSACTION_GAS = 1_000_000
+# A debt grows until the transaction is mined: a loan that pays it off is larger by this much, the rest goes back at once.
+GROWTH_ALLOWED = Decimal("0.0001")
+QUEUED = "ETH-QUEUED"
+
+
+class Tokens(NamedTuple):
+    """A protocol's token that grows, that token wrapped, and the DEX where most of the wrapped one trades."""
+
+    rebasing: str
+    wrapped: str
+    dex: str
+
+
+PROTOCOLS = {"lido": Tokens("stETH", "wstETH", "uniswap"), "etherfi": Tokens("eETH", "weETH", "curve")}
+
+
+class Held(NamedTuple):
+    """What is held on chain, in token units; `rate` is the ETH that the protocol redeems a wrapped token for."""
+
+    wallet_ether: Decimal
+    reserve: Decimal
+    weth: Decimal
+    rebasing: Decimal
+    wrapped: Decimal
+    collateral: Decimal
+    debt: Decimal
+    queued: Decimal
+    rate: Decimal
+
+    @property
+    def ether(self) -> Decimal:
+        """ETH of the wallet beyond what is kept for gas; less than 0 where gas has eaten into it."""
+        return self.wallet_ether - self.reserve
+
+    @property
+    def staked(self) -> Decimal:
+        """Wrapped tokens, wherever they are."""
+        return self.wrapped + self.collateral
+
+    @property
+    def exposure(self) -> Decimal:
+        """ETH that all of it is worth, what is kept for gas included."""
+        return self.wallet_ether + self.weth + self.rebasing + self.staked * self.rate + self.queued - self.debt
+
+
+class StakedEther:
+    """The names that a strategy's parameters lead to, and the blocks made of them."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.protocol: str = parameters["protocol"]
+        self.tokens = PROTOCOLS[self.protocol]
+        self.dex: str = parameters["dex"] or self.tokens.dex
+        name = parameters.get("lender")
+        self.lender: Lender | None = LENDERS[name](self.tokens.wrapped) if name else None
+        self._unstake: str = parameters["unstake"]
+        self._worst_sale = 1 - parameters["sale_slippage_bps"] / BPS
+
+    def read(self, snapshot: MarketSnapshot, positions: Holdings) -> Held:
+        """What is held at a tick."""
+        lender, (rebasing, wrapped, _) = self.lender, self.tokens
+        return Held(
+            wallet_ether=positions.amount(WALLET, "ETH"),
+            reserve=positions.gas_reserve(),
+            weth=positions.amount(WALLET, WETH),
+            rebasing=positions.amount(WALLET, rebasing),
+            wrapped=positions.amount(WALLET, wrapped),
+            collateral=lender.collateral(positions) if lender else ZERO,
+            debt=lender.debt(positions) if lender else ZERO,
+            queued=positions.amount(self.protocol, QUEUED),
+            rate=snapshot.redemption(self.protocol, wrapped),
+        )
+
+    def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
+        """Whether the wallet can pay for any transaction now; gas that is dear for a while is waited for."""
+        return held.wallet_ether >= positions.gas_fee(TRANSACTION_GAS, snapshot)
+
+    def series(self) -> list[tuple[str, str, str]]:
+        """What has to be in the data: the redemption rate, the market's, and the lender's."""
+        found = [("staking", self.protocol, self.tokens.wrapped)]
+        if self.lender or self._unstake == "dex":
+            found.append(("dex", self.dex, self._pair))
+        return [*found, *(self.lender.series() if self.lender else [])]
+
+    @property
+    def _pair(self) -> str:
+        return f"{self.tokens.wrapped}_{WETH}"
+
+    # Steps.
+
+    def stake(self, ether: Decimal) -> Block:
+        return action(self.protocol, "stake", token="ETH", amount=wei(ether), token_out=self.tokens.wrapped)
+
+    def unwrap_weth(self, amount: Decimal | str) -> Block:
+        return action(WALLET, "unwrap", token=WETH, amount=amount)
+
+    def claims(self, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+        """A block for each withdrawal request whose time has come."""
+        return [action(self.protocol, "claim", request_id=name) for name in positions.claimable(self.protocol, snapshot)]
+
+    def sell(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal, brought: Decimal) -> Block:
+        """One transaction that sells as much of the stake as repays `repaid` of the debt and brings `brought` ETH into the wallet.
+
+        Where the stake is not worth that much, all of it is sold.
+        """
+        loan, fee = self._loan(held, positions, repaid)
+        needed = wei((repaid + fee + brought) / (self._market_rate(held, snapshot) * self._worst_sale))
+        whole = needed >= held.staked
+        taken = "all" if whole else needed - held.wrapped
+        steps = []
+        if self.lender and held.collateral and (whole or needed > held.wrapped):
+            steps.append(self.lender.withdraw(taken))
+        steps.append(self._swap("all" if whole else needed))
+        return chain(*self._while_loaned(held, loan, repaid, steps), self.unwrap_weth("all"))
+
+    def release(self, ether: Decimal, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Block:
+        """What brings so much ETH into the wallet: a sale, or a request at the protocol's queue. For a stake without debt."""
+        if self._unstake == "dex":
+            return self.sell(held, snapshot, positions, ZERO, ether)
+        return action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))
+
+    def give_back(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+        """The transaction that ends the stake: debt is repaid from a sale; the rest is sold too, or asked for at the protocol's queue."""
+        loan, fee = self._loan(held, positions, held.debt)
+        steps: list[Block] = [self.lender.withdraw("all")] if self.lender and held.collateral else []
+        needed = wei((held.debt + fee) / (self._market_rate(held, snapshot) * self._worst_sale)) if held.debt else ZERO
+        sells_all = self._unstake == "dex" or needed >= held.staked
+        if held.staked and (sells_all or needed):
+            steps.append(self._swap("all" if sells_all else needed))
+        steps = self._while_loaned(held, loan, held.debt, steps)
+        if held.weth or (held.staked and (sells_all or needed)):
+            steps.append(self.unwrap_weth("all"))
+        if held.staked and not sells_all:
+            steps.append(action(self.protocol, "unstake", token=self.tokens.wrapped, amount="all"))
+        if held.rebasing:
+            steps.append(action(self.protocol, "unstake", token=self.tokens.rebasing, amount="all"))
+        return [chain(*steps)] if steps else []
+
+    def _loan(self, held: Held, positions: Holdings, repaid: Decimal) -> tuple[Decimal, Decimal]:
+        """The flash loan that repays so much, and its fee."""
+        if not repaid or self.lender is None:
+            return ZERO, ZERO
+        loan = wei(repaid * (1 + GROWTH_ALLOWED)) if repaid >= held.debt else repaid
+        return loan, positions.flash_fee(self.lender.name, WETH, loan)
+
+    def _while_loaned(self, held: Held, loan: Decimal, repaid: Decimal, steps: list[Block]) -> list[Block]:
+        """The steps with the debt repaid before them, by a loan that they pay back."""
+        if not loan or self.lender is None:
+            return steps
+        repay = self.lender.repay("all" if repaid >= held.debt else repaid)
+        return [action(self.lender.name, "flash_loan", token=WETH, amount=loan, sub_instructions=[repay, *steps])]
+
+    def _swap(self, amount: Decimal | str) -> Block:
+        return action(self.dex, "swap", token=self.tokens.wrapped, amount=amount, token_out=WETH)
+
+    def _market_rate(self, held: Held, snapshot: MarketSnapshot) -> Decimal:
+        """WETH per wrapped token at the DEX; where the data have no price there, what the protocol redeems."""
+        try:
+            return snapshot.dex_rate(self.dex, self._pair)
+        except MissingData:
+            return held.rate
+
+
+def wei(amount: Decimal) -> Decimal:
+    """The amount in whole wei, rounded down."""
+    return amount.quantize(WEI, ROUND_DOWN, EXACT)

@@ -1,0 +1,52 @@
+"""Stake ether and hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, StakedEther
+from basis_strategy_v1.strategies.strategy import Block, Holdings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+# More than a stake takes at any protocol; kept back from what is staked.
+STAKE_GAS = 150_000
+
+
+class EthStaking:
+    """Stakes all ETH of the wallet but the gas reserve; from `leave_at` on gives it back, and claims what the queue pays."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._stake = StakedEther(parameters)
+
+    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        if is_leaving(snapshot, parameters):
+            return self.leave(snapshot, positions, parameters)
+        spare = positions.amount(WALLET, "ETH") - positions.gas_reserve()
+        if spare < SMALLEST_STAKE:
+            return []
+        spare -= positions.gas_fee(STAKE_GAS, snapshot)
+        return [self._stake.stake(spare)] if spare >= SMALLEST_STAKE else []
+
+    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        held = self._stake.read(snapshot, positions)
+        if not self._stake.can_pay_gas(held, snapshot, positions):
+            return []
+        return [*self._stake.claims(snapshot, positions), *self._stake.give_back(held, snapshot, positions)]
+
+    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        return self._stake.series()
+
+    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+        return {WALLET: {"ETH": capital}}
+
+
+def is_leaving(snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> bool:
+    """Whether the time to give everything back has come."""
+    at = parameters["leave_at"]
+    return at is not None and snapshot.at >= at

@@ -1,0 +1,273 @@
+"""Morpho Blue: isolated markets such as wstETH/WETH (collateral/loan), by shares, with free flash loans."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import SECOND_US
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.state_rows import series_name
+from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.venues import morpho_market
+from basis_strategy_v1.venues.morpho_account import COLLATERAL, DEBT, SUPPLY, Held, MorphoPart, holding, token_of, underlying, with_own
+from basis_strategy_v1.venues.morpho_data import MarketRow, Terms, known_terms, market_at_terms, oracle_price, pair_of, row_of
+from basis_strategy_v1.venues.morpho_market import Market, Position, debt_of, supplied_of
+from basis_strategy_v1.venues.morpho_rate import WAD
+from basis_strategy_v1.venues.reverted import Reverted
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.wallet import amount_of, receive, spend
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.instructions import SmartContractAction
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+WAD_UNIT = Decimal(WAD)
+OF_COLLATERAL = ("supply_collateral", "withdraw_collateral")
+PAYS = ("supply", "repay", "supply_collateral")
+# Gas units of a typical call on mainnet.
+GAS = {
+    "supply": 110_000, "withdraw": 120_000, "borrow": 170_000, "repay": 120_000,
+    "supply_collateral": 75_000, "withdraw_collateral": 130_000, "flash_loan": 60_000,
+}  # fmt: skip
+
+
+class Morpho:
+    """The simulator. The data's rows move the markets; our own position is in their totals, and interest accrues between rows."""
+
+    kind = ONCHAIN
+    name = "morpho"
+    actions = ("supply", "withdraw", "supply_collateral", "withdraw_collateral", "borrow", "repay", "flash_loan")
+    assumptions = (
+        "A Morpho market goes forward from its last row by its own rate curve, with our own position in its totals; without rows, from "
+        "the constants under venues.onchain.morpho.markets, at the price of the collateral in the loan token.",
+    )
+
+    def __init__(self, terms: Mapping[str, Terms]) -> None:
+        self._terms = dict(terms)
+        self.markets = tuple(self._terms)
+
+    # Instructions.
+
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+        name = self._market_name(instruction, market)
+        self._expect_token(instruction, name)
+        if not state.checked:
+            return self._unchecked(instruction, name, state)
+        part = self._at(state.part(self.name, MorphoPart), market, name)
+        try:
+            return self._act(instruction, name, part, state, market)
+        except Reverted as reverted:
+            reject(ONCHAIN, f"{self.name} {instruction.action} in {name}: {reverted}")
+
+    def _market_name(self, action: SmartContractAction, market: MarketSnapshot) -> str:
+        if action.market is None:
+            reject(ONCHAIN, f"{self.name} {action.action} needs market, such as {next(iter(self.markets), 'wstETH/WETH')}")
+        if action.market not in self._terms and series_name(action.market) not in market.names("market", self.name):
+            known = ", ".join(dict.fromkeys((*self.markets, *market.names("market", self.name)))) or "none"
+            reject(ONCHAIN, f"{self.name} has no market {action.market}; known are {known}: bring its series lending/morpho/"
+                            f"{series_name(action.market)}, or its constants under venues.onchain.morpho.markets")  # fmt: skip
+        return action.market
+
+    def _expect_token(self, action: SmartContractAction, name: str) -> None:
+        collateral, loan = pair_of(name)
+        expected = collateral if action.action in OF_COLLATERAL else loan
+        if action.token != expected:
+            reject(ONCHAIN, f"{self.name} {action.action} in {name} takes {expected}, got {action.token}")
+
+    def _act(self, action: SmartContractAction, name: str, part: MorphoPart, state: State, market: MarketSnapshot) -> Moved:
+        token, amount = action.token, amount_of(action)
+        pays = action.action in PAYS
+        if pays:
+            state = spend(state, token, amount, f"{self.name} {action.action}")
+        held = part.held[name]
+        done = self._moved(action.action, held, part.now_s, to_units(token, amount), self._price(name, market))
+        after = structs.replace(part, held={**part.held, name: held._replace(market=done.market, position=done.position)})
+        if not pays:
+            state = receive(state, token, amount)
+        return self._told(state, part, after, action, name, -amount if pays else amount, market)
+
+    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.Moved:
+        market, position, _ = held
+        if action == "supply_collateral":
+            return morpho_market.supply_collateral(market, position, units)
+        if action == "withdraw_collateral":
+            return morpho_market.withdraw_collateral(market, position, now_s, price, units)
+        if action == "borrow":
+            return morpho_market.borrow(market, position, now_s, price, assets=units)
+        if action == "supply":
+            return morpho_market.supply(market, position, now_s, assets=units)
+        whole = supplied_of(held.now(now_s), position) if action == "withdraw" else debt_of(held.now(now_s), position)
+        if units == whole:  # all of it, by its shares: nothing stays behind
+            shares = position.supply_shares if action == "withdraw" else position.borrow_shares
+            return getattr(morpho_market, action)(market, position, now_s, shares=shares)  # type: ignore[no-any-return]
+        return getattr(morpho_market, action)(market, position, now_s, assets=units)  # type: ignore[no-any-return]
+
+    def _told(
+        self,
+        state: State,
+        before: MorphoPart,
+        after: MorphoPart,
+        action: SmartContractAction,
+        name: str,
+        signed: Decimal,
+        market: MarketSnapshot,
+    ) -> Moved:
+        """What moved, as the balances read; the base unit that rounding keeps is a cost of interest."""
+        old, new = before.units(), after.units()
+        changes = {token: to_amount(underlying(token), new.get(token, 0) - old.get(token, 0)) for token in dict.fromkeys((*old, *new))}
+        supplied, owed = (changes.get(token_of(name, side), Decimal(0)) for side in (SUPPLY, DEBT))
+        lost = Decimal(0) if action.action in OF_COLLATERAL else -(signed + supplied - owed)
+        source = "borrow_interest" if owed else "supply_interest"
+        deltas = Deltas.at(self.name, {action.token: signed, **changes})
+        costs = (Cost(source, action.token, lost),) if lost else ()
+        details = {"health_factor": self._health_text(after, name, market)} if after.held[name].position.borrow_shares else {}
+        return Moved(state.with_parts(**{self.name: structs.replace(after, told=new)}), deltas, costs, details)
+
+    def _unchecked(self, action: SmartContractAction, name: str, state: State) -> Moved:
+        """Where nothing is known to be held: what is paid in is what is credited."""
+        amount = amount_of(action)
+        side = COLLATERAL if action.action in OF_COLLATERAL else DEBT if action.action in ("borrow", "repay") else SUPPLY
+        signed = -amount if action.action in PAYS else amount
+        own = signed if side == DEBT else -signed
+        return Moved(state, Deltas.at(self.name, {action.token: signed, token_of(name, side): own}))
+
+    def resolve(self, action: SmartContractAction, state: State) -> int:
+        side = {"withdraw": SUPPLY, "repay": DEBT, "withdraw_collateral": COLLATERAL}.get(action.action)
+        if side is not None:
+            return state.part(self.name, MorphoPart).units().get(token_of(action.market or "", side), 0)
+        if action.action not in ("supply", "supply_collateral"):
+            reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw, repay and their collateral')
+        return state.part(WALLET, Wallet).units_of(action.token)
+
+    def flash_fee(self, token: str, amount: Decimal) -> Decimal:
+        """Nothing: a flash loan is free."""
+        return Decimal(0)
+
+    def gas_units(self, action: SmartContractAction) -> int:
+        return GAS[action.action]
+
+    # The markets as the data show them.
+
+    def _at(self, part: MorphoPart, market: MarketSnapshot, *names: str) -> MorphoPart:
+        """The part at the snapshot's instant, with new rows taken over."""
+        now_s = market.instant // SECOND_US
+        held = {name: self._held(name, part.held.get(name), market) for name in dict.fromkeys((*part.held, *names))}
+        return MorphoPart(held, now_s, part.told)
+
+    def _held(self, name: str, held: Held | None, market: MarketSnapshot) -> Held:
+        row = self._row(name, market)
+        if held is not None and (row is None or row.stamp == held.stamp):
+            return held
+        position = Position() if held is None else held.position
+        if row is None:
+            return Held(market_at_terms(self._terms[name], name, market.instant // SECOND_US), position, 0)
+        return Held(with_own(row.market, position), position, row.stamp)
+
+    def _row(self, name: str, market: MarketSnapshot) -> MarketRow | None:
+        """The visible row; None where the data have no such series and the settings do."""
+        if series_name(name) in market.names("market", self.name):
+            return row_of(market.lending_market(self.name, name), name)
+        return None
+
+    def _price(self, name: str, market: MarketSnapshot) -> int:
+        row = self._row(name, market)
+        return oracle_price(name, market) if row is None else row.oracle_price
+
+    def health_factor(self, part: MorphoPart, market: MarketSnapshot) -> Decimal | None:
+        """The lowest of the markets: what the collateral carries over the debt; None without debt."""
+        owing = [name for name, held in part.held.items() if held.position.borrow_shares]
+        return min((self._health(part, name, market) for name in owing), default=None)
+
+    def _health(self, part: MorphoPart, name: str, market: MarketSnapshot) -> Decimal:
+        held = part.held[name]
+        return morpho_market.health_factor_wad(held.now(part.now_s), held.position, self._price(name, market)) / WAD_UNIT
+
+    def _health_text(self, part: MorphoPart, name: str, market: MarketSnapshot) -> str:
+        return plain(round(self._health(part, name, market), 6))
+
+    # What falls due by time.
+
+    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        part = state.part(self.name, MorphoPart)
+        stamps = [market.next_row("market", self.name, series_name(name)) for name in part.held]
+        due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
+        return min(due) if due else None
+
+    def grow(self, state: State, market: MarketSnapshot) -> State:
+        """The state with the markets read at the snapshot's instant."""
+        part = state.part(self.name, MorphoPart)
+        if part.now_s == market.instant // SECOND_US or part.is_empty():
+            return state
+        return state.with_parts(**{self.name: self._at(part, market)})
+
+    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        part = state.part(self.name, MorphoPart)
+        if part.is_empty():
+            return state, ()
+        part = self._at(part, market)
+        read = part.units()
+        tokens = dict.fromkeys((*part.told, *read))
+        grown = {token: to_amount(underlying(token), read.get(token, 0) - part.told.get(token, 0)) for token in tokens}
+        settled = [Settlement("interest", self.name, Deltas.at(self.name, grown))] if any(grown.values()) else []
+        part = structs.replace(part, told=read)
+        for name in part.held:
+            part, row = self._liquidated(part, name, market)
+            settled += row
+        return state.with_parts(**{self.name: part}), tuple(settled)
+
+    def _liquidated(self, part: MorphoPart, name: str, market: MarketSnapshot) -> tuple[MorphoPart, list[Settlement]]:
+        """The part after someone has repaid as much of an unhealthy debt as the collateral pays for."""
+        held, price = part.held[name], self._price(name, market)
+        accrued = held.now(part.now_s)
+        if price <= 0 or morpho_market.is_healthy(accrued, held.position, price):
+            return part, []
+        health = self._health_text(part, name, market)
+        done = _liquidation(accrued, held.position, part.now_s, price)
+        after = structs.replace(part, held={**part.held, name: held._replace(market=done.market, position=done.position)})
+        old, new = part.units(), after.units()
+        deltas = Deltas.at(self.name, {token: to_amount(underlying(token), new.get(token, 0) - old[token]) for token in old})
+        collateral, loan = pair_of(name)
+        paid = Cost("liquidation", collateral, to_amount(collateral, done.seized))
+        saved = Cost("liquidation", loan, -to_amount(loan, old[token_of(name, DEBT)] - new.get(token_of(name, DEBT), 0)))
+        details = {"market": name, "health_factor": health, "repaid": plain(to_amount(loan, done.repaid)),
+                   "seized": plain(to_amount(collateral, done.seized)), "bad_debt": plain(to_amount(loan, done.bad_debt))}  # fmt: skip
+        return structs.replace(after, told=new), [Settlement("liquidation", self.name, deltas, (paid, saved), details)]
+
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        growth = {SUPPLY: "supply_interest", COLLATERAL: "spot_price", DEBT: "borrow_interest"}
+        found = []
+        for token, amount in state.part(self.name, MorphoPart).positions().items():
+            side = token.rpartition(":")[2]
+            found.append(Exposure(self.name, token, underlying(token), -amount if side == DEBT else amount, growth[side]))
+        return tuple(found), ()
+
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoPart:
+        """A part that holds and owes these amounts (token names as in positions)."""
+        names = dict.fromkeys(token.split(":")[1] for token in amounts)
+        part = self._at(MorphoPart(), market, *names)
+        for name in names:
+            tokens = [token_of(name, side) for side in (SUPPLY, COLLATERAL, DEBT)]
+            units = (to_units(underlying(token), amounts.get(token, Decimal(0))) for token in tokens)
+            part.held[name] = holding(part.held[name], part.now_s, *units)
+        return structs.replace(part, told=part.units())
+
+
+def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.Liquidation:
+    """All of the debt where the collateral pays for it, else all of the collateral."""
+    try:
+        return morpho_market.liquidate(market, position, now_s, price, shares=position.borrow_shares)
+    except Reverted:
+        return morpho_market.liquidate(market, position, now_s, price, seized=position.collateral)
+
+
+def morpho(settings: dict[str, Any]) -> Morpho:
+    """The simulator of Morpho Blue, with the config's constants of markets beside the public ones."""
+    return Morpho(known_terms(settings.get("markets") or {}))

@@ -1,0 +1,84 @@
+"""Our positions in Morpho's markets: by shares, in the markets' own totals."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.venues import morpho_market
+from basis_strategy_v1.venues.morpho_data import pair_of
+from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, assets_down, assets_up, debt_of, supplied_of
+
+SUPPLY, COLLATERAL, DEBT = "supply", "collateral", "debt"
+
+
+class Held(NamedTuple):
+    """One market as it was last touched, with our position in it; `stamp` is that of the row that it goes on from."""
+
+    market: Market
+    position: Position
+    stamp: int
+
+    def now(self, now_s: int) -> Market:
+        return accrue(self.market, now_s)
+
+
+class MorphoPart(Struct, frozen=True):
+    """Our positions by market, as of `now_s`; `told` is what was last reported, base units by token."""
+
+    held: dict[str, Held] = {}
+    now_s: int = 0
+    told: dict[str, int] = {}
+
+    def units(self) -> dict[str, int]:
+        """token such as `morpho:wstETH/WETH:debt` -> base units now; zeros are left out."""
+        found: dict[str, int] = {}
+        for name, held in self.held.items():
+            market, position = held.now(self.now_s), held.position
+            amounts = {SUPPLY: supplied_of(market, position), COLLATERAL: position.collateral, DEBT: debt_of(market, position)}
+            found.update({token_of(name, side): units for side, units in amounts.items() if units})
+        return found
+
+    def positions(self) -> dict[str, Decimal]:
+        return {token: to_amount(underlying(token), units) for token, units in self.units().items()}
+
+    def is_empty(self) -> bool:
+        return not any(any(structs.astuple(held.position)) for held in self.held.values())
+
+
+def token_of(market: str, side: str) -> str:
+    return f"morpho:{market}:{side}"
+
+
+def underlying(token: str) -> str:
+    """The token that a position of a market is an amount of."""
+    _, market, side = token.split(":")
+    collateral, loan = pair_of(market)
+    return collateral if side == COLLATERAL else loan
+
+
+def holding(held: Held, now_s: int, supplied: int, collateral: int, owed: int) -> Held:
+    """A market in which these amounts, in base units, are ours."""
+    market = held.now(now_s)
+    position = Position(
+        morpho_market.shares_up(supplied, market.total_supply_assets, market.total_supply_shares),
+        morpho_market.shares_down(owed, market.total_borrow_assets, market.total_borrow_shares),
+        collateral,
+    )
+    return held._replace(market=with_own(market, position), position=position)
+
+
+def with_own(market: Market, position: Position) -> Market:
+    """A market as others left it, with our shares in its totals at its own share prices."""
+    lent = assets_down(position.supply_shares, market.total_supply_assets, market.total_supply_shares)
+    owed = assets_up(position.borrow_shares, market.total_borrow_assets, market.total_borrow_shares)
+    return structs.replace(
+        market,
+        total_supply_assets=market.total_supply_assets + lent,
+        total_supply_shares=market.total_supply_shares + position.supply_shares,
+        total_borrow_assets=market.total_borrow_assets + owed,
+        total_borrow_shares=market.total_borrow_shares + position.borrow_shares,
+    )

@@ -1,0 +1,336 @@
+"""What each command prints and leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from basis_strategy_v1 import cli
+from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+
+from .conftest import CONFIG, Basis
+
+BLOCKS_CONFIG = """\
+strategy_mode: blocks
+share_class: usdt_stable
+initial_capital: 50000
+start: 2024-06-02
+end: 2024-06-04
+strategy: {file: blocks.jsonl}
+venues: {cex: {bybit: {withdrawal: {USDT: {fee: 5, minimum: 10, minutes: 100}}}, binance: {}}}
+"""
+BUY = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": "1"}
+SHORT = {**BUY, "trade_type": "perp", "side": "sell"}
+MOVE = {"instruction_type": "wallet_transfer", "from_venue": "bybit", "to_venue": "binance", "token": "USDT", "amount": "1000"}
+
+
+@pytest.fixture
+def ran(basis: Basis, config: Path, sample: Path) -> Path:
+    """The folder of a run."""
+    done = basis("backtest", config, "--data", sample)
+    assert (done.status, done.err) == (0, "")
+    return config.parent / done.out.splitlines()[-1].removeprefix("results: ")
+
+
+def commands() -> list[list[str]]:
+    """Every command that there is, asked from the application itself."""
+    found = [[command.name or command.callback.__name__] for command in cli.app.registered_commands]  # type: ignore[union-attr]
+    for group in cli.app.registered_groups:
+        assert group.typer_instance is not None
+        found += [[group.name or "", command.name or ""] for command in group.typer_instance.registered_commands]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_the_help_of_every_command_has_an_example_of_it(words: list[str], basis: Basis) -> None:
+    done = basis(*words, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert re.search(rf"Example: basis {' '.join(words)}\b", " ".join(done.out.split()))
+
+
+def test_the_help_names_every_command(basis: Basis) -> None:
+    helped = basis("--help").out
+    assert [words for words in commands() if not re.search(rf"^  {words[0]} ", helped, re.MULTILINE)] == []
+    assert basis().status in (0, 2)
+
+
+# backtest
+
+
+def test_backtest_prints_the_summary_to_the_last_decimal_and_where_the_results_are(basis: Basis, config: Path, sample: Path) -> None:
+    done = basis("backtest", config, "--data", sample)
+    folder = config.parent / done.out.splitlines()[-1].removeprefix("results: ")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert "GENERATED" in done.out
+    for shown in (summary["run_id"], summary["attribution"]["funding"], summary["attribution"]["fees"]):
+        assert shown.lstrip("-") in done.out.replace(",", "")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json",
+    ]  # fmt: skip
+    timing = json.loads((folder / "timing.json").read_text())["seconds"]
+    assert sorted(timing) == ["loop", "report", "total", "write"]
+    assert timing["total"] >= timing["loop"] > 0
+
+
+def test_backtest_is_silent_where_it_is_asked_to_be_and_leaves_the_page_out(basis: Basis, config: Path, sample: Path) -> None:
+    done = basis("backtest", config, "--data", sample, "--quiet", "--no-report", "--results", "r", "--logs", "l")
+    assert done == (0, "", "")
+    [folder] = (config.parent / "r").iterdir()
+    assert "report.html" not in {path.name for path in folder.iterdir()}
+    assert (config.parent / "l" / "events" / "execution_interface_manager_events.jsonl").stat().st_size > 0
+
+
+def test_the_config_may_name_the_data(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(CONFIG + f"data: {{directory: {sample}}}\n")
+    assert basis("backtest", config, "--quiet").status == 0
+
+
+def test_with_a_folder_and_a_database_in_the_config_the_environment_says_which(
+    basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert basis("data", "import", sample, "sample.duckdb").status == 0
+    config.write_text(CONFIG + "data: {directory: nowhere, database: sample.duckdb}\n")
+    assert "nowhere" in basis("backtest", config).told[0]
+    monkeypatch.setenv("BASIS_DATA_MODE", "db")
+    assert basis("backtest", config, "--quiet").status == 0
+
+
+def test_the_written_config_gives_the_same_run_again(basis: Basis, ran: Path, sample: Path) -> None:
+    done = basis("backtest", ran / "config.yaml", "--data", sample, "--results", "again")
+    assert done.status == 0
+    again = ran.parents[1] / "again" / ran.name
+    assert (again / "equity.csv").read_bytes() == (ran / "equity.csv").read_bytes()
+
+
+# report, events
+
+
+def test_report_renders_the_same_bytes_again(basis: Basis, ran: Path) -> None:
+    page = (ran / "report.html").read_bytes()
+    (ran / "report.html").unlink()
+    done = basis("report", ran)
+    assert (done.status, done.out.splitlines()[-1]) == (0, f"report: {ran}/report.html")
+    assert (ran / "report.html").read_bytes() == page
+
+
+def test_events_prints_a_line_an_event_and_only_those_of_a_type(basis: Basis, ran: Path) -> None:
+    every = basis("events", ran).out.splitlines()
+    with (ran / "events.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert every == [f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}" for row in rows]
+    settled = basis("events", ran, "--type", "settlement").out.splitlines()
+    assert settled == [line for line in every if " settlement " in line]
+    assert len(settled) == 9
+
+
+def test_events_of_a_folder_of_logs_are_the_same(basis: Basis, ran: Path, config: Path) -> None:
+    logged = basis("events", config.parent / "logs").out.splitlines()
+    assert len(logged) == len(basis("events", ran).out.splitlines())
+    assert all(" settlement " in line for line in basis("events", config.parent / "logs", "--type", "settlement").out.splitlines())
+    done = basis("events", config.parent / "logs", "--csv", "all.csv")
+    assert (done.status, done.out) == (0, "events: all.csv\n")
+    assert Path("all.csv").read_bytes() == (ran / "events.csv").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\x00", b"timestamp,component\n1,2\n"])
+def test_a_damaged_list_of_events_is_named(content: bytes, basis: Basis, ran: Path) -> None:
+    (ran / "events.csv").write_bytes(content)
+    done = basis("events", ran, "--type", "execution")
+    assert (done.status, done.told[0].startswith(f"LOG-001: {ran}/events.csv cannot be read as the events of a run: ")) == (2, True)
+
+
+def test_an_event_of_any_length_is_printed(basis: Basis, ran: Path) -> None:
+    row = ["2024-06-01T00:00:00Z", "X", "1", "execution", "x" * 300_000]
+    with (ran / "events.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(row)
+    assert basis("events", ran).out.splitlines()[-1].endswith("x" * 1000)
+
+
+# check
+
+
+def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path) -> None:
+    done = basis("check", config, "--data", sample)
+    assert done.out.splitlines()[1:] == ["data: generated, all series that the run needs are there", "ready"]
+    assert re.fullmatch("config: eth_basis, hash [0-9a-f]{12}", done.out.splitlines()[0])
+    assert basis("check", config).out.splitlines()[1] == "data: none named; give --data to check what the run needs"
+
+
+def test_check_reads_the_file_of_the_strategy(basis: Basis, config: Path, sample: Path) -> None:
+    (config.parent / "mine.py").write_text("class Mine:\n    pass\n")
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    told = "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    assert basis("check", config, "--data", sample).told == [told]
+
+
+def test_check_live_wants_limits(basis: Basis, config: Path) -> None:
+    [line] = basis("check", config, "--live").told
+    assert line.startswith("CFG-001: limits: missing; allowed:")
+
+
+def test_the_schema_is_a_json_schema_that_takes_the_shipped_configs(basis: Basis, repository: Path) -> None:
+    import yaml
+
+    schema = json.loads(basis("check", "--schema").out)
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for path in sorted((repository / "config").glob("*.yaml")):
+        loaded = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+        assert [error.message for error in validator.iter_errors(typed(loaded))] == [], path.name
+    assert list(validator.iter_errors({"strategy_mode": "luck"}))
+
+
+def typed(value: Any) -> Any:
+    """Texts of a YAML file as what they say, dates left as text."""
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if value in ("true", "false", "null"):
+        return {"true": True, "false": False, "null": None}[value]
+    return float(value) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) else value
+
+
+# venues, errors
+
+
+def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> None:
+    lines = basis("venues").out.splitlines()
+    for name in ("binance", "bybit", "okx", "hyperliquid"):
+        assert [line for line in lines if line.startswith(f"{name} (cex, as of 20")]
+    assert "bybit (cex, as of 2025-05-31): settles in USDT; spot taker 10 bps, perp taker 5.5 bps, slippage 1 bps" in lines
+    assert [line for line in lines if line.startswith("aave (onchain): supply, withdraw, borrow, repay")]
+    assert {"lido", "etherfi", "wallet", "uniswap", "curve"} <= {line.split(" ")[0] for line in lines}
+
+
+def test_errors_explains_one_code_or_all(basis: Basis) -> None:
+    one = basis("errors", "dat-001").out
+    assert one == (
+        "DAT-001  HIGH     DataProvider: A series is missing\n"
+        "    The message names the series and the time. Import or download it, or choose a venue that has it.\n"
+    )
+    every = basis("errors").out
+    assert one in every
+    assert [line.split()[0] for line in every.splitlines()[::2]] == list(REGISTRY)
+
+
+# execute
+
+
+@pytest.fixture
+def blocks(tmp_path: Path) -> Path:
+    (tmp_path / "blocks.yaml").write_text(BLOCKS_CONFIG)
+    rows = [
+        {"timestamp": "2024-06-03T00:30:00Z", "block": SHORT},
+        {"timestamp": "2024-06-02T00:00:00Z", "block": BUY},
+        {"timestamp": "2024-06-03T00:00:00Z", "block": MOVE},
+        {"timestamp": "2024-06-03T08:00:00Z", "block": {**BUY, "side": "sell", "amount": "0.5"}},
+    ]
+    path = tmp_path / "blocks.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_execute_prints_what_each_block_moved_and_what_fell_due_between_them(basis: Basis, blocks: Path, sample: Path) -> None:
+    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample)
+    assert (done.status, done.err) == (0, "")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [(row["timestamp"], row["kind"], row["venue"]) for row in rows] == [
+        ("2024-06-02T00:00:00Z", "execution", "bybit"),
+        ("2024-06-03T00:00:00Z", "execution", "bybit"),
+        ("2024-06-03T00:30:00Z", "execution", "bybit"),
+        ("2024-06-03T01:40:00Z", "arrival", "binance"),
+        ("2024-06-03T08:00:00Z", "funding", "bybit"),
+        ("2024-06-03T08:00:00Z", "execution", "bybit"),
+    ]
+    assert rows[1]["deltas"] == {"bybit": {"USDT": "-1000"}, "in_transit": {"USDT": "995"}}
+    assert rows[1]["costs"] == [{"source": "transfers", "token": "USDT", "amount": "5"}]
+    assert Path("logs/events/execution_interface_manager_events.jsonl").stat().st_size > 0
+
+
+def test_execute_takes_bare_blocks_at_the_time_given_or_at_the_start(basis: Basis, blocks: Path, sample: Path) -> None:
+    blocks.write_text(json.dumps(BUY) + "\n")
+    for words, at in ([], "2024-06-02T00:00:00Z"), (["--at", "2024-06-03T05:00:00+02:00"], "2024-06-03T03:00:00Z"):
+        done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, *words)
+        assert [json.loads(line)["timestamp"] for line in done.out.splitlines()] == [at]
+
+
+def test_a_preflight_names_all_problems_of_all_blocks_and_sends_nothing(basis: Basis, blocks: Path, sample: Path) -> None:
+    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--preflight").out == "4 blocks, no problems; nothing was sent\n"
+    wrong = [{**BUY, "amount": "100"}, BUY, {**BUY, "side": "short"}, {**MOVE, "to_venue": "okx"}, {**SHORT, "symbol": "DOGEUSDT"}]
+    blocks.write_text("".join(json.dumps(row) + "\n" for row in wrong))
+    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--preflight")
+    assert (done.status, done.out) == (2, "")
+    found = [line.removeprefix("EXM-001: ") for line in done.told]
+    assert [" ".join(line.split()[:3]) for line in found] == [
+        "block 0: CEX-001: buy", "block 2: EIM-001: cex_trade:", "block 3: EIM-002: venue", "block 4: DAT-001: no",
+    ]  # fmt: skip
+    assert '"execution"' not in Path("logs/events/execution_interface_manager_events.jsonl").read_text().replace('"execution_mode"', "")
+
+
+def test_a_block_that_is_refused_is_named_and_those_before_it_stay_printed(basis: Basis, blocks: Path, sample: Path) -> None:
+    blocks.write_text("".join(json.dumps(row) + "\n" for row in (BUY, {**BUY, "amount": "-1"}, BUY)))
+    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample)
+    assert (done.status, len(done.out.splitlines())) == (2, 1)
+    [line] = done.told
+    assert line.startswith("EIM-001: block 1 at 2024-06-02T00:00:00Z: ") and "-1" in line
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ("noon", "CFG-001: --at: Invalid isoformat string: 'noon'; write a time such as 2024-06-01T00:00:00Z"),
+        ("2024-06-03", "CFG-001: --at: a timestamp needs a time zone"),
+        ("2024-06-03T00:00:00", "CFG-001: --at: a timestamp needs a time zone"),
+    ],
+)
+def test_a_time_that_is_none_or_has_no_zone_is_refused(at: str, told: str, basis: Basis, blocks: Path, sample: Path) -> None:
+    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--at", at)
+    assert (done.status, done.told[0].startswith(told)) == (2, True)
+
+
+def test_a_file_without_blocks_is_refused(basis: Basis, blocks: Path, sample: Path) -> None:
+    blocks.write_text("\n\n")
+    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample).told == [f"STR-001: {blocks} holds no blocks"]
+    blocks.write_text('{"timestamp": "2024-06-02T00:00:00", "block": {}}\n')
+    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample).told[0].startswith(f"STR-001: {blocks}, line 1: timestamp: ")
+
+
+# data
+
+
+def test_data_sample_writes_the_same_bytes_for_the_same_seed(basis: Basis, sample: Path, tmp_path: Path) -> None:
+    done = basis("data", "sample", "here")
+    assert (done.status, done.out) == (0, "sample: here (generated from seed 7, not market data)\n")
+    assert basis("data", "sample", "there", "--seed", "8").status == 0
+    name = "funding/bybit/ETHUSDT.csv"
+    here, there = ((tmp_path / folder / name).read_bytes() for folder in ("here", "there"))
+    assert here == (sample / name).read_bytes() != there
+
+
+def test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used(basis: Basis, sample: Path, broken: Path) -> None:
+    assert basis("data", "validate", sample) == (0, "0 findings\n", "")
+    path = broken / "funding/bybit/ETHUSDT.csv"
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*rows[:5], *rows[8:]]))
+    gap = basis("data", "validate", broken)
+    assert (gap.status, gap.out.splitlines()[-1]) == (0, "1 findings")
+    assert gap.out.startswith("funding/bybit/ETHUSDT.csv:6: gap: ")
+    path.write_text("".join([*rows[:5], rows[4], *rows[5:]]))
+    doubled = basis("data", "validate", broken)
+    assert (doubled.status, doubled.out.splitlines()[0].startswith("funding/bybit/ETHUSDT.csv:6: duplicate: ")) == (1, True)
+
+
+def test_data_import_writes_a_database_that_gives_the_same_run(basis: Basis, sample: Path, ran: Path, config: Path) -> None:
+    done = basis("data", "import", sample, "sample.duckdb")
+    assert (done.status, done.out) == (0, "imported 19 series, 43067 rows into sample.duckdb\n")
+    assert basis("backtest", config, "--data", "sample.duckdb", "--results", "imported").status == 0
+    for path in ran.iterdir():
+        if path.name != "timing.json":
+            assert (config.parent / "imported" / ran.name / path.name).read_bytes() == path.read_bytes(), path.name

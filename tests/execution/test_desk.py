@@ -1,0 +1,177 @@
+"""The desk: one state, one market, one time, shared by the interfaces of a manager."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1 import DataProvider, PositionUpdateHandler
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, to_instant
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.state import State
+from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.venues import make_venue
+
+from .trading import NOON, Market, act, held, house, refused, send, trade
+
+LATER = NOON + timedelta(minutes=5)
+
+
+def desk(positions=None, provider=None, **parts):
+    venues = {"binance": make_venue("cex", "binance", None), "wallet": make_venue("onchain", "wallet", {"gas_price_gwei": 0})}
+    return Desk(venues, provider or Market(), positions, **parts)
+
+
+def csv_provider(folder, **parts):
+    path = folder / "ohlcv" / "binance" / "perp" / "ETHUSDT_1h.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    return DataProvider(folder, **parts)
+
+
+# Time.
+
+
+def test_now_is_the_clocks_time_but_never_before_the_last_snapshot():
+    clock = SimulatedClock(NOON)
+    found = desk(clock=clock)
+    assert found.now() == NOON
+    found.market(LATER)
+    assert found.now() == LATER
+    clock.move_to(LATER + timedelta(hours=1))
+    assert found.now() == LATER + timedelta(hours=1)
+
+
+def test_without_a_clock_now_is_the_last_snapshots_time_or_the_providers_or_the_machines():
+    class Ending(Market):
+        latest = LATER
+
+    assert desk(provider=Ending()).now() == LATER
+    found = desk()
+    before = SystemClock().now()
+    assert before <= found.now() <= SystemClock().now()
+    found.market(NOON)
+    assert found.now() == NOON
+
+
+def test_the_providers_own_clock_is_used(tmp_path):
+    assert desk(provider=csv_provider(tmp_path, clock=SimulatedClock(NOON))).now() == NOON
+
+
+# The market and the state.
+
+
+def test_a_provider_with_snapshots_is_asked_once_for_an_instant(tmp_path):
+    found = desk(provider=csv_provider(tmp_path))
+    assert found.market(NOON) is found.market(NOON)
+
+
+def test_without_a_provider_the_error_says_what_to_give():
+    found = Desk({}, None, None)
+    assert refused(found.market, NOON).error_code == "DAT-006"
+
+
+def test_looking_changes_nothing():
+    handler = PositionUpdateHandler({"binance": {"ETHUSDT-PERP": -1}})
+    found = desk(handler)
+    state = handler.state
+    market, seen = found.look(NOON)
+    assert (market.at, seen.positions(), handler.state is state, found.latest) == (NOON, held(binance={"ETHUSDT-PERP": -1}), True, None)
+    opened = found.state(found.market(NOON))
+    assert found.look(LATER)[1] is opened
+    assert found.latest.at is NOON
+    assert desk().look(NOON)[1].checked is False
+
+
+def test_positions_at_a_venue_that_is_not_configured_are_refused():
+    found = desk(PositionUpdateHandler({"okx": {"USDT": 1}}))
+    error = refused(found.state, found.market(NOON))
+    assert (error.error_code, error.message) == ("PUH-001", "positions name okx, which is not configured; configured are binance, wallet")
+
+
+def test_positions_on_their_way_cannot_be_opened():
+    found = desk(PositionUpdateHandler({"in_transit": {"USDT": 1}}))
+    assert refused(found.state, found.market(NOON)).message == "positions name in_transit, which is not configured"
+
+
+def test_without_positions_nothing_is_kept_and_nothing_falls_due():
+    found = desk()
+    found.commit(State(), Deltas())
+    found.assign(State())
+    found.expect(Deltas())
+    market = found.market(NOON)
+    assert (found.settle_at(NOON), found.settle_growth(market), found.next_due(to_instant(LATER)), found.is_growing()) == ([], [], None, False)
+    assert found.exposures(market) == ([], [])
+
+
+def test_nothing_falls_due_before_there_is_a_market():
+    assert desk(PositionUpdateHandler()).next_due(to_instant(LATER)) is None
+
+
+# What falls due.
+
+
+def test_each_thing_falls_due_at_its_own_instant():
+    manager = house({"bybit": {"USDT": 1000}})
+    for minutes in (0, 1, 2):
+        manager.execute(NOON + timedelta(minutes=minutes), send("bybit", "binance", 100))
+    reports = manager.settle(NOON + timedelta(minutes=6))
+    assert [(report.kind, report.at) for report in reports] == [
+        ("arrival", NOON + timedelta(minutes=5)), ("arrival", NOON + timedelta(minutes=6)),
+    ]  # fmt: skip
+    assert manager.positions.positions == held(bybit={"USDT": 700}, binance={"USDT": 198}, in_transit={"USDT": 99})
+    assert len({report.key for report in reports}) == 2
+
+
+def test_a_perp_pays_funding_and_what_is_on_its_way_arrives_in_order():
+    manager = house({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    manager.execute(NOON, send("bybit", "binance", 100))
+    reports = manager.settle(NOON + timedelta(hours=4))
+    assert [report.kind for report in reports] == ["arrival", "funding"]
+    assert reports[1].deltas == Deltas.at("binance", {"USDT": Decimal("0.33")})
+
+
+def test_settling_begins_the_market_where_there_was_none():
+    manager = house({"binance": {"USDT": 1}})
+    assert manager.settle(NOON) == []
+    assert manager.desk.latest.at is NOON
+
+
+def test_what_grows_is_brought_to_the_time_asked_for():
+    class Growing(Market):
+        def get_data(self, timestamp):
+            data = super().get_data(timestamp)
+            data["protocol_data"]["aave"]["USDT"]["liquidity_index"] = 1.0 if timestamp == NOON else 1.1
+            return data
+
+    manager = house({"wallet": {"USDT": 1000}}, market=Growing())
+    assert manager.desk.is_growing() is False
+    manager.execute(NOON, act("supply"))
+    assert manager.desk.is_growing() is True
+    manager.settle(LATER)
+    assert manager.positions.positions == held(aave={"aUSDT": 1100})
+    state = manager.positions.state
+    manager.desk.grow_to(LATER)
+    assert manager.positions.state.positions() == state.positions()
+
+
+def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
+    manager = house({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    manager.execute(NOON, send("bybit", "wallet", 100))
+    exposures, perps = manager.desk.exposures(manager.desk.latest)
+    assert [(row.venue, row.token, row.amount) for row in exposures] == [
+        ("in_transit", "USDT", Decimal(99)), ("binance", "USDT", Decimal(10_000)), ("bybit", "USDT", Decimal(100)),
+    ]  # fmt: skip
+    assert [(row.venue, row.symbol, row.base) for row in perps] == [("binance", "ETHUSDT", Decimal(-1))]
+
+
+@pytest.mark.parametrize("instants", [[1, 1, 1], [1, 2, 1, 2], [5, 4, 3]])
+def test_a_key_is_never_given_twice(instants):
+    found, again = desk(), desk(run="r-")
+    keys = [found.next_key(instant) for instant in instants]
+    assert len(set(keys)) == len(keys)
+    assert [again.next_key(instant) for instant in instants] == [f"r-{key}" for key in keys]

@@ -1,0 +1,98 @@
+"""An outcome may be worse than its estimate by so many basis points, and no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from .trading import CONFIG, NOON, Market, act, chain, house, refused, trade
+
+
+def limits(block, **venues):
+    """The message that refuses a block, or None."""
+    manager = house(config={**CONFIG, **venues})
+    try:
+        manager.route_instruction(NOON, block)
+    except Exception as error:
+        return error.message
+    return None
+
+
+def estimated(block, deltas, bps):
+    return {**block, "estimated_deltas": deltas, "max_deviation_bps": bps}
+
+
+BUY = {"binance": {"ETH": 1, "USDT": -3300}}
+PERP = {"binance": {"ETHUSDT-PERP": -1}}
+SLIPPERY = {"venues": {"cex": {"binance": {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 10}}}}
+
+
+def test_an_outcome_as_estimated_is_done():
+    assert limits(estimated(trade(), BUY, 0)) is None
+
+
+def test_a_better_one_is_done():
+    assert limits(estimated(trade(), {"binance": {"ETH": 1, "USDT": -3400}}, 0)) is None
+
+
+def test_a_worse_one_is_refused_with_both_figures():
+    assert limits(estimated(trade(), BUY, 5), **SLIPPERY) == (
+        "the simulated outcome is 10 bps of the notional worse than estimated_deltas, max_deviation_bps is 5; estimate again or allow more"
+    )
+    assert limits(estimated(trade(), BUY, 10), **SLIPPERY) is None
+
+
+def test_slippage_of_a_perp_counts_though_its_deltas_show_none():
+    perp = trade("sell", 1, trade_type="perp")
+    assert limits(estimated(perp, PERP, 5), **SLIPPERY).startswith("the simulated outcome is 10 bps")
+    assert limits(estimated(perp, PERP, 10), **SLIPPERY) is None
+
+
+def test_a_perp_that_is_smaller_than_estimated_is_short_of_what_is_missing():
+    half = trade("sell", "0.5", trade_type="perp")
+    assert limits(estimated(half, PERP, 100)).startswith("the simulated outcome is 5000 bps")
+
+
+def test_without_an_estimate_there_is_nothing_to_compare_with():
+    block = {**trade(), "max_deviation_bps": 5}
+    assert limits(block) == "max_deviation_bps needs estimated_deltas to compare with; add them or leave it out"
+
+
+def test_an_estimate_without_a_limit_binds_nobody():
+    assert limits({**trade(), "estimated_deltas": {"binance": {"ETH": 100}}}) is None
+
+
+def test_an_outcome_without_any_value_deviates_by_nothing():
+    assert limits(estimated(chain(act("supply"), act("withdraw")), {"aave": {}}, 0)) is None
+
+
+VALUED = {
+    "a deposit is worth its token": (act("supply"), {"aave": {"USDT": -1000, "aUSDT": 1000}}),
+    "a deposit of a staked token too": (act("supply", "wstETH", 1), {"aave": {"wstETH": -1, "awstETH": 1}}),
+    "a debt costs its token": (act("borrow"), {"aave": {"USDT": 1000, "variableDebtUSDT": 1000}}),
+    "what waits in a queue is worth its token": (act("unstake", "stETH", 1, "lido"), {"lido": {"stETH": -1, "ETH-QUEUED": 1}}),
+}
+
+
+@pytest.mark.parametrize(("block", "deltas"), VALUED.values(), ids=VALUED)
+def test_every_kind_of_delta_is_valued(block, deltas):
+    assert limits(estimated(block, deltas, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("deltas", "message"),
+    [
+        ({"morpho": {"morpho:wstETH/WETH:supply": 1}}, "33000000"),
+        ({"morpho": {"morpho:wstETH/WETH:collateral": 1}}, "39600000"),
+        ({"morpho": {"morpho:wstETH/WETH:debt": -1}}, "33000000"),
+    ],
+)
+def test_a_market_of_morpho_is_valued_by_its_tokens(deltas, message):
+    # A transfer-sized trade that brings nothing of it: all that was estimated is missing.
+    error = limits(estimated(trade(amount="0.01"), deltas, 0))
+    assert error.startswith("the simulated outcome is 10000 bps")
+    assert message
+
+
+def test_a_price_that_is_missing_is_an_error():
+    block = estimated(trade(), {"binance": {"DOGE": 1}}, 5)
+    assert refused(house(market=Market()).route_instruction, NOON, block).error_code == "DAT-001"

@@ -1,0 +1,439 @@
+"""The manager beyond the specification's sentences: ids, sequences, time, threads, and a log that cannot be written."""
+
+from __future__ import annotations
+
+import decimal
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler, load_config
+from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
+
+from .fake_gateway import FakeGateway, FakeTime
+from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, chain, held, house, refused, send, trade
+
+LATER = NOON + timedelta(hours=1)
+BOUGHT = {"binance": {"ETH": 1.0, "USDT": -3300.0}}
+
+
+def events_of(folder):
+    lines = (folder / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+# Ids.
+
+
+def test_a_repeated_id_executes_nothing_and_counts_nothing():
+    manager = house({"binance": {"USDT": 5000}})
+    first = manager.execute(NOON, trade(instruction_id="a1"))
+    again = manager.execute(LATER, trade("sell", 7, instruction_id="a1"))
+    assert (first.replayed, again.replayed, again.deltas, again.at) == (False, True, first.deltas, NOON)
+    assert (manager.instructions_routed, manager.routing_count, len(manager.routing_history)) == (1, 1, 1)
+    assert manager.positions.positions == held(binance={"USDT": 1700, "ETH": 1})
+
+
+def test_an_id_whose_instruction_failed_is_free_again():
+    manager = house({"binance": {"USDT": 5000}})
+    refused(manager.route_instruction, NOON, trade("buy", 2, instruction_id="a1"))
+    assert manager.route_instruction(NOON, trade(instruction_id="a1")) == BOUGHT
+
+
+def test_the_key_is_the_id_or_a_name_that_no_other_instruction_has():
+    manager = house()
+    times = (NOON, LATER, NOON, LATER, NOON)
+    keys = [manager.execute(at, trade()).key for at in times]
+    again = house()
+    assert (len(set(keys)), [again.execute(at, trade()).key for at in times]) == (5, keys)
+    assert manager.execute(NOON, trade(instruction_id="mine")).key == "mine"
+
+
+def test_live_the_keys_of_one_run_are_not_those_of_the_next():
+    keys = []
+    for minutes in (0, 1):
+        gateway = FakeGateway([Outcome(deltas=Deltas(), reference="x")])
+        clock = SimulatedClock(NOON + timedelta(minutes=minutes))
+        house(execution_mode="live", gateways={"binance": gateway}, clock=clock, timing=FakeTime().timing).execute(NOON, trade())
+        keys += gateway.executed
+    assert len(set(keys)) == 2
+
+
+# Chains that are not atomic.
+
+SUPPLY_THEN_TOO_MUCH = (act("supply", amount=1000), act("supply", amount=4000), act("supply", amount=9999))
+
+
+def test_what_happened_before_a_failure_stays_and_is_in_the_error():
+    manager = house({"wallet": {"USDT": 5000}})
+    error = refused(manager.route_instruction, NOON, chain(*SUPPLY_THEN_TOO_MUCH, atomic=False))
+    assert (type(error), error.error_code, error.message.split(": ")[0]) == (VenueRejected, "EIM-001", "step 2 (aave supply)")
+    assert error.partial_deltas == {"aave": {"USDT": -5000.0, "aUSDT": 5000.0}}
+    assert manager.positions.positions == held(aave={"aUSDT": 5000})
+    assert (manager.instructions_routed, manager.instructions_failed) == (0, 1)
+
+
+def test_a_first_step_that_fails_leaves_nothing():
+    manager = house({"wallet": {"USDT": 5000}})
+    error = refused(manager.route_instruction, NOON, chain(act("supply", amount=9999), act("supply"), atomic=False))
+    assert (error.partial_deltas, manager.positions.positions) == ({}, held(wallet={"USDT": 5000}))
+
+
+def test_a_sequence_gives_one_report_with_the_deltas_and_details_of_its_steps():
+    manager = house({"wallet": {"ETH": 3, "USDT": 1000}}, WITH_GAS)
+    report = manager.execute(NOON, chain(act("supply"), act("wrap", "ETH", 1, "wallet"), atomic=False, instruction_id="s"))
+    gas = report.costs[0].amount + report.costs[1].amount
+    assert report.deltas == Deltas.nested(
+        {"aave": {"USDT": Decimal(-1000), "aUSDT": Decimal(1000)}, "wallet": {"ETH": -1 - gas, "WETH": Decimal(1)}}
+    )
+    assert (report.key, report.venue, report.expected, report.reference) == ("s", "aave", report.deltas, "simulated")
+    assert [cost.source for cost in report.costs] == ["gas", "gas"]
+    assert set(report.details) == {"step_0", "step_1"}
+
+
+def test_a_sequence_without_an_id_has_the_key_of_its_first_step():
+    report = house().execute(NOON, chain(act("supply"), act("supply"), atomic=False))
+    assert report.key == house().execute(NOON, act("supply")).key
+
+
+def test_a_step_takes_what_an_earlier_one_paid_out():
+    manager = house()
+    steps = (act("withdraw", amount=400), act("supply", amount={"output_of": 0, "fraction": "0.5"}))
+    assert manager.route_instruction(NOON, chain(*steps, atomic=False)) == {"aave": {"USDT": 200.0, "aUSDT": -200.0}}
+
+
+def test_an_output_that_is_not_there_is_a_rejection_of_its_step():
+    steps = (act("withdraw", amount=400), act("supply", "WETH", amount={"output_of": 0}))
+    error = refused(house().route_instruction, NOON, chain(*steps, atomic=False))
+    assert (error.error_code, error.message) == ("EIM-001", "step 1 (aave supply): step 0 paid out USDT, not WETH")
+
+
+def test_a_sequence_that_is_repeated_under_its_id_goes_on_where_it_failed():
+    manager = house({"wallet": {"USDT": 5000}})
+    plan = chain(*SUPPLY_THEN_TOO_MUCH, atomic=False, instruction_id="s")
+    refused(manager.execute, NOON, plan)
+    manager.positions.update_state(NOON, "deposit", {"wallet": {"USDT": 9999}})
+    report = manager.execute(NOON, plan)
+    assert report.deltas == Deltas.at("aave", {"USDT": Decimal(-14999), "aUSDT": Decimal(14999)})
+    assert manager.positions.positions == held(aave={"aUSDT": 14999})
+    assert manager.execute(NOON, plan).replayed
+
+
+def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
+    class Breaks(Market):
+        def get_data(self, timestamp):
+            if self.asked == 1:
+                raise ZeroDivisionError("a fault of the provider")
+            return super().get_data(timestamp)
+
+    error = refused(house(market=Breaks()).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
+    assert error.message == "step 1 (aave supply): routing failed: ZeroDivisionError: a fault of the provider"
+    assert error.partial_deltas == {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
+
+
+# Positions of a shared handler.
+
+PLANS = {
+    "one instruction": trade(),
+    "an atomic chain": chain(act("supply"), act("withdraw", amount=400)),
+    "a sequence": chain(act("supply"), act("withdraw", amount=400), atomic=False),
+    "a transfer": send("binance", "bybit"),
+}
+
+
+@pytest.mark.parametrize("form", ["report", "deltas", "floats"])
+@pytest.mark.parametrize("block", PLANS.values(), ids=PLANS)
+def test_deltas_that_are_handed_in_again_are_not_added_again(block, form):
+    handler = PositionUpdateHandler({"binance": {"USDT": 9000}, "wallet": {"USDT": 9000, "ETH": 1}})
+    report = house(handler).execute(NOON, block)
+    after = handler.positions
+    given = {"report": report, "deltas": report.deltas, "floats": report.deltas.as_floats()}[form]
+    assert (handler.update_state(NOON, "execution_manager", given), handler.positions) == ({}, after)
+
+
+def test_the_same_deltas_handed_in_twice_are_added_the_second_time():
+    handler = PositionUpdateHandler({"binance": {"USDT": 9000}})
+    deltas = house(handler).route_instruction(NOON, trade())
+    assert [handler.update_state(NOON, "manual", deltas) for _ in range(2)] == [{}, deltas]
+    assert handler.positions == held(binance={"USDT": 2400, "ETH": 2})
+
+
+@pytest.mark.parametrize("form", ["report", "floats"])
+def test_a_replayed_instruction_is_not_added_either(form):
+    handler = PositionUpdateHandler({"binance": {"USDT": 9000}})
+    manager = house(handler)
+    for _ in range(3):
+        report = manager.execute(NOON, trade(instruction_id="a1"))
+        handler.update_state(NOON, "execution_manager", report if form == "report" else report.deltas.as_floats())
+    assert handler.positions == held(binance={"USDT": 5700, "ETH": 1})
+
+
+def test_the_partial_deltas_of_a_sequence_are_confirmed():
+    handler = PositionUpdateHandler({"wallet": {"USDT": 5000}})
+    error = refused(house(handler).execute, NOON, chain(*SUPPLY_THEN_TOO_MUCH, atomic=False))
+    assert handler.update_state(NOON, "execution_manager", error.partial_deltas) == {}
+    assert handler.positions == held(aave={"aUSDT": 5000})
+
+
+def test_what_fell_due_is_confirmed():
+    handler = PositionUpdateHandler({"bybit": {"USDT": 500}})
+    manager = house(handler)
+    manager.execute(NOON, send("bybit", "binance", 100))
+    (arrival,) = manager.settle(NOON + timedelta(minutes=5))
+    assert (arrival.kind, arrival.deltas) == (
+        "arrival", Deltas.nested({"in_transit": {"USDT": Decimal(-99)}, "binance": {"USDT": Decimal(99)}}),
+    )  # fmt: skip
+    assert handler.update_state(NOON, "execution_manager", arrival) == {}
+    assert handler.positions == held(bybit={"USDT": 400}, binance={"USDT": 99})
+
+
+def test_a_mapping_of_positions_is_taken_too():
+    assert house({"binance": {"USDT": "10.5"}}).positions.positions == held(binance={"USDT": "10.5"})
+
+
+def test_the_config_may_be_loaded_already():
+    settings = load_config(CONFIG)
+    assert ExecutionInterfaceManager(settings, Market(), "backtest").settings is settings
+
+
+# Settlements.
+
+
+def test_what_fell_due_is_logged_with_its_id_and_amounts(tmp_path):
+    with EventLogger(tmp_path) as logger:
+        manager = house({"bybit": {"USDT": 500}}, event_logger=logger)
+        manager.execute(NOON, send("bybit", "binance", 100))
+        (arrival,) = manager.settle(NOON + timedelta(minutes=5))
+    event = events_of(tmp_path)[-1]
+    assert (event["event_type"], event["timestamp"]) == ("settlement", "2024-06-01T12:15:00Z")
+    told = {name: event["data"][name] for name in ("key", "kind", "venue", "details")}
+    assert told == {"key": arrival.key, "kind": "arrival", "venue": "binance", "details": arrival.details}
+
+
+def test_what_grew_on_chain_is_settled_and_logged_before_an_instruction_there(tmp_path):
+    class Growing(Market):
+        def get_data(self, timestamp):
+            data = super().get_data(timestamp)
+            data["protocol_data"]["aave"]["USDT"]["liquidity_index"] = 1.0 if timestamp == NOON else 1.1
+            return data
+
+    with EventLogger(tmp_path) as logger:
+        manager = house({"wallet": {"USDT": 5000}}, market=Growing(), event_logger=logger)
+        manager.execute(NOON, act("supply"))
+        manager.execute(LATER, act("withdraw", amount="all"))
+    assert [event["event_type"] for event in events_of(tmp_path)[1:]] == ["execution", "settlement", "execution"]
+    assert manager.positions.positions == held(wallet={"USDT": 5100})
+
+
+def test_without_positions_nothing_falls_due():
+    manager = house()
+    manager.route_instruction(NOON, act("supply"))
+    assert manager.settle(LATER) == []
+
+
+# Bounds, threads, contexts.
+
+
+def test_the_history_keeps_the_last_ten_thousand_or_as_many_as_asked_for():
+    manager = house(history=3)
+    for hour in range(5):
+        manager.route_instruction(NOON + timedelta(hours=hour), trade())
+    assert [row["timestamp"].hour for row in manager.routing_history] == [14, 15, 16]
+    assert manager.get_state_snapshot()["routing_history_length"] == 3
+    assert house()._history.maxlen == 10_000
+
+
+def test_the_state_snapshot_is_all_of_the_state_as_plain_values():
+    manager = house()
+    manager.route_instruction(NOON, trade())
+    assert manager.get_state_snapshot() == {
+        "current_instruction": trade(), "instructions_routed": 1, "instructions_failed": 0, "routing_count": 1,
+        "last_routing_timestamp": NOON, "venue_interfaces": ["binance", "bybit", "uniswap", "aave", "lido", "wallet"],
+        "routing_history_length": 1,
+    }  # fmt: skip
+
+
+def test_four_threads_spend_every_dollar_once():
+    handler = PositionUpdateHandler({"binance": {"USDT": 330_000}})
+    manager = house(handler)
+
+    def work(index):
+        try:
+            report = manager.execute(NOON, trade())
+        except ComponentError:
+            return 0
+        handler.update_state(NOON, "execution_manager", report)
+        manager.get_routing_status(), manager.get_state_snapshot(), manager.routing_history, manager._health_check()
+        manager.preflight(NOON, [trade()])
+        handler.update_state(NOON, "deposit", {"wallet": {"USDT": 1}})
+        return 1
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, range(150))) == 100
+    assert (manager.instructions_routed, manager.instructions_failed) == (100, 50)
+    assert handler.positions == held(binance={"ETH": 100}, wallet={"USDT": 100})
+
+
+def test_two_managers_of_one_handler_take_turns():
+    handler = PositionUpdateHandler({"binance": {"USDT": 330_000}})
+    managers = [house(handler), house(handler)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda index: managers[index % 2].execute(NOON, trade()), range(100)))
+    assert handler.positions == held(binance={"ETH": 100})
+
+
+CALLS = {
+    "route_instruction": lambda manager: manager.route_instruction(NOON, trade()),
+    "a failure": lambda manager: refused(manager.route_instruction, NOON, {}),
+    "settle": lambda manager: manager.settle(NOON),
+    "preflight": lambda manager: manager.preflight(NOON, [trade(), {}]),
+    "an interface": lambda manager: manager.interfaces["binance"].execute_trade(trade()),
+    "the position handler": lambda manager: manager.positions.update_state(NOON, "deposit", {"binance": {"USDT": 1}}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_the_callers_decimal_context_stays_as_it_was(call):
+    with decimal.localcontext() as mine:
+        mine.prec = 7
+        call(house({"binance": {"USDT": 10_000}}))
+        assert decimal.getcontext() is mine
+        assert mine.prec == 7
+
+
+def test_amounts_are_exact_whatever_the_callers_precision_is():
+    amount = "1.123456789012345678901234567"
+    venues = {"cex": {"binance": {**VENUES["cex"]["binance"], "lot": "1e-27"}}}
+    with decimal.localcontext() as mine:
+        mine.prec = 5
+        manager = house({"binance": {"USDT": 10_000}}, {**CONFIG, "venues": venues})
+        manager.execute(NOON, trade("buy", amount))
+        manager.interfaces["binance"].execute_trade(trade("buy", amount))
+        assert manager.positions.positions["binance"]["ETH"] == Decimal("2.246913578024691357802469134")
+
+
+# Times.
+
+
+@pytest.mark.parametrize("at", [None, "2024-06-01", 1717243200, NOON.replace(tzinfo=None)])
+def test_what_is_no_time_is_refused_and_logged_at_the_clocks(at, tmp_path):
+    with EventLogger(tmp_path) as logger:
+        manager = house(event_logger=logger, clock=SimulatedClock(NOON))
+        assert refused(manager.route_instruction, at, trade()).error_code == "EIM-001"
+        assert refused(manager.update_state, at, "manual").error_code == "EIM-001"
+    assert manager.last_routing_timestamp is None
+    assert [(event["event_type"], event["timestamp"]) for event in events_of(tmp_path)[1:]] == [
+        ("error", "2024-06-01T12:10:00Z"), ("instruction_routing_failed", "2024-06-01T12:10:00Z"),
+    ]  # fmt: skip
+
+
+def test_a_backtest_is_initialised_at_its_start_and_live_at_the_clock(tmp_path):
+    for mode, at in (("backtest", "2024-01-01T00:00:00Z"), ("live", "2024-06-01T12:10:00Z")):
+        with EventLogger(tmp_path / mode, mode) as logger:
+            house(config={**CONFIG, "start": "2024-01-01"}, execution_mode=mode, event_logger=logger, clock=SimulatedClock(NOON))
+        assert [event["timestamp"] for event in events_of(tmp_path / mode)] == [at]
+
+
+def test_gas_is_free_where_it_costs_nothing_or_there_is_no_chain():
+    only_cex = {**CONFIG, "venues": {"cex": ["binance"]}}
+    assert [house(config=config).gas_is_free() for config in (CONFIG, WITH_GAS, only_cex)] == [True, False, True]
+
+
+# Live.
+
+
+def test_a_transfer_is_sent_by_its_sender():
+    sent = Outcome(deltas=Deltas.nested({"wallet": {"USDT": Decimal(-100)}, "binance": {"USDT": Decimal(100)}}), reference="0xabc")
+    wallet, binance = FakeGateway([sent]), FakeGateway([sent])
+    manager = house(execution_mode="live", gateways={"wallet": wallet, "binance": binance}, timing=FakeTime().timing)
+    report = manager.execute(NOON, send("wallet", "binance", instruction_id="out"))
+    assert (report.venue, wallet.executed, binance.executed) == ("wallet", ["out"], [])
+    manager.execute(NOON, send("binance", "wallet", instruction_id="back"))
+    assert (wallet.executed, binance.executed) == (["out"], ["back"])
+
+
+def test_an_answer_that_cannot_be_booked_and_moved_nothing_is_told_and_degrades(tmp_path):
+    unmoved = State({"binance": Account({"USDT": Decimal(9000)})})
+    gateway = FakeGateway([MalformedAnswer("a fill without a price", {"orderId": 71})], reads=[unmoved])
+    with EventLogger(tmp_path, "live") as logger:
+        manager = house(
+            {"binance": {"USDT": 9000}}, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing, event_logger=logger
+        )
+        assert manager.route_instruction(NOON, trade(instruction_id="a1")) == {}
+    told = events_of(tmp_path)[1:]
+    assert [event["event_type"] for event in told] == ["execution_delta_aggregation_failed", "execution"]
+    assert told[0]["data"] == {
+        "error_code": "EIM-003", "error_severity": "MEDIUM", "raw": "{'orderId': 71}",
+        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is booked",
+    }  # fmt: skip
+    assert manager.get_routing_status()["status"] == "degraded"
+
+
+def test_live_the_time_an_update_took_is_measured(tmp_path):
+    time = FakeTime()
+
+    class Slow(FakeGateway):
+        def submit(self, instruction, key):
+            time.now_s += 0.25
+            return super().submit(instruction, key)
+
+    gateway = Slow([Outcome(deltas=Deltas(), reference="x")])
+    with EventLogger(tmp_path, "live") as logger:
+        manager = house(execution_mode="live", gateways={"binance": gateway}, timing=time.timing, event_logger=logger)
+        manager.update_state(NOON, "manual", trade())
+    assert events_of(tmp_path)[-1]["data"]["processing_time_ms"] == 250.0
+    assert manager._health_check()["metrics"]["avg_processing_time_ms"] == 250.0
+
+
+class Full:
+    """A log on a disk that is full for a while."""
+
+    def __init__(self):
+        self.is_full = False
+        self.written = []
+
+    def log_event(self, timestamp, event_type, component, data):
+        if self.is_full:
+            raise ComponentError("LOG-001", "the disk is full")
+        self.written.append(event_type)
+
+
+def test_live_nothing_more_is_sent_until_what_was_done_can_be_logged():
+    log, filled = Full(), Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(1)}), reference="x")
+    gateway = FakeGateway([filled, filled])
+    manager = house(execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing, event_logger=log)
+    log.is_full = True
+    assert manager.route_instruction(NOON, trade(instruction_id="a1")) == {"binance": {"ETH": 1.0}}
+    assert refused(manager.route_instruction, NOON, trade(instruction_id="a2")).error_code == "LOG-001"
+    assert gateway.executed == ["a1"]
+    log.is_full = False
+    manager.route_instruction(NOON, trade(instruction_id="a2"))
+    assert (gateway.executed, log.written) == (["a1", "a2"], ["component_initialization", "execution", "execution"])
+
+
+def test_a_backtest_stops_at_the_first_event_that_cannot_be_written():
+    log = Full()
+    manager = house(event_logger=log)
+    log.is_full = True
+    assert refused(manager.route_instruction, NOON, trade()).error_code == "LOG-001"
+    assert manager.instructions_routed == 1
+
+
+def test_an_old_price_is_an_error_and_no_failure_of_the_routing(tmp_path):
+    from basis_strategy_v1 import DataProvider
+
+    path = tmp_path / "data" / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+    with EventLogger(tmp_path / "logs") as logger:
+        manager = house(market=DataProvider(tmp_path / "data"), event_logger=logger)
+        error = refused(manager.route_instruction, datetime(2024, 6, 1, 12, tzinfo=UTC), trade())
+    assert error.error_code == "DAT-002"
+    assert [event["event_type"] for event in events_of(tmp_path / "logs")[1:]] == ["error"]

@@ -1,0 +1,97 @@
+"""Plans: all of them or none, one after another, and never a leg lost in an error."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHandler
+from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.execution.gateway import Outcome
+
+from .fake_gateway import FakeGateway, FakeTime
+from .test_live_manager import FILL, FILLED, REJECTED
+from .trading import CONFIG, NOON, act, chain, held, house, refused, send, trade
+
+HELD = {"binance": {"USDT": 10_000}, "wallet": {"USDT": 500}}
+
+
+def execution(positions=None, **parts):
+    handler = PositionUpdateHandler(positions) if positions is not None else None
+    manager = house(handler, **parts)
+    return manager, ExecutionManager(CONFIG, manager, handler)
+
+
+def test_a_plan_gives_a_report_for_each_block_and_moves_the_positions_once():
+    manager, executor = execution(HELD)
+    reports = executor.execute_blocks(NOON, [trade(), send("binance", "wallet", 500), act("supply", amount=1000)])
+    assert [report.venue for report in reports] == ["binance", "binance", "aave"]
+    assert manager.positions.positions == held(binance={"USDT": 6200, "ETH": 1}, aave={"aUSDT": 1000})
+
+
+def test_a_plan_with_a_leg_that_would_fail_is_refused_whole_with_all_problems():
+    manager, executor = execution(HELD)
+    error = refused(executor.execute_blocks, NOON, [trade(), trade("buy", 9), act("supply", amount=9999)])
+    assert (error.error_code, error.partial_deltas) == ("EXM-001", {})
+    assert error.message == (
+        "nothing was sent. step 1: buy of 9 ETHUSDT needs 29700 USDT, binance holds 6700; use less or move USDT there first; "
+        "step 2: aave supply needs 9999 USDT, wallet holds 500; use less or move USDT there first"
+    )
+    assert (manager.positions.positions, manager.routing_count) == (held(**HELD), 0)
+
+
+def test_one_block_fails_with_its_own_error():
+    _, executor = execution(HELD)
+    assert refused(executor.execute_blocks, NOON, [trade("buy", 9)]).error_code == "EIM-001"
+
+
+def test_an_empty_plan_gives_no_reports():
+    assert execution()[1].execute_blocks(NOON, []) == []
+
+
+@pytest.mark.parametrize("plan", [None, "cex_trade", b"", {}, trade(), 7])
+def test_what_is_no_list_of_blocks_is_refused(plan):
+    error = refused(execution()[1].execute_blocks, NOON, plan)
+    assert (error.error_code, error.message.startswith("a plan must be a list of instruction blocks, got")) == ("EXM-001", True)
+
+
+def test_without_a_position_handler_the_reports_are_all_there_is():
+    (report,) = execution()[1].execute_blocks(NOON, [trade()])
+    assert report.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
+
+
+def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved():
+    gateways = {"binance": FakeGateway([FILL]), "bybit": FakeGateway([REJECTED])}
+    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
+    error = refused(executor.execute_blocks, NOON, [trade(), trade("sell", venue="bybit")])
+    assert (error.error_code, error.partial_deltas) == ("EIM-001", FILLED)
+
+
+def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before_it_moved():
+    supplied = Outcome(deltas=execution()[0].execute(NOON, act("supply")).deltas, reference="0x1")
+    gateways = {"binance": FakeGateway([FILL]), "aave": FakeGateway([supplied, supplied, REJECTED])}
+    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
+    plan = [trade(), act("supply"), chain(act("supply"), act("supply"), atomic=False)]
+    error = refused(executor.execute_blocks, NOON, plan)
+    assert error.partial_deltas == {**FILLED, "aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
+
+
+def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
+    for venue in ("binance", "bybit"):
+        path = tmp_path / "ohlcv" / venue / "spot" / "ETHUSDT_1h.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+    _, executor = execution(HELD, market=DataProvider(tmp_path))
+    error = refused(executor.execute_blocks, NOON, [trade(), trade(venue="bybit")])
+    assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
+    assert refused(executor.execute_blocks, NOON, [trade(), {}]).error_code == "EXM-001"
+
+
+def test_a_repeated_plan_moves_nothing_again():
+    manager, executor = execution(HELD)
+    plan = [trade(instruction_id="a"), send("binance", "wallet", 500, instruction_id="b")]
+    first = executor.execute_blocks(NOON, plan)
+    again = executor.execute_blocks(NOON, plan)
+    assert [report.deltas for report in again] == [report.deltas for report in first]
+    assert manager.positions.positions["binance"] == {"USDT": Decimal(6200), "ETH": Decimal(1)}

@@ -1,0 +1,79 @@
+"""A market with prices, lending rows, staking rates and gas, and a manager that trades in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager
+
+NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
+FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0}
+VENUES = {
+    "cex": {"binance": FREE, "bybit": {**FREE, "withdrawal": {"USDT": {"fee": 1, "minimum": 10, "minutes": 5}}}},
+    "dex": {"uniswap": {"slippage_bps": 0}},
+    "onchain": {"aave": {}, "lido": {}, "wallet": {"gas_price_gwei": 0}},
+}
+CONFIG = {"strategy_mode": "blocks", "share_class": "usdt_stable", "initial_capital": 100_000, "venues": VENUES}
+WITH_GAS = {**CONFIG, "venues": {**VENUES, "onchain": {**VENUES["onchain"], "wallet": {"gas_price_gwei": 10}}}}
+USD = {"USDT": 1.0, "WETH": 3300.0, "wstETH": 3960.0}
+
+
+class Market:
+    """Everything at fixed prices, whatever the time."""
+
+    def __init__(self, **prices: float | None) -> None:
+        self.prices = {"ETH": 3300.0, "USDT": 1.0, **prices}
+        self.asked = 0
+
+    def get_data(self, timestamp: datetime) -> dict[str, Any]:
+        self.asked += 1
+        row = {
+            "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0,
+            "total_supplied": 1e7, "total_borrowed": 1e6,
+        }  # fmt: skip
+        lending = {token: {**row, "oracle_price_usd": usd} for token, usd in USD.items()}
+        return {
+            "timestamp": timestamp,
+            "market_data": {"prices": self.prices, "funding_rates": {name: {"ETHUSDT": 0.0001} for name in ("binance", "bybit")}},
+            "protocol_data": {"aave": lending, "lido": {"wstETH": {"eth_per_token": 1.2}}},
+            "execution_data": {"gas": {"base_fee_gwei": 9.0, "priority_fee_gwei": 1.0}},
+        }
+
+
+def trade(side: str = "buy", amount: Any = 1, venue: str = "binance", trade_type: str = "spot", **fields: Any) -> dict[str, Any]:
+    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": "ETHUSDT", "amount": amount}
+    return {**block, **fields}
+
+
+def act(action: str, token: str = "USDT", amount: Any = 1000, protocol: str = "aave", **fields: Any) -> dict[str, Any]:
+    kind = "smart_contract_action"
+    return {"instruction_type": kind, "protocol": protocol, "action": action, "token": token, "amount": amount, **fields}
+
+
+def send(from_venue: str, to_venue: str, amount: Any = 100, token: str = "USDT", **fields: Any) -> dict[str, Any]:
+    kind = "wallet_transfer"
+    return {"instruction_type": kind, "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount, **fields}
+
+
+def chain(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"instruction_type": "smart_contract_action", "sub_instructions": list(steps), **fields}
+
+
+def house(positions: Any = None, config: Any = CONFIG, market: Any = None, **parts: Any) -> ExecutionInterfaceManager:
+    mode = parts.pop("execution_mode", "backtest")
+    return ExecutionInterfaceManager(config, market or Market(), mode, positions=positions, **parts)
+
+
+def refused(call: Any, *arguments: Any) -> ComponentError:
+    """The error that a call raises."""
+    with pytest.raises(ComponentError) as raised:
+        call(*arguments)
+    return raised.value
+
+
+def held(**venues: dict[str, Any]) -> dict[str, dict[str, Decimal]]:
+    return {venue: {token: Decimal(str(amount)) for token, amount in tokens.items()} for venue, tokens in venues.items()}

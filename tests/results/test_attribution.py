@@ -1,0 +1,199 @@
+"""The books: units, the fast reading of equity against the slow one, and where each part of a change is put."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
+from basis_strategy_v1.core.market import MarketSnapshot
+from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.data.snapshot import SeriesSnapshot
+from basis_strategy_v1.results.attribution import SOURCES, Attribution, to_units, units_text
+from basis_strategy_v1.venues.venue import Exposure, PerpExposure
+
+D = Decimal
+UNIT = D("1e-12")
+START = datetime(2024, 6, 1, tzinfo=UTC)
+amounts = st.decimals(min_value=-(10**9), max_value=10**9, places=18)
+sizes = st.decimals(min_value=-(10**4), max_value=10**4, places=8)
+
+
+@given(amounts)
+def test_units_are_the_amount_rounded_half_to_even_at_the_twelfth_decimal(amount: Decimal) -> None:
+    assert to_units(amount) * UNIT == amount.quantize(UNIT, ROUND_HALF_EVEN)
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_the_text_of_units_is_the_number_itself(units: int) -> None:
+    text = units_text(units)
+    assert to_units(D(text)) == units
+    assert "E" not in text and not text.startswith(("-.", "."))
+    assert "." not in text or text[-1] not in "0."
+
+
+@pytest.mark.parametrize(
+    ("units", "text"),
+    [(0, "0"), (1, "0.000000000001"), (-1, "-0.000000000001"), (10**12, "1"), (-15 * 10**11, "-1.5"), (123456789 * 10**10, "1234567.89")],
+)
+def test_units_are_written_without_zeros_at_the_end(units: int, text: str) -> None:
+    assert units_text(units) == text
+
+
+# The market of these tests: ETH and BTC spot and perp on two exchanges, and a staked token, by the hour.
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> DataProvider:
+    folder = tmp_path_factory.mktemp("market")
+    bars = "timestamp,open,high,low,close,volume\n"
+    for name, first, step in (
+        ("bybit/spot/ETHUSDT", D("3000.25"), D("1.07")),
+        ("bybit/spot/BTCUSDT", D(70000), D("-13.5")),
+        ("bybit/perp/ETHUSDT", D("3001.125"), D("1.11")),
+        ("binance/perp/BTCUSDT", D(70010), D("-12.25")),
+    ):
+        rows = [f"{stamp(hour - 1)},1,{first + step * hour},1,{first + step * hour},1\n" for hour in range(50)]
+        write(folder / f"ohlcv/{name}_1h.csv", bars, rows)
+    redeemed = [f"{stamp(hour)},{D('1.17') + D('0.0001') * (hour // 24)}\n" for hour in (0, 24, 48)]
+    write(folder / "staking/lido/wstETH.csv", "timestamp,eth_per_token\n", redeemed)
+    traded = [f"{stamp(hour)},{D('1.1689')}\n" for hour in range(49)]
+    write(folder / "dex/uniswap_v3/wstETH_WETH.csv", "timestamp,eth_per_token\n", traded)
+    return DataProvider(folder)
+
+
+def write(path: Path, header: str, rows: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join([header, *rows]))
+
+
+def stamp(hour: int) -> str:
+    return (START + timedelta(hours=hour)).isoformat().replace("+00:00", "Z")
+
+
+def at(provider: DataProvider, hour: int) -> MarketSnapshot:
+    return provider.snapshot(START + timedelta(hours=hour))
+
+
+class Held(NamedTuple):
+    """Amounts of USDT, ETH, BTC, wstETH, and two perps as (base, cost)."""
+
+    tokens: tuple[Decimal, ...]
+    perps: tuple[tuple[Decimal, Decimal], ...]
+
+    def exposures(self) -> tuple[list[Exposure], list[PerpExposure]]:
+        names = ("USDT", "ETH", "BTC", "wstETH")
+        held = [Exposure("bybit", name, name, amount) for name, amount in zip(names, self.tokens, strict=True) if amount]
+        rows = (("bybit", "ETHUSDT"), ("binance", "BTCUSDT"))
+        perps = zip(rows, self.perps, strict=True)
+        return held, [PerpExposure(venue, venue, symbol, "USDT", *perp) for (venue, symbol), perp in perps if perp[0]]
+
+
+holdings = st.builds(Held, st.tuples(sizes, sizes, sizes, sizes), st.tuples(st.tuples(sizes, amounts), st.tuples(sizes, amounts)))
+
+
+def readings(provider: DataProvider, share_class: str, first: Held, then: Held) -> tuple[list[tuple[int, int, int]], dict[str, int], bool]:
+    """What the books say at some hours, with other holdings from the 30th on; and whether they were read by the line.
+
+    At the 24th and the 48th hour a new redemption rate is published: there time is settled, as the engine does.
+    """
+    books = Attribution(share_class)
+    books.open(*first.exposures(), at(provider, 3))
+    marks = [books.mark(at(provider, hour)) for hour in (3, 4, 20)]
+    books.settle(*first.exposures(), at(provider, 24))
+    books.rebase(*then.exposures(), at(provider, 30))
+    marks += [books.mark(at(provider, hour)) for hour in (30, 31)]
+    books.settle(*then.exposures(), at(provider, 48))
+    marks.append(books.mark(at(provider, 49)))
+    return marks, books.totals(at(provider, 49)), books._line is not None
+
+
+@given(holdings, holdings)
+def test_the_line_reads_the_same_equity_as_the_prices_one_by_one(provider: DataProvider, first: Held, then: Held) -> None:
+    by_line = readings(provider, "usdt_stable", first, then)
+    with patch.object(SeriesSnapshot, "price_series", lambda self, token: None), patch.object(SeriesSnapshot, "feed", lambda *of: None):
+        one_by_one = readings(provider, "usdt_stable", first, then)
+    assert by_line[:2] == one_by_one[:2]
+    assert by_line[2]
+    assert not one_by_one[2] or not any((*then.tokens[1:], *(perp[0] for perp in then.perps)))
+
+
+@given(holdings, holdings, st.sampled_from(["usdt_stable", "eth_directional"]))
+def test_the_sources_add_up_to_the_change_of_equity(provider: DataProvider, first: Held, then: Held, share_class: str) -> None:
+    marks, totals, _ = readings(provider, share_class, first, then)
+    assert list(totals) == list(SOURCES)
+    assert sum(totals.values()) == marks[-1][0] - marks[0][0]
+
+
+@given(holdings)
+def test_equity_is_what_is_held_at_the_prices_of_the_hour(provider: DataProvider, held: Held) -> None:
+    eth, btc = D("3000.25") + D("1.07") * 20, D(70000) - D("13.5") * 20
+    perp_eth, perp_btc = D("3001.125") + D("1.11") * 20, D(70010) - D("12.25") * 20
+    usdt, ethers, bitcoins, staked = held.tokens
+    worth = usdt + ethers * eth + bitcoins * btc + staked * D("1.17") * eth
+    worth += sum(base * price - cost for (base, cost), price in zip(held.perps, (perp_eth, perp_btc), strict=True) if base)
+    books = Attribution("usdt_stable")
+    books.open(*held.exposures(), at(provider, 20))
+    assert books.initial_equity == to_units(worth)
+    in_ether = Attribution("eth_directional")
+    in_ether.open(*held.exposures(), at(provider, 20))
+    assert abs(in_ether.initial_equity - to_units(worth / eth)) <= 1
+
+
+def test_a_redemption_rate_that_rises_is_staking_and_the_price_is_not(provider: DataProvider) -> None:
+    held = Held((D(0), D(0), D(0), D(100)), ((D(0), D(0)),) * 2)
+    books = Attribution("eth_directional")
+    books.open(*held.exposures(), at(provider, 20))
+    assert books.next_rate(at(provider, 20)) == at(provider, 24).instant
+    books.settle(*held.exposures(), at(provider, 24))
+    totals = books.totals(at(provider, 30))
+    assert {source: units_text(units) for source, units in totals.items() if units} == {"staking": "0.01"}
+    assert units_text(books.mark(at(provider, 30))[0]) == "117.01"
+    assert units_text(books.at_market(at(provider, 30))) == "116.89"
+
+
+def test_where_no_staked_token_is_held_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
+    books = Attribution("usdt_stable")
+    books.open([Exposure("bybit", "ETH", "ETH", D(1))], [], at(provider, 20))
+    assert books.next_rate(at(provider, 20)) is None
+    assert books.at_market(at(provider, 20)) == books.initial_equity
+
+
+def test_what_grows_is_interest_at_the_price_when_it_grew(provider: DataProvider) -> None:
+    books = Attribution("usdt_stable")
+    books.open([Exposure("aave", "aWETH", "ETH", D(10), "supply_interest")], [], at(provider, 10))
+    books.settle([Exposure("aave", "aWETH", "ETH", D("10.5"), "supply_interest")], [], at(provider, 20))
+    eth_10, eth_20 = D("3010.95"), D("3021.65")
+    totals = books.totals(at(provider, 20))
+    assert {source: units_text(units) for source, units in totals.items() if units} == {
+        "supply_interest": str((D("0.5") * eth_20).normalize()),
+        "spot_price": str((10 * (eth_20 - eth_10)).normalize()),
+    }
+
+
+def test_a_cost_in_a_coin_is_booked_at_its_price(provider: DataProvider) -> None:
+    books = Attribution("usdt_stable")
+    books.open([], [], at(provider, 20))
+    report = ExecutionReport(
+        key="1", venue="bybit", at=START, kind="execution", deltas=Deltas(), expected=Deltas(),
+        costs=(Cost("fees", "ETH", D("0.1")), Cost("funding", "USDT", D(-3)), Cost("gas", "ETH", D(0))), details={},
+    )  # fmt: skip
+    books.book([report], at(provider, 20))
+    assert units_text(books.booked["fees"]) == "-302.165"
+    assert units_text(books.booked["funding"]) == "3"
+    assert books.booked["gas"] == 0
+
+
+def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider) -> None:
+    books = Attribution("usdt_stable")
+    books.open([], [PerpExposure("bybit", "bybit", "ETHUSDT", "USDC", D(-1), D(-3000))], at(provider, 20))
+    assert books._line is None
+    assert units_text(books.initial_equity) == "-23.325"

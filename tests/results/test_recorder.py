@@ -1,0 +1,110 @@
+"""The curve and the files of a run."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.results.attribution import SOURCES, units_text
+from basis_strategy_v1.results.recorder import EQUITY_HEADER, Curve, Holdings, RunFolder, plain_json
+
+HOUR = 3_600_000_000
+beyond_eight_bytes = st.integers(-(2 * 10**20), 2 * 10**20)
+points = st.lists(st.tuples(beyond_eight_bytes, beyond_eight_bytes, beyond_eight_bytes), min_size=1, max_size=30)
+
+
+def curve_of(rows: list[tuple[int, int, int]]) -> Curve:
+    curve = Curve()
+    for index, row in enumerate(rows):
+        booked = {**dict.fromkeys(SOURCES, 0), "fees": -index} if index % 3 == 0 else None
+        curve.add(index * HOUR, row, booked)
+    return curve
+
+
+@given(points)
+def test_what_goes_in_comes_out_whatever_its_size(rows: list[tuple[int, int, int]]) -> None:
+    found = [line.rstrip("\n").split(",") for line in curve_of(rows).rows()]
+    columns = EQUITY_HEADER.split(",")
+    fees = columns.index("fees")
+    assert [(line[1], line[2], line[3]) for line in found] == [tuple(map(units_text, row)) for row in rows]
+    assert [line[fees] for line in found] == [units_text(-(index - index % 3)) for index in range(len(rows))]
+    assert {len(line) for line in found} == {len(columns)}
+    assert all(amount == "0" for line in found for name, amount in zip(columns[4:], line[4:], strict=True) if name != "fees")
+
+
+@given(st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
+def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> None:
+    worst = max(Decimal(before - after) / before for place, before in enumerate(equities) for after in equities[place:])
+    assert curve_of([(equity, 0, 0) for equity in equities]).max_drawdown == worst
+
+
+def test_a_capital_of_twenty_million_fits() -> None:
+    curve = curve_of([(9 * 10**18, 1, 2), (20_000_000 * 10**12, 3, 4), (10_000_000 * 10**12, 5, 6)])
+    lines = [line.split(",")[:4] for line in curve.rows()]
+    assert lines[0] == ["1970-01-01T00:00:00Z", "9000000", "0.000000000001", "0.000000000002"]
+    assert lines[1][1] == "20000000"
+    assert curve.max_drawdown == Decimal("0.5")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_any_of_the_three_columns_may_be_the_one_that_is_too_wide(place: int) -> None:
+    row = [1, 2, 3]
+    row[place] = 10**19
+    rows = [(7, 8, 9), (row[0], row[1], row[2]), (4, 5, 6)]
+    assert [line.split(",")[1:4] for line in curve_of(rows).rows()] == [list(map(units_text, row)) for row in rows]
+
+
+def test_a_loss_of_everything_is_a_drawdown_of_more_than_all_only_where_debt_is_left() -> None:
+    assert curve_of([(100, 0, 0), (0, 0, 0)]).max_drawdown == 1
+    assert curve_of([(100, 0, 0), (-50, 0, 0)]).max_drawdown == Decimal("1.5")
+    assert curve_of([(0, 0, 0), (-50, 0, 0)]).max_drawdown == 0
+
+
+def test_positions_are_written_as_people_write_numbers() -> None:
+    holdings = Holdings()
+    holdings.add(0, {"bybit": {"ETH": Decimal("1.500"), "USDT": Decimal("1E+3")}, "wallet": {"ETH": Decimal("1E-18")}})
+    assert list(holdings.rows()) == [
+        "1970-01-01T00:00:00Z,bybit,ETH,1.5\n",
+        "1970-01-01T00:00:00Z,bybit,USDT,1000\n",
+        "1970-01-01T00:00:00Z,wallet,ETH,0.000000000000000001\n",
+    ]
+
+
+def test_a_folder_of_results_begins_empty_of_files(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "deep" / "results", "run")
+    assert first.write("a.txt", "one\n").read_text() == "one\n"
+    assert first.write_rows("b.csv", "x", iter(["1\n", "2\n"])).read_text() == "x\n1\n2\n"
+    (first.path / "kept").mkdir()
+    assert RunFolder(tmp_path / "deep" / "results", "run").path == first.path
+    assert sorted(os.listdir(first.path)) == ["kept"]
+
+
+def test_a_folder_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(ComponentError) as refused:
+        RunFolder(tmp_path / "results", "run")
+    told = f"RES-001: {tmp_path}/results/run cannot be written: Not a directory; choose another folder with --results"
+    assert str(refused.value) == told
+
+
+def test_a_file_that_fails_half_way_is_never_in_its_place(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "run")
+    folder.write("equity.csv", "old\n")
+
+    def rows() -> object:
+        yield "1\n"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ComponentError, match=r"RES-001: .*equity\.csv cannot be written: No space left on device"):
+        folder.write_rows("equity.csv", "x", rows())  # type: ignore[arg-type]
+    assert (folder.path / "equity.csv").read_text() == "old\n"
+
+
+def test_json_keeps_the_order_of_the_program() -> None:
+    assert plain_json({"b": "é", "a": [1]}) == '{\n  "b": "é",\n  "a": [\n    1\n  ]\n}\n'

@@ -1,0 +1,373 @@
+"""Morpho as a venue: positions by market, rows that move it, its own interest between them, liquidation, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.state import State
+from basis_strategy_v1.core.state_rows import MORPHO_MARKET
+from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.venues import morpho_market
+from basis_strategy_v1.venues.morpho_account import Held, MorphoPart
+from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
+from basis_strategy_v1.venues.venue import Moved
+
+from .markets import AT, action, chain, costs_usd, exactly, holding, iso, observe, run, value, venues, write_bars
+
+D = Decimal
+ETHER = 10**18
+NAME = "wstETH/WETH"
+S, C, B = f"morpho:{NAME}:supply", f"morpho:{NAME}:collateral", f"morpho:{NAME}:debt"
+ALL = venues({"wallet": {"gas_price_gwei": 0}})
+DAY = timedelta(days=1)
+PRICE = 1_174_000_000_000_000_000 * 10**18
+
+
+def row(at: datetime = AT, price: int = PRICE, growth: int = 0, **changes: int) -> dict[str, str]:
+    """A row of wstETH/WETH; `growth` is the interest since the beginning, in wei."""
+    numbers = {
+        "total_supply_assets": 60_000 * ETHER + growth, "total_supply_shares": 58_000 * 10**24, "total_borrow_assets": 52_000 * ETHER + growth,
+        "total_borrow_shares": 50_000 * 10**24, "last_update": int(at.timestamp()) - 60, "fee": 0,
+        "rate_at_target": 3 * 10**16 // (365 * 86_400), "lltv": 945 * 10**15, "oracle_price": price,
+    } | changes  # fmt: skip
+    return {name: str(number) for name, number in numbers.items()}
+
+
+def market_of(texts: dict[str, str]) -> Market:
+    n = {name: int(text) for name, text in texts.items()}
+    return Market(n["lltv"], n["last_update"], n["total_supply_assets"], n["total_supply_shares"], n["total_borrow_assets"],
+                  n["total_borrow_shares"], n["fee"], n["rate_at_target"])  # fmt: skip
+
+
+def market(texts: dict[str, str] | None = None, at: datetime = AT) -> DictSnapshot:
+    rows = {"wstETH_WETH": row(at) if texts is None else texts}
+    protocols = {"morpho": {"markets": rows}, "lido": {"wstETH": {"eth_per_token": "1.174"}}}
+    return DictSnapshot(at, {"market_data": {"prices": {"ETH": 3000.0, "USDC": 1.0}}, "protocol_data": protocols})
+
+
+MARKET = market()
+
+
+def rich(at_market: Any = MARKET, **positions: Any) -> State:
+    return holding(ALL, at_market, wallet={"wstETH": 1_000, "WETH": 1_000}, **positions)
+
+
+def step(name: str, token: str, amount: Any, market_name: str | None = NAME) -> dict[str, Any]:
+    return action("morpho", name, token, amount, market=market_name)
+
+
+def done(*blocks: dict[str, Any], state: State | None = None, at_market: Any = MARKET) -> Moved:
+    state = state or rich(at_market)
+    for block in blocks:
+        moved = run(block, ALL, state, at_market)
+        state = moved.state
+    return moved
+
+
+def held_in(state: State) -> Held:
+    return state.part("morpho", MorphoPart).held[NAME]
+
+
+def refused(block: dict[str, Any], state: State | None = None, at_market: Any = MARKET) -> str:
+    state = state or rich(at_market)
+    before = repr(dict(state.parts))
+    with pytest.raises(VenueRejected) as caught:
+        run(block, ALL, state, at_market)
+    assert repr(dict(state.parts)) == before
+    return caught.value.message
+
+
+@exactly
+def test_lending_moves_the_market_and_the_shares_as_the_contract_does() -> None:
+    moved = done(step("supply", "WETH", "12.345678901234567891"))
+    expected = morpho_market.supply(market_of(row()), Position(), int(AT.timestamp()), assets=12_345_678_901_234_567_891)
+    assert (held_in(moved.state).market, held_in(moved.state).position) == (expected.market, expected.position)
+    read = D(morpho_market.supplied_of(expected.market, expected.position)).scaleb(-18)
+    assert moved.deltas == Deltas.at("morpho", {"WETH": D("-12.345678901234567891"), S: read})
+    assert moved.state.positions()["morpho"] == {S: read}
+
+
+@exactly
+def test_borrowing_against_collateral_moves_both_as_the_contract_does() -> None:
+    moved = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", "50.5"))
+    now_s = int(AT.timestamp())
+    secured = morpho_market.supply_collateral(market_of(row()), Position(), 100 * ETHER)
+    expected = morpho_market.borrow(secured.market, secured.position, now_s, PRICE, assets=505 * 10**17)
+    assert (held_in(moved.state).market, held_in(moved.state).position) == (expected.market, expected.position)
+    owed = D(morpho_market.debt_of(expected.market, expected.position)).scaleb(-18)
+    assert moved.state.positions()["morpho"] == {C: D(100), B: owed}
+    health = morpho_market.health_factor_wad(expected.market, expected.position, PRICE)
+    assert moved.details["health_factor"] == f"{round(D(health).scaleb(-18), 6).normalize():f}"
+    part = moved.state.part("morpho", MorphoPart)
+    assert ALL["morpho"].health_factor(part, MARKET) == D(health).scaleb(-18)
+
+
+@exactly
+def test_all_of_it_goes_by_shares_and_leaves_nothing_behind() -> None:
+    opened = done(chain(step("supply", "WETH", 300), step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 50)))
+    closed = done(
+        step("repay", "WETH", "all"), step("withdraw", "WETH", "all"), step("withdraw_collateral", "wstETH", "all"), state=opened.state
+    )
+    assert held_in(closed.state).position == Position()
+    assert "morpho" not in closed.state.positions()
+    assert abs(closed.state.positions()["wallet"]["WETH"] - 1_000) <= D("3e-18")
+
+
+@exactly
+def test_interest_accrues_between_rows_by_the_markets_own_rate() -> None:
+    state = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 50)).state
+    later = market(row(AT), AT + DAY)
+    part = state.part("morpho", MorphoPart)
+    grown = ALL["morpho"].grow(state.with_parts(morpho=_same_row(part, later)), later)
+    now_s = int((AT + DAY).timestamp())
+    expected = morpho_market.accrue(part.held[NAME].market, now_s)
+    assert grown.positions()["morpho"][B] == D(morpho_market.debt_of(expected, part.held[NAME].position)).scaleb(-18)
+
+
+def _same_row(part: MorphoPart, at_market: Any) -> MorphoPart:
+    """The part, as if the row that it goes on from were the one still visible."""
+    return MorphoPart({NAME: part.held[NAME]._replace(stamp=at_market.instant)}, part.now_s, part.told)
+
+
+def write_market(folder: Path, rows: dict[datetime, dict[str, str]]) -> DataProvider:
+    write_bars(folder, "bybit", "spot", "ETHUSDT", [(3000,)] * 60, AT - timedelta(hours=1))
+    path = folder / "lending" / "morpho" / "wstETH_WETH.csv"
+    path.parent.mkdir(parents=True)
+    lines = [",".join([iso(at), "1", *(texts[name] for name in MORPHO_MARKET[1:])]) for at, texts in rows.items()]
+    path.write_text("\n".join([",".join(["timestamp", *MORPHO_MARKET]), *lines]) + "\n")
+    staking = folder / "staking" / "lido" / "wstETH.csv"
+    staking.parent.mkdir(parents=True)
+    staking.write_text(f"timestamp,eth_per_token\n{iso(AT)},1.174\n{iso(AT + DAY)},1.174\n")
+    return DataProvider(folder)
+
+
+@exactly
+def test_a_new_row_is_taken_over_when_it_becomes_visible_and_told_as_interest(tmp_path: Path) -> None:
+    growth = 9 * ETHER
+    source = write_market(tmp_path, {AT: row(), AT + DAY: row(AT + DAY, growth=growth)})
+    first, second = source.snapshot(AT), source.snapshot(AT + DAY)
+    opened = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 50), state=rich(first), at_market=first)
+    due = ALL["morpho"].next_due(opened.state, first, second.instant)
+    assert due == second.instant
+    after, (settled,) = observe(ALL["morpho"], opened.state, second)
+    shares = held_in(opened.state).position.borrow_shares
+    new = market_of(row(AT + DAY, growth=growth))
+    owed_there = morpho_market.assets_up(shares, new.total_borrow_assets, new.total_borrow_shares)
+    assert held_in(after).market.total_borrow_shares == new.total_borrow_shares + shares
+    assert held_in(after).market.total_borrow_assets == new.total_borrow_assets + owed_there
+    change = after.positions()["morpho"][B] - opened.state.positions()["morpho"][B]
+    assert (settled.kind, settled.deltas, settled.costs) == ("interest", Deltas.at("morpho", {B: change}), ())
+    assert change > 0
+    assert observe(ALL["morpho"], after, second)[1] == ()
+
+
+@exactly
+def test_own_lending_can_be_taken_out_again_after_a_row_without_it(tmp_path: Path) -> None:
+    source = write_market(tmp_path, {AT: row(), AT + DAY: row(AT + DAY, total_supply_assets=52_000 * ETHER)})
+    first, second = source.snapshot(AT), source.snapshot(AT + DAY)
+    opened = done(step("supply", "WETH", 900), state=rich(first), at_market=first)
+    state, _ = observe(ALL["morpho"], opened.state, second)
+    assert done(step("withdraw", "WETH", "all"), state=state, at_market=second).deltas.get("morpho", "WETH") > 770
+
+
+@exactly
+def test_a_position_below_its_threshold_is_liquidated_when_a_row_shows_it() -> None:
+    opened = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 110))
+    later = AT + timedelta(minutes=1)
+    low = market(row(later, PRICE * 98 // 100), later)
+    before, (interest, liquidation) = _settled(opened.state, low)
+    position = held_in(opened.state).position
+    now_s = int(later.timestamp())
+    accrued = morpho_market.accrue(_with_debt(row(later), position), now_s)
+    expected = morpho_market.liquidate(accrued, position, now_s, PRICE * 98 // 100, shares=position.borrow_shares)
+    assert held_in(before).position == expected.position
+    left = D(expected.position.collateral).scaleb(-18)
+    owed = D(morpho_market.debt_of(accrued, position)).scaleb(-18)
+    assert (interest.kind, liquidation.kind) == ("interest", "liquidation")
+    assert liquidation.deltas == Deltas.at("morpho", {C: left - 100, B: -owed})
+    assert [cost.source for cost in liquidation.costs] == ["liquidation", "liquidation"]
+    assert liquidation.costs[0].amount == 100 - left
+    assert liquidation.details["bad_debt"] == "0"
+    assert D(liquidation.details["health_factor"]) < 1
+    assert costs_usd(liquidation.costs, low) > 0
+
+
+def _settled(state: State, at_market: Any) -> Any:
+    return observe(ALL["morpho"], state, at_market)
+
+
+def _with_debt(texts: dict[str, str], position: Position) -> Market:
+    found = market_of(texts)
+    owed = morpho_market.assets_up(position.borrow_shares, found.total_borrow_assets, found.total_borrow_shares)
+    return Market(found.lltv_wad, found.last_update_s, found.total_supply_assets, found.total_supply_shares, found.total_borrow_assets + owed,
+                  found.total_borrow_shares + position.borrow_shares, found.fee_wad, found.rate_at_target_wad)  # fmt: skip
+
+
+@exactly
+def test_debt_that_no_collateral_pays_for_is_written_off() -> None:
+    opened = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 110))
+    later = AT + timedelta(minutes=1)
+    ruined = market(row(later, PRICE // 2), later)
+    state, settled = _settled(opened.state, ruined)
+    assert held_in(state).position == Position()
+    assert D(settled[-1].details["bad_debt"]) > 50
+    change = value(ALL, state, ruined) - value(ALL, _settled_interest(opened.state, ruined), ruined)
+    assert change == -costs_usd(settled[-1].costs, ruined)
+
+
+def _settled_interest(state: State, at_market: Any) -> State:
+    """The state with the new row and without the liquidation."""
+    return ALL["morpho"].grow(state, at_market)
+
+
+@exactly
+def test_a_flash_loan_is_free() -> None:
+    loan = action("morpho", "flash_loan", "WETH", 5_000, sub_instructions=[action("wallet", "unwrap", "WETH", 5_000), action("wallet", "wrap", "ETH", 5_000)])
+    moved = done(loan)
+    assert (moved.deltas, moved.costs, moved.details["flash_fee"]) == (Deltas(), (), "0")
+
+
+@exactly
+def test_a_leveraged_position_opens_in_one_flash_loan() -> None:
+    """Borrowed WETH pays for staking; the stake secures what pays the loan back."""
+    loan = action("morpho", "flash_loan", "WETH", 500, sub_instructions=[
+        step("supply_collateral", "wstETH", 900), step("borrow", "WETH", 500), action("wallet", "unwrap", "WETH", 10),
+        action("wallet", "wrap", "ETH", 10)])  # fmt: skip
+    moved = done(loan)
+    assert moved.state.positions()["morpho"][C] == 900
+    assert moved.state.positions()["wallet"]["WETH"] == 1_000
+
+
+@exactly
+def test_a_flash_loan_that_cannot_be_paid_back_is_refused_with_both_numbers() -> None:
+    loan = action("morpho", "flash_loan", "WETH", 5_000, sub_instructions=[step("supply", "WETH", "5500")])
+    assert refused(loan) == (
+        "flash loan of 5000 WETH owes 5000 at its end, the wallet then holds 500; borrow less or let a step bring the rest"
+    )
+
+
+# Without a series
+
+
+@exactly
+def test_without_a_series_the_constants_of_the_settings_count() -> None:
+    own = {"wallet": {"gas_price_gwei": 0}, "morpho": {"markets": {"weETH/USDC": {
+        "lltv_bps": 7_700, "total_supply": 1_000_000, "total_borrow": 900_000, "rate_at_target_bps": 500}}}}  # fmt: skip
+    with_own = venues(own)
+    prices = {"market_data": {"prices": {"ETH": 3000.0, "USDC": 1.0, "weETH": 3150.0}}, "protocol_data": {}}
+    at_market = DictSnapshot(AT, prices)
+    state = holding(with_own, at_market, wallet={"weETH": 10})
+    secured = run(action("morpho", "supply_collateral", "weETH", 10, market="weETH/USDC"), with_own, state, at_market)
+    borrowed = run(action("morpho", "borrow", "USDC", 20_000, market="weETH/USDC"), with_own, secured.state, at_market)
+    assert borrowed.details["health_factor"] == "1.21275"  # 10 * 3150 * 0.77 / 20000
+    year = DictSnapshot(AT + timedelta(days=365), prices)
+    grown = with_own["morpho"].grow(borrowed.state, year).positions()["morpho"]["morpho:weETH/USDC:debt"]
+    assert D(20_900) < grown < D(22_000)
+    with pytest.raises(VenueRejected, match="short of"):
+        run(action("morpho", "borrow", "USDC", 100_001, market="weETH/USDC"), with_own, holding(with_own, at_market, morpho={
+            "morpho:weETH/USDC:collateral": 1_000}), at_market)  # fmt: skip
+
+
+def test_an_id_alone_leaves_the_public_constants() -> None:
+    assert venues({"morpho": {"markets": {NAME: "0x" + "ab" * 32}}})["morpho"].markets == ALL["morpho"].markets
+
+
+@exactly
+def test_positions_given_at_the_beginning_read_as_they_were_given() -> None:
+    given_positions = {S: "12.5", C: "100.25", B: "33.3"}
+    state = rich(morpho=given_positions)
+    read = state.positions()["morpho"]
+    assert {token: abs(read[token] - D(amount)) <= D("1e-18") for token, amount in given_positions.items()} == dict.fromkeys(given_positions, True)
+
+
+def test_where_nothing_is_known_to_be_held_an_action_passes() -> None:
+    moved = run(step("repay", "WETH", 5), ALL, State(checked=False), MARKET)
+    assert moved.deltas == Deltas.at("morpho", {"WETH": D(-5), B: D(-5)})
+
+
+# What is refused
+
+
+BORROWED = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 100)).state
+LENT = done(step("supply", "WETH", 100)).state
+
+
+@pytest.mark.parametrize(
+    ("block", "state", "message"),
+    [
+        (step("borrow", "WETH", 20), BORROWED,
+         "morpho borrow in wstETH/WETH: borrow of 20000000000000000000 (base units) leaves a debt of 120000000000000000001 where the "
+         "collateral carries 110943000000000000000 (base units): take less or supply more collateral"),
+        (step("withdraw_collateral", "wstETH", 20), BORROWED,
+         "morpho withdraw_collateral in wstETH/WETH: withdraw_collateral of 20000000000000000000 (base units) leaves a debt of "
+         "100000000000000000001 where the collateral carries 88754400000000000000 (base units): take less or supply more collateral"),
+        (step("withdraw_collateral", "wstETH", 101), BORROWED,
+         "morpho withdraw_collateral in wstETH/WETH: withdraw_collateral of 101000000000000000000 (base units): there are "
+         "100000000000000000000; withdraw less"),
+        (step("repay", "WETH", 101), BORROWED,
+         "morpho repay in wstETH/WETH: repay of 101000000000000000000 (base units): only 100000000000000000001 is owed; repay less, or "
+         "all by its "),
+        (step("repay", "WETH", "all"), LENT, "morpho repay of all WETH: there is none"),
+        (step("withdraw", "WETH", 101), LENT,
+         "morpho withdraw in wstETH/WETH: withdraw of 101000000000000000000 (base units) takes "),
+        (step("supply", "WETH", 1_001), None, "morpho supply needs 1001 WETH, wallet holds 1000; use less or move WETH there first"),
+        (step("supply", "wstETH", 1), None, "morpho supply in wstETH/WETH takes WETH, got wstETH"),
+        (step("supply_collateral", "WETH", 1), None, "morpho supply_collateral in wstETH/WETH takes wstETH, got WETH"),
+        (step("borrow", "WETH", "all"), BORROWED,
+         'morpho borrow needs a number; "all" is for supply, withdraw, repay and their collateral'),
+        (step("supply", "WETH", 1, None), None, "morpho supply needs market, such as wstETH/WETH"),
+        (step("supply", "WETH", 1, "rETH/WETH"), None, "morpho has no market rETH/WETH; known are wstETH/WETH, weETH/WETH, wstETH/USDC, "
+         "WBTC/USDC, wstETH_WETH: bring its series lending/morpho/rETH_WETH, or its constants under venues.onchain.morpho.markets"),
+        (step("supply", "WETH", "0.0000000000000000001"), None, "0.0000000000000000001 WETH is less than one base unit of it"),
+        (chain(step("supply_collateral", "wstETH", 10), step("borrow", "WETH", 20)), None,
+         "step 1 (morpho borrow): morpho borrow in wstETH/WETH: borrow of 20000000000000000000 (base units) leaves a debt of "
+         "20000000000000000001 where the collateral carries 11094300000000000000 (base units): take less or supply more collateral"),
+    ],
+)  # fmt: skip
+def test_what_morpho_would_not_do_is_refused_with_the_numbers(block: dict[str, Any], state: State | None, message: str) -> None:
+    assert refused(block, state).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lltv": 0}, "lltv must be below 1e18"),
+        ({"fee": WAD}, "fee at most 0.25e18"),
+        ({"total_supply_assets": 5}, "total_borrow_assets must be at most total_supply_assets"),
+        ({"oracle_price": 0}, "oracle_price above 0"),
+        ({"last_update": -1}, "last_update must be 0 or more, got -1"),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ComponentError, match=f"DAT-003: lending/morpho/wstETH_WETH: .*{message}"):
+        done(step("supply", "WETH", 1), at_market=market(row(**changes)), state=rich())
+
+
+@exactly
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(["supply", "withdraw", "supply_collateral", "withdraw_collateral", "borrow", "repay"]),
+                          st.integers(1, 400 * ETHER)), min_size=1, max_size=8))  # fmt: skip
+def test_value_changes_by_exactly_the_costs_and_positions_by_the_deltas(steps: list[tuple[str, int]]) -> None:
+    state = rich(morpho={S: 100, C: 100, B: 50})
+    for name, wei in steps:
+        token = "wstETH" if name.endswith("collateral") else "WETH"
+        try:
+            moved = run(step(name, token, D(wei).scaleb(-18)), ALL, state, MARKET)
+        except VenueRejected:
+            continue
+        assert value(ALL, moved.state, MARKET) - value(ALL, state, MARKET) == -costs_usd(moved.costs, MARKET)
+        after, before = moved.state.positions(), state.positions()
+        for key in (S, C, B):
+            change = after.get("morpho", {}).get(key, D(0)) - before.get("morpho", {}).get(key, D(0))
+            assert moved.deltas.get("morpho", key) == change
+        state = moved.state
