@@ -184,5 +184,5 @@ def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> Non
 def test_series_that_this_version_does_not_know_are_left_out(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x"
     import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target)
-    marked(target, "INSERT INTO basis_series VALUES ('dex/curve/weETH_WETH.state', 5)")
+    marked(target, "INSERT INTO basis_series VALUES ('dex/sushi/weETH_WETH.state', 5)")
     assert DataProvider(database=target).series_ids == ("gas/ethereum",)

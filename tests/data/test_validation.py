@@ -119,7 +119,7 @@ def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> Non
         "funding/bybit/ETHUSDT.csv": "time,rate\n",
         "funding/bybit/BTCUSDT.csv": "timestamp,funding_rate\n2024-01-01T00:00:00Z,0.0",
         "ohlcv/bybit/spot/ETHUSDT.csv": "x",
-        "dex/curve/weETH_WETH.state.csv": "another layout\n",
+        "dex/sushi/weETH_WETH.state.csv": "another layout\n",
         "lending/morpho/wstETH.csv": "another layout\n",
     }
     for name, text in files.items():
@@ -131,6 +131,8 @@ def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> Non
                 "so it may have been cut; complete it or delete it"),
         Finding("funding/bybit/ETHUSDT.csv", 1, "malformed", "the header is 'time,rate'; expected timestamp,funding_rate"),
         Finding("funding/okx/ETHUSDT.csv", 0, "empty", "it has no byte; expected the header timestamp,funding_rate"),
+        Finding("lending/morpho/wstETH.csv", 0, "malformed", "its name is not in the layout of docs/data.md, so it is not read"),
+        Finding("dex/sushi/weETH_WETH.state.csv", 0, "malformed", "its name is not in the layout of docs/data.md, so it is not read"),
         Finding("gas/ethereum.csv", 1, "empty", "it has a header and no row"),
     ]  # fmt: skip
 

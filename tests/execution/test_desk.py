@@ -102,7 +102,12 @@ def test_without_positions_nothing_is_kept_and_nothing_falls_due():
     found.assign(State())
     found.expect(Deltas())
     market = found.market(NOON)
-    assert (found.settle_at(NOON), found.settle_growth(market), found.next_due(to_instant(LATER)), found.is_growing()) == ([], [], None, False)
+    assert (found.settle_at(NOON), found.settle_growth(market), found.next_due(to_instant(LATER)), found.is_growing()) == (
+        [],
+        [],
+        None,
+        False,
+    )
     assert found.exposures(market) == ([], [])
 
 

@@ -118,5 +118,9 @@ def test_live_without_a_gateway_is_unavailable(method):
 
 def test_live_every_method_of_the_other_kinds_is_there_too():
     live = house(execution_mode="live")
-    calls = (("uniswap", "execute_live_swap", SWAP), ("aave", "execute_live_action", act("supply")), ("wallet", "execute_live_transfer", send("wallet", "bybit")))
+    calls = (
+        ("uniswap", "execute_live_swap", SWAP),
+        ("aave", "execute_live_action", act("supply")),
+        ("wallet", "execute_live_transfer", send("wallet", "bybit")),
+    )
     assert [refused(getattr(live.interfaces[venue], method), block).error_code for venue, method, block in calls] == ["EIM-002"] * 3

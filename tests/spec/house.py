@@ -39,7 +39,8 @@ TRADE = {
 }  # fmt: skip
 EXAMPLES = {"wallet_transfer": TRANSFER, "smart_contract_action": SUPPLY, "cex_trade": TRADE}
 SWAP = {
-    "instruction_type": "smart_contract_action", "protocol": "uniswap", "action": "swap", "token": "WETH", "amount": 1.0, "token_out": "USDT",
+    "instruction_type": "smart_contract_action", "protocol": "uniswap", "action": "swap",
+    "token": "WETH", "amount": 1.0, "token_out": "USDT",
 }  # fmt: skip
 UNKNOWN_TYPE = {**TRADE, "instruction_type": "nft_mint"}
 NOT_CONFIGURED = {**TRADE, "venue": "okx"}

@@ -32,7 +32,7 @@ def test_live_waits_a_tenth_of_a_second_and_twice_as_long_each_time(failures):
     first = gateway.submit
     gateway.submit = lambda instruction, key: first(instruction, key) if gateway.errors else FILLED
     assert found.route_instruction(NOON, TRADE) == {"binance": {"ETH": -1.0, "USDT": 3299.5}}
-    assert SLEPT == [0.1, 0.2][:failures]
+    assert [0.1, 0.2][:failures] == SLEPT
 
 
 def test_live_gives_up_after_three_attempts_and_hands_the_failure_down():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 from .house import NOON, NOT_CONFIGURED, SUPPLY, TRADE, UNKNOWN_TYPE, manager, refused
 
@@ -45,13 +46,13 @@ def test_4_the_deltas_of_all_steps_are_added_up():
 class HeldData:
     """Prices, and the two lending rows that a borrow needs."""
 
-    ROW = {
+    row: ClassVar = {
         "liquidity_index": 1.0, "liquidity_rate": 0.03, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.04,
         "total_supplied": 1e6, "total_borrowed": 4e5,
     }  # fmt: skip
 
     def get_data(self, timestamp):
-        rows = {"USDT": {**self.ROW, "oracle_price_usd": 1.0}, "WETH": {**self.ROW, "oracle_price_usd": 3300.0}}
+        rows = {"USDT": {**self.row, "oracle_price_usd": 1.0}, "WETH": {**self.row, "oracle_price_usd": 3300.0}}
         prices = {"ETH": 3300.0, "USDT": 1.0, "USDC": 1.0}
         return {"timestamp": timestamp, "market_data": {"prices": prices}, "protocol_data": {"aave": rows}}
 

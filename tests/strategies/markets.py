@@ -37,6 +37,7 @@ class Held(dict[str, Mapping[str, Decimal]]):
     """venue -> token -> amount; the perp's profit counts as margin beside the balance."""
 
     profit = D(0)
+    lot = D("0.01")
     terms: tuple[Decimal, Decimal, Decimal] = (D(0), D(0), D(0))
 
     def amount(self, venue: str, token: str) -> Decimal:
@@ -51,6 +52,9 @@ class Held(dict[str, Mapping[str, Decimal]]):
 
     def withdrawal(self, venue: str, token: str) -> tuple[Decimal, Decimal, Decimal]:
         return self.terms
+
+    def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
+        return self.lot, D(5)
 
     def health_factor(self, protocol: str, market: Any) -> Decimal | None:
         return None

@@ -56,7 +56,7 @@ _LOOP = (
     Field("min_health_factor", Number(Bounds(at_least=1, at_most=10)), "under it debt is repaid", "1.05"),
     Field("min_spread_bps", _SPREAD_BPS, "the loop is unwound when staking minus borrowing earns less a year", 0),
     Field("spread_hysteresis_bps", Number(Bounds(at_least=0, at_most=10_000)),
-          "the loop is built again when the spread is above min_spread_bps by this much", 25),
+          "the loop is built again when the spread is above min_spread_bps by this much", 100),
     Field("spread_window_hours", Whole(Bounds(at_least=24, at_most=8760)), "hours of rates that the spread is the mean of", 168),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -40,5 +41,5 @@ class ExecutionReport(Struct, frozen=True, kw_only=True):
     expected: Deltas
     costs: tuple[Cost, ...] = ()
     reference: str = "simulated"
-    details: dict[str, Any] = {}
+    details: Mapping[str, Any] = {}
     replayed: bool = False

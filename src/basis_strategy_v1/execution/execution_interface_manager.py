@@ -93,6 +93,8 @@ class ExecutionInterfaceManager:
             positions = PositionUpdateHandler(positions)
         self.positions = positions
         self._timing = timing
+        # Live a clock for differences; in a backtest none, so that two runs write the same.
+        self._measured_s = timing.monotonic if self.execution_mode == LIVE else None
         self._initialize_interfaces(clock, gateways or {})
         self.current_instruction: dict[str, Any] | None = None
         self.instructions_routed = 0
@@ -153,11 +155,13 @@ class ExecutionInterfaceManager:
         if trigger_source not in TRIGGERS:
             raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)
         _require_aware(timestamp)
-        started_s = self._measured_s()
+        measured = self._measured_s
+        started_s = measured() if measured else 0.0
         try:
             return {} if instruction_block is None else self.route_instruction(timestamp, instruction_block)
         finally:
-            self._tell_update(timestamp, trigger_source, instruction_block, (self._measured_s() - started_s) * 1000)
+            took_ms = (measured() - started_s) * 1000 if measured else 0.0
+            self._tell_update(timestamp, trigger_source, instruction_block, took_ms)
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
@@ -175,7 +179,8 @@ class ExecutionInterfaceManager:
         """
         with self._lock:
             outside = decimal.getcontext()
-            decimal.setcontext(EXACT)
+            if outside is not EXACT:
+                decimal.setcontext(EXACT)
             try:
                 report = self._execute(timestamp, block, foreseen)
             except ComponentError as error:
@@ -186,14 +191,16 @@ class ExecutionInterfaceManager:
                 self._note_failure(timestamp, block, failure)
                 raise failure from error
             finally:
-                decimal.setcontext(outside)
+                if outside is not EXACT:
+                    decimal.setcontext(outside)
             if self.event_logger is not None:
                 self._tell_execution(timestamp, report, block)
             return report
 
     def _execute(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
         self.current_instruction = block
-        started_s = self._measured_s()
+        measured = self._measured_s
+        started_s = measured() if measured else 0.0
         if getattr(timestamp, "tzinfo", None) is not UTC:  # the quick way for nearly all of them
             _require_aware(timestamp)
         instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
@@ -208,12 +215,8 @@ class ExecutionInterfaceManager:
         if name is not None:
             self._done[name] = report
         retried = bool(report.details) and not SHAKY.isdisjoint(report.details)
-        self.health.record(True, (self._measured_s() - started_s) * 1000, retried=retried, timestamp=timestamp)
+        self.health.record(True, (measured() - started_s) * 1000 if measured else 0.0, None, retried, timestamp)
         return report
-
-    def _measured_s(self) -> float:
-        """Seconds for a difference: live the machine's, in a backtest always 0, so that two runs write the same."""
-        return self._timing.monotonic() if self.execution_mode == LIVE else 0.0
 
     def _replay(self, first: ExecutionReport) -> ExecutionReport:
         self.desk.expect(first.deltas)

@@ -131,9 +131,8 @@ class ExecutionInterface:
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
         if not isinstance(instruction, kinds):
-            raise self._refused(
-                f"this method of {self.venue} takes {' or '.join(_SAID[kind] for kind in kinds)}, got a block of another type"
-            )
+            takes = " or ".join(_SAID[kind] for kind in kinds)
+            raise self._refused(f"this method of {self.venue} takes {takes}, got {_SAID[type(instruction)]}")
         named, own = _venues_of(instruction), self.venue
         if own not in named:
             raise self._refused(

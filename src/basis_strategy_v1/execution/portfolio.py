@@ -52,6 +52,11 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         exchange = self._desk.venues[venue]
         return exchange.row.withdrawals.get(token, FREE) if isinstance(exchange, Exchange) else FREE
 
+    def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
+        """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
+        exchange: Exchange = self._desk.venues[venue]
+        return exchange.smallest_order(trade_type, symbol)
+
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
         exchange: Exchange = self._desk.venues[venue]

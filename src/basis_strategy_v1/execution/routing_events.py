@@ -34,6 +34,7 @@ class RoutingEvents:
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
+        self._log = None if logger is None else logger.log_event
         self._live = live
         self._unwritten: list[tuple[datetime, str, Mapping[str, Any] | Struct]] = []
         self._lock = Lock()
@@ -45,10 +46,11 @@ class RoutingEvents:
 
     def tell(self, at: datetime, event_type: str, data: Mapping[str, Any] | Struct) -> None:
         """Write one event."""
-        if self._logger is None:
-            return
         if not self._live:
-            self._logger.log_event(at, event_type, COMPONENT, data)
+            if self._log is not None:
+                self._log(at, event_type, COMPONENT, data)
+            return
+        if self._logger is None:
             return
         with self._lock:
             self._unwritten.append((at, event_type, data))
@@ -161,4 +163,3 @@ def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
     """The data of `execution_delta_aggregation_failed` where the venue confirmed that nothing moved."""
     message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is booked"
     return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}
-

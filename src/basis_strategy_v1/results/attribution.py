@@ -32,6 +32,7 @@ RESIDUAL = "spot_price"
 PERPS = "perp_price"
 ETH_CLASS = "eth_directional"
 SCALE = 12
+DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
 ZERO = Decimal(0)
 
 
@@ -212,13 +213,28 @@ class Attribution:
 Held = list[tuple["Feed", Decimal]]
 
 
-def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line:
-    digits = max(SCALE, _decimals(constant), *(_decimals(amount) + feed.decimals for feed, amount in (*priced, *perps)), 0)
-    terms, shorts = (
-        tuple(_Term(feed.close, int(amount.scaleb(digits - feed.decimals))) for feed, amount in held) for held in (priced, perps)
-    )
-    then = sum(factor * close(instant) for close, factor in shorts)
-    return _Line(int(constant.scaleb(digits)), terms, shorts, then, 10 ** (digits - SCALE))
+def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line | None:
+    """The line, in units that hold every product exactly; None where an amount has more decimals than expected."""
+    deepest = max((feed.decimals for feed, _ in (*priced, *perps)), default=0)
+    terms, shorts = ([_term(feed, amount, deepest) for feed, amount in held] for held in (priced, perps))
+    fixed = _whole(constant)
+    known = [term for term in terms if term is not None], [term for term in shorts if term is not None]
+    if fixed is None or len(known[0]) != len(terms) or len(known[1]) != len(shorts):
+        return None
+    then = sum(factor * close(instant) for close, factor in known[1])
+    return _Line(fixed * 10**deepest, tuple(known[0]), tuple(known[1]), then, 10 ** (DIGITS + deepest - SCALE))
+
+
+def _term(feed: Feed, amount: Decimal, deepest: int) -> _Term | None:
+    factor = _whole(amount)
+    return None if factor is None else _Term(feed.close, factor * 10 ** (deepest - feed.decimals))
+
+
+def _whole(amount: Decimal) -> int | None:
+    """The amount in 10**-DIGITS, if it is a whole number of them."""
+    scaled = EXACT.scaleb(amount, DIGITS)
+    whole = int(scaled)
+    return whole if whole == scaled else None
 
 
 def _on_line(line: _Line, instant: int) -> tuple[int, int]:
@@ -230,11 +246,6 @@ def _on_line(line: _Line, instant: int) -> tuple[int, int]:
     for close, factor in line.perps:
         perps += factor * close(instant)
     return _rounded(total + perps, line.unit), _rounded(perps - line.perps_then, line.unit)
-
-
-def _decimals(amount: Decimal) -> int:
-    exponent = amount.as_tuple()[2]
-    return -exponent if exponent < 0 else 0  # type: ignore[operator]
 
 
 def _rounded(value: int, unit: int) -> int:

@@ -65,7 +65,8 @@ class Curve:
         """The lines of equity.csv."""
         changes = dict(self._changes)
         middle = ""
-        for index, (instant, equity, spot, perp) in enumerate(zip(self.instants, *self._columns, strict=True)):
+        # Not strict: an interrupted run may have begun to add a tick; its instant comes last.
+        for index, (instant, equity, spot, perp) in enumerate(zip(self.instants, *self._columns, strict=False)):
             if index in changes:
                 middle = ",".join([units_text(changes[index][source]) for source in SOURCES if source not in MOVING])
             yield f"{iso(instant)},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"

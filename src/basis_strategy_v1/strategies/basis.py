@@ -21,8 +21,10 @@ USUAL_FUNDING_HOURS = Decimal(8)
 # Kept back from a purchase for slippage and fees; what is left of it is used at the next one.
 CUSHION = Decimal("0.002")
 CENT = Decimal("0.01")
-# An exchange takes no order below its minimum; a change smaller than this is not worth its fees either.
+# A change smaller than this is not worth its fees.
 SMALLEST_CHANGE = Decimal(25)
+# What an order must be above the exchange's minimum, so that cutting it down to lots and the slippage leave enough of it.
+ROOM = Decimal("1.05")
 QUOTES = {"hyperliquid": "USDC"}
 
 
@@ -90,7 +92,8 @@ class Basis:
         mean = self._mean_funding(snapshot, parameters)
         legs = self._legs(snapshot, positions, parameters)
         if not legs.short:
-            if legs.spot * legs.price > SMALLEST_CHANGE:  # liquidated: the spot leg alone is a bet, not a hedge
+            # Liquidated: the spot leg alone is a bet, not a hedge.
+            if legs.spot * legs.price > self._smallest(legs.price, positions, parameters):
                 self._is_out = True
                 return self.leave(snapshot, positions, parameters)
             return [] if self._is_out or not self._wants_in(mean, parameters) else self._enter(legs, positions, parameters)
@@ -109,15 +112,24 @@ class Basis:
         return self._expand(legs, notional, positions, parameters)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        """Sell the spot leg and buy the perp back."""
+        """Sell the spot leg and buy the perp back; of a leg that is less than the exchange trades nothing is sent."""
         spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
         spot, short = positions.amount(spot_venue, self.base), -positions.amount(perp_venue, f"{perp_symbol}-PERP")
         blocks: list[Block] = []
-        if spot > 0:
+        lot, minimum = positions.smallest_order(spot_venue, "spot", spot_symbol)
+        price = snapshot.spot(spot_venue.partition("_")[0], spot_symbol)
+        if spot >= lot and (spot - lot) * price >= minimum:
             blocks.append(trade(spot_venue, "spot", "sell", spot_symbol, spot))
-        if short > 0:
+        lot, _ = positions.smallest_order(perp_venue, "perp", perp_symbol)
+        if short >= lot:
             blocks.append(trade(perp_venue, "perp", "buy", perp_symbol, short, reduce_only=True))
         return blocks
+
+    def _smallest(self, price: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> Decimal:
+        """The smallest change, in quote, that is worth its fees and that both exchanges take as an order."""
+        spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
+        orders = (positions.smallest_order(spot_venue, "spot", spot_symbol), positions.smallest_order(perp_venue, "perp", perp_symbol))
+        return max(SMALLEST_CHANGE, *((lot * price + minimum) * ROOM for lot, minimum in orders))
 
     def _rebalance(self, legs: Legs, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         leverage = parameters["leverage"]
@@ -129,12 +141,14 @@ class Basis:
             blocks = self._on_shortage(legs, target, positions, parameters)
         elif legs.cash > allowed or excess > allowed:
             blocks = self._expand(legs, target, positions, parameters)
-        return blocks or self._even_out(legs, parameters)
+        return blocks or self._even_out(legs, positions, parameters)
 
-    def _even_out(self, legs: Legs, parameters: Mapping[str, Any]) -> list[Block]:
+    def _even_out(self, legs: Legs, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         """The larger leg is cut back to the other: that needs neither cash nor margin."""
         gap = legs.spot - legs.short
-        if abs(gap) * legs.price <= max(legs.spot * legs.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE):
+        if abs(gap) <= legs.spot * parameters["hedge_tolerance_bps"] / BPS:
+            return []
+        if abs(gap) * legs.price <= self._smallest(legs.price, positions, parameters):
             return []
         spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)
         if gap > 0:
@@ -160,7 +174,7 @@ class Basis:
         notional = min(wanted, cash * (1 - CUSHION))
         if not self._is_one_account(parameters):
             notional = min(notional, margin * parameters["leverage"] - legs.notional)
-        if notional < SMALLEST_CHANGE:
+        if notional < self._smallest(legs.price, positions, parameters):
             return moves
         return [*moves, *self._grow(notional / legs.price, parameters)]
 
@@ -199,7 +213,7 @@ class Basis:
         if not moves and not (how == "move" and self._is_one_account(parameters)):
             target = legs.margin * parameters["leverage"]
         amount = min((legs.notional - target) / legs.price, legs.spot, legs.short)
-        is_worth = amount * legs.price >= SMALLEST_CHANGE
+        is_worth = amount * legs.price >= self._smallest(legs.price, positions, parameters)
         blocks = self._shrink(amount, parameters) if is_worth else []
         if moves:
             spot_venue, _, perp_venue, _ = self._symbols(parameters)

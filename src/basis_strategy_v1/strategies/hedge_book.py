@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from basis_strategy_v1.strategies.basis import CENT, QUOTES, ZERO
+from basis_strategy_v1.strategies.basis import CENT, QUOTES, SMALLEST_CHANGE, ZERO
 from basis_strategy_v1.strategies.staked_ether import Held, StakedEther
 
 if TYPE_CHECKING:
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.strategies.strategy import Holdings
+
+
+# Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
+SMALLEST_ORDER = Decimal("0.02")
 
 
 class Names(NamedTuple):
@@ -69,6 +73,11 @@ class Book(NamedTuple):
     def ether(self) -> Decimal:
         """All ETH, wherever and as whatever it is held."""
         return self.held.exposure + self.at_spot + self.ether_coming
+
+    @property
+    def smallest(self) -> Decimal:
+        """The least change, in the quote, that is worth an order."""
+        return max(SMALLEST_CHANGE, SMALLEST_ORDER * self.price)
 
     @property
     def at_risk(self) -> Decimal:

@@ -42,7 +42,7 @@ class UsdtMarketNeutral:
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         book = read_book(self._names, self._stake, snapshot, positions, parameters["leverage"])
-        if not book.short and book.at_risk * book.price > SMALLEST_CHANGE:
+        if not book.short and book.at_risk * book.price > book.smallest:
             self._was_liquidated = True  # the stake alone would be a bet on the price
         if self._was_liquidated or is_leaving(snapshot, parameters):
             return self._leave(book, snapshot, positions, parameters)
@@ -59,7 +59,7 @@ class UsdtMarketNeutral:
         if not book.short:
             return []
         gap = book.ether - book.short
-        allowed = max(book.ether * book.price * parameters["hedge_tolerance_bps"] / BPS, SMALLEST_CHANGE)
+        allowed = max(book.ether * book.price * parameters["hedge_tolerance_bps"] / BPS, book.smallest)
         if abs(gap) * book.price <= allowed:
             return []
         return [self._perp("sell", gap) if gap > 0 else self._perp("buy", -gap, reduce_only=True)]
@@ -124,7 +124,7 @@ class UsdtMarketNeutral:
                 return moved
             wanted = min(wanted, book.margin * book.leverage - book.notional)
         notional = min(wanted, book.cash * (1 - CUSHION))
-        if notional < SMALLEST_CHANGE:
+        if notional < book.smallest:
             return []
         amount = notional / book.price
         # What the wallet keeps for gas is hedged too, from the first purchase on.
@@ -158,7 +158,7 @@ class UsdtMarketNeutral:
         lacking = (book.notional - carried) / book.price
         sold = min(lacking, book.at_spot, book.short)
         blocks = []
-        if sold * book.price >= SMALLEST_CHANGE:
+        if sold * book.price >= book.smallest:
             blocks = [self._spot("sell", sold), self._perp("buy", sold, reduce_only=True)]
             lacking -= sold
         if moves:
@@ -192,7 +192,7 @@ class UsdtMarketNeutral:
     def _leave(self, book: Book, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
         elsewhere = (book.at_risk - book.at_spot) * book.price
-        is_last = elsewhere < SMALLEST_CHANGE
+        is_last = elsewhere < book.smallest
         blocks = [] if is_last else self._hedge(book, parameters)
         if not blocks:
             blocks = self._sell_at_exchange(book, is_last)
@@ -205,7 +205,7 @@ class UsdtMarketNeutral:
 
     def _sell_at_exchange(self, book: Book, is_last: bool) -> list[Block]:
         blocks = []
-        if book.at_spot * book.price >= SMALLEST_CHANGE:
+        if book.at_spot * book.price >= book.smallest:
             blocks.append(self._spot("sell", book.at_spot))
         closed = book.short if is_last else min(book.at_spot, book.short)
         if closed > 0 and (blocks or is_last):

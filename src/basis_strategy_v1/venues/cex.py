@@ -82,6 +82,11 @@ class Exchange:
         trade = self._perp_trade if perp else self._spot_trade
         return trade(instruction, listing.base, amount, price, fill, state, market)
 
+    def smallest_order(self, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
+        """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
+        listing = self._list(symbol, trade_type == "perp")
+        return listing.lot, listing.minimum
+
     def _list(self, symbol: str, perp: bool) -> Listing:
         base, row = self._base(symbol), self.row
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)

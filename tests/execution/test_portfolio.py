@@ -1,0 +1,75 @@
+"""What a strategy sees: positions as a mapping, and margin, health, gas and requests at the tick's prices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from basis_strategy_v1.execution.portfolio import Portfolio
+from basis_strategy_v1.venues.cex import Margin
+from basis_strategy_v1.venues.exchanges import Withdrawal
+
+from .trading import NOON, WITH_GAS, act, held, house, send, trade
+
+HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 5000, "ETH": 2, "stETH": 1}}
+
+
+def seen(positions=HELD, **parts):
+    manager = house(positions, **parts)
+    return manager, Portfolio(manager.desk, Decimal("0.05"))
+
+
+def test_it_reads_as_venue_token_amount():
+    _, portfolio = seen()
+    assert (dict(portfolio), len(portfolio), portfolio["bybit"]) == (held(**HELD), 3, {"USDT": Decimal(200)})
+    assert [portfolio.amount(*place) for place in (("bybit", "USDT"), ("bybit", "ETH"), ("okx", "ETH"))] == [200, 0, 0]
+
+
+def test_without_positions_it_is_empty():
+    assert dict(seen(None)[1]) == {}
+
+
+def test_what_is_on_its_way_is_not_at_a_venue():
+    manager, portfolio = seen()
+    manager.execute(NOON, send("bybit", "binance", 100))
+    assert (portfolio.in_transit("USDT"), portfolio.amount("bybit", "USDT")) == (99, 100)
+
+
+def test_a_withdrawal_has_the_terms_of_its_exchange():
+    _, portfolio = seen()
+    assert portfolio.withdrawal("bybit", "USDT") == Withdrawal(Decimal(1), Decimal(10), Decimal(5))
+    assert [portfolio.withdrawal(*place) for place in (("bybit", "ETH"), ("wallet", "USDT"))] == [Withdrawal(), Withdrawal()]
+
+
+def test_margin_is_that_of_the_perps_at_the_snapshot():
+    manager, portfolio = seen()
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    assert portfolio.margin("binance", manager.desk.latest) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+
+
+def test_the_health_factor_is_none_without_debt():
+    manager, portfolio = seen()
+    assert portfolio.health_factor("aave", manager.desk.market(NOON)) is None
+    manager.execute(NOON, act("supply", amount=5000))
+    assert portfolio.health_factor("aave", manager.desk.latest) is None
+    manager.execute(NOON, act("borrow", "WETH", "0.5"))
+    assert round(portfolio.health_factor("aave", manager.desk.latest), 4) == Decimal("2.3636")
+
+
+def test_gas_is_a_reserve_and_a_fee_or_free():
+    manager, portfolio = seen()
+    market = manager.desk.market(NOON)
+    assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, market)) == (0, 0)
+    manager, portfolio = seen(config=WITH_GAS)
+    assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, manager.desk.market(NOON))) == (Decimal("0.05"), Decimal("0.001"))
+
+
+def test_a_flash_loans_fee_is_the_lenders():
+    assert seen()[1].flash_fee("aave", "WETH", Decimal(1000)) == Decimal("0.5")
+
+
+def test_requests_are_claimable_once_the_queue_is_through():
+    manager, portfolio = seen()
+    report = manager.execute(NOON, act("unstake", "stETH", "all", "lido"))
+    assert portfolio.claimable("lido", manager.desk.latest) == ()
+    assert portfolio.claimable("lido", manager.desk.market(NOON + timedelta(days=60))) == (report.details["request_id"],)

@@ -1,0 +1,191 @@
+"""What is held: deltas of other origin are added where they belong, and what the house executed itself is not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager, PositionUpdateHandler
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.state import Account, State
+
+NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
+CONFIG = {
+    "strategy_mode": "blocks",
+    "share_class": "usdt_stable",
+    "initial_capital": 1000,
+    "venues": {
+        "cex": {"bybit": {"withdrawal": {"USDT": {"minutes": 5}}}},
+        "onchain": {"aave": {}, "lido": {}, "wallet": {"gas_price_gwei": 0}},
+    },
+}
+
+
+class Market:
+    def get_data(self, timestamp):
+        row = {
+            "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0,
+            "total_supplied": 1e7, "total_borrowed": 1e6, "oracle_price_usd": 1.0,
+        }  # fmt: skip
+        protocols = {"aave": {"USDT": row}, "lido": {"wstETH": {"eth_per_token": 1.25}}}
+        return {"timestamp": timestamp, "market_data": {"prices": {"ETH": 3300.0, "USDT": 1.0}}, "protocol_data": protocols}
+
+
+def opened(positions):
+    """A handler whose positions a manager has brought into the venues' own units."""
+    handler = PositionUpdateHandler(positions)
+    manager = ExecutionInterfaceManager(CONFIG, Market(), "backtest", positions=handler)
+    manager.desk.state(manager.desk.market(NOON))
+    return handler, manager
+
+
+def refused(call, *arguments):
+    with pytest.raises(ComponentError) as raised:
+        call(*arguments)
+    return raised.value
+
+
+def texts(handler):
+    return {venue: {token: plain(amount) for token, amount in tokens.items()} for venue, tokens in handler.positions.items()}
+
+
+DELTAS = Deltas.at("binance", {"USDT": Decimal("12.5")})
+REPORT = ExecutionReport(key="k", venue="binance", at=NOON, kind="execution", deltas=DELTAS, expected=DELTAS)
+
+
+@pytest.mark.parametrize("given", [{"binance": {"USDT": 12.5}}, {"binance": {"USDT": "12.5"}}, DELTAS, REPORT])
+def test_a_handler_alone_adds_deltas_in_every_form_and_gives_them_as_floats(given):
+    handler = PositionUpdateHandler({"binance": {"USDT": 100}})
+    assert handler.update_state(NOON, "deposit", given) == {"binance": {"USDT": 12.5}}
+    assert (texts(handler), handler.last_update_timestamp) == ({"binance": {"USDT": "112.5"}}, NOON)
+
+
+def test_a_handler_alone_adds_the_same_deltas_each_time():
+    handler = PositionUpdateHandler()
+    for _ in range(3):
+        handler.update_state(NOON, "execution_manager", REPORT)
+    assert texts(handler) == {"binance": {"USDT": "37.5"}}
+
+
+def test_a_replayed_report_is_never_new():
+    handler = PositionUpdateHandler()
+    replayed = ExecutionReport(key="k", venue="binance", at=NOON, kind="execution", deltas=DELTAS, expected=DELTAS, replayed=True)
+    assert (handler.update_state(NOON, "execution_manager", replayed), handler.positions) == ({}, {})
+
+
+def test_nothing_changes_nothing():
+    handler = PositionUpdateHandler({"binance": {"USDT": 1}})
+    assert (handler.update_state(NOON, "tick"), handler.last_update_timestamp, texts(handler)) == ({}, NOON, {"binance": {"USDT": "1"}})
+
+
+HOMES = {
+    "USDT": "wallet", "stETH": "wallet", "aUSDT": "aave", "awstETH": "aave", "variableDebtWETH": "aave",
+    "morpho:wstETH/WETH:debt": "morpho", "ETH-QUEUED": "lido",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("token", "home"), HOMES.items())
+def test_what_only_its_protocol_understands_stays_there_and_the_rest_is_in_the_wallet(token, home):
+    handler = PositionUpdateHandler()
+    handler.update_state(NOON, "deposit", {home if home != "wallet" else "aave": {token: 2}})
+    assert texts(handler) == {home: {token: "2"}}
+
+
+def test_a_plain_amount_that_comes_to_zero_is_gone():
+    handler = PositionUpdateHandler({"binance": {"USDT": 5}})
+    handler.update_state(NOON, "withdrawal", {"binance": {"USDT": -5}})
+    assert handler.positions == {}
+
+
+def test_a_venue_that_has_been_opened_takes_deposits_too():
+    handler, _ = opened({"bybit": {"USDT": 10}, "wallet": {"USDT": 10, "stETH": 1}})
+    handler.update_state(NOON, "deposit", {"bybit": {"USDT": 5, "ETH": 1}, "wallet": {"USDT": "0.5", "stETH": 1}})
+    assert texts(handler) == {"bybit": {"USDT": "15", "ETH": "1"}, "wallet": {"USDT": "10.5", "stETH": "2"}}
+
+
+def kept(handler, venue, token):
+    return refused(handler.update_state, NOON, "correction", {venue: {token: 1}}).message
+
+
+def test_what_is_kept_in_other_units_cannot_be_changed_from_outside():
+    handler, manager = opened({"bybit": {"USDT": 1000}, "wallet": {"USDT": 100}})
+    manager.execute(
+        NOON, {"instruction_type": "wallet_transfer", "from_venue": "bybit", "to_venue": "wallet", "token": "USDT", "amount": 10}
+    )
+    supply = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT", "amount": 50}
+    manager.execute(NOON, supply)
+    end = " and cannot be changed from outside; send an instruction instead"
+    assert [
+        kept(handler, *place) for place in (("bybit", "ETHUSDT-PERP"), ("aave", "aUSDT"), ("wallet", "stETH"), ("in_transit", "USDT"))
+    ] == [
+        f"ETHUSDT-PERP of bybit is kept with what it cost{end}",
+        f"aUSDT of aave is kept in the protocol's own units{end}",
+        f"stETH of wallet is kept in the protocol's own units{end}",
+        f"USDT of in_transit is on its way{end}",
+    ]
+    assert texts(handler)["aave"] == {"aUSDT": "50"}
+
+
+BAD = {
+    "no mapping": (7, "deltas must be venue -> token -> amount, got 7"),
+    "a venue without tokens": ({"binance": 7}, "deltas of binance must be token -> amount, got 7"),
+    "a venue that is no name": ({7: {}}, "a venue of deltas must be a name, got 7"),
+    "a token that is no name": ({"binance": {7: 1}}, "a token of binance in deltas must be a name, got 7"),
+    "an amount that is no number": (
+        {"binance": {"USDT": None}},
+        "deltas of binance: USDT must be a number (int, float, Decimal or text), got None",
+    ),
+    "an amount that is not finite": ({"binance": {"USDT": float("nan")}}, "deltas of binance: USDT must be a finite number, got nan"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
+def test_what_are_no_deltas_is_refused_and_changes_nothing(given, message):
+    handler = PositionUpdateHandler({"binance": {"USDT": 1}})
+    error = refused(handler.update_state, NOON, "deposit", given)
+    assert (error.error_code, error.message, texts(handler)) == ("PUH-001", message, {"binance": {"USDT": "1"}})
+
+
+@pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
+def test_positions_at_the_start_are_looked_at_alike(given, message):
+    assert refused(PositionUpdateHandler, given or 7).message == message.replace("deltas", "positions")
+
+
+def test_a_naive_time_is_refused():
+    assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "tick").error_code == "PUH-001"
+
+
+def test_beginning_anew_forgets_what_was_to_be_confirmed():
+    handler = PositionUpdateHandler()
+    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), DELTAS)
+    handler.hold({})
+    assert handler.update_state(NOON, "deposit", DELTAS) == {"binance": {"USDT": 12.5}}
+
+
+def test_nothing_is_expected_of_an_execution_that_moved_nothing():
+    handler = PositionUpdateHandler()
+    handler.expect(Deltas())
+    handler.expect(DELTAS)
+    assert (handler.update_state(NOON, "manual", REPORT), handler.update_state(NOON, "manual", REPORT)) == ({}, {"binance": {"USDT": 12.5}})
+
+
+def test_only_the_one_that_is_handed_in_is_confirmed():
+    handler = PositionUpdateHandler()
+    other = Deltas.at("binance", {"ETH": Decimal(1)})
+    for deltas in (DELTAS, other):
+        handler.expect(deltas)
+    assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {}
+    assert handler.update_state(NOON, "manual", other) == {}
+    assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
+
+
+def test_positions_are_read_again_only_when_the_state_has_changed():
+    handler = PositionUpdateHandler({"binance": {"USDT": 1}})
+    first = handler.positions
+    assert handler.positions is first
+    handler.update_state(NOON, "deposit", DELTAS)
+    assert handler.positions is not first
