@@ -262,14 +262,15 @@ def test_execute_takes_bare_blocks_at_the_time_given_or_at_the_start(basis: Basi
 
 
 def test_a_preflight_names_all_problems_of_all_blocks_and_sends_nothing(basis: Basis, blocks: Path, sample: Path) -> None:
-    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--preflight").out == "4 blocks, no problems; nothing was sent\n"
+    words = ("execute", blocks, "--config", "blocks.yaml", "--data", sample)
+    assert basis(*words, "--preflight").out == "4 blocks, no problems; nothing was sent\n"
     wrong = [{**BUY, "amount": "100"}, BUY, {**BUY, "side": "short"}, {**MOVE, "to_venue": "okx"}, {**SHORT, "symbol": "DOGEUSDT"}]
     blocks.write_text("".join(json.dumps(row) + "\n" for row in wrong))
-    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--preflight")
+    done = basis(*words, "--preflight")
     assert (done.status, done.out) == (2, "")
     found = [line.removeprefix("EXM-001: ") for line in done.told]
-    assert [" ".join(line.split()[:3]) for line in found] == [
-        "block 0: CEX-001: buy", "block 2: EIM-001: cex_trade:", "block 3: EIM-002: venue", "block 4: DAT-001: no",
+    assert [" ".join(line.split()[:4]) for line in found] == [
+        "block 0: EIM-001: buy", "block 2: EIM-001: cex_trade:", "block 3: EIM-002: venue", "block 4: DAT-001: no",
     ]  # fmt: skip
     assert '"execution"' not in Path("logs/events/execution_interface_manager_events.jsonl").read_text().replace('"execution_mode"', "")
 
@@ -297,9 +298,10 @@ def test_a_time_that_is_none_or_has_no_zone_is_refused(at: str, told: str, basis
 
 def test_a_file_without_blocks_is_refused(basis: Basis, blocks: Path, sample: Path) -> None:
     blocks.write_text("\n\n")
-    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample).told == [f"STR-001: {blocks} holds no blocks"]
+    words = ("execute", blocks, "--config", "blocks.yaml", "--data", sample)
+    assert basis(*words).told == [f"STR-001: {blocks} holds no blocks"]
     blocks.write_text('{"timestamp": "2024-06-02T00:00:00", "block": {}}\n')
-    assert basis("execute", blocks, "--config", "blocks.yaml", "--data", sample).told[0].startswith(f"STR-001: {blocks}, line 1: timestamp: ")
+    assert basis(*words).told[0].startswith(f"STR-001: {blocks}, line 1: timestamp: ")
 
 
 # data

@@ -25,8 +25,8 @@ def spec(series_id: str) -> SeriesSpec:
          "variable_borrow_index,variable_borrow_rate,total_supplied,total_borrowed,oracle_price_usd"),
         ("staking/lido/wstETH", Key("staking", "lido", "wstETH"), 0, "timestamp,eth_per_token"),
         ("dex/curve/weETH_WETH", Key("dex", "curve", "weETH_WETH"), HOUR_US, "timestamp,eth_per_token"),
-        ("dex/uniswap_v3/WETH_USDC_500.state", Key("pool", "uniswap", "WETH_USDC_500"), 0, "timestamp,block,token0,token1,decimals0,decimals1,"
-         "fee_pips,tick_spacing,sqrt_price_x96,tick,liquidity,ticks"),
+        ("dex/uniswap_v3/WETH_USDC_500.state", Key("pool", "uniswap", "WETH_USDC_500"), 0, "timestamp,block,token0,token1,"
+         "decimals0,decimals1,fee_pips,tick_spacing,sqrt_price_x96,tick,liquidity,ticks"),
         ("dex/curve/3pool.state", Key("pool", "curve", "3pool"), 0, "timestamp,block,coins,decimals,kind,balances,amplification,fee,"
          "admin_fee,offpeg_fee_multiplier,rates"),
         ("lending/morpho/wstETH_WETH", Key("market", "morpho", "wstETH_WETH"), 0, "timestamp,block,total_supply_assets,total_supply_shares,"

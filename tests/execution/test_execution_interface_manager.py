@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler, load_config
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
@@ -306,6 +307,15 @@ def test_the_callers_decimal_context_stays_as_it_was(call):
         call(house({"binance": {"USDT": 10_000}}))
         assert decimal.getcontext() is mine
         assert mine.prec == 7
+
+
+def test_within_the_exact_context_nothing_is_switched():
+    with decimal.localcontext(EXACT):
+        mine = decimal.getcontext()
+        decimal.setcontext(EXACT)
+        assert house().route_instruction(NOON, trade()) == BOUGHT
+        assert decimal.getcontext() is EXACT
+        decimal.setcontext(mine)
 
 
 def test_amounts_are_exact_whatever_the_callers_precision_is():

@@ -19,7 +19,22 @@ from basis_strategy_v1.positions.position_update_handler import PositionUpdateHa
 from basis_strategy_v1.venues.aave import RESERVES, aave
 from basis_strategy_v1.venues.aave_interest import UnknownRevision
 
-from .markets import AT, action, chain, exactly, holding, lending_row, observe, provider, run, value, venues, write_bars, write_lending
+from .markets import (
+    AT,
+    action,
+    chain,
+    costs_usd,
+    exactly,
+    holding,
+    lending_row,
+    observe,
+    provider,
+    run,
+    value,
+    venues,
+    write_bars,
+    write_lending,
+)
 
 D = Decimal
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
@@ -343,3 +358,39 @@ def test_totals_that_are_not_known_do_not_limit():
     all_venues, _ = held()
     state = holding(all_venues, unknown, aave={"aWBTC": 100}, wallet={})
     assert run(action("aave", "borrow", "WETH", 1_500), all_venues, state, unknown).deltas.get("aave", "WETH") == 1_500
+
+
+# Liquidation.
+
+
+@exactly
+def test_an_account_below_its_threshold_is_liquidated_when_a_row_shows_it():
+    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    fallen = market(1 / 1440, WETH={"oracle_price_usd": 1850.0})
+    liquidated, (settled,) = observe(all_venues["aave"], state, fallen)
+    read = liquidated.positions()["aave"]
+    assert settled.kind == "liquidation"
+    assert settled.details == {"health_factor": "0.990645", "collateral": "WETH", "debt": "USDT"}
+    # The close factor lets half of the debt be repaid; the liquidator takes its worth and 5 % on top.
+    assert abs(read["variableDebtUSDT"] - 7_750) <= USDT_UNIT
+    assert abs(10 - read["aWETH"] - D(7_750) * D("1.05") / 1_850) < D("1e-8")
+    assert settled.deltas == Deltas.at("aave", {"aWETH": read["aWETH"] - 10, "variableDebtUSDT": read["variableDebtUSDT"] - 15_500})
+    assert [(cost.source, cost.token) for cost in settled.costs] == [("liquidation", "WETH"), ("liquidation", "USDT")]
+    assert value(all_venues, liquidated, fallen) - value(all_venues, state, fallen) == -costs_usd(settled.costs, fallen)
+    assert observe(all_venues["aave"], liquidated, fallen)[1] == ()
+
+
+@exactly
+def test_an_account_far_below_loses_all_that_the_debt_can_take():
+    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    ruined = market(1 / 1440, WETH={"oracle_price_usd": 1000.0})
+    liquidated, settled = observe(all_venues["aave"], state, ruined)
+    assert "aWETH" not in liquidated.positions()["aave"]
+    assert liquidated.positions()["aave"]["variableDebtUSDT"] > 5_900
+    assert {row.kind for row in settled} == {"liquidation"}
+
+
+@exactly
+def test_a_healthy_account_is_left_alone():
+    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    assert observe(all_venues["aave"], state, market(1 / 1440))[1] == ()

@@ -36,8 +36,9 @@ PRICE = 1_174_000_000_000_000_000 * 10**18
 def row(at: datetime = AT, price: int = PRICE, growth: int = 0, **changes: int) -> dict[str, str]:
     """A row of wstETH/WETH; `growth` is the interest since the beginning, in wei."""
     numbers = {
-        "total_supply_assets": 60_000 * ETHER + growth, "total_supply_shares": 58_000 * 10**24, "total_borrow_assets": 52_000 * ETHER + growth,
-        "total_borrow_shares": 50_000 * 10**24, "last_update": int(at.timestamp()) - 60, "fee": 0,
+        "total_supply_assets": 60_000 * ETHER + growth, "total_supply_shares": 58_000 * 10**24,
+        "total_borrow_assets": 52_000 * ETHER + growth, "total_borrow_shares": 50_000 * 10**24,
+        "last_update": int(at.timestamp()) - 60, "fee": 0,
         "rate_at_target": 3 * 10**16 // (365 * 86_400), "lltv": 945 * 10**15, "oracle_price": price,
     } | changes  # fmt: skip
     return {name: str(number) for name, number in numbers.items()}
@@ -209,8 +210,9 @@ def _settled(state: State, at_market: Any) -> Any:
 def _with_debt(texts: dict[str, str], position: Position) -> Market:
     found = market_of(texts)
     owed = morpho_market.assets_up(position.borrow_shares, found.total_borrow_assets, found.total_borrow_shares)
-    return Market(found.lltv_wad, found.last_update_s, found.total_supply_assets, found.total_supply_shares, found.total_borrow_assets + owed,
-                  found.total_borrow_shares + position.borrow_shares, found.fee_wad, found.rate_at_target_wad)  # fmt: skip
+    return Market(found.lltv_wad, found.last_update_s, found.total_supply_assets, found.total_supply_shares,
+                  found.total_borrow_assets + owed, found.total_borrow_shares + position.borrow_shares,
+                  found.fee_wad, found.rate_at_target_wad)  # fmt: skip
 
 
 @exactly
@@ -232,7 +234,13 @@ def _settled_interest(state: State, at_market: Any) -> State:
 
 @exactly
 def test_a_flash_loan_is_free() -> None:
-    loan = action("morpho", "flash_loan", "WETH", 5_000, sub_instructions=[action("wallet", "unwrap", "WETH", 5_000), action("wallet", "wrap", "ETH", 5_000)])
+    loan = action(
+        "morpho",
+        "flash_loan",
+        "WETH",
+        5_000,
+        sub_instructions=[action("wallet", "unwrap", "WETH", 5_000), action("wallet", "wrap", "ETH", 5_000)],
+    )
     moved = done(loan)
     assert (moved.deltas, moved.costs, moved.details["flash_fee"]) == (Deltas(), (), "0")
 
@@ -287,7 +295,9 @@ def test_positions_given_at_the_beginning_read_as_they_were_given() -> None:
     given_positions = {S: "12.5", C: "100.25", B: "33.3"}
     state = rich(morpho=given_positions)
     read = state.positions()["morpho"]
-    assert {token: abs(read[token] - D(amount)) <= D("1e-18") for token, amount in given_positions.items()} == dict.fromkeys(given_positions, True)
+    assert {token: abs(read[token] - D(amount)) <= D("1e-18") for token, amount in given_positions.items()} == dict.fromkeys(
+        given_positions, True
+    )
 
 
 def test_where_nothing_is_known_to_be_held_an_action_passes() -> None:

@@ -164,7 +164,10 @@ def write_pool(folder: Path, rows: dict[Any, dict[str, str]]) -> None:
     path = folder / "dex" / "uniswap_v3" / "WETH_USDC_500.state.csv"
     path.parent.mkdir(parents=True)
     columns = uniswap_data.STATE_COLUMNS
-    lines = [",".join(({"timestamp": iso(at), "block": str(number)} | row)[name] for name in columns) for number, (at, row) in enumerate(rows.items())]
+    lines = [
+        ",".join(({"timestamp": iso(at), "block": str(number)} | row)[name] for name in columns)
+        for number, (at, row) in enumerate(rows.items())
+    ]
     path.write_text("\n".join([",".join(columns), *lines]) + "\n")
 
 

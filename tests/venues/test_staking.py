@@ -205,7 +205,23 @@ def test_the_length_of_the_queue_is_a_setting():
     assert [Protocol(venue({}).row.name) for venue in (lido, etherfi)] == [Protocol.LIDO, Protocol.ETHERFI]
 
 
-def test_a_queue_waits_for_nobody():
-    state, _ = asked("lido", "stETH", 6, held(stETH=12))
-    assert ALL["lido"].next_due(state, NOW, NOW.instant * 2) is None
-    assert ALL["lido"].observe(state, NOW) == (state, ())
+@protocols
+@exactly
+def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_claim(protocol):
+    rebasing, wrapped = TOKENS[protocol]
+    state, _ = asked(protocol, wrapped, 10, held(**{wrapped: 10}))
+    finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days))
+    due = ALL[protocol].next_due(state, NOW, NOW.instant * 2)
+    assert due == (finalised.instant if protocol == "lido" else None)
+    assert ALL[protocol].next_due(state, NOW, finalised.instant - 1) is None
+    assert ALL[protocol].observe(state, NOW) == (state, ())
+    after, settled = ALL[protocol].observe(state, finalised)
+    assert (settled, ALL[protocol].next_due(after, finalised, NOW.instant * 2)) == ((), None)
+    slashed = at_rate("1.14", days=30)
+    paid = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, after, slashed)
+    assert paid.deltas.get(protocol, "ETH") == (D(12) if protocol == "lido" else D("11.4"))
+
+
+def test_more_than_one_request_may_hold_says_how_many_it_takes():
+    _, moved = asked("lido", "stETH", "2500", held(stETH=3_000))
+    assert moved.details["requests_on_chain"] == "3"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.venues.exchanges import EXCHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,8 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     covered = provider.coverage(kind, venue, name)
     label = f"{kind} of {venue} for {name}"
     if covered is None:
-        return f"no {label}; {provider.what_there_is(kind, venue)}"
+        others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
+        return f"no {label}; {provider.what_there_is(kind, venue)}" + (f"; {', '.join(others)} has it" if others else "")
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"
@@ -73,3 +75,10 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     if last + longest // MICROSECOND < to_instant(config.end):
         return f"{label} ends at {iso(last)}, the run at {iso(config.end)}: end earlier or bring later data"
     return None
+
+
+def gap_lines(config: Config, provider: Any) -> list[str]:
+    """A line for each time at which a price that the run needs is missing: the last one then values what is held."""
+    assert config.start is not None and config.end is not None
+    spans = provider.stale_spans(to_instant(config.start), to_instant(config.end)) if hasattr(provider, "stale_spans") else []
+    return [f"gap: {series} from {iso(start)} until {iso(end)}: no trade is opened on it" for series, start, end in spans]

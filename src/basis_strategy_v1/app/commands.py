@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.app import open_data, opening_positions
-from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.checks import gap_lines, require_runnable
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
@@ -52,6 +52,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     yield f"data: {'generated' if provider.generated else 'real'}, all series that the run needs are there"
+    yield from gap_lines(settings, provider)
     yield "ready"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.clock import HOUR_US, to_instant
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
@@ -31,6 +32,7 @@ class Writer:
         seconds = engine.seconds
         begun = time.perf_counter()
         folder = self._folder
+        folder.begin(finished=finished)
         paths = {
             "equity.csv": folder.write_rows("equity.csv", EQUITY_HEADER, engine.curve.rows()),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
@@ -59,6 +61,7 @@ class Writer:
         return path
 
     def _summary(self, engine: EventDrivenStrategyEngine) -> dict[str, Any]:
+        stale = self._stale_marks(engine.config)
         return summary_of(
             engine.config,
             initial=engine.attribution.initial_equity,
@@ -70,9 +73,31 @@ class Writer:
             failed=engine.manager.instructions_failed,
             data=_data_told(self._provider),
             skipped=engine.skipped,
-            assumptions=assumptions(engine.config, engine.manager.desk.venues),
+            assumptions=[*assumptions(engine.config, engine.manager.desk.venues), *_told_of_gaps(stale)],
+            max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
+            stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
         )
+
+
+    def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
+        """Where a price that values what is held stood still for want of data."""
+        assert config.start is not None and config.end is not None
+        if not hasattr(self._provider, "stale_spans"):
+            return []
+        found: list[tuple[str, int, int]] = self._provider.stale_spans(to_instant(config.start), to_instant(config.end))
+        return found
+
+
+def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
+    """A line for each series with gaps."""
+    hours: dict[str, list[int]] = {}
+    for series, start, end in stale:
+        hours.setdefault(series, []).append(end - start)
+    return [
+        f"{series} has {len(spans)} gaps of {sum(spans) // HOUR_US} hours in all: there its last price values what is held, and no trade is opened on it."
+        for series, spans in hours.items()
+    ]
 
 
 def _data_told(provider: Any) -> Mapping[str, Any]:
@@ -90,6 +115,9 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
             "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
             "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
         ]
+    free = [name for name, settings in config.venues.cex.items() if not settings.get("withdrawal")]
+    if free and len(venues) > 1:
+        told.append(f"Transfers out of {', '.join(free)} cost nothing and arrive at once: withdrawal is not set (`default` means the public fees).")
     if config.venues.onchain:
         told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; own actions do not move it.")
     told += dict.fromkeys(line for venue in venues.values() for line in getattr(venue, "assumptions", ()))

@@ -84,9 +84,13 @@ class Config(Struct, frozen=True, kw_only=True):
     def canonical(self) -> dict[str, Any]:
         """The effective config as plain data without folders, so that a move of the files changes nothing.
 
-        Of `strategy.file` the name stays: two strategies with the same parameters are two configs.
+        Of `strategy.file` the name stays, with a digest of what is in it: an edited strategy is another config.
         """
-        return _without_paths(_copied(self.effective))
+        found = _without_paths(_copied(self.effective))
+        file = self.strategy.get("file")
+        if file is not None and Path(file).is_file():
+            found["strategy"]["file_sha256"] = sha256(Path(file).read_bytes()).hexdigest()
+        return found
 
     @property
     def hash(self) -> str:

@@ -155,6 +155,10 @@ class MarketSnapshot(ABC):
         """The names of the pools or markets whose states the source has, as in their paths, sorted."""
         return ()
 
+    def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
+        """What the funding of the last `hours` comes to, a fraction of the notional a year; None where no payment is known."""
+        return None
+
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         """The one series whose close is `price(token)` now; None where the price is made in another way."""
         return None

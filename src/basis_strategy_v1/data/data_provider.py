@@ -81,6 +81,15 @@ class DataProvider:
     def series_ids(self) -> tuple[str, ...]:
         return self._library.series_ids
 
+    @property
+    def series_used(self) -> tuple[str, ...]:
+        """The ids of the series that were read."""
+        return self._library.series_used
+
+    def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
+        """(series id, from, until before) of each time between two instants at which a price that was read is older than its interval."""
+        return self._library.stale_spans(since, until)
+
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""
         found = [series.first_and_last() for series in self._library.all_of((kind, venue, name))]

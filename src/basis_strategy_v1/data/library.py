@@ -76,6 +76,16 @@ class Library:
     def series_ids(self) -> tuple[str, ...]:
         return tuple(spec.id for specs in self._by_key.values() for spec in specs)
 
+    @property
+    def series_used(self) -> tuple[str, ...]:
+        """The ids of the series that were loaded."""
+        return tuple(sorted(self._series))
+
+    def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
+        """(series id, from, until before) of each time at which the last bar of a loaded price series is older than its interval."""
+        priced = (self._series[name] for name in self.series_used if self._series[name].kind in ("spot", "perp"))
+        return [(series.id, start, end) for series in priced for start, end in series.stale_spans(since, until)]
+
     def find(self, key: tuple[str, str, str], instant: int) -> Series | None:
         """The series that answers for `key` at `instant`; None where the source has none."""
         specs = self._by_key.get(Key(*key))

@@ -338,6 +338,24 @@ class Series:
         row = self.seek(instant)
         return self._edges[row + 1] if row < self.rows else None
 
+    def stale_spans(self, since: int, until: int) -> list[tuple[int, int]]:
+        """(from, until before) of each time within the two at which the last bar is older than the interval of the series."""
+        edges = self._edges
+        found = []
+        for row in range(max(self.seek(since), 1), self.seek(until) + 1):
+            start, end = edges[row] + self.interval_us, min(edges[row + 1], until + 1)
+            if max(start, since) < end:
+                found.append((max(start, since), end))
+        return found
+
+    def sum_within(self, instant: int, window_us: int) -> Decimal | None:
+        """The sum of the rows that became visible within the window up to `instant`; None where there is none."""
+        last = self.seek(instant)
+        first = bisect_right(self._edges, instant - window_us)
+        if self._single is None or last < first or last == 0:
+            return None
+        return sum((self._single.decimal(row - 1) for row in range(max(first, 1), last + 1)), Decimal(0))
+
     def first_and_last(self) -> tuple[int, int] | None:
         """When the first and the last row become visible; None where there is no row."""
         return (self._edges[1], self._edges[self.rows]) if self.rows else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.clock import HOUR_US, iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.data.series import Series
 
 ZERO = Decimal(0)
+YEAR_HOURS = 8_760
 
 
 class MissingFunding:
@@ -80,6 +81,11 @@ class SeriesSnapshot(MarketSnapshot):
     def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
         series = self._series("perp", venue, symbol)
         return None if series is None else series.first_beyond(price, self.instant, until, above=above)
+
+    def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
+        series = self._series("funding", venue, symbol)
+        paid = None if series is None else series.sum_within(self.instant, hours * HOUR_US)
+        return None if paid is None else paid / hours * YEAR_HOURS
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         if token in SAME_AS:

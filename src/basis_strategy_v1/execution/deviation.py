@@ -30,7 +30,7 @@ def require_estimate_met(instruction: Instruction, moved: Moved, market: MarketS
     perps = any(token.endswith("-PERP") for (_, token), _ in moved.deltas.items())
     worth = _value(moved.deltas, market) - (slipped if perps else 0)
     short = _value(estimated, market) - worth + _perps_missing(estimated, moved.deltas, market)
-    gross = max(_gross(estimated, market), _gross(moved.deltas, market))
+    gross = max(gross_notional(estimated, market), gross_notional(moved.deltas, market))
     deviation = short / gross * BPS if gross else Decimal(0)
     if deviation > allowed:
         reject(kind, f"the simulated outcome is {plain(round(deviation, 2))} bps of the notional worse than estimated_deltas, "
@@ -41,7 +41,8 @@ def _value(deltas: Deltas, market: MarketSnapshot) -> Decimal:
     return sum((amount * _price(token, market) for (_, token), amount in deltas.items()), Decimal(0))
 
 
-def _gross(deltas: Deltas, market: MarketSnapshot) -> Decimal:
+def gross_notional(deltas: Deltas, market: MarketSnapshot) -> Decimal:
+    """USD that come in or that go out, whichever is more; a perp counts by what it is a position in."""
     inwards = outwards = Decimal(0)
     for (_, token), amount in deltas.items():
         notional = amount * (market.price(base_of(token.removesuffix("-PERP"))) if token.endswith("-PERP") else _price(token, market))

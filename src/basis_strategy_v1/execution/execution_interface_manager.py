@@ -19,10 +19,11 @@ from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
-from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, located, require_mode
+from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, require_mode
 from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
 from basis_strategy_v1.execution.preflight import Preflight, Problem
 from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, UpdateData, execution_data, settlement_data, unbooked_data
+from basis_strategy_v1.execution.steps import located
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler

@@ -12,15 +12,17 @@ from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, Sm
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.deviation import require_estimate_met
+from basis_strategy_v1.execution.limits import require_within_limits
+from basis_strategy_v1.execution.steps import all_steps, not_offered, top_steps, venues_of
 from basis_strategy_v1.venues import known_names, make_venue
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
+    from basis_strategy_v1.config import Limits
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.live_execution import LiveExecution
@@ -76,6 +78,7 @@ class ExecutionInterface:
         protocol: str = "",
         desk: Desk | None = None,
         live: LiveExecution | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.venue = venue or protocol
         self.config = config
@@ -83,6 +86,7 @@ class ExecutionInterface:
         self.execution_mode = require_mode(execution_mode)
         self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
         self._live = live
+        self._limits = limits
 
     def execute(self, instruction: Instruction, context: Context, foreseen: Moved | None = None) -> tuple[ExecutionReport, State]:
         """Execute one instruction and give the report and the state after it; the caller assigns the state.
@@ -110,9 +114,11 @@ class ExecutionInterface:
         elif isinstance(instruction, WalletTransfer):
             moved = simulate_transfer(instruction, venues, state, market)
         else:
-            moved = simulate_transaction(_top_steps(instruction), venues, state, market)
+            moved = simulate_transaction(top_steps(instruction), venues, state, market)
         if instruction.max_deviation_bps is not None:
             require_estimate_met(instruction, moved, market, self.kind)
+        if self._limits is not None:
+            require_within_limits(instruction, moved, market, self._limits, self.kind)
         return moved
 
     # The specification's methods: dicts in, floats out, at the latest instant that the data provider knows.
@@ -133,7 +139,7 @@ class ExecutionInterface:
         if not isinstance(instruction, kinds):
             takes = " or ".join(_SAID[kind] for kind in kinds)
             raise self._refused(f"this method of {self.venue} takes {takes}, got {_SAID[type(instruction)]}")
-        named, own = _venues_of(instruction), self.venue
+        named, own = venues_of(instruction), self.venue
         if own not in named:
             raise self._refused(
                 f"this is the interface of {own}, the block is for {' and '.join(dict.fromkeys(named))}; route it through a manager"
@@ -241,38 +247,6 @@ def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
     return {**own, WALLET: make_venue(ONCHAIN, WALLET, {"gas_price_gwei": gas_price})}
 
 
-def _venues_of(instruction: Instruction) -> list[str]:
-    if isinstance(instruction, CexTrade):
-        return [instruction.venue]
-    if isinstance(instruction, WalletTransfer):
-        return [instruction.from_venue, instruction.to_venue]
-    return [step.protocol for step in all_steps(instruction)]
-
-
-def not_offered(action: SmartContractAction, venues: Mapping[str, Any]) -> str | None:
-    """What to tell of an action that its protocol does not have."""
-    offered: tuple[str, ...] = getattr(venues[action.protocol], "actions", ())
-    return None if action.action in offered else f"{action.protocol} has {', '.join(offered) or 'no actions'}; got {action.action}"
-
-
-def located(index: int, step: SmartContractAction, message: str) -> str:
-    """What is wrong within a chain, behind the step that it is wrong with."""
-    return f"step {index} ({step.protocol} {step.action}): {message}"
-
-
-def all_steps(instruction: Instruction) -> list[SmartContractAction]:
-    """An action itself, or all steps of a chain, each followed by those of its own loan."""
-    return [found for step in _top_steps(instruction) for found in (step, *(deeper for inner in step.steps for deeper in all_steps(inner)))]
-
-
-def _top_steps(instruction: Instruction) -> tuple[SmartContractAction, ...]:
-    """The steps of a chain; an action is a chain of one."""
-    if isinstance(instruction, Chain):
-        return instruction.steps
-    assert isinstance(instruction, SmartContractAction)
-    return (instruction,)
-
-
 def _report(instruction: Instruction, context: Context, venue: str, moved: Moved) -> ExecutionReport:
     return ExecutionReport(
         key=context.key,
@@ -293,8 +267,5 @@ __all__ = [
     "DEXExecutionInterface",
     "ExecutionInterface",
     "OnChainExecutionInterface",
-    "all_steps",
-    "located",
-    "not_offered",
     "require_mode",
 ]

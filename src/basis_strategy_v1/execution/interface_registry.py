@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.execution_interfaces import INTERFACES, LIVE, located, not_offered
+from basis_strategy_v1.execution.execution_interfaces import INTERFACES, LIVE
 from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.steps import located, not_offered
 from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Venues
 
@@ -52,9 +53,9 @@ class InterfaceRegistry:
 
     def _made(self, kind: str, rows: Mapping[str, Any]) -> dict[str, Any]:
         provider, desk = self.desk.data_provider, self.desk
-        return {
-            name: INTERFACES[kind](name, row, provider, self._mode, desk=desk, live=self._live(kind, name)) for name, row in rows.items()
-        }
+        shared: dict[str, Any] = {"desk": desk, "limits": self._settings.limits if self._mode == LIVE else None}
+        make = INTERFACES[kind]
+        return {name: make(name, row, provider, self._mode, live=self._live(kind, name), **shared) for name, row in rows.items()}
 
     def _live(self, kind: str, name: str) -> LiveExecution | None:
         gateway = self._gateways.get(name)

@@ -39,11 +39,6 @@ class RoutingEvents:
         self._unwritten: list[tuple[datetime, str, Mapping[str, Any] | Struct]] = []
         self._lock = Lock()
 
-    @property
-    def wanted(self) -> bool:
-        """Whether there is a log, so that an event is worth making."""
-        return self._logger is not None
-
     def tell(self, at: datetime, event_type: str, data: Mapping[str, Any] | Struct) -> None:
         """Write one event."""
         if not self._live:

@@ -11,7 +11,7 @@ Made from the registry by `python -m basis_strategy_v1.monitoring.error_page`; `
 
 | severity | what happens |
 |---|---|
-| CRITICAL | goes to the health manager; `basis live` stops with exit status 3, for a supervisor to restart it |
+| CRITICAL | goes to the health manager; a command stops with exit status 3, for a supervisor to restart it |
 | HIGH | logged and raised; sent again only where nothing was sent before (*unreachable*) |
 | MEDIUM | logged and raised; the component is degraded |
 | LOW | logged; nothing needs to be done |

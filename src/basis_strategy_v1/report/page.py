@@ -120,7 +120,7 @@ def _key_figures(summary: Summary) -> str:
         _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
         _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
         _card("Annualised return", percent(summary.annualised_return), "per tick, 365 days"),
-        _card("Maximum drawdown", percent(summary.max_drawdown), "per tick"),
+        _card("Maximum drawdown", percent(summary.max_drawdown), _drawdown_note(summary)),
         _card(
             "Costs",
             rounded(_costs(summary), places),
@@ -130,6 +130,11 @@ def _key_figures(summary: Summary) -> str:
         _card("Instructions", _count(summary.instructions_routed), f"{_count(summary.instructions_failed)} failed"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _drawdown_note(summary: Summary) -> str:
+    fresh = summary.max_drawdown_fresh
+    return "per tick" if fresh in (None, summary.max_drawdown) else f"per tick; {percent(fresh)} without ticks on stale prices"
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:

@@ -42,7 +42,8 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions."""
+    """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions;
+    `max_drawdown_fresh` leaves out the ticks at which a price was older than its interval."""
 
     run_id: str
     strategy_mode: str = ""
@@ -55,6 +56,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     pnl: Decimal
     attribution: dict[str, Decimal]
     max_drawdown: Decimal | None = None
+    max_drawdown_fresh: Decimal | None = None
     annualised_return: Decimal | None = None
     instructions_routed: int | None = None
     instructions_failed: int | None = None

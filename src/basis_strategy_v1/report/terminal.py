@@ -42,6 +42,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     yield "Return", percent(summary.return_fraction), ""
     yield "Annualised return", percent(summary.annualised_return), ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
+    if summary.max_drawdown_fresh not in (None, summary.max_drawdown):
+        yield "  without ticks on stale prices", percent(summary.max_drawdown_fresh), ""
     routed, failed = summary.instructions_routed, summary.instructions_failed
     if routed is not None:
         yield "Instructions", f"{routed:,} routed, {failed or 0:,} failed", "bold red" if failed else ""

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every tick; the others change now and then
@@ -61,6 +61,17 @@ class Curve:
         fallen, of = self._trough_ratio
         return Decimal(fallen) / Decimal(of)
 
+    def max_drawdown_without(self, spans: Sequence[tuple[int, int]]) -> Decimal:
+        """The same over the ticks that are in none of the spans (from, until before; microseconds since 1970)."""
+        deepest, peak = Decimal(0), 0
+        for instant, equity in zip(self.instants, self._columns[0], strict=True):
+            if any(start <= instant < end for start, end in spans):
+                continue
+            peak = max(peak, equity)
+            if peak > 0 and (peak - equity) * 10**12 > deepest * peak:
+                deepest = Decimal((peak - equity) * 10**12 // peak)
+        return deepest / 10**12
+
     def rows(self) -> Iterator[str]:
         """The lines of equity.csv."""
         changes = dict(self._changes)
@@ -98,6 +109,16 @@ class RunFolder:
 
     def __init__(self, results: Path, run_id: str) -> None:
         self.path = results / run_id
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".probe"
+            probe.touch()
+            probe.unlink()
+
+    def begin(self, *, finished: bool) -> None:
+        """Make room for a run's files. A run that did not come to its end leaves the results of one that did, and goes beside them."""
+        if not finished and (self.path / "summary.json").is_file():
+            self.path = self.path.with_name(f"{self.path.name}.unfinished")
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for stale in self.path.iterdir():

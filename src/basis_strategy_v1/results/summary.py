@@ -43,6 +43,8 @@ def summary_of(
     at_market: int,
     totals: Mapping[str, int],
     max_drawdown: Decimal,
+    max_drawdown_fresh: Decimal,
+    stale_marks: Sequence[tuple[str, int, int]],
     routed: int,
     failed: int,
     data: Mapping[str, Any],
@@ -65,6 +67,7 @@ def summary_of(
         "pnl": units_text(final - initial),
         "attribution": attribution,
         "max_drawdown": format(max_drawdown.quantize(FRACTION), "f"),
+        "max_drawdown_fresh": format(max_drawdown_fresh.quantize(FRACTION), "f"),
         "annualised_return": format(annualised(initial, final, config.start, config.end), "f"),
         "instructions_routed": routed,
         "instructions_failed": failed,
@@ -72,6 +75,7 @@ def summary_of(
         "data": dict(data),
         "assumptions": list(assumptions),
         "missing_funding": [{"series": series, "timestamp": iso(at)} for series, at in missing_funding],
+        "stale_marks": [{"series": series, "from": iso(start), "until": iso(end)} for series, start, end in stale_marks],
         "skipped": [{"timestamp": at, "reason": reason} for at, reason in skipped],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
+from basis_strategy_v1.core.state_rows import borrow_rate, series_name
 from basis_strategy_v1.strategies.strategy import Block, Holdings, action
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ class MorphoLender:
         return snapshot.price(self._token) / snapshot.price(WETH)
 
     def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
-        return snapshot.lending(self.name, self._market).variable_borrow_rate
+        return borrow_rate(snapshot.lending_market(self.name, self._market))
 
     def series(self) -> list[tuple[str, str, str]]:
-        return [("lending", self.name, self._market)]
+        return [("market", self.name, series_name(self._market))]
 
     def opening(self) -> list[Block]:
         return []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.strategies.lenders import WETH, Lender
 from basis_strategy_v1.strategies.spread import Spread
-from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, ZERO, Held, StakedEther, wei
+from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
 from basis_strategy_v1.strategies.strategy import Block, Holdings, action, chain
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next tick.
 MOST_ROUNDS = 12
-# More than a round, and than all the rest of a chain, takes at any lender; kept back from what is staked.
+# More than a round takes at any lender, and than a whole build by flash loan; kept back from what is staked.
 ROUND_GAS, CHAIN_GAS = 700_000, 1_000_000
 # After a repayment the health factor is above its minimum by this share, so that the next tick does not repay again.
 HEALTH_CLEARANCE = Decimal("1.005")
@@ -69,22 +69,24 @@ class Loop:
 
     def _build(self, held: Held, price: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         target = ZERO if self._spread.is_out else self._target
-        has_idle = held.ether >= SMALLEST_STAKE or held.wrapped * held.rate >= SMALLEST_STAKE
-        if not has_idle and held.debt >= (target - self._tolerance) * held.collateral * price:
+        spare = self._stake.spare(held, snapshot, positions)
+        is_below = held.debt < (target - self._tolerance) * held.collateral * price
+        if not spare and not is_below and held.wrapped * held.rate < SMALLEST_STAKE:
             return []
-        build = self._by_flash_loan if self._is_flash else self._by_rounds
-        steps = build(held, price, target, snapshot, positions)
+        steps = (self._by_flash_loan if self._is_flash else self._by_rounds)(held, spare, price, target, snapshot, positions)
         return [chain(*steps)] if steps else []
 
-    def _by_flash_loan(self, held: Held, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _by_flash_loan(
+        self, held: Held, spare: Decimal, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings
+    ) -> list[Block]:
         """Borrowed first: all of it is staked at once, and the debt that this secures pays the loan back."""
-        own = held.ether - positions.gas_fee(CHAIN_GAS, snapshot)
+        fee = positions.gas_fee(CHAIN_GAS, snapshot)
+        own = held.ether - fee
         grown = price / held.rate  # WETH of collateral per ETH staked
         fee_share = positions.flash_fee(self._lender.name, WETH, Decimal(1))
-        collateral = held.staked * price + own * grown
-        loan = wei((target * collateral - held.debt) / (1 + fee_share - target * grown))
-        if loan + own < SMALLEST_STAKE or loan <= 0:
-            return self._stake_and_supply(own, held)
+        loan = wei((target * (held.staked * price + own * grown) - held.debt) / (1 + fee_share - target * grown))
+        if loan + own < SMALLEST_STAKE or loan < WORTH_OF_GAS * fee or not loan:
+            return self._stake_and_supply(spare, held)
         owed = loan + positions.flash_fee(self._lender.name, WETH, loan)
         steps = [
             *([] if held.debt else self._lender.opening()),
@@ -95,30 +97,30 @@ class Loop:
         ]
         return [action(self._lender.name, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
 
-    def _by_rounds(self, held: Held, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _by_rounds(
+        self, held: Held, spare: Decimal, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings
+    ) -> list[Block]:
         """Supply, borrow what the target allows, stake it, supply again, until the target is near enough."""
-        fee = positions.gas_fee(CHAIN_GAS + MOST_ROUNDS * ROUND_GAS, snapshot)
-        own = held.ether - fee
-        steps = self._stake_and_supply(own, held)
-        if target and not held.debt:
-            steps += self._lender.opening()
-        missing = ZERO if own >= SMALLEST_STAKE else max(fee - held.ether, ZERO)  # gas that the first loan has to pay
         grown = price / held.rate
-        collateral, debt = held.staked * price + (own * grown if own >= SMALLEST_STAKE else ZERO), held.debt
+        round_fee = positions.gas_fee(ROUND_GAS, snapshot)
+        steps = self._stake_and_supply(spare, held)
+        opening = [] if held.debt else self._lender.opening()
+        collateral, debt = held.staked * price + spare * grown, held.debt
         for _ in range(MOST_ROUNDS):
             borrowed = wei(target * collateral - debt)
-            if borrowed - missing < SMALLEST_STAKE or borrowed < collateral * self._tolerance / 2:
+            if borrowed < max(SMALLEST_STAKE, collateral * self._tolerance / 2, WORTH_OF_GAS * round_fee):
                 break
-            staked = borrowed - missing
+            staked = borrowed - round_fee  # each round leaves the ETH that its gas takes
             steps += [
+                *opening,
                 self._lender.borrow(borrowed),
                 self._stake.unwrap_weth(borrowed),
                 self._stake.stake(staked),
                 self._lender.supply("all"),
             ]
-            collateral, debt, missing = collateral + staked * grown, debt + borrowed, ZERO
+            collateral, debt, opening = collateral + wei(staked) * grown, debt + borrowed, []
         return steps
 
-    def _stake_and_supply(self, own: Decimal, held: Held) -> list[Block]:
-        steps = [self._stake.stake(own)] if own >= SMALLEST_STAKE else []
-        return [*steps, self._lender.supply("all")] if steps or held.wrapped * held.rate >= SMALLEST_STAKE else []
+    def _stake_and_supply(self, spare: Decimal, held: Held) -> list[Block]:
+        steps = [self._stake.stake(spare)] if spare else []
+        return [*steps, self._lender.supply("all")] if spare or held.wrapped * held.rate >= SMALLEST_STAKE else []

@@ -10,7 +10,7 @@ from basis_strategy_v1.strategies.basis import BPS, CENT, CUSHION, SMALLEST_CHAN
 from basis_strategy_v1.strategies.hedge_book import Book, Names, read_book
 from basis_strategy_v1.strategies.loop import Loop
 from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, StakedEther
-from basis_strategy_v1.strategies.staking import STAKE_GAS, is_leaving
+from basis_strategy_v1.strategies.staking import is_leaving
 from basis_strategy_v1.strategies.strategy import Block, Holdings, trade, transfer
 
 if TYPE_CHECKING:
@@ -89,11 +89,9 @@ class UsdtMarketNeutral:
         if claims or self._is_freeing:
             return claims
         if self._loop is not None:
-            return self._loop.decide(book.held, snapshot, positions) if book.held.ether >= SMALLEST_STAKE or book.held.staked else []
-        if book.held.ether < SMALLEST_STAKE:
-            return []
-        spare = book.held.ether - positions.gas_fee(STAKE_GAS, snapshot)
-        return [self._stake.stake(spare)] if spare >= SMALLEST_STAKE else []
+            return self._loop.decide(book.held, snapshot, positions)
+        spare = self._stake.spare(book.held, snapshot, positions)
+        return [self._stake.stake(spare)] if spare else []
 
     # Margin.
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
 WEI = Decimal("1e-18")
-# Ether below this is left where it is: what it earns in months does not pay for the gas.
+# Ether below this, or below this many times the gas, is left where it is: what it earns in months does not pay for the gas.
 SMALLEST_STAKE = Decimal("0.1")
+WORTH_OF_GAS = 50
+# More than a stake, and a supply of what it gave, take at any protocol.
+STAKE_GAS = 350_000
 # More than anything takes but the building of a loop. While that is dearer than the ETH of the wallet, nothing is sent that can wait.
 TRANSACTION_GAS = 1_000_000
 # A debt grows until the transaction is mined: a loan that pays it off is larger by this much, the rest goes back at once.
@@ -98,6 +101,14 @@ class StakedEther:
     def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
         """Whether the wallet can pay for any transaction now; gas that is dear for a while is waited for."""
         return held.wallet_ether >= positions.gas_fee(TRANSACTION_GAS, snapshot)
+
+    def spare(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+        """ETH to stake now, its gas taken off; 0 where that is not worth it."""
+        if held.ether < SMALLEST_STAKE:
+            return ZERO
+        fee = positions.gas_fee(STAKE_GAS, snapshot)
+        spare = held.ether - fee
+        return spare if spare >= max(SMALLEST_STAKE, WORTH_OF_GAS * fee) else ZERO
 
     def series(self) -> list[tuple[str, str, str]]:
         """What has to be in the data: the redemption rate, the market's, and the lender's."""

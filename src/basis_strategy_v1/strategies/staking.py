@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, StakedEther
+from basis_strategy_v1.strategies.staked_ether import StakedEther
 from basis_strategy_v1.strategies.strategy import Block, Holdings
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from basis_strategy_v1.core.market import MarketSnapshot
-
-# More than a stake takes at any protocol; kept back from what is staked.
-STAKE_GAS = 150_000
 
 
 class EthStaking:
@@ -27,11 +24,8 @@ class EthStaking:
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         if is_leaving(snapshot, parameters):
             return self.leave(snapshot, positions, parameters)
-        spare = positions.amount(WALLET, "ETH") - positions.gas_reserve()
-        if spare < SMALLEST_STAKE:
-            return []
-        spare -= positions.gas_fee(STAKE_GAS, snapshot)
-        return [self._stake.stake(spare)] if spare >= SMALLEST_STAKE else []
+        spare = self._stake.spare(self._stake.read(snapshot, positions), snapshot, positions)
+        return [self._stake.stake(spare)] if spare else []
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         held = self._stake.read(snapshot, positions)

@@ -73,8 +73,6 @@ class Custom:
         return ComponentError("STR-002", message, original_exception=error)
 
     def _as_blocks(self, method: str, blocks: Any) -> Sequence[Block]:
-        if blocks is None:
-            return []
         if not isinstance(blocks, list | tuple):
             raise self._refusal(method, "a list of blocks", blocks)
         return blocks
@@ -145,9 +143,9 @@ def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[i
     try:
         row = msgspec.json.Decoder(float_hook=Decimal).decode(line)
     except (msgspec.DecodeError, ValueError, ArithmeticError) as fault:
-        raise refused(f"not JSON: {fault}") from None
+        raise refused(f"not a JSON object ({fault}); a file of blocks is JSONL, one block a line") from None
     if not isinstance(row, dict):
-        raise refused("must be a JSON object")
+        raise refused("must be a JSON object; a file of blocks is JSONL, one block a line")
     if "block" not in row:
         if at is None:
             raise refused('has no "block"; write {"timestamp": "2024-06-01T00:00:00Z", "block": {...}}, or give a time with --at')

@@ -19,6 +19,7 @@ from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed
+from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
@@ -256,8 +257,14 @@ class Aave:
             grown[f"a{token}"] = to_amount(token, supplied - told_supplied)
             grown[f"variableDebt{token}"] = to_amount(token, owed - told_owed)
         deltas = Deltas.at(self.name, grown)
-        after = state.with_part(self.name, structs.replace(part, told=read))
-        return after, (Settlement("interest", self.name, deltas),) if deltas else ()
+        settled = [Settlement("interest", self.name, deltas)] if deltas else []
+        part = structs.replace(part, told=read)
+        if part.user.borrowed:
+            for done in liquidations(part.pool, part.user, part.now_s, self._prices(part, market)):
+                before, part = part.told, structs.replace(part, user=done.user)
+                part = structs.replace(part, told=part.units())
+                settled.append(settlement_of(self.name, before, part.told, done))
+        return state.with_part(self.name, part), tuple(settled)
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         part = state.parts.get(self.name)

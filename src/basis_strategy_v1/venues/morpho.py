@@ -129,7 +129,7 @@ class Morpho:
         deltas = Deltas.at(self.name, {action.token: signed, **changes})
         costs = (Cost(source, action.token, lost),) if lost else ()
         details = {"health_factor": self._health_text(after, name, market)} if after.held[name].position.borrow_shares else {}
-        return Moved(state.with_parts(**{self.name: structs.replace(after, told=new)}), deltas, costs, details)
+        return Moved(state.with_part(self.name, structs.replace(after, told=new)), deltas, costs, details)
 
     def _unchecked(self, action: SmartContractAction, name: str, state: State) -> Moved:
         """Where nothing is known to be held: what is paid in is what is credited."""
@@ -206,7 +206,7 @@ class Morpho:
         part = state.part(self.name, MorphoPart)
         if part.now_s == market.instant // SECOND_US or part.is_empty():
             return state
-        return state.with_parts(**{self.name: self._at(part, market)})
+        return state.with_part(self.name, self._at(part, market))
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         part = state.part(self.name, MorphoPart)
@@ -221,7 +221,7 @@ class Morpho:
         for name in part.held:
             part, row = self._liquidated(part, name, market)
             settled += row
-        return state.with_parts(**{self.name: part}), tuple(settled)
+        return state.with_part(self.name, part), tuple(settled)
 
     def _liquidated(self, part: MorphoPart, name: str, market: MarketSnapshot) -> tuple[MorphoPart, list[Settlement]]:
         """The part after someone has repaid as much of an unhealthy debt as the collateral pays for."""

@@ -127,7 +127,7 @@ class PoolSwap(MarketSwap):
         details |= {"pool": found.name, "priced_by": found.priced_by}
         moved = self._settled(instruction, received, amount * filled.fee_share, details, state, market)
         kept = {**state.part(self.name, MovedPools).states, found.name: (found.stamp, filled.state)}
-        return Moved(moved.state.with_parts(**{self.name: MovedPools(kept)}), moved.deltas, moved.costs, moved.details)
+        return Moved(moved.state.with_part(self.name, MovedPools(kept)), moved.deltas, moved.costs, moved.details)
 
     def _as_left(self, found: _Found, state: State) -> _Found:
         """The pool as our last swap left it, where the data have had no row since."""

@@ -36,12 +36,16 @@ class StakingRow(NamedTuple):
 
 
 class Request(NamedTuple):
-    """ETH that was asked for, for so many shares; claimable from an instant on (microseconds since 1970)."""
+    """ETH that was asked for, for so many shares; claimable from an instant on (microseconds since 1970).
+
+    `rate_e27` is the share rate that it was finalised at, where the protocol fixes it then (Lido).
+    """
 
     request_id: str
     claimable: int
     wei: int
     shares: int
+    rate_e27: int | None = None
 
 
 class Queue(Struct, frozen=True):
@@ -138,7 +142,10 @@ class StakingProtocol:
         after = after.with_part(self.name, Queue((*queue.requests, request), queue.asked + 1))
         burned, asked = _read(after, action.token) - _read(state, action.token), to_amount("ETH", wei)
         lost = self._eth_worth(state, market, action.token) - self._eth_worth(after, market, action.token) - asked
+        parts = len(staking_shares.split_request(Protocol(self.row.name), wei))
         details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
+        if parts > 1:
+            details["requests_on_chain"] = str(parts)
         return Moved(after, Deltas.at(self.name, {action.token: burned, QUEUED: asked}), _lost(lost), details)
 
     def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
@@ -156,11 +163,10 @@ class StakingProtocol:
         return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid))
 
     def _paid(self, request: Request, market: MarketSnapshot) -> int:
-        """Wei that a claim pays: what was asked for; less where the shares have lost value since."""
+        """Wei that a claim pays: what was asked for; less where the shares had lost value by the finalisation (ether.fi: by now)."""
         pool = SharePool(share_rate(self.row.rebasing, market), RATE_UNIT)
-        asked = staking_shares.WithdrawalRequest(
-            Protocol(self.row.name), request.wei, request.shares, request.claimable, staking_shares.share_rate(pool)
-        )
+        rate_e27 = staking_shares.share_rate(pool) if request.rate_e27 is None else request.rate_e27
+        asked = staking_shares.WithdrawalRequest(Protocol(self.row.name), request.wei, request.shares, request.claimable, rate_e27)
         return staking_shares.claimable(asked, pool)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
@@ -170,10 +176,26 @@ class StakingProtocol:
         return self.row.gas[action.action]
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        return None
+        """When the next of our requests is finalised, at a protocol that fixes its worth then."""
+        waiting = (request.claimable for request in self._waiting(state))
+        return min((instant for instant in waiting if market.instant < instant <= until), default=None)
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        return state, ()
+        if not any(request.claimable <= market.instant for request in self._waiting(state)):
+            return state, ()
+        rate_e27 = staking_shares.share_rate(SharePool(share_rate(self.row.rebasing, market), RATE_UNIT))
+        queue = state.part(self.name, Queue)
+        requests = tuple(
+            request._replace(rate_e27=rate_e27) if request.rate_e27 is None and request.claimable <= market.instant else request
+            for request in queue.requests
+        )
+        return state.with_part(self.name, Queue(requests, queue.asked)), ()
+
+    def _waiting(self, state: State) -> list[Request]:
+        """Requests whose worth is still to be fixed at their finalisation; ether.fi takes it at the claim."""
+        if Protocol(self.row.name) is Protocol.ETHERFI:
+            return []
+        return [request for request in state.part(self.name, Queue).requests if request.rate_e27 is None]
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         held = state.part(self.name, Queue).positions()

@@ -1,0 +1,151 @@
+"""What a run begins with: its data, what is held, and the refusal of whatever can be known to be wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.app import build, open_data
+from basis_strategy_v1.config import load_config
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.data.sample import write_sample
+
+D = Decimal
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("app") / "sample"
+    write_sample(folder)
+    return folder
+
+
+@pytest.fixture
+def blocks(tmp_path: Path) -> Path:
+    path = tmp_path / "blocks.jsonl"
+    path.write_text('{"timestamp": "2024-06-01T00:00:00Z", "block": {}}\n')
+    return path
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "strategy_mode": "eth_basis",
+        "share_class": "usdt_stable",
+        "initial_capital": 10_000,
+        "start": "2024-06-01",
+        "end": "2024-06-02",
+        "strategy": {"spot_venue": "bybit", "perp_venue": "binance", "leverage": 3},
+        "venues": {"cex": ["bybit", "binance"]},
+        **changes,
+    }
+
+
+def lending(**changes: Any) -> dict[str, Any]:
+    return config(strategy_mode="pure_lending", strategy={"token": "USDT"}, venues={"onchain": ["aave"]}, **changes)
+
+
+def held(settings: dict[str, Any], data: Any, folder: Path) -> dict[str, dict[str, Decimal]]:
+    """What an engine holds before its first tick."""
+    engine = build(settings, data, folder / "results", folder / "logs")
+    return {venue: dict(tokens) for venue, tokens in engine.portfolio.items()}
+
+
+def refused(settings: dict[str, Any], data: Any, folder: Path) -> str:
+    with pytest.raises(ComponentError) as error:
+        build(settings, data, folder / "results", folder / "logs")
+    return str(error.value)
+
+
+def test_the_strategy_splits_the_capital(sample: Path, tmp_path: Path) -> None:
+    assert held(config(), sample, tmp_path) == {"bybit": {"USDT": D(7_500)}, "binance": {"USDT": D(2_500)}}
+
+
+def test_positions_of_the_config_go_before_the_strategy(sample: Path, tmp_path: Path) -> None:
+    given = {"binance": {"USDT": 10, "ETH": "1.5"}}
+    assert held(config(initial_positions=given), sample, tmp_path) == {"binance": {"USDT": D(10), "ETH": D("1.5")}}
+
+
+def test_gas_is_bought_from_the_capital_where_it_is_not_free(sample: Path, tmp_path: Path) -> None:
+    price = open_data(load_config(lending(), run=True), sample).snapshot(load_config(lending()).start).price("ETH")
+    found = held(lending(gas_reserve_eth="0.1"), sample, tmp_path)
+    assert found == {"wallet": {"USDT": D(10_000) - (D("0.1") * price).quantize(D("1e-6")), "ETH": D("0.1")}}
+    free = lending() | {"venues": {"onchain": {"aave": {}, "wallet": {"gas_price_gwei": 0}}}}
+    assert held(free, sample, tmp_path) == {"wallet": {"USDT": D(10_000)}}
+
+
+def test_in_ether_the_reserve_is_a_part_of_the_capital(sample: Path, tmp_path: Path) -> None:
+    settings = lending(share_class="eth_directional", initial_capital=10) | {"strategy": {"token": "WETH"}}
+    assert held(settings, sample, tmp_path) == {"wallet": {"WETH": D("9.95"), "ETH": D("0.05")}}
+
+
+def test_a_capital_that_does_not_pay_for_the_gas_is_refused(sample: Path, tmp_path: Path) -> None:
+    told = "CFG-001: initial_capital: 50 does not pay for gas_reserve_eth of 0.05; lower that"
+    assert refused(lending(initial_capital=50), sample, tmp_path) == told
+
+
+@pytest.mark.parametrize(
+    ("venues", "share_class", "place"),
+    [
+        ({"cex": ["okx", "bybit"]}, "usdt_stable", {"okx": {"USDT": D(10_000)}}),
+        ({"cex": ["hyperliquid"]}, "usdt_stable", {"hyperliquid": {"USDC": D(10_000)}}),
+        ({"cex": ["okx"]}, "eth_directional", {"okx": {"ETH": D(10_000)}}),
+        ({"onchain": {"wallet": {"gas_price_gwei": 0}}}, "usdt_stable", {"wallet": {"USDT": D(10_000)}}),
+    ],
+)
+def test_a_users_own_blocks_find_the_capital_at_the_first_exchange_or_in_the_wallet(
+    venues: Any, share_class: str, place: Any, blocks: Path, sample: Path, tmp_path: Path
+) -> None:
+    settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, venues=venues, share_class=share_class)
+    assert held(settings, sample, tmp_path) == place
+
+
+def test_a_provider_of_ones_own_is_taken_as_it_is(sample: Path) -> None:
+    own = DataProvider(sample)
+    assert open_data(load_config(config(), run=True), own) is own
+
+
+def test_data_of_the_config_are_relative_to_it_and_the_argument_goes_before_them(sample: Path, tmp_path: Path) -> None:
+    settings = load_config(config(data={"directory": "nowhere"}), run=True)
+    with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*nowhere does not exist"):
+        open_data(settings)
+    assert open_data(settings, str(sample)).generated
+    with pytest.raises(ComponentError, match=r"DAT-006: the database .*none\.duckdb does not exist"):
+        open_data(settings, tmp_path / "none.duckdb")
+
+
+def test_staleness_may_be_longer_for_one_series(sample: Path, tmp_path: Path) -> None:
+    late = config(end="2024-12-20")
+    assert "ends at 2024-12-01" in refused(late, sample, tmp_path)
+    longer = {"max_staleness": {"default": "36h", "ohlcv": "30d", "funding": "30d"}}
+    assert held({**late, "data": longer}, sample, tmp_path)
+
+
+class Bare:
+    """A provider that only answers `get_data`, as the specification has it."""
+
+    clock = None
+
+    def get_data(self, timestamp: Any) -> dict[str, Any]:
+        return {"timestamp": timestamp, "market_data": {"prices": {"ETH": 3000.0, "USDT": 1.0}}}
+
+
+def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Path) -> None:
+    text = '{"timestamp": "2024-06-01T01:00:00Z", "block": {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", '
+    blocks.write_text(text + '"side": "buy", "symbol": "ETHUSDT", "amount": 1}}\n')
+    venues = {"cex": {"bybit": {"spot_taker_fee_bps": 0, "slippage_bps": 0}}}
+    settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, venues=venues)
+    summary = build(settings, Bare(), tmp_path / "results", tmp_path / "logs").run().summary
+    assert (summary["final_equity"], summary["instructions_routed"], summary["data"]["generated"]) == ("10000", 1, False)
+
+
+def test_what_is_taken_for_granted_is_told(sample: Path, tmp_path: Path) -> None:
+    settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
+    told = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "A"]
+    assert told[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
+    on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
+    assert any(line.startswith("Between two rows of a lending series") for line in on_chain.summary["assumptions"])
