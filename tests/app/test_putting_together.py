@@ -145,7 +145,8 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_what_is_taken_for_granted_is_told(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     told = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "A"]
+    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "Transfers", "A"]
+    assert told[3].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
     assert told[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
     assert any(line.startswith("Between two rows of a lending series") for line in on_chain.summary["assumptions"])

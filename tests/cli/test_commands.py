@@ -211,10 +211,8 @@ def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> 
 
 def test_errors_explains_one_code_or_all(basis: Basis) -> None:
     one = basis("errors", "dat-001").out
-    assert one == (
-        "DAT-001  HIGH     DataProvider: A series is missing\n"
-        "    The message names the series and the time. Import or download it, or choose a venue that has it.\n"
-    )
+    entry = REGISTRY["DAT-001"]
+    assert one == f"DAT-001  {entry.severity:<8} DataProvider: {entry.message}\n    {entry.resolution}\n"
     every = basis("errors").out
     assert one in every
     assert [line.split()[0] for line in every.splitlines()[::2]] == list(REGISTRY)

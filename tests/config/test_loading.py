@@ -177,16 +177,23 @@ def test_the_hash_is_the_sha256_of_the_canonical_config(config: Any) -> None:
     assert typed.hash == sha256(text.encode()).hexdigest()
 
 
-def test_the_hash_knows_neither_the_order_of_keys_nor_how_a_value_is_written_nor_folders(config: Any) -> None:
+def test_the_hash_knows_neither_the_order_of_keys_nor_how_a_value_is_written_nor_folders(config: Any, tmp_path: Path) -> None:
     given = config("custom")
+    here, moved = tmp_path / "here" / "mine.py", tmp_path / "there" / "mine.py"
+    for file in (here, moved):
+        file.parent.mkdir()
+        file.write_text("edited = False")
+    given["strategy"]["file"] = str(here)
     same = dict(reversed(given.items())) | {
         "start": "2024-06-01T02:00:00+02:00",
         "interval": "60m",
         "initial_capital": "100000.00",
         "data": {"directory": "/elsewhere", "database": "x.duckdb"},
-        "strategy": {"file": "../other/mine.py", "class": None, "parameters": {}},
+        "strategy": {"file": str(moved), "class": None, "parameters": {}},
     }
     assert load_config(given).hash == load_config(same).hash
+    moved.write_text("edited = True")
+    assert load_config(given).hash != load_config(same).hash
     assert load_config({**given, "strategy": {"file": "yours.py"}}).hash != load_config(given).hash
     assert load_config({**given, "initial_capital": 100001}).hash != load_config(given).hash
 

@@ -197,8 +197,12 @@ class Chain:
         quiet = ["--silent", "--gas-price", "0", "--block-base-fee-per-gas", "0", "--disable-code-size-limit"]
         self.process = subprocess.Popen([str(ANVIL), *options, *quiet], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.stop)
-        self._wait_until_open()
-        self.accounts = tuple(self.rpc("eth_accounts"))
+        try:
+            self._wait_until_open()
+            self.accounts = tuple(self.rpc("eth_accounts"))
+        except BaseException:
+            self.stop()  # who could not start it has nothing to stop
+            raise
 
     def _wait_until_open(self, attempts: int = 500) -> None:
         for _ in range(attempts):

@@ -22,5 +22,7 @@ def chain() -> Iterator[Chain]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))
-    yield node
-    node.stop()
+    try:
+        yield node
+    finally:
+        node.stop()

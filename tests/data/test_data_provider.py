@@ -169,7 +169,7 @@ def test_a_folder_that_is_no_data_folder_is_named(tmp_path: Path, monkeypatch: p
         messages[name] = str(raised.value)
     assert messages == {
         None: "DAT-006: the data mode is csv and no folder was given; give one, or make a sample with `basis data sample`",
-        "absent": f"DAT-006: the data folder {tmp_path}/absent does not exist",
+        "absent": f"DAT-006: the data folder {tmp_path}/absent does not exist; `basis data sample` makes one to try",
         "file": f"DAT-006: the data folder {tmp_path}/file is a file; a database is given with mode db",
         "empty": f"DAT-006: the data folder {tmp_path}/empty holds no series; expected files such as "
         "ohlcv/bybit/spot/ETHUSDT_1h.csv in it (docs/data.md has the layout)",

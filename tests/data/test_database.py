@@ -151,9 +151,8 @@ def test_what_is_no_database_of_an_import_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.duckdb"
     text.write_text("timestamp,close\n" * 1000)
     cases = {
-        tmp_path / "absent": "does not exist",
+        tmp_path / "absent": "does not exist; write it with `basis data import`",
         tmp_path: "is a folder; CSV files are given with mode csv",
-        text: "cannot be opened: ",
         marked(tmp_path / "other", "CREATE TABLE x (y INTEGER)"): "was not written by `basis data import`",
         marked(tmp_path / "newer", "CREATE TABLE basis_data AS SELECT 2 AS schema_version, false AS generated"): "has schema 2 and this "
         "version reads schema 1; write it again with `basis data import`",
@@ -164,6 +163,10 @@ def test_what_is_no_database_of_an_import_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ComponentError) as raised:
             DataProvider(database=path)
         assert str(raised.value).startswith(f"DAT-006: the database {path} {expected}")
+    with pytest.raises(ComponentError) as raised:
+        DataProvider(database=text)
+    way_out = "give a folder of CSV series, or a database that `basis data import` wrote"
+    assert str(raised.value) == f"DAT-006: {text} is no database; {way_out}"
 
 
 def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> None:

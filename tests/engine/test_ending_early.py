@@ -21,7 +21,7 @@ CONFIG: dict[str, Any] = {
     "initial_capital": 10_000,
     "start": "2024-06-01",
     "end": "2024-06-03",
-    "strategy": {"spot_venue": "bybit", "perp_venue": "bybit"},
+    "strategy": {"spot_venue": "bybit", "perp_venue": "bybit", "hedge_tolerance_bps": 10_000, "rebalance_threshold_bps": 10_000},
     "venues": {"cex": ["bybit"]},
 }
 RECORDED = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
@@ -78,11 +78,12 @@ def test_an_interruption_of_the_report_keeps_the_results(sample: Path, tmp_path:
         engine_of(sample, tmp_path).run()
     folder = left_behind(tmp_path)
     assert names(folder) == sorted([*RECORDED, "summary.json"])
+    assert not list(folder.glob(".*"))
     assert len(rows(folder / "equity.csv")) == 49
 
 
 def test_a_strategy_that_fails_after_a_day_leaves_that_day(sample: Path, tmp_path: Path) -> None:
-    code = "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        assert snapshot.at.day == 1, 'enough'\n"
+    code = "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        assert snapshot.at.day == 1, 'enough'\n        return []\n"
     (tmp_path / "mine.py").write_text(code)
     config = {**CONFIG, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "mine.py")}}
     with pytest.raises(ComponentError) as failed:

@@ -73,3 +73,7 @@ def test_requests_are_claimable_once_the_queue_is_through():
     report = manager.execute(NOON, act("unstake", "stETH", "all", "lido"))
     assert portfolio.claimable("lido", manager.desk.latest) == ()
     assert portfolio.claimable("lido", manager.desk.market(NOON + timedelta(days=60))) == (report.details["request_id"],)
+
+
+def test_the_smallest_order_is_the_exchanges():
+    assert seen()[1].smallest_order("binance", "perp", "ETHUSDT") == (Decimal("0.001"), Decimal(20))

@@ -76,13 +76,32 @@ def test_positions_are_written_as_people_write_numbers() -> None:
     ]
 
 
+def folder_of(results: Path, *, finished: bool = True) -> RunFolder:
+    folder = RunFolder(results, "run")
+    folder.begin(finished=finished)
+    return folder
+
+
 def test_a_folder_of_results_begins_empty_of_files(tmp_path: Path) -> None:
-    first = RunFolder(tmp_path / "deep" / "results", "run")
+    first = folder_of(tmp_path / "deep" / "results")
     assert first.write("a.txt", "one\n").read_text() == "one\n"
     assert first.write_rows("b.csv", "x", iter(["1\n", "2\n"])).read_text() == "x\n1\n2\n"
     (first.path / "kept").mkdir()
-    assert RunFolder(tmp_path / "deep" / "results", "run").path == first.path
-    assert sorted(os.listdir(first.path)) == ["kept"]
+    again = RunFolder(tmp_path / "deep" / "results", "run")
+    assert sorted(os.listdir(again.path)) == ["a.txt", "b.csv", "kept"]  # until there is something to put in their place
+    again.begin(finished=True)
+    assert sorted(os.listdir(again.path)) == ["kept"]
+
+
+def test_a_run_that_ends_early_leaves_the_results_of_one_that_did_not(tmp_path: Path) -> None:
+    folder_of(tmp_path).write("summary.json", "{}")
+    early = folder_of(tmp_path, finished=False)
+    early.write("equity.csv", "x\n")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()) == [
+        "run.unfinished/equity.csv",
+        "run/summary.json",
+    ]
+    assert folder_of(tmp_path, finished=True).path == tmp_path / "run"
 
 
 def test_a_folder_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -94,7 +113,7 @@ def test_a_folder_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> 
 
 
 def test_a_file_that_fails_half_way_is_never_in_its_place(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path, "run")
+    folder = folder_of(tmp_path)
     folder.write("equity.csv", "old\n")
 
     def rows() -> object:

@@ -60,8 +60,8 @@ def test_all_four_methods_are_asked(tmp_path: Path) -> None:
     assert mine.placed(Decimal(5), PARAMETERS) == {"bybit": {"USDT": Decimal(5)}}
 
 
-def test_only_decide_is_required_and_may_answer_nothing(tmp_path: Path) -> None:
-    mine = custom(tmp_path, "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        pass\n")
+def test_only_decide_is_required(tmp_path: Path) -> None:
+    mine = custom(tmp_path, "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        return []\n")
     assert decide(mine) == []
     assert mine.leave(at_price(1000), Held(), PARAMETERS) == []
     assert mine.needs(PARAMETERS) == ()
@@ -89,7 +89,7 @@ def test_what_the_market_lacks_keeps_its_own_code(tmp_path: Path) -> None:
     assert refused(tmp_path, code).startswith("DAT-001: no funding data of okx for ETHUSDT at 2024-06-01T00:00:00Z")
 
 
-@pytest.mark.parametrize(("given", "named"), [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("(b for b in [])", "a generator")])
+@pytest.mark.parametrize(("given", "named"), [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("None", "None"), ("(b for b in [])", "a generator")])
 def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: Path) -> None:
     code = f"class Mine:\n    def decide(self, *of):\n        return {given}\n"
     assert refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named}"
@@ -184,7 +184,7 @@ def test_a_bare_block_happens_at_the_given_time(tmp_path: Path) -> None:
 
 
 WRONG_LINES = [
-    ("{", "not JSON"),
+    ("{", "not a JSON object"),
     ("[1]", "must be a JSON object"),
     ('{"n": 1}', 'has no "block"'),
     ('{"block": {}}', "has no timestamp"),

@@ -208,7 +208,7 @@ def test_the_length_of_the_queue_is_a_setting():
 @protocols
 @exactly
 def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_claim(protocol):
-    rebasing, wrapped = TOKENS[protocol]
+    wrapped = TOKENS[protocol][1]
     state, _ = asked(protocol, wrapped, 10, held(**{wrapped: 10}))
     finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days))
     due = ALL[protocol].next_due(state, NOW, NOW.instant * 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -126,7 +127,8 @@ def build(
         settings, provider, "backtest", positions=handler, event_logger=logger, health_manager=health, clock=clock
     )
     market = manager.desk.market(settings.start)
-    handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
+    with decimal.localcontext(EXACT):
+        handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
     writer = Writer(folder, logger, provider, started, report=report)
     execution = ExecutionManager(settings, manager, handler)
     return EventDrivenStrategyEngine(settings, manager, execution, strategy, clock, logger, writer, progress)

@@ -66,7 +66,8 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     label = f"{kind} of {venue} for {name}"
     if covered is None:
         others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
-        return f"no {label}; {provider.what_there_is(kind, venue)}" + (f"; {', '.join(others)} has it" if others else "")
+        has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+        return f"no {label}; {provider.what_there_is(kind, venue)}{has}"
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"

@@ -27,8 +27,11 @@ class Writer:
         self._provider = provider
         self._started = started
         self._report = report
+        self._is_complete = False
 
     def __call__(self, engine: EventDrivenStrategyEngine, *, finished: bool = True) -> RunResult:
+        if self._is_complete:  # only the page was interrupted, and what it is made of is there
+            return self._timed(engine, {}, {})
         seconds = engine.seconds
         begun = time.perf_counter()
         folder = self._folder
@@ -45,11 +48,16 @@ class Writer:
         summary = self._summary(engine) if finished else {}
         if finished:
             paths["summary.json"] = folder.write("summary.json", plain_json(summary))
+            self._is_complete = True
             if self._report:
                 paths["report.html"] = self._write_report(seconds)
-        seconds["total"] = time.perf_counter() - self._started
-        timing = {name: round(value, 6) for name, value in seconds.items()}
-        paths["timing.json"] = folder.write("timing.json", plain_json({"seconds": timing}))
+        return self._timed(engine, summary, paths)
+
+    def _timed(self, engine: EventDrivenStrategyEngine, summary: dict[str, Any], paths: dict[str, Path]) -> RunResult:
+        """The result, once the times that it took are written too."""
+        engine.seconds["total"] = time.perf_counter() - self._started
+        timing = {name: round(value, 6) for name, value in engine.seconds.items()}
+        paths["timing.json"] = self._folder.write("timing.json", plain_json({"seconds": timing}))
         return RunResult(run_id_of(engine.config), summary, paths)
 
     def _write_report(self, seconds: dict[str, float]) -> Path:

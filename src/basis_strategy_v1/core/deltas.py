@@ -34,7 +34,7 @@ class Deltas:
     def at(cls, venue: str, tokens: Mapping[str, Decimal]) -> Deltas:
         """The changes at one venue."""
         found = cls.__new__(cls)
-        kept = {token: amount for token, amount in tokens.items() if amount}
+        kept = dict(tokens) if all(tokens.values()) else {token: amount for token, amount in tokens.items() if amount}
         found._venues = {venue: kept} if kept else {}
         return found
 
@@ -76,7 +76,9 @@ class Deltas:
         return Deltas._of(total)
 
     def __neg__(self) -> Deltas:
-        return Deltas._of({venue: {token: amount.copy_negate() for token, amount in tokens.items()} for venue, tokens in self._venues.items()})
+        return Deltas._of(
+            {venue: {token: amount.copy_negate() for token, amount in tokens.items()} for venue, tokens in self._venues.items()}
+        )
 
     def __sub__(self, other: Deltas) -> Deltas:
         return self + -other

@@ -27,7 +27,7 @@ class Part(Protocol):
     def positions(self) -> dict[str, Decimal]: ...
 
 
-class Perp(NamedTuple):
+class Perp(Struct, frozen=True, gc=False):
     """A perpetual position: `base` units, signed, and the signed quote `cost` that was paid for them.
 
     Its unrealised profit at a mark is base * mark - cost.
@@ -37,7 +37,7 @@ class Perp(NamedTuple):
     cost: Decimal
 
 
-class Account(Struct, frozen=True):
+class Account(Struct, frozen=True, gc=False):
     """An account at an exchange."""
 
     balances: dict[str, Decimal] = {}
@@ -50,9 +50,16 @@ class Account(Struct, frozen=True):
                 found[f"{symbol}-PERP"] = perp.base
         return found
 
-    def moved(self, changes: Mapping[str, Decimal]) -> Account:
-        """The account after changes to its balances."""
-        return Account(_moved(self.balances, changes), self.perps)
+    def moved(self, changes: Mapping[str, Decimal], perps: dict[str, Perp] | None = None) -> Account:
+        """The account after changes to its balances, with other perps where they are given."""
+        after = dict(self.balances)
+        for token, change in changes.items():
+            left = after[token] + change if token in after else change
+            if left:
+                after[token] = left
+            else:
+                after.pop(token, None)
+        return Account(after, self.perps if perps is None else perps)
 
 
 class Wallet(Struct, frozen=True):
@@ -151,14 +158,3 @@ class State:
     def positions(self) -> dict[str, dict[str, Decimal]]:
         """venue -> token -> amount, as things stand; venues that hold nothing are left out."""
         return {venue: tokens for venue, part in self.parts.items() if (tokens := part.positions())}
-
-
-def _moved(held: Mapping[str, Decimal], changes: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    after = dict(held)
-    for token, change in changes.items():
-        left = after.get(token, ZERO) + change
-        if left:
-            after[token] = left
-        else:
-            after.pop(token, None)
-    return after

@@ -45,7 +45,11 @@ class CsvFolder:
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
         if not self.directory.is_dir():
-            what = "is a file; a database is given with mode db" if self.directory.exists() else "does not exist; `basis data sample` makes one to try"
+            what = (
+                "is a file; a database is given with mode db"
+                if self.directory.exists()
+                else "does not exist; `basis data sample` makes one to try"
+            )
             raise ComponentError("DAT-006", f"the data folder {self.directory} {what}")
         self.generated = (self.directory / GENERATED_FILE).is_file()
         self.specs = tuple(spec for path in csv_files(self.directory) if (spec := spec_of(series_id(self.directory, path))))
@@ -80,7 +84,11 @@ class DuckDbFile:
     def __init__(self, database: str | Path) -> None:
         self.path = Path(database)
         if not self.path.is_file():
-            what = "is a folder; CSV files are given with mode csv" if self.path.exists() else "does not exist; write it with `basis data import`"
+            what = (
+                "is a folder; CSV files are given with mode csv"
+                if self.path.exists()
+                else "does not exist; write it with `basis data import`"
+            )
             raise ComponentError("DAT-006", f"the database {self.path} {what}")
         with self._open() as connection:
             self.generated = self._read_marks(connection)

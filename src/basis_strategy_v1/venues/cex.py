@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 BPS = Decimal(10_000)
+NO_PERP = Perp(ZERO, ZERO)
 REALISED_UNIT = Decimal("1e-8")
 # Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
 FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
@@ -57,9 +58,11 @@ class Exchange:
     def __init__(self, name: str, row: ExchangeRow) -> None:
         self.name = name
         self.row = row
-        self._spot_fee = row.spot_taker_fee_bps / BPS
-        self._perp_fee = row.perp_taker_fee_bps / BPS
-        self._worse_buy, self._worse_sell = 1 + row.slippage_bps / BPS, 1 - row.slippage_bps / BPS
+        self._spot_fee = EXACT.divide(row.spot_taker_fee_bps, BPS)
+        self._perp_fee = EXACT.divide(row.perp_taker_fee_bps, BPS)
+        slippage = EXACT.divide(row.slippage_bps, BPS)
+        self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
+        self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers)
         self._listings: dict[tuple[str, bool], Listing] = {}
         self._interval = row.funding_interval_hours * HOUR_US
 
@@ -68,12 +71,14 @@ class Exchange:
     def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> Moved:
         symbol, perp = instruction.symbol, instruction.trade_type == "perp"
         listing = self._listings.get((symbol, perp)) or self._list(symbol, perp)
-        amount = instruction.amount // listing.lot * listing.lot
+        lot = listing.lot
+        amount = instruction.amount // lot * lot
         if not amount:
-            lots_of = f"{self.name} trades {symbol} {instruction.trade_type} in lots of {plain(listing.lot)}"
+            lots_of = f"{self.name} trades {symbol} {instruction.trade_type} in lots of {plain(lot)}"
             reject(CEX, f"{lots_of}; {plain(instruction.amount)} is less than one")
         price = (market.perp if perp else market.spot)(self.row.name, symbol, for_trade=True)
-        fill = self._fill_price(instruction, listing.tick, price)
+        worse = price * (self._worse_buy if instruction.side == "buy" else self._worse_sell)
+        fill = worse if instruction.price is None else self._limited(instruction, instruction.price, listing.tick, price, worse)
         if fill is None:
             return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
         if amount * price < listing.minimum and not instruction.reduce_only:
@@ -103,14 +108,11 @@ class Exchange:
                 reject(CEX, f"{self.name} settles in {settle}: write {symbol[: -len(quote)]}{settle} instead of {symbol}")
         reject(CEX, f"symbol must be base and {settle} written together such as ETH{settle}, got {symbol}")
 
-    def _fill_price(self, trade: CexTrade, tick: Decimal, price: Decimal) -> Decimal | None:
-        """The price with slippage against the trader, never beyond a limit; None where the limit is not reached."""
+    def _limited(self, trade: CexTrade, wanted: Decimal, tick: Decimal, price: Decimal, worse: Decimal) -> Decimal | None:
+        """The price with slippage against the trader, never beyond the limit; None where the limit is not reached."""
         buy = trade.side == "buy"
-        worse = price * (self._worse_buy if buy else self._worse_sell)
-        if trade.price is None:
-            return worse
         # A limit goes onto the tick on the trader's side: it may miss a fill, it never makes one worse.
-        limit = (trade.price / tick).to_integral_value(ROUND_FLOOR if buy else ROUND_CEILING) * tick
+        limit = (wanted / tick).to_integral_value(ROUND_FLOOR if buy else ROUND_CEILING) * tick
         if (price > limit) if buy else (price < limit):
             return None
         return min(worse, limit) if buy else max(worse, limit)
@@ -132,33 +134,35 @@ class Exchange:
         spent = quote if trade.side == "buy" else base
         if state.checked and (held := account.balances.get(spent, ZERO)) + changes[spent] < 0:
             require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
-        after = state.with_part(self.name, account.moved(changes))
+        after = account.moved(changes)
         if state.checked and account.perps and trade.side == "buy":
             self._require_margin(after, market, "buy", amount, trade.symbol)
         costs = _trade_costs(fee_token, fee, quote, amount * abs(fill - price))
-        return Moved(after, Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
+        return Moved(state.with_part(self.name, after), Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
 
     def _perp_trade(
         self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> Moved:
         settle, account = self.row.settle, state.part(self.name, Account)
-        held = account.perps.get(trade.symbol) or Perp(ZERO, ZERO)
+        symbol = trade.symbol
+        held = account.perps.get(symbol, NO_PERP)
         if trade.reduce_only and state.checked:
             amount = self._at_most_held(trade, amount, held)
         signed = amount if trade.side == "buy" else -amount
         position, realised = _after_trade(held, signed, fill)
         fee = amount * fill * self._perp_fee
+        received = realised - fee
         perps = dict(account.perps)
         if position.base:
-            perps[trade.symbol] = position
+            perps[symbol] = position
         else:
-            del perps[trade.symbol]
-        after = state.with_part(self.name, Account(account.moved({settle: realised - fee}).balances, perps))
+            del perps[symbol]
+        after = account.moved({settle: received}, perps)
         if state.checked and abs(position.base) > abs(held.base):
-            self._require_margin(after, market, trade.side, amount, f"{trade.symbol} perp")
-        deltas = Deltas.at(self.name, {f"{trade.symbol}-PERP": signed, settle: realised - fee})
+            self._require_margin(after, market, trade.side, amount, f"{symbol} perp")
+        deltas = Deltas.at(self.name, {f"{symbol}-PERP": signed, settle: received})
         costs = _trade_costs(settle, fee, settle, amount * abs(fill - price))
-        return Moved(after, deltas, costs, {"filled": amount, "price": fill, "realised": realised})
+        return Moved(state.with_part(self.name, after), deltas, costs, {"filled": amount, "price": fill, "realised": realised})
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -170,29 +174,35 @@ class Exchange:
 
     def margin(self, account: Account, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps, at the last closes."""
+        equity, notional = self._equity_and_notional(account, market)
+        return Margin(equity, notional, self.maintenance(notional))
+
+    def _equity_and_notional(self, account: Account, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
         equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
         for symbol, perp in account.perps.items():
-            mark = market.perp(self.row.name, symbol)
-            equity += perp.base * mark - perp.cost
-            notional += abs(perp.base) * mark
-        return Margin(equity, notional, self.maintenance(notional))
+            worth = perp.base * market.perp(self.row.name, symbol)
+            equity += worth - perp.cost
+            notional += abs(worth)
+        return equity, notional
 
     def maintenance(self, notional: Decimal) -> Decimal:
         """Maintenance margin of a notional: each tier's rate on the part of it that falls into the tier."""
         total, below = ZERO, ZERO
-        for tier in self.row.tiers:
-            if notional <= below:
-                break
-            total += (min(notional, tier.notional) - below) * tier.maintenance_bps / BPS
-            below = tier.notional
+        for upper, rate in self._tiers:
+            if notional <= upper:
+                return total + (notional - below) * rate
+            total += (upper - below) * rate
+            below = upper
         return total
 
-    def _require_margin(self, state: State, market: MarketSnapshot, doing: str, amount: Decimal, of: str) -> None:
-        margin = self.margin(state.part(self.name, Account), market)
-        needed = max(margin.notional / self.row.max_leverage, margin.maintenance)
-        if margin.equity < needed or (margin.notional and margin.equity == margin.maintenance):
+    def _require_margin(self, after: Account, market: MarketSnapshot, doing: str, amount: Decimal, of: str) -> None:
+        equity, notional = self._equity_and_notional(after, market)
+        maintenance, leverage = self.maintenance(notional), self.row.max_leverage
+        # A product in place of the quotient that the message tells: a third as long, and exact.
+        if equity * leverage < notional or equity < maintenance or (notional and equity == maintenance):
+            needed = max(notional / leverage, maintenance)
             reject(CEX, f"{doing} of {plain(amount)} {of} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
-                        f"which would have {plain(round(margin.equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
+                        f"which would have {plain(round(equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
 
     def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
         """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
@@ -200,15 +210,14 @@ class Exchange:
         size = abs(perp.base)
         cash = account.balances.get(self.row.settle, ZERO) - perp.cost
         below = deducted = rate_before = ZERO
-        tiers = iter(self.row.tiers)
+        tiers = iter(self._tiers)
         while True:  # the last tier is open, so that one of them holds the price
-            tier = next(tiers)
-            rate = tier.maintenance_bps / BPS
+            upper, rate = next(tiers)
             deducted += below * (rate - rate_before)
             price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
-            if size * price <= tier.notional:
+            if size * price <= upper:
                 break
-            below, rate_before = tier.notional, rate
+            below, rate_before = upper, rate
         if price > 0:
             return price
         return ZERO if perp.base < 0 else None
@@ -306,7 +315,7 @@ class Exchange:
         lost = self.margin(account, market).equity
         balance = account.balances.get(settle, ZERO)
         changes = {f"{symbol}-PERP": -perp.base for symbol, perp in account.perps.items()}
-        after = Account(account.moved({settle: -balance}).balances, {})
+        after = account.moved({settle: -balance}, {})
         details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
         deltas = Deltas.at(self.name, {**changes, settle: -balance})
         return after, Settlement("liquidation", self.name, deltas, _costs(("liquidation", settle, lost)), details)
@@ -325,10 +334,10 @@ class Exchange:
         account = state.part(self.name, Account)
         if state.checked:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
-        after = state.with_part(self.name, account.moved({token: -amount}))
+        after = account.moved({token: -amount})
         if state.checked and account.perps and token == self.row.settle:
             self._require_margin(after, market, "transfer", amount, token)
-        return after
+        return state.with_part(self.name, after)
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
         return state.with_part(self.name, state.part(self.name, Account).moved({token: amount}))
@@ -351,7 +360,7 @@ def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Deci
     """
     base, cost = held.base + signed, held.cost + signed * fill
     if not base:
-        return Perp(ZERO, ZERO), -cost
+        return NO_PERP, -cost
     if not held.base or (held.base > 0) == (signed > 0):
         return Perp(base, cost), ZERO
     if (base > 0) == (held.base > 0):

@@ -24,7 +24,7 @@ REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
 COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAIN: "OnChainExecutionInterface"}
 
 
-class Moved(Struct, frozen=True):
+class Moved(Struct, frozen=True, gc=False):
     """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices."""
 
     state: State
@@ -43,7 +43,7 @@ class Settlement(NamedTuple):
     details: Mapping[str, Any] = {}
 
 
-class Exposure(NamedTuple):
+class Exposure(Struct, frozen=True, gc=False):
     """`amount` of a token that has a price. `growth` is the source of attribution of what is added by itself."""
 
     venue: str
@@ -53,7 +53,7 @@ class Exposure(NamedTuple):
     growth: str = "spot_price"
 
 
-class PerpExposure(NamedTuple):
+class PerpExposure(Struct, frozen=True, gc=False):
     """A perp, worth (base * mark - cost) in the settlement token; `exchange` is the name of its price series."""
 
     venue: str

@@ -1,0 +1,139 @@
+"""eth_leveraged: the loop reaches its target, by rounds or by a flash loan, and debt goes where health or the spread is bad."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from .staked_world import World, names
+
+D = Decimal
+TARGET = D("0.8")
+
+
+def looper(**more: Any) -> World:
+    parameters = {"lender": "aave", "target_ltv": TARGET, "flash": True, **more}
+    return World("eth_leveraged", {"wallet": {"ETH": 100}}, parameters.pop("gas_reserve", "0"), **parameters)
+
+
+def test_a_flash_loan_builds_the_loop_in_one_transaction_to_the_targets_last_wei() -> None:
+    world = looper()
+    blocks = world.tick()
+    assert names(blocks) == ["flash_loan(", "set_emode", "unwrap", "stake", "supply", "borrow", ")"]
+    assert world.ltv() == pytest.approx(TARGET, abs=D("1e-15"))
+    loan = blocks[0]["sub_instructions"][0]["amount"]
+    assert world.ether() == pytest.approx(100 - loan * D("0.0005"), abs=D("1e-12"))
+    assert world.run(24) == []
+
+
+def test_rounds_come_within_half_the_tolerance_of_the_target_and_cost_no_fee() -> None:
+    world = looper(flash=False)
+    first = names(world.tick())
+    assert first[:3] == ["stake", "supply", "set_emode"]
+    assert first[3:7] == ["borrow", "unwrap", "stake", "supply"]
+    assert len(world.run(24)) == 1  # twelve rounds a transaction
+    assert TARGET - D("0.005") <= world.ltv() <= TARGET
+    assert world.ether() == pytest.approx(D(100), abs=D("1e-12"))
+
+
+def test_gas_comes_from_the_capital_and_leaves_the_reserve_whole() -> None:
+    for flash in (True, False):
+        world = looper(gas_reserve="0.5", flash=flash)
+        world.tick(gas_gwei=20)
+        world.run(3)
+        assert D("0.5") <= world.held("wallet", "ETH") <= D(1)
+
+
+def test_under_the_minimum_health_factor_debt_is_repaid_down_to_the_target() -> None:
+    world = looper(min_health_factor="1.1")
+    world.tick()
+    assert world.tick(rate=1.24, traded=1.24, oracle=1.24) == []
+    blocks = world.tick(rate=1.13, traded=1.13, oracle=1.13)
+    assert names(blocks) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
+    assert world.ltv() == pytest.approx(TARGET, abs=D("0.01"))
+    assert all("repay" not in names(later) for later in world.run(24))
+
+
+def test_a_target_that_is_not_healthy_is_held_at_what_is() -> None:
+    world = looper(target_ltv="0.9", min_health_factor="1.1")
+    world.run(24)
+    health = world.health()
+    assert health is not None and D("1.1") < health < D("1.12")
+    assert world.run(24) == []
+
+
+def test_when_borrowing_costs_more_than_staking_earns_the_debt_goes_and_the_stake_stays() -> None:
+    world = looper(min_spread_bps=0)
+    world.tick()
+    rate, days = 1.25, []
+    for _ in range(8):
+        rate *= 1 + 0.03 / 365
+        days.append(names(world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.06)))
+        if days[-1]:
+            break
+    assert days == [[]] * 6 + [["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]], "judged when the window is full"
+    assert world.held("aave", "variableDebtWETH") == 0
+    assert world.held("aave", "awstETH") > 0
+
+
+def test_it_borrows_again_only_when_the_spread_is_above_the_limit_by_the_hysteresis() -> None:
+    world = looper(min_spread_bps=0, spread_hysteresis_bps=150, spread_window_hours=24)
+    world.tick()
+    rate = 1.25
+
+    def day(borrow: float) -> bool:
+        nonlocal rate
+        rate *= 1 + 0.03 / 365
+        world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=borrow)
+        return world.held("aave", "variableDebtWETH") > 0
+
+    assert [day(borrow) for borrow in (0.02, 0.06, 0.02, 0.02, 0.012, 0.012)] == [True, False, False, False, False, True]
+
+
+@pytest.mark.parametrize(("unstake", "steps"), [("queue", ["swap", ")", "unwrap", "unstake"]), ("dex", ["swap", ")", "unwrap"])])
+def test_it_leaves_in_one_transaction_with_the_debt_paid_from_a_sale(unstake: str, steps: list[str]) -> None:
+    world = looper(unstake=unstake, leave_at="2024-06-02")
+    world.tick()
+    assert names(world.tick(hours=23)) == ["flash_loan(", "repay", "withdraw", *steps]
+    assert (world.held("aave", "awstETH"), world.held("aave", "variableDebtWETH"), world.held("wallet", "wstETH")) == (0, 0, 0)
+    world.run(24 * 6)
+    assert world.held("wallet", "ETH") == pytest.approx(D("99.6"), abs=D("0.05")), "the fees of two flash loans are gone, no more"
+    assert world.held("lido", "ETH-QUEUED") == 0
+
+
+def test_a_discount_of_the_market_is_paid_on_the_debt_alone_when_the_rest_goes_through_the_queue() -> None:
+    ends = {}
+    for unstake in ("queue", "dex"):
+        world = looper(unstake=unstake, leave_at="2024-06-02")
+        world.tick()
+        world.tick(hours=23, traded=1.2)
+        world.run(24 * 6)
+        ends[unstake] = world.held("wallet", "ETH")
+    assert ends["queue"] > ends["dex"] + 1
+
+
+@pytest.mark.parametrize("flash", [True, False])
+def test_at_morpho_the_same_loop_stands_on_its_market_and_comes_down_again(flash: bool) -> None:
+    world = looper(lender="morpho", flash=flash, leave_at="2024-06-02", unstake="dex")
+    first = names(world.tick())
+    assert {"set_emode", "supply"}.isdisjoint(first)
+    world.run(4)
+    collateral, debt = (world.held("morpho", f"morpho:wstETH/WETH:{side}") for side in ("collateral", "debt"))
+    assert TARGET - D("0.005") <= debt / (collateral * D("1.25")) <= TARGET + D("1e-6")
+    world.run(24)
+    assert (world.held("morpho", "morpho:wstETH/WETH:collateral"), world.held("morpho", "morpho:wstETH/WETH:debt")) == (0, 0)
+    assert world.held("wallet", "ETH") == pytest.approx(D(100), abs=D("0.1")), "its flash loans are free, and interest runs for a day"
+
+
+def test_at_morpho_the_spread_is_against_the_markets_own_rate() -> None:
+    held = []
+    for borrow_rate in (0.02, 0.04):
+        world = looper(lender="morpho", spread_window_hours=24, min_spread_bps=0)
+        world.tick(borrow_rate=borrow_rate)
+        for day in (1, 2):
+            rate = 1.25 * (1 + 0.03 / 365 * day)
+            world.tick(hours=24, rate=rate, traded=rate)
+        held.append(world.held("morpho", "morpho:wstETH/WETH:debt") > 0)
+    assert held == [True, False]
