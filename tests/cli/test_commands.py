@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from jsonschema import Draft202012Validator
 
 from basis_strategy_v1 import cli
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 from .conftest import CONFIG, Basis
 
@@ -106,6 +108,26 @@ def test_the_written_config_gives_the_same_run_again(basis: Basis, ran: Path, sa
     assert done.status == 0
     again = ran.parents[1] / "again" / ran.name
     assert (again / "equity.csv").read_bytes() == (ran / "equity.csv").read_bytes()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, typer.Abort])
+def test_ctrl_c_is_told_in_one_line(
+    stop: type[BaseException], basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*of: object, **more: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("basis_strategy_v1.app.build", interrupted)
+    done = basis("backtest", config, "--data", sample)
+    assert done == (130, "", "basis: interrupted; what was written stays readable\n")
+
+
+def test_a_critical_failure_asks_for_a_restart(basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*of: object, **more: object) -> None:
+        raise ComponentError("CEX-003", "perhaps it was sent")
+
+    monkeypatch.setattr("basis_strategy_v1.app.build", unknown)
+    assert basis("backtest", config, "--data", sample) == (3, "", "basis: CEX-003: perhaps it was sent\n")
 
 
 # report, events

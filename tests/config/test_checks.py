@@ -103,6 +103,36 @@ def test_a_target_ltv_needs_a_lender(config: Any) -> None:
     assert lines_of(given) == ["strategy.target_ltv: 0.5; allowed: null, or name a lender"]
 
 
+def test_a_lender_needs_a_target_ltv(config: Any) -> None:
+    given = config("usdt_market_neutral")
+    given["strategy"]["lender"] = "aave"
+    assert lines_of(given) == ["strategy.target_ltv: null; allowed: a fraction with a lender"]
+
+
+def test_debt_is_repaid_from_a_sale_and_that_needs_a_dex(config: Any) -> None:
+    given = config("eth_leveraged")
+    given["venues"]["dex"] = []
+    assert lines_of(given) == ["strategy.lender: 'aave'; allowed: a lender and a venue under venues.dex: debt is repaid from a sale there"]
+
+
+def test_the_dex_where_a_token_usually_trades_is_configured_or_another_is_named(config: Any) -> None:
+    given = config("eth_leveraged")
+    given["venues"]["dex"] = ["curve"]
+    assert lines_of(given) == ["strategy.dex: null; allowed: null with uniswap under venues.dex, or one of curve"]
+    given["strategy"]["dex"] = "curve"
+    load_config(given, run=True)
+
+
+@pytest.mark.parametrize("leave_at", ["2024-06-01", "2024-07-02"])
+def test_a_strategy_leaves_after_the_start_and_not_after_the_end(leave_at: str, config: Any) -> None:
+    given = config("eth_staking_only")
+    given["strategy"]["leave_at"] = leave_at
+    assert lines_of(given) == [
+        f"strategy.leave_at: {leave_at}T00:00:00Z; allowed: null, or a time after start, 2024-06-01T00:00:00Z, and not after end, "
+        "2024-07-01T00:00:00Z"
+    ]
+
+
 @pytest.mark.parametrize("mode", ["custom", "blocks"])
 def test_the_file_of_a_strategy_exists(mode: str, config: Any) -> None:
     given = config(mode) | {"strategy": {"file": "gone.py"}}

@@ -21,6 +21,7 @@ from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.live.download import uniswap_pool_state
 from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.morpho_account import underlying
 from basis_strategy_v1.venues.uniswap_data import STATE_COLUMNS, pool_from_row, sqrt_price_of
 from basis_strategy_v1.venues.uniswap_pool import full_range
 
@@ -137,8 +138,9 @@ class World:
         for name in ("WETH", "USDT"):
             self._write_reserve(name)
         self._write_market()
-        self._write("ohlcv/bybit/spot/ETHUSDT_1h", ("timestamp", "open", "high", "low", "close", "volume"), {
-            "timestamp": stamp(self.chain.timestamp() - 3_600), "open": "2500", "high": "2500", "low": "2500", "close": "2500", "volume": "1"})  # fmt: skip
+        bars = dict.fromkeys(("open", "high", "low", "close"), "2500")
+        bar = {"timestamp": stamp(self.chain.timestamp() - 3_600), **bars, "volume": "1"}
+        self._write("ohlcv/bybit/spot/ETHUSDT_1h", tuple(bar), bar)
         self._write(
             "staking/lido/wstETH", ("timestamp", "eth_per_token"), {"timestamp": stamp(self.chain.timestamp()), "eth_per_token": "1.16"}
         )
@@ -265,18 +267,13 @@ def simulated(steps: list[dict[str, Any]], market: MarketSnapshot) -> tuple[Stat
 
 
 def our_balances(state: State) -> dict[str, int]:
-    found = {}
-    for venue, tokens in state.positions().items():
-        for token, amount in tokens.items():
-            base = (
-                token.split("/")[-1].split(":")[0]
-                if token.endswith(":debt")
-                else token.split(":")[-2].split("/")[0]
-                if ":" in token
-                else token
-            )
-            name = base.removeprefix("variableDebt").removeprefix("a") if venue == "aave" else base
-            found[token] = int(amount.scaleb(decimals_of(name)))
+    """Base units by token of our positions, as `World.balances` has them."""
+    positions = state.positions()
+    found = {token: int(amount.scaleb(decimals_of(token))) for token, amount in positions["wallet"].items()}
+    for token, amount in positions["aave"].items():
+        found[token] = int(amount.scaleb(decimals_of(token.removeprefix("variableDebt").removeprefix("a"))))
+    for token, amount in positions.get("morpho", {}).items():
+        found[token] = int(amount.scaleb(decimals_of(underlying(token))))
     return found
 
 
@@ -353,7 +350,7 @@ def test_a_chain_that_fails_changes_nothing_on_either_side(world: World, failing
     world.write_data()
     at_s = world.chain.timestamp() + 600
     market, steps = world.snapshot(at_s), [*STEPS[:index], failing]
-    with pytest.raises(VenueRejected, match=f"^OCH-001|^DEX-001") as refused:
+    with pytest.raises(VenueRejected, match=r"^(OCH|DEX)-001") as refused:
         simulated(steps, market)
     assert refused.value.message.startswith(f"step {index} ({failing['protocol']} {failing['action']})")
     before = world.balances(), world.pool.state()

@@ -13,6 +13,7 @@ import pytest
 from basis_strategy_v1 import EventDrivenStrategyEngine
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
+from basis_strategy_v1.monitoring import event_files
 from basis_strategy_v1.report import report as report_module
 
 CONFIG: dict[str, Any] = {
@@ -69,6 +70,26 @@ def test_an_interruption_between_two_ticks_keeps_the_ticks_before_it(sample: Pat
     assert sorted(json.loads((folder / "timing.json").read_text())["seconds"]) == ["loop", "total", "write"]
 
 
+def test_an_interruption_in_the_middle_of_an_event_leaves_no_half_line(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    def stop(event: Any, pending: bytearray, at: int) -> None:
+        nonlocal written
+        written += 1
+        if written == 4:
+            pending += b'{"timestamp":"2024-'
+            raise KeyboardInterrupt
+        encode_into(event, pending, at)
+
+    encode_into = event_files.encode_into
+    monkeypatch.setattr(event_files, "encode_into", stop)
+    with pytest.raises(KeyboardInterrupt):
+        engine_of(sample, tmp_path).run()
+    assert [row["sequence"] for row in rows(left_behind(tmp_path) / "events.csv")] == ["1", "2", "3"]
+
+
 def test_an_interruption_of_the_report_keeps_the_results(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(folder: Path) -> Path:
         raise KeyboardInterrupt
@@ -83,7 +104,7 @@ def test_an_interruption_of_the_report_keeps_the_results(sample: Path, tmp_path:
 
 
 def test_a_strategy_that_fails_after_a_day_leaves_that_day(sample: Path, tmp_path: Path) -> None:
-    code = "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        assert snapshot.at.day == 1, 'enough'\n        return []\n"
+    code = "class Mine:\n    def decide(self, snapshot, *of):\n        assert snapshot.at.day == 1, 'enough'\n        return []\n"
     (tmp_path / "mine.py").write_text(code)
     config = {**CONFIG, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "mine.py")}}
     with pytest.raises(ComponentError) as failed:

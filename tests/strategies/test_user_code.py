@@ -89,7 +89,10 @@ def test_what_the_market_lacks_keeps_its_own_code(tmp_path: Path) -> None:
     assert refused(tmp_path, code).startswith("DAT-001: no funding data of okx for ETHUSDT at 2024-06-01T00:00:00Z")
 
 
-@pytest.mark.parametrize(("given", "named"), [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("None", "None"), ("(b for b in [])", "a generator")])
+NO_LISTS = [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("None", "None"), ("(b for b in [])", "a generator")]
+
+
+@pytest.mark.parametrize(("given", "named"), NO_LISTS)
 def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: Path) -> None:
     code = f"class Mine:\n    def decide(self, *of):\n        return {given}\n"
     assert refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named}"

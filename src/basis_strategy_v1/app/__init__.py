@@ -114,21 +114,27 @@ def build(
     """A backtest, ready to run."""
     started = time.perf_counter()
     settings = load_config(config, run=True)
-    assert settings.start is not None
     strategy = make_strategy(settings.strategy_mode, settings.strategy)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     folder = RunFolder(Path(results), run_id_of(settings))
-    clock = SimulatedClock(settings.start)
     logger = EventLogger(logs, "backtest")
+    writer = Writer(folder, logger, provider, started, report=report)
+    with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
+        return _engine(settings, strategy, provider, logger, writer, progress)
+
+
+def _engine(
+    settings: Config, strategy: Strategy, provider: Any, logger: EventLogger, writer: Writer, progress: Callable[[int, int], None] | None
+) -> EventDrivenStrategyEngine:
+    assert settings.start is not None
+    clock = SimulatedClock(settings.start)
     health = UnifiedHealthManager(event_logger=logger, clock=clock)
     handler = PositionUpdateHandler()
     manager = ExecutionInterfaceManager(
         settings, provider, "backtest", positions=handler, event_logger=logger, health_manager=health, clock=clock
     )
     market = manager.desk.market(settings.start)
-    with decimal.localcontext(EXACT):
-        handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
-    writer = Writer(folder, logger, provider, started, report=report)
+    handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
     execution = ExecutionManager(settings, manager, handler)
     return EventDrivenStrategyEngine(settings, manager, execution, strategy, clock, logger, writer, progress)

@@ -103,7 +103,8 @@ def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
     for series, start, end in stale:
         hours.setdefault(series, []).append(end - start)
     return [
-        f"{series} has {len(spans)} gaps of {sum(spans) // HOUR_US} hours in all: there its last price values what is held, and no trade is opened on it."
+        f"{series} has {len(spans)} gaps of {sum(spans) // HOUR_US} hours in all: "
+        "there its last price values what is held, and no trade is opened on it."
         for series, spans in hours.items()
     ]
 
@@ -125,7 +126,8 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
         ]
     free = [name for name, settings in config.venues.cex.items() if not settings.get("withdrawal")]
     if free and len(venues) > 1:
-        told.append(f"Transfers out of {', '.join(free)} cost nothing and arrive at once: withdrawal is not set (`default` means the public fees).")
+        how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
+        told.append(f"Transfers out of {', '.join(free)} {how}.")
     if config.venues.onchain:
         told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; own actions do not move it.")
     told += dict.fromkeys(line for venue in venues.values() for line in getattr(venue, "assumptions", ()))

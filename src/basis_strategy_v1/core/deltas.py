@@ -97,7 +97,8 @@ class Deltas:
 
     def as_floats(self) -> dict[str, dict[str, float]]:
         """The specification's shape: venue -> token -> net change."""
-        return {venue: {token: float(amount) for token, amount in tokens.items()} for venue, tokens in self._venues.items()}
+        # zip and map: each comprehension would be a call of its own.
+        return {venue: dict(zip(tokens, map(float, tokens.values()), strict=True)) for venue, tokens in self._venues.items()}
 
     def as_texts(self) -> dict[str, dict[str, str]]:
         """The exact amounts as plain text."""

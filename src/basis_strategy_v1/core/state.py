@@ -123,17 +123,14 @@ class Amounts(Struct, frozen=True):
 P = TypeVar("P")
 
 
-class State:
+class State(Struct, frozen=True, gc=False, eq=False):
     """All parts by venue. Immutable: `with_parts` gives the state after a change.
 
     `checked` is False where what is held is not known: then nothing is rejected for want of a balance.
     """
 
-    __slots__ = ("checked", "parts")
-
-    def __init__(self, parts: Mapping[str, Part] | None = None, *, checked: bool = True) -> None:
-        self.parts: Mapping[str, Part] = parts or {}
-        self.checked = checked
+    parts: Mapping[str, Part] = {}
+    checked: bool = True
 
     def part(self, venue: str, kind: type[P]) -> P:
         """The part of a venue, or an empty one."""
@@ -142,18 +139,12 @@ class State:
 
     def with_part(self, venue: str, part: Part) -> State:
         """The state with one part replaced."""
-        found = State.__new__(State)
         parts = dict(self.parts)
         parts[venue] = part
-        found.parts = parts
-        found.checked = self.checked
-        return found
+        return State(parts, self.checked)
 
     def with_parts(self, **parts: Part) -> State:
-        found = State.__new__(State)
-        found.parts = {**self.parts, **parts}
-        found.checked = self.checked
-        return found
+        return State({**self.parts, **parts}, self.checked)
 
     def positions(self) -> dict[str, dict[str, Decimal]]:
         """venue -> token -> amount, as things stand; venues that hold nothing are left out."""

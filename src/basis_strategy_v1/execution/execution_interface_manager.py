@@ -131,7 +131,7 @@ class ExecutionInterfaceManager:
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
         started = self.settings.start if self.execution_mode == BACKTEST else None
-        self._events.tell(started or self.clock.now(), "component_initialization", data)
+        self._events.tell(started or self.clock.now(), "component_initialization", COMPONENT, data)
 
     @property
     def interfaces(self) -> dict[str, ExecutionInterface]:
@@ -155,7 +155,8 @@ class ExecutionInterfaceManager:
         """
         if trigger_source not in TRIGGERS:
             raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)
-        _require_aware(timestamp)
+        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:  # the quick way for nearly all of them
+            _require_aware(timestamp)
         measured = self._measured_s
         started_s = measured() if measured else 0.0
         try:
@@ -202,7 +203,7 @@ class ExecutionInterfaceManager:
         self.current_instruction = block
         measured = self._measured_s
         started_s = measured() if measured else 0.0
-        if getattr(timestamp, "tzinfo", None) is not UTC:  # the quick way for nearly all of them
+        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
             _require_aware(timestamp)
         instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
         name = instruction.instruction_id
@@ -210,12 +211,16 @@ class ExecutionInterfaceManager:
             return self._replay(self._done[name])
         self._events.require_written()
         self.last_routing_timestamp = timestamp
-        report = self._route(timestamp, instruction, foreseen)
+        if type(instruction) is Chain and not instruction.atomic:
+            report = self._route_sequence(timestamp, instruction)
+        else:
+            report, after = self._one(timestamp, instruction, name, foreseen)
+            self.desk.commit(after, report.deltas)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report.deltas))
         if name is not None:
             self._done[name] = report
-        retried = bool(report.details) and not SHAKY.isdisjoint(report.details)
+        retried = not SHAKY.isdisjoint(report.details)
         self.health.record(True, (measured() - started_s) * 1000 if measured else 0.0, None, retried, timestamp)
         return report
 
@@ -223,23 +228,17 @@ class ExecutionInterfaceManager:
         self.desk.expect(first.deltas)
         return structs.replace(first, replayed=True)
 
-    def _route(self, timestamp: datetime, instruction: Instruction, foreseen: Foreseen | None) -> ExecutionReport:
-        if isinstance(instruction, Chain) and not instruction.atomic:
-            return self._route_sequence(timestamp, instruction)
-        report, after = self._one(timestamp, instruction, instruction.instruction_id, foreseen)
-        self.desk.commit(after, report.deltas)
-        return report
-
     def _one(
         self, timestamp: datetime, instruction: Instruction, key: str | None, foreseen: Foreseen | None = None
     ) -> tuple[ExecutionReport, State]:
-        interface = self._registry.interface_of(instruction)
-        market = self.desk.market(timestamp)
+        interface, desk = self._registry.interface_of(instruction), self.desk
+        market = desk.market(timestamp)
         if interface.kind != CEX:
-            self.log_settlements(self.desk.settle_growth(market))
-        context = Context(timestamp, key or self.desk.next_key(market.instant), self.desk.state(market), market)
+            self.log_settlements(desk.settle_growth(market))
+        context = Context(timestamp, key or desk.next_key(market.instant), desk.state(market), market)
+        known = foreseen.moved if foreseen is not None and foreseen.holds(context) else None
         try:
-            return interface.execute(instruction, context, foreseen.moved if foreseen and foreseen.holds(context) else None)
+            return interface.execute(instruction, context, known)
         except VenueRejected as refused:
             raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
 
@@ -301,7 +300,7 @@ class ExecutionInterfaceManager:
         """Log what fell due."""
         if self.event_logger is not None:
             for report in reports:
-                self._events.tell(report.at, "settlement", settlement_data(report))
+                self._events.tell(report.at, "settlement", COMPONENT, settlement_data(report))
 
     def preflight(self, timestamp: datetime, blocks: Sequence[Any]) -> list[Problem]:
         """All problems of all steps of all blocks, each checked on the state that those before it would leave.
@@ -402,11 +401,11 @@ class ExecutionInterfaceManager:
     def _tell_execution(self, timestamp: datetime, report: ExecutionReport, block: dict[str, Any]) -> None:
         if report.replayed:
             data = {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}
-            self._events.tell(timestamp, "replayed", data)
+            self._events.tell(timestamp, "replayed", COMPONENT, data)
             return
         if "malformed" in report.details:
-            self._events.tell(timestamp, "execution_delta_aggregation_failed", unbooked_data(report))
-        self._events.tell(timestamp, "execution", execution_data(report, block))
+            self._events.tell(timestamp, "execution_delta_aggregation_failed", COMPONENT, unbooked_data(report))
+        self._events.tell(timestamp, "execution", COMPONENT, execution_data(report, block))
 
     def _note_failure(self, timestamp: Any, block: Any, failure: ComponentError) -> None:
         at = timestamp if _is_aware(timestamp) else self.desk.now()
@@ -423,7 +422,7 @@ class ExecutionInterfaceManager:
         if self.event_logger is not None:
             kind = block.get("instruction_type") if isinstance(block, dict) else None
             data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
-            self._events.tell(timestamp, "state_update", data)
+            self._events.tell(timestamp, "state_update", COMPONENT, data)
 
 
 def _total(reports: Sequence[ExecutionReport]) -> Deltas:

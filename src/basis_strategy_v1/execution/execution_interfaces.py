@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
@@ -48,7 +50,7 @@ def require_mode(name: str) -> str:
     return name
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True, gc=False):
     """When and on what an instruction is executed, and the key under which it is known."""
 
     at: datetime
@@ -97,18 +99,29 @@ class ExecutionInterface:
             VenueRejected: the venue, or its simulator, says no; nothing was changed.
             VenueUnreachable, OutcomeUnknown: live only.
         """
-        moved = foreseen or self.simulate(instruction, context)
+        moved = self.simulate(instruction, context) if foreseen is None else foreseen
         if self.execution_mode == LIVE:
             if self._live is None:
                 raise ComponentError(
                     "EIM-002", f"{self.venue} has no live gateway; run a backtest, or give the manager one", self.component
                 )
             return self._live.execute(instruction, context, moved)
-        return _report(instruction, context, self.venue, moved), moved.state
+        deltas = moved.deltas
+        report = ExecutionReport(
+            key=context.key,
+            venue=self.venue,
+            at=context.at,
+            kind="execution",
+            deltas=deltas,
+            expected=deltas,
+            costs=moved.costs,
+            details=moved.details,
+        )
+        return report, moved.state
 
     def simulate(self, instruction: Instruction, context: Context) -> Moved:
         """What the instruction would do; also the check before a live one is sent."""
-        venues, (_, _, state, market) = self._desk.venues, context
+        venues, state, market = self._desk.venues, context.state, context.market
         if isinstance(instruction, CexTrade):
             moved: Moved = venues[instruction.venue].simulate(instruction, state, market)
         elif isinstance(instruction, WalletTransfer):
@@ -245,19 +258,6 @@ def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
         return own
     gas_price = (config or {}).get("gas_price_gwei", 0)
     return {**own, WALLET: make_venue(ONCHAIN, WALLET, {"gas_price_gwei": gas_price})}
-
-
-def _report(instruction: Instruction, context: Context, venue: str, moved: Moved) -> ExecutionReport:
-    return ExecutionReport(
-        key=context.key,
-        venue=venue,
-        at=context.at,
-        kind="execution",
-        deltas=moved.deltas,
-        expected=moved.deltas,
-        costs=moved.costs,
-        details=moved.details,
-    )
 
 
 __all__ = [

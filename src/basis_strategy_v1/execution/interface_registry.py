@@ -69,7 +69,7 @@ class InterfaceRegistry:
                 atomic chains are not allowed.
         """
         if isinstance(instruction, CexTrade):
-            return _found(self.cex, "cex", instruction.venue)
+            return self.cex.get(instruction.venue) or _found(self.cex, "cex", instruction.venue)
         if isinstance(instruction, WalletTransfer):
             _found(self.every, "cex or venues.onchain", instruction.to_venue)
             return _found(self.every, "cex or venues.onchain", instruction.from_venue)

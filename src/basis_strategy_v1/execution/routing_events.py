@@ -15,10 +15,13 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.monitoring.event_logger import EventLogger
+
+    Tell = Callable[[datetime, str, str, Mapping[str, Any] | Struct], None]
 
 COMPONENT = "ExecutionInterfaceManager"
 CRITICAL_EVENTS = {"EIM-002": "venue_interface_unavailable", "EIM-003": "execution_delta_aggregation_failed"}
@@ -34,21 +37,14 @@ class RoutingEvents:
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
-        self._log = None if logger is None else logger.log_event
-        self._live = live
-        self._unwritten: list[tuple[datetime, str, Mapping[str, Any] | Struct]] = []
+        # Writes one event: (at, event_type, component, data). In a backtest it is the logger's own method, without a call between.
+        self.tell: Tell = _to_nobody if logger is None else self._tell_live if live else logger.log_event
+        self._unwritten: list[tuple[datetime, str, str, Mapping[str, Any] | Struct]] = []
         self._lock = Lock()
 
-    def tell(self, at: datetime, event_type: str, data: Mapping[str, Any] | Struct) -> None:
-        """Write one event."""
-        if not self._live:
-            if self._log is not None:
-                self._log(at, event_type, COMPONENT, data)
-            return
-        if self._logger is None:
-            return
+    def _tell_live(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
         with self._lock:
-            self._unwritten.append((at, event_type, data))
+            self._unwritten.append((at, event_type, component, data))
             self._write()
 
     def require_written(self) -> None:
@@ -66,9 +62,8 @@ class RoutingEvents:
     def _write(self) -> ComponentError | None:
         assert self._logger is not None
         while self._unwritten:
-            at, event_type, data = self._unwritten[0]
             try:
-                self._logger.log_event(at, event_type, COMPONENT, data)
+                self._logger.log_event(*self._unwritten[0])
             except ComponentError as failure:
                 return failure
             self._unwritten.pop(0)
@@ -80,12 +75,16 @@ class RoutingEvents:
             return
         data: dict[str, Any] = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
         trace = "".join(traceback.format_exception(error))
-        self.tell(at, "error", {**data, "component": error.component, "stack_trace": trace})
+        self.tell(at, "error", COMPONENT, {**data, "component": error.component, "stack_trace": trace})
         if isinstance(error, StaleSeries):
             return
         raw = getattr(error.original_exception, "raw", None)
         told = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
-        self.tell(at, CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told)
+        self.tell(at, CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), COMPONENT, told)
+
+
+def _to_nobody(at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
+    """Where there is no log."""
 
 
 class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):

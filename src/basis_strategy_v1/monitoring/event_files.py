@@ -65,11 +65,15 @@ class BufferedFile:
             pending = self._pending
             before = len(pending)
             event = Event(at, event_type, component, data, sequence)
-            try:  # encode_onto, written out: the call would be a tenth of the whole
-                encode_into(event, pending, -1)
-            except UNENCODABLE:
-                encode_plainly(event, pending, before)
-            pending.append(NEWLINE)
+            try:
+                try:  # encode_onto, written out: the call would be a tenth of the whole
+                    encode_into(event, pending, -1)
+                except UNENCODABLE:
+                    encode_plainly(event, pending, before)
+                pending.append(NEWLINE)
+            except BaseException:  # Ctrl-C too: what is written after it holds no half line
+                del pending[before:]
+                raise
             if sequence <= FIRST_EVENTS or sequence % BLOCK_EVENTS == 0 or len(pending) >= BLOCK_BYTES:
                 self._write_or_drop(before)
             self._sequence = sequence

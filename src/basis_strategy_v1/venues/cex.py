@@ -42,9 +42,10 @@ class Margin(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A symbol as it trades: base token, lot (base units), tick and smallest notional (quote)."""
+    """A symbol as it trades: base token, its position as a token, lot (base units), tick and smallest notional (quote)."""
 
     base: str
+    position: str
     lot: Decimal
     tick: Decimal
     minimum: Decimal
@@ -85,7 +86,7 @@ class Exchange:
             reject(CEX, f"{self.name} takes no {instruction.trade_type} order below {plain(listing.minimum)} {self.row.settle}; "
                         f"{plain(amount)} {listing.base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
         trade = self._perp_trade if perp else self._spot_trade
-        return trade(instruction, listing.base, amount, price, fill, state, market)
+        return trade(instruction, listing, amount, price, fill, state, market)
 
     def smallest_order(self, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
@@ -95,7 +96,7 @@ class Exchange:
     def _list(self, symbol: str, perp: bool) -> Listing:
         base, row = self._base(symbol), self.row
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
-        listing = Listing(base, lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional)
+        listing = Listing(base, f"{symbol}-PERP", lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional)
         self._listings[symbol, perp] = listing
         return listing
 
@@ -118,9 +119,9 @@ class Exchange:
         return min(worse, limit) if buy else max(worse, limit)
 
     def _spot_trade(
-        self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+        self, trade: CexTrade, listing: Listing, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> Moved:
-        quote, account = self.row.settle, state.part(self.name, Account)
+        base, quote, account = listing.base, self.row.settle, state.part(self.name, Account)
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
@@ -141,7 +142,7 @@ class Exchange:
         return Moved(state.with_part(self.name, after), Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
 
     def _perp_trade(
-        self, trade: CexTrade, base: str, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+        self, trade: CexTrade, listing: Listing, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> Moved:
         settle, account = self.row.settle, state.part(self.name, Account)
         symbol = trade.symbol
@@ -160,7 +161,7 @@ class Exchange:
         after = account.moved({settle: received}, perps)
         if state.checked and abs(position.base) > abs(held.base):
             self._require_margin(after, market, trade.side, amount, f"{symbol} perp")
-        deltas = Deltas.at(self.name, {f"{symbol}-PERP": signed, settle: received})
+        deltas = Deltas.at(self.name, {listing.position: signed, settle: received})
         costs = _trade_costs(settle, fee, settle, amount * abs(fill - price))
         return Moved(state.with_part(self.name, after), deltas, costs, {"filled": amount, "price": fill, "realised": realised})
 
