@@ -34,7 +34,9 @@ imports: .venv/dev.stamp
 
 test: .venv/dev.stamp node_modules/.package-lock.json browser
 	mkdir -p build/coverage
-	$(PYTEST) --hypothesis-profile=ci --cov --cov-report=term
+	$(PYTEST) --hypothesis-profile=ci --cov --cov-report=
+	$(BIN)/coverage report --skip-covered --fail-under=95
+	$(BIN)/coverage report --skip-covered --fail-under=100 --include='*/core/*,*/execution/*,*/monitoring/*'
 
 prove: .venv/dev.stamp node_modules/.package-lock.json
 	for seed in $(SEEDS); do \

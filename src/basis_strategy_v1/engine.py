@@ -166,10 +166,7 @@ class EventDrivenStrategyEngine:
 
     def _tick(self, instant: int, at: datetime, *, is_last: bool) -> None:
         self.clock.move_to(at)
-        if instant < self._quiet_until:
-            market = self.desk.market(at, instant)
-        else:
-            market = self._pass_time(instant, at)
+        market = self.desk.market(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
         if blocks := self._decide(market, self.portfolio, self.config.strategy):
             self._execute(at, market, blocks)
         if is_last:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def test_in_dollars_each_rate_is_booked_at_its_own_time_and_price(run_once: RunO
     times = sorted(by_day)
     expected = sum(
         (HELD * (by_day[now] - by_day[then]) * close_before(closes, now)).quantize(Decimal("1e-12"))
-        for then, now in zip(times, times[1:], strict=False)
+        for then, now in itertools.pairwise(times)
     )
     assert Decimal(ran.summary["attribution"]["staking"]) == expected
     parts = {source for source, amount in ran.summary["attribution"].items() if amount != "0"}
@@ -69,7 +70,12 @@ def test_a_staked_token_that_comes_from_an_exchange_is_no_income(run_once: RunOn
     }
     blocks = [("2024-06-01T02:00:00Z", moved)]
     made = blocks_config(
-        tmp_path, blocks, initial_positions={"bybit": {"stETH": "5"}}, venues=venues, end="2024-06-01T08:00:00Z", share_class="eth_directional"
+        tmp_path,
+        blocks,
+        initial_positions={"bybit": {"stETH": "5"}},
+        venues=venues,
+        end="2024-06-01T08:00:00Z",
+        share_class="eth_directional",
     )
     summary = run_once(made).summary
     assert abs(Decimal(summary["pnl"])) < Decimal("0.001")

@@ -87,7 +87,6 @@ class Writer:
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
         )
 
-
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
         """Where a price that values what is held stood still for want of data."""
         assert config.start is not None and config.end is not None

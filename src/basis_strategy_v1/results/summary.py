@@ -78,4 +78,3 @@ def summary_of(
         "stale_marks": [{"series": series, "from": iso(start), "until": iso(end)} for series, start, end in stale_marks],
         "skipped": [{"timestamp": at, "reason": reason} for at, reason in skipped],
     }
-

@@ -96,7 +96,9 @@ class Exchange:
     def _list(self, symbol: str, perp: bool) -> Listing:
         base, row = self._base(symbol), self.row
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
-        listing = Listing(base, f"{symbol}-PERP", lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional)
+        listing = Listing(
+            base, f"{symbol}-PERP", lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional
+        )
         self._listings[symbol, perp] = listing
         return listing
 
