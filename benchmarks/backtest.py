@@ -30,10 +30,8 @@ class EachDayOfBars:
     def __init__(self):
         self.ticks = 0
         legs = [("spot", "buy"), ("perp", "sell")], [("spot", "sell"), ("perp", "buy")]
-        self.plans = [
-            [dict(instruction_type="cex_trade", venue="bybit", trade_type=kind, side=side, symbol="ETHUSDT", amount=AMOUNT) for kind, side in leg]
-            for leg in legs
-        ]
+        common = dict(instruction_type="cex_trade", venue="bybit", symbol="ETHUSDT", amount=AMOUNT)
+        self.plans = [[dict(common, trade_type=kind, side=side) for kind, side in leg] for leg in legs]
 
     def needs(self, parameters):
         return [("spot", "bybit", "ETHUSDT"), ("perp", "bybit", "ETHUSDT"), ("funding", "bybit", "ETHUSDT")]
