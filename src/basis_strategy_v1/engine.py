@@ -211,7 +211,7 @@ class EventDrivenStrategyEngine:
         return end + 1 if due is None else due
 
     def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
-        self.attribution.settle(*self.desk.exposures(market), market)
+        self.attribution.settle(*self.desk.exposures(market), market, reports)
         self._booked_state = self._handler.state
         self._has_booked = True
         if reports:

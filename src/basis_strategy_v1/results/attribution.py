@@ -29,6 +29,7 @@ SOURCES = (
     "liquidation",
 )
 RESIDUAL = "spot_price"
+DEBT_GROWTH = "borrow_interest"
 PERPS = "perp_price"
 ETH_CLASS = "eth_directional"
 SCALE = 12
@@ -79,7 +80,7 @@ class Attribution:
         self.initial_equity = 0
         self._booked_sum = 0
         self._amounts: dict[str, Decimal] = {}
-        self._growing: dict[tuple[str, str], Decimal] = {}
+        self._growing: dict[tuple[str, str], Exposure] = {}
         self._perps: tuple[PerpExposure, ...] = ()
         self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
@@ -92,13 +93,24 @@ class Attribution:
 
     # What is held.
 
-    def settle(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
-        """Take over what is held now, where only time has passed: what grew by itself is booked to its source."""
-        for exposure in exposures:
-            if exposure.growth != RESIDUAL:
-                grown = exposure.amount - self._growing.get((exposure.venue, exposure.held_as), ZERO)
-                if grown:
-                    self._book(exposure.growth, grown * self._in_share(exposure.token, market))
+    def settle(
+        self,
+        exposures: Sequence[Exposure],
+        perps: Sequence[PerpExposure],
+        market: MarketSnapshot,
+        reports: Iterable[ExecutionReport] = (),
+    ) -> None:
+        """Take over what is held now, where only time has passed: what grew by itself is booked to its source.
+
+        `reports` are what fell due: what they moved (an arrival, a liquidation) has not grown.
+        """
+        before, now, moved = self._growing, _growing(exposures), _moved(reports)
+        for key, held in {**before, **now}.items():
+            change = moved.get(key, ZERO)
+            grown = -change if held.growth != DEBT_GROWTH else change
+            grown += (now[key].amount if key in now else ZERO) - (before[key].amount if key in before else ZERO)
+            if grown:
+                self._book(held.growth, grown * self._in_share(held.token, market))
         for token, before in self._rates.items():
             rate = market.redemption(REDEEMED_BY[token][0], token)
             if rate != before:
@@ -109,7 +121,7 @@ class Attribution:
         """Take over what is held after an execution, whose costs are booked from its report."""
         if self._perps:
             self._book_units(PERPS, self._perps_since(market) if self._line is None else _on_line(self._line, market.instant)[1])
-        self._growing = {(held.venue, held.held_as): held.amount for held in exposures if held.growth != RESIDUAL}
+        self._growing = _growing(exposures)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
             amounts[held.token] = amounts.get(held.token, ZERO) + held.amount
@@ -208,6 +220,20 @@ class Attribution:
                 series, factor = market.price_series(token), amount
             found.append((None if series is None else market.feed(*series), factor))
         return found
+
+
+def _growing(exposures: Iterable[Exposure]) -> dict[tuple[str, str], Exposure]:
+    return {(held.venue, held.held_as): held for held in exposures if held.growth != RESIDUAL}
+
+
+def _moved(reports: Iterable[ExecutionReport]) -> dict[tuple[str, str], Decimal]:
+    """What came and went by itself but is no growth, as the deltas have it: a debt is positive there."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for report in reports:
+        if report.kind != "interest":
+            for key, amount in report.deltas.items():
+                found[key] = found.get(key, ZERO) + amount
+    return found
 
 
 Held = list[tuple["Feed", Decimal]]
