@@ -67,6 +67,7 @@ class EventDrivenStrategyEngine:
         assert config.start is not None and config.end is not None
         self.config = config
         self.start, self.end = config.start, config.end
+        self._end = to_instant(config.end)
         self.manager = manager
         self.desk = manager.desk
         assert manager.positions is not None
@@ -139,13 +140,13 @@ class EventDrivenStrategyEngine:
 
     def _loop(self) -> None:
         total, instants = self._ticks()
-        last = to_instant(self.end)
+        last = self._end
         step = max(total // 100, 1)
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
         for index, instant in enumerate(instants):
             if instant != due:  # the end, or the time of a user's block, between two regular ticks
                 at = from_instant(instant)
-            self._tick(instant, at, is_last=instant == last)
+            self._tick(instant, at, instant == last)
             at, due = at + interval, instant + regular
             if self._progress is not None and index % step == 0:
                 self._progress(index + 1, total)
@@ -164,7 +165,7 @@ class EventDrivenStrategyEngine:
             return len(regular), iter(regular)
         return len(regular) + len(extra), iter(sorted({*regular, *extra}))
 
-    def _tick(self, instant: int, at: datetime, *, is_last: bool) -> None:
+    def _tick(self, instant: int, at: datetime, is_last: bool) -> None:
         self.clock.move_to(at)
         market = self.desk.market(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
         if blocks := self._decide(market, self.portfolio, self.config.strategy):
@@ -177,7 +178,7 @@ class EventDrivenStrategyEngine:
         self.curve.add(instant, marked, self.attribution.booked if self._has_booked else None)
         self._has_booked = False
         if self._changed or instant >= self._next_day or is_last:
-            self.holdings.add(instant, self.portfolio)
+            self.holdings.add(instant, self._handler.positions)
             self._next_day = (instant // DAY_US + 1) * DAY_US
             self._changed = False
         if is_last:
@@ -193,7 +194,7 @@ class EventDrivenStrategyEngine:
         market = self._market()
         if self._handler.state is not self._booked_state:
             self._account((), market)
-        self._quiet_until = self._first_event(to_instant(self.end))
+        self._quiet_until = self._first_event()
         return market
 
     def _next_due(self, until: int) -> int | None:
@@ -203,12 +204,12 @@ class EventDrivenStrategyEngine:
             return rate
         return due
 
-    def _first_event(self, end: int) -> int:
+    def _first_event(self) -> int:
         """Until when nothing can happen but what the strategy does: no time passes unnoticed before this instant."""
         if self.desk.is_growing():
             return 0
-        due = self._next_due(end)
-        return end + 1 if due is None else due
+        due = self._next_due(self._end)
+        return self._end + 1 if due is None else due
 
     def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
         self.attribution.settle(*self.desk.exposures(market), market, reports)
@@ -223,7 +224,7 @@ class EventDrivenStrategyEngine:
         """After executions: what is held now, and when the next thing falls due for it."""
         self.attribution.rebase(*self.desk.exposures(market), market)
         self._booked_state = self._handler.state
-        self._quiet_until = self._first_event(to_instant(self.end))
+        self._quiet_until = self._first_event()
 
     def _close(self, at: datetime, market: MarketSnapshot) -> None:
         if self.config.close_at_end and (blocks := self.strategy.leave(market, self.portfolio, self.config.strategy)):

@@ -160,6 +160,27 @@ def test_a_redemption_rate_that_rises_is_staking_and_the_price_is_not(provider: 
     assert units_text(books.at_market(at(provider, 30))) == "116.89"
 
 
+def test_a_staked_token_without_a_market_keeps_its_redemption_rate(provider: DataProvider) -> None:
+    books = Attribution("eth_directional")
+    books.open([Exposure("wallet", "wstETH", "wstETH", D(100))], [], at(provider, 20))
+    with patch.object(SeriesSnapshot, "market_rate", lambda self, token: None):
+        assert books.at_market(at(provider, 20)) == books.initial_equity
+
+
+def test_what_arrives_or_is_taken_has_not_grown(provider: DataProvider) -> None:
+    books = Attribution("usdt_stable")
+    owed = Exposure("aave", "debt", "USDT", D(-300), "borrow_interest")
+    books.open([Exposure("aave", "aUSDT", "USDT", D(500), "supply_interest"), owed], [], at(provider, 20))
+    taken = ExecutionReport(
+        key="1", venue="aave", at=START, kind="liquidation", expected=Deltas(), details={},
+        deltas=Deltas.at("aave", {"aUSDT": D(-100), "debt": D(-301)}), costs=(Cost("liquidation", "USDT", D(-201)),),
+    )  # fmt: skip
+    books.settle([Exposure("aave", "aUSDT", "USDT", D(402), "supply_interest")], [], at(provider, 21), [taken])
+    books.book([taken], at(provider, 21))
+    totals = {source: units_text(units) for source, units in books.totals(at(provider, 21)).items() if units}
+    assert totals == {"supply_interest": "2", "borrow_interest": "-1", "liquidation": "201"}
+
+
 def test_where_no_staked_token_is_held_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
     books = Attribution("usdt_stable")
     books.open([Exposure("bybit", "ETH", "ETH", D(1))], [], at(provider, 20))

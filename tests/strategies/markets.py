@@ -50,6 +50,9 @@ class Held(dict[str, Mapping[str, Decimal]]):
         quote = "USDC" if venue == "hyperliquid" else "USDT"
         return Margin(self.amount(venue, quote) + self.profit)
 
+    def costs_of_trades(self, spot_venue: str, perp_venue: str) -> Decimal:
+        return Decimal("0.00175")
+
     def withdrawal(self, venue: str, token: str) -> tuple[Decimal, Decimal, Decimal]:
         return self.terms
 
@@ -60,10 +63,8 @@ class Held(dict[str, Mapping[str, Decimal]]):
         return None
 
 
-def at_price(price: int, hours: int = 0, funding: float | None = None) -> DictSnapshot:
-    rates = {venue: {"ETHUSDT": funding} for venue in ("bybit", "binance")} if funding is not None else {}
-    market = {"prices": {"ETH": price, "USDT": 1}, "funding_rates": rates}
-    return DictSnapshot(START + timedelta(hours=hours), {"market_data": market})
+def at_price(price: int, hours: int = 0) -> DictSnapshot:
+    return DictSnapshot(START + timedelta(hours=hours), {"market_data": {"prices": {"ETH": price, "USDT": 1}}})
 
 
 def decided(held: Held, price: int = 1000, **changes: Any) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.strategies.basis import Basis
 
 from .markets import DEFAULTS, D, Held, at_price, decided, told
@@ -132,6 +135,20 @@ def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> 
     assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == []
 
 
+@pytest.mark.parametrize(
+    ("spot", "short", "sent"),
+    [
+        ("50", "50", ["sell 50.0000 ETHUSDT spot on bybit", "buy 50.0000 ETHUSDT perp on binance reduce_only"]),
+        ("0.009", "50", ["buy 50.0000 ETHUSDT perp on binance reduce_only"]),  # less than a lot
+        ("0.012", "0", []),  # a lot, and 12 dollars, of which a lot may be cut off
+        ("50", "0.009", ["sell 50.0000 ETHUSDT spot on bybit"]),
+    ],
+)
+def test_leaving_sends_nothing_of_a_leg_that_is_less_than_the_exchange_trades(spot: str, short: str, sent: list[str]) -> None:
+    held = both_legs(short, margin="50000", spot=spot)
+    assert told(Basis("ETH").leave(at_price(1000), held, DEFAULTS)) == sent
+
+
 def test_dollars_of_another_kind_are_not_sent_as_collateral() -> None:
     held = Held(
         bybit={"USDT": D(0), "ETH": D(50)},
@@ -143,25 +160,45 @@ def test_dollars_of_another_kind_are_not_sent_as_collateral() -> None:
     ]
 
 
-def test_the_mean_of_the_funding_says_when_to_enter_and_to_leave() -> None:
-    strategy, rules = Basis("ETH"), {**DEFAULTS, "enter_above_apr": D("0.10"), "leave_below_apr": D("0.05")}
-    out, within = Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), both_legs("50", margin="50000")
-    rates = [(0, 0.00008, out, 0), (8, 0.0001, out, 0), (16, 0.0003, out, 2), (24, 0.00001, within, 0), (200, 0.00001, within, 2)]
-    for hours, rate, held, count in rates:
-        assert len(strategy.decide(at_price(1000, hours, rate), held, rules)) == count, hours
+class Paying(DictSnapshot):
+    """A market whose funding came to `mean` a year over the last three days."""
+
+    __slots__ = ("mean",)
+
+    def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
+        assert (venue, symbol, hours) == ("binance", "ETHUSDT", 72)
+        return self.mean
 
 
-def test_without_any_rate_it_neither_enters_nor_leaves() -> None:
-    class Blind(type(at_price(1))):  # type: ignore[misc]
-        __slots__ = ()
+def paying(mean: str | None) -> Paying:
+    market = Paying(at_price(1000).at, {"market_data": {"prices": {"ETH": 1000}}})
+    market.mean = None if mean is None else D(mean)
+    return market
 
-        def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
-            return None
 
-    blind = Blind(at_price(1000).at, {"market_data": {"prices": {"ETH": 1000}}})
-    rules = {**DEFAULTS, "enter_above_apr": D("0.1"), "leave_below_apr": D("0.05")}
-    assert Basis("ETH").decide(blind, Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), rules) == []
-    assert Basis("ETH").decide(blind, both_legs("50", margin="50000"), rules) == []
+OUT, IN = Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), both_legs("50", margin="50000")
+
+
+@pytest.mark.parametrize(
+    ("held", "mean", "enter", "leave", "count"),
+    [
+        (OUT, "0.0999", "0.10", "0.05", 0),
+        (OUT, "0.10", "0.10", "0.05", 2),
+        (OUT, None, "0.10", "0.05", 0),
+        (OUT, "0.0499", None, "0.05", 0),  # it would leave again at once
+        (OUT, "0.05", None, "0.05", 2),
+        (OUT, None, None, "0.05", 2),
+        (IN, "0.05", "0.10", "0.05", 0),
+        (IN, "0.0499", "0.10", "0.05", 2),
+        (IN, "-1", "0.10", None, 0),
+        (IN, None, "0.10", "0.05", 0),
+    ],
+)
+def test_the_mean_of_the_funding_says_when_to_enter_and_to_leave(
+    held: Held, mean: str | None, enter: str | None, leave: str | None, count: int
+) -> None:
+    rules = {"enter_above_apr": enter and D(enter), "leave_below_apr": leave and D(leave)}
+    assert len(Basis("ETH").decide(paying(mean), held, {**DEFAULTS, **rules})) == count
 
 
 def test_the_capital_is_split_by_the_leverage() -> None:

@@ -14,7 +14,9 @@ from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import SAME_AS
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -86,11 +88,21 @@ def opening_positions(config: Config, strategy: Strategy | None, market: MarketS
         if capital <= 0:
             told = f"initial_capital: {config.initial_capital} does not pay for gas_reserve_eth of {reserve}; lower that"
             raise ComponentError("CFG-001", told)
-    placed = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
+    worth = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
+    placed = {venue: {token: _bought(token, amount, config, market) for token, amount in tokens.items()} for venue, tokens in worth.items()}
     if reserve:
         wallet = placed.setdefault(WALLET, {})
         wallet["ETH"] = wallet.get("ETH", Decimal(0)) + reserve
     return placed
+
+
+def _bought(token: str, worth: Decimal, config: Config, market: MarketSnapshot) -> Decimal:
+    """What an amount of the share class currency buys of a token at the start's price, in whole base units."""
+    currency = "ETH" if config.share_class == ETH_CLASS else "USDT"
+    if token == currency or SAME_AS.get(token) == currency:
+        return worth
+    price = market.price(token) if currency == "USDT" else EXACT.divide(market.price(token), market.price(currency))
+    return to_amount(token, to_units(token, EXACT.divide(worth, price)))
 
 
 def _default_placement(config: Config, capital: Decimal) -> Placed:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 ONE = Decimal(1)
+YEAR_HOURS, USUAL_FUNDING_HOURS = 8_760, 8
 MOST_LISTED = 10
 STATES = ("pool", "market")
 DOLLAR_TOKENS = ("USDT", "USDC")
@@ -156,7 +157,7 @@ class MarketSnapshot(ABC):
         return ()
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
-        """What the funding of the last `hours` comes to, a fraction of the notional a year; None where no payment is known."""
+        """The mean funding rate of the last `hours`, as a fraction of the notional a year; None where none is known."""
         return None
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
@@ -170,7 +171,12 @@ class MarketSnapshot(ABC):
     def market_rate(self, token: str) -> Decimal | None:
         """ETH per staked token as it trades, at the first DEX that has a price of it; None where none has."""
         for protocol in ("curve", "uniswap"):
-            found = self._close("dex", protocol, f"{token}_WETH", for_trade=False)
+            try:
+                found = self._close("dex", protocol, f"{token}_WETH", for_trade=False)
+            except MissingData as missing:
+                if missing.error_code != "DAT-002":
+                    raise
+                continue  # too old to say anything
             if found is not None:
                 return found
         return None
@@ -250,6 +256,11 @@ class DictSnapshot(MarketSnapshot):
     def _wrong(self, what: str, name: str, venue: str, fault: str) -> MissingData:
         return MissingData("DAT-001", f"the {what} of {name}{venue and f' on {venue}'} at {iso(self.at)} {fault}")
 
+    def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
+        """The last rate, as if it had been paid each 8 hours: a dict holds no others."""
+        rate = self._row("funding", venue, symbol)
+        return None if rate is None else rate * YEAR_HOURS / USUAL_FUNDING_HOURS
+
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
         close = self.perp(venue, symbol)
         return close, close
@@ -328,3 +339,17 @@ def _listed(table: Any, have: str) -> str:
         return "the data have none"
     left_out = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
+
+
+class Seen:
+    """A snapshot as a strategy is given it: all that could be known, and nothing of when the next rows come."""
+
+    __slots__ = ("_market",)
+
+    def __init__(self, market: MarketSnapshot) -> None:
+        self._market = market
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("next_", "_")) or name == "feed":
+            raise AttributeError(f"a strategy's snapshot has no {name}: it tells what was known at its time")
+        return getattr(self._market, name)

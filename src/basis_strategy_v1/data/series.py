@@ -9,6 +9,7 @@ from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.data.layout import Column, SeriesSpec
 
+_multiply = EXACT.multiply
 _STRIDE = 4_096  # rows looked through at a time
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
 _WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
@@ -48,7 +50,8 @@ class Numbers:
         self._unit = Decimal((0, (1,), -decimals))
 
     def decimal(self, index: int) -> Decimal:
-        return self._values[index] * self._unit if self._exact is None else self._exact[index]
+        # Exact whatever the caller's decimal context is: the value is kept for others.
+        return _multiply(self._values[index], self._unit) if self._exact is None else self._exact[index]
 
     def float(self, index: int) -> float:
         """The same float as `float(text)`: the division of two integers is rounded correctly."""
@@ -348,13 +351,18 @@ class Series:
                 found.append((max(start, since), end))
         return found
 
-    def sum_within(self, instant: int, window_us: int) -> Decimal | None:
-        """The sum of the rows that became visible within the window up to `instant`; None where there is none."""
+    def mean_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
+        """(mean of the rows that became visible within the window up to `instant`, their usual distance in microseconds).
+
+        A longer distance is a gap. None where there is no row, or only one was ever visible.
+        """
         last = self.seek(instant)
-        first = bisect_right(self._edges, instant - window_us)
-        if self._single is None or last < first or last == 0:
+        first = max(bisect_right(self._edges, instant - window_us), 1)
+        if self._single is None or last < first or last < 2:
             return None
-        return sum((self._single.decimal(row - 1) for row in range(max(first, 1), last + 1)), Decimal(0))
+        values = [self._single.decimal(row - 1) for row in range(first, last + 1)]
+        apart = min(self._edges[row] - self._edges[row - 1] for row in range(max(first, 2), last + 1))
+        return EXACT.divide(sum(values, Decimal(0)), len(values)), apart
 
     def first_and_last(self) -> tuple[int, int] | None:
         """When the first and the last row become visible; None where there is no row."""

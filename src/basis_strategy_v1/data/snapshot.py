@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData
 
@@ -84,8 +85,8 @@ class SeriesSnapshot(MarketSnapshot):
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         series = self._series("funding", venue, symbol)
-        paid = None if series is None else series.sum_within(self.instant, hours * HOUR_US)
-        return None if paid is None else paid / hours * YEAR_HOURS
+        found = None if series is None else series.mean_within(self.instant, hours * HOUR_US)
+        return None if found is None else EXACT.multiply(found[0], EXACT.divide(YEAR_HOURS * HOUR_US, found[1]))
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         if token in SAME_AS:

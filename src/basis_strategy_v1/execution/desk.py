@@ -119,8 +119,10 @@ class Desk:
     def exposures(self, market: MarketSnapshot) -> tuple[list[Exposure], list[PerpExposure]]:
         """Everything that is held, as amounts of tokens that have a price, and the perps."""
         state = self.state(market)
-        exposures = [Exposure(IN_TRANSIT, token, token, amount) for token, amount in self._arrivals.held(state).items()]
+        exposures: list[Exposure] = []
         perps: list[PerpExposure] = []
+        if IN_TRANSIT in state.parts:
+            exposures += [Exposure(IN_TRANSIT, token, token, amount) for token, amount in self._arrivals.held(state).items()]
         for venue in self._timed:
             if venue.name in state.parts:
                 held, short = venue.exposures(state, market)
@@ -187,7 +189,9 @@ class Desk:
 
     def is_growing(self) -> bool:
         """Whether something is held that grows with every second."""
-        return self.positions is not None and any(venue.name in self.positions.state.parts for venue in self._growing)
+        if not self._growing or self.positions is None:
+            return False
+        return any(venue.name in self.positions.state.parts for venue in self._growing)
 
     def settle_growth(self, market: MarketSnapshot) -> list[ExecutionReport]:
         """What has grown on chain up to now, reported before an instruction changes what grows."""

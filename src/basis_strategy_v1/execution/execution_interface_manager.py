@@ -315,21 +315,28 @@ class ExecutionInterfaceManager:
 
     def plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
         """The problems of `preflight`, and what each block that has none would do, for `execute`."""
-        _require_aware(timestamp)
+        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
+            _require_aware(timestamp)
         if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
-        with self._lock, decimal.localcontext(EXACT):
-            market, state = self.desk.look(timestamp)
-            chaining = self.settings.enable_atomic_chaining
-            flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
-            problems: list[Problem] = []
-            foreseen: list[Foreseen | None] = []
-            known: set[str] = set()
-            for index, block in enumerate(blocks):
-                if faults := self._faults(flight, block, known):
-                    problems += [Problem(index, *fault) for fault in faults]
-                foreseen.append(flight.foreseen)
-            return problems, foreseen
+        with self._lock:
+            if decimal.getcontext() is EXACT:  # as the engine's is
+                return self._plan(timestamp, blocks)
+            with decimal.localcontext(EXACT):
+                return self._plan(timestamp, blocks)
+
+    def _plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
+        market, state = self.desk.look(timestamp)
+        chaining = self.settings.enable_atomic_chaining
+        flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
+        problems: list[Problem] = []
+        foreseen: list[Foreseen | None] = []
+        known: set[str] = set()
+        for index, block in enumerate(blocks):
+            if faults := self._faults(flight, block, known):
+                problems += [Problem(index, *fault) for fault in faults]
+            foreseen.append(flight.foreseen)
+        return problems, foreseen
 
     def _faults(self, flight: Preflight, block: Any, known: set[str]) -> list[Fault]:
         """The faults of one block of a plan; `known` are the ids of those before it."""

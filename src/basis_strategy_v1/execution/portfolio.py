@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, Account
 from basis_strategy_v1.venues.cex import Exchange, Margin
-from basis_strategy_v1.venues.exchanges import Withdrawal
+from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
 from basis_strategy_v1.venues.staking import Queue
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 FREE = Withdrawal()
+BPS = Decimal(10_000)
+MARGIN_OF_COSTS = Decimal("1.1")
 
 
 class Portfolio(Mapping[str, Mapping[str, Decimal]]):
@@ -51,6 +53,13 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         """Fee, minimum (token units) and minutes of a transfer out of a venue."""
         exchange = self._desk.venues[venue]
         return exchange.row.withdrawals.get(token, FREE) if isinstance(exchange, Exchange) else FREE
+
+    def costs_of_trades(self, spot_venue: str, perp_venue: str) -> Decimal:
+        """Fees and slippage of a spot and a perp trade together, a fraction of the notional, and a tenth more."""
+        spot: ExchangeRow = self._desk.venues[spot_venue].row
+        perp: ExchangeRow = self._desk.venues[perp_venue].row
+        bps = spot.spot_taker_fee_bps + spot.slippage_bps + perp.perp_taker_fee_bps + perp.slippage_bps
+        return bps * MARGIN_OF_COSTS / BPS
 
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
@@ -40,7 +40,7 @@ class Problem(NamedTuple):
     message: str
 
 
-class Foreseen(NamedTuple):
+class Foreseen(Struct, frozen=True, gc=False):
     """What an instruction would do to a state at a snapshot: where it is executed on just these, it need not be simulated again."""
 
     instruction: Instruction
@@ -77,8 +77,8 @@ class Preflight:
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._faults_of_sequence(instruction.steps)
         try:
-            interface = self._interface_of(instruction)
-            moved = interface.simulate(instruction, Context(self._timestamp, "preflight", self._state, self._market))
+            context = Context(self._timestamp, "preflight", self._state, self._market)
+            moved = self._interface_of(instruction).simulate(instruction, context)
         except ComponentError as error:
             within = self._looked_into(instruction)
             refused_anyway = isinstance(instruction, Chain) and not self._chaining

@@ -5,9 +5,10 @@ from __future__ import annotations
 import decimal
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from basis_strategy_v1.core.amounts import EXACT, exact_number, shown
 from basis_strategy_v1.core.clock import to_instant
@@ -16,9 +17,6 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, REBASING, SHARE_TOKENS, WALLET, Account, Amounts, State, Wallet
 from basis_strategy_v1.core.tokens import to_units
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 UNCONFIRMED = 1_024
 PROTOCOLS = ("aave", "morpho", "lido", "etherfi", "uniswap", "curve")
@@ -76,10 +74,8 @@ class PositionUpdateHandler:
         Raises:
             ComponentError: PUH-001, the timestamp is naive or the deltas are not venue -> token -> finite number.
         """
-        try:
-            to_instant(timestamp)
-        except ValueError as fault:
-            raise ComponentError("PUH-001", str(fault)) from None
+        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:  # the quick way for nearly all of them
+            _require_aware(timestamp)
         with self.lock:
             self.last_update_timestamp = timestamp
             if execution_deltas is None or self._confirms(execution_deltas):
@@ -92,11 +88,21 @@ class PositionUpdateHandler:
     def _confirms(self, given: Any) -> bool:
         """Whether these deltas are an execution that the state already holds; each is confirmed once, a replayed one never adds."""
         own = given.deltas if isinstance(given, ExecutionReport) else given
+        if self._unconfirmed and self._unconfirmed[-1] is own:
+            self._unconfirmed.pop()
+            return True
         for waiting in reversed(self._unconfirmed):
             if waiting is own or (not isinstance(own, Deltas) and waiting.as_floats() == own) or waiting == own:
                 self._unconfirmed.remove(waiting)
                 return True
         return isinstance(given, ExecutionReport) and given.replayed
+
+
+def _require_aware(timestamp: Any) -> None:
+    try:
+        to_instant(timestamp)
+    except ValueError as fault:
+        raise ComponentError("PUH-001", str(fault)) from None
 
 
 def _nested(given: Any, what: str) -> dict[str, dict[str, Decimal]]:

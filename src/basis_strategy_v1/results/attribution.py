@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
@@ -34,7 +36,8 @@ PERPS = "perp_price"
 ETH_CLASS = "eth_directional"
 SCALE = 12
 DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
+_POWERS = tuple(10**digits for digits in range(2 * DIGITS))
 
 
 def to_units(amount: Decimal) -> int:
@@ -50,20 +53,16 @@ def units_text(units: int) -> str:
     return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
 
 
-class _Term(NamedTuple):
-    """What is held against one price series: `factor` times its close as an integer is 10**-digits of the currency."""
+class _Line(Struct, frozen=True, gc=False):
+    """Equity and perp profit as linear functions of integer prices: what is evaluated at a tick on which nothing happened.
 
-    close: Callable[[int], int]
-    factor: int
+    A term is a reader of closes as integers, and the factor that makes 10**-digits of the currency of them.
+    """
 
-
-class _Line(NamedTuple):
-    """Equity and perp profit as linear functions of integer prices: what is evaluated at a tick on which nothing happened."""
-
-    constant: int
-    prices: tuple[_Term, ...]
-    perps: tuple[_Term, ...]
-    perps_then: int
+    constant: int  # and half a unit
+    prices: tuple[Term, ...]
+    perps: tuple[Term, ...]
+    gained: int  # half a unit, less what the perps were worth when they were taken over
     unit: int  # 10**digits / 10**12
 
 
@@ -111,10 +110,10 @@ class Attribution:
             grown += (now[key].amount if key in now else ZERO) - (before[key].amount if key in before else ZERO)
             if grown:
                 self._book(held.growth, grown * self._in_share(held.token, market))
-        for token, before in self._rates.items():
+        for token, last_rate in self._rates.items():
             rate = market.redemption(REDEEMED_BY[token][0], token)
-            if rate != before:
-                self._book("staking", self._amounts[token] * (rate - before) * self._in_share(REDEEMED_BY[token][1], market))
+            if rate != last_rate:
+                self._book("staking", self._amounts[token] * (rate - last_rate) * self._in_share(REDEEMED_BY[token][1], market))
         self.rebase(exposures, perps, market)
 
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
@@ -124,15 +123,18 @@ class Attribution:
         self._growing = _growing(exposures)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
-            amounts[held.token] = amounts.get(held.token, ZERO) + held.amount
+            token = held.token
+            amounts[token] = amounts[token] + held.amount if token in amounts else held.amount
         self._amounts = amounts
         self._perps = tuple(perps)
-        self._marks = tuple(market.perp(perp.exchange, perp.symbol) for perp in perps)
+        self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
         self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in amounts if token in REDEEMED_BY}
         self._line = self._as_line(market)
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
+        if not self._rates:
+            return None
         rows = [market.next_row("staking", REDEEMED_BY[token][0], token) for token in self._rates]
         return min((row for row in rows if row is not None), default=None)
 
@@ -142,7 +144,8 @@ class Attribution:
         """Book the costs of executions and settlements at the snapshot's prices."""
         for report in reports:
             for cost in report.costs:
-                self._book(cost.source, -cost.amount * self._in_share(cost.token, market))
+                price = ONE if cost.token == self._numeraire else self._in_share(cost.token, market)
+                self._book_units(cost.source, -to_units(cost.amount * price))
 
     def _book(self, source: str, amount: Decimal) -> None:
         self._book_units(source, to_units(amount))
@@ -192,24 +195,26 @@ class Attribution:
 
     def _in_share(self, token: str, market: MarketSnapshot) -> Decimal:
         if token == self._numeraire:
-            return Decimal(1)
+            return ONE
         price = market.price(token)
         return price if self._numeraire == "USDT" else price / market.price(self._numeraire)
 
     # The same as a line: the price of each token is the integer of one series.
 
     def _as_line(self, market: MarketSnapshot) -> _Line | None:
-        if self._numeraire != "USDT" or any(perp.settle != "USDT" for perp in self._perps):
+        if self._numeraire != "USDT" or (priced := self._priced(market)) is None:
             return None
-        constant = self._amounts.get("USDT", ZERO) - sum((perp.cost for perp in self._perps), ZERO)
-        priced, perps = self._priced(market), [(market.feed("perp", perp.exchange, perp.symbol), perp.base) for perp in self._perps]
-        held = [[(feed, amount) for feed, amount in rows if feed is not None] for rows in (priced, perps)]
-        if len(held[0]) != len(priced) or len(held[1]) != len(perps):
-            return None
-        return _line(constant, held[0], held[1], market.instant)
+        constant, perps = self._amounts.get("USDT", ZERO), []
+        for perp in self._perps:
+            feed = market.feed("perp", perp.exchange, perp.symbol) if perp.settle == "USDT" else None
+            if feed is None:
+                return None
+            perps.append((feed, perp.base))
+            constant -= perp.cost
+        return _line(constant, priced, perps, market.instant)
 
-    def _priced(self, market: MarketSnapshot) -> list[tuple[Feed | None, Decimal]]:
-        """The feed that prices each token held, and the amount of what it prices."""
+    def _priced(self, market: MarketSnapshot) -> Held | None:
+        """The feed that prices each token held, and the amount of what it prices; None where one has no feed."""
         found = []
         for token, amount in self._amounts.items():
             if token == "USDT":
@@ -218,8 +223,12 @@ class Attribution:
                 series, factor = market.price_series(REDEEMED_BY[token][1]), amount * self._rates[token]
             else:
                 series, factor = market.price_series(token), amount
-            found.append((None if series is None else market.feed(*series), factor))
+            feed = None if series is None else market.feed(*series)
+            if feed is None:
+                return None
+            found.append((feed, factor))
         return found
+
 
 
 def _growing(exposures: Iterable[Exposure]) -> dict[tuple[str, str], Exposure]:
@@ -237,23 +246,34 @@ def _moved(reports: Iterable[ExecutionReport]) -> dict[tuple[str, str], Decimal]
 
 
 Held = list[tuple["Feed", Decimal]]
+Term = tuple["Callable[[int], int]", int]
 
 
 def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line | None:
     """The line, in units that hold every product exactly; None where an amount has more decimals than expected."""
-    deepest = max((feed.decimals for feed, _ in (*priced, *perps)), default=0)
-    terms, shorts = ([_term(feed, amount, deepest) for feed, amount in held] for held in (priced, perps))
-    fixed = _whole(constant)
-    known = [term for term in terms if term is not None], [term for term in shorts if term is not None]
-    if fixed is None or len(known[0]) != len(terms) or len(known[1]) != len(shorts):
+    deepest = max([feed.decimals for feed, _ in (*priced, *perps)], default=0)
+    fixed, prices, shorts = _whole(constant), _terms(priced, deepest), _terms(perps, deepest)
+    if fixed is None or prices is None or shorts is None:
         return None
-    then = sum(factor * close(instant) for close, factor in known[1])
-    return _Line(fixed * 10**deepest, tuple(known[0]), tuple(known[1]), then, 10 ** (DIGITS + deepest - SCALE))
+    unit = _power(DIGITS + deepest - SCALE)
+    half = gained = unit // 2
+    for close, factor in shorts:
+        gained -= factor * close(instant)
+    return _Line(fixed * _power(deepest) + half, prices, shorts, gained, unit)
 
 
-def _term(feed: Feed, amount: Decimal, deepest: int) -> _Term | None:
-    factor = _whole(amount)
-    return None if factor is None else _Term(feed.close, factor * 10 ** (deepest - feed.decimals))
+def _terms(held: Held, deepest: int) -> tuple[Term, ...] | None:
+    found = []
+    for feed, amount in held:
+        factor = _whole(amount)
+        if factor is None:
+            return None
+        found.append((feed.close, factor * _power(deepest - feed.decimals)))
+    return tuple(found)
+
+
+def _power(digits: int) -> int:
+    return _POWERS[digits] if digits < len(_POWERS) else int(10**digits)
 
 
 def _whole(amount: Decimal) -> int | None:
@@ -264,18 +284,19 @@ def _whole(amount: Decimal) -> int | None:
 
 
 def _on_line(line: _Line, instant: int) -> tuple[int, int]:
-    """(equity, what the marks did since the perps were taken over)."""
-    total = line.constant
+    """(equity, what the marks did since the perps were taken over), each rounded half to even."""
+    total, gained, unit = line.constant, line.gained, line.unit
     for close, factor in line.prices:
         total += factor * close(instant)
-    perps = 0
     for close, factor in line.perps:
-        perps += factor * close(instant)
-    return _rounded(total + perps, line.unit), _rounded(perps - line.perps_then, line.unit)
-
-
-def _rounded(value: int, unit: int) -> int:
-    """value / unit, half to even."""
-    whole, rest = divmod(value, unit)
-    twice = 2 * rest
-    return whole + 1 if twice > unit or (twice == unit and whole & 1) else whole
+        worth = factor * close(instant)
+        total += worth
+        gained += worth
+    # Both hold half a unit more, so that the division downwards rounds half up; a rest of 0 then was a half.
+    equity, rest = divmod(total, unit)
+    if not rest and equity & 1:
+        equity -= 1
+    perps, rest = divmod(gained, unit)
+    if not rest and perps & 1:
+        perps -= 1
+    return equity, perps

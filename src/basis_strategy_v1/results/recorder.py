@@ -27,18 +27,20 @@ class Curve:
     def __init__(self) -> None:
         self.instants = array("q")
         self._columns: tuple[Any, Any, Any] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
+        self._adders = tuple([column.append for column in self._columns])
         self._changes: list[tuple[int, dict[str, int]]] = []
         self.peak: int | None = None
         self._trough_ratio = (0, 1)
+        self._deepest: int | None = None  # the lowest equity below the present peak that is no deeper fall than the deepest so far
 
     def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
         """Record a tick; `booked` where something other than prices has changed."""
         equity, spot, perp = marked
         try:
-            columns = self._columns
-            columns[0].append(equity)
-            columns[1].append(spot)
-            columns[2].append(perp)
+            add_equity, add_spot, add_perp = self._adders
+            add_equity(equity)
+            add_spot(spot)
+            add_perp(perp)
         except OverflowError:  # beyond 9.2 million: plain integers from here on
             self._widen(len(self.instants), marked)
         if booked is not None:
@@ -46,14 +48,16 @@ class Curve:
         self.instants.append(instant)
         if self.peak is None or equity > self.peak:
             self.peak = equity
-        elif self.peak > 0:
             fallen, of = self._trough_ratio
-            if (self.peak - equity) * of > fallen * self.peak:
-                self._trough_ratio = (self.peak - equity, self.peak)
+            self._deepest = -(-equity * (of - fallen) // of) if equity > 0 else None
+        elif self._deepest is not None and equity < self._deepest:
+            self._trough_ratio = (self.peak - equity, self.peak)
+            self._deepest = equity
 
     def _widen(self, length: int, marked: tuple[int, int, int]) -> None:
         wide = tuple([*column[:length], value] for column, value in zip(self._columns, marked, strict=True))
         self._columns = (wide[0], wide[1], wide[2])
+        self._adders = tuple([column.append for column in wide])
 
     @property
     def max_drawdown(self) -> Decimal:
@@ -90,8 +94,8 @@ class Holdings:
         self._rows: list[tuple[int, tuple[tuple[str, str, Decimal], ...]]] = []
 
     def add(self, instant: int, positions: Mapping[str, Mapping[str, Decimal]]) -> None:
-        rows = tuple((venue, token, amount) for venue, tokens in positions.items() for token, amount in tokens.items())
-        self._rows.append((instant, rows))
+        rows = [(venue, token, amount) for venue, tokens in positions.items() for token, amount in tokens.items()]
+        self._rows.append((instant, tuple(rows)))
 
     def rows(self) -> Iterator[str]:
         for instant, held in self._rows:

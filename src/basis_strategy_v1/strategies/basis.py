@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.core.clock import HOUR_US
 from basis_strategy_v1.strategies.strategy import Block, Holdings, trade, transfer
 
 if TYPE_CHECKING:
@@ -16,9 +14,7 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
-YEAR_HOURS = Decimal(8_760)
-USUAL_FUNDING_HOURS = Decimal(8)
-# Kept back from a purchase for slippage and fees; what is left of it is used at the next one.
+# Kept back at least from a purchase for slippage and fees; what is left of it is used at the next one.
 CUSHION = Decimal("0.002")
 CENT = Decimal("0.01")
 # A change smaller than this is not worth its fees.
@@ -47,14 +43,6 @@ class Legs(NamedTuple):
         return self.short * self.price
 
 
-class Paid(NamedTuple):
-    """A funding rate: when (microseconds since 1970), a fraction of the notional, and the hours until the next one."""
-
-    stamp: int
-    rate: Decimal
-    hours: Decimal
-
-
 class Basis:
     """Holds as much spot as it is short in the perp, with the perp's margin at notional / `leverage`.
 
@@ -64,7 +52,7 @@ class Basis:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self._funding: deque[Paid] = deque()
+        self._cushion = CUSHION
         self._is_out = False
 
     # Names.
@@ -89,6 +77,7 @@ class Basis:
     # Decisions.
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        self._cushion = max(CUSHION, positions.costs_of_trades(parameters["spot_venue"], parameters["perp_venue"]))
         mean = self._mean_funding(snapshot, parameters)
         legs = self._legs(snapshot, positions, parameters)
         if not legs.short:
@@ -103,8 +92,11 @@ class Basis:
         return self._rebalance(legs, positions, parameters)
 
     def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
-        enter_above = parameters["enter_above_apr"]
-        return enter_above is None or (mean is not None and mean >= enter_above)
+        """Above the rate to enter by; without one, not where it would leave again at once."""
+        enter_above, leave_below = parameters["enter_above_apr"], parameters["leave_below_apr"]
+        if enter_above is None:
+            return leave_below is None or mean is None or mean >= leave_below
+        return mean is not None and mean >= enter_above
 
     def _enter(self, legs: Legs, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         """Both legs at their target size, bought with the cash of the spot venue."""
@@ -161,7 +153,7 @@ class Basis:
 
     def _expand(self, legs: Legs, target: Decimal, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
         """There is more margin, or idle cash, than the legs need: grow both, as far as cash and margin carry them."""
-        wanted = target * (1 - CUSHION) - legs.notional
+        wanted = target * (1 - self._cushion) - legs.notional
         moves: list[Block] = []
         cash, margin = legs.cash, legs.margin
         if self._is_movable(parameters):
@@ -171,7 +163,7 @@ class Basis:
             moves, cash, margin, minutes = plan
             if minutes:
                 return moves  # both legs grow when it has arrived
-        notional = min(wanted, cash * (1 - CUSHION))
+        notional = min(wanted, cash * (1 - self._cushion))
         if not self._is_one_account(parameters):
             notional = min(notional, margin * parameters["leverage"] - legs.notional)
         if notional < self._smallest(legs.price, positions, parameters):
@@ -187,7 +179,7 @@ class Basis:
         """
         spot_venue, _, perp_venue, _ = self._symbols(parameters)
         quote = _quote(perp_venue)
-        missing = wanted * (1 + CUSHION) - legs.cash
+        missing = wanted * (1 + self._cushion) - legs.cash
         sender, receiver = (perp_venue, spot_venue) if missing > 0 else (spot_venue, perp_venue)
         if missing > 0:
             amount = min(missing, positions.amount(perp_venue, quote))
@@ -217,7 +209,7 @@ class Basis:
         blocks = self._shrink(amount, parameters) if is_worth else []
         if moves:
             spot_venue, _, perp_venue, _ = self._symbols(parameters)
-            freed = legs.cash + (amount * legs.price * (1 - CUSHION) if is_worth else ZERO)
+            freed = legs.cash + (amount * legs.price * (1 - self._cushion) if is_worth else ZERO)
             blocks.append(transfer(spot_venue, perp_venue, _quote(spot_venue), freed.quantize(CENT, ROUND_DOWN)))
         return blocks
 
@@ -226,7 +218,7 @@ class Basis:
         venue = parameters["spot_venue"]
         fee, minimum, _ = positions.withdrawal(venue, _quote(venue))
         freed = legs.cash + max(legs.notional - target, ZERO)
-        return self._is_movable(parameters) and not legs.coming and freed * (1 - CUSHION) > max(minimum, fee) + 2 * SMALLEST_CHANGE
+        return self._is_movable(parameters) and not legs.coming and freed * (1 - self._cushion) > max(minimum, fee) + 2 * SMALLEST_CHANGE
 
     def _is_one_account(self, parameters: Mapping[str, Any]) -> bool:
         return bool(parameters["spot_venue"] == parameters["perp_venue"])
@@ -251,23 +243,12 @@ class Basis:
     # Funding.
 
     def _mean_funding(self, snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> Decimal | None:
-        """Mean of the rates seen in the window, a fraction a year; None where no rule asks for it or no rate is known."""
+        """Mean of the rates in the window, a fraction a year; None where no rule asks for it or no rate is known."""
         if parameters["enter_above_apr"] is None and parameters["leave_below_apr"] is None:
             return None
         _, _, venue, symbol = self._symbols(parameters)
         exchange = venue.partition("_")[0]
-        stamp = snapshot.row_stamp("funding", exchange, symbol)
-        if stamp is not None and (not self._funding or self._funding[-1].stamp != stamp):
-            following = snapshot.next_row("funding", exchange, symbol)
-            hours = USUAL_FUNDING_HOURS if following is None else Decimal(following - stamp) / HOUR_US
-            self._funding.append(Paid(stamp, snapshot.funding(exchange, symbol), hours))
-        begin = snapshot.instant - parameters["funding_window_hours"] * HOUR_US
-        while len(self._funding) > 1 and self._funding[0].stamp <= begin:
-            self._funding.popleft()
-        if not self._funding:
-            return None
-        interval = min(paid.hours for paid in self._funding)  # a longer one is a gap in the data
-        return sum((paid.rate for paid in self._funding), ZERO) / len(self._funding) * YEAR_HOURS / interval
+        return snapshot.mean_funding(exchange, symbol, parameters["funding_window_hours"])
 
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         spot_venue, spot_symbol, perp_venue, perp_symbol = self._symbols(parameters)

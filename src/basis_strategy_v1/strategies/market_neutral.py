@@ -77,7 +77,7 @@ class UsdtMarketNeutral:
         if 2 * held.wallet_ether >= held.reserve or not book.short or book.at_spot or book.ether_coming:
             return []
         amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(venue, "ETH")[1]) * (1 + FEE_ALLOWED)
-        if positions.amount(venue, self._names.quote) < amount * book.price * (1 + CUSHION):
+        if positions.amount(venue, self._names.quote) < amount * book.price * (1 + self._cushion(positions)):
             return []
         return [self._spot("buy", amount), self._perp("sell", amount)]
 
@@ -115,13 +115,13 @@ class UsdtMarketNeutral:
 
     def _grow(self, book: Book, positions: Holdings) -> list[Block]:
         """Cash buys ETH, as far as the margin carries the short of it; margin that is not needed becomes cash first."""
-        wanted = book.target * (1 - CUSHION) - book.notional
+        wanted = book.target * (1 - self._cushion(positions)) - book.notional
         if not self._names.is_one_account:
             moved = self._draw_cash(book, wanted, positions)
             if moved or book.coming:
                 return moved
             wanted = min(wanted, book.margin * book.leverage - book.notional)
-        notional = min(wanted, book.cash * (1 - CUSHION))
+        notional = min(wanted, book.cash * (1 - self._cushion(positions)))
         if notional < book.smallest:
             return []
         amount = notional / book.price
@@ -131,7 +131,9 @@ class UsdtMarketNeutral:
     def _draw_cash(self, book: Book, wanted: Decimal, positions: Holdings) -> list[Block]:
         """Cash that the spot venue lacks for a purchase, from the perp's margin. Profit that is not realised stays there."""
         venue, quote = self._names.perp_venue, self._names.quote
-        missing = min(wanted * (1 + CUSHION) - book.cash, book.margin - book.target / book.leverage, positions.amount(venue, quote))
+        missing = min(
+            wanted * (1 + self._cushion(positions)) - book.cash, book.margin - book.target / book.leverage, positions.amount(venue, quote)
+        )
         fee, minimum, _ = positions.withdrawal(venue, quote)
         amount = missing.quantize(CENT, ROUND_DOWN)
         if not self._names.is_movable or book.coming or amount <= max(minimum, fee + SMALLEST_CHANGE):
@@ -160,7 +162,7 @@ class UsdtMarketNeutral:
             blocks = [self._spot("sell", sold), self._perp("buy", sold, reduce_only=True)]
             lacking -= sold
         if moves:
-            freed = sold * book.price * (1 - CUSHION) if blocks else ZERO
+            freed = sold * book.price * (1 - self._cushion(positions)) if blocks else ZERO
             blocks += self._send_cash(book, book.cash + freed, positions)
         return [*blocks, *self._fetch(book, lacking, allowed, snapshot, positions)]
 
@@ -182,6 +184,9 @@ class UsdtMarketNeutral:
         return [self._stake.release(lacking, book.held, snapshot, positions)]
 
     # The end.
+
+    def _cushion(self, positions: Holdings) -> Decimal:
+        return max(CUSHION, positions.costs_of_trades(self._names.spot_venue, self._names.perp_venue))
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         book = read_book(self._names, self._stake, snapshot, positions, parameters["leverage"])

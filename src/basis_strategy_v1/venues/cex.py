@@ -327,11 +327,10 @@ class Exchange:
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         account = state.part(self.name, Account)
-        held = tuple(Exposure(self.name, token, token, amount) for token, amount in account.balances.items())
-        perps = tuple(
-            PerpExposure(self.name, self.row.name, symbol, self.row.settle, perp.base, perp.cost) for symbol, perp in account.perps.items()
-        )
-        return held, perps
+        name, row = self.name, self.row
+        held = [Exposure(name, token, token, amount) for token, amount in account.balances.items()]
+        perps = [PerpExposure(name, row.name, symbol, row.settle, perp.base, perp.cost) for symbol, perp in account.perps.items()]
+        return tuple(held), tuple(perps)
 
     def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         account = state.part(self.name, Account)

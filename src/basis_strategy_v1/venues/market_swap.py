@@ -92,7 +92,7 @@ class MarketSwap:
                     raise
                 continue
             return 1 / rate if inverted else rate
-        return market.price(paid) / market.price(out)
+        return _price_to_trade_on(paid, market) / _price_to_trade_on(out, market)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         return state.part(WALLET, Wallet).units_of(action.token)
@@ -113,6 +113,14 @@ class MarketSwap:
 def as_traded(token: str) -> str:
     """The token that a pool holds: ETH is wrapped on the way."""
     return "WETH" if token == "ETH" else token
+
+
+def _price_to_trade_on(token: str, market: MarketSnapshot) -> Decimal:
+    """USD per token, refused where the close that it comes from is too old to trade on."""
+    series = market.price_series(token)
+    if series is not None:
+        return market.spot(series[1], series[2], for_trade=True)
+    return market.price(token)
 
 
 def with_settings(row: MarketSwapRow, settings: dict[str, Any]) -> MarketSwapRow:
