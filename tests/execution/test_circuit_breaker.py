@@ -72,6 +72,13 @@ def test_one_failure_is_enough_where_one_is_allowed(time):
     assert pass_through(breaker) == refused(IN_A_MINUTE, "1 failure")
 
 
+def test_two_failures_are_more_than_one(time):
+    breaker = CircuitBreaker("binance", failures=2, monotonic=time.timing.monotonic)
+    for _ in range(2):
+        pass_through(breaker, UNREACHABLE)
+    assert pass_through(breaker) == refused(IN_A_MINUTE, "2 failures")
+
+
 @pytest.mark.parametrize("answer", [None, REJECTED, MALFORMED])
 def test_an_answer_between_failures_begins_the_count_anew(breaker, answer):
     for error in (UNREACHABLE, UNREACHABLE, answer, UNREACHABLE, UNREACHABLE):

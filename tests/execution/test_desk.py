@@ -10,6 +10,7 @@ import pytest
 from basis_strategy_v1 import DataProvider, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.venues import make_venue
@@ -168,8 +169,8 @@ def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "wallet", 100))
     exposures, perps = manager.desk.exposures(manager.desk.latest)
-    assert [(row.venue, row.token, row.amount) for row in exposures] == [
-        ("in_transit", "USDT", Decimal(99)), ("binance", "USDT", Decimal(10_000)), ("bybit", "USDT", Decimal(100)),
+    assert [(row.venue, row.held_as, row.token, row.amount) for row in exposures] == [
+        ("in_transit", "USDT", "USDT", Decimal(99)), ("binance", "USDT", "USDT", Decimal(10_000)), ("bybit", "USDT", "USDT", Decimal(100)),
     ]  # fmt: skip
     assert [(row.venue, row.symbol, row.base) for row in perps] == [("binance", "ETHUSDT", Decimal(-1))]
 
@@ -180,3 +181,61 @@ def test_a_key_is_never_given_twice(instants):
     keys = [found.next_key(instant) for instant in instants]
     assert len(set(keys)) == len(keys)
     assert [again.next_key(instant) for instant in instants] == [f"r-{key}" for key in keys]
+
+
+FOUR_HOURS = timedelta(hours=4) - timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("microseconds", "found"), [(-1, None), (0, 0), (1, 0)])
+def test_what_falls_due_just_then_is_found_and_nothing_else(microseconds, found):
+    manager = house({"binance": {"USDT": 10_000}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    funding = to_instant(NOON + FOUR_HOURS)
+    due = manager.desk.next_due(funding + microseconds)
+    assert due == (None if found is None else funding + found)
+
+
+def test_with_nothing_on_its_way_nothing_falls_due():
+    manager = house({"binance": {"USDT": 10_000}})
+    manager.execute(NOON, trade())
+    assert manager.desk.next_due(to_instant(NOON + timedelta(hours=9))) is None
+
+
+def test_what_fell_due_is_a_report_of_its_own():
+    manager = house({"binance": {"USDT": 10_000}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    at = NOON + FOUR_HOURS
+    deltas = Deltas.at("binance", {"USDT": Decimal("0.33")})
+    assert manager.settle(at) == [
+        ExecutionReport(
+            key=f"funding-binance-{to_instant(at):x}-0",
+            venue="binance",
+            at=at,
+            kind="funding",
+            deltas=deltas,
+            expected=deltas,
+            costs=(Cost("funding", "USDT", Decimal("-0.33")),),
+            details={"symbol": "ETHUSDT", "rate": "0.0001", "mark": "3300", "position": "-1", "missing": False},
+        )
+    ]
+
+
+def test_what_falls_due_at_one_instant_has_keys_of_its_own():
+    manager = house({"bybit": {"USDT": 1000}})
+    for amount in (100, 200, 300):
+        manager.execute(NOON, send("bybit", "binance", amount))
+    reports = manager.settle(NOON + timedelta(minutes=5))
+    assert (len(reports), len({report.key for report in reports})) == (3, 3)
+
+
+def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
+    manager = house({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
+    exposures, perps = manager.desk.exposures(manager.desk.market(NOON))
+    assert ([(row.venue, row.held_as, row.token, row.amount) for row in exposures], perps) == (
+        [
+            ("binance", "USDT", "USDT", Decimal(5)),
+            ("aave", "aUSDT", "USDT", Decimal(1000)),
+            ("aave", "variableDebtWETH", "WETH", Decimal("-0.1")),
+        ],
+        [],
+    )

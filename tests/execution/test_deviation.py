@@ -9,9 +9,9 @@ from basis_strategy_v1 import ComponentError
 from .trading import CONFIG, NOON, Market, act, chain, house, refused, trade
 
 
-def limits(block, **venues):
+def limits(block, market=None, **venues):
     """The message that refuses a block, or None."""
-    manager = house(config={**CONFIG, **venues})
+    manager = house(config={**CONFIG, **venues}, market=market)
     try:
         manager.route_instruction(NOON, block)
     except ComponentError as error:
@@ -85,6 +85,30 @@ def test_every_kind_of_delta_is_valued(block, deltas):
 def test_what_is_in_a_market_of_morpho_is_worth_its_tokens(deltas):
     # None of it comes: all that was estimated is missing, and it is worth a hundred times the trade.
     assert limits(estimated(trade(amount="0.01"), {"morpho": deltas}, 0)).startswith("the simulated outcome is 10000 bps")
+
+
+# What is estimated, and how many bps of the larger side of it do not come.
+SHORT = {
+    "a supply at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:supply": 1}}, "5000"),
+    "a collateral at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:collateral": 1}}, "5454.55"),
+    "a debt at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:debt": -1}}, "5000"),
+    "a debt at aave": (act("borrow"), {"aave": {"USDT": 1000, "variableDebtUSDT": 900}}, "1000"),
+    "a deposit of weETH": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "aave": {"aweETH": 1}}, "5074.63"),
+    "less than a dollar": (act("supply", amount="0.5"), {"aave": {"USDT": -0.5, "aUSDT": 0.6}}, "1666.67"),
+    "two perps": (trade("sell", 1, trade_type="perp"), {"binance": {"ETHUSDT-PERP": -2, "BTCUSDT-PERP": -1}}, "9166.67"),
+    "a third decimal": (trade(), {"binance": {"ETH": 1, "USDT": -3299}}, "3.03"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("block", "deltas", "bps"), SHORT.values(), ids=SHORT)
+def test_what_is_missing_is_worth_what_its_token_is_worth(block, deltas, bps):
+    told = f"the simulated outcome is {bps} bps of the notional worse than estimated_deltas, max_deviation_bps is 0; estimate again or allow more"
+    assert limits(estimated(block, deltas, 0), Market(BTC=33_000.0, weETH=3400.0)) == told
+
+
+def test_slippage_is_valued_at_the_price_of_the_token_that_it_is_in():
+    perp = estimated(trade("sell", 1, trade_type="perp"), PERP, 0)
+    assert limits(perp, Market(USDT=0.5), **SLIPPERY).startswith("the simulated outcome is 5 bps")
 
 
 def test_a_price_that_is_missing_is_an_error():

@@ -15,6 +15,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
 
@@ -139,6 +140,80 @@ def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
     assert error.partial_deltas == {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
 
+def test_a_sequence_is_told_as_one_execution():
+    report = house().execute(NOON, chain(act("supply"), act("withdraw", amount=400), atomic=False, instruction_id="s"))
+    deltas = Deltas.at("aave", {"USDT": Decimal(-600), "aUSDT": Decimal(600)})
+    assert report == ExecutionReport(
+        key="s", venue="aave", at=NOON, kind="execution", deltas=deltas, expected=deltas, costs=(), reference="simulated",
+        details={"step_0": {}, "step_1": {}},
+    )  # fmt: skip
+
+
+def test_live_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_references_are_listed():
+    supplied = Deltas.at("aave", {"USDT": Decimal(-1000), "aUSDT": Decimal(1000)})
+    gateway = FakeGateway([Outcome(deltas=supplied, reference=name) for name in ("0x1", "0x2")])
+    manager = house(execution_mode="live", gateways={"aave": gateway}, timing=FakeTime().timing)
+    report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False, instruction_id="s"))
+    assert (gateway.executed, report.reference) == (["s-0", "s-1"], "0x1, 0x2")
+
+
+def test_live_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning():
+    supplied = Outcome(deltas=Deltas.at("aave", {"USDT": Decimal(-1000), "aUSDT": Decimal(1000)}), reference="0x1")
+    rejected = VenueRejected("OCH-001", "reverted")
+    gateway = FakeGateway([supplied, rejected, rejected, supplied])
+    manager = house(execution_mode="live", gateways={"aave": gateway}, timing=FakeTime().timing)
+    plan = chain(act("supply"), act("supply"), atomic=False, instruction_id="s")
+    assert [refused(manager.execute, NOON, plan).message for _ in range(2)] == ["step 1 (aave supply): reverted"] * 2
+    manager.execute(NOON, plan)
+    assert gateway.executed == ["s-0", "s-1"]
+
+
+def test_a_sequence_without_an_id_begins_anew():
+    manager = house({"wallet": {"USDT": 5000}})
+    refused(manager.execute, NOON, chain(act("supply"), act("supply", amount=9999), atomic=False))
+    report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False))
+    assert report.deltas == Deltas.at("aave", {"USDT": Decimal(-2000), "aUSDT": Decimal(2000)})
+
+
+def test_sequences_of_two_ids_have_nothing_to_do_with_each_other():
+    manager = house({"wallet": {"USDT": 5000}})
+    refused(manager.execute, NOON, chain(act("supply"), act("supply", amount=9999), atomic=False, instruction_id="a"))
+    report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False, instruction_id="b"))
+    assert report.deltas == Deltas.at("aave", {"USDT": Decimal(-2000), "aUSDT": Decimal(2000)})
+
+
+def test_the_error_of_a_step_keeps_its_code_its_component_and_its_cause():
+    stale = ComponentError("DAT-005", "the gas is too old", "Gas", "CRITICAL")
+
+    class Breaks(Market):
+        def get_data(self, timestamp):
+            if self.asked == 1:
+                raise stale
+            return super().get_data(timestamp)
+
+    error = refused(house(market=Breaks()).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
+    assert (error.error_code, error.message) == ("DAT-005", "step 1 (aave supply): the gas is too old")
+    assert (error.component, error.severity, error.original_exception) == ("Gas", "CRITICAL", stale)
+
+
+def test_a_chain_is_logged_as_a_chain(tmp_path):
+    manager = house(event_logger=EventLogger(tmp_path, "live"))
+    manager.execute(NOON, chain(act("supply"), act("withdraw", amount=400)))
+    assert events_of(tmp_path)[-1]["data"]["action"] == "chain"
+
+
+def test_planning_and_settling_are_exact_in_whatever_decimal_context_the_caller_has():
+    manager = house({"binance": {"USDT": 10_000}}, market=Market(ETH=3333.33))
+    with decimal.localcontext(prec=3):
+        problems = manager.preflight(NOON, [trade("sell", "1.2345", trade_type="perp"), trade("buy", "3.0001")])
+        manager.execute(NOON, trade("sell", "1.2345", trade_type="perp"))
+        (funding,) = manager.settle(NOON.replace(hour=16, minute=0))
+    assert problems == house({"binance": {"USDT": 10_000}}, market=Market(ETH=3333.33)).preflight(
+        NOON, [trade("sell", "1.2345", trade_type="perp"), trade("buy", "3.0001")]
+    )
+    assert funding.deltas == Deltas.at("binance", {"USDT": Decimal("0.411332922")})
+
+
 # Positions of a shared handler.
 
 PLANS = {
@@ -214,8 +289,11 @@ def test_what_fell_due_is_logged_with_its_id_and_amounts(tmp_path):
         (arrival,) = manager.settle(NOON + timedelta(minutes=5))
     event = events_of(tmp_path)[-1]
     assert (event["event_type"], event["timestamp"]) == ("settlement", "2024-06-01T12:15:00Z")
-    told = {name: event["data"][name] for name in ("key", "kind", "venue", "details")}
-    assert told == {"key": arrival.key, "kind": "arrival", "venue": "binance", "details": arrival.details}
+    assert event["data"] == {
+        "key": arrival.key, "kind": "arrival", "venue": "binance", "details": arrival.details,
+        "deltas": {venue: {token: f"{amount:f}" for token, amount in tokens.items()} for venue, tokens in arrival.deltas.as_amounts().items()},
+        "costs": [],
+    }  # fmt: skip
 
 
 def test_what_grew_on_chain_is_settled_and_logged_before_an_instruction_there(tmp_path):

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface
+from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 
+from .fake_gateway import FakeGateway, FakeTime
+from .test_live_manager import FILL
 from .trading import FREE, NOON, Market, act, chain, held, house, refused, send, trade
 
 SWAP = act("swap", "WETH", 1, "uniswap", token_out="USDT")
@@ -58,6 +60,10 @@ REFUSED = {
     "a venue that it does not know": (
         CEXExecutionInterface, "binance", "execute_transfer", send("binance", "bybit"),
         "this interface of binance does not know bybit; configure both and route the block through a manager",
+    ),
+    "two other venues": (
+        CEXExecutionInterface, "binance", "execute_transfer", send("okx", "bybit"),
+        "this is the interface of binance, the block is for okx and bybit; route it through a manager",
     ),
     "a sequence": (
         OnChainExecutionInterface, "aave", "execute_action", chain(act("supply"), atomic=False),
@@ -124,3 +130,37 @@ def test_live_every_method_of_the_other_kinds_is_there_too():
         ("wallet", "execute_live_transfer", send("wallet", "bybit")),
     )
     assert [refused(getattr(live.interfaces[venue], method), block).error_code for venue, method, block in calls] == ["EIM-002"] * 3
+
+
+@pytest.mark.parametrize("kind", [CEXExecutionInterface, OnChainExecutionInterface])
+def test_live_a_transfer_is_not_simulated_as_in_a_backtest(kind):
+    venue = "binance" if kind is CEXExecutionInterface else "wallet"
+    error = refused(house(execution_mode="live").interfaces[venue].execute_backtest_transfer, send(venue, "bybit"))
+    assert error.message == f"this interface of {venue} runs in live mode; its backtest methods cannot be called"
+
+
+def test_the_venues_there_are_of_a_kind_are_listed():
+    message = "no cex venue is called 'nowhere'; there are binance, bybit, okx, hyperliquid"
+    assert refused(own, CEXExecutionInterface, "nowhere").message == message
+
+
+def test_a_wallet_of_its_own_pays_the_gas_that_its_settings_name():
+    wallet = own(OnChainExecutionInterface, "wallet", {"gas_price_gwei": 10})
+    assert wallet.execute_action(act("wrap", "ETH", 1, "wallet")) == {"wallet": {"ETH": -1.00066, "WETH": 1.0}}
+
+
+def test_an_interface_of_a_manager_has_its_own_keys_and_books_its_deltas():
+    gateway = FakeGateway([FILL, FILL])
+    handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    live = house(handler, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
+    for fields in ({}, {"instruction_id": "mine"}):
+        deltas = live.interfaces["binance"].execute_trade(trade(**fields))
+    assert (len(gateway.executed), gateway.executed[0] not in ("mine", None), gateway.executed[1]) == (2, True, "mine")
+    before = handler.positions
+    assert (handler.update_state(NOON, "manual", deltas), handler.positions) == ({}, before)
+
+
+def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():
+    manager = house({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
+    manager.interfaces["aave"].execute_action(act("withdraw", amount=400))
+    assert manager.positions.positions == held(aave={"aUSDT": 600}, wallet={"USDT": 401})

@@ -85,6 +85,7 @@ def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
     _, executor = execution(HELD, market=DataProvider(tmp_path))
     error = refused(executor.execute_blocks, NOON, [trade(), trade(venue="bybit")])
     assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
+    assert error.message == refused(executor.execute_blocks, NOON, [trade()]).message
     assert refused(executor.execute_blocks, NOON, [trade(), {}]).error_code == "EXM-001"
 
 
@@ -95,3 +96,42 @@ def test_a_repeated_plan_moves_nothing_again():
     again = executor.execute_blocks(NOON, plan)
     assert [report.deltas for report in again] == [report.deltas for report in first]
     assert manager.positions.positions["binance"] == {"USDT": Decimal(6200), "ETH": Decimal(1)}
+
+
+def test_what_is_no_list_of_blocks_is_shown():
+    assert refused(execution()[1].execute_blocks, NOON, 7).message == "a plan must be a list of instruction blocks, got 7; nothing was sent"
+
+
+def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too():
+    supplied = Outcome(deltas=execution()[0].execute(NOON, act("supply")).deltas, reference="0x1")
+    gateways = {"binance": FakeGateway([FILL]), "aave": FakeGateway([supplied, REJECTED])}
+    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
+    error = refused(executor.execute_blocks, NOON, [trade(), chain(act("supply"), act("supply"), atomic=False)])
+    assert error.partial_deltas == {**FILLED, "aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
+
+
+def test_what_a_sequence_moved_of_another_token_stands_beside_what_the_legs_before_it_moved():
+    manager, _ = execution()
+    first, second = (Outcome(deltas=manager.execute(NOON, act("supply", token, 1)).deltas, reference=token) for token in ("USDT", "WETH"))
+    gateways = {"aave": FakeGateway([first, second, REJECTED])}
+    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
+    plan = [act("supply", "USDT", 1), chain(act("supply", "WETH", 1), act("supply", "WETH", 1), atomic=False)]
+    error = refused(executor.execute_blocks, NOON, plan)
+    assert error.partial_deltas == {"aave": {"USDT": -1.0, "aUSDT": 1.0, "WETH": -1.0, "aWETH": 1.0}}
+
+
+def test_a_handler_of_its_own_is_told_of_each_report_by_the_execution_manager():
+    told = []
+
+    class Handler(PositionUpdateHandler):
+        def update_state(self, timestamp, trigger_source, execution_deltas=None):
+            told.append((timestamp, trigger_source, execution_deltas))
+            return super().update_state(timestamp, trigger_source, execution_deltas)
+
+    handler = Handler(HELD)
+    reports = ExecutionManager(CONFIG, house(handler), handler).execute_blocks(NOON, [trade(), act("supply", amount=500)])
+    assert told == [(NOON, "execution_manager", report) for report in reports]
+
+
+def test_its_config_is_the_one_that_it_was_given():
+    assert execution()[1].config is CONFIG

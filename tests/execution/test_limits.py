@@ -6,7 +6,7 @@ import pytest
 
 from .fake_gateway import FakeGateway, FakeTime
 from .test_live_manager import FILL
-from .trading import CONFIG, FREE, NOON, act, chain, house, refused, send, trade
+from .trading import CONFIG, FREE, NOON, Market, act, chain, house, refused, send, trade
 
 LIMITS = {"max_notional_per_instruction": 3000, "max_slippage_bps": 20}
 TOO_MUCH = "the instruction moves 3300 USD, limits.max_notional_per_instruction is 3000; split it or raise the limit"
@@ -74,3 +74,27 @@ def test_a_limit_that_is_not_set_binds_nobody(limits):
 
 def test_a_backtest_has_no_limits():
     assert limited("backtest").route_instruction(NOON, trade()) == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
+
+
+def test_just_the_limit_is_sent():
+    assert limited().preflight(NOON, [act("supply", amount=3000)]) == []
+
+
+def test_the_figures_of_a_refusal_have_two_decimals():
+    moves, slips = act("supply", amount="3000.126"), trade("sell", "0.5", trade_type="perp")
+    (moved,) = limited().preflight(NOON, [moves])
+    (slipped,) = limited(slippage_bps=20.126).preflight(NOON, [slips])
+    assert moved.message.startswith("the instruction moves 3000.13 USD, ")
+    assert slipped.message.startswith("the instruction would slip by 20.13 bps, ")
+
+
+@pytest.mark.parametrize("block", [act("wrap", "ETH", 1, "wallet"), act("swap", "WETH", 1, "uniswap", token_out="USDT")])
+def test_what_neither_leaves_nor_enters_a_protocol_is_bound_by_the_limit(block):
+    assert limited().preflight(NOON, [block]) == [(0, "EIM-001", TOO_MUCH)]
+
+
+def test_slippage_is_valued_at_the_price_of_the_token_that_it_is_in():
+    # A loss of 50 bps in a token worth half a dollar is one of 25 bps of the dollars that are moved.
+    told = "the instruction would slip by 25 bps, limits.max_slippage_bps is 20; trade less at once or raise the limit"
+    block = trade("sell", "0.5", trade_type="perp")
+    assert limited(slippage_bps=50, market=Market(USDT=0.5)).preflight(NOON, [block]) == [(0, "EIM-001", told)]

@@ -195,6 +195,12 @@ def test_what_is_not_found_until_the_timeout_stays_unknown():
     assert bench.time.slept == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 2.3])
 
 
+def test_the_last_look_up_is_at_the_timeout_however_little_time_is_left():
+    bench = Bench(LOST, finds=[None] * 8, timeout_s=6.5)
+    bench.fails(OutcomeUnknown)
+    assert bench.time.slept == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 0.2])
+
+
 def test_a_look_up_that_hangs_uses_up_the_time_there_is():
     bench = Bench(hangs(FILL), finds=[hangs(FILL).then], timeout_s=3.0)
     error = bench.fails(OutcomeUnknown)
@@ -347,6 +353,7 @@ def test_an_outcome_without_a_raw_answer_is_kept_itself():
 def test_an_answer_that_is_no_outcome_is_kept_too(answer):
     error = Bench(answer).fails(ComponentError)
     assert (error.error_code, error.original_exception.raw) == ("EIM-003", answer)
+    assert error.message.startswith(f"binance answered k1 with {answer!r}, which is not an Outcome; ")
 
 
 def test_a_gateway_may_say_itself_that_an_answer_is_malformed():
@@ -381,6 +388,13 @@ def test_a_malformed_answer_is_a_report_without_deltas_where_the_venue_shows_tha
     assert bench.gateway.calls == ["submit k1", "read"]
 
 
+def test_nothing_moved_where_the_venue_shows_the_parts_that_it_would_have_changed():
+    aside = Account({"USDT": Decimal(7)})
+    before, simulated = BEFORE.with_parts(okx=aside), SIMULATED.with_parts(okx=aside)
+    bench = Bench(MalformedAnswer("nonsense", {}), reads=[BEFORE])
+    assert bench.execute(before=before, simulated=simulated)[0].reference == "reconciled"
+
+
 def test_after_nothing_moved_the_key_is_still_looked_up_and_not_sent():
     bench = Bench(MalformedAnswer("nonsense", {}), reads=[BEFORE, AS_READ], finds=[FILL])
     bench.execute(before=BEFORE)
@@ -402,7 +416,7 @@ def test_a_malformed_answer_about_a_transfer_stays_an_error_for_what_is_on_its_w
 
 def test_a_malformed_answer_survives_being_sent_to_another_process():
     copy = pickle.loads(pickle.dumps(MalformedAnswer("nonsense", {"orderId": 71})))
-    assert (str(copy), copy.fault, copy.raw) == ("nonsense", "nonsense", {"orderId": 71})
+    assert (str(copy), copy.fault, copy.raw, copy.args) == ("nonsense", "nonsense", {"orderId": 71}, ("nonsense", {"orderId": 71}))
 
 
 # Whatever happens.

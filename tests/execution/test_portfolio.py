@@ -72,7 +72,10 @@ def test_requests_are_claimable_once_the_queue_is_through():
     manager, portfolio = seen()
     report = manager.execute(NOON, act("unstake", "stETH", "all", "lido"))
     assert portfolio.claimable("lido", manager.desk.latest) == ()
-    assert portfolio.claimable("lido", manager.desk.market(NOON + timedelta(days=60))) == (report.details["request_id"],)
+    through = NOON + timedelta(days=5)
+    assert report.details["claimable"] == f"{through:%Y-%m-%dT%H:%M:%SZ}"
+    assert portfolio.claimable("lido", manager.desk.market(through - timedelta(microseconds=1))) == ()
+    assert portfolio.claimable("lido", manager.desk.market(through)) == (report.details["request_id"],)
 
 
 def test_the_smallest_order_is_the_exchanges():

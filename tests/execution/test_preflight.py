@@ -9,6 +9,8 @@ import pytest
 
 from basis_strategy_v1 import EventLogger, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.state import State
+from basis_strategy_v1.execution.execution_interfaces import Context
 
 from .trading import CONFIG, NOON, WITH_GAS, Market, act, chain, house, refused, send, trade
 
@@ -214,3 +216,54 @@ def test_the_market_is_asked_once_for_a_plan():
     market = Market()
     problems(trade(), act("supply"), chain(act("supply"), act("borrow", "WETH", 99)), market=market)
     assert market.asked == 1
+
+
+UNKNOWN = {
+    "a swap": (act("swap", "WETH", 1, "curve", token_out="USDT"), "venue curve is not configured; configured are uniswap: add it under venues.dex"),
+    "an action": (
+        act("supply", protocol="morpho"),
+        "venue morpho is not configured; configured are aave, lido, wallet: add it under venues.onchain",
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "message"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_protocol_that_is_not_configured_is_told_with_where_to_add_it(block, message):
+    assert problems(block) == [(0, "EIM-002", message)]
+
+
+def test_an_exchange_has_no_actions():
+    assert problems(act("supply", protocol="binance")) == [(0, "EIM-001", "binance has no actions; got supply")]
+
+
+def test_the_only_step_of_a_loan_is_named_too():
+    message = "step 0 (aave stake): aave has supply, withdraw, borrow, repay, set_emode, flash_loan; got stake"
+    error = refused(house().route_instruction, NOON, {**LOAN, "sub_instructions": [act("stake")]})
+    assert (error.error_code, error.message) == ("EIM-001", message)
+
+
+def test_what_is_no_list_is_shown():
+    assert refused(house().preflight, NOON, 7).message == "a plan must be a list of instruction blocks, got 7"
+
+
+def test_what_was_foreseen_holds_on_the_same_state_and_the_same_snapshot_only():
+    manager = house(HELD)
+    _, (foreseen,) = manager.plan(NOON, [trade()])
+    key, state, market = "k", foreseen.state, foreseen.market
+    assert foreseen.moved.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
+    others = (state, market), (State(), market), (state, manager.desk.market(NOON + timedelta(hours=1)))
+    assert [foreseen.holds(Context(NOON, key, *given)) for given in others] == [True, False, False]
+
+
+def test_a_plan_that_was_looked_at_is_not_simulated_again():
+    manager = house(HELD)
+    manager.execute(NOON, trade("sell", "0.1"))
+    block = trade()
+    _, (foreseen,) = manager.plan(NOON, [block])
+    moved = foreseen.moved
+    assert manager.execute(NOON, block, foreseen).details is moved.details
+
+
+def test_nothing_is_foreseen_before_an_instruction_was_looked_at():
+    manager = house(HELD)
+    assert manager.plan(NOON, [trade("buy", 99)])[1] == [None]

@@ -19,6 +19,10 @@ def test_it_gives_none_where_the_call_gives_none():
     assert within(5, lambda: None) is None
 
 
+def test_the_thread_of_a_call_is_named():
+    assert within(5, lambda: current_thread().name) == "venue-call"
+
+
 def test_it_raises_the_very_error_that_the_call_raises():
     error = ValueError("no")
 

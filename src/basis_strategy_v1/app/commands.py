@@ -23,7 +23,6 @@ from basis_strategy_v1.positions.position_update_handler import PositionUpdateHa
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.user_code import read_blocks
 from basis_strategy_v1.venues import VENUES
-from basis_strategy_v1.venues.aave import AS_OF, RESERVES
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
 from basis_strategy_v1.venues.venue import CEX
 
@@ -133,10 +132,8 @@ def venue_lines() -> Iterator[str]:
     for name, (kind, maker) in VENUES.items():
         venue = maker({})
         yield f"{name} ({kind}): {', '.join(venue.actions)}"
-        if name == "aave":
-            yield f"    as of {AS_OF}; ltv / liquidation threshold / bonus / reserve factor in bps"
-            for token, figures in RESERVES.items():
-                yield f"    {token:<7} {' / '.join(map(str, figures))}"
+        if hasattr(venue, "lines"):
+            yield from (f"    {line}" for line in venue.lines())
         elif name != WALLET and hasattr(venue, "row"):
             yield f"    {_row_text(venue.row)}"
 

@@ -8,7 +8,10 @@ from basis_strategy_v1.config.containers import Field, Nullable, Record
 from basis_strategy_v1.config.free_parameters import Free
 from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Instant, Number, Text, Whole
 from basis_strategy_v1.config.venue_kinds import VenueName
+from basis_strategy_v1.venues import offering
 
+# pure_lending supplies without naming a market.
+LENDERS_OF_TOKENS: Final = tuple(name for name in offering("supply") if name not in offering("supply_collateral"))
 TOKEN: Final = Text(r"[A-Za-z][A-Za-z0-9.]{0,19}", "the name of a token (USDT, WETH)")
 FILE: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a file, from the config's own folder")
 FOLDER: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a folder, from the config's own folder")
@@ -39,7 +42,7 @@ _BASIS = Record(
     Field("funding_window_hours", Whole(Bounds(at_least=1, at_most=8760)), "hours of funding that the mean is taken over", 72),
 )
 
-_STAKING = Field("protocol", VenueName("onchain", ("lido", "etherfi")), "where ETH is staked", needed="run")
+_STAKING = Field("protocol", VenueName("onchain", offering("stake")), "where ETH is staked", needed="run")
 _SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000))
 
 _UNSTAKE = (
@@ -62,7 +65,7 @@ _LOOP = (
 
 STRATEGIES: Final[dict[str, Record]] = {
     "pure_lending": Record(
-        Field("protocol", VenueName("onchain", ("aave",)), "where the token is supplied", "aave"),
+        Field("protocol", VenueName("onchain", LENDERS_OF_TOKENS), "where the token is supplied", "aave"),
         Field("token", TOKEN, "what is supplied", needed="run"),
     ),
     "eth_basis": _BASIS,

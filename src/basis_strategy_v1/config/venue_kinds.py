@@ -17,6 +17,7 @@ from basis_strategy_v1.config.known_venues import KNOWN_VENUES, is_known
 from basis_strategy_v1.config.scalars import Choice, Instant, exact
 from basis_strategy_v1.core.clock import EPOCH
 
+NO_SETTINGS = Record()
 _NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 
 
@@ -130,7 +131,8 @@ class Venues(Struct, frozen=True):
         return isinstance(name, str) and _NAME.fullmatch(name) is not None and is_known(self.section, name)
 
     def record(self, name: str) -> Record:
-        return self.settings.get(name) or self.settings["*"]
+        """The settings of a venue; one without a row of its own has none."""
+        return self.settings.get(name) or self.settings.get("*") or NO_SETTINGS
 
     def plain(self, value: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self.record(name).plain(settings) for name, settings in value.items()}

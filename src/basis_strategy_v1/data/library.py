@@ -103,8 +103,12 @@ class Library:
     def _load(self, spec: SeriesSpec) -> Series:
         with self._lock:
             if spec.id not in self._series:
-                self._series[spec.id] = Series(spec, self._source.load(spec, self._until), self._staleness.of(spec.id))
+                self._series[spec.id] = Series(spec, self._source.load(spec, self._last_stamp(spec)), self._staleness.of(spec.id))
             return self._series[spec.id]
+
+    def _last_stamp(self, spec: SeriesSpec) -> int | None:
+        """The last stamp that is read: of bars, that of the last one that has closed by the end."""
+        return None if self._until is None else self._until - (spec.interval_us or 0)
 
     def _finest(self, key: tuple[str, str, str], candidates: list[Series], instant: int) -> Series:
         end = max((ends[1] for series in candidates if (ends := series.first_and_last())), default=instant)

@@ -162,8 +162,9 @@ class ExecutionInterfaceManager:
         try:
             return {} if instruction_block is None else self.route_instruction(timestamp, instruction_block)
         finally:
-            took_ms = (measured() - started_s) * 1000 if measured else 0.0
-            self._tell_update(timestamp, trigger_source, instruction_block, took_ms)
+            if self.event_logger is not None:
+                took_ms = (measured() - started_s) * 1000 if measured else 0.0
+                self._tell_update(timestamp, trigger_source, instruction_block, took_ms)
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
@@ -426,10 +427,9 @@ class ExecutionInterfaceManager:
         self._events.tell_failure(at, kind, failure)
 
     def _tell_update(self, timestamp: datetime, trigger_source: str, block: Any, took_ms: float) -> None:
-        if self.event_logger is not None:
-            kind = block.get("instruction_type") if isinstance(block, dict) else None
-            data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
-            self._events.tell(timestamp, "state_update", COMPONENT, data)
+        kind = block.get("instruction_type") if isinstance(block, dict) else None
+        data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
+        self._events.tell(timestamp, "state_update", COMPONENT, data)
 
 
 def _total(reports: Sequence[ExecutionReport]) -> Deltas:

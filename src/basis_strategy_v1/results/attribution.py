@@ -230,7 +230,6 @@ class Attribution:
         return found
 
 
-
 def _growing(exposures: Iterable[Exposure]) -> dict[tuple[str, str], Exposure]:
     return {(held.venue, held.held_as): held for held in exposures if held.growth != RESIDUAL}
 
@@ -251,7 +250,9 @@ Term = tuple["Callable[[int], int]", int]
 
 def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line | None:
     """The line, in units that hold every product exactly; None where an amount has more decimals than expected."""
-    deepest = max([feed.decimals for feed, _ in (*priced, *perps)], default=0)
+    deepest = 0
+    for feed, _ in (*priced, *perps):
+        deepest = max(deepest, feed.decimals)
     fixed, prices, shorts = _whole(constant), _terms(priced, deepest), _terms(perps, deepest)
     if fixed is None or prices is None or shorts is None:
         return None
@@ -268,7 +269,8 @@ def _terms(held: Held, deepest: int) -> tuple[Term, ...] | None:
         factor = _whole(amount)
         if factor is None:
             return None
-        found.append((feed.close, factor * _power(deepest - feed.decimals)))
+        shallower = deepest - feed.decimals
+        found.append((feed.close, factor * _power(shallower) if shallower else factor))
     return tuple(found)
 
 
@@ -279,8 +281,8 @@ def _power(digits: int) -> int:
 def _whole(amount: Decimal) -> int | None:
     """The amount in 10**-DIGITS, if it is a whole number of them."""
     scaled = EXACT.scaleb(amount, DIGITS)
-    whole = int(scaled)
-    return whole if whole == scaled else None
+    whole = scaled.to_integral_value()
+    return int(whole) if whole == scaled else None
 
 
 def _on_line(line: _Line, instant: int) -> tuple[int, int]:

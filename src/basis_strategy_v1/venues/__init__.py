@@ -56,4 +56,9 @@ def known_names(kind: str) -> tuple[str, ...]:
     return tuple(EXCHANGES) if kind == CEX else tuple(name for name, (found, _) in VENUES.items() if found == kind)
 
 
-__all__ = ["VENUES", "Venues", "known_names", "make_venue"]
+def offering(action: str) -> tuple[str, ...]:
+    """The protocols that have an action."""
+    return tuple(name for name, (_, maker) in VENUES.items() if action in maker({}).actions)
+
+
+__all__ = ["VENUES", "Venues", "known_names", "make_venue", "offering"]

@@ -276,6 +276,14 @@ class Aave:
                 found.append(Exposure(self.name, f"variableDebt{token}", token, -to_amount(token, owed), "borrow_interest"))
         return tuple(found), ()
 
+    def lines(self) -> list[str]:
+        """What its reserves allow, for a person."""
+        rows = [
+            f"{token:<7} {rules.ltv_bps} / {rules.liquidation_threshold_bps} / {rules.liquidation_bonus_bps} / {rules.reserve_factor_bps}"
+            for token, rules in self._rules.items()
+        ]
+        return [f"as of {AS_OF}; ltv / liquidation threshold / bonus / reserve factor in bps", *rows]
+
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> AavePart:
         """An account that holds these aTokens and owes these debts (token names as in positions)."""
         supplied: dict[str, int] = {}
@@ -313,8 +321,8 @@ def _reserve(row: LendingRow, token: str, at_s: int) -> Reserve:
     )
 
 
-def _rules(token: str, settings: Mapping[str, Any]) -> ReserveRules:
-    ltv, threshold, bonus, factor = RESERVES.get(token, (0, 0, 0, 0))
+def _rules(public: tuple[int, int, int, int], token: str, settings: Mapping[str, Any]) -> ReserveRules:
+    ltv, threshold, bonus, factor = public
 
     def own(name: str, public: int) -> int:
         return public if settings.get(name) is None else int(settings[name])
@@ -334,16 +342,16 @@ def _rules(token: str, settings: Mapping[str, Any]) -> ReserveRules:
     )
 
 
-def _emodes(own: Mapping[str, Any]) -> dict[int, EMode]:
+def _emodes(name: str, own: Mapping[str, Any], public: Mapping[int, EMode]) -> dict[int, EMode]:
     """The categories, with each token whose `emode_category` is set in that one alone."""
-    found = dict(EMODES)
+    found = dict(public)
     for token, row in own.items():
         category = (row or {}).get("emode_category")
         if category is None:
             continue
-        if category and category not in EMODES:
-            known = ", ".join(map(str, EMODES))
-            where = f"venues.onchain.aave.reserves.{token}.emode_category"
+        if category and category not in public:
+            known = ", ".join(map(str, public))
+            where = f"venues.onchain.{name}.reserves.{token}.emode_category"
             raise ComponentError("CFG-001", f"{where}: must be 0 (none) or one of {known}, got {category}")
         for number, mode in found.items():
             change = frozenset.union if number == category else frozenset.difference
@@ -364,8 +372,16 @@ def _revisions(setting: Any) -> tuple[tuple[int, str], ...]:
     return tuple(rows)
 
 
-def aave(settings: dict[str, Any]) -> Aave:
-    """The simulator of Aave v3 on Ethereum mainnet, with the config's own parameters in place of the public ones."""
+Reserves = dict[str, tuple[int, int, int, int]]
+
+
+def aave_market(name: str, settings: dict[str, Any], reserves: Reserves, emodes: Mapping[int, EMode]) -> Aave:
+    """The simulator of a market with Aave v3's rules: its name, what its reserves allow, and the config's own parameters in their place."""
     own = settings.get("reserves") or {}
-    rules = {token: _rules(token, own.get(token) or {}) for token in dict.fromkeys((*RESERVES, *own))}
-    return Aave("aave", _revisions(settings.get("revision")), rules, _emodes(own))
+    rules = {token: _rules(reserves.get(token, (0, 0, 0, 0)), token, own.get(token) or {}) for token in dict.fromkeys((*reserves, *own))}
+    return Aave(name, _revisions(settings.get("revision")), rules, _emodes(name, own, emodes))
+
+
+def aave(settings: dict[str, Any]) -> Aave:
+    """The simulator of Aave v3 on Ethereum mainnet."""
+    return aave_market("aave", settings, RESERVES, EMODES)
