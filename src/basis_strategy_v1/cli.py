@@ -213,7 +213,7 @@ def main() -> None:
         if status == INTERRUPTED:  # typer turns Ctrl-C into this status
             raise KeyboardInterrupt
     except ComponentError as error:
-        _stop(f"{error.error_code}: {error.message}", _status(error))
+        _stop("; ".join([f"{error.error_code}: {error.message}", *getattr(error, "__notes__", ())]), _status(error))
     except UsageError as wrong:
         _stop(f"{wrong.format_message()} See basis --help", WRONG_INPUT)
     except (KeyboardInterrupt, typer.Abort):

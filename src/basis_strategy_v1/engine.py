@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
@@ -115,7 +116,7 @@ class EventDrivenStrategyEngine:
             ComponentError: what went wrong; what was recorded up to then has been written.
         """
         outside = decimal.getcontext()
-        decimal.setcontext(EXACT)
+        decimal.setcontext(EXACT.copy())  # a user's strategy may reach it; the house's own stays as it is
         try:
             self._run_loop()
             return self._write(self, finished=True)
@@ -236,6 +237,9 @@ class EventDrivenStrategyEngine:
         except StaleSeries as stale:
             self._skip(at, stale)
             return
+        except ComponentError as error:
+            error.add_note(f"at the tick of {iso(at)}")
+            raise
         self.attribution.book(reports, market)
         self._changed = self._has_booked = True
 

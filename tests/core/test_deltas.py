@@ -95,3 +95,12 @@ def test_the_whole_of_some_deltas() -> None:
 def test_they_equal_nothing_else() -> None:
     assert Deltas() != {}
     assert Deltas({("aave", "ETH"): Decimal(1)}) != Deltas({("aave", "ETH"): Decimal(2)})
+
+
+def test_different_deltas_have_different_hashes() -> None:
+    different = [Deltas.at(venue, {token: Decimal(amount)}) for venue in ("a", "b") for token in ("X", "Y") for amount in (1, 2)]
+    assert len({hash(deltas) for deltas in different}) == len(different)
+
+
+def test_deltas_of_nothing_at_a_venue_are_no_deltas() -> None:
+    assert Deltas.at("a", {}) == Deltas.at("a", {"X": Decimal(0)}) == Deltas()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.market import REDEEMED_BY, SAME_AS, DictSnapshot, GasRow, LendingRow, MarketSnapshot, MissingData, base_of
+from basis_strategy_v1.core.market import REDEEMED_BY, SAME_AS, DictSnapshot, GasRow, LendingRow, MarketSnapshot, MissingData, Seen, base_of
 
 JUNE = datetime(2024, 6, 1, tzinfo=UTC)
 NOW = to_instant(JUNE)
@@ -229,3 +229,37 @@ def test_an_instant_that_is_known_is_not_worked_out_again() -> None:
     assert Known().instant == 7
     with pytest.raises(ValueError, match="needs a time zone"):
         DictSnapshot(JUNE.replace(tzinfo=None), DATA)
+
+
+def test_a_dict_knows_the_last_funding_rate_as_the_mean_of_each_8_hours() -> None:
+    known = DictSnapshot(JUNE, {"market_data": {"prices": {}, "funding_rates": {"bybit": {"ETHUSDT": 0.0001}}}})
+    assert known.mean_funding("bybit", "ETHUSDT", 72) == Decimal("0.1095")
+    assert known.mean_funding("bybit", "BTCUSDT", 72) is None
+
+
+def test_a_strategy_sees_what_was_known_and_not_when_more_will_be() -> None:
+    seen = Seen(DictSnapshot(JUNE, {"market_data": {"prices": {"ETH": 3300}}}))
+    assert (seen.at, seen.price("ETH")) == (JUNE, Decimal(3300))
+    for hidden in ("next_row", "next_beyond", "feed", "_close"):
+        with pytest.raises(AttributeError, match=f"a strategy's snapshot has no {hidden}"):
+            getattr(seen, hidden)
+
+
+def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() -> None:
+    class Old(DictSnapshot):
+        __slots__ = ()
+
+        def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
+            if venue == "curve":
+                raise MissingData("DAT-002", "too old")
+            return Decimal("1.04")
+
+    assert Old(JUNE, {}).market_rate("weETH") == Decimal("1.04")
+
+
+def test_a_dict_without_pools_or_markets_says_so() -> None:
+    bare = DictSnapshot(JUNE, {})
+    assert (bare.names("pool", "uniswap"), bare.names("market", "morpho"), bare.feed("spot", "bybit", "ETHUSDT")) == ((), (), None)
+    for read in (lambda: bare.pool("uniswap", "wstETH/WETH"), lambda: bare.lending_market("morpho", "wstETH/WETH")):
+        with pytest.raises(MissingData, match="wstETH_WETH"):
+            read()

@@ -12,9 +12,9 @@ import pytest
 
 from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler, load_config
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
@@ -32,6 +32,18 @@ def events_of(folder):
 
 
 # Ids.
+
+
+def test_an_execution_is_told_whole():
+    manager = house(clock=SimulatedClock(NOON))
+    deltas = Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
+    assert [manager.execute(NOON, trade()) for _ in range(2)] == [
+        ExecutionReport(
+            key=f"{to_instant(NOON):x}-{number}", venue="binance", at=NOON, kind="execution", deltas=deltas, expected=deltas, costs=(),
+            reference="simulated", details={"filled": Decimal(1), "price": Decimal(3300)},
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
 
 
 def test_a_repeated_id_executes_nothing_and_counts_nothing():
@@ -291,7 +303,7 @@ def test_what_fell_due_is_logged_with_its_id_and_amounts(tmp_path):
     assert (event["event_type"], event["timestamp"]) == ("settlement", "2024-06-01T12:15:00Z")
     assert event["data"] == {
         "key": arrival.key, "kind": "arrival", "venue": "binance", "details": arrival.details,
-        "deltas": {venue: {token: f"{amount:f}" for token, amount in tokens.items()} for venue, tokens in arrival.deltas.as_amounts().items()},
+        "deltas": {"in_transit": {"USDT": "-99"}, "binance": {"USDT": "99"}},
         "costs": [],
     }  # fmt: skip
 
@@ -525,3 +537,23 @@ def test_an_old_price_is_an_error_and_no_failure_of_the_routing(tmp_path):
         error = refused(manager.route_instruction, datetime(2024, 6, 1, 12, tzinfo=UTC), trade())
     assert error.error_code == "DAT-002"
     assert [event["event_type"] for event in events_of(tmp_path / "logs")[1:]] == ["error"]
+
+
+def test_a_foreign_error_is_in_the_history_under_its_time_and_type():
+    class Breaks(Market):
+        def get_data(self, timestamp):
+            raise ZeroDivisionError("a fault of the provider")
+
+    manager = house(market=Breaks(), clock=SimulatedClock(LATER))
+    error = refused(manager.route_instruction, NOON, trade())
+    assert (type(error.original_exception), type(error.__cause__)) == (ZeroDivisionError, ZeroDivisionError)
+    assert manager.routing_history == [{"timestamp": NOON, "instruction_type": "cex_trade", "success": False, "error": str(error)}]
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(1, "degraded"), (2, "unhealthy")])
+def test_a_failure_in_spite_of_a_retry_is_worse_than_one_without(attempts, status):
+    gateway = FakeGateway([VenueUnreachable("CEX-002", "connection refused")] * attempts)
+    config = {**CONFIG, "max_retry_attempts": attempts}
+    manager = house(config=config, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
+    refused(manager.route_instruction, NOON, trade())
+    assert manager.get_routing_status()["status"] == status

@@ -87,6 +87,10 @@ def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
     assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
     assert error.message == refused(executor.execute_blocks, NOON, [trade()]).message
     assert refused(executor.execute_blocks, NOON, [trade(), {}]).error_code == "EXM-001"
+    assert (
+        refused(executor.execute_blocks, NOON, [trade(), send("binance", "wallet", 10**9)]).error_code == "DAT-002"
+    )  # its proceeds are not there
+    assert refused(executor.execute_blocks, NOON, [send("binance", "wallet", 10**9), trade()]).error_code == "EXM-001"
 
 
 def test_a_repeated_plan_moves_nothing_again():
@@ -135,3 +139,16 @@ def test_a_handler_of_its_own_is_told_of_each_report_by_the_execution_manager():
 
 def test_its_config_is_the_one_that_it_was_given():
     assert execution()[1].config is CONFIG
+
+
+def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
+    path = tmp_path / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    manager, executor = execution(HELD, market=DataProvider(tmp_path))
+    simulated = []
+    interface = manager.interfaces["binance"]
+    interface.simulate = lambda *given, simulate=interface.simulate: simulated.append(given[0]) or simulate(*given)
+    manager.execute(NOON, trade("buy", "0.1"))
+    executor.execute_blocks(NOON, [trade("buy", "0.2"), trade("buy", "0.3")])
+    assert [str(instruction.amount) for instruction in simulated] == ["0.1", "0.2", "0.3"]

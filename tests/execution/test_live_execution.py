@@ -349,11 +349,11 @@ def test_an_outcome_without_a_raw_answer_is_kept_itself():
     assert Bench(outcome).fails(ComponentError).original_exception.raw is outcome
 
 
-@pytest.mark.parametrize("answer", [None, {"orderId": 71}, "ok"])
-def test_an_answer_that_is_no_outcome_is_kept_too(answer):
+@pytest.mark.parametrize(("answer", "said"), [(None, "None"), ({"orderId": 71}, "a dict"), ("ok", "'ok'")])
+def test_an_answer_that_is_no_outcome_is_kept_too(answer, said):
     error = Bench(answer).fails(ComponentError)
     assert (error.error_code, error.original_exception.raw) == ("EIM-003", answer)
-    assert error.message.startswith(f"binance answered k1 with {answer!r}, which is not an Outcome; ")
+    assert error.message.startswith(f"binance answered k1 with {said}, which is not an Outcome; ")
 
 
 def test_a_gateway_may_say_itself_that_an_answer_is_malformed():
@@ -417,6 +417,22 @@ def test_a_malformed_answer_about_a_transfer_stays_an_error_for_what_is_on_its_w
 def test_a_malformed_answer_survives_being_sent_to_another_process():
     copy = pickle.loads(pickle.dumps(MalformedAnswer("nonsense", {"orderId": 71})))
     assert (str(copy), copy.fault, copy.raw, copy.args) == ("nonsense", "nonsense", {"orderId": 71}, ("nonsense", {"orderId": 71}))
+
+
+def test_the_gateway_is_handed_the_instruction_and_its_key():
+    given = []
+
+    class Told(FakeGateway):
+        def submit(self, instruction, key):
+            given.append((instruction, key))
+            return super().submit(instruction, key)
+
+    bench = Bench()
+    bench.live = LiveExecution(
+        Told([FILL]), "binance", "cex", breaker=CircuitBreaker("binance", failures=3, monotonic=lambda: 0.0), timing=bench.time.timing
+    )
+    bench.execute()
+    assert given == [(BUY, "k1")]
 
 
 # Whatever happens.

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
 
@@ -116,6 +117,14 @@ def test_the_report_has_the_simulated_deltas_beside_the_venues():
     assert report.expected == Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
     assert report.deltas - report.expected == Deltas.at("binance", {"USDT": Decimal("-1.5")})
     assert report.costs == FILL.costs
+
+
+def test_the_gateway_is_handed_what_the_block_says():
+    given = []
+    desk = Desk(FILL)
+    desk.binance.submit = lambda instruction, key, submit=desk.binance.submit: given.append(instruction) or submit(instruction, key)
+    desk.route(buy(instruction_id="a1"))
+    assert given == [parse_instruction(buy(instruction_id="a1"))]
 
 
 # What is not retried.

@@ -218,8 +218,20 @@ def test_the_market_is_asked_once_for_a_plan():
     assert market.asked == 1
 
 
+OKX = "venue okx is not configured; configured are binance, bybit, uniswap, aave, lido, wallet: add it under venues.cex or venues.onchain"
 UNKNOWN = {
-    "a swap": (act("swap", "WETH", 1, "curve", token_out="USDT"), "venue curve is not configured; configured are uniswap: add it under venues.dex"),
+    "a swap": (
+        act("swap", "WETH", 1, "curve", token_out="USDT"),
+        "venue curve is not configured; configured are uniswap: add it under venues.dex",
+    ),
+    "a transfer to": (
+        send("binance", "okx"),
+        OKX,
+    ),
+    "a transfer from": (
+        send("okx", "binance"),
+        OKX,
+    ),
     "an action": (
         act("supply", protocol="morpho"),
         "venue morpho is not configured; configured are aave, lido, wallet: add it under venues.onchain",
@@ -255,15 +267,16 @@ def test_what_was_foreseen_holds_on_the_same_state_and_the_same_snapshot_only():
     assert [foreseen.holds(Context(NOON, key, *given)) for given in others] == [True, False, False]
 
 
-def test_a_plan_that_was_looked_at_is_not_simulated_again():
-    manager = house(HELD)
-    manager.execute(NOON, trade("sell", "0.1"))
-    block = trade()
-    _, (foreseen,) = manager.plan(NOON, [block])
-    moved = foreseen.moved
-    assert manager.execute(NOON, block, foreseen).details is moved.details
-
-
 def test_nothing_is_foreseen_before_an_instruction_was_looked_at():
     manager = house(HELD)
     assert manager.plan(NOON, [trade("buy", 99)])[1] == [None]
+
+
+def test_where_no_venue_of_a_kind_is_configured_none_is_named():
+    (problem,) = problems(trade(), positions=None, config={**CONFIG, "venues": {"onchain": {"wallet": {}}}})
+    assert problem == (0, "EIM-002", "venue binance is not configured; configured are none: add it under venues.cex")
+
+
+def test_the_only_step_of_a_chain_is_not_numbered():
+    error = refused(house().route_instruction, NOON, chain(act("stake")))
+    assert error.message == "aave has supply, withdraw, borrow, repay, set_emode, flash_loan; got stake"

@@ -67,7 +67,9 @@ def test_3_error_events_have_code_message_stack_trace_and_severity(tmp_path):
     logged = Logged(tmp_path)
     error = refused(logged.manager.route_instruction, NOON, UNKNOWN_TYPE)
     data = logged.events()[0]["data"]
-    assert data.pop("stack_trace").splitlines()[-1].endswith(f"EIM-001: {error.message}")
+    trace = data.pop("stack_trace").splitlines()
+    assert (trace[0], trace[1].startswith('  File "')) == ("Traceback (most recent call last):", True)
+    assert trace[-1].endswith(f"EIM-001: {error.message}")
     assert data == {
         "error_code": "EIM-001", "error_message": error.message, "error_severity": "HIGH", "component": "ExecutionInterfaceManager",
     }  # fmt: skip

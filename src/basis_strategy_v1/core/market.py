@@ -152,13 +152,13 @@ class MarketSnapshot(ABC):
         found: StateRow | None = self._row("market", protocol, series_name(name))
         return self._missing("market", protocol, series_name(name)) if found is None else found
 
+    @abstractmethod
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
         """The names of the pools or markets whose states the source has, as in their paths, sorted."""
-        return ()
 
+    @abstractmethod
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """The mean funding rate of the last `hours`, as a fraction of the notional a year; None where none is known."""
-        return None
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         """The one series whose close is `price(token)` now; None where the price is made in another way."""

@@ -321,10 +321,12 @@ class ExecutionInterfaceManager:
         if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
         with self._lock:
-            if decimal.getcontext() is EXACT:  # as the engine's is
+            outside = decimal.getcontext()
+            decimal.setcontext(EXACT)
+            try:
                 return self._plan(timestamp, blocks)
-            with decimal.localcontext(EXACT):
-                return self._plan(timestamp, blocks)
+            finally:
+                decimal.setcontext(outside)
 
     def _plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
         market, state = self.desk.look(timestamp)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ExecutionManager:
         manager = self.execution_interface_manager
         problems, foreseen = manager.plan(timestamp, blocks) if len(blocks) > 1 else ([], [None] * len(blocks))
         if problems:
-            raise _refused(problems)
+            raise _refused(problems, blocks)
         reports: list[ExecutionReport] = []
         for block, known in zip(blocks, foreseen, strict=True):
             try:
@@ -70,8 +71,18 @@ def _moved(reports: Sequence[ExecutionReport], error: ComponentError) -> dict[st
     return moved
 
 
-def _refused(problems: Sequence[Problem]) -> ComponentError:
-    if all(problem.code == "DAT-002" for problem in problems):
-        return StaleSeries("DAT-002", problems[0].message)
+def _refused(problems: Sequence[Problem], blocks: Sequence[Any]) -> ComponentError:
+    stale = next((problem for problem in problems if problem.code == "DAT-002"), None)
+    if stale is not None and all(problem.code == "DAT-002" or _follows(problem, stale, blocks) for problem in problems):
+        return StaleSeries("DAT-002", stale.message)
     told = "; ".join(f"step {problem.step}: {problem.message}" for problem in problems)
     return ComponentError("EXM-001", f"nothing was sent. {told}")
+
+
+def _follows(problem: Problem, stale: Problem, blocks: Sequence[Any]) -> bool:
+    """Whether a problem may come of an earlier trade that a price is too old for: its proceeds are not there."""
+    try:
+        parse_instruction(blocks[problem.step])
+    except ComponentError:
+        return False
+    return problem.step > stale.step and problem.code == "EIM-001"

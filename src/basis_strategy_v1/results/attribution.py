@@ -143,7 +143,7 @@ class Attribution:
     def book(self, reports: Iterable[ExecutionReport], market: MarketSnapshot) -> None:
         """Book the costs of executions and settlements at the snapshot's prices."""
         for report in reports:
-            for cost in report.costs:
+            for cost in () if report.replayed else report.costs:
                 price = ONE if cost.token == self._numeraire else self._in_share(cost.token, market)
                 self._book_units(cost.source, -to_units(cost.amount * price))
 

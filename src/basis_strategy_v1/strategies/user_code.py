@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import msgspec
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.strategies.strategy import Block, Holdings
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class Custom:
         self._decide = self._strategy.decide
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+        precision = getcontext().prec
         try:
-            blocks = self._decide(snapshot, positions, parameters["parameters"])
+            blocks = self._decide(Seen(snapshot), positions, parameters["parameters"])
         except Exception as error:  # what a user's code raises cannot be known
             raise self._failure("decide", error, snapshot) from error
+        if getcontext().prec != precision:
+            raise ComponentError("STR-002", f"{self._path.name}: decide changed the decimal context; use decimal.localcontext() in it")
         return blocks if type(blocks) is list else self._as_blocks("decide", blocks)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         if not hasattr(self._strategy, "leave"):
             return []
-        return self._as_blocks("leave", self._ask("leave", self._strategy.leave, snapshot, positions, parameters["parameters"]))
+        return self._as_blocks("leave", self._ask("leave", self._strategy.leave, Seen(snapshot), positions, parameters["parameters"]))
 
     def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
         if not hasattr(self._strategy, "needs"):
