@@ -248,3 +248,9 @@ def test_as_many_steps_and_loans_as_the_limits_allow() -> None:
     assert parse_instruction({**block, "instruction_type": "smart_contract_action"})
     deeper = {**block, "sub_instructions": [block], "instruction_type": "smart_contract_action"}
     assert refusal(deeper).endswith("flash loans nest at most 4 deep")
+
+
+def test_a_word_of_a_subclass_of_text_is_taken_as_the_word_also_beside_optional_fields() -> None:
+    block = {"instruction_type": "cex_trade", "venue": "okx", "trade_type": "spot", "side": Side.BUY, "symbol": "ETHUSDT", "amount": 1}
+    parsed = parse_instruction({**block, "order_type": "limit", "price": 3000})
+    assert isinstance(parsed, CexTrade) and (parsed.side, type(parsed.side)) == ("buy", str)

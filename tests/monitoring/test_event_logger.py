@@ -608,3 +608,18 @@ def test_live_a_torn_line_that_cannot_be_set_aside_stays_where_it_is(tmp_path):
     with EventLogger(tmp_path, "live") as log, pytest.raises(ComponentError, match=r"LOG-001: .*Is a directory"):
         log.log_event(NOON, "execution", MANAGER, {})
     assert path.read_bytes() == b'{"time'
+
+
+def test_an_interruption_within_an_event_leaves_no_half_line(tmp_path: Path) -> None:
+    class Interrupts:
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    at = datetime(2024, 6, 1, tzinfo=UTC)
+    with EventLogger(tmp_path) as log:
+        log.log_event(at, "error", "Engine", {"number": 1})
+        with pytest.raises(KeyboardInterrupt):
+            log.log_event(at, "error", "Engine", {"before": "text", "value": Interrupts()})
+        log.log_event(at, "error", "Engine", {"number": 2})
+    events = list(read_events(tmp_path / "events" / "engine_events.jsonl"))
+    assert [(event["sequence"], event["data"]) for event in events] == [(1, {"number": 1}), (2, {"number": 2})]
