@@ -189,3 +189,12 @@ def test_series_that_this_version_does_not_know_are_left_out(write: Write, tmp_p
     import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target)
     marked(target, "INSERT INTO basis_series VALUES ('dex/sushi/weETH_WETH.state', 5)")
     assert DataProvider(database=target).series_ids == ("gas/ethereum",)
+
+
+def test_a_file_that_is_no_database_is_not_written_over(write: Write, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("a year of notes")
+    with pytest.raises(ComponentError) as raised:
+        import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), notes)
+    assert str(raised.value) == f"DAT-006: {notes} is there and is no database; give another name, or remove it"
+    assert notes.read_text() == "a year of notes"

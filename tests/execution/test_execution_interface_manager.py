@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -149,6 +149,7 @@ def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
 
     error = refused(house(market=Breaks()).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
     assert error.message == "step 1 (aave supply): routing failed: ZeroDivisionError: a fault of the provider"
+    assert type(error.original_exception.__cause__) is ZeroDivisionError
     assert error.partial_deltas == {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
 
@@ -185,6 +186,7 @@ def test_a_sequence_without_an_id_begins_anew():
     refused(manager.execute, NOON, chain(act("supply"), act("supply", amount=9999), atomic=False))
     report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False))
     assert report.deltas == Deltas.at("aave", {"USDT": Decimal(-2000), "aUSDT": Decimal(2000)})
+    assert manager.positions.positions == held(wallet={"USDT": 2000}, aave={"aUSDT": 3000})
 
 
 def test_sequences_of_two_ids_have_nothing_to_do_with_each_other():
@@ -192,6 +194,7 @@ def test_sequences_of_two_ids_have_nothing_to_do_with_each_other():
     refused(manager.execute, NOON, chain(act("supply"), act("supply", amount=9999), atomic=False, instruction_id="a"))
     report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False, instruction_id="b"))
     assert report.deltas == Deltas.at("aave", {"USDT": Decimal(-2000), "aUSDT": Decimal(2000)})
+    assert manager.positions.positions == held(wallet={"USDT": 2000}, aave={"aUSDT": 3000})
 
 
 def test_the_error_of_a_step_keeps_its_code_its_component_and_its_cause():
@@ -557,3 +560,30 @@ def test_a_failure_in_spite_of_a_retry_is_worse_than_one_without(attempts, statu
     manager = house(config=config, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
     refused(manager.route_instruction, NOON, trade())
     assert manager.get_routing_status()["status"] == status
+
+
+def test_the_clock_is_the_one_given_or_the_providers():
+    class WithClock(Market):
+        clock = SimulatedClock(NOON)
+
+    given = SimulatedClock(LATER)
+    assert (house(market=WithClock()).clock, house(market=WithClock(), clock=given).clock) == (WithClock.clock, given)
+
+
+def test_the_health_tells_when_the_last_instruction_was():
+    manager = house()
+    manager.execute(LATER, trade())
+    assert manager.health.check()["last_update"] == LATER
+
+
+def test_a_time_in_another_zone_is_taken_everywhere():
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=2)))
+    manager = house()
+    assert manager.update_state(elsewhere, "manual", trade()) == BOUGHT
+    assert manager.preflight(elsewhere, [trade()]) == []
+    assert manager.last_routing_timestamp == NOON
+
+
+def test_managers_of_one_handler_take_turns():
+    handler = PositionUpdateHandler()
+    assert house(handler).desk.lock is house(handler).desk.lock is handler.lock

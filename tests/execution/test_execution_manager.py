@@ -152,3 +152,10 @@ def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
     manager.execute(NOON, trade("buy", "0.1"))
     executor.execute_blocks(NOON, [trade("buy", "0.2"), trade("buy", "0.3")])
     assert [str(instruction.amount) for instruction in simulated] == ["0.1", "0.2", "0.3"]
+
+
+def test_a_leg_that_would_fill_nothing_keeps_the_other_from_being_sent():
+    manager, executor = execution(HELD)
+    error = refused(executor.execute_blocks, NOON, [trade(order_type="limit", price=10**6, side="sell"), send("binance", "wallet", 500)])
+    assert error.error_code == "EXM-001" and "would fill nothing: its limit is 1000000, the price" in error.message
+    assert manager.instructions_routed == 0

@@ -201,6 +201,11 @@ def test_the_last_look_up_is_at_the_timeout_however_little_time_is_left():
     assert bench.time.slept == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 0.2])
 
 
+def test_silence_is_kept_as_what_it_was():
+    error = Bench(hangs(FILL), finds=[None] * 9).fails(OutcomeUnknown)
+    assert type(error.original_exception.original_exception) is TimeoutError
+
+
 def test_a_look_up_that_hangs_uses_up_the_time_there_is():
     bench = Bench(hangs(FILL), finds=[hangs(FILL).then], timeout_s=3.0)
     error = bench.fails(OutcomeUnknown)

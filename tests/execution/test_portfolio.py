@@ -64,6 +64,11 @@ def test_gas_is_a_reserve_and_a_fee_or_free():
     assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, manager.desk.market(NOON))) == (Decimal("0.05"), Decimal("0.001"))
 
 
+def test_what_has_not_been_opened_yet_is_opened_at_the_snapshot():
+    manager, portfolio = seen({"binance": {"USDT": 10_000, "ETHUSDT-PERP": -1}})
+    assert portfolio.margin("binance", manager.desk.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+
+
 def test_a_flash_loans_fee_is_the_lenders():
     assert seen()[1].flash_fee("aave", "WETH", Decimal(1000)) == Decimal("0.5")
 

@@ -33,6 +33,7 @@ def import_to_database(directory: str | Path, database: str | Path) -> dict[str,
     folder = CsvFolder(directory)
     by_key(folder.specs)
     target = Path(database)
+    _require_replaceable(target)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         counts = _write(folder, unfinished, target)
@@ -44,6 +45,16 @@ def import_to_database(directory: str | Path, database: str | Path) -> dict[str,
             with suppress(OSError):  # where the folder itself is none
                 leftover.unlink(missing_ok=True)
     return counts
+
+
+def _require_replaceable(target: Path) -> None:
+    """Refuse to write over a file that is no database."""
+    if not target.is_file():
+        return
+    with target.open("rb") as file:
+        start = file.read(12)
+    if start and start[8:] != b"DUCK":
+        raise ComponentError("DAT-006", f"{target} is there and is no database; give another name, or remove it")
 
 
 def _write(folder: CsvFolder, path: Path, target: Path) -> dict[str, int]:

@@ -47,6 +47,8 @@ class Desk:
         self._run = run
         self._arrivals = Arrivals(venues)
         self._timed = [venue for venue in venues.values() if hasattr(venue, "next_due")]
+        if positions is not None:
+            positions.protocols = frozenset((*positions.protocols, *(name for name, venue in venues.items() if venue.kind != CEX)))
         self._on_chain = [venue for venue in self._timed if venue.kind != CEX]
         self._growing = [venue for venue in self._timed if hasattr(venue, "grow")]
         self._market: MarketSnapshot | None = None

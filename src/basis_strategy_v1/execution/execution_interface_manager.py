@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from basis_strategy_v1.config import Config, Environment, load_config
-from basis_strategy_v1.core.amounts import EXACT, shown
+from basis_strategy_v1.core.amounts import EXACT, plain, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.instructions import Chain, parse_instruction
+from basis_strategy_v1.core.instructions import CexTrade, Chain, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, require_mode
@@ -338,6 +338,8 @@ class ExecutionInterfaceManager:
         for index, block in enumerate(blocks):
             if faults := self._faults(flight, block, known):
                 problems += [Problem(index, *fault) for fault in faults]
+            elif len(blocks) > 1 and (fault := _unfilled(flight.foreseen)):
+                problems.append(Problem(index, "EIM-001", fault))
             foreseen.append(flight.foreseen)
         return problems, foreseen
 
@@ -432,6 +434,16 @@ class ExecutionInterfaceManager:
         kind = block.get("instruction_type") if isinstance(block, dict) else None
         data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
         self._events.tell(timestamp, "state_update", COMPONENT, data)
+
+
+def _unfilled(foreseen: Foreseen | None) -> str | None:
+    """Why a leg of a plan would fill nothing: the others would then be sent without it."""
+    if foreseen is None or not isinstance(foreseen.instruction, CexTrade) or foreseen.moved.deltas:
+        return None
+    trade = foreseen.instruction
+    limit, price = plain(foreseen.moved.details["limit"]), plain(foreseen.moved.details["price"])
+    what = f"{trade.side} of {plain(trade.amount)} {trade.symbol} {trade.trade_type}"
+    return f"{what} would fill nothing: its limit is {limit}, the price {price}"
 
 
 def _total(reports: Sequence[ExecutionReport]) -> Deltas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
@@ -19,6 +19,7 @@ from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, REBASING, SHARE_
 from basis_strategy_v1.core.tokens import to_units
 
 UNCONFIRMED = 1_024
+# Whose plain tokens are in the wallet, until a manager says which protocols it has.
 PROTOCOLS = ("aave", "morpho", "lido", "etherfi", "uniswap", "curve")
 
 
@@ -33,6 +34,7 @@ class PositionUpdateHandler:
 
     def __init__(self, positions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.lock = RLock()
+        self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
         self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)
         self.hold(positions or {})
@@ -82,7 +84,7 @@ class PositionUpdateHandler:
                 return {}
             with decimal.localcontext(EXACT):
                 deltas = _parsed(execution_deltas)
-                self.state = _with_deltas(self.state, deltas)
+                self.state = _with_deltas(self.state, deltas, self.protocols)
             return deltas.as_floats()
 
     def _confirms(self, given: Any) -> bool:
@@ -138,16 +140,16 @@ def _parsed(given: Any) -> Deltas:
     return Deltas.nested(_nested(given, "deltas"))
 
 
-def _with_deltas(state: State, deltas: Deltas) -> State:
+def _with_deltas(state: State, deltas: Deltas, protocols: Collection[str]) -> State:
     for (venue, token), change in deltas.items():
-        where = _home(venue, token)
+        where = _home(venue, token, protocols)
         state = state.with_part(where, _with_change(state.parts.get(where), where, token, change))
     return state
 
 
-def _home(venue: str, token: str) -> str:
+def _home(venue: str, token: str, protocols: Collection[str]) -> str:
     """Deltas say which venue did it; positions say where it is now: a plain token of a protocol is in the wallet."""
-    if venue not in PROTOCOLS or venue == WALLET:
+    if venue not in protocols or venue == WALLET:
         return venue
     deposit = token[:1] == "a" and (token[1:2].isupper() or token[1:] in SHARE_TOKENS)
     return venue if deposit or token.startswith(("variableDebt", "morpho:")) or token.endswith("-QUEUED") else WALLET
