@@ -239,3 +239,7 @@ def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
         ],
         [],
     )
+
+
+def test_without_positions_nothing_grows():
+    assert house().desk.is_growing() is False

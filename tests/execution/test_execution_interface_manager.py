@@ -581,6 +581,9 @@ def test_a_time_in_another_zone_is_taken_everywhere():
     manager = house()
     assert manager.update_state(elsewhere, "manual", trade()) == BOUGHT
     assert manager.preflight(elsewhere, [trade()]) == []
+    with decimal.localcontext(EXACT):
+        decimal.setcontext(EXACT)
+        assert manager.preflight(elsewhere, [trade(), trade("buy", 0)]) == house().preflight(NOON, [trade(), trade("buy", 0)])
     assert manager.last_routing_timestamp == NOON
 
 

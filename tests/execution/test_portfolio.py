@@ -9,7 +9,7 @@ from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.venues.cex import Margin
 from basis_strategy_v1.venues.exchanges import Withdrawal
 
-from .trading import NOON, WITH_GAS, act, held, house, send, trade
+from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, house, send, trade
 
 HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 5000, "ETH": 2, "stETH": 1}}
 
@@ -67,6 +67,13 @@ def test_gas_is_a_reserve_and_a_fee_or_free():
 def test_what_has_not_been_opened_yet_is_opened_at_the_snapshot():
     manager, portfolio = seen({"binance": {"USDT": 10_000, "ETHUSDT-PERP": -1}})
     assert portfolio.margin("binance", manager.desk.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+
+
+def test_the_costs_of_a_spot_and_a_perp_trade_are_those_of_their_exchanges_and_a_tenth():
+    binance = {"spot_taker_fee_bps": 10, "perp_taker_fee_bps": 99, "slippage_bps": 1}
+    bybit = {"spot_taker_fee_bps": 99, "perp_taker_fee_bps": 5, "slippage_bps": 2}
+    _, portfolio = seen(config={**CONFIG, "venues": {**VENUES, "cex": {"binance": binance, "bybit": bybit}}})
+    assert portfolio.costs_of_trades("binance", "bybit") == Decimal("0.00198")
 
 
 def test_a_flash_loans_fee_is_the_lenders():
