@@ -61,6 +61,10 @@ REFUSED = {
         CEXExecutionInterface, "binance", "execute_transfer", send("binance", "bybit"),
         "this interface of binance does not know bybit; configure both and route the block through a manager",
     ),
+    "the wallet of nobody": (
+        CEXExecutionInterface, "binance", "execute_transfer", send("binance", "wallet"),
+        "this interface of binance does not know wallet; configure both and route the block through a manager",
+    ),
     "two other venues": (
         CEXExecutionInterface, "binance", "execute_transfer", send("okx", "bybit"),
         "this is the interface of binance, the block is for okx and bybit; route it through a manager",
@@ -142,6 +146,7 @@ def test_live_a_transfer_is_not_simulated_as_in_a_backtest(kind):
 def test_the_venues_there_are_of_a_kind_are_listed():
     message = "no cex venue is called 'nowhere'; there are binance, bybit, okx, hyperliquid"
     assert refused(own, CEXExecutionInterface, "nowhere").message == message
+    assert refused(CEXExecutionInterface).message == message.replace("nowhere", "")
 
 
 def test_a_wallet_of_its_own_pays_the_gas_that_its_settings_name():

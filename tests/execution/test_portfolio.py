@@ -69,6 +69,12 @@ def test_what_has_not_been_opened_yet_is_opened_at_the_snapshot():
     assert portfolio.margin("binance", manager.desk.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
 
 
+def test_gas_costs_what_the_snapshot_says_where_the_config_says_nothing():
+    onchain = {**VENUES["onchain"], "wallet": {}}
+    manager, portfolio = seen(config={**CONFIG, "venues": {**VENUES, "onchain": onchain}})
+    assert portfolio.gas_fee(100_000, manager.desk.market(NOON)) == Decimal("0.001")
+
+
 def test_the_costs_of_a_spot_and_a_perp_trade_are_those_of_their_exchanges_and_a_tenth():
     binance = {"spot_taker_fee_bps": 10, "perp_taker_fee_bps": 99, "slippage_bps": 1}
     bybit = {"spot_taker_fee_bps": 99, "perp_taker_fee_bps": 5, "slippage_bps": 2}

@@ -136,14 +136,18 @@ def test_a_flash_loan_that_cannot_be_paid_back_is_told_as_a_whole():
     assert "owes" in found[2]
 
 
-def test_gas_is_looked_at_once_for_a_chain():
+AT_THE_SNAPSHOTS_PRICE = {**WITH_GAS, "venues": {**WITH_GAS["venues"], "onchain": {**WITH_GAS["venues"]["onchain"], "wallet": {}}}}
+
+
+@pytest.mark.parametrize("config", [WITH_GAS, AT_THE_SNAPSHOTS_PRICE], ids=["configured", "of the snapshot"])
+def test_gas_is_looked_at_once_for_a_chain(config):
     poor = {"wallet": {"USDT": 5000, "ETH": "0.0001"}}
     both = chain(act("supply", amount=100), act("supply", amount=6000))
-    assert [message.split(" ")[0] for _, _, message in problems(both, positions=poor, config=WITH_GAS)] == ["step", "gas"]
+    assert [message.split(" ")[0] for _, _, message in problems(both, positions=poor, config=config)] == ["step", "gas"]
     fine = chain(act("supply", amount=100), act("supply", amount=100))
-    assert [message.split(" ")[0] for _, _, message in problems(fine, positions=poor, config=WITH_GAS)] == ["gas"]
+    assert [message.split(" ")[0] for _, _, message in problems(fine, positions=poor, config=config)] == ["gas"]
     rich = {"wallet": {"USDT": 5000, "ETH": 1}}
-    assert [message.split(" ")[0] for _, _, message in problems(both, positions=rich, config=WITH_GAS)] == ["step"]
+    assert [message.split(" ")[0] for _, _, message in problems(both, positions=rich, config=config)] == ["step"]
 
 
 def test_atomic_chaining_that_is_off_hides_no_other_problem():
@@ -280,3 +284,10 @@ def test_where_no_venue_of_a_kind_is_configured_none_is_named():
 def test_the_only_step_of_a_chain_is_not_numbered():
     error = refused(house().route_instruction, NOON, chain(act("stake")))
     assert error.message == "aave has supply, withdraw, borrow, repay, set_emode, flash_loan; got stake"
+
+
+def test_a_leg_that_would_fill_nothing_is_a_problem_of_a_plan_of_several_only():
+    never = trade("sell", 1, order_type="limit", price=10**6)
+    message = "sell of 1 ETHUSDT spot would fill nothing: its limit is 1000000, the price 3300"
+    assert problems(send("binance", "wallet", 50), never) == [(1, "EIM-001", message)]
+    assert problems(never) == []

@@ -316,6 +316,22 @@ def test_a_row_stamped_beside_the_hour_is_paid_once_at_its_own_stamp(tmp_path, s
     assert [len(rows) for rows in paid] == [0, 1]
 
 
+def test_the_last_row_of_the_data_is_paid_also_off_the_grid(tmp_path):
+    stamp = AT + timedelta(hours=4)
+    data = funded(tmp_path, {AT: "0.0001", stamp: "0.0002"})
+    all_venues = venues()
+    state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
+    assert [row.kind for row in observe(all_venues["bybit"], state, data.snapshot(stamp))[1]] == ["funding"]
+
+
+def test_rows_stamped_a_little_late_are_not_asked_for_at_the_hour_where_the_data_end_at_it(tmp_path):
+    late = timedelta(milliseconds=3)
+    data = funded(tmp_path, {AT + late: "0.0001", AT + timedelta(hours=8) + late: "0.0002"})
+    all_venues = venues()
+    state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
+    assert observe(all_venues["bybit"], state, data.snapshot(AT + timedelta(hours=16))) == (state, ())
+
+
 def test_a_payment_without_a_row_is_an_error_or_zero_as_the_data_say(tmp_path):
     rates = {AT: "0.0001", AT + timedelta(hours=16): "0.0001"}
     strict, lenient = funded(tmp_path, rates), funded(tmp_path, rates, missing_funding="zero")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
@@ -68,6 +68,7 @@ class MarketSnapshot(ABC):
     """
 
     __slots__ = ("at", "instant")
+    has_rows: ClassVar[bool] = True  # whether the source knows when its rows came; otherwise what it says holds at any instant
 
     def __init__(self, at: datetime, instant: int | None = None) -> None:
         self.at = at
@@ -200,6 +201,7 @@ class DictSnapshot(MarketSnapshot):
     """
 
     __slots__ = ("_execution", "_market", "_protocols")
+    has_rows: ClassVar[bool] = False
 
     def __init__(self, at: datetime, data: Mapping[str, Any]) -> None:
         super().__init__(at)

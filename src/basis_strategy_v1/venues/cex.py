@@ -267,18 +267,26 @@ class Exchange:
         return (state.with_part(self.name, account), tuple(settled)) if settled else (state, ())
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
-        stamp = market.row_stamp("funding", self.row.name, symbol)
-        following = market.next_row("funding", self.row.name, symbol)
+        """Whether funding is paid right now: at a row's stamp, and where the full hour has no row of its own."""
         after_hour = market.instant % self._interval
+        if not market.has_rows:
+            return after_hour <= FUNDING_STAMP_TOLERANCE_US
+        stamp = market.row_stamp("funding", self.row.name, symbol)
         if stamp == market.instant:
-            # A source without rows answers at any instant; it pays on the hour only.
-            return following is not None or after_hour <= FUNDING_STAMP_TOLERANCE_US
-        if after_hour or (stamp is not None and market.instant - stamp <= FUNDING_STAMP_TOLERANCE_US):
+            return True
+        if after_hour or self._is_of_the_hour(stamp, market.instant):
             return False
+        following = market.next_row("funding", self.row.name, symbol)
         return following is None or following > market.instant + FUNDING_STAMP_TOLERANCE_US
 
+    def _is_of_the_hour(self, stamp: int | None, instant: int) -> bool:
+        """Whether the last row belongs to this hour, or stands a little after an earlier one: then this hour's comes a little later too."""
+        if stamp is None:
+            return False
+        return instant - stamp <= FUNDING_STAMP_TOLERANCE_US or 0 < stamp % self._interval <= FUNDING_STAMP_TOLERANCE_US
+
     def _funding(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Settlement:
-        stamped = market.row_stamp("funding", self.row.name, symbol) == market.instant
+        stamped = not market.has_rows or market.row_stamp("funding", self.row.name, symbol) == market.instant
         rate = market.funding(self.row.name, symbol) if stamped else market.funding_missing(self.row.name, symbol)
         mark = market.perp(self.row.name, symbol)
         paid = perp.base * mark * rate
