@@ -325,7 +325,7 @@ def test_the_last_row_of_the_data_is_paid_also_off_the_grid(tmp_path):
 
 
 def test_rows_stamped_a_little_late_are_not_asked_for_at_the_hour_where_the_data_end_at_it(tmp_path):
-    late = timedelta(milliseconds=3)
+    late = timedelta(seconds=1)
     data = funded(tmp_path, {AT + late: "0.0001", AT + timedelta(hours=8) + late: "0.0002"})
     all_venues = venues()
     state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
