@@ -76,6 +76,7 @@ class EventDrivenStrategyEngine:
         self.execution = execution
         self.strategy = strategy
         self._decide = strategy.decide
+        self._parameters = config.strategy
         self.clock = clock
         self.event_logger = event_logger
         self.portfolio = Portfolio(self.desk, config.gas_reserve_eth)
@@ -169,7 +170,7 @@ class EventDrivenStrategyEngine:
     def _tick(self, instant: int, at: datetime, is_last: bool) -> None:
         self.clock.move_to(at)
         market = self.desk.market(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
-        if blocks := self._decide(market, self.portfolio, self.config.strategy):
+        if blocks := self._decide(market, self.portfolio, self._parameters):
             self._execute(at, market, blocks)
         if is_last:
             self._close(at, market)

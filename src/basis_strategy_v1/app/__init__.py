@@ -126,7 +126,8 @@ def build(
     """A backtest, ready to run."""
     started = time.perf_counter()
     settings = load_config(config, run=True)
-    strategy = make_strategy(settings.strategy_mode, settings.strategy)
+    with decimal.localcontext(EXACT):  # the context that a user's code runs in
+        strategy = make_strategy(settings.strategy_mode, settings.strategy)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     folder = RunFolder(Path(results), run_id_of(settings))

@@ -207,7 +207,7 @@ class Desk:
         for venue in venues:
             if venue.name in state.parts:
                 state, settled = venue.observe(state, market)
-                reports.extend(_report(row, market, len(reports) + place) for place, row in enumerate(settled))
+                reports += [_report(row, market, place) for place, row in enumerate(settled, len(reports))]
         if state is not self._opened:
             self.assign(state)
         return reports

@@ -91,17 +91,18 @@ class Holdings:
     """The rows of positions.csv: every position at each tick with a change, and once a day."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, tuple[tuple[str, str, Decimal], ...]]] = []
+        self._rows: list[tuple[int, Mapping[str, Mapping[str, Decimal]]]] = []
 
     def add(self, instant: int, positions: Mapping[str, Mapping[str, Decimal]]) -> None:
-        rows = [(venue, token, amount) for venue, tokens in positions.items() for token, amount in tokens.items()]
-        self._rows.append((instant, tuple(rows)))
+        """Keep the positions of a tick; the mapping is not changed by anyone afterwards."""
+        self._rows.append((instant, positions))
 
     def rows(self) -> Iterator[str]:
         for instant, held in self._rows:
             stamp = iso(instant)
-            for venue, token, amount in held:
-                yield f"{stamp},{venue},{token},{plain(amount)}\n"
+            for venue, tokens in held.items():
+                for token, amount in tokens.items():
+                    yield f"{stamp},{venue},{token},{plain(amount)}\n"
 
 
 class RunFolder:

@@ -31,14 +31,14 @@ class Custom:
         self._path = path
         self._strategy = self._ask("__init__", _load(path, name))
         self._decide = self._strategy.decide
+        self._precision = getcontext().prec  # of the decimal arithmetic around it, which it must leave as it is
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        precision = getcontext().prec
         try:
             blocks = self._decide(Seen(snapshot), positions, parameters["parameters"])
         except Exception as error:  # what a user's code raises cannot be known
             raise self._failure("decide", error, snapshot) from error
-        if getcontext().prec != precision:
+        if getcontext().prec != self._precision:
             raise ComponentError("STR-002", f"{self._path.name}: decide changed the decimal context; use decimal.localcontext() in it")
         return blocks if type(blocks) is list else self._as_blocks("decide", blocks)
 
