@@ -85,3 +85,7 @@ def _default(field: Field) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(render_page(), end="")
