@@ -8,7 +8,9 @@ import pytest
 
 from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.execution.execution_manager import _follows
 from basis_strategy_v1.execution.gateway import Outcome
+from basis_strategy_v1.execution.preflight import Problem
 
 from .fake_gateway import FakeGateway, FakeTime
 from .test_live_manager import FILL, FILLED, REJECTED
@@ -159,3 +161,8 @@ def test_a_leg_that_would_fill_nothing_keeps_the_other_from_being_sent():
     error = refused(executor.execute_blocks, NOON, [trade(order_type="limit", price=10**6, side="sell"), send("binance", "wallet", 500)])
     assert error.error_code == "EXM-001" and "would fill nothing: its limit is 1000000, the price" in error.message
     assert manager.instructions_routed == 0
+
+
+def test_a_fault_of_the_very_block_whose_price_is_too_old_is_its_own():
+    stale, own = Problem(0, "DAT-002", "too old"), Problem(0, "EIM-001", "less than one lot")
+    assert [_follows(own._replace(step=step), stale, [trade(), trade()]) for step in (0, 1)] == [False, True]
