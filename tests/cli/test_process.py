@@ -79,24 +79,23 @@ class Mine:
 """
 
 
-def interrupted(config: Path, data: Path) -> tuple[int, str, str] | None:
-    """(status, output, errors) of a run that got Ctrl-C in its middle; None where it was ended by force after half a minute.
+def interrupted(config: Path, data: Path) -> tuple[int, str, str]:
+    """(status, output, errors) of a run that got Ctrl-C in its middle.
 
-    That was seen once in some twenty runs under coverage on a busy machine, and its cause is not known.
+    The run is not measured: coverage holds a lock of its own while it looks at a new file, and an interruption there leaves it
+    locked for ever (`lock_data` of coverage/collector.py; a traceback of the hanging process showed it).
     """
-    (config.parent / "half.way").unlink(missing_ok=True)
     command = [*BASIS, "backtest", str(config), "--data", str(data)]
-    process = subprocess.Popen(command, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    process = subprocess.Popen(command, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain)
     deadline = time.monotonic() + 60
     while not (config.parent / "half.way").exists() and process.poll() is None and time.monotonic() < deadline:
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     try:
-        out, err = process.communicate(timeout=30)
-    except subprocess.TimeoutExpired:
+        out, err = process.communicate(timeout=60)
+    finally:
         process.kill()
-        process.communicate()
-        return None
     return process.returncode, out, err
 
 
@@ -104,8 +103,7 @@ def test_ctrl_c_in_the_middle_ends_with_130_and_leaves_what_was_written_readable
     (config.parent / "mine.py").write_text(HELD_UP)
     dates = CONFIG.replace("2024-06-01", "2024-01-01").replace("2024-06-04", "2024-02-28") + "interval: 1m\n"
     config.write_text(dates.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    ended = interrupted(config, minutes) or interrupted(config, minutes)
-    assert ended == (130, "", "basis: interrupted; what was written stays readable\n")
+    assert interrupted(config, minutes) == (130, "", "basis: interrupted; what was written stays readable\n")
     [folder] = (config.parent / "results").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
     rows = read(folder / "equity.csv")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.instructions import ACTIONS, MOST_STEPS, parse_instruction
+from basis_strategy_v1.core.instructions import ACTIONS, MOST_STEPS, Chain, parse_instruction
 
 TRADE = {"instruction_type": "cex_trade", "venue": "binance", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1.5}
 LIMIT = {**TRADE, "order_type": "limit", "price": 3300, "time_in_force": "FOK", "reduce_only": False, "instruction_id": "a-1"}
@@ -101,6 +101,40 @@ def test_a_refused_trade_says_the_field_the_value_and_what_is_allowed(change: di
 )  # fmt: skip
 def test_a_refused_chain_says_which_step(steps: Any, message: str) -> None:
     assert refusal({**CHAIN, "sub_instructions": steps}) == f"smart_contract_action: {message}"
+
+
+LIMITED = {**SUPPLY, "estimated_deltas": {"aave": {"USDT": -1000, "aUSDT": 1000}}, "max_deviation_bps": 5}
+LOAN = {**SUPPLY, "action": "flash_loan"}
+OF_THE_WHOLE = (
+    "max_deviation_bps belongs to the transaction as a whole, got 5 for a step of it; put it beside the outermost sub_instructions"
+)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({**CHAIN, "sub_instructions": [SUPPLY, LIMITED]}, f"step 1: {OF_THE_WHOLE}"),
+        ({**CHAIN, "atomic": True, "sub_instructions": [LIMITED]}, f"step 0: {OF_THE_WHOLE}"),
+        ({**CHAIN, "sub_instructions": [{**LOAN, "sub_instructions": [LIMITED]}]}, f"step 0: flash_loan: step 0: {OF_THE_WHOLE}"),
+        ({**CHAIN, "atomic": False, "sub_instructions": [{**LOAN, "sub_instructions": [SUPPLY, LIMITED]}]},
+         f"step 0: flash_loan: step 1: {OF_THE_WHOLE}"),
+        ({**LOAN, "sub_instructions": [LIMITED]}, f"flash_loan: step 0: {OF_THE_WHOLE}"),
+        ({**CHAIN, "atomic": False, "max_deviation_bps": 5},
+         "max_deviation_bps belongs to each step of a chain that is not atomic, got 5 for the whole; "
+         "put it into the steps, beside their estimated_deltas"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_nothing_would_check_is_refused(block: Any, message: str) -> None:
+    assert refusal(block) == f"smart_contract_action: {message}"
+
+
+def test_the_outcome_of_each_transaction_can_be_limited() -> None:
+    five, limit = Decimal(5), {"max_deviation_bps": 5}
+    assert parse_instruction({**CHAIN, **limit}).max_deviation_bps == five
+    assert parse_instruction({**LOAN, "sub_instructions": [SUPPLY], **limit}).max_deviation_bps == five
+    each = parse_instruction({**CHAIN, "atomic": False, "sub_instructions": [LIMITED, {**LOAN, "sub_instructions": [SUPPLY], **limit}]})
+    assert isinstance(each, Chain)
+    assert [step.max_deviation_bps for step in each.steps] == [five, five]
 
 
 def test_an_output_is_only_taken_from_a_step_before_in_a_chain() -> None:

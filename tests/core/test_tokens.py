@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.tokens import DECIMALS, STANDARD_DECIMALS, decimals_of, to_amount, to_units
+from basis_strategy_v1.core.tokens import DECIMALS, STANDARD_DECIMALS, decimals_of, in_base_units, to_amount, to_units
 
 TOKENS = st.sampled_from([*DECIMALS, "ETH", "wstETH"])
 
@@ -25,6 +25,15 @@ def test_units_come_back_whole_in_any_decimal_context(precision: int, token: str
         assert to_amount(token, units) * 1 != 0 or not units
 
 
+@pytest.mark.parametrize("precision", [3, 96])
+@given(token=TOKENS, units=st.integers(-(2**160), 2**160))
+def test_an_amount_is_written_with_all_decimals_of_its_token(precision: int, token: str, units: int) -> None:
+    with localcontext(prec=precision, rounding=ROUND_UP):
+        amount = to_amount(token, units)
+    digits = tuple(map(int, str(abs(units))))
+    assert amount.as_tuple() == (int(units < 0), digits, -decimals_of(token))
+
+
 @pytest.mark.parametrize(
     ("token", "amount", "units"),
     [
@@ -38,3 +47,4 @@ def test_units_come_back_whole_in_any_decimal_context(precision: int, token: str
 )
 def test_what_is_below_one_unit_stays_with_its_owner(token: str, amount: str, units: int) -> None:
     assert to_units(token, Decimal(amount)) == units
+    assert in_base_units(token, Decimal(amount)).as_tuple() == to_amount(token, units).as_tuple()

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import DataProvider, PositionUpdateHandler
-from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, to_instant
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.state import State
@@ -103,7 +103,7 @@ def test_without_positions_nothing_is_kept_and_nothing_falls_due():
     found.assign(State())
     found.expect(Deltas())
     market = found.market(NOON)
-    assert (found.settle_at(NOON), found.settle_growth(market), found.next_due(to_instant(LATER)), found.is_growing()) == (
+    assert (found.settle_at(NOON), found.settle_growth(NOON), found.next_due(to_instant(LATER)), found.is_growing()) == (
         [],
         [],
         None,
@@ -178,9 +178,10 @@ def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
 @pytest.mark.parametrize("instants", [[1, 1, 1], [1, 2, 1, 2], [5, 4, 3]])
 def test_a_key_is_never_given_twice(instants):
     found, again = desk(), desk(run="r-")
-    keys = [found.next_key(instant) for instant in instants]
+    keys = [found.context(from_instant(instant), None).key for instant in instants]
     assert len(set(keys)) == len(keys)
-    assert [again.next_key(instant) for instant in instants] == [f"r-{key}" for key in keys]
+    assert [again.context(from_instant(instant), None).key for instant in instants] == [f"r-{key}" for key in keys]
+    assert found.context(NOON, "own").key == "own"
 
 
 FOUR_HOURS = timedelta(hours=4) - timedelta(minutes=10)

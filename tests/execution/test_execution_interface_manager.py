@@ -502,10 +502,13 @@ class Full:
         self.is_full = False
         self.written = []
 
-    def log_event(self, timestamp, event_type, component, data):
+    def log_event(self, timestamp, event_type, *of):
         if self.is_full:
             raise ComponentError("LOG-001", "the disk is full")
         self.written.append(event_type)
+
+    def appender(self, component, at):
+        return lambda at, component, told: [self.log_event(at, *event, component) for event in told]
 
 
 def test_live_nothing_more_is_sent_until_what_was_done_can_be_logged():

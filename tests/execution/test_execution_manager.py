@@ -149,8 +149,8 @@ def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
     path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
     manager, executor = execution(HELD, market=DataProvider(tmp_path))
     simulated = []
-    interface = manager.interfaces["binance"]
-    interface.simulate = lambda *given, simulate=interface.simulate: simulated.append(given[0]) or simulate(*given)
+    venue = manager.desk.venues["binance"]
+    venue.simulate = lambda *given, simulate=venue.simulate: simulated.append(given[0]) or simulate(*given)
     manager.execute(NOON, trade("buy", "0.1"))
     executor.execute_blocks(NOON, [trade("buy", "0.2"), trade("buy", "0.3")])
     assert [str(instruction.amount) for instruction in simulated] == ["0.1", "0.2", "0.3"]

@@ -100,7 +100,7 @@ def _estimated(value: Any) -> Deltas:
             amounts[key] = _estimate(*key, amount)
             if len(amounts) > MOST_ESTIMATES:
                 raise ValueError(f"must hold at most {MOST_ESTIMATES} amounts, got more")
-    return Deltas(amounts)
+    return Deltas.of(amounts)
 
 
 def _named(venue: Any, token: Any) -> tuple[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from basis_strategy_v1.core.amounts import positive_amount, shown, text_of
 from basis_strategy_v1.core.deltas import Deltas
@@ -23,7 +24,7 @@ from basis_strategy_v1.core.instruction_fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "ACTIONS",
@@ -126,7 +127,8 @@ ACTIONS: dict[str, Action] = {
     "flash_loan": Action(("token", "amount", "sub_instructions")),
 }
 # Who trades what was checked when it was first seen: (venue, trade_type, side, symbol).
-_TRADES_SEEN: dict[tuple[str, str, str, str], tuple[str, str, str, str]] = {}
+_TRADES_SEEN: dict[tuple[str, str, str, str], CexTrade] = {}
+_names_of: Callable[[Mapping[str, Any]], tuple[str, str, str, str]] = itemgetter("venue", "trade_type", "side", "symbol")
 _MOST_SEEN = 4_096
 _BARE_FIELDS = 1 + len(CEX_TRADE.required)
 _CEX_TRADE_PARSERS = parsers_of(CEX_TRADE)
@@ -147,7 +149,7 @@ def parse_instruction(block: Any) -> CexTrade | WalletTransfer | SmartContractAc
     kind = given if type(given) is str else text_of(given)
     try:
         if kind == "cex_trade":
-            return _parse_cex_trade(block)
+            return (_bare_trade(block) if len(block) == _BARE_FIELDS else None) or _parse_cex_trade(block)
         if kind == "wallet_transfer":
             return _parse_transfer(block)
         if kind == "smart_contract_action":
@@ -165,8 +167,6 @@ def _refused(message: str) -> ComponentError:
 
 
 def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
-    if len(block) == _BARE_FIELDS and (bare := _bare_trade(block)) is not None:
-        return bare
     parsed = parse_fields(block, _CEX_TRADE_PARSERS)
     try:
         trade = CexTrade(**parsed)
@@ -184,21 +184,19 @@ def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
 def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
     """The quick way for the commonest block, a market order of known names with nothing optional; None where it is not one."""
     try:
-        seen = _TRADES_SEEN.get((block["venue"], block["trade_type"], block["side"], block["symbol"]))
-        if seen is None:
-            return None
-        amount = positive_amount(block["amount"])
+        seen = _TRADES_SEEN[_names_of(block)]
+        given = block["amount"]
+        amount = Decimal(repr(given)) if type(given) is float and 1e-30 <= given <= 1e30 else positive_amount(given)
     except (TypeError, KeyError, ValueError):  # the long way says what is wrong
         return None
-    venue, trade_type, side, symbol = seen
-    return CexTrade(venue=venue, trade_type=trade_type, side=side, symbol=symbol, amount=amount)
+    return structs.replace(seen, amount=amount)
 
 
 def _remember(trade: CexTrade) -> None:
     if len(_TRADES_SEEN) >= _MOST_SEEN:
         _TRADES_SEEN.clear()
-    names = (trade.venue, trade.trade_type, trade.side, trade.symbol)
-    _TRADES_SEEN[names] = names
+    seen = CexTrade(venue=trade.venue, trade_type=trade.trade_type, side=trade.side, symbol=trade.symbol, amount=trade.amount)
+    _TRADES_SEEN[trade.venue, trade.trade_type, trade.side, trade.symbol] = seen
 
 
 def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:
@@ -212,7 +210,11 @@ def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:
 
 def _parse_chain(block: Mapping[str, Any]) -> Chain:
     parsed = parse_fields(block, _CHAIN_PARSERS)
-    return Chain(steps=_parse_steps(block["sub_instructions"], 0), **parsed)
+    atomic = parsed.get("atomic", True)
+    if not atomic and "max_deviation_bps" in block:
+        raise ValueError(f"max_deviation_bps belongs to each step of a chain that is not atomic, got {shown(block['max_deviation_bps'])} "
+                         "for the whole; put it into the steps, beside their estimated_deltas")  # fmt: skip
+    return Chain(steps=_parse_steps(block["sub_instructions"], 0, in_one=atomic), **parsed)
 
 
 def _parse_action(block: Mapping[str, Any], loans: int = 0, index: int = 0) -> SmartContractAction:
@@ -234,11 +236,12 @@ def _parse_known_action(action: str, block: Mapping[str, Any], loans: int, index
     if type(amount) is OutputOf and amount.step >= index:
         raise ValueError(f"amount refers to the output of step {amount.step}; it can only be that of a step before it in the same chain")
     if "sub_instructions" in block:
-        parsed["steps"] = _parse_steps(block["sub_instructions"], loans + 1)
+        parsed["steps"] = _parse_steps(block["sub_instructions"], loans + 1, in_one=True)
     return SmartContractAction(action=action, **parsed)
 
 
-def _parse_steps(blocks: Any, loans: int) -> tuple[SmartContractAction, ...]:
+def _parse_steps(blocks: Any, loans: int, *, in_one: bool) -> tuple[SmartContractAction, ...]:
+    """The steps; `in_one` transaction, only its outcome as a whole can be limited."""
     if not isinstance(blocks, list | tuple):
         raise ValueError(f"sub_instructions must be a list, got {shown(blocks)}")
     if loans > DEEPEST_LOAN:
@@ -249,10 +252,13 @@ def _parse_steps(blocks: Any, loans: int) -> tuple[SmartContractAction, ...]:
     in_all = 0
     for index, block in enumerate(blocks):
         try:
-            steps.append(_parse_step(block, loans, index))
+            steps.append(step := _parse_step(block, loans, index))
+            if in_one and step.max_deviation_bps is not None:
+                raise ValueError(f"max_deviation_bps belongs to the transaction as a whole, got {shown(block['max_deviation_bps'])} "
+                                 "for a step of it; put it beside the outermost sub_instructions")  # fmt: skip
         except ValueError as fault:
             raise ValueError(f"step {index}: {fault}") from None
-        in_all += _count(steps[-1])
+        in_all += _count(step)
         if in_all > MOST_STEPS:  # counted as it goes: lists that are shared make many steps of a small block
             raise ValueError(f"sub_instructions must hold at most {MOST_STEPS} steps, those of flash loans included")
     return tuple(steps)

@@ -52,9 +52,9 @@ class Account(Struct, frozen=True, gc=False):
 
     def moved(self, changes: Mapping[str, Decimal], perps: dict[str, Perp] | None = None) -> Account:
         """The account after changes to its balances, with other perps where they are given."""
-        after = dict(self.balances)
+        after = self.balances.copy()
         for token, change in changes.items():
-            left = after[token] + change if token in after else change
+            left = change + after[token] if token in after else change
             if left:
                 after[token] = left
             else:
@@ -62,7 +62,7 @@ class Account(Struct, frozen=True, gc=False):
         return Account(after, self.perps if perps is None else perps)
 
 
-class Wallet(Struct, frozen=True):
+class Wallet(Struct, frozen=True, gc=False):
     """The trader's own address: token -> base units (a share token: shares), and what a share is worth in 1e-18."""
 
     units: dict[str, int] = {}
@@ -71,18 +71,20 @@ class Wallet(Struct, frozen=True):
     def units_of(self, token: str) -> int:
         """Base units held, a rebasing token as its balance reads now (rounded down, as its contract does)."""
         held = self.units.get(token, 0)
-        return held * self.share_rates.get(token, RATE_UNIT) // RATE_UNIT if token in REBASING else held
+        return held * self.share_rates.get(token, RATE_UNIT) // RATE_UNIT if held and token in REBASING else held
 
     def positions(self) -> dict[str, Decimal]:
         return {token: to_amount(token, units) for token in self.units if (units := self.units_of(token))}
 
     def moved(self, changes: Mapping[str, int]) -> Wallet:
         """The wallet after changes in its own units (shares for a rebasing token)."""
-        units = dict(self.units)
+        units = self.units.copy()
         for token, change in changes.items():
-            units[token] = units.get(token, 0) + change
-            if not units[token]:
-                del units[token]
+            left = units[token] + change if token in units else change
+            if left:
+                units[token] = left
+            else:
+                units.pop(token, None)
         return Wallet(units, self.share_rates)
 
 
@@ -139,9 +141,7 @@ class State(Struct, frozen=True, gc=False, eq=False):
 
     def with_part(self, venue: str, part: Part) -> State:
         """The state with one part replaced."""
-        parts = dict(self.parts)
-        parts[venue] = part
-        return State(parts, self.checked)
+        return State({**self.parts, venue: part}, self.checked)
 
     def with_parts(self, **parts: Part) -> State:
         return State({**self.parts, **parts}, self.checked)

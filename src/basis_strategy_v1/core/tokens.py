@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 
 from basis_strategy_v1.core.amounts import EXACT
 
 DECIMALS = {"USDT": 6, "USDC": 6, "WBTC": 8}
 STANDARD_DECIMALS = 18
+
+# Whatever the caller's decimal context rounds to.
+_multiply = EXACT.multiply
+_quantize = Context(prec=2 * EXACT.prec, rounding=ROUND_DOWN).quantize
+_STANDARD_UNITS, _STANDARD_UNIT = Decimal(10**STANDARD_DECIMALS), Decimal((0, (1,), -STANDARD_DECIMALS))
+_UNITS = {token: Decimal(10**decimals) for token, decimals in DECIMALS.items()}
+_UNIT = {token: Decimal((0, (1,), -decimals)) for token, decimals in DECIMALS.items()}
 
 
 def decimals_of(token: str) -> int:
@@ -17,9 +24,14 @@ def decimals_of(token: str) -> int:
 
 def to_units(token: str, amount: Decimal) -> int:
     """Base units of an amount; what is below one base unit is left with its owner."""
-    return int(amount.scaleb(decimals_of(token), EXACT))
+    return int(_multiply(amount, _UNITS.get(token, _STANDARD_UNITS)))
+
+
+def in_base_units(token: str, amount: Decimal) -> Decimal:
+    """The amount without what is below one base unit: `to_amount(token, to_units(token, amount))`."""
+    return _quantize(amount, _UNIT.get(token, _STANDARD_UNIT))
 
 
 def to_amount(token: str, units: int) -> Decimal:
     """Token units of base units, exact."""
-    return Decimal(units).scaleb(-decimals_of(token), EXACT)
+    return _multiply(units, _UNIT.get(token, _STANDARD_UNIT))

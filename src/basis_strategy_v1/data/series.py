@@ -211,7 +211,7 @@ class Series:
     """
 
     __slots__ = (
-        *("_columns", "_cursor", "_edges", "_feed", "_hot_us", "_last", "_names", "_single"),
+        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_names", "_single"),
         *("id", "interval_us", "kind", "max_staleness_us", "rows"),
     )
 
@@ -233,7 +233,7 @@ class Series:
         self._cursor = 0
         self._feed: SeriesFeed | None = None
         # From when until before when the last value read answers without a further look.
-        self._last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+        self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
 
     def closes(self) -> array[int]:
         """The closes in 10**-scale."""
@@ -263,7 +263,7 @@ class Series:
             MissingData: DAT-002, the last row is older than `max_staleness`.
             StaleSeries: DAT-002, `for_trade` and the last row is older than the interval of the series.
         """
-        start, end, value = self._last
+        start, end, value = self.last
         return value if start <= instant < end else self._read_row(instant, for_trade)
 
     def _read_row(self, instant: int, for_trade: bool) -> Any:
@@ -281,7 +281,7 @@ class Series:
         value = self._whole_row(row) if self._single is None else self._single.decimal(row - 1)
         if end - start > self._hot_us:
             end = start + self._hot_us
-        self._last = (start, end, value)
+        self.last = (start, end, value)
         return value
 
     def first_beyond(self, price: Decimal, instant: int, until: int, *, above: bool) -> int | None:

@@ -52,14 +52,22 @@ class SeriesSnapshot(MarketSnapshot):
 
     def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
         key = ("spot", venue, symbol)
-        series = self._settled.get(key) or self._library.find(key, self.instant)
-        found: Decimal | None = series.read(self.instant, for_trade) if series else None
+        series, instant = self._settled.get(key) or self._library.find(key, self.instant), self.instant
+        found: Decimal | None = None
+        if series is not None:
+            start, end, found = series.last  # the quick way of `read`, written out
+            if not start <= instant < end:
+                found = series.read(instant, for_trade)
         return self._missing(*key) if found is None else found
 
     def perp(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
         key = ("perp", venue, symbol)
-        series = self._settled.get(key) or self._library.find(key, self.instant)
-        found: Decimal | None = series.read(self.instant, for_trade) if series else None
+        series, instant = self._settled.get(key) or self._library.find(key, self.instant), self.instant
+        found: Decimal | None = None
+        if series is not None:
+            start, end, found = series.last  # the quick way of `read`, written out
+            if not start <= instant < end:
+                found = series.read(instant, for_trade)
         return self._missing(*key) if found is None else found
 
     def _row(self, kind: str, venue: str, name: str) -> Any:

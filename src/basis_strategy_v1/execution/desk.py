@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.clock import SystemClock, from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
@@ -16,13 +19,21 @@ from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
     from basis_strategy_v1.venues.venue import Settlement, Venues
 
 UNKNOWN_HOLDINGS = State(checked=False)
+
+
+class Context(Struct, frozen=True, gc=False):
+    """When and on what an instruction is executed, and the key under which it is known."""
+
+    at: datetime
+    key: str
+    state: State
+    market: MarketSnapshot
 
 
 class Desk:
@@ -54,6 +65,8 @@ class Desk:
         self._market: MarketSnapshot | None = None
         self._opened: State | None = None
         self._keys = 0
+        self._key_market: MarketSnapshot | None = None
+        self._key_stem = ""
 
     # The market.
 
@@ -148,10 +161,16 @@ class Desk:
         if self.positions is not None:
             self.positions.expect(deltas)
 
-    def next_key(self, instant: int) -> str:
-        """A name for the next instruction: never twice from one desk, and the same in each run of the same blocks."""
-        self._keys += 1
-        return f"{self._run}{instant:x}-{self._keys}"
+    def context(self, at: datetime, key: str | None) -> Context:
+        """What an instruction at a time is executed on. Without a `key` it gets one that no other of this desk has, and that is the
+        same in each run of the same blocks."""
+        market = self.market(at)
+        if key is None:
+            self._keys = number = self._keys + 1
+            if market is not self._key_market:
+                self._key_market, self._key_stem = market, f"{self._run}{market.instant:x}-"
+            key = f"{self._key_stem}{number}"
+        return Context(at, key, self.state(market), market)
 
     # What falls due.
 
@@ -195,11 +214,11 @@ class Desk:
             return False
         return any(venue.name in self.positions.state.parts for venue in self._growing)
 
-    def settle_growth(self, market: MarketSnapshot) -> list[ExecutionReport]:
+    def settle_growth(self, at: datetime) -> list[ExecutionReport]:
         """What has grown on chain up to now, reported before an instruction changes what grows."""
         if self.positions is None or not self._on_chain:
             return []
-        return self._observe(self._on_chain, market)
+        return self._observe(self._on_chain, self.market(at))
 
     def _observe(self, venues: Iterable[Any], market: MarketSnapshot) -> list[ExecutionReport]:
         state = self.state(market)

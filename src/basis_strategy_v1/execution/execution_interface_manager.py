@@ -6,36 +6,31 @@ import decimal
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
-
-from msgspec import structs
 
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, plain, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.instructions import CexTrade, Chain, parse_instruction
+from basis_strategy_v1.core.instructions import CexTrade, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
-from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, Context, require_mode
+from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, require_mode
 from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
 from basis_strategy_v1.execution.preflight import Preflight, Problem
+from basis_strategy_v1.execution.router import Router, foreign
 from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, UpdateData, execution_data, settlement_data, unbooked_data
-from basis_strategy_v1.execution.steps import located
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.chain import with_output
-from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from basis_strategy_v1.core.clock import Clock
-    from basis_strategy_v1.core.instructions import Instruction
-    from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.execution_interfaces import (
         CEXExecutionInterface,
         DEXExecutionInterface,
@@ -44,6 +39,7 @@ if TYPE_CHECKING:
     )
     from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.execution.preflight import Fault, Foreseen
+    from basis_strategy_v1.execution.routing_events import Told
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 
@@ -88,8 +84,8 @@ class ExecutionInterfaceManager:
         self.data_provider = data_provider
         self.event_logger = event_logger
         self.health_manager = health_manager
-        self._events = RoutingEvents(event_logger, live=self.execution_mode == LIVE)
         self.clock = clock or getattr(data_provider, "clock", None) or SystemClock()
+        self._events = RoutingEvents(event_logger, live=self.execution_mode == LIVE)
         if positions is not None and not isinstance(positions, PositionUpdateHandler):
             positions = PositionUpdateHandler(positions)
         self.positions = positions
@@ -102,10 +98,11 @@ class ExecutionInterfaceManager:
         self.instructions_failed = 0
         self.last_routing_timestamp: datetime | None = None
         self._history: deque[tuple[datetime, Any, Deltas | BaseException]] = deque(maxlen=history)
-        self._done: dict[str, ExecutionReport] = {}
-        self._parts_done: dict[str, list[ExecutionReport]] = {}
+        self._router = Router(self._registry, self.log_settlements)
         self._lock = self.desk.lock
-        self.health = ComponentHealth()
+        self._health = ComponentHealth()
+        self._counted = 0  # of the instructions routed, how many the health account knows
+        self._counting = Lock()
         if health_manager is not None:
             health_manager.register_component(component_name=COMPONENT, checker=self._health_check)
         self._log_initialization()
@@ -131,7 +128,7 @@ class ExecutionInterfaceManager:
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
         started = self.settings.start if self.execution_mode == BACKTEST else None
-        self._events.tell(started or self.clock.now(), "component_initialization", COMPONENT, data)
+        self._events.tell(started or self.clock.now(), ("component_initialization", data))
 
     @property
     def interfaces(self) -> dict[str, ExecutionInterface]:
@@ -157,14 +154,20 @@ class ExecutionInterfaceManager:
             raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)
         if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:  # the quick way for nearly all of them
             _require_aware(timestamp)
-        measured = self._measured_s
-        started_s = measured() if measured else 0.0
-        try:
-            return {} if instruction_block is None else self.route_instruction(timestamp, instruction_block)
-        finally:
+        started_s = self._measured_s() if self._measured_s else 0.0
+        if instruction_block is None:
+            self._events.tell(timestamp, self._updated(trigger_source, None, started_s))
+            return {}
+        with self._lock:
+            try:
+                report = self._run(timestamp, instruction_block, None)
+            except BaseException:
+                self._events.tell(timestamp, self._updated(trigger_source, instruction_block, started_s))
+                raise
             if self.event_logger is not None:
-                took_ms = (measured() - started_s) * 1000 if measured else 0.0
-                self._tell_update(timestamp, trigger_source, instruction_block, took_ms)
+                updated = self._updated(trigger_source, instruction_block, started_s)
+                self._events.tell(timestamp, *_executed(report, instruction_block), updated)
+        return report.deltas.as_floats()
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
@@ -181,92 +184,46 @@ class ExecutionInterfaceManager:
                 live: nothing was sent, because what was done before could not be logged.
         """
         with self._lock:
-            outside = decimal.getcontext()
-            if outside is not EXACT:
-                decimal.setcontext(EXACT)
-            try:
-                report = self._execute(timestamp, block, foreseen)
-            except ComponentError as error:
-                self._note_failure(timestamp, block, error)
-                raise
-            except Exception as error:
-                failure = _foreign(error)
-                self._note_failure(timestamp, block, failure)
-                raise failure from error
-            finally:
-                if outside is not EXACT:
-                    decimal.setcontext(outside)
+            report = self._run(timestamp, block, foreseen)
             if self.event_logger is not None:
-                self._tell_execution(timestamp, report, block)
+                self._events.tell(timestamp, *_executed(report, block))
             return report
 
-    def _execute(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
+    def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
+        """Execute a block in the house's decimal context, and count it."""
+        outside = decimal.getcontext()
+        if outside is not EXACT:
+            decimal.setcontext(EXACT)
         self.current_instruction = block
-        measured = self._measured_s
+        measured, router = self._measured_s, self._router
         started_s = measured() if measured else 0.0
-        if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
-            _require_aware(timestamp)
-        instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
-        name = instruction.instruction_id
-        if name is not None and name in self._done:
-            return self._replay(self._done[name])
-        self._events.require_written()
-        self.last_routing_timestamp = timestamp
-        if type(instruction) is Chain and not instruction.atomic:
-            report = self._route_sequence(timestamp, instruction)
-        else:
-            report, after = self._one(timestamp, instruction, name, foreseen)
-            self.desk.commit(after, report.deltas)
+        try:
+            if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
+                _require_aware(timestamp)
+            instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
+            name = instruction.instruction_id
+            if name is not None and router.is_done(name):
+                return router.replay(name)
+            if measured:
+                self._events.require_written()
+            self.last_routing_timestamp = timestamp
+            report = router.route(timestamp, instruction, foreseen)
+        except ComponentError as error:
+            self._note_failure(timestamp, block, error)
+            raise
+        except Exception as error:
+            failure = foreign(error)
+            self._note_failure(timestamp, block, failure)
+            raise failure from error
+        finally:
+            if outside is not EXACT:
+                decimal.setcontext(outside)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report.deltas))
-        if name is not None:
-            self._done[name] = report
-        retried = not SHAKY.isdisjoint(report.details)
-        self.health.record(True, (measured() - started_s) * 1000 if measured else 0.0, None, retried, timestamp)
+        if measured:
+            retried = not SHAKY.isdisjoint(report.details)
+            self._health.record(True, (measured() - started_s) * 1000, None, retried, timestamp)
         return report
-
-    def _replay(self, first: ExecutionReport) -> ExecutionReport:
-        self.desk.expect(first.deltas)
-        return structs.replace(first, replayed=True)
-
-    def _one(
-        self, timestamp: datetime, instruction: Instruction, key: str | None, foreseen: Foreseen | None = None
-    ) -> tuple[ExecutionReport, State]:
-        interface, desk = self._registry.interface_of(instruction), self.desk
-        market = desk.market(timestamp)
-        if interface.kind != CEX:
-            self.log_settlements(desk.settle_growth(market))
-        context = Context(timestamp, key or desk.next_key(market.instant), desk.state(market), market)
-        known = foreseen.moved if foreseen is not None and foreseen.holds(context) else None
-        try:
-            return interface.execute(instruction, context, known)
-        except VenueRejected as refused:
-            raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
-
-    def _route_sequence(self, timestamp: datetime, chain: Chain) -> ExecutionReport:
-        """One step after another, each a transaction of its own; what happened before a failure stays.
-
-        Under an `instruction_id` a repetition begins with the step that failed, and its report is that of the whole chain.
-        """
-        name = chain.instruction_id
-        done = self._parts_done.setdefault(name, []) if name is not None else []
-        known = len(done)
-        for index, step in enumerate(chain.steps[known:], known):
-            key = None if name is None else f"{name}-{index}"
-            try:
-                resolved = with_output(step, [report.deltas for report in done])
-                report, after = self._one(timestamp, resolved, key)
-            except Exception as raised:
-                error = raised if isinstance(raised, ComponentError) else _foreign(raised)
-                moved = _total(done[known:])
-                self.desk.expect(moved)
-                message = located(index, step, error.message)
-                code = "EIM-001" if isinstance(error, VenueRejected) else error.error_code
-                raise type(error)(code, message, error.component, error.severity, error, moved.as_floats()) from raised
-            self.desk.assign(after)
-            done.append(report)
-        self.desk.expect(_total(done[known:]))
-        return _joined(name or done[0].key, timestamp, done)
 
     # The specification's own routes: dicts in, floats out, at the clock's or the last routing's time.
 
@@ -301,7 +258,7 @@ class ExecutionInterfaceManager:
         """Log what fell due."""
         if self.event_logger is not None:
             for report in reports:
-                self._events.tell(report.at, "settlement", COMPONENT, settlement_data(report))
+                self._events.tell(report.at, ("settlement", settlement_data(report)))
 
     def preflight(self, timestamp: datetime, blocks: Sequence[Any]) -> list[Problem]:
         """All problems of all steps of all blocks, each checked on the state that those before it would leave.
@@ -351,7 +308,7 @@ class ExecutionInterfaceManager:
         except ComponentError as error:
             return [(error.error_code, error.message)]
         name = instruction.instruction_id
-        if name is not None and (name in known or name in self._done):
+        if name is not None and (name in known or self._router.is_done(name)):
             return []
         found = flight.faults(instruction)
         if name is not None and not found:
@@ -399,6 +356,16 @@ class ExecutionInterfaceManager:
             "routing_history_length": len(self._history),
         }
 
+    @property
+    def health(self) -> ComponentHealth:
+        """This manager's account of its updates. What went well in a backtest is counted in when somebody looks."""
+        with self._counting:
+            uncounted = self.instructions_routed - self._counted
+            if uncounted and self._measured_s is None:
+                self._counted += uncounted
+                self._health.record_unmeasured(uncounted, self.last_routing_timestamp)
+        return self._health
+
     def _health_check(self) -> dict[str, Any]:
         found = self.health.check()
         found["metrics"].update(
@@ -409,15 +376,6 @@ class ExecutionInterfaceManager:
         return found
 
     # What is counted and told of each.
-
-    def _tell_execution(self, timestamp: datetime, report: ExecutionReport, block: dict[str, Any]) -> None:
-        if report.replayed:
-            data = {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}
-            self._events.tell(timestamp, "replayed", COMPONENT, data)
-            return
-        if "malformed" in report.details:
-            self._events.tell(timestamp, "execution_delta_aggregation_failed", COMPONENT, unbooked_data(report))
-        self._events.tell(timestamp, "execution", COMPONENT, execution_data(report, block))
 
     def _note_failure(self, timestamp: Any, block: Any, failure: ComponentError) -> None:
         at = timestamp if _is_aware(timestamp) else self.desk.now()
@@ -430,10 +388,19 @@ class ExecutionInterfaceManager:
             self.health_manager.report_critical(failure)
         self._events.tell_failure(at, kind, failure)
 
-    def _tell_update(self, timestamp: datetime, trigger_source: str, block: Any, took_ms: float) -> None:
+    def _updated(self, trigger_source: str, block: Any, started_s: float) -> Told:
         kind = block.get("instruction_type") if isinstance(block, dict) else None
-        data = UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
-        self._events.tell(timestamp, "state_update", COMPONENT, data)
+        took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
+        return "state_update", UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
+
+
+def _executed(report: ExecutionReport, block: dict[str, Any]) -> tuple[Told, ...]:
+    """What is told of an execution, of a repetition, and of an answer that could not be booked."""
+    if not report.replayed and "malformed" not in report.details:
+        return (("execution", execution_data(report, block)),)
+    if report.replayed:
+        return (("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}),)
+    return ("execution_delta_aggregation_failed", unbooked_data(report)), ("execution", execution_data(report, block))
 
 
 def _unfilled(foreseen: Foreseen | None) -> str | None:
@@ -444,32 +411,6 @@ def _unfilled(foreseen: Foreseen | None) -> str | None:
     limit, price = plain(foreseen.moved.details["limit"]), plain(foreseen.moved.details["price"])
     what = f"{trade.side} of {plain(trade.amount)} {trade.symbol} {trade.trade_type}"
     return f"{what} would fill nothing: its limit is {limit}, the price {price}"
-
-
-def _total(reports: Sequence[ExecutionReport]) -> Deltas:
-    return sum((report.deltas for report in reports), Deltas())
-
-
-def _joined(key: str, timestamp: datetime, done: Sequence[ExecutionReport]) -> ExecutionReport:
-    """Several transactions as one report."""
-    return ExecutionReport(
-        key=key,
-        venue=done[0].venue,
-        at=timestamp,
-        kind="execution",
-        deltas=_total(done),
-        expected=sum((report.expected for report in done), Deltas()),
-        costs=tuple(cost for report in done for cost in report.costs),
-        reference=", ".join(dict.fromkeys(report.reference for report in done)),
-        details={f"step_{index}": report.details for index, report in enumerate(done)},
-    )
-
-
-def _foreign(error: Exception) -> ComponentError:
-    """What is raised for an error that is none of ours: a data provider's, for one."""
-    failure = ComponentError("EIM-001", f"routing failed: {type(error).__name__}: {error}", COMPONENT, original_exception=error)
-    failure.__cause__ = error
-    return failure
 
 
 def _history_row(timestamp: datetime, kind: Any, outcome: Deltas | BaseException) -> dict[str, Any]:

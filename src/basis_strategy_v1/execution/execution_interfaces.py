@@ -5,14 +5,12 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer, parse_instruction
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.desk import Context, Desk
 from basis_strategy_v1.execution.deviation import require_estimate_met
 from basis_strategy_v1.execution.limits import require_within_limits
 from basis_strategy_v1.execution.steps import all_steps, not_offered, top_steps, venues_of
@@ -22,10 +20,7 @@ from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from basis_strategy_v1.config import Limits
-    from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.live_execution import LiveExecution
 
@@ -48,15 +43,6 @@ def require_mode(name: str) -> str:
     if name not in (BACKTEST, LIVE):
         raise ComponentError("CFG-002", f"execution_mode must be backtest or live, got {shown(name)}")
     return name
-
-
-class Context(Struct, frozen=True, gc=False):
-    """When and on what an instruction is executed, and the key under which it is known."""
-
-    at: datetime
-    key: str
-    state: State
-    market: MarketSnapshot
 
 
 class ExecutionInterface:
@@ -87,6 +73,8 @@ class ExecutionInterface:
         self.data_provider = data_provider
         self.execution_mode = require_mode(execution_mode)
         self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
+        self._venues = self._desk.venues
+        self._is_live = execution_mode == LIVE
         self._live = live
         self._limits = limits
 
@@ -99,8 +87,13 @@ class ExecutionInterface:
             VenueRejected: the venue, or its simulator, says no; nothing was changed.
             VenueUnreachable, OutcomeUnknown: live only.
         """
-        moved = self.simulate(instruction, context) if foreseen is None else foreseen
-        if self.execution_mode == LIVE:
+        if foreseen is not None:
+            moved = foreseen
+        elif type(instruction) is CexTrade and instruction.max_deviation_bps is None and self._limits is None:
+            moved = self._venues[instruction.venue].simulate(instruction, context.state, context.market)
+        else:
+            moved = self.simulate(instruction, context)
+        if self._is_live:
             if self._live is None:
                 raise ComponentError(
                     "EIM-002", f"{self.venue} has no live gateway; run a backtest, or give the manager one", self.component
@@ -121,8 +114,8 @@ class ExecutionInterface:
 
     def simulate(self, instruction: Instruction, context: Context) -> Moved:
         """What the instruction would do; also the check before a live one is sent."""
-        venues, state, market = self._desk.venues, context.state, context.market
-        if isinstance(instruction, CexTrade):
+        venues, state, market = self._venues, context.state, context.market
+        if type(instruction) is CexTrade:
             moved: Moved = venues[instruction.venue].simulate(instruction, state, market)
         elif isinstance(instruction, WalletTransfer):
             moved = simulate_transfer(instruction, venues, state, market)
@@ -142,9 +135,7 @@ class ExecutionInterface:
         instruction = parse_instruction(block)
         self._require_own(instruction, kinds)
         with self._desk.lock, decimal.localcontext(EXACT):
-            market = self._desk.market(self._desk.now())
-            key = instruction.instruction_id or self._desk.next_key(market.instant)
-            report, after = self.execute(instruction, Context(market.at, key, self._desk.state(market), market))
+            report, after = self.execute(instruction, self._desk.context(self._desk.now(), instruction.instruction_id))
             self._desk.commit(after, report.deltas)
             return report.deltas.as_floats()
 

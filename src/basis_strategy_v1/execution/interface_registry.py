@@ -68,7 +68,7 @@ class InterfaceRegistry:
             ComponentError: EIM-002, a venue that it names is not configured; EIM-001, its protocol has no such action, or
                 atomic chains are not allowed.
         """
-        if isinstance(instruction, CexTrade):
+        if type(instruction) is CexTrade:
             return self.cex.get(instruction.venue) or _found(self.cex, "cex", instruction.venue)
         if isinstance(instruction, WalletTransfer):
             _found(self.every, "cex or venues.onchain", instruction.to_venue)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.execution.execution_interfaces import Context
+    from basis_strategy_v1.execution.desk import Context
     from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.venues.venue import Moved
 

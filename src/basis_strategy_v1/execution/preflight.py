@@ -11,7 +11,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import Chain, OutputOf, SmartContractAction
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.execution_interfaces import Context
+from basis_strategy_v1.execution.desk import Context
 from basis_strategy_v1.execution.steps import all_steps, located
 from basis_strategy_v1.venues.chain import BASE_GAS, simulate_transaction, with_output
 from basis_strategy_v1.venues.venue import Moved

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.monitoring.event_logger import EventLogger
+    from basis_strategy_v1.monitoring.event_logger import AppendAll, EventLogger
 
-    Tell = Callable[[datetime, str, str, Mapping[str, Any] | Struct], None]
+    Data = Mapping[str, Any] | Struct
+    Told = tuple[str, Data]  # the type of an event, and its data
+
+    class Tell(Protocol):
+        def __call__(self, at: datetime, *told: Told) -> None: ...
+
 
 COMPONENT = "ExecutionInterfaceManager"
 CRITICAL_EVENTS = {"EIM-002": "venue_interface_unavailable", "EIM-003": "execution_delta_aggregation_failed"}
@@ -37,14 +43,25 @@ class RoutingEvents:
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
-        # Writes one event: (at, event_type, component, data). In a backtest it is the logger's own method, without a call between.
-        self.tell: Tell = _to_nobody if logger is None else self._tell_live if live else logger.log_event
-        self._unwritten: list[tuple[datetime, str, str, Mapping[str, Any] | Struct]] = []
+        # Writes what is told of one time: (at, *(event_type, data)).
+        self.tell: Tell = _to_nobody if logger is None else self._tell_live if live else self._tell
+        self._append: AppendAll = self._append_first
+        self._unwritten: list[tuple[datetime, str, str, Data]] = []
         self._lock = Lock()
 
-    def _tell_live(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
+    def _tell(self, at: datetime, *told: Told) -> None:
+        if type(at) is not datetime or at.tzinfo is not UTC:
+            at = from_instant(to_instant(at))
+        self._append(at, COMPONENT, told)
+
+    def _append_first(self, at: datetime, component: str, told: Sequence[Told]) -> None:
+        assert self._logger is not None
+        self._append = self._logger.appender(component, at)
+        self._append(at, component, told)
+
+    def _tell_live(self, at: datetime, *told: Told) -> None:
         with self._lock:
-            self._unwritten.append((at, event_type, component, data))
+            self._unwritten += [(at, event_type, COMPONENT, data) for event_type, data in told]
             self._write()
 
     def require_written(self) -> None:
@@ -75,15 +92,15 @@ class RoutingEvents:
             return
         data: dict[str, Any] = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
         trace = "".join(traceback.format_exception(error))
-        self.tell(at, "error", COMPONENT, {**data, "component": error.component, "stack_trace": trace})
+        self.tell(at, ("error", {**data, "component": error.component, "stack_trace": trace}))
         if isinstance(error, StaleSeries):
             return
         raw = getattr(error.original_exception, "raw", None)
         told = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
-        self.tell(at, CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), COMPONENT, told)
+        self.tell(at, (CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told))
 
 
-def _to_nobody(at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
+def _to_nobody(at: datetime, *told: Told) -> None:
     """Where there is no log."""
 
 
@@ -98,12 +115,26 @@ class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):
     costs: tuple[Cost, ...]
     reference: str
     details: Mapping[str, Any]
-    symbol: Any = None
-    trade_type: Any = None
     protocol: Any = None
     token: Any = None
     amount: Any = None
     to_venue: Any = None
+
+
+class TradeData(Struct, frozen=True, gc=False):
+    """The same of a `cex_trade`."""
+
+    key: str
+    venue: str
+    instruction_type: str
+    action: str
+    deltas: Mapping[str, Mapping[str, Decimal]]
+    costs: tuple[Cost, ...]
+    reference: str
+    details: Mapping[str, Any]
+    symbol: Any
+    trade_type: Any
+    amount: Any
 
 
 class SettlementData(Struct, frozen=True, gc=False):
@@ -127,20 +158,24 @@ class UpdateData(Struct, frozen=True, gc=False):
     processing_time_ms: float
 
 
-def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> ExecutionData:
+def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> ExecutionData | TradeData:
     """What is told of an execution."""
     asked = block.get
+    side = asked("side")
+    if side is not None:
+        return TradeData(
+            report.key, report.venue, "cex_trade", side, report.deltas.amounts, report.costs, report.reference, report.details,
+            block["symbol"], block["trade_type"], block["amount"],
+        )  # fmt: skip
     return ExecutionData(
         report.key,
         report.venue,
         block["instruction_type"],
-        asked("side") or asked("action") or ("transfer" if "to_venue" in block else "chain"),
-        report.deltas.as_amounts(),
+        asked("action") or ("transfer" if "to_venue" in block else "chain"),
+        report.deltas.amounts,
         report.costs,
         report.reference,
         report.details,
-        asked("symbol"),
-        asked("trade_type"),
         asked("protocol"),
         asked("token"),
         asked("amount"),
@@ -150,7 +185,7 @@ def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> Executi
 
 def settlement_data(report: ExecutionReport) -> SettlementData:
     """What is told of a settlement."""
-    return SettlementData(report.key, report.kind, report.venue, report.deltas.as_amounts(), report.costs, report.details)
+    return SettlementData(report.key, report.kind, report.venue, report.deltas.amounts, report.costs, report.details)
 
 
 def unbooked_data(report: ExecutionReport) -> dict[str, Any]:

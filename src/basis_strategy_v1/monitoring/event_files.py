@@ -23,12 +23,14 @@ from basis_strategy_v1.monitoring.event_line import (
 from basis_strategy_v1.monitoring.event_reader import dated_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from msgspec import Struct
 
     from basis_strategy_v1.core.clock import Clock
+
+    Data = Mapping[str, Any] | Struct
 
 BLOCK_BYTES = 64 * 1024
 BLOCK_EVENTS = 256
@@ -41,13 +43,14 @@ CLOSED = "the event log {path} is closed; nothing more can be logged"
 class BufferedFile:
     """A backtest's file: begun anew, written in blocks of whole lines."""
 
-    __slots__ = ("_fd", "_identity", "_lock", "_pending", "_sequence", "_size", "path")
+    __slots__ = ("_fd", "_identity", "_lock", "_pending", "_sequence", "_size", "_written_at", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
         self._pending = bytearray()
         self._sequence = 0
+        self._written_at = 1  # the number at which the next block is written
         self._size = 0
         with writing(path):
             # A new file, not the old one emptied: whoever still writes the old one does not write into this.
@@ -56,26 +59,33 @@ class BufferedFile:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             self._identity = os.fstat(self._fd).st_ino
 
-    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
+    def append(self, at: datetime, event_type: str, component: str, data: Data) -> None:
         """Take one event; either it has its number afterwards, or LOG-001 is raised and there is no trace of it."""
+        self.append_all(at, component, ((event_type, data),))
+
+    def append_all(self, at: datetime, component: str, told: Sequence[tuple[str, Data]]) -> None:
+        """Take several events of one time, all of them or none."""
         with self._lock:
             if self._fd < 0:
                 raise ValueError(CLOSED.format(path=self.path))
-            sequence = self._sequence + 1
-            pending = self._pending
-            before = len(pending)
-            event = Event(at, event_type, component, data, sequence)
+            sequence, pending = self._sequence, self._pending
+            before = start = len(pending)
             try:
-                try:  # encode_onto, written out: the call would be a tenth of the whole
-                    encode_into(event, pending, -1)
-                except UNENCODABLE:
-                    encode_plainly(event, pending, before)
-                pending.append(NEWLINE)
+                for event_type, data in told:
+                    sequence += 1
+                    event = Event(at, event_type, component, data, sequence)
+                    try:  # encode_onto, written out: the call would be a tenth of the whole
+                        encode_into(event, pending, -1)
+                    except UNENCODABLE:
+                        encode_plainly(event, pending, start)
+                    pending += NEWLINE
+                    start = len(pending)
             except BaseException:  # Ctrl-C too: what is written after it holds no half line
                 del pending[before:]
                 raise
-            if sequence <= FIRST_EVENTS or sequence % BLOCK_EVENTS == 0 or len(pending) >= BLOCK_BYTES:
+            if sequence >= self._written_at or start >= BLOCK_BYTES:
                 self._write_or_drop(before)
+                self._written_at = sequence + 1 if sequence < FIRST_EVENTS else (sequence // BLOCK_EVENTS + 1) * BLOCK_EVENTS
             self._sequence = sequence
 
     def flush(self) -> None:
@@ -137,7 +147,7 @@ class SyncedFile:
                 os.close(self._fd)
                 raise
 
-    def append(self, at: datetime, event_type: str, component: str, data: Mapping[str, Any] | Struct) -> None:
+    def append(self, at: datetime, event_type: str, component: str, data: Data) -> None:
         """Write and sync one event; where that fails LOG-001 is raised, no half line stays and its number is still free."""
         line = bytearray()
         with self._lock, writing(self.path):
@@ -150,6 +160,11 @@ class SyncedFile:
             write_whole(self._fd, bytes(line), self._size, sync=True)
             self._size += len(line)
             self._sequence += 1
+
+    def append_all(self, at: datetime, component: str, told: Sequence[tuple[str, Data]]) -> None:
+        """Write and sync several events, one after another."""
+        for event_type, data in told:
+            self.append(at, event_type, component, data)
 
     def flush(self) -> None:
         """Nothing is ever pending here."""

@@ -23,7 +23,7 @@ EVENT_TYPES = frozenset(
         "replayed",
     }
 )
-NEWLINE = 10
+NEWLINE = b"\n"
 DEEPEST = 32
 UNENCODABLE = (TypeError, ValueError, RecursionError)
 _PLAIN = (bool, int, float, Decimal, date, type(None))
@@ -61,7 +61,7 @@ def encode_onto(buffer: bytearray, event: Event) -> None:
         encode_into(event, buffer, -1)
     except UNENCODABLE:
         encode_plainly(event, buffer, start)
-    buffer.append(NEWLINE)
+    buffer += NEWLINE
 
 
 def encode_plainly(event: Event, buffer: bytearray, start: int) -> None:

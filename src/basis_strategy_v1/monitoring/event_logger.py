@@ -17,7 +17,7 @@ from basis_strategy_v1.monitoring.event_files import BufferedFile, SyncedFile, w
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from msgspec import Struct
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
 
     Append = Callable[[datetime, str, str, Mapping[str, Any] | Struct], None]
+    AppendAll = Callable[[datetime, str, Sequence[tuple[str, Mapping[str, Any] | Struct]]], None]
 
 MODES = ("backtest", "live")
 LIVE_MARK = ".live"
@@ -76,6 +77,11 @@ class EventLogger:
         if append is None:
             append = self._open(component, at).append
         append(at, event_type, component, data)
+
+    def appender(self, component: str, at: datetime) -> AppendAll:
+        """What writes the events of one component, for one that writes many: (timestamp as a plain datetime in UTC, component, pairs of a
+        type of EVENT_TYPES and data), none of which is checked. The file is opened as of `at`, in UTC."""
+        return self._open(component, at).append_all
 
     def flush(self) -> None:
         """Write what is pending, so that the files hold every event so far."""

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from basis_strategy_v1.core.clock import Clock
 
@@ -86,13 +86,21 @@ class ComponentHealth:
                 self._error_count += 1
                 self._errors.append(shown)
 
+    def record_unmeasured(self, count: int, timestamp: datetime | None) -> None:
+        """Count updates that went well at once and whose time nobody took, the last of them at `timestamp`."""
+        with self._lock:
+            self._update_count += count
+            self._last_update = timestamp
+            self._recent.extend([0.0] * min(count, RECENT_UPDATES))
+
     def check(self) -> dict[str, Any]:
         """`{status, last_update, errors, metrics}`: the last 10 errors; counts over all updates, the mean time over the last 100."""
         own = dict(self._metrics()) if self._metrics else {}
         with self._lock:
-            average_ms = _average_ms(self._recent)
+            recent = tuple(self._recent)
+            average_ms = _average_ms(recent)
             return {
-                "status": _status(self._recent, average_ms, self._threshold_ms),
+                "status": _status(recent, average_ms, self._threshold_ms),
                 "last_update": self._last_update,
                 "errors": list(self._errors),
                 "metrics": {
@@ -213,18 +221,18 @@ def _answer(status: str) -> dict[str, Any]:
     return {"status": status, "last_update": None, "errors": [], "metrics": {}}
 
 
-def _average_ms(recent: deque[float | Trouble]) -> float:
+def _average_ms(recent: Sequence[float | Trouble]) -> float:
     times = [update.processing_time_ms if isinstance(update, Trouble) else update for update in recent]
     return sum(times) / len(times) if times else 0.0
 
 
-def _status(recent: deque[float | Trouble], average_ms: float, threshold_ms: float) -> str:
+def _status(recent: Sequence[float | Trouble], average_ms: float, threshold_ms: float) -> str:
     troubles = [update for update in recent if isinstance(update, Trouble)]
     if any(trouble.critical or (trouble.retried and not trouble.ok) for trouble in troubles) or _is_hopeless(recent):
         return UNHEALTHY
     return DEGRADED if troubles or average_ms >= threshold_ms else HEALTHY
 
 
-def _is_hopeless(recent: deque[float | Trouble]) -> bool:
-    latest = list(recent)[-HOPELESS_UPDATES:]
+def _is_hopeless(recent: Sequence[float | Trouble]) -> bool:
+    latest = recent[-HOPELESS_UPDATES:]
     return len(latest) == HOPELESS_UPDATES and all(isinstance(update, Trouble) and not update.ok for update in latest)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BPS = Decimal(10_000)
 NO_PERP = Perp(ZERO, ZERO)
+NO_ACCOUNT = Account()
 REALISED_UNIT = Decimal("1e-8")
 # Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
 FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
@@ -64,42 +65,46 @@ class Exchange:
         slippage = EXACT.divide(row.slippage_bps, BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
         self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers)
-        self._listings: dict[tuple[str, bool], Listing] = {}
+        self._listings: dict[str, dict[str, Listing]] = {"spot": {}, "perp": {}}
+        self._prices_as, self._settle, self._leverage = row.name, row.settle, row.max_leverage
         self._interval = row.funding_interval_hours * HOUR_US
 
     # Trades.
 
     def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> Moved:
-        symbol, perp = instruction.symbol, instruction.trade_type == "perp"
-        listing = self._listings.get((symbol, perp)) or self._list(symbol, perp)
+        symbol, trade_type, is_buy = instruction.symbol, instruction.trade_type, instruction.side == "buy"
+        listing = self._listings[trade_type].get(symbol) or self._list(symbol, trade_type)
         lot = listing.lot
         amount = instruction.amount // lot * lot
         if not amount:
-            lots_of = f"{self.name} trades {symbol} {instruction.trade_type} in lots of {plain(lot)}"
+            lots_of = f"{self.name} trades {symbol} {trade_type} in lots of {plain(lot)}"
             reject(CEX, f"{lots_of}; {plain(instruction.amount)} is less than one")
-        price = (market.perp if perp else market.spot)(self.row.name, symbol, for_trade=True)
-        worse = price * (self._worse_buy if instruction.side == "buy" else self._worse_sell)
-        fill = worse if instruction.price is None else self._limited(instruction, instruction.price, listing.tick, price, worse)
-        if fill is None:
-            return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
+        is_perp = trade_type == "perp"
+        price = (market.perp if is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
+        fill = price * (self._worse_buy if is_buy else self._worse_sell)
+        if instruction.price is not None:
+            limited = self._limited(instruction, instruction.price, listing.tick, price, fill)
+            if limited is None:
+                return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
+            fill = limited
         if amount * price < listing.minimum and not instruction.reduce_only:
-            reject(CEX, f"{self.name} takes no {instruction.trade_type} order below {plain(listing.minimum)} {self.row.settle}; "
+            reject(CEX, f"{self.name} takes no {trade_type} order below {plain(listing.minimum)} {self._settle}; "
                         f"{plain(amount)} {listing.base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
-        trade = self._perp_trade if perp else self._spot_trade
-        return trade(instruction, listing, amount, price, fill, state, market)
+        trade = self._perp_trade if is_perp else self._spot_trade
+        return trade(instruction, listing, is_buy, amount, price, fill, state, market)
 
     def smallest_order(self, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
-        listing = self._list(symbol, trade_type == "perp")
+        listing = self._list(symbol, trade_type)
         return listing.lot, listing.minimum
 
-    def _list(self, symbol: str, perp: bool) -> Listing:
-        base, row = self._base(symbol), self.row
+    def _list(self, symbol: str, trade_type: str) -> Listing:
+        base, row, perp = self._base(symbol), self.row, trade_type == "perp"
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
         listing = Listing(
             base, f"{symbol}-PERP", lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional
         )
-        self._listings[symbol, perp] = listing
+        self._listings[trade_type][symbol] = listing
         return listing
 
     def _base(self, symbol: str) -> str:
@@ -121,37 +126,49 @@ class Exchange:
         return min(worse, limit) if buy else max(worse, limit)
 
     def _spot_trade(
-        self, trade: CexTrade, listing: Listing, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
-    ) -> Moved:
-        base, quote, account = listing.base, self.row.settle, state.part(self.name, Account)
+        self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
+        market: MarketSnapshot,
+    ) -> Moved:  # fmt: skip
+        base, quote, account = listing.base, self._settle, state.parts.get(self.name)
+        if type(account) is not Account:
+            account = NO_ACCOUNT
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
-        if trade.side == "buy":
-            fee_token, fee = (base, amount * self._spot_fee) if self.row.fee_in_received else (quote, paid * self._spot_fee)
-            changes = {base: amount, quote: -paid}
+        if not is_buy:
+            spent, fee_token, fee = base, quote, paid * self._spot_fee
+            changes = {base: -amount, quote: paid - fee}
+        elif self.row.fee_in_received:
+            spent, fee_token, fee = quote, base, amount * self._spot_fee
+            changes = {base: amount - fee, quote: -paid}
         else:
-            fee_token, fee = quote, paid * self._spot_fee
-            changes = {base: -amount, quote: paid}
-        changes[fee_token] -= fee
-        spent = quote if trade.side == "buy" else base
+            spent, fee_token, fee = quote, quote, paid * self._spot_fee
+            changes = {base: amount, quote: -paid - fee}
         if state.checked and (held := account.balances.get(spent, ZERO)) + changes[spent] < 0:
             require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
         after = account.moved(changes)
-        if state.checked and account.perps and trade.side == "buy":
-            self._require_margin(after, market, "buy", amount, trade.symbol)
-        costs = _trade_costs(fee_token, fee, quote, amount * abs(fill - price))
-        return Moved(state.with_part(self.name, after), Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
+        if account.perps and is_buy and state.checked:
+            self._require_margin(after, market, "buy", amount, "", trade.symbol)
+        slipped = amount * abs(fill - price)
+        costs = (
+            (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
+            if fee and slipped
+            else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
+        )
+        moved = State({**state.parts, self.name: after}, state.checked)
+        return Moved(moved, Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
 
     def _perp_trade(
-        self, trade: CexTrade, listing: Listing, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
-    ) -> Moved:
-        settle, account = self.row.settle, state.part(self.name, Account)
-        symbol = trade.symbol
+        self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
+        market: MarketSnapshot,
+    ) -> Moved:  # fmt: skip
+        settle, symbol, account = self._settle, trade.symbol, state.parts.get(self.name)
+        if type(account) is not Account:
+            account = NO_ACCOUNT
         held = account.perps.get(symbol, NO_PERP)
         if trade.reduce_only and state.checked:
             amount = self._at_most_held(trade, amount, held)
-        signed = amount if trade.side == "buy" else -amount
+        signed = amount if is_buy else -amount
         position, realised = _after_trade(held, signed, fill)
         fee = amount * fill * self._perp_fee
         received = realised - fee
@@ -162,10 +179,16 @@ class Exchange:
             del perps[symbol]
         after = account.moved({settle: received}, perps)
         if state.checked and abs(position.base) > abs(held.base):
-            self._require_margin(after, market, trade.side, amount, f"{symbol} perp")
+            self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
         deltas = Deltas.at(self.name, {listing.position: signed, settle: received})
-        costs = _trade_costs(settle, fee, settle, amount * abs(fill - price))
-        return Moved(state.with_part(self.name, after), deltas, costs, {"filled": amount, "price": fill, "realised": realised})
+        slipped = amount * abs(fill - price)
+        costs = (
+            (Cost("fees", settle, fee), Cost("slippage", settle, slipped))
+            if fee and slipped
+            else _costs(("fees", settle, fee), ("slippage", settle, slipped))
+        )
+        moved = State({**state.parts, self.name: after}, state.checked)
+        return Moved(moved, deltas, costs, {"filled": amount, "price": fill, "realised": realised})
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -181,9 +204,9 @@ class Exchange:
         return Margin(equity, notional, self.maintenance(notional))
 
     def _equity_and_notional(self, account: Account, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
-        equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
+        equity, notional = account.balances.get(self._settle, ZERO), ZERO
         for symbol, perp in account.perps.items():
-            worth = perp.base * market.perp(self.row.name, symbol)
+            worth = perp.base * market.perp(self._prices_as, symbol)
             equity += worth - perp.cost
             notional += abs(worth)
         return equity, notional
@@ -193,19 +216,30 @@ class Exchange:
         total, below = ZERO, ZERO
         for upper, rate in self._tiers:
             if notional <= upper:
-                return total + (notional - below) * rate
+                return total + (notional - below) * rate if below else notional * rate
             total += (upper - below) * rate
             below = upper
         return total
 
-    def _require_margin(self, after: Account, market: MarketSnapshot, doing: str, amount: Decimal, of: str) -> None:
-        equity, notional = self._equity_and_notional(after, market)
-        maintenance, leverage = self.maintenance(notional), self.row.max_leverage
+    def _require_margin(
+        self, after: Account, market: MarketSnapshot, doing: str, amount: Decimal, kind: str, of: str, price: Decimal | None = None
+    ) -> None:
+        """`price` is the close of the perp `of`, where the caller has it."""
+        if price is not None and len(after.perps) == 1:
+            perp = after.perps[of]
+            worth = perp.base * price
+            equity, notional = after.balances.get(self._settle, ZERO) + worth - perp.cost, abs(worth)
+        else:
+            equity, notional = self._equity_and_notional(after, market)
+        leverage = self._leverage
+        if equity > notional and leverage >= 1:
+            return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
+        maintenance = self.maintenance(notional)
         # A product in place of the quotient that the message tells: a third as long, and exact.
         if equity * leverage < notional or equity < maintenance or (notional and equity == maintenance):
             needed = max(notional / leverage, maintenance)
-            reject(CEX, f"{doing} of {plain(amount)} {of} needs {plain(round(needed, 2))} {self.row.settle} of margin on {self.name}, "
-                        f"which would have {plain(round(equity, 2))}; trade less or move {self.row.settle} there first")  # fmt: skip
+            reject(CEX, f"{doing} of {plain(amount)} {of}{kind} needs {plain(round(needed, 2))} {self._settle} of margin on {self.name}, "
+                        f"which would have {plain(round(equity, 2))}; trade less or move {self._settle} there first")  # fmt: skip
 
     def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
         """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
@@ -346,7 +380,7 @@ class Exchange:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
         after = account.moved({token: -amount})
         if state.checked and account.perps and token == self.row.settle:
-            self._require_margin(after, market, "transfer", amount, token)
+            self._require_margin(after, market, "transfer", amount, "", token)
         return state.with_part(self.name, after)
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
@@ -383,9 +417,3 @@ def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Deci
 
 def _costs(*rows: tuple[str, str, Decimal]) -> tuple[Cost, ...]:
     return tuple(Cost(*row) for row in rows if row[2])
-
-
-def _trade_costs(fee_token: str, fee: Decimal, quote: str, slipped: Decimal) -> tuple[Cost, ...]:
-    if fee and slipped:
-        return (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
-    return _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
