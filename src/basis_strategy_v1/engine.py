@@ -75,8 +75,6 @@ class EventDrivenStrategyEngine:
         self._handler = manager.positions
         self.execution = execution
         self.strategy = strategy
-        self._decide = strategy.decide
-        self._parameters = config.strategy
         self.clock = clock
         self.event_logger = event_logger
         self.portfolio = Portfolio(self.desk, config.gas_reserve_eth)
@@ -141,19 +139,47 @@ class EventDrivenStrategyEngine:
         self._booked_state = self._handler.state
 
     def _loop(self) -> None:
+        """At every tick: time passes, the strategy decides, what it wants is executed, the record is kept.
+
+        Most ticks only move prices, so what these need is at hand as a local name.
+        """
         total, instants = self._ticks()
-        last = self._end
-        step = max(total // 100, 1)
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
+        move_to, snapshot, handler = self.clock.move_to, self.desk.market, self._handler
+        decide, portfolio, parameters = self.strategy.decide, self.portfolio, self.config.strategy
+        mark, add = self.attribution.mark, self.curve.add
+        last, step, shown = self._end, max(total // 100, 1), 0 if self._progress else total
         for index, instant in enumerate(instants):
             if instant != due:  # the end, or the time of a user's block, between two regular ticks
                 at = from_instant(instant)
-            self._tick(instant, at, instant == last)
+            move_to(at)
+            market = snapshot(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
+            if blocks := decide(market, portfolio, parameters):
+                self._execute(at, market, blocks)
+            if instant == last:
+                self._close(at, market)
+            if handler.state is not self._booked_state:
+                self._pass_over(market)
+            marked = mark(market)
+            add(instant, marked, self.attribution.booked if self._has_booked else None)
+            self._has_booked = False
+            if self._changed or instant >= self._next_day or instant == last:
+                self._add_holdings(instant)
+            if index == shown:
+                self._show(index + 1, total)
+                shown += step
             at, due = at + interval, instant + regular
-            if self._progress is not None and index % step == 0:
-                self._progress(index + 1, total)
+        self.equity, self.totals, self.equity_at_market = marked[0], self.attribution.totals(market), self.attribution.at_market(market)
+        self._show(total, total)
+
+    def _add_holdings(self, instant: int) -> None:
+        self.holdings.add(instant, self._handler.positions)
+        self._next_day = (instant // DAY_US + 1) * DAY_US
+        self._changed = False
+
+    def _show(self, done: int, total: int) -> None:
         if self._progress is not None:
-            self._progress(total, total)
+            self._progress(done, total)
 
     def _ticks(self) -> tuple[int, Iterator[int]]:
         """How many ticks there are, and their instants: every interval, the end, and the times of a user's blocks."""
@@ -166,26 +192,6 @@ class EventDrivenStrategyEngine:
         if not extra:
             return len(regular), iter(regular)
         return len(regular) + len(extra), iter(sorted({*regular, *extra}))
-
-    def _tick(self, instant: int, at: datetime, is_last: bool) -> None:
-        self.clock.move_to(at)
-        market = self.desk.market(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
-        if blocks := self._decide(market, self.portfolio, self._parameters):
-            self._execute(at, market, blocks)
-        if is_last:
-            self._close(at, market)
-        if self._handler.state is not self._booked_state:
-            self._pass_over(market)
-        marked = self.attribution.mark(market)
-        self.curve.add(instant, marked, self.attribution.booked if self._has_booked else None)
-        self._has_booked = False
-        if self._changed or instant >= self._next_day or is_last:
-            self.holdings.add(instant, self._handler.positions)
-            self._next_day = (instant // DAY_US + 1) * DAY_US
-            self._changed = False
-        if is_last:
-            self.equity, self.totals = marked[0], self.attribution.totals(market)
-            self.equity_at_market = self.attribution.at_market(market)
 
     def _pass_time(self, instant: int, at: datetime) -> MarketSnapshot:
         """Everything that falls due up to the tick, each at its own instant; then the tick's own prices."""

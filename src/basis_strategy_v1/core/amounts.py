@@ -64,6 +64,8 @@ def positive_amount(value: Any) -> Decimal:
     """
     if type(value) is float and 1e-30 <= value <= 1e30:
         return Decimal(repr(value))
+    if type(value) is Decimal and value.is_finite() and SMALLEST <= value <= LARGEST and EXACT.plus(value) == value:
+        return value
     amount = exact_number(value)
     if not SMALLEST <= amount <= LARGEST:
         raise ValueError(f"must be greater than 0, between 1e-30 and 1e30, got {shown(value)}")

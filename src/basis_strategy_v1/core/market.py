@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -343,13 +345,10 @@ def _listed(table: Any, have: str) -> str:
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
 
 
-class Seen:
+class Seen(Struct, frozen=True, gc=False, eq=False):
     """A snapshot as a strategy is given it: all that could be known, and nothing of when the next rows come."""
 
-    __slots__ = ("_market",)
-
-    def __init__(self, market: MarketSnapshot) -> None:
-        self._market = market
+    _market: MarketSnapshot
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("next_", "_")) or name == "feed":

@@ -119,7 +119,7 @@ class Attribution:
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held after an execution, whose costs are booked from its report."""
         if self._perps:
-            self._book_units(PERPS, self._perps_since(market) if self._line is None else _on_line(self._line, market.instant)[1])
+            self._book_units(PERPS, self._perps_since(market) if self._line is None else _perps_on(self._line, market.instant))
         self._growing = _growing(exposures)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
@@ -158,10 +158,23 @@ class Attribution:
 
     def mark(self, market: MarketSnapshot) -> tuple[int, int, int]:
         """(equity, what token prices did, what perp prices did), cumulative, at the snapshot."""
-        if self._line is not None:
-            equity, perps = _on_line(self._line, market.instant)
-        else:
+        line = self._line
+        if line is None:
             equity, perps = to_units(self._equity(market)), self._perps_since(market)
+        else:  # `_perps_on`, and the equity beside it
+            total, gained, unit, instant = line.constant, line.gained, line.unit, market.instant
+            for close, factor in line.prices:
+                total += factor * close(instant)
+            for close, factor in line.perps:
+                worth = factor * close(instant)
+                total += worth
+                gained += worth
+            equity, rest = divmod(total, unit)
+            if not rest and equity & 1:
+                equity -= 1
+            perps, rest = divmod(gained, unit)
+            if not rest and perps & 1:
+                perps -= 1
         return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
 
     def totals(self, market: MarketSnapshot) -> dict[str, int]:
@@ -285,20 +298,11 @@ def _whole(amount: Decimal) -> int | None:
     return int(whole) if whole == scaled else None
 
 
-def _on_line(line: _Line, instant: int) -> tuple[int, int]:
-    """(equity, what the marks did since the perps were taken over), each rounded half to even."""
-    total, gained, unit = line.constant, line.gained, line.unit
-    for close, factor in line.prices:
-        total += factor * close(instant)
+def _perps_on(line: _Line, instant: int) -> int:
+    """What the marks did since the perps were taken over, rounded half to even."""
+    gained = line.gained
     for close, factor in line.perps:
-        worth = factor * close(instant)
-        total += worth
-        gained += worth
-    # Both hold half a unit more, so that the division downwards rounds half up; a rest of 0 then was a half.
-    equity, rest = divmod(total, unit)
-    if not rest and equity & 1:
-        equity -= 1
-    perps, rest = divmod(gained, unit)
-    if not rest and perps & 1:
-        perps -= 1
-    return equity, perps
+        gained += factor * close(instant)
+    # It holds half a unit more, so that the division downwards rounds half up; a rest of 0 then was a half.
+    perps, rest = divmod(gained, line.unit)
+    return perps - 1 if not rest and perps & 1 else perps

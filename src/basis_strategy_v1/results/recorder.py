@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
+NOTHING = -(10**60)  # less than any equity
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every tick; the others change now and then
 
 
@@ -29,15 +30,15 @@ class Curve:
         self._columns: tuple[Any, Any, Any] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
         self._adders = tuple([column.append for column in self._columns])
         self._changes: list[tuple[int, dict[str, int]]] = []
-        self.peak: int | None = None
+        self._peak = NOTHING
         self._trough_ratio = (0, 1)
-        self._deepest: int | None = None  # the lowest equity below the present peak that is no deeper fall than the deepest so far
+        self._deepest = NOTHING  # the lowest equity below the present peak that is no deeper fall than the deepest so far
 
     def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
         """Record a tick; `booked` where something other than prices has changed."""
         equity, spot, perp = marked
+        add_equity, add_spot, add_perp = self._adders
         try:
-            add_equity, add_spot, add_perp = self._adders
             add_equity(equity)
             add_spot(spot)
             add_perp(perp)
@@ -46,12 +47,12 @@ class Curve:
         if booked is not None:
             self._changes.append((len(self.instants), dict(booked)))
         self.instants.append(instant)
-        if self.peak is None or equity > self.peak:
-            self.peak = equity
+        if equity > self._peak:
+            self._peak = equity
             fallen, of = self._trough_ratio
-            self._deepest = -(-equity * (of - fallen) // of) if equity > 0 else None
-        elif self._deepest is not None and equity < self._deepest:
-            self._trough_ratio = (self.peak - equity, self.peak)
+            self._deepest = -(-equity * (of - fallen) // of) if equity > 0 else NOTHING
+        elif equity < self._deepest:
+            self._trough_ratio = (self._peak - equity, self._peak)
             self._deepest = equity
 
     def _widen(self, length: int, marked: tuple[int, int, int]) -> None:
