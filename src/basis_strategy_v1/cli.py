@@ -201,6 +201,8 @@ def _stop(message: str, status: int) -> NoReturn:
 def _status(error: ComponentError) -> int:
     if error.severity == "CRITICAL":
         return RESTART
+    if getattr(error, "__notes__", ()):
+        return FAILED  # it began, and came as far as the tick in the note
     return WRONG_INPUT if error.error_code.startswith(INPUT_CODES) else FAILED
 
 

@@ -71,6 +71,7 @@ class EventDrivenStrategyEngine:
         self._end = to_instant(config.end)
         self.manager = manager
         self.desk = manager.desk
+        manager.on_settlements = self._settled_by_the_way
         assert manager.positions is not None
         self._handler = manager.positions
         self.execution = execution
@@ -227,6 +228,11 @@ class EventDrivenStrategyEngine:
             self._changed = True
             self.attribution.book(reports, market)
             self.manager.log_settlements(reports)
+
+    def _settled_by_the_way(self, reports: Sequence[ExecutionReport]) -> None:
+        """What an instruction found to have fallen due on chain, before it changed anything: a liquidation costs something."""
+        self.attribution.book(reports, self._market())
+        self._changed = self._has_booked = True
 
     def _pass_over(self, market: MarketSnapshot) -> None:
         """After executions: what is held now, and when the next thing falls due for it."""

@@ -80,14 +80,16 @@ def expected(market: Market, positions: Mapping[str, Position], wallets: Mapping
     return values
 
 
-def deploy_morpho(chain: Chain, lltv_wad: int, fee_wad: int, price: int) -> MorphoDeployment:
+def deploy_morpho(chain: Chain, lltv_wad: int, fee_wad: int, price: int, collateral_token: str | None = None) -> MorphoDeployment:
+    """Everything belongs to the node's first account; without a collateral token the market gets one of its own."""
     owner = chain.accounts[0]
     morpho = chain.deploy(morpho_contract("src/Morpho.sol", "Morpho", via_ir=True), (owner,))
     irm = chain.deploy(compiled("morphoIrm/contracts/AdaptiveCurveIrm.sol", "AdaptiveCurveIrm", via_ir=True, root=IRM_SOURCES), (morpho,))
     oracle = chain.deploy(morpho_contract("src/mocks/OracleMock.sol", "OracleMock"))
     borrower = chain.deploy(morpho_contract("src/mocks/FlashBorrowerMock.sol", "FlashBorrowerMock"), (morpho,))
     token = mock("tokens/MintableERC20.sol", "MintableERC20")
-    loan, collateral = chain.deploy(token, ("Loan", "LOAN", 6)), chain.deploy(token, ("Collateral", "COLL", 18))
+    loan = chain.deploy(token, ("Loan", "LOAN", 6))
+    collateral = collateral_token or chain.deploy(token, ("Collateral", "COLL", 18))
     params = (loan, collateral, oracle, irm, lltv_wad)
     chain.send(oracle, "setPrice(uint256)", (price,))
     chain.send(morpho, "enableIrm(address)", (irm,))

@@ -41,7 +41,8 @@ def test_what_goes_in_comes_out_whatever_its_size(rows: list[tuple[int, int, int
 @given(st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
 def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> None:
     worst = max(Decimal(before - after) / before for place, before in enumerate(equities) for after in equities[place:])
-    assert curve_of([(equity, 0, 0) for equity in equities]).max_drawdown == worst
+    curve = curve_of([(equity, 0, 0) for equity in equities])
+    assert (curve.max_drawdown, curve.max_drawdown_without([])) == (worst, worst)
 
 
 def test_a_capital_of_twenty_million_fits() -> None:

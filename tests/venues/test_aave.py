@@ -7,7 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import EPOCH, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
@@ -181,7 +184,7 @@ def test_the_base_unit_that_rounding_keeps_is_a_cost_of_interest():
 def test_a_revision_holds_from_its_date():
     change = AT + timedelta(days=1)
     venue = aave({"revision": [(change, "3.7"), (AT - timedelta(days=9), "3.0")]})
-    assert [venue._revision(to_instant(at) // 10**6) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
+    assert [venue.pool.revision(to_instant(at) // 10**6) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
     state = State({"aave": venue.open({"aUSDT": D(5)}, NOW)})
     after, _ = venue.observe(state, market(2))
     assert after.parts["aave"].pool.revision == "3.7"
@@ -204,14 +207,47 @@ def test_withdrawing_all_leaves_nothing(revision, amount):
     assert moved.state.parts["aave"].user.supplied == {}
 
 
+def owed(all_venues: Any, state: State) -> D:
+    return all_venues["aave"].exposures(state, NOW)[0][1].amount.copy_negate()
+
+
 @pytest.mark.parametrize("revision", ["3.0", "3.7"])
-@pytest.mark.parametrize("amount", ["all", 5_000])
-def test_repaying_all_or_more_than_is_owed_takes_what_is_owed(revision, amount):
+@pytest.mark.parametrize("amount", ["all", "what is owed", "a base unit more"])
+@exactly
+def test_repaying_all_or_the_amount_that_is_owed_leaves_no_debt(revision, amount):
     all_venues, state = held({"revision": revision}, aWETH=10, variableDebtUSDT=1_000, wallet={"USDT": "1000.5"})
-    moved = run(action("aave", "repay", "USDT", amount), all_venues, state, NOW)
-    assert abs(moved.deltas.get("aave", "USDT") + 1_000) <= USDT_UNIT
+    debt = owed(all_venues, state)
+    given = {"all": "all", "what is owed": debt, "a base unit more": debt + USDT_UNIT}[amount]
+    moved = run(action("aave", "repay", "USDT", given), all_venues, state, NOW)
+    assert moved.deltas == Deltas.at("aave", {"USDT": -debt, "variableDebtUSDT": -debt})
     assert moved.state.positions()["aave"].keys() == {"aWETH"}
     assert moved.details == {}
+
+
+@pytest.mark.parametrize("revision", ["3.0", "3.7"])
+@exactly
+def test_repaying_more_than_is_owed_is_refused_with_both_amounts(revision):
+    all_venues, state = held({"revision": revision}, aWETH=10, variableDebtUSDT="999.98", wallet={"USDT": 5_000})
+    debt = owed(all_venues, state)
+    for amount in (D(1_000), debt + 2 * USDT_UNIT):
+        assert refused(action("aave", "repay", "USDT", amount), all_venues, state) == (
+            f'aave repay of {plain(amount)} USDT: {plain(debt)} are owed; repay less, or write amount "all"'
+        )
+    steps = chain(action("aave", "repay", "USDT", 400), action("aave", "repay", "USDT", 600))
+    assert "step 1 (aave repay): aave repay of 600 USDT: 599.9" in refused(steps, all_venues, state)
+
+
+@given(st.integers(10, 10**13), st.integers(0, 2**40), st.sampled_from(["3.0", "3.7"]))
+@exactly
+def test_an_amount_that_was_borrowed_can_be_repaid_at_once(units, index, revision):
+    """Half-up rounding may book a base unit less than was paid out."""
+    rows = {"variable_borrow_index": D(1) + D(index) / 2**40, "total_supplied": 0}
+    all_venues, at_market = venues({**FREE_GAS, "aave": {"revision": revision}}), market(USDT=rows)
+    state = holding(all_venues, at_market, wallet={}, aave={"aWBTC": 10**6})
+    amount = D(units) * USDT_UNIT
+    moved = run(chain(action("aave", "borrow", "USDT", amount), action("aave", "repay", "USDT", amount)), all_venues, state, at_market)
+    read = moved.state.positions()["aave"]
+    assert read.get("variableDebtUSDT", D(0)) <= 2 * USDT_UNIT
 
 
 def test_all_of_what_is_not_there_is_refused():
@@ -258,6 +294,28 @@ def test_more_than_the_pool_has_is_refused():
     all_venues, state = held(aWBTC=100_000, aUSDT=700_000)
     assert "the pool has" in refused(action("aave", "borrow", "USDT", 600_001), all_venues, state)
     assert "the pool has" in refused(action("aave", "withdraw", "USDT", 600_001), all_venues, state)
+
+
+def test_what_one_step_takes_out_of_the_pool_the_next_one_misses_and_what_it_puts_in_it_finds():
+    all_venues, state = held(aWBTC=100_000, wallet={"USDT": 50_000})
+    borrow = action("aave", "borrow", "USDT", 400_000)
+    assert "borrow of 400000000000 USDT (base units): the pool has 200000000000 in cash" in refused(
+        chain(borrow, borrow), all_venues, state
+    )
+    more = action("aave", "borrow", "USDT", 200_001)
+    moved = run(chain(borrow, action("aave", "supply", "USDT", 1), more), all_venues, state, NOW)
+    assert moved.deltas.get("aave", "variableDebtUSDT") >= 600_000
+    # What was borrowed is not in the data, so that a row shows all of it again.
+    repaid = run(action("aave", "repay", "USDT", "all"), all_venues, moved.state, market(1))
+    assert repaid.state.parts["aave"].pool.reserves["USDT"].scaled_debt == 0
+
+
+def test_a_cap_counts_what_the_steps_before_have_supplied_and_borrowed():
+    all_venues, state = held({"reserves": {"USDT": {"supply_cap": 1_000_010, "borrow_cap": 400_010}}}, aWETH=10, wallet={"USDT": 50})
+    for name in ("supply", "borrow"):
+        six = action("aave", name, "USDT", 6)
+        run(six, all_venues, state, NOW)
+        assert "over the cap of" in refused(chain(six, six), all_venues, state)
 
 
 def test_more_than_the_wallet_has_is_refused():
@@ -312,7 +370,8 @@ def test_an_unknown_category_is_refused():
 
 def test_the_category_of_a_token_is_a_setting():
     venue = aave({"reserves": {"WBTC": {"emode_category": 1}, "weETH": {"emode_category": 0}, "WETH": None, "rETH": {}}})
-    assert venue._emodes[1].collateral == venue._emodes[1].borrowable == {"WETH", "wstETH", "WBTC"}
+    category = venue.pool.emodes[1]
+    assert category.collateral == category.borrowable == {"WETH", "wstETH", "WBTC"}
     with pytest.raises(ComponentError, match=r"CFG-001: venues.*reserves.WBTC.emode_category: must be 0 \(none\) or one of 1, got 3"):
         aave({"reserves": {"WBTC": {"emode_category": 3}}})
 
@@ -320,7 +379,14 @@ def test_the_category_of_a_token_is_a_setting():
 def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_public_ones():
     all_venues, state = held({"reserves": {"WETH": {"ltv_bps": D(5000)}, "GHO": {"ltv_bps": 0, "decimals": 18}}}, aWETH=1)
     assert "LTV 5000 bps" in refused(action("aave", "borrow", "USDT", 1001), all_venues, state)
-    assert all_venues["aave"]._rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"][1]
+    assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold
+
+
+def test_the_lines_say_what_a_reserve_allows_and_charges():
+    lines = aave({}).lines()
+    assert lines[0].startswith("as of 2025-05-31, in bps; ltv / ")
+    assert "wstETH  7850 / 8100 / 600 / 500; 8000 / 0 / 160 / 8500" in lines
+    assert "rate_impact" in lines[-1]
 
 
 # Where nothing is known to be held.
@@ -358,6 +424,63 @@ def test_totals_that_are_not_known_do_not_limit():
     all_venues, _ = held()
     state = holding(all_venues, unknown, aave={"aWBTC": 100}, wallet={})
     assert run(action("aave", "borrow", "WETH", 1_500), all_venues, state, unknown).deltas.get("aave", "WETH") == 1_500
+
+
+# Flash loans.
+
+
+@exactly
+def test_a_flash_loan_of_more_than_the_pool_has_is_refused():
+    all_venues, state = held(aWBTC=100_000)
+    fee = all_venues["aave"].flash_fee
+    assert fee("USDT", D(600_000), state, NOW) == fee("USDT", D(600_000)) == 300
+    with pytest.raises(VenueRejected) as caught:
+        fee("USDT", D("600000.000001"), state, NOW)
+    assert caught.value.message == "aave flash_loan: flash_loan of 600000000001 USDT (base units): the pool has 600000000000; take less"
+    borrowed = run(action("aave", "borrow", "USDT", 100_000), all_venues, state, NOW).state
+    assert fee("USDT", D(500_000), borrowed, NOW) == 250
+    with pytest.raises(VenueRejected, match="the pool has 500000000000; take less"):
+        fee("USDT", D(500_001), borrowed, NOW)
+
+
+@pytest.mark.parametrize("impact", [False, True])
+def test_what_is_out_in_a_flash_loan_is_neither_borrowed_nor_withdrawn_and_back_after_it(impact):
+    all_venues, state = held({"rate_impact": impact}, aWBTC=100_000, wallet={"USDT": 1_000_300})
+    cash = 600_000 * 10**6
+    assert all_venues["aave"].pool.part(state, NOW, "USDT").pool.reserves["USDT"].available == cash
+
+    def loan(*steps: dict[str, Any]) -> dict[str, Any]:
+        return action("aave", "flash_loan", "USDT", 600_000, sub_instructions=list(steps))
+
+    message = refused(loan(action("aave", "borrow", "USDT", 1)), all_venues, state)
+    assert message == "step 0 (aave borrow): aave borrow: borrow of 1000000 USDT (base units): the pool has 0 in cash; take less"
+    supply = action("aave", "supply", "USDT", 100_000)
+    message = refused(loan(supply, loan(supply)), all_venues, state)
+    assert message.endswith("flash_loan of 600000000000 USDT (base units): the pool has 100000000000; take less")
+    done = run(loan(supply, action("aave", "withdraw", "USDT", 40_000), action("aave", "borrow", "USDT", 60_000)), all_venues, state, NOW)
+    left = done.state.parts["aave"].pool.reserves["USDT"].available
+    assert abs(left - cash - 300 * 10**6) <= 2  # the premium stays there
+    run(chain(loan(supply), action("aave", "borrow", "USDT", 700_300)), all_venues, state, NOW)
+
+
+@exactly
+def test_a_flash_loan_has_no_ceiling_where_the_totals_or_the_holdings_are_not_known():
+    all_venues, state = held()
+    fee = all_venues["aave"].flash_fee
+    assert fee("USDT", D(10**9), state, market(USDT={"total_supplied": 0})) == 500_000
+    bare = DictSnapshot(AT, {"market_data": {"prices": {"USDT": 1.0}}})
+    assert fee("USDT", D(10**9), State(checked=False), bare) == 500_000
+    with pytest.raises(VenueRejected, match="aave has no reserve of DOGE"):
+        fee("DOGE", D(1), state, NOW)
+
+
+@exactly
+def test_the_fee_is_that_of_the_revision_and_without_a_time_the_dearest():
+    change = AT + timedelta(days=1)
+    venue = aave({"revision": [(AT - timedelta(days=9), "3.0"), (change, "3.7")]})
+    odd = D("0.000999")  # 5 bps of it are less than half a base unit
+    assert [venue.flash_fee("USDT", odd, State(), at) for at in (NOW, market(1))] == [0, USDT_UNIT]
+    assert venue.flash_fee("USDT", odd) == USDT_UNIT
 
 
 # Liquidation.

@@ -358,7 +358,7 @@ def test_two_perps_of_one_account_each_pay_their_own_funding():
 def test_two_accounts_at_one_exchange_have_the_same_row_and_their_own_balances():
     assert exchange_row("binance_perp") is EXCHANGES["binance"]
     with pytest.raises(KeyError):
-        exchange_row("kraken")
+        exchange_row("nothing_of_this")
 
 
 def test_settings_take_the_place_of_the_published_figures():

@@ -132,6 +132,37 @@ def test_where_nothing_is_known_to_be_held_a_loan_is_paid_back_from_anywhere():
     assert moved.deltas == Deltas.at("aave", {"USDT": D("-100.05"), "aUSDT": D(100)})
 
 
+def test_a_lender_lends_no_more_than_it_has_and_has_it_again_afterwards():
+    """600,000 USDT are in Aave; what is out cannot be borrowed by the steps, what they bring can."""
+    secure, wrap = action("aave", "supply", "WETH", "all"), action("wallet", "wrap", "ETH", 200)
+
+    def steps(*inner: dict[str, Any]) -> dict[str, Any]:
+        loan = action("aave", "flash_loan", "USDT", 599_000, sub_instructions=list(inner))
+        return chain(wrap, secure, loan, action("aave", "borrow", "USDT", 2_000))
+
+    def borrow(amount: int) -> dict[str, Any]:
+        return action("aave", "borrow", "USDT", amount)
+
+    rich = held(ETH=200, USDT=1_000)
+    assert run(steps(borrow(900)), ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3600.5")}
+    told = refused(steps(borrow(1_001)), rich)
+    assert told.startswith("step 2 (aave flash_loan): step 0 (aave borrow): aave borrow: ")
+    brought = steps(action("aave", "supply", "USDT", 500), borrow(1_500))
+    assert run(brought, ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3700.5")}
+    loan = action("aave", "flash_loan", "USDT", 600_001, sub_instructions=[borrow(1)])
+    assert refused(chain(wrap, loan), rich).startswith("step 1 (aave flash_loan): aave flash_loan")
+
+
+@exactly
+def test_where_nothing_is_known_to_be_held_a_payment_in_a_rebasing_token_is_told():
+    """It is paid from nowhere, which is no growth of it."""
+    own = venues({"wallet": {"gas_price_gwei": 0}, "morpho": {"markets": {"stETH/WETH": {"lltv_bps": 8600, "total_supply": 1000}}}})
+    secured = action("morpho", "supply_collateral", "stETH", 4, market="stETH/WETH")
+    moved = run(chain(action("lido", "stake", "ETH", 10), secured), own, State(checked=False), NOW)
+    assert moved.deltas.tokens("morpho") == {"stETH": D(-4), "morpho:stETH/WETH:collateral": D(4)}
+    assert sum(abs(cost.amount) for cost in moved.costs) <= D("1e-18")
+
+
 def test_the_outputs_of_a_flash_loan_are_those_of_its_steps_together():
     two = action("aave", "flash_loan", "USDT", 100, sub_instructions=[
         action("wallet", "wrap", "ETH", 1), action("uniswap", "swap", "USDT", 33, token_out="WETH"),

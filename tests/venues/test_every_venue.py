@@ -462,7 +462,7 @@ def test_random_blocks_change_value_by_minus_the_costs_and_nothing_appears_or_va
     for hours, block in plan:
         at += timedelta(hours=hours)
         held = handler.state
-        fallen_due = manager.settle(at) + manager.desk.settle_growth(manager.desk.market(at))
+        fallen_due = manager.settle(at) + manager.desk.settle_growth(at)
         before = handler.state
         grown, told = change_of_positions(ALL, held, before, sum((report.deltas for report in fallen_due), Deltas()))
         assert grown == told

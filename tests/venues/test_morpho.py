@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
-from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import MORPHO_MARKET
 from basis_strategy_v1.data.data_provider import DataProvider
@@ -262,6 +262,121 @@ def test_a_flash_loan_that_cannot_be_paid_back_is_refused_with_both_numbers() ->
     )
 
 
+@exactly
+def test_a_market_that_holds_nothing_of_ours_any_more_needs_no_new_rows(tmp_path: Path) -> None:
+    source = write_market(tmp_path, {AT: row(), AT + DAY: row(AT + DAY, total_supply_assets=70_000 * ETHER)})
+    begun, late = source.snapshot(AT), source.snapshot(AT + DAY + timedelta(hours=37))
+    opened = done(step("supply", "WETH", 300), state=rich(begun), at_market=begun).state
+    with pytest.raises(MissingData, match="DAT-002: lending/morpho/wstETH_WETH: the last row visible"):
+        ALL["morpho"].grow(opened, late)
+    closed = done(step("withdraw", "WETH", "all"), state=opened, at_market=begun).state
+    assert ALL["morpho"].next_due(closed, begun, late.instant) is None
+    assert observe(ALL["morpho"], ALL["morpho"].grow(closed, late), late)[1] == ()
+    again = done(step("supply", "WETH", 5), state=closed, at_market=source.snapshot(AT + DAY)).state
+    fresh = morpho_market.supply(market_of(row(AT + DAY, total_supply_assets=70_000 * ETHER)), Position(),
+                                 int((AT + DAY).timestamp()), assets=5 * ETHER)  # fmt: skip
+    assert held_in(again) == Held(fresh.market, fresh.position, source.snapshot(AT + DAY).instant)
+
+
+@exactly
+def test_a_market_is_left_as_we_left_it_until_its_next_row() -> None:
+    left = done(chain(step("supply", "WETH", "987.000000000000000007"), step("withdraw", "WETH", "all"))).state
+    assert not held_in(left).is_ours()
+    found = held_in(done(step("supply", "WETH", 1), state=left).state)
+    assert found.market == morpho_market.supply(held_in(left).market, Position(), int(AT.timestamp()), assets=ETHER).market
+    assert found.market != held_in(done(step("supply", "WETH", 1)).state).market
+
+
+# Flash loans and what Morpho has at hand: 8,000 WETH are lent in wstETH/WETH and not borrowed
+
+
+def flash(token: str, amount: Any, *steps: dict[str, Any]) -> dict[str, Any]:
+    """A flash loan; without steps of its own it wraps and unwraps an ether."""
+    idle = (action("wallet", "unwrap", "WETH", 1), action("wallet", "wrap", "ETH", 1))
+    return action("morpho", "flash_loan", token, amount, sub_instructions=list(steps or idle))
+
+
+@exactly
+def test_all_that_morpho_has_at_hand_can_be_lent_and_no_more() -> None:
+    moved = done(flash("WETH", 8_000))
+    assert (moved.deltas, moved.costs, moved.state.part("morpho", MorphoPart)) == (Deltas(), (), MorphoPart())
+    assert refused(flash("WETH", "8000.000000000000000001")) == (
+        "morpho flash_loan of 8000.000000000000000001 WETH: it has 8000 WETH at hand in the markets known (wstETH/WETH); take at most that"
+    )
+
+
+@exactly
+def test_what_is_out_in_a_flash_loan_can_be_neither_borrowed_nor_withdrawn() -> None:
+    opened = done(step("supply", "WETH", 500), step("supply_collateral", "wstETH", 900)).state
+    told = "step 0 (morpho {0}): morpho {0} in wstETH/WETH: {1} WETH of Morpho's are out in a flash loan, and {2} of them would be needed; "
+    for name in ("borrow", "withdraw"):
+        message = told.format(name, 8_300, "0.000000000000000001") + f"{name} less, or after it is paid back"
+        assert refused(flash("WETH", 8_300, step(name, "WETH", "200.000000000000000001")), opened) == message
+        assert done(flash("WETH", 8_300, step(name, "WETH", 200)), state=opened).deltas.get("morpho", "WETH") == 200
+    assert refused(flash("WETH", 8_500, step("borrow", "WETH", 7)), opened).startswith(told.format("borrow", 8_500, 7))
+    assert done(step("borrow", "WETH", "200.000000000000000001"), state=opened).deltas
+
+
+@exactly
+def test_what_comes_in_while_a_flash_loan_is_out_can_go_out_again() -> None:
+    loan = flash("WETH", 8_000, step("supply", "WETH", 300), step("supply_collateral", "wstETH", 900), step("borrow", "WETH", 300))
+    moved = done(loan)
+    assert moved.deltas.get("morpho", "WETH") == 0
+    assert refused(flash("WETH", 8_000, step("supply", "WETH", 300), step("supply_collateral", "wstETH", 900),
+                         step("borrow", "WETH", 301))).startswith("step 2 (morpho borrow): ")  # fmt: skip
+
+
+@exactly
+def test_a_loan_within_a_loan_finds_what_the_first_left() -> None:
+    assert done(flash("WETH", 5_000, flash("WETH", 3_000))).deltas == Deltas()
+    assert refused(flash("WETH", 5_000, flash("WETH", 3_001))) == (
+        "step 0 (morpho flash_loan): morpho flash_loan of 3001 WETH: it has 3000 WETH at hand in the markets known (wstETH/WETH); "
+        "take at most that"
+    )
+    one_after_the_other = chain(flash("WETH", 8_000), flash("WETH", 8_000))
+    assert done(one_after_the_other).deltas == Deltas()
+
+
+@exactly
+def test_cash_is_counted_over_all_markets_known_with_our_own_collateral() -> None:
+    own = venues({"wallet": {"gas_price_gwei": 0}, "morpho": {"markets": {
+        "cbETH/WETH": {"lltv_bps": 8_600, "total_supply": 90, "total_borrow": 20}, "WETH/USDC": {"lltv_bps": 8_600}}}})  # fmt: skip
+    wallet = {"WETH": 1_000}
+    secured = holding(own, MARKET, wallet=wallet, morpho={"morpho:WETH/USDC:collateral": 5})
+    assert run(flash("WETH", 8_075), own, secured, MARKET).deltas == Deltas()
+    with pytest.raises(VenueRejected, match=r"it has 8075 WETH at hand in the markets known \(wstETH/WETH, cbETH/WETH\)"):
+        run(flash("WETH", 8_076), own, secured, MARKET)
+    out = action("morpho", "withdraw_collateral", "WETH", 1, market="WETH/USDC")
+    with pytest.raises(VenueRejected, match="8075 WETH of Morpho's are out in a flash loan, and 1 of them would be needed"):
+        run(flash("WETH", 8_075, out), own, secured, MARKET)
+    assert run(flash("WETH", 8_074, out), own, secured, MARKET).state.positions()["wallet"]["WETH"] == 1_001
+
+
+@exactly
+def test_where_no_market_that_lends_a_token_is_known_there_is_no_ceiling() -> None:
+    assert done(flash("wstETH", 10**9)).deltas == Deltas()  # others' collateral, which no row tells
+    assert done(flash("DAI", 10**9)).deltas == Deltas()
+    unknown = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 3000.0}}, "protocol_data": {}})
+    assert run(flash("WETH", 10**9), ALL, holding(ALL, unknown, wallet={"WETH": 1}), unknown).deltas == Deltas()
+
+
+def test_where_nothing_is_known_to_be_held_a_flash_loan_of_any_size_passes() -> None:
+    assert run(flash("WETH", 10**9, step("supply", "WETH", 1)), ALL, State(checked=False), MARKET).deltas.get("morpho", S) == 1
+
+
+@exactly
+def test_a_market_counts_from_its_first_row_until_it_is_too_old(tmp_path: Path) -> None:
+    source = write_market(tmp_path, {AT + timedelta(hours=2): row(AT + timedelta(hours=2))})
+    held = holding(ALL, source.snapshot(AT), wallet={"WETH": 1})
+    for hours, is_known in ((1, False), (2, True), (38, True), (39, False)):
+        at_market = source.snapshot(AT + timedelta(hours=hours))
+        if not is_known:
+            assert ALL["morpho"].flash_fee("WETH", D(10**9), held, at_market) == 0
+            continue
+        with pytest.raises(VenueRejected, match="it has 8000 WETH at hand"):
+            ALL["morpho"].flash_fee("WETH", D(8_001), held, at_market)
+
+
 # Without a series
 
 
@@ -337,7 +452,8 @@ LENT = done(step("supply", "WETH", 100)).state
          'morpho borrow needs a number; "all" is for supply, withdraw, repay and their collateral'),
         (step("supply", "WETH", 1, None), None, "morpho supply needs market, such as wstETH/WETH"),
         (step("supply", "WETH", 1, "rETH/WETH"), None, "morpho has no market rETH/WETH; known are wstETH/WETH, weETH/WETH, wstETH/USDC, "
-         "WBTC/USDC, wstETH_WETH: bring its series lending/morpho/rETH_WETH, or its constants under venues.onchain.morpho.markets"),
+         "WBTC/USDC: bring its series lending/morpho/rETH_WETH, or its constants under venues.onchain.morpho.markets"),
+        (step("supply", "WETH", 1, "wstETH_WETH"), None, "morpho has no market wstETH_WETH; known are wstETH/WETH, weETH/WETH, "),
         (step("supply", "WETH", "0.0000000000000000001"), None, "0.0000000000000000001 WETH is less than one base unit of it"),
         (chain(step("supply_collateral", "wstETH", 10), step("borrow", "WETH", 20)), None,
          "step 1 (morpho borrow): morpho borrow in wstETH/WETH: borrow of 20000000000000000000 (base units) leaves a debt of "

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
-from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.database import import_to_database
@@ -160,9 +160,9 @@ def test_there_and_back_costs_the_fees_alone_but_for_rounding() -> None:
     assert D("-0.0201") < back < D("-0.0199")
 
 
-def write_pool(folder: Path, rows: dict[Any, dict[str, str]]) -> None:
-    path = folder / "dex" / "uniswap_v3" / "WETH_USDC_500.state.csv"
-    path.parent.mkdir(parents=True)
+def write_pool(folder: Path, rows: dict[Any, dict[str, str]], name: str = "WETH_USDC_500") -> None:
+    path = folder / "dex" / "uniswap_v3" / f"{name}.state.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     columns = uniswap_data.STATE_COLUMNS
     lines = [
         ",".join(({"timestamp": iso(at), "block": str(number)} | row)[name] for name in columns)
@@ -208,6 +208,41 @@ def test_the_pool_is_chosen_by_the_fee_named_or_else_the_venues_own() -> None:
     assert swapped(sell(1, fee=100), both).details["priced_by"] == "market price"
     assert swapped(sell(1), market({"A_3000": uniswap_row(weth_usdc(fee_pips=3000))})).details["pool"] == "A_3000"
     assert swapped(sell(1, "USDT", "WETH"), both).details["priced_by"] == "market price"
+
+
+@exactly
+def test_a_swap_that_names_no_pool_takes_the_first_of_the_settings_that_fits_and_has_data() -> None:
+    both = market({"A_3000": uniswap_row(weth_usdc(fee_pips=3000)), "B_500": uniswap_row(weth_usdc())})
+    address = "0x" + "ab" * 20
+    own = venues({**FREE_GAS, "uniswap": {"pools": dict.fromkeys(("WETH/USDC/100", "A/3000", "B/500"), address)}})
+    assert swapped(sell(1), both, own).details["pool"] == "A_3000"
+    assert swapped(sell(1, fee=500), both, own).details["pool"] == "B_500"
+    assert swapped(sell(1, pool="B_500"), both, own).details["pool"] == "B_500"
+    assert swapped(sell(1), market({"B_500": uniswap_row(weth_usdc())}), own).details["pool"] == "B_500"
+    assert swapped(sell(1, "USDT", "WETH"), both, own).details["priced_by"] == "market price"
+    curve_pools = market(None, {name: curve_row(weeth_weth()) for name in ("one", "two")})
+    chosen = venues({**FREE_GAS, "curve": {"pools": {"two": address}}})
+    assert swapped(sell(1, "weETH", "WETH", "curve"), curve_pools, chosen).details["pool"] == "two"
+    assert swapped(sell(1, "weETH", "WETH", "curve"), curve_pools).details["pool"] == "one"
+
+
+@exactly
+def test_a_pool_whose_last_row_is_too_old_stands_in_the_way_only_where_no_other_fits_or_it_was_chosen(tmp_path: Path) -> None:
+    write_bars(tmp_path, "bybit", "spot", "ETHUSDT", [(3000,)] * 60, AT - HOUR)
+    write_pool(tmp_path, {AT: uniswap_row(weth_usdc()), AT + 40 * HOUR: uniswap_row(weth_usdc())})
+    write_pool(tmp_path, {AT: uniswap_row(weth_usdc())}, "A_500")
+    early, late = (DataProvider(tmp_path).snapshot(AT + hours * HOUR) for hours in (0, 41))
+    assert swapped(sell(1), early).details["pool"] == "A_500"
+    assert swapped(sell(1), late).details["pool"] == "WETH_USDC_500"
+    old = "DAT-002: dex/uniswap_v3/A_500.state: the last row visible at 2024-06-02T17:00:00Z is the one stamped 2024-06-01T00:00:00Z"
+    preferring, either = (
+        venues({**FREE_GAS, "uniswap": {"pools": dict.fromkeys(names, "0x" + "ab" * 20)}})
+        for names in (["A/500"], ["A/500", "WETH/USDC/500"])
+    )
+    assert swapped(sell(1), late, either).details["pool"] == "WETH_USDC_500"
+    for block, all_venues in ((sell(1), preferring), (sell(1, pool="A_500"), ALL), (sell(1, "USDT", "WETH"), ALL)):
+        with pytest.raises(MissingData, match=old):
+            swapped(block, late, all_venues)
 
 
 def test_a_pool_may_be_named_as_its_pair() -> None:

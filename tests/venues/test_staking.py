@@ -68,6 +68,27 @@ def test_a_stake_loses_the_wei_that_is_less_than_a_share_and_says_so():
 
 
 @protocols
+@exactly
+def test_what_a_stake_costs_does_not_hang_on_what_else_is_held(protocol):
+    wrapped, market = TOKENS[protocol][1], at_rate("1.1710754854321098")
+    block = action(protocol, "stake", "ETH", "1.000000000000000007", token_out=wrapped)
+    rich = {"ETH": "123456789012.345678901234567891", wrapped: 10**12}
+    moved = [run(block, ALL, holding(ALL, market, wallet=wallet), market) for wallet in ({"ETH": 2}, rich)]
+    assert (moved[0].deltas, moved[0].costs) == (moved[1].deltas, moved[1].costs)
+    assert [(cost.source, cost.token) for cost in moved[0].costs] == [("staking", "ETH")]
+
+
+@protocols
+@exactly
+def test_a_stake_after_a_new_rate_finds_the_growth_of_what_was_there(protocol):
+    rebasing, _ = TOKENS[protocol]
+    moved = run(action(protocol, "stake", "ETH", "12.1"), ALL, held(ETH="12.1", **{rebasing: 12}), at_rate("1.21", days=30))
+    assert moved.deltas == Deltas.at(protocol, {"ETH": D("-12.1"), rebasing: D("12.2")})
+    assert moved.costs == (Cost("staking", rebasing, D("-0.1")),)
+    assert moved.state.part("wallet", Wallet) == Wallet({rebasing: 20 * 10**18}, {rebasing: 1_210_000_000_000_000_000})
+
+
+@protocols
 def test_the_wrapped_token_grows_in_price_and_the_rebasing_one_in_amount(protocol):
     rebasing, wrapped = TOKENS[protocol]
     state = held(**{rebasing: 12, wrapped: 10})

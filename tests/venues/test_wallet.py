@@ -6,16 +6,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State
+from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.venue import ONCHAIN
+from basis_strategy_v1.venues.wallet import exchange, receive, spend
 
 from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, venues, write_staking
 
@@ -38,6 +42,35 @@ def test_only_eth_and_weth_are_wrapped(name, token, takes):
     all_venues = venues(FREE_GAS)
     with pytest.raises(VenueRejected, match=f"wallet {name} takes {takes}, got {token}"):
         run(action("wallet", name, token, 1), all_venues, holding(all_venues, NOW, wallet={token: 5}), NOW)
+
+
+def told(call):
+    with pytest.raises(VenueRejected) as caught:
+        call()
+    return caught.value.message
+
+
+def test_all_that_is_there_can_be_spent_and_no_part_of_a_unit_more():
+    state = holding(venues(), NOW, wallet={"USDT": 1})
+    assert spend(state, "USDT", D("1.000000"), "a payment").positions() == {}
+    wants = "a payment needs 1.0000001 USDT, wallet holds 1; use less or move USDT there first"
+    assert told(lambda: spend(state, "USDT", D("1.0000001"), "a payment")) == wants
+    assert told(lambda: exchange(state, "USDT", D("1.0000001"), "ETH", D(1), "a payment")) == wants
+    assert (
+        told(lambda: spend(state, "ETH", D("1e-19"), "gas")) == "gas needs 0.0000000000000000001 ETH, wallet holds 0; "
+        "use less or move ETH there first"
+    )
+    assert spend(State(checked=False), "USDT", D(5), "a payment").positions() == {"wallet": {"USDT": D(-5)}}
+
+
+@given(pair=st.permutations(["USDT", "ETH", "WETH", "stETH", "wstETH", "eETH"]), units=st.tuples(*[st.integers(1, 10**19)] * 2))
+@exactly
+def test_an_exchange_is_a_payment_and_a_receipt_at_once(pair, units):
+    paid, out = pair[:2]
+    amount, received = to_amount(paid, units[0]), to_amount(out, units[1])
+    state = holding(venues(), NOW, wallet={paid: 2 * amount, "WBTC": 1, out: 1})
+    at_once = exchange(state, paid, amount, out, received, "a swap").parts["wallet"]
+    assert at_once == receive(spend(state, paid, amount, "a swap"), out, received).parts["wallet"]
 
 
 @pytest.mark.parametrize(

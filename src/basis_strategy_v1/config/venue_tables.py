@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from basis_strategy_v1.config.containers import Either, Field, ListOf, MapOf, Record
-from basis_strategy_v1.config.scalars import Bounds, Choice, Number, Text, Url, Whole
+from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Number, Text, Url, Whole
 from basis_strategy_v1.config.strategy_tables import BPS, TOKEN
 from basis_strategy_v1.config.venue_kinds import Revisions, Venues
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.venues import offering
 
 ADDRESS: Final = Text(r"0x[0-9a-fA-F]{40}", "an address, 0x and 40 hexadecimal digits")
 AMOUNT: Final = Number(Bounds(at_least=0, at_most=10**15))
@@ -46,10 +48,11 @@ _DEX = Record(
     Field("quoter", ADDRESS, "live; left out: Ethereum mainnet's"),
     Field("factory", ADDRESS, "live; left out: Ethereum mainnet's"),
     Field("fee", Whole(Bounds(at_least=0, below=1_000_000)), "fee tier in hundredths of a bps: 500 is 0.05 %"),
-    Field("pools", MapOf(_MARKET, ADDRESS), "pool addresses by pair"),
+    Field("pools", MapOf(_MARKET, ADDRESS),
+          "by name (weETH/WETH), in order: a swap that names no pool takes the first that fits and has data; the address is for live"),
     _SLIPPAGE,
     Field("depth_usd", ABOVE_ZERO, "liquidity around the price, in USD"),
-)
+)  # fmt: skip
 
 _RESERVE = Record(
     Field("ltv_bps", BPS, "how much can be borrowed on it"),
@@ -85,20 +88,26 @@ _TOKEN_CONTRACT = Record(
     Field("decimals", Whole(Bounds(at_least=0, at_most=36)), "of the token", needed="always"),
 )
 
-ONCHAIN_SETTINGS: Final[dict[str, Record]] = {
-    "aave": Record(
+# By an action that only protocols of one kind have: a fork has the settings of what it is a fork of.
+_PROTOCOLS: dict[str, Record] = {
+    "set_emode": Record(
         Field("revision", Revisions(("3.0", "3.7")),
               "rounding: 3.0 half-up, 3.7 directed; left out: 3.0 in a backtest, read from the pool when live"),
         Field("reserves", MapOf(TOKEN, _RESERVE), "parameters by token"),
+        Field("rate_impact", Flag(),
+              "backtests: our own deposits and debts move the rates by the two slopes, and count in what is there to borrow", False),
         Field("pool", ADDRESS, "live; left out: Ethereum mainnet's"),
     ),
-    "morpho": Record(
+    "supply_collateral": Record(
         Field("address", ADDRESS, "live; left out: Ethereum mainnet's"),
         Field("markets", MapOf(_MARKET, Either(_MARKET_ID, _MORPHO_MARKET)), "by name (collateral/loan): the id, or constants"),
     ),
-    "lido": _STAKE,
-    "etherfi": _STAKE,
-    "wallet": Record(
+    "stake": _STAKE,
+}  # fmt: skip
+
+ONCHAIN_SETTINGS: Final[dict[str, Record]] = {
+    **{name: record for action, record in _PROTOCOLS.items() for name in offering(action)},
+    WALLET: Record(
         Field("gas_price_gwei", Either(Choice(("market",)), Number(Bounds(at_least=0, at_most=100_000))),
               "market: the gas series; 0: gas is free", "market"),
         Field("chain_id", Whole(Bounds(at_least=1, at_most=10**15)), "a node with another chain id is refused", 1),

@@ -28,7 +28,7 @@ from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.execution.execution_interfaces import (
@@ -98,7 +98,8 @@ class ExecutionInterfaceManager:
         self.instructions_failed = 0
         self.last_routing_timestamp: datetime | None = None
         self._history: deque[tuple[datetime, Any, Deltas | BaseException]] = deque(maxlen=history)
-        self._router = Router(self._registry, self.log_settlements)
+        self._router = Router(self._registry, self._settled_by_the_way)
+        self.on_settlements: Callable[[Sequence[ExecutionReport]], None] | None = None  # told of what `settle` is not asked for
         self._lock = self.desk.lock
         self._health = ComponentHealth()
         self._counted = 0  # of the instructions routed, how many the health account knows
@@ -253,6 +254,11 @@ class ExecutionInterfaceManager:
                 self.desk.expect(report.deltas)
             self.log_settlements(reports)
             return reports
+
+    def _settled_by_the_way(self, reports: Sequence[ExecutionReport]) -> None:
+        self.log_settlements(reports)
+        if self.on_settlements is not None:
+            self.on_settlements(reports)
 
     def log_settlements(self, reports: Iterable[ExecutionReport]) -> None:
         """Log what fell due."""

@@ -68,14 +68,14 @@ class Curve:
 
     def max_drawdown_without(self, spans: Sequence[tuple[int, int]]) -> Decimal:
         """The same over the ticks that are in none of the spans (from, until before; microseconds since 1970)."""
-        deepest, peak = Decimal(0), 0
+        fallen, of, peak = 0, 1, 0
         for instant, equity in zip(self.instants, self._columns[0], strict=True):
             if any(start <= instant < end for start, end in spans):
                 continue
             peak = max(peak, equity)
-            if peak > 0 and (peak - equity) * 10**12 > deepest * peak:
-                deepest = Decimal((peak - equity) * 10**12 // peak)
-        return deepest / 10**12
+            if peak > 0 and (peak - equity) * of > fallen * peak:
+                fallen, of = peak - equity, peak
+        return Decimal(fallen) / Decimal(of)
 
     def rows(self) -> Iterator[str]:
         """The lines of equity.csv."""

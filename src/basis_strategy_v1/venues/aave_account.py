@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.venues.aave_interest import Rounding, percent_mul, rounding_of, wad_div
+from basis_strategy_v1.venues.aave_interest import ROUNDINGS, Rounding, percent_mul, rounding_of, wad_div
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules, liquidity_index_at, variable_borrow_index_at
 from basis_strategy_v1.venues.reverted import Reverted
 
@@ -47,7 +47,7 @@ class Pool(Struct, frozen=True, kw_only=True):
 
     @property
     def rounding(self) -> Rounding:
-        return rounding_of(self.revision)
+        return ROUNDINGS.get(self.revision) or rounding_of(self.revision)
 
     def reserve(self, token: str) -> Reserve:
         try:
@@ -115,10 +115,13 @@ def account_data(user: UserAccount, pool: Pool, prices: Mapping[str, int], now_s
     collateral = weighted_ltv = weighted_threshold = debt = 0
     zero_ltv = False
     for token in user.collateral:
-        ltv_bps, threshold_bps = collateral_terms(pool, emode, token)
+        rules = pool.rules[token]
+        ltv_bps, threshold_bps = rules.ltv_bps, rules.liquidation_threshold_bps
+        if emode is not None:
+            ltv_bps, threshold_bps = collateral_terms(pool, emode, token)
         if threshold_bps:
             balance = rounding.supply_balance(user.supplied.get(token, 0), liquidity_index_at(pool.reserves[token], now_s))
-            value = balance * oracle_price(prices, emode, token) // pool.rules[token].unit
+            value = balance * (price_of(prices, token) if emode is None else oracle_price(prices, emode, token)) // rules.unit
             collateral += value
             weighted_ltv += value * ltv_bps
             weighted_threshold += value * threshold_bps

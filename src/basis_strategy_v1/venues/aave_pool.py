@@ -98,18 +98,17 @@ def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, p
     scaled = rounding.borrow_scaled(amount, reserve.variable_borrow_index_ray)
     require_borrowable(pool, user, token, rules)
     require_borrow_cap(reserve, rules, rounding, token, scaled, amount)
-    pool_before = pool.with_reserve(token, reserve)
     isolated = isolated_collateral(user, pool)
     if not rounding.directed:
         require_isolation_allows(pool, isolated, token, amount)
-        require_ltv_before(pool_before, user, token, amount, prices, now_s)
+        require_ltv_before(pool, user, token, amount, prices, now_s)
         require_silo(pool, user, token)
     require_unit(scaled, "borrow", token, amount)
     require_cash(reserve, "borrow", token, amount)
     after = settled(reserve, rules, rounding, reserve.scaled_supply, reserve.scaled_debt + scaled, reserve.available - amount)
     owed = {**user.borrowed, token: user.borrowed.get(token, 0) + scaled}
     moved = UserAccount(user.supplied, owed, user.collateral, user.emode)
-    pool_after = pool_before.with_reserve(token, after)
+    pool_after = pool.with_reserve(token, after)
     if isolated is not None:
         pool_after = add_isolation_debt(pool_after, isolated, cents(rules, token, amount))
     if rounding.directed:

@@ -10,6 +10,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import WAD, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_liquidation import liquidation_call
+from basis_strategy_v1.venues.aave_part import Units
 from basis_strategy_v1.venues.aave_pool import ALL
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import Settlement
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 # In one instant; each at least halves a debt or empties a collateral.
 MOST_LIQUIDATIONS = 8
-Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)
 
 
 class Liquidated(NamedTuple):
@@ -35,8 +35,10 @@ def liquidations(pool: Pool, user: UserAccount, now_s: int, prices: Mapping[str,
     """The largest debt against the largest collateral, as much as one call may, until the account is healthy or nothing is left to take."""
     for _ in range(MOST_LIQUIDATIONS):
         health_wad = account_data(user, pool, prices, now_s).health_factor_wad
+        if health_wad >= WAD:
+            return
         pair = _largest(pool, user, now_s, prices)
-        if health_wad >= WAD or pair is None:
+        if pair is None:
             return
         try:
             user = liquidation_call(pool, user, *pair, ALL, now_s, prices).user

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,13 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import OutputOf, SmartContractAction
-from basis_strategy_v1.core.state import WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.core.state import REBASING, WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import in_base_units, to_amount
 from basis_strategy_v1.venues.venue import ONCHAIN, Moved, Venues, reject
-from basis_strategy_v1.venues.wallet import as_read, receive, spend, with_share_rate
+from basis_strategy_v1.venues.wallet import WalletVenue, amount_of, as_read, receive, spend, with_share_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -32,92 +31,99 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
 
     A failing step raises, naming its index and itself, and leaves the caller's state as it was.
     """
-    moved = _fold(steps, venues, state, market, chained=len(steps) > 1)
-    units = BASE_GAS + sum(_gas_units(step, venues) for step in steps)
-    paid: Moved = venues[WALLET].pay_gas(moved, units, market)
-    return paid
+    moved = _fold(steps, venues, state, market) if len(steps) > 1 else _step(steps[0], venues, state, market, ())
+    wallet: WalletVenue = venues[WALLET]
+    return moved if wallet.is_free() else wallet.pay_gas(moved, BASE_GAS + _gas_units(steps, venues), market)
 
 
-def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot, *, chained: bool) -> Moved:
-    total, outputs = Deltas(), list[Deltas]()
-    costs: list[Cost] = []
+def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
+    """The state through all steps. A failure deep in a chain says which step it was."""
+    outputs: list[Deltas] = []
+    costs: tuple[Cost, ...] = ()
     details: dict[str, Any] = {}
     for index, step in enumerate(steps):
-        with _located(index, step, chained):
-            before = with_share_rate(with_share_rate(state, step.token, market), step.token_out or "", market)
-            resolved = _resolved(step, venues, before, outputs)
-            if step.action == "flash_loan":
-                moved = _flash_loan(resolved, venues, before, market)
-            else:
-                moved = venues[step.protocol].simulate(resolved, before, market)
-            moved = as_read(before, moved, moved.deltas, step.protocol)
+        try:
+            moved = _step(step, venues, state, market, outputs)
+        except VenueRejected as refused:
+            message = f"step {index} ({step.protocol} {step.action}): {refused.message}"
+            raise VenueRejected(refused.error_code, message, refused.component, original_exception=refused) from refused
         state = moved.state
-        total += moved.deltas
-        costs.extend(moved.costs)
         outputs.append(moved.deltas)
+        costs += moved.costs
         if moved.details:
-            details.update(moved.details if not chained else {f"step_{index}": dict(moved.details)})
-    return Moved(state, total, tuple(costs), details)
+            details[f"step_{index}"] = moved.details
+    return Moved(state, sum(outputs, Deltas()), costs, details)
+
+
+def _step(step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]) -> Moved:
+    for token in (step.token, step.token_out):
+        if token in REBASING:
+            state = with_share_rate(state, token, market)
+    resolved = _resolved(step, venues, state, outputs)
+    if step.action == "flash_loan":
+        moved = _flash_loan(resolved, venues, state, market)
+    else:
+        moved = venues[step.protocol].simulate(resolved, state, market)
+    return as_read(state, moved, moved.deltas, step.protocol)
 
 
 def _resolved(step: SmartContractAction, venues: Venues, state: State, outputs: Sequence[Deltas]) -> SmartContractAction:
     """The step with its amount in whole base units: "all" and `output_of` become numbers."""
-    step = with_output(step, outputs)
-    if not step.token:
+    token, amount = step.token, step.amount
+    if not token:
         return step
-    if step.amount == "all":
-        units = venues[step.protocol].resolve(step, state)
-        if not units:
-            reject(ONCHAIN, f"{step.protocol} {step.action} of all {step.token}: there is none")
-        return structs.replace(step, amount=to_amount(step.token, units))
-    assert isinstance(step.amount, Decimal)
-    units = to_units(step.token, step.amount)
-    if not units:
-        reject(ONCHAIN, f"{plain(step.amount)} {step.token} is less than one base unit of it")
-    return structs.replace(step, amount=to_amount(step.token, units))
+    if isinstance(amount, str):  # "all"
+        whole = to_amount(token, venues[step.protocol].resolve(step, state))
+        if not whole:
+            reject(ONCHAIN, f"{step.protocol} {step.action} of all {token}: there is none")
+    else:
+        if isinstance(amount, OutputOf):
+            amount = _output(token, amount, outputs)
+        whole = in_base_units(token, amount)
+        if not whole:
+            reject(ONCHAIN, f"{plain(amount)} {token} is less than one base unit of it")
+    return structs.replace(step, amount=whole)
 
 
 def with_output(step: SmartContractAction, outputs: Sequence[Deltas]) -> SmartContractAction:
     """The step with `output_of` replaced by what that earlier step paid out of the step's token."""
     if not isinstance(step.amount, OutputOf):
         return step
+    return structs.replace(step, amount=_output(step.token, step.amount, outputs))
+
+
+def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
     paid_out: dict[str, Decimal] = {}
-    for (_, token), amount in outputs[step.amount.step].items():
-        if amount > 0:
-            paid_out[token] = paid_out.get(token, Decimal(0)) + amount
-    if step.token not in paid_out:
-        reject(ONCHAIN, f"step {step.amount.step} paid out {', '.join(paid_out) or 'nothing'}, not {step.token}")
-    return structs.replace(step, amount=paid_out[step.token] * step.amount.fraction)
+    for tokens in outputs[of.step].amounts.values():
+        for name, amount in tokens.items():
+            if amount > 0:
+                paid_out[name] = paid_out[name] + amount if name in paid_out else amount
+    if token not in paid_out:
+        reject(ONCHAIN, f"step {of.step} paid out {', '.join(paid_out) or 'nothing'}, not {token}")
+    return paid_out[token] * of.fraction
 
 
 def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
-    lender, token = venues[loan.protocol], loan.token
-    assert isinstance(loan.amount, Decimal)
-    fee = lender.flash_fee(token, loan.amount)
-    inner = _fold(loan.steps, venues, receive(state, token, loan.amount), market, chained=True)
-    owed = loan.amount + fee
+    """The steps while the loan is out. What the lender has lent out is not there for them to withdraw or borrow."""
+    lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)
+    fee = lender.flash_fee(token, amount, state, market)
+    lent = lender.lend_flash(state, token, amount, market)
+    inner = _fold(loan.steps, venues, receive(lent, token, amount), market)
+    owed = amount + fee
     held = to_amount(token, inner.state.part(WALLET, Wallet).units_of(token))
     if state.checked and held < owed:
-        reject(ONCHAIN, f"flash loan of {plain(loan.amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
+        reject(ONCHAIN, f"flash loan of {plain(amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
                         "borrow less or let a step bring the rest")  # fmt: skip
-    after = spend(inner.state, token, owed, "flash loan")
+    after = lender.take_back(spend(inner.state, token, owed, "flash loan"), token, amount, market)
     deltas = inner.deltas + Deltas.at(loan.protocol, {token: -fee})
     costs = (*inner.costs, Cost("fees", token, fee)) if fee else inner.costs
     return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)})
 
 
-def _gas_units(step: SmartContractAction, venues: Venues) -> int:
-    units: int = venues[step.protocol].gas_units(step)
-    return units + sum(_gas_units(inner, venues) for inner in step.steps)
-
-
-@contextmanager
-def _located(index: int, step: SmartContractAction, chained: bool) -> Iterator[None]:
-    """A failure deep in a chain says which step it was."""
-    try:
-        yield
-    except VenueRejected as refused:
-        if not chained:
-            raise
-        message = f"step {index} ({step.protocol} {step.action}): {refused.message}"
-        raise VenueRejected(refused.error_code, message, refused.component, original_exception=refused) from refused
+def _gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:
+    units = 0
+    for step in steps:
+        units += venues[step.protocol].gas_units(step)
+        if step.steps:
+            units += _gas_units(step.steps, venues)
+    return units

@@ -54,4 +54,4 @@ class CurvePools:
 
 def curve(settings: dict[str, Any]) -> PoolSwap:
     """The simulator of Curve."""
-    return PoolSwap(with_settings(ROW, settings), CurvePools())
+    return PoolSwap(with_settings(ROW, settings), CurvePools(), settings.get("pools") or ())

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues.venue import DEX, Exposure, Moved, PerpExposure, Settlement, reject
-from basis_strategy_v1.venues.wallet import amount_of, receive, spend
+from basis_strategy_v1.venues.wallet import amount_of, exchange
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import SmartContractAction
@@ -74,7 +74,7 @@ class MarketSwap:
         if instruction.min_amount_out is not None and received < instruction.min_amount_out:
             reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives {plain(received)} {out}, below min_amount_out "
                         f"{plain(instruction.min_amount_out)}; swap less or accept less")  # fmt: skip
-        after = receive(spend(state, paid, amount, f"{self.name} swap"), out, received)
+        after = exchange(state, paid, amount, out, received, f"{self.name} swap")
         # Against the value in the books: what the market gives less for a token than it is valued at counts as slippage too.
         slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])

@@ -15,8 +15,9 @@ from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import COLLATERAL, DEBT, SUPPLY, Held, MorphoPart, holding, token_of, underlying, with_own
-from basis_strategy_v1.venues.morpho_data import MarketRow, Terms, known_terms, market_at_terms, oracle_price, pair_of, row_of
+from basis_strategy_v1.venues.morpho_account import COLLATERAL, DEBT, SUPPLY, Held, MorphoPart, holding, token_of, underlying
+from basis_strategy_v1.venues.morpho_data import Terms, known_terms, pair_of
+from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
@@ -48,11 +49,13 @@ class Morpho:
     assumptions = (
         "A Morpho market goes forward from its last row by its own rate curve, with our own position in its totals; without rows, from "
         "the constants under venues.onchain.morpho.markets, at the price of the collateral in the loan token.",
+        "A Morpho flash loan takes at most the cash of the markets that the data or the settings know and our own collateral; where none "
+        "that lends the token is known, any amount.",
     )
 
     def __init__(self, terms: Mapping[str, Terms]) -> None:
-        self._terms = dict(terms)
-        self.markets = tuple(self._terms)
+        self.markets = tuple(terms)
+        self._known = KnownMarkets(terms)
 
     # Instructions.
 
@@ -61,7 +64,7 @@ class Morpho:
         self._expect_token(instruction, name)
         if not state.checked:
             return self._unchecked(instruction, name, state)
-        part = self._at(state.part(self.name, MorphoPart), market, name)
+        part = self._known.at(state.part(self.name, MorphoPart), market, name)
         try:
             return self._act(instruction, name, part, state, market)
         except Reverted as reverted:
@@ -70,8 +73,8 @@ class Morpho:
     def _market_name(self, action: SmartContractAction, market: MarketSnapshot) -> str:
         if action.market is None:
             reject(ONCHAIN, f"{self.name} {action.action} needs market, such as {next(iter(self.markets), 'wstETH/WETH')}")
-        if action.market not in self._terms and series_name(action.market) not in market.names("market", self.name):
-            known = ", ".join(dict.fromkeys((*self.markets, *market.names("market", self.name)))) or "none"
+        if not self._known.knows(action.market, market):
+            known = ", ".join(self._known.names(market))
             reject(ONCHAIN, f"{self.name} has no market {action.market}; known are {known}: bring its series lending/morpho/"
                             f"{series_name(action.market)}, or its constants under venues.onchain.morpho.markets")  # fmt: skip
         return action.market
@@ -88,9 +91,11 @@ class Morpho:
         if pays:
             state = spend(state, token, amount, f"{self.name} {action.action}")
         held = part.held[name]
-        done = self._moved(action.action, held, part.now_s, to_units(token, amount), self._price(name, market))
+        done = self._moved(action.action, held, part.now_s, to_units(token, amount), self._known.price(name, market))
         after = structs.replace(part, held={**part.held, name: held._replace(market=done.market, position=done.position)})
         if not pays:
+            if token in after.lent:
+                self._require_at_hand(after, action, name, market)
             state = receive(state, token, amount)
         return self._told(state, part, after, action, name, -amount if pays else amount, market)
 
@@ -147,39 +152,49 @@ class Morpho:
             reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw, repay and their collateral')
         return state.part(WALLET, Wallet).units_of(action.token)
 
-    def flash_fee(self, token: str, amount: Decimal) -> Decimal:
-        """Nothing: a flash loan is free."""
+    # Flash loans.
+
+    def flash_fee(self, token: str, amount: Decimal, state: State | None = None, market: MarketSnapshot | None = None) -> Decimal:
+        """Nothing: a flash loan is free. With the state and the market: refused where Morpho has less at hand.
+
+        How much it has is known where a market that lends the token is; where none is, every amount is lent.
+        """
+        if state is None or market is None or not state.checked:
+            return Decimal(0)
+        cash = self._known.cash(state.part(self.name, MorphoPart), token, market)
+        if cash is not None:
+            try:
+                morpho_market.flash_loan(to_units(token, amount), cash.units)
+            except Reverted:
+                reject(ONCHAIN, f"{self.name} flash_loan of {plain(amount)} {token}: it has {plain(to_amount(token, cash.units))} {token} "
+                                f"at hand in the markets known ({', '.join(cash.markets)}); take at most that")  # fmt: skip
         return Decimal(0)
+
+    def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state while a flash loan is out: what is out can be neither withdrawn nor borrowed."""
+        return self._with_lent(state, token, to_units(token, amount))
+
+    def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state after a flash loan has been paid back."""
+        return self._with_lent(state, token, -to_units(token, amount))
+
+    def _with_lent(self, state: State, token: str, units: int) -> State:
+        part = state.part(self.name, MorphoPart)
+        lent = {**part.lent, token: part.lent.get(token, 0) + units}
+        return state.with_part(self.name, structs.replace(part, lent={token: out for token, out in lent.items() if out}))
+
+    def _require_at_hand(self, after: MorphoPart, action: SmartContractAction, name: str, market: MarketSnapshot) -> None:
+        """Refuse to pay out, while a flash loan is out, what went with it."""
+        cash = self._known.cash(after, action.token, market)
+        if cash is not None and cash.units < 0:
+            short, out = (plain(to_amount(action.token, units)) for units in (-cash.units, after.lent[action.token]))
+            reject(ONCHAIN, f"{self.name} {action.action} in {name}: {out} {action.token} of Morpho's are out in a flash loan, and "
+                            f"{short} of them would be needed; {action.action} less, or after it is paid back")  # fmt: skip
 
     def gas_units(self, action: SmartContractAction) -> int:
         return GAS[action.action]
 
-    # The markets as the data show them.
-
-    def _at(self, part: MorphoPart, market: MarketSnapshot, *names: str) -> MorphoPart:
-        """The part at the snapshot's instant, with new rows taken over."""
-        now_s = market.instant // SECOND_US
-        held = {name: self._held(name, part.held.get(name), market) for name in dict.fromkeys((*part.held, *names))}
-        return MorphoPart(held, now_s, part.told)
-
-    def _held(self, name: str, held: Held | None, market: MarketSnapshot) -> Held:
-        row = self._row(name, market)
-        if held is not None and (row is None or row.stamp == held.stamp):
-            return held
-        position = Position() if held is None else held.position
-        if row is None:
-            return Held(market_at_terms(self._terms[name], name, market.instant // SECOND_US), position, 0)
-        return Held(with_own(row.market, position), position, row.stamp)
-
-    def _row(self, name: str, market: MarketSnapshot) -> MarketRow | None:
-        """The visible row; None where the data have no such series and the settings do."""
-        if series_name(name) in market.names("market", self.name):
-            return row_of(market.lending_market(self.name, name), name)
-        return None
-
-    def _price(self, name: str, market: MarketSnapshot) -> int:
-        row = self._row(name, market)
-        return oracle_price(name, market) if row is None else row.oracle_price
+    # Health.
 
     def health_factor(self, part: MorphoPart, market: MarketSnapshot) -> Decimal | None:
         """The lowest of the markets: what the collateral carries over the debt; None without debt."""
@@ -188,7 +203,7 @@ class Morpho:
 
     def _health(self, part: MorphoPart, name: str, market: MarketSnapshot) -> Decimal:
         held = part.held[name]
-        return morpho_market.health_factor_wad(held.now(part.now_s), held.position, self._price(name, market)) / WAD_UNIT
+        return morpho_market.health_factor_wad(held.now(part.now_s), held.position, self._known.price(name, market)) / WAD_UNIT
 
     def _health_text(self, part: MorphoPart, name: str, market: MarketSnapshot) -> str:
         return plain(round(self._health(part, name, market), 6))
@@ -197,7 +212,7 @@ class Morpho:
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         part = state.part(self.name, MorphoPart)
-        stamps = [market.next_row("market", self.name, series_name(name)) for name in part.held]
+        stamps = [market.next_row("market", self.name, series_name(name)) for name, held in part.held.items() if held.is_ours()]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
@@ -206,13 +221,13 @@ class Morpho:
         part = state.part(self.name, MorphoPart)
         if part.now_s == market.instant // SECOND_US or part.is_empty():
             return state
-        return state.with_part(self.name, self._at(part, market))
+        return state.with_part(self.name, self._known.at(part, market))
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         part = state.part(self.name, MorphoPart)
         if part.is_empty():
             return state, ()
-        part = self._at(part, market)
+        part = self._known.at(part, market)
         read = part.units()
         tokens = dict.fromkeys((*part.told, *read))
         grown = {token: to_amount(underlying(token), read.get(token, 0) - part.told.get(token, 0)) for token in tokens}
@@ -225,8 +240,10 @@ class Morpho:
 
     def _liquidated(self, part: MorphoPart, name: str, market: MarketSnapshot) -> tuple[MorphoPart, list[Settlement]]:
         """The part after someone has repaid as much of an unhealthy debt as the collateral pays for."""
-        held, price = part.held[name], self._price(name, market)
-        accrued = held.now(part.now_s)
+        held = part.held[name]
+        if not held.position.borrow_shares:
+            return part, []
+        accrued, price = held.now(part.now_s), self._known.price(name, market)
         if price <= 0 or morpho_market.is_healthy(accrued, held.position, price):
             return part, []
         health = self._health_text(part, name, market)
@@ -252,7 +269,7 @@ class Morpho:
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoPart:
         """A part that holds and owes these amounts (token names as in positions)."""
         names = dict.fromkeys(token.split(":")[1] for token in amounts)
-        part = self._at(MorphoPart(), market, *names)
+        part = self._known.at(MorphoPart(), market, *names)
         for name in names:
             tokens = [token_of(name, side) for side in (SUPPLY, COLLATERAL, DEBT)]
             units = (to_units(underlying(token), amounts.get(token, Decimal(0))) for token in tokens)

@@ -25,18 +25,29 @@ class Held(NamedTuple):
     def now(self, now_s: int) -> Market:
         return accrue(self.market, now_s)
 
+    def is_ours(self) -> bool:
+        """Whether anything of ours is in it."""
+        position = self.position
+        return bool(position.supply_shares or position.borrow_shares or position.collateral)
+
 
 class MorphoPart(Struct, frozen=True):
-    """Our positions by market, as of `now_s`; `told` is what was last reported, base units by token."""
+    """Our positions by market, as of `now_s`.
+
+    `told` is what was last reported, `lent` what is out in flash loans while a chain runs; both base units by token.
+    """
 
     held: dict[str, Held] = {}
     now_s: int = 0
     told: dict[str, int] = {}
+    lent: dict[str, int] = {}
 
     def units(self) -> dict[str, int]:
         """token such as `morpho:wstETH/WETH:debt` -> base units now; zeros are left out."""
         found: dict[str, int] = {}
         for name, held in self.held.items():
+            if not held.is_ours():
+                continue
             market, position = held.now(self.now_s), held.position
             amounts = {SUPPLY: supplied_of(market, position), COLLATERAL: position.collateral, DEBT: debt_of(market, position)}
             found.update({token_of(name, side): units for side, units in amounts.items() if units})
@@ -46,7 +57,7 @@ class MorphoPart(Struct, frozen=True):
         return {token: to_amount(underlying(token), units) for token, units in self.units().items()}
 
     def is_empty(self) -> bool:
-        return not any(any(structs.astuple(held.position)) for held in self.held.values())
+        return not any(held.is_ours() for held in self.held.values())
 
 
 def token_of(market: str, side: str) -> str:

@@ -19,7 +19,7 @@ from basis_strategy_v1.venues.venue import DEX, Moved, reject
 from basis_strategy_v1.venues.wallet import amount_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -95,9 +95,11 @@ class PoolSwap(MarketSwap):
         "else at the market price less fee and slippage_bps. Each report's `priced_by` says which.",
     )
 
-    def __init__(self, row: MarketSwapRow, model: PoolModel) -> None:
+    def __init__(self, row: MarketSwapRow, model: PoolModel, preferred: Iterable[str] = ()) -> None:
+        """`preferred` are the names of the pools that a swap which names none takes first."""
         super().__init__(row)
         self._model = model
+        self._preferred = tuple(map(series_name, preferred))
         self._read: dict[str, tuple[Mapping[str, str], Pool]] = {}
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
@@ -142,9 +144,12 @@ class PoolSwap(MarketSwap):
             return None
         if action.pool is not None:
             return self._named(series_name(action.pool), action, names, market)
-        fitting = [found for name in names if (found := self._visible(name, market)) is not None and self._fits(found, action)]
-        usual = [found for found in fitting if self._model.fee_pips(found.pool.state) == self.row.fee_pips]
-        return next(iter(usual or fitting), None)
+        preferred = [name for name in self._preferred if name in names]
+        if chosen := self._fitting(preferred, action, market):
+            return chosen[0]
+        fitting = self._fitting([name for name in names if name not in preferred], action, market)
+        usual = (found for found in fitting if self._model.fee_pips(found.pool.state) == self.row.fee_pips)
+        return next(usual, fitting[0] if fitting else None)
 
     def _named(self, name: str, action: SmartContractAction, names: tuple[str, ...], market: MarketSnapshot) -> _Found:
         if name not in names:
@@ -157,12 +162,31 @@ class PoolSwap(MarketSwap):
                         f"the swap is {action.token} to {action.token_out}{asked}")  # fmt: skip
         return found
 
+    def _fitting(self, names: Sequence[str], action: SmartContractAction, market: MarketSnapshot) -> list[_Found]:
+        """Those that can do the swap.
+
+        Raises:
+            MissingData: DAT-002, none can, and of one nothing is known but a row that is too old.
+        """
+        fitting: list[_Found] = []
+        too_old: list[MissingData] = []
+        for name in names:
+            if market.row_stamp("pool", self.name, name) is None:
+                continue
+            try:
+                found = self._state(name, market)
+            except MissingData as fault:
+                too_old.append(fault)
+            else:
+                if self._fits(found, action):
+                    fitting.append(found)
+        if too_old and not fitting:
+            raise too_old[0]
+        return fitting
+
     def _fits(self, found: _Found, action: SmartContractAction) -> bool:
         has_both = None not in (found.pool.place(action.token), found.pool.place(action.token_out or ""))
         return has_both and action.fee in (None, self._model.fee_pips(found.pool.state))
-
-    def _visible(self, name: str, market: MarketSnapshot) -> _Found | None:
-        return None if market.row_stamp("pool", self.name, name) is None else self._state(name, market)
 
     def _state(self, name: str, market: MarketSnapshot) -> _Found:
         row = market.pool(self.name, name)

@@ -11,12 +11,12 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import DAY_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
+from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
-from basis_strategy_v1.venues.wallet import amount_of, receive, share_rate, spend
+from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, share_rate, units_to_spend
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import SmartContractAction
@@ -72,81 +72,80 @@ class StakingProtocol:
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         if instruction.action == "claim":
             return self._claim(instruction, state, market)
-        state = self._with_rate(state, market)
-        doing = {"stake": self._stake, "unstake": self._unstake, "wrap": self._wrap, "unwrap": self._unwrap}[instruction.action]
-        return doing(instruction, state, market)
-
-    def _with_rate(self, state: State, market: MarketSnapshot) -> State:
-        wallet = state.part(WALLET, Wallet)
-        rate = share_rate(self.row.rebasing, market)
-        if wallet.share_rates.get(self.row.rebasing) == rate:
-            return state
-        return state.with_part(WALLET, Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: rate}))
-
-    def _pool(self, state: State) -> SharePool:
-        return SharePool(state.part(WALLET, Wallet).share_rates[self.row.rebasing], RATE_UNIT)
+        rate, wallet = market.redemption(self.name, self.row.wrapped), state.part(WALLET, Wallet)
+        pool = SharePool(rate_units(rate), RATE_UNIT)
+        if wallet.share_rates.get(self.row.rebasing) != pool.pooled_wei:
+            wallet = Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: pool.pooled_wei})
+        if instruction.action == "unstake":
+            return self._unstake(instruction, state, wallet, pool, rate, market)
+        units = to_units("ETH", amount_of(instruction))
+        out, shares = {"stake": self._stake, "wrap": self._wrap, "unwrap": self._unwrap}[instruction.action](instruction, units, pool)
+        return self._exchange(instruction, state, wallet, out, shares, rate)
 
     def _expect(self, action: SmartContractAction, *tokens: str) -> None:
         if action.token not in tokens:
             reject(ONCHAIN, f"{self.name} {action.action} takes {' or '.join(tokens)}, got {action.token}")
 
-    def _stake(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    # What stake, wrap and unwrap give: a token, and how many shares of it.
+
+    def _stake(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, "ETH", "WETH")
         out = action.token_out or self.row.rebasing
         if out not in (self.row.rebasing, self.row.wrapped):
             reject(ONCHAIN, f"{self.name} stake gives {self.row.rebasing} or {self.row.wrapped}, got token_out {out}")
-        amount = amount_of(action)
-        return self._exchange(action, state, out, shares_for(self._pool(state), to_units("ETH", amount)), market)
+        return out, shares_for(pool, units)
 
-    def _wrap(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def _wrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, self.row.rebasing)
-        return self._exchange(action, state, self.row.wrapped, shares_for(self._pool(state), to_units("ETH", amount_of(action))), market)
+        return self.row.wrapped, shares_for(pool, units)
 
-    def _unwrap(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def _unwrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, self.row.wrapped)
-        unwrapped = staking_shares.unwrap(self._pool(state), (units := to_units("ETH", amount_of(action))), units)
-        return self._exchange(action, state, self.row.rebasing, unwrapped.shares, market)
+        return self.row.rebasing, staking_shares.unwrap(pool, units, units).shares
 
-    def _exchange(self, action: SmartContractAction, state: State, out: str, shares: int, market: MarketSnapshot) -> Moved:
+    def _exchange(self, action: SmartContractAction, state: State, wallet: Wallet, out: str, shares: int, rate: Decimal) -> Moved:
         """The action's amount for `shares` of another token, in the wallet."""
         paid, amount = action.token, amount_of(action)
         if not shares:
             reject(ONCHAIN, f"{self.name} {action.action} of {plain(amount)} {paid} is worth less than one share; take more")
-        after = spend(state, paid, amount, f"{self.name} {action.action}")
-        after = after.with_part(WALLET, after.part(WALLET, Wallet).moved({out: shares}))
-        changes = {token: _read(after, token) - _read(state, token) for token in (paid, out)}
-        lost = self._eth_worth(state, market, paid, out) - self._eth_worth(after, market, paid, out)
-        return Moved(after, Deltas.at(self.name, changes), _lost(lost))
+        spent = units_to_spend(wallet, paid, amount, f"{self.name} {action.action}", checked=state.checked)
+        after = wallet.moved({paid: -spent, out: shares})
+        given, got = _read_change(wallet, after, paid, -spent), _read_change(wallet, after, out, shares)
+        lost = -(self._eth_worth(paid, given, rate) + self._eth_worth(out, got, rate))
+        return Moved(state.with_part(WALLET, after), Deltas.at(self.name, {paid: given, out: got}), _lost(lost))
 
-    def _eth_worth(self, state: State, market: MarketSnapshot, *tokens: str) -> Decimal:
-        """ETH that these tokens of the wallet are worth: the wrapped one at the redemption rate, the others as they read."""
-        rate = market.redemption(self.name, self.row.wrapped)
-        return sum((_read(state, token) * (rate if token == self.row.wrapped else 1) for token in tokens), Decimal(0))
+    def _eth_worth(self, token: str, amount: Decimal, rate: Decimal) -> Decimal:
+        """The wrapped token at its redemption rate, the others at their balance."""
+        return amount * rate if token == self.row.wrapped else amount
 
-    def _unstake(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def _unstake(
+        self, action: SmartContractAction, state: State, wallet: Wallet, pool: SharePool, rate: Decimal, market: MarketSnapshot
+    ) -> Moved:
         """Ask for ETH: worth what the token is worth now, claimable when the queue has come to it.
 
         What is beyond the protocol's most for one request is asked for by several on chain; here one id stands for all.
         """
         self._expect(action, self.row.rebasing, self.row.wrapped)
-        amount, pool = amount_of(action), self._pool(state)
+        amount = amount_of(action)
         units = to_units("ETH", amount)
         wei = units if action.token == self.row.rebasing else amount_for(pool, units)
         shares, least = shares_for(pool, wei), staking_shares.request_limits(Protocol(self.row.name))[0]
         if not shares or wei < least:
             reject(ONCHAIN, f"{self.name} unstake of {plain(amount)} {action.token} asks for {wei} wei; "
                             f"the least is {least} wei and one share")  # fmt: skip
-        after = spend(state, action.token, amount, f"{self.name} unstake")
-        queue = after.part(self.name, Queue)
+        spent = units_to_spend(wallet, action.token, amount, f"{self.name} unstake", checked=state.checked)
+        after = wallet.moved({action.token: -spent})
+        queue = state.part(self.name, Queue)
         request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei, shares)
-        after = after.with_part(self.name, Queue((*queue.requests, request), queue.asked + 1))
-        burned, asked = _read(after, action.token) - _read(state, action.token), to_amount("ETH", wei)
-        lost = self._eth_worth(state, market, action.token) - self._eth_worth(after, market, action.token) - asked
+        queue = Queue((*queue.requests, request), queue.asked + 1)
+        burned, asked = _read_change(wallet, after, action.token, -spent), to_amount("ETH", wei)
+        lost = -self._eth_worth(action.token, burned, rate) - asked
         parts = len(staking_shares.split_request(Protocol(self.row.name), wei))
         details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
         if parts > 1:
             details["requests_on_chain"] = str(parts)
-        return Moved(after, Deltas.at(self.name, {action.token: burned, QUEUED: asked}), _lost(lost), details)
+        left = state.with_part(WALLET, after).with_part(self.name, queue)
+        return Moved(left, Deltas.at(self.name, {action.token: burned, QUEUED: asked}), _lost(lost), details)
 
     def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         queue = state.part(self.name, Queue)
@@ -202,8 +201,9 @@ class StakingProtocol:
         return tuple(Exposure(self.name, token, "ETH", amount) for token, amount in held.items()), ()
 
 
-def _read(state: State, token: str) -> Decimal:
-    return to_amount(token, state.part(WALLET, Wallet).units_of(token))
+def _read_change(before: Wallet, after: Wallet, token: str, change: int) -> Decimal:
+    """A change of the wallet in its own units, as the token's balance reads it."""
+    return to_amount(token, after.units_of(token) - before.units_of(token) if token in REBASING else change)
 
 
 def _lost(eth: Decimal) -> tuple[Cost, ...]:

@@ -10,7 +10,7 @@ from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, State, Transfer, Transit
-from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.core.tokens import in_base_units
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import Withdrawal
 from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Moved, Settlement, Venues, reject
@@ -55,11 +55,6 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
     costs = (Cost("transfers", token, amount - arriving),) if amount > arriving else ()
     moved = as_read(before, Moved(after, deltas, costs, details), Deltas.at(WALLET, deltas.tokens(WALLET)), WALLET)
     return sender.pay_gas(moved, TRANSFER_GAS, market) if isinstance(sender, WalletVenue) else moved
-
-
-def in_base_units(token: str, amount: Decimal) -> Decimal:
-    """The amount without what is below one base unit of the token."""
-    return to_amount(token, to_units(token, amount))
 
 
 def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Any, Any]:

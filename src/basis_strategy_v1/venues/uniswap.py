@@ -49,4 +49,4 @@ class UniswapPools:
 
 def uniswap(settings: dict[str, Any]) -> PoolSwap:
     """The simulator of Uniswap v3."""
-    return PoolSwap(with_settings(ROW, settings), UniswapPools())
+    return PoolSwap(with_settings(ROW, settings), UniswapPools(), settings.get("pools") or ())

@@ -42,10 +42,9 @@ class WalletVenue:
         paid = "ETH" if instruction.action == "wrap" else "WETH"
         if instruction.token != paid:
             reject(ONCHAIN, f"wallet {instruction.action} takes {paid}, got {instruction.token}")
-        amount = amount_of(instruction)
-        after = spend(state, paid, amount, f"wallet {instruction.action}")
-        after = receive(after, WRAPPED[paid], amount)
-        return Moved(after, Deltas.at(WALLET, {paid: -amount, WRAPPED[paid]: amount}))
+        amount, out = amount_of(instruction), WRAPPED[paid]
+        after = exchange(state, paid, amount, out, amount, f"wallet {instruction.action}")
+        return Moved(after, Deltas.at(WALLET, {paid: -amount, out: amount}))
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         return state.part(WALLET, Wallet).units_of(action.token)
@@ -129,15 +128,28 @@ def amount_of(action: SmartContractAction) -> Decimal:
 def spend(state: State, token: str, amount: Decimal, doing: str) -> State:
     """The state after `amount` has left the wallet, if it is there."""
     wallet = state.part(WALLET, Wallet)
-    if state.checked:
-        require_held(ONCHAIN, WALLET, token, amount, to_amount(token, wallet.units_of(token)), doing)
-    return state.with_part(WALLET, wallet.moved({token: -_own_units(wallet, token, amount)}))
+    return state.with_part(WALLET, wallet.moved({token: -units_to_spend(wallet, token, amount, doing, checked=state.checked)}))
 
 
 def receive(state: State, token: str, amount: Decimal) -> State:
     """The state after `amount` has come into the wallet."""
     wallet = state.part(WALLET, Wallet)
     return state.with_part(WALLET, wallet.moved({token: _own_units(wallet, token, amount)}))
+
+
+def exchange(state: State, paid: str, amount: Decimal, out: str, received: Decimal, doing: str) -> State:
+    """The state after `amount` of one token has left the wallet, if it is there, and `received` of another has come."""
+    wallet = state.part(WALLET, Wallet)
+    units = units_to_spend(wallet, paid, amount, doing, checked=state.checked)
+    return state.with_part(WALLET, wallet.moved({paid: -units, out: _own_units(wallet, out, received)}))
+
+
+def units_to_spend(wallet: Wallet, token: str, amount: Decimal, doing: str, *, checked: bool) -> int:
+    """What `amount` is in the wallet's own units; where it is `checked`, only if it is there."""
+    units = to_units(token, amount)
+    if checked and units >= (held := wallet.units_of(token)):  # a part of a unit counts too
+        require_held(ONCHAIN, WALLET, token, amount, to_amount(token, held), doing)
+    return _shares(wallet, token, units) if token in REBASING else units
 
 
 def with_share_rate(state: State, token: str, market: MarketSnapshot) -> State:
@@ -160,6 +172,8 @@ def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
     the deltas that the wallet pays or takes.
     """
     old, new = before.part(WALLET, Wallet), moved.state.part(WALLET, Wallet)
+    if old is new:
+        return moved
     for token in REBASING:
         if token in old.units or token in new.units:
             named = sum((amount for (_, name), amount in told.items() if name == token), Decimal(0))
@@ -172,13 +186,20 @@ def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
 
 def share_rate(token: str, market: MarketSnapshot) -> int:
     """What a share of a rebasing token is worth, in 1e-18 of the token."""
-    return to_units("ETH", market.redemption(*_rate_series(token)))
+    return rate_units(market.redemption(*_rate_series(token)))
+
+
+def rate_units(rate: Decimal) -> int:
+    """A published rate, ETH per share, as wallets keep it: in 1e-18."""
+    return to_units("ETH", rate)
 
 
 def _own_units(wallet: Wallet, token: str, amount: Decimal) -> int:
     units = to_units(token, amount)
-    if token not in REBASING:
-        return units
+    return _shares(wallet, token, units) if token in REBASING else units
+
+
+def _shares(wallet: Wallet, token: str, units: int) -> int:
     # As the contracts do it: a transfer of the whole balance may leave a share behind.
     return units * RATE_UNIT // wallet.share_rates.get(token, RATE_UNIT)
 

@@ -1,0 +1,109 @@
+"""A reserve as data show it, and the same reserve with us in it. Integers inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from basis_strategy_v1.core.clock import SECOND_US
+from basis_strategy_v1.core.tokens import to_units
+from basis_strategy_v1.venues.aave_interest import RAY, ray_div
+from basis_strategy_v1.venues.aave_reserve import (
+    UNKNOWN_CASH,
+    Reserve,
+    ReserveRules,
+    liquidity_index_at,
+    observed,
+    rates_at,
+    variable_borrow_index_at,
+)
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import LendingRow
+    from basis_strategy_v1.venues.aave_interest import Rounding
+
+ORACLE_UNIT = 10**8
+
+
+class Published(NamedTuple):
+    """A row of a lending series in the contract's own units: the reserve as of the row's second, the oracle's USD price, 8 decimals."""
+
+    row: LendingRow
+    reserve: Reserve
+    price: int
+
+
+def published(row: LendingRow, token: str) -> Published:
+    """The row's indices and rates, and from its totals what there is to borrow. Totals of 0 are not known: nothing is short then."""
+    supplied, borrowed = to_units(token, row.total_supplied), to_units(token, row.total_borrowed)
+    liquidity_index_ray, borrow_index_ray = int(row.liquidity_index * RAY), int(row.variable_borrow_index * RAY)
+    totals = Reserve(
+        scaled_supply=supplied * RAY // liquidity_index_ray,
+        scaled_debt=borrowed * RAY // borrow_index_ray,
+        available=max(supplied - borrowed, 0) if supplied else UNKNOWN_CASH,
+    )
+    reserve = observed(
+        totals,
+        liquidity_index_ray=liquidity_index_ray,
+        variable_borrow_index_ray=borrow_index_ray,
+        liquidity_rate_ray=int(row.liquidity_rate * RAY),
+        variable_borrow_rate_ray=int(row.variable_borrow_rate * RAY),
+        at_s=row.stamp // SECOND_US,
+    )
+    return Published(row, reserve, int(row.oracle_price_usd * ORACLE_UNIT))
+
+
+def booked(reserve: Reserve, after: Reserve) -> Reserve:
+    """The published reserve with the totals that an action of ours left; indices and rates stay as published."""
+    if reserve.available == UNKNOWN_CASH:
+        return reserve
+    # A row shows what others hold, so that paying back our part can go below it.
+    return Reserve(
+        reserve.liquidity_index_ray,
+        reserve.variable_borrow_index_ray,
+        reserve.liquidity_rate_ray,
+        reserve.variable_borrow_rate_ray,
+        reserve.last_update_s,
+        max(after.scaled_supply, 0),
+        max(after.scaled_debt, 0),
+        after.available,
+        observed=True,
+    )
+
+
+def carried(row: Reserve, ours: Reserve, before: Reserve, rounding: Rounding) -> tuple[int, int]:
+    """Our indices (liquidity, variable borrow; ray) at a new row: as far from the published ones as our own rates have brought them.
+
+    `ours` and `before` are the reserve with us and without us since the last row: index = row x ours / before, both at the row's second.
+    """
+    at_s = max(row.last_update_s, ours.last_update_s)
+    liquidity_index_ray = row.liquidity_index_ray * liquidity_index_at(ours, at_s) // liquidity_index_at(before, at_s)
+    ours_ray, before_ray = (variable_borrow_index_at(reserve, at_s, rounding) for reserve in (ours, before))
+    return liquidity_index_ray, row.variable_borrow_index_ray * ours_ray // before_ray
+
+
+def joined(row: Reserve, rules: ReserveRules, rounding: Rounding, scaled: tuple[int, int], indices_ray: tuple[int, int]) -> Reserve:
+    """The reserve of a row with our part (scaled supply, scaled debt) in it, at our own indices (liquidity, variable borrow).
+
+    The row is the market without us. Each rate is the published one, and what the two slopes say that our part adds:
+    rate = published + slopes(debt + our debt, cash + our supply - our debt) - slopes(debt, cash), and never below 0.
+    """
+    liquidity_index_ray, borrow_index_ray = indices_ray
+    if row.available == UNKNOWN_CASH:
+        return replace(row, liquidity_index_ray=liquidity_index_ray, variable_borrow_index_ray=borrow_index_ray)
+    ours, owed = rounding.supply_balance(scaled[0], liquidity_index_ray), rounding.debt_balance(scaled[1], borrow_index_ray)
+    supply = rounding.supply_balance(row.scaled_supply, row.liquidity_index_ray)
+    debt = rounding.debt_balance(row.scaled_debt, row.variable_borrow_index_ray)
+    cash = max(row.available + ours - owed, 0)
+    without, with_us = rates_at(rules, debt, max(row.available, 0), rounding), rates_at(rules, debt + owed, cash, rounding)
+    return replace(
+        row,
+        liquidity_index_ray=liquidity_index_ray,
+        variable_borrow_index_ray=borrow_index_ray,
+        liquidity_rate_ray=max(row.liquidity_rate_ray + with_us[0] - without[0], 0),
+        variable_borrow_rate_ray=max(row.variable_borrow_rate_ray + with_us[1] - without[1], 0),
+        scaled_supply=ray_div(supply, liquidity_index_ray) + scaled[0],
+        scaled_debt=ray_div(debt, borrow_index_ray) + scaled[1],
+        available=cash,
+    )

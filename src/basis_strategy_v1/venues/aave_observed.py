@@ -1,0 +1,144 @@
+"""An Aave pool as data show it at an instant, with our account in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from basis_strategy_v1.core.clock import SECOND_US
+from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
+from basis_strategy_v1.venues.aave_data import Published, booked, carried, joined, published
+from basis_strategy_v1.venues.aave_part import AavePart, Units
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
+from basis_strategy_v1.venues.venue import ONCHAIN, reject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.venues.aave_pool import Moved
+
+
+class ObservedPool:
+    """One market's reserves, read from its lending series.
+
+    A row sets indices and rates, and between two rows the indices go forward at the rates of the first. With `rate_impact` a row is the
+    market without us: our part moves the rates by the two slopes, and what that makes of our indices stays at the next row.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revisions: tuple[tuple[int, str], ...],
+        rules: Mapping[str, ReserveRules],
+        emodes: dict[int, EMode],
+        *,
+        rate_impact: bool,
+    ) -> None:
+        self.name = name
+        self.rules = dict(rules)
+        self.rate_impact = rate_impact
+        self.emodes = emodes
+        self.revisions = tuple(revision for _, revision in revisions)
+        self._since = revisions
+        self._rows: dict[str, Published] = {}  # the last row read of each token: a source gives one object as long as it is in force
+
+    def revision(self, now_s: int) -> str:
+        if len(self._since) == 1:
+            return self._since[0][1]
+        return next(revision for since_s, revision in reversed(self._since) if since_s <= now_s)
+
+    def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AavePart:
+        """Our account at the snapshot's instant, in a pool that has the reserves of `tokens` too."""
+        part = state.parts.get(self.name)
+        if not isinstance(part, AavePart):
+            now_s = market.instant // SECOND_US
+            pool = Pool(revision=self.revision(now_s), rules=self.rules, reserves={}, emodes=self.emodes)
+            part = AavePart(pool, UserAccount(), market.instant, now_s)
+        elif part.instant != market.instant:
+            return self.at(part, market, *tokens)
+        user = part.user  # what is held or owed has been brought here already
+        new = [token for token in tokens if token not in user.supplied and token not in user.borrowed]
+        return self._with_rows(part, market, new) if new else part
+
+    def at(self, part: AavePart, market: MarketSnapshot, *tokens: str) -> AavePart:
+        """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
+        now_s = market.instant // SECOND_US
+        pool, user = part.pool, part.user
+        if (revision := self.revision(now_s)) != pool.revision:
+            pool = structs.replace(pool, revision=revision)
+        part = AavePart(pool, user, market.instant, now_s, part.stamps, part.told, part.published)
+        return self._with_rows(part, market, dict.fromkeys((*user.supplied, *user.borrowed, *tokens)))
+
+    def _with_rows(self, part: AavePart, market: MarketSnapshot, tokens: Iterable[str]) -> AavePart:
+        for token in tokens:
+            self.require(token)
+            known = part.stamps.get(token)
+            if known is None or (stamp := market.row_stamp("lending", self.name, token)) is None or stamp != known:
+                part = self._with_row(part, token, self._read(token, market))
+        return part
+
+    def _with_row(self, part: AavePart, token: str, read: Published) -> AavePart:
+        reserve, others = read.reserve, part.published
+        if self.rate_impact:
+            scaled = part.scaled(token)
+            if scaled != (0, 0):
+                rounding = part.pool.rounding
+                indices_ray = carried(reserve, part.pool.reserves[token], others[token], rounding)
+                reserve = joined(reserve, self.rules[token], rounding, scaled, indices_ray)
+            others = {**others, token: read.reserve}
+        pool, stamps = part.pool.with_reserve(token, reserve), {**part.stamps, token: read.row.stamp}
+        return AavePart(pool, part.user, part.instant, part.now_s, stamps, part.told, others)
+
+    def after(self, part: AavePart, done: Moved, token: str, told: Units) -> AavePart:
+        """The part after an action on `token`."""
+        if self.rate_impact:
+            return self.joined(AavePart(part.pool, done.user, part.instant, part.now_s, part.stamps, told, part.published), token)
+        pool = part.pool.with_reserve(token, booked(part.pool.reserves[token], done.pool.reserves[token]))
+        return AavePart(pool, done.user, part.instant, part.now_s, part.stamps, told)
+
+    def joined(self, part: AavePart, *tokens: str) -> AavePart:
+        """The part with the rates that follow from what is held and owed of `tokens` now; as it is where our size does not count."""
+        for token in tokens if self.rate_impact else ():
+            pool, rules, rounding = part.pool, self.rules[token], part.pool.rounding
+            ours = accrue(pool.reserves[token], rules, part.now_s, rounding)
+            others = accrue(part.published[token], rules, part.now_s, rounding)
+            indices_ray = ours.liquidity_index_ray, ours.variable_borrow_index_ray
+            pool = pool.with_reserve(token, joined(others, rules, rounding, part.scaled(token), indices_ray))
+            reserves = {**part.published, token: others}
+            part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, reserves)
+        return part
+
+    def with_cash(self, part: AavePart, token: str, units: int) -> AavePart:
+        """The part with so much more (less, where negative) of `token` in the pool that is neither ours nor owed by us."""
+        if self.rate_impact:
+            published = {**part.published, token: _with_cash(part.published[token], units)}
+            return self.joined(AavePart(part.pool, part.user, part.instant, part.now_s, part.stamps, part.told, published), token)
+        pool = part.pool.with_reserve(token, _with_cash(part.pool.reserves[token], units))
+        return AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told)
+
+    def require(self, token: str) -> None:
+        """Refuse a token without a reserve."""
+        if token not in self.rules:
+            where = f"venues.onchain.{self.name}.reserves"
+            reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self.rules)}: add it under {where}")
+
+    def _read(self, token: str, market: MarketSnapshot) -> Published:
+        row, known = market.lending(self.name, token), self._rows.get(token)
+        if known is None or known.row is not row:
+            self._rows[token] = known = published(row, token)
+        return known
+
+    def prices(self, part: AavePart, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
+        """The oracle's USD prices, 8 decimals, of what is held or owed and of `tokens`."""
+        found: dict[str, int] = {}
+        for token in (*part.user.supplied, *part.user.borrowed, *tokens):
+            if token not in found:
+                found[token] = self._read(token, market).price
+        return found
+
+
+def _with_cash(reserve: Reserve, units: int) -> Reserve:
+    return reserve if reserve.available == UNKNOWN_CASH else structs.replace(reserve, available=reserve.available + units)

@@ -1,0 +1,60 @@
+"""Our account in an Aave pool: what is held and owed there now, in the pool's own units."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.venues.aave_account import Pool, UserAccount
+from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, variable_borrow_index_at
+
+Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)
+
+
+class AavePart(Struct, frozen=True):
+    """Our account as of `instant` (microseconds since 1970), which lies in the second `now_s`.
+
+    `stamps` are those of the rows that the reserves were read from, `told` is what was last reported. Where our own size moves the
+    rates, `published` are the reserves without us; they are empty otherwise.
+    """
+
+    pool: Pool
+    user: UserAccount
+    instant: int
+    now_s: int
+    stamps: dict[str, int] = {}
+    told: Units = {}
+    published: dict[str, Reserve] = {}
+
+    def with_user(self, user: UserAccount) -> AavePart:
+        return AavePart(self.pool, user, self.instant, self.now_s, self.stamps, self.told, self.published)
+
+    def telling(self, told: Units) -> AavePart:
+        return AavePart(self.pool, self.user, self.instant, self.now_s, self.stamps, told, self.published)
+
+    def scaled(self, token: str) -> tuple[int, int]:
+        """(scaled supply, scaled debt) of a token."""
+        return self.user.supplied.get(token, 0), self.user.borrowed.get(token, 0)
+
+    def units(self) -> Units:
+        """What every token that is held or owed reads now."""
+        pool, now_s = self.pool, self.now_s
+        rounding, reserves = pool.rounding, pool.reserves
+        found: Units = {}
+        for token, scaled in self.user.supplied.items():
+            found[token] = (rounding.supply_balance(scaled, liquidity_index_at(reserves[token], now_s)), 0)
+        for token, scaled in self.user.borrowed.items():
+            owed = rounding.debt_balance(scaled, variable_borrow_index_at(reserves[token], now_s, rounding))
+            found[token] = (found[token][0] if token in found else 0, owed)
+        return found
+
+    def positions(self) -> dict[str, Decimal]:
+        found = {}
+        for token, (supplied, owed) in self.units().items():
+            if supplied:
+                found[f"a{token}"] = to_amount(token, supplied)
+            if owed:
+                found[f"variableDebt{token}"] = to_amount(token, owed)
+        return found

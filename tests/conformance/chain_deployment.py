@@ -1,0 +1,126 @@
+"""Puts the contracts of a `World` on the node, funds its account, and lets others use them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.tokens import decimals_of
+from basis_strategy_v1.venues.curve_pool import FEE_DENOMINATOR, NG_ADMIN_FEE, StableSwapPool, rate_of
+from basis_strategy_v1.venues.staking_shares import Protocol
+from basis_strategy_v1.venues.uniswap_data import sqrt_price_of
+from basis_strategy_v1.venues.uniswap_pool import full_range
+
+from .aave_deployment import mock
+from .aave_market import deploy_market
+from .chain import compiled
+from .chain_model import STAKED
+from .chain_world import MORPHO_PRICE, POOLS, World, data_of
+from .morpho_deployment import ALL, PARAMS, deploy_morpho
+from .staking_deployment import deploy_staking
+from .test_curve_conformance import deploy_pool
+from .uniswap_deployment import DeployedPool, deploy_uniswap
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .chain import Chain
+
+ETHER, USD = 10**18, 10**6
+# Ether that others have staked, and what they got for it: a rate of 18 decimals is exactly the pool's.
+STAKED_WEI = 10**27
+RATES = {"lido": 1_152_739_000_000_000_001, "etherfi": 1_052_738_999_999_999_987}
+
+
+def deploy_world(chain: Chain, folder: Path) -> World:
+    aave = deploy_market(chain)
+    listings = aave.deployment.listings
+    _become(chain, listings["WETH"].token, chain.deploy(mock("tokens/WETH9Mocked.sol", "WETH9Mocked")))
+    staking = {protocol.value: deploy_staking(chain, protocol) for protocol in Protocol}
+    morpho = deploy_morpho(chain, 86 * 10**16, 5 * 10**16, MORPHO_PRICE, staking["lido"].wrapped)
+    pair = sorted((listings["USDT"].token, listings["WETH"].token), key=lambda address: int(address, 16))
+    uniswap = replace(deploy_uniswap(chain), token0=pair[0], token1=pair[1])
+    account = chain.deploy(compiled("BatchAccount.sol", "BatchAccount"))
+    world = World(chain, aave, morpho, DeployedPool(uniswap, "", 500, 10), {}, staking, account, folder)
+    _fund(world, uniswap.router, uniswap.positions)
+    _fill_pools(world)
+    _use(world)
+    return world
+
+
+def _become(chain: Chain, address: str, contract: str) -> None:
+    """Give an address the code of WETH9 with its name, symbol and decimals; nobody has any of it yet."""
+    chain.rpc("anvil_setCode", (address, chain.rpc("eth_getCode", (contract, "latest"))))
+    for slot in range(3):
+        kept = chain.rpc("eth_getStorageAt", (contract, hex(slot), "latest"))
+        chain.rpc("anvil_setStorageAt", (address, f"0x{slot:064x}", kept))
+    chain.deal(address, 10**30)  # what its minted units can be unwrapped to
+
+
+def _fund(world: World, router: str, positions: str) -> None:
+    """The account has 1,000 of each token, the first of the node's plenty, approved for whoever takes it."""
+    chain, tokens = world.chain, world.tokens()
+    for name, (rebasing, wrapped) in STAKED.items():
+        staking = world.staking[name]
+        staking.submit(STAKED_WEI)
+        staking.report(STAKED_WEI * RATES[name] // ETHER)
+        staking.wrap(10**26)
+        chain.send(tokens[wrapped], "transfer(address,uint256)", (chain.accounts[0], 10**25), sender=staking.staker)
+        chain.send(tokens[wrapped], "transfer(address,uint256)", (world.account, 1_000 * ETHER), sender=staking.staker)
+        world.execute([(tokens[rebasing], 0, data_of("approve(address,uint256)", tokens[wrapped], ALL))])
+    spenders = (router, positions, world.aave.deployment.pool, world.morpho.morpho)
+    calls = []
+    for name in ("WETH", "USDT", "USDC"):
+        calls.append((tokens[name], 0, data_of("mint(uint256)", 1_000 * 10 ** decimals_of(name))))
+        chain.send(tokens[name], "mint(uint256)", (10**30,))
+    for name in ("WETH", "USDT", "USDC", "wstETH"):
+        for spender in spenders:
+            calls.append((tokens[name], 0, data_of("approve(address,uint256)", spender, ALL)))
+            chain.send(tokens[name], "approve(address,uint256)", (spender, ALL))
+    world.execute(calls)
+    chain.deal(world.account, 1_000 * ETHER)
+
+
+def _fill_pools(world: World) -> None:
+    """A Uniswap pool of WETH at 2,500 USDT, one on Curve of two dollars (3pool's kind), and one whose rate the staking protocol tells."""
+    chain, tokens, uniswap = world.chain, world.tokens(), world.pool.deployment
+    is_first = uniswap.token0 == tokens["WETH"]
+    price, decimals = (Decimal(2_500), (18, 6)) if is_first else (Decimal("0.0004"), (6, 18))
+    world.pool = uniswap.create_pool(500, sqrt_price_of(price, *decimals))
+    middle = world.pool.state().tick // 10 * 10
+    world.pool.mint(*full_range(10), 10**22, 10**22)
+    world.pool.mint(middle - 200, middle + 200, 10**21, 10**21)
+    dollars = (27 * 10**12, 28 * 10**12)
+    models = {
+        "USDC_USDT": StableSwapPool(dollars, 2_000, 1_000_000, FEE_DENOMINATOR // 2, (rate_of(6), rate_of(6)), "3pool"),
+        "weETH_WETH": StableSwapPool(
+            (4_000 * ETHER, 5_000 * ETHER), 500 * 100, 4_000_000, NG_ADMIN_FEE, (RATES["etherfi"], ETHER), "ng", 2 * FEE_DENOMINATOR
+        ),
+    }
+    approvals = []
+    for coins, name in POOLS.items():
+        addresses = tuple(tokens[coin] for coin in coins)
+        staking = world.staking["etherfi"] if "weETH" in coins else None
+        world.curve[name] = deploy_pool(chain, models[name], addresses, chain.accounts[0], staking=staking)
+        assert world.curve[name].state() == models[name]
+        approvals += [(coin, 0, data_of("approve(address,uint256)", world.curve[name].address, ALL)) for coin in addresses]
+    world.execute(approvals)
+
+
+def _use(world: World) -> None:
+    """Others lend and borrow, and time passes, so that no index is 1 and no share price round."""
+    chain, owner = world.chain, world.chain.accounts[0]
+    pool, listings = world.aave.deployment.pool, world.aave.deployment.listings
+    chain.send(pool, "supply(address,uint256,address,uint16)", (listings["USDT"].token, 3_000_000 * USD, owner, 0))
+    chain.send(pool, "supply(address,uint256,address,uint16)", (listings["WETH"].token, 2_000 * ETHER, owner, 0))
+    chain.send(pool, "borrow(address,uint256,uint256,uint16,address)", (listings["USDT"].token, 1_000_000 * USD, 2, 0, owner))
+    chain.send(pool, "borrow(address,uint256,uint256,uint16,address)", (listings["WETH"].token, 300 * ETHER, 2, 0, owner))
+    params = world.morpho.params
+    chain.send(world.morpho.morpho, f"supply({PARAMS},uint256,uint256,address,bytes)", (params, 1_000_000 * USD, 0, owner, b""))
+    chain.send(world.morpho.morpho, f"supplyCollateral({PARAMS},uint256,address,bytes)", (params, 1_000 * ETHER, owner, b""))
+    chain.send(world.morpho.morpho, f"borrow({PARAMS},uint256,uint256,address,address)", (params, 800_000 * USD, 0, owner, owner))
+    chain.set_next_timestamp(chain.timestamp() + 90 * 86_400)
+    for name in ("USDT", "WETH"):  # a payment back: the reserve's index is of a day that has passed
+        chain.send(pool, "repay(address,uint256,uint256,address)", (listings[name].token, 1_000, 2, owner))
+    chain.send(world.morpho.morpho, f"accrueInterest({PARAMS})", (params,))

@@ -1,0 +1,76 @@
+"""Our side of a chain: the steps through our venues, and what they leave."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.instructions import Chain as Steps
+from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.core.tokens import to_units
+from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.morpho_account import underlying
+
+from .aave_market import RULES
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.instructions import SmartContractAction
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+HELD = ("ETH", "WETH", "USDT", "USDC", "wstETH", "weETH")
+STAKED = {"lido": ("stETH", "wstETH"), "etherfi": ("eETH", "weETH")}
+
+
+class Recorded:
+    """A venue that writes down what it is asked to do, with the amounts as they came out on the way."""
+
+    def __init__(self, venue: Any, done: list[SmartContractAction]) -> None:
+        self._venue = venue
+        self._done = done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Any:
+        self._done.append(instruction)
+        return self._venue.simulate(instruction, state, market)
+
+
+def our_venues() -> dict[str, Any]:
+    rules = {
+        name: {"ltv_bps": rule.ltv_bps, "liquidation_threshold_bps": rule.liquidation_threshold_bps,
+               "reserve_factor_bps": rule.reserve_factor_bps, "supply_cap": rule.supply_cap, "borrow_cap": rule.borrow_cap}
+        for name, rule in RULES.items() if name in ("WETH", "USDT")
+    }  # fmt: skip
+    settings: dict[str, dict[str, Any]] = {"aave": {"revision": "3.0", "reserves": rules}, "wallet": {"gas_price_gwei": 0}}
+    kinds = {name: "onchain" for name in ("aave", "morpho", "wallet", "lido", "etherfi")} | {"uniswap": "dex", "curve": "dex"}
+    return {name: make_venue(kind, name, settings.get(name)) for name, kind in kinds.items()}
+
+
+def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, done: list[SmartContractAction] | None = None) -> tuple[State, Any]:
+    """(the state, what moved), from a wallet that holds 1,000 of each token; `done` gets the steps as they were carried out."""
+    venues = our_venues()
+    if done is not None:
+        venues = {name: Recorded(venue, done) for name, venue in venues.items()}
+    block = {"instruction_type": "smart_contract_action", "atomic": True, "sub_instructions": steps}
+    instruction = parse_instruction(block)
+    assert isinstance(instruction, Steps)
+    with localcontext(EXACT):
+        opened = venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)
+        moved = simulate_transaction(instruction.steps, venues, State({"wallet": opened}), market)
+    return moved.state, moved
+
+
+def our_balances(state: State) -> dict[str, int]:
+    """Base units by token of our positions, as `World.balances` has them."""
+    positions = state.positions()
+    found = {token: to_units(token, amount) for token, amount in positions["wallet"].items()}
+    for token, amount in positions.get("aave", {}).items():
+        found[token] = to_units(token.removeprefix("variableDebt").removeprefix("a"), amount)
+    for token, amount in positions.get("morpho", {}).items():
+        found[token] = to_units(underlying(token), amount)
+    held = state.part("wallet", Wallet).units
+    return found | {f"{token} shares": held[token] for token, _ in STAKED.values() if token in held}
