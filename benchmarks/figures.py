@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import sysconfig
 import time
 from typing import TYPE_CHECKING
 
@@ -19,12 +17,6 @@ def best_of(rounds: int, call: Callable[[], object], per: int = 1) -> float:
         call()
         found = min(found, time.perf_counter() - started)
     return found / per
-
-
-def show_interpreter() -> None:
-    """What runs the figures: a CPython built without its optimisations takes a tenth to a fifth more."""
-    built = "with" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "without"
-    print(f"{platform.python_implementation()} {platform.python_version()}, built {built} optimisations")
 
 
 def show(title: str, measured: float, target: float | None, unit: str, floor: float | None = None, floor_of: str = "") -> None:

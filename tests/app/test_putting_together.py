@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from basis_strategy_v1.app import build, open_data
+from basis_strategy_v1.app import build, open_data, strategy_of
+from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.sample import write_sample
+from basis_strategy_v1.venues.exchanges import ROWS
 
 D = Decimal
 
@@ -62,6 +65,17 @@ def refused(settings: dict[str, Any], data: Any, folder: Path) -> str:
 
 def test_the_strategy_splits_the_capital(sample: Path, tmp_path: Path) -> None:
     assert held(config(), sample, tmp_path) == {"bybit": {"USDT": D(7_500)}, "binance": {"USDT": D(2_500)}}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_hedge_is_paid_for_and_traded_in_what_its_exchange_settles_in(row: Any) -> None:
+    account = f"{row.name}_two"
+    legs = {"spot_venue": account, "perp_venue": account}
+    settings = load_config(config(strategy=legs, venues={"cex": [account]}), run=True)
+    strategy = strategy_of(settings)
+    assert strategy.placed(D(10), settings.strategy) == {account: {row.settle: D(10)}}
+    symbol = f"ETH{row.settle}"
+    assert list(strategy.needs(settings.strategy)) == [(kind, row.name, symbol) for kind in ("spot", "perp", "funding")]
 
 
 def test_positions_of_the_config_go_before_the_strategy(sample: Path, tmp_path: Path) -> None:
@@ -122,6 +136,55 @@ def test_staleness_may_be_longer_for_one_series(sample: Path, tmp_path: Path) ->
     assert "ends at 2024-12-01" in refused(late, sample, tmp_path)
     longer = {"max_staleness": {"default": "36h", "ohlcv": "30d", "funding": "30d"}}
     assert held({**late, "data": longer}, sample, tmp_path)
+
+
+def problems(settings: dict[str, Any], data: Any, folder: Path) -> list[str]:
+    """What a run is refused for, and that nothing has been written."""
+    found = refused(settings, data, folder).splitlines()
+    assert list(folder.glob("results/*")) == []
+    return found
+
+
+def test_each_opening_position_that_cannot_be_held_or_has_no_price_is_told_with_what_else_is_wrong(sample: Path, tmp_path: Path) -> None:
+    given = {"bybit": {"USDT": 1, "FOO": 1}, "wallet": {"BAR": 1, "ETH": 1}, "aave": {"aFOO": 1, "aUSDT": 1}}
+    venues = {"cex": ["bybit"], "onchain": ["aave"]}
+    settings = config(initial_positions=given, end="2024-12-20", strategy={"spot_venue": "bybit", "perp_venue": "bybit"}, venues=venues)
+    told = problems(settings, sample, tmp_path)
+    assert [line.split(" ends at ")[0] for line in told[:4]] == [
+        "DAT-001: spot of bybit for ETHUSDT",
+        "perp of bybit for ETHUSDT",
+        "funding of bybit for ETHUSDT",
+        "gas of ethereum for ethereum",
+    ]
+    assert [line.split(";")[0].split(" at ")[0] for line in told[4:]] == [
+        "initial_positions.bybit.FOO: no price of FOO",
+        "initial_positions.wallet.BAR: no price of BAR",
+        "initial_positions.aave.aFOO: aave has no reserve of FOO",
+    ]
+
+
+def test_check_tells_them_as_the_run_would(sample: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config(initial_positions={"bybit": {"BAR": 1, "FOO": 1, "USDT": 1}})))
+    with pytest.raises(ComponentError) as error:
+        list(check_run(path, data=sample))
+    told = [line.split(";")[0].split(" at ")[0] for line in str(error.value).splitlines()]
+    assert told == [
+        "DAT-001: initial_positions.bybit.BAR: no price of BAR",
+        "initial_positions.bybit.FOO: no price of FOO",
+    ]
+
+
+def test_where_a_strategy_of_ones_own_puts_the_capital_is_tried_too(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n"
+        "    def decide(self, snapshot, positions, parameters):\n        return []\n"
+        "    def placed(self, capital, parameters):\n        return {'nowhere': {'USDT': capital}, 'bybit': {'USDT': capital}}\n"
+    )
+    settings = config(strategy_mode="custom", strategy={"file": str(tmp_path / "mine.py")})
+    assert problems(settings, sample, tmp_path) == [
+        "PUH-001: USDT of nowhere: positions name nowhere, which is not configured; configured are bybit, binance"
+    ]
 
 
 class Bare:

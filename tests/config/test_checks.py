@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1.config import ConfigError, load_config
+from basis_strategy_v1.venues import known_names, offering
+from basis_strategy_v1.venues.exchanges import ROWS
+from basis_strategy_v1.venues.venue import CEX
+
+EXCHANGES = " | ".join(known_names(CEX))
 
 
 def lines_of(config: dict[str, Any], *, run: bool = True, live: bool = False) -> list[str]:
@@ -38,28 +43,42 @@ def test_a_strategy_uses_only_configured_venues(config: Any) -> None:
 
 def test_a_section_with_a_fault_of_its_own_is_not_blamed_twice(config: Any) -> None:
     lines = lines_of(config() | {"venues": {"cex": ["bybitt"]}})
-    assert lines == ["venues.cex[0]: 'bybitt'; allowed: each once of binance | bybit | okx | hyperliquid"]
+    assert lines == [f"venues.cex[0]: 'bybitt'; allowed: each once of {EXCHANGES}"]
 
 
 def test_a_venue_stands_once_in_a_list(config: Any) -> None:
     lines = lines_of(config() | {"venues": {"cex": ["bybit", "bybit"]}})
-    assert lines == ["venues.cex[1]: 'bybit'; allowed: each once of binance | bybit | okx | hyperliquid"]
+    assert lines == [f"venues.cex[1]: 'bybit'; allowed: each once of {EXCHANGES}"]
 
 
-def test_hyperliquid_settles_in_usdc(config: Any) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_lot_or_a_tick_is_of_a_symbol_in_what_the_exchange_settles_in(row: Any, config: Any) -> None:
+    other = "USDT" if row.settle == "USDC" else "USDC"
     given = config()
-    given["venues"]["cex"]["hyperliquid"] = {"lot": {"ETHUSDT": 1, "ETHUSDC": 1}, "tick": {"ETH": 1}}
-    expected = ["venues.cex.hyperliquid.lot.ETHUSDT: 'ETHUSDT'; allowed: ETHUSDC: hyperliquid settles in USDC"]
-    assert lines_of(given, run=False) == expected
+    given["venues"]["cex"][f"{row.name}_two"] = {"lot": {f"ETH{other}": 1, f"ETH{row.settle}": 1}, "tick": {f"BTC{other}": 1, "ETH": 1}}
+    path, why = f"venues.cex.{row.name}_two", f"{row.name} settles in {row.settle}"
+    assert lines_of(given, run=False) == [
+        f"{path}.lot.ETH{other}: 'ETH{other}'; allowed: ETH{row.settle}: {why}",
+        f"{path}.tick.BTC{other}: 'BTC{other}'; allowed: BTC{row.settle}: {why}",
+    ]
 
 
-def test_what_can_be_borrowed_stays_under_the_liquidation_threshold(config: Any) -> None:
+@pytest.mark.parametrize("protocol", offering("set_emode"))
+def test_a_reserve_lends_less_than_it_is_liquidated_at_and_is_in_an_e_mode_that_there_is(protocol: str, config: Any) -> None:
     given = config()
-    given["venues"]["onchain"]["aave"] = {
-        "reserves": {"WETH": {"ltv_bps": 8300, "liquidation_threshold_bps": 8050}, "USDT": {"ltv_bps": 1}}
+    given["venues"]["onchain"][protocol] = {
+        "reserves": {
+            "WETH": {"ltv_bps": 8300, "liquidation_threshold_bps": 8050, "emode_category": 0},
+            "wstETH": {"emode_category": 77},
+            "USDT": {"ltv_bps": 1, "emode_category": 78},
+        }
     }
-    expected = ["venues.onchain.aave.reserves.WETH.ltv_bps: 8300; allowed: at most liquidation_threshold_bps, 8050"]
-    assert lines_of(given, run=False) == expected
+    path = f"venues.onchain.{protocol}.reserves"
+    assert lines_of(given, run=False) == [
+        f"{path}.WETH.ltv_bps: 8300; allowed: at most liquidation_threshold_bps, 8050",
+        f"{path}.wstETH.emode_category: 77; allowed: 0 | 1",
+        f"{path}.USDT.emode_category: 78; allowed: 0 | 1",
+    ]
 
 
 def test_the_share_class_fits_the_strategy(config: Any) -> None:
@@ -72,8 +91,23 @@ def test_the_share_class_fits_the_strategy(config: Any) -> None:
 
 
 def test_initial_positions_are_at_configured_venues_or_in_the_wallet(config: Any) -> None:
-    given = config() | {"initial_positions": {"bybit": {"USDT": 1}, "wallet": {"ETH": 1}, "okx": {"USDT": 1}}, "venues": {"cex": ["bybit"]}}
-    assert lines_of(given) == ["initial_positions.okx: not configured; allowed: a venue under venues: bybit"]
+    held = {"bybit": {"USDT": 1}, "wallet": {"ETH": 1}, "okx": {"USDT": 1}}
+    given = config() | {"initial_positions": held, "venues": {"cex": ["bybit"], "dex": ["curve"]}}
+    assert lines_of(given) == ["initial_positions.okx: not configured; allowed: a venue under venues: bybit, curve, wallet"]
+    assert lines_of(given | {"venues": {"cex": ["bybit"]}}) == [
+        "initial_positions.wallet: not configured; allowed: a venue under venues: bybit",
+        "initial_positions.okx: not configured; allowed: a venue under venues: bybit",
+    ]
+
+
+def test_initial_positions_at_a_protocol_are_deposits_and_debts_and_all_else_is_in_the_wallet(config: Any) -> None:
+    held = {"aave": {"aUSDT": 1, "variableDebtWETH": 1, "USDT": 1}, "lido": {"wstETH": 1}, "morpho": {"USDT": 1}, "curve": {"WETH": 1}}
+    assert lines_of(config() | {"initial_positions": held}) == [
+        "initial_positions.aave.USDT: 'USDT'; allowed: aUSDT, variableDebtUSDT; USDT itself is held under wallet",
+        "initial_positions.lido: wstETH; allowed: what lido pays out is held under wallet",
+        "initial_positions.morpho: USDT; allowed: what morpho pays out is held under wallet",
+        "initial_positions.curve: WETH; allowed: what curve pays out is held under wallet",
+    ]
 
 
 def test_a_sale_on_a_dex_needs_a_dex(config: Any) -> None:

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from basis_strategy_v1.config import ConfigError, DataConfig, Fault, Limits, VenuesConfig, load_config
+from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.venue import CEX
 
 FOUR = {"strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100000, "venues": {"cex": ["binance"]}}
 ADDRESS = "0x" + "aB" * 20
@@ -104,7 +106,7 @@ def test_five_faults_at_once_are_all_reported_each_on_its_line() -> None:
         Fault("share_class", "'usd'", "usdt_stable | eth_directional"),
         Fault("initial_capital", "-1", "a number above 0 and at most 1e15"),
         Fault("max_retry_attempts", "1.5", "a whole number above 0 and below 10"),
-        Fault("venues.cex[0]", "'binnance'", "each once of binance | bybit | okx | hyperliquid"),
+        Fault("venues.cex[0]", "'binnance'", f"each once of {' | '.join(known_names(CEX))}"),
     ]
     assert caught.value.message.splitlines() == [fault.line() for fault in caught.value.faults]
     assert caught.value.message.splitlines()[1] == "share_class: 'usd'; allowed: usdt_stable | eth_directional"

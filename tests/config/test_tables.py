@@ -59,7 +59,7 @@ def rows() -> Iterator[Row]:
         yield from (Row("eth_basis", (name,), field) for field in record.fields)
     for section, names in KNOWN_VENUES.items():
         for name in names:
-            record = VENUE_SETTINGS[section].get(name) or VENUE_SETTINGS[section]["*"]
+            record = Venues(section, VENUE_SETTINGS[section]).record(name)
             yield from inner_rows(record, ("venues", section, name))
 
 
@@ -90,7 +90,7 @@ WRONG: dict[type, Callable[[Any], list[Any]]] = {
     Either: lambda kind: [value for value in wrong_values(kind.one) if is_among(value, wrong_values(kind.other)) or value == "x"],
     Record: lambda _: ["x", 1, True, []],
     Free: lambda _: ["x", 1, True, []],
-    Venues: lambda _: ["x", 1, True, ["kraken"], {"kraken": {}}, [1], {"": {}}, {"bybit_": {}}],
+    Venues: lambda _: ["x", 1, True, ["nothing_of_this"], {"nothing_of_this": {}}, [1], {"": {}}, {"bybit_": {}}],
 }
 
 

@@ -14,6 +14,7 @@ from basis_strategy_v1 import EventDrivenStrategyEngine
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.monitoring import event_files
+from basis_strategy_v1.monitoring.event_line import Event
 from basis_strategy_v1.report import report as report_module
 
 CONFIG: dict[str, Any] = {
@@ -75,16 +76,15 @@ def test_an_interruption_in_the_middle_of_an_event_leaves_no_half_line(
 ) -> None:
     written = 0
 
-    def stop(event: Any, pending: bytearray, at: int) -> None:
+    def stop(events: list[Event]) -> bytes:
         nonlocal written
-        written += 1
+        written += len(events)
         if written == 4:
-            pending += b'{"timestamp":"2024-'
             raise KeyboardInterrupt
-        encode_into(event, pending, at)
+        return lines_of(events)
 
-    encode_into = event_files.encode_into
-    monkeypatch.setattr(event_files, "encode_into", stop)
+    lines_of = event_files.lines_of
+    monkeypatch.setattr(event_files, "lines_of", stop)
     with pytest.raises(KeyboardInterrupt):
         engine_of(sample, tmp_path).run()
     assert [row["sequence"] for row in rows(left_behind(tmp_path) / "events.csv")] == ["1", "2", "3"]

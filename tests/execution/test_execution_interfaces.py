@@ -9,6 +9,7 @@ import pytest
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.venues import known_names
 
 from .fake_gateway import FakeGateway, FakeTime
 from .test_live_manager import FILL
@@ -144,7 +145,7 @@ def test_live_a_transfer_is_not_simulated_as_in_a_backtest(kind):
 
 
 def test_the_venues_there_are_of_a_kind_are_listed():
-    message = "no cex venue is called 'nowhere'; there are binance, bybit, okx, hyperliquid"
+    message = f"no cex venue is called 'nowhere'; there are {', '.join(known_names('cex'))}"
     assert refused(own, CEXExecutionInterface, "nowhere").message == message
     assert refused(CEXExecutionInterface).message == message.replace("nowhere", "")
 

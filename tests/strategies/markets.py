@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.strategies.basis import Basis
+from basis_strategy_v1.strategies.strategy import VenueFacts
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 D = Decimal
@@ -24,6 +25,9 @@ DEFAULTS: dict[str, Any] = {
     "leave_below_apr": None,
     "funding_window_hours": 72,
 }
+
+
+FACTS = VenueFacts({"bybit": "USDT", "binance": "USDT", "binance_spot": "USDT", "binance_perp": "USDT", "hyperliquid": "USDC"}, {})
 
 
 class Margin(NamedTuple):
@@ -67,9 +71,13 @@ def at_price(price: int, hours: int = 0) -> DictSnapshot:
     return DictSnapshot(START + timedelta(hours=hours), {"market_data": {"prices": {"ETH": price, "USDT": 1}}})
 
 
+def basis(base: str = "ETH", **changes: Any) -> Basis:
+    return Basis(base, {**DEFAULTS, **changes}, FACTS)
+
+
 def decided(held: Held, price: int = 1000, **changes: Any) -> list[str]:
     """What a strategy does, a line an instruction."""
-    return told(Basis("ETH").decide(at_price(price), held, {**DEFAULTS, **changes}))
+    return told(basis(**changes).decide(at_price(price), held, {**DEFAULTS, **changes}))
 
 
 def told(blocks: Any) -> list[str]:

@@ -8,9 +8,9 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from basis_strategy_v1 import ExecutionInterfaceManager, ExecutionManager, PositionUpdateHandler, load_config
+from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.execution.portfolio import Portfolio
-from basis_strategy_v1.strategies import make_strategy
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 WAD = 10**18
@@ -72,7 +72,9 @@ class Market:
 class World:
     """A strategy with what it holds; time and the market move when told to."""
 
-    def __init__(self, mode: str, positions: Mapping[str, Mapping[str, Any]], gas_reserve: str = "0", **strategy: Any) -> None:
+    def __init__(
+        self, mode: str, positions: Mapping[str, Mapping[str, Any]], gas_reserve: str = "0", aave: Any = None, **strategy: Any
+    ) -> None:
         self.market = Market()
         free = {"slippage_bps": 0, "spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0}
         withdrawal = {"ETH": {"fee": "0.001", "minimum": "0.01", "minutes": 10}}
@@ -88,7 +90,7 @@ class World:
                 "cex": {name: {**free, "withdrawal": withdrawal} for name in ("bybit", "binance")} if mode == "usdt_market_neutral" else {},
                 "dex": {"uniswap": {"fee": 0, "slippage_bps": 0}, "curve": {"fee": 0, "slippage_bps": 0}},
                 "onchain": {
-                    "aave": {},
+                    "aave": aave or {},
                     "morpho": {},
                     "lido": {},
                     "etherfi": {},
@@ -102,7 +104,7 @@ class World:
         handler = PositionUpdateHandler(positions)
         self.manager = ExecutionInterfaceManager(self.settings, self.market, "backtest", positions=handler)
         self.execution = ExecutionManager(self.settings, self.manager, handler)
-        self.strategy = make_strategy(mode, self.settings.strategy)
+        self.strategy = strategy_of(self.settings)
         self.portfolio = Portfolio(self.manager.desk, self.settings.gas_reserve_eth)
         self.at = START
 

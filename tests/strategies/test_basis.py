@@ -7,9 +7,8 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.core.market import DictSnapshot
-from basis_strategy_v1.strategies.basis import Basis
 
-from .markets import DEFAULTS, D, Held, at_price, decided, told
+from .markets import DEFAULTS, D, Held, at_price, basis, decided, told
 
 
 def test_it_enters_with_both_legs_at_once() -> None:
@@ -98,6 +97,15 @@ def test_reduced_legs_do_not_grow_on_cash_that_may_not_become_margin() -> None:
     ]
 
 
+def test_where_the_shortage_is_less_than_an_order_and_there_is_no_cash_nothing_is_sent() -> None:
+    held = both_legs("1", margin="850")
+    held.lot = D("0.1")
+    assert decided(held) == []
+    held = both_legs("1", margin="820", cash="30")
+    held.lot = D("0.1")
+    assert decided(held) == ["move 30.00 USDT from bybit to binance"]
+
+
 def test_who_ignores_a_shortage_does_nothing() -> None:
     assert decided(both_legs("50", margin="10000"), on_margin_shortage="ignore") == []
 
@@ -130,7 +138,7 @@ def test_the_larger_leg_is_cut_back_to_the_other_beyond_the_tolerance(spot: str,
 
 
 def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> None:
-    strategy = Basis("ETH")
+    strategy = basis()
     assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
     assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == []
 
@@ -146,7 +154,7 @@ def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> 
 )
 def test_leaving_sends_nothing_of_a_leg_that_is_less_than_the_exchange_trades(spot: str, short: str, sent: list[str]) -> None:
     held = both_legs(short, margin="50000", spot=spot)
-    assert told(Basis("ETH").leave(at_price(1000), held, DEFAULTS)) == sent
+    assert told(basis().leave(at_price(1000), held, DEFAULTS)) == sent
 
 
 def test_dollars_of_another_kind_are_not_sent_as_collateral() -> None:
@@ -198,18 +206,18 @@ def test_the_mean_of_the_funding_says_when_to_enter_and_to_leave(
     held: Held, mean: str | None, enter: str | None, leave: str | None, count: int
 ) -> None:
     rules = {"enter_above_apr": enter and D(enter), "leave_below_apr": leave and D(leave)}
-    assert len(Basis("ETH").decide(paying(mean), held, {**DEFAULTS, **rules})) == count
+    assert len(basis(**rules).decide(paying(mean), held, {**DEFAULTS, **rules})) == count
 
 
 def test_the_capital_is_split_by_the_leverage() -> None:
-    assert Basis("ETH").placed(D(100_000), {**DEFAULTS, "leverage": D(3)}) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
-    assert Basis("ETH").placed(D(100), {**DEFAULTS, "perp_venue": "bybit"}) == {"bybit": {"USDT": D(100)}}
+    assert basis(leverage=D(3)).placed(D(100_000), DEFAULTS) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
+    assert basis(perp_venue="bybit").placed(D(100), DEFAULTS) == {"bybit": {"USDT": D(100)}}
     in_two_dollars = {"bybit": {"USDT": D(50)}, "hyperliquid": {"USDC": D(50)}}
-    assert Basis("BTC").placed(D(100), {**DEFAULTS, "perp_venue": "hyperliquid"}) == in_two_dollars
+    assert basis("BTC", perp_venue="hyperliquid").placed(D(100), DEFAULTS) == in_two_dollars
 
 
 def test_it_needs_both_prices_and_the_funding() -> None:
-    assert Basis("BTC").needs({**DEFAULTS, "spot_venue": "binance_spot", "perp_venue": "binance_perp"}) == [
+    assert basis("BTC", spot_venue="binance_spot", perp_venue="binance_perp").needs(DEFAULTS) == [
         ("spot", "binance", "BTCUSDT"),
         ("perp", "binance", "BTCUSDT"),
         ("funding", "binance", "BTCUSDT"),

@@ -38,6 +38,13 @@ def test_rounds_come_within_half_the_tolerance_of_the_target_and_cost_no_fee() -
     assert world.ether() == pytest.approx(D(100), abs=D("1e-12"))
 
 
+@pytest.mark.parametrize("token", ["wstETH", "WETH"])
+def test_where_no_e_mode_has_both_tokens_the_loop_is_built_without_one(token: str) -> None:
+    world = looper(target_ltv="0.7", aave={"reserves": {token: {"emode_category": 0}}})
+    assert names(world.tick()) == ["flash_loan(", "unwrap", "stake", "supply", "borrow", ")"]
+    assert world.ltv() == pytest.approx(D("0.7"), abs=D("1e-15"))
+
+
 def test_gas_comes_from_the_capital_and_leaves_the_reserve_whole() -> None:
     for flash in (True, False):
         world = looper(gas_reserve="0.5", flash=flash)

@@ -13,6 +13,7 @@ import pytest
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.strategies import STRATEGIES, make_strategy
+from basis_strategy_v1.strategies.strategy import VenueFacts
 from basis_strategy_v1.strategies.user_code import Blocks, Custom, read_blocks
 
 from .markets import Held, at_price
@@ -213,5 +214,5 @@ def test_a_file_of_blocks_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_mode_without_a_strategy_says_which_there_are() -> None:
     with pytest.raises(ComponentError) as error:
-        make_strategy("astrology", {})
+        make_strategy("astrology", {}, VenueFacts({}, {}))
     assert str(error.value) == f"STR-001: strategy_mode astrology is not in this version; it has {', '.join(STRATEGIES)}"

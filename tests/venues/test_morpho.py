@@ -497,3 +497,11 @@ def test_value_changes_by_exactly_the_costs_and_positions_by_the_deltas(steps: l
             change = after.get("morpho", {}).get(key, D(0)) - before.get("morpho", {}).get(key, D(0))
             assert moved.deltas.get("morpho", key) == change
         state = moved.state
+
+
+@pytest.mark.parametrize("token", ["USDT", "morpho:wstETH/WETH", "spark:wstETH/WETH:supply"])
+def test_what_is_no_position_there_cannot_be_opened(token: str) -> None:
+    with pytest.raises(ComponentError) as refused:
+        ALL["morpho"].open({token: D(1)}, DictSnapshot(AT, {}))
+    told = f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt"
+    assert (refused.value.error_code, refused.value.message) == ("PUH-001", told)

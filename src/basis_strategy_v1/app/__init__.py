@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import decimal
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.market import SAME_AS
-from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -24,18 +21,19 @@ from basis_strategy_v1.execution.execution_manager import ExecutionManager
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.results.attribution import ETH_CLASS
 from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
+from basis_strategy_v1.strategies.lenders import WETH
+from basis_strategy_v1.strategies.strategy import VenueFacts
+from basis_strategy_v1.venues import make_venue, offering
+from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.venue import ONCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.strategies.strategy import Strategy
-
-Placed = dict[str, dict[str, Decimal]]
 
 
 def open_data(config: Config, data: Any = None) -> Any:
@@ -76,42 +74,23 @@ def _spot_venues(config: Config) -> tuple[str, ...]:
     return tuple(name.partition("_")[0] for name in (own, *config.venues.cex, *config.venues.dex) if name)
 
 
-def opening_positions(config: Config, strategy: Strategy | None, market: MarketSnapshot, gas_is_free: bool) -> Placed:
-    """What is held at the start: the config's own, or the capital as the strategy splits it, less the gas reserve's price."""
-    if config.initial_positions is not None:
-        return {venue: dict(tokens) for venue, tokens in config.initial_positions.items()}
-    on_chain = bool(config.venues.onchain or config.venues.dex)
-    reserve = config.gas_reserve_eth if on_chain and not gas_is_free else Decimal(0)
-    capital = config.initial_capital
-    if reserve:
-        capital -= reserve if config.share_class == ETH_CLASS else EXACT.multiply(reserve, market.price("ETH"))
-        if capital <= 0:
-            told = f"initial_capital: {config.initial_capital} does not pay for gas_reserve_eth of {reserve}; lower that"
-            raise ComponentError("CFG-001", told)
-    worth = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
-    placed = {venue: {token: _bought(token, amount, config, market) for token, amount in tokens.items()} for venue, tokens in worth.items()}
-    if reserve:
-        wallet = placed.setdefault(WALLET, {})
-        wallet["ETH"] = wallet.get("ETH", Decimal(0)) + reserve
-    return placed
+def strategy_of(config: Config) -> Strategy:
+    """The config's strategy, told of the venues what it must know.
+
+    Raises:
+        ComponentError: STR-001, a user's file cannot be used.
+    """
+    settles_in = {name: exchange_row(name).settle for name in config.venues.cex}
+    emodes = {name: _emodes(name, config.venues.onchain[name]) for name in offering("set_emode") if name in config.venues.onchain}
+    with decimal.localcontext(EXACT):  # the context that a user's code runs in
+        return make_strategy(config.strategy_mode, config.strategy, VenueFacts(settles_in, emodes))
 
 
-def _bought(token: str, worth: Decimal, config: Config, market: MarketSnapshot) -> Decimal:
-    """What an amount of the share class currency buys of a token at the start's price, in whole base units."""
-    currency = "ETH" if config.share_class == ETH_CLASS else "USDT"
-    if token == currency or SAME_AS.get(token) == currency:
-        return worth
-    price = market.price(token) if currency == "USDT" else EXACT.divide(market.price(token), market.price(currency))
-    return to_amount(token, to_units(token, EXACT.divide(worth, price)))
-
-
-def _default_placement(config: Config, capital: Decimal) -> Placed:
-    """A user's own strategy finds its capital at the first exchange, or in the wallet where there is none."""
-    currency = "ETH" if config.share_class == ETH_CLASS else "USDT"
-    first = next(iter(config.venues.cex), WALLET)
-    if currency == "USDT" and first.startswith("hyperliquid"):
-        currency = "USDC"
-    return {first: {currency: capital}}
+def _emodes(name: str, settings: Mapping[str, Any]) -> dict[str, int]:
+    """Collateral -> the category in which it secures most of a WETH debt."""
+    modes = make_venue(ONCHAIN, name, settings).pool.emodes.items()
+    rising = sorted((mode.ltv_bps, category, mode.collateral) for category, mode in modes if WETH in mode.borrowable)
+    return {token: category for _, category, collateral in rising for token in collateral}
 
 
 def build(
@@ -126,8 +105,7 @@ def build(
     """A backtest, ready to run."""
     started = time.perf_counter()
     settings = load_config(config, run=True)
-    with decimal.localcontext(EXACT):  # the context that a user's code runs in
-        strategy = make_strategy(settings.strategy_mode, settings.strategy)
+    strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     folder = RunFolder(Path(results), run_id_of(settings))

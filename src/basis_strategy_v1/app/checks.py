@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.app.opening import opening_problems
 from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.exchanges import EXCHANGES
@@ -18,12 +19,15 @@ MOST_LISTED = 5
 
 
 def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
-    """Refuse a run whose data lack, or cannot give, a series that the strategy needs, or whose blocks lie outside its time.
+    """Refuse a run whose data lack, or cannot give, a series that the strategy needs, whose blocks lie outside its time, or whose books
+    cannot be opened.
 
     Raises:
         ComponentError: with a line for each problem, and the code of the first.
     """
     problems = [*_blocks_outside(config, strategy), *_series_problems(config, strategy, provider)]
+    if config.initial_positions is not None or not problems:  # without a series there may be no price to split the capital at
+        problems += opening_problems(config, strategy, provider)
     if problems:
         raise ComponentError(problems[0].error_code, "\n".join(problem.message for problem in problems))
 

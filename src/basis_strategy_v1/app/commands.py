@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from basis_strategy_v1.app import open_data, opening_positions
+from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import gap_lines, require_runnable
+from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
@@ -20,7 +21,6 @@ from basis_strategy_v1.execution.execution_interface_manager import ExecutionInt
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.user_code import read_blocks
 from basis_strategy_v1.venues import VENUES
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
@@ -40,10 +40,11 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     """The lines of `basis check`.
 
     Raises:
-        ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read.
+        ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read,
+            and all that cannot be held at the start or has no price then.
     """
     settings = load_config(config, run=not live, live=live)
-    strategy = make_strategy(settings.strategy_mode, settings.strategy)
+    strategy = strategy_of(settings)
     yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}"
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"

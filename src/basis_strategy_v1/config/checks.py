@@ -9,10 +9,15 @@ from typing import Any
 from basis_strategy_v1.config.containers import Nullable
 from basis_strategy_v1.config.faults import Fault, Reading, shown
 from basis_strategy_v1.config.known_venues import exchange_of
-from basis_strategy_v1.config.strategy_tables import LENT_TOKENS, SHARE_CLASSES, STRATEGIES
+from basis_strategy_v1.config.strategy_tables import LENDERS_OF_TOKENS, LENT_TOKENS, SHARE_CLASSES, STRATEGIES
 from basis_strategy_v1.config.venue_kinds import VenueName
 from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
+from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.venue import ONCHAIN
 
 Parsed = Mapping[str, Any]
 
@@ -43,23 +48,31 @@ def _section(config: Parsed, name: str) -> Parsed:
 
 def _venue_settings(config: Parsed) -> Iterator[Fault]:
     for name, settings in _section(config, "cex").items():
-        if exchange_of(name) == "hyperliquid":
-            yield from _hyperliquid_symbols(f"venues.cex.{name}", settings)
-    reserves = _section(config, "onchain").get("aave", {}).get("reserves", {})
-    for token, reserve in reserves.items():
-        if isinstance(reserve, dict):
-            yield from _reserve(f"venues.onchain.aave.reserves.{token}", reserve)
+        yield from _symbols(f"venues.cex.{name}", exchange_of(name), settings)
+    for name, settings in _section(config, "onchain").items():
+        for token, reserve in (settings.get("reserves") or {}).items():
+            if isinstance(reserve, dict):
+                yield from _reserve(name, f"venues.onchain.{name}.reserves.{token}", reserve)
 
 
-def _hyperliquid_symbols(path: str, settings: Parsed) -> Iterator[Fault]:
+def _symbols(path: str, exchange: str, settings: Parsed) -> Iterator[Fault]:
+    """A lot or a tick of a symbol in another dollar token than the exchange settles in would be read by nobody."""
+    settle = exchange_row(exchange).settle
+    others = tuple(token for token in DOLLAR_TOKENS if token != settle)
     for key in ("lot", "tick"):
         steps = settings.get(key)
         for symbol in steps if isinstance(steps, dict) else ():
-            if symbol.endswith("USDT") and symbol != "USDT":
-                yield Fault(f"{path}.{key}.{symbol}", shown(symbol), f"{symbol[:-1]}C: hyperliquid settles in USDC")
+            quote = next((token for token in others if symbol.endswith(token) and symbol != token), None)
+            if quote is not None:
+                allowed = f"{symbol.removesuffix(quote)}{settle}: {exchange} settles in {settle}"
+                yield Fault(f"{path}.{key}.{symbol}", shown(symbol), allowed)
 
 
-def _reserve(path: str, reserve: Parsed) -> Iterator[Fault]:
+def _reserve(protocol: str, path: str, reserve: Parsed) -> Iterator[Fault]:
+    category = reserve.get("emode_category")
+    known = make_venue(ONCHAIN, protocol, {}).pool.emodes
+    if category and category not in known:
+        yield Fault(f"{path}.emode_category", str(category), " | ".join(map(str, (0, *known))))
     ltv, threshold = reserve.get("ltv_bps"), reserve.get("liquidation_threshold_bps")
     if ltv is not None and threshold is not None and ltv > threshold:
         yield Fault(f"{path}.ltv_bps", str(ltv), f"at most liquidation_threshold_bps, {threshold}")
@@ -89,10 +102,22 @@ def _initial_positions(config: Parsed) -> Iterator[Fault]:
     venues = config.get("venues")
     if venues is None:
         return
-    configured = [name for section in ("cex", "dex", "onchain") for name in venues.get(section, {})]
-    for name in config.get("initial_positions") or {}:
-        if name not in (*configured, "wallet"):
-            yield Fault(f"initial_positions.{name}", "not configured", f"a venue under venues: {', '.join(configured) or 'there is none'}")
+    exchanges, on_chain = venues.get("cex", {}), {**venues.get("dex", {}), **venues.get("onchain", {})}
+    known = {**exchanges, **on_chain, **({WALLET: {}} if on_chain else {})}
+    for name, tokens in (config.get("initial_positions") or {}).items():
+        path = f"initial_positions.{name}"
+        if name not in known:
+            yield Fault(path, "not configured", f"a venue under venues: {', '.join(known) or 'there is none'}")
+        elif name in LENDERS_OF_TOKENS:
+            yield from _deposits(path, tokens)
+        elif tokens and name not in exchanges and name != WALLET:
+            yield Fault(path, ", ".join(tokens), f"what {name} pays out is held under {WALLET}")
+
+
+def _deposits(path: str, tokens: Parsed) -> Iterator[Fault]:
+    for token in tokens:
+        if not token.startswith(("a", "variableDebt")):
+            yield Fault(f"{path}.{token}", shown(token), f"a{token}, variableDebt{token}; {token} itself is held under {WALLET}")
 
 
 def _sections_read(config: Parsed, reading: Reading) -> Parsed:

@@ -8,10 +8,13 @@ from basis_strategy_v1.config.containers import Field, Nullable, Record
 from basis_strategy_v1.config.free_parameters import Free
 from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Instant, Number, Text, Whole
 from basis_strategy_v1.config.venue_kinds import VenueName
+from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
 from basis_strategy_v1.venues import offering
 
 # pure_lending supplies without naming a market.
 LENDERS_OF_TOKENS: Final = tuple(name for name in offering("supply") if name not in offering("supply_collateral"))
+# A loop borrows, and repays from a flash loan of the same lender.
+LENDERS_OF_ETHER: Final = tuple(name for name in offering("borrow") if name in offering("flash_loan"))
 TOKEN: Final = Text(r"[A-Za-z][A-Za-z0-9.]{0,19}", "the name of a token (USDT, WETH)")
 FILE: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a file, from the config's own folder")
 FOLDER: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a folder, from the config's own folder")
@@ -42,7 +45,7 @@ _BASIS = Record(
     Field("funding_window_hours", Whole(Bounds(at_least=1, at_most=8760)), "hours of funding that the mean is taken over", 72),
 )
 
-_STAKING = Field("protocol", VenueName("onchain", offering("stake")), "where ETH is staked", needed="run")
+_STAKING = Field("protocol", VenueName("onchain", tuple(PROTOCOLS)), "where ETH is staked", needed="run")
 _SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000))
 
 _UNSTAKE = (
@@ -73,7 +76,7 @@ STRATEGIES: Final[dict[str, Record]] = {
     "eth_staking_only": Record(_STAKING, *_UNSTAKE),
     "eth_leveraged": Record(
         _STAKING,
-        Field("lender", VenueName("onchain", ("aave", "morpho")), "where ETH is borrowed against the stake", needed="run"),
+        Field("lender", VenueName("onchain", LENDERS_OF_ETHER), "where ETH is borrowed against the stake", needed="run"),
         Field("target_ltv", FRACTION, "debt / collateral to hold", needed="run"),
         *_LOOP,
         *_UNSTAKE,
@@ -82,7 +85,7 @@ STRATEGIES: Final[dict[str, Record]] = {
         _STAKING,
         _SPOT,
         _PERP,
-        Field("lender", Nullable(VenueName("onchain", ("aave", "morpho"))), "where ETH is borrowed against the stake; null: no loop", None),
+        Field("lender", Nullable(VenueName("onchain", LENDERS_OF_ETHER)), "where ETH is borrowed against the stake; null: no loop", None),
         Field("target_ltv", Nullable(FRACTION), "debt / collateral to hold; with a lender, and only then", None),
         *_LOOP,
         *_HEDGE,

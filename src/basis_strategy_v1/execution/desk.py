@@ -18,7 +18,7 @@ from basis_strategy_v1.venues.transfers import Arrivals
 from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -54,6 +54,8 @@ class Desk:
         self._snapshot = getattr(data_provider, "snapshot", None)
         self.positions = positions
         self.lock = RLock() if positions is None else positions.lock
+        # Assigns the state after an execution: (state, deltas).
+        self.commit: Callable[[State, Deltas], None] = _forget if positions is None else positions.commit
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
         self._run = run
         self._arrivals = Arrivals(venues)
@@ -63,7 +65,6 @@ class Desk:
         self._on_chain = [venue for venue in self._timed if venue.kind != CEX]
         self._growing = [venue for venue in self._timed if hasattr(venue, "grow")]
         self._market: MarketSnapshot | None = None
-        self._opened: State | None = None
         self._keys = 0
         self._key_market: MarketSnapshot | None = None
         self._key_stem = ""
@@ -108,7 +109,7 @@ class Desk:
         if self.positions is None:
             return market, UNKNOWN_HOLDINGS
         held = self.positions.state
-        return market, held if held is self._opened else self._open(held, market)
+        return market, held if held is self.positions.opened else self._open(held, market)
 
     # The state.
 
@@ -117,9 +118,8 @@ class Desk:
         if self.positions is None:
             return UNKNOWN_HOLDINGS
         state = self.positions.state
-        if state is not self._opened:
-            self._opened = state = self._open(state, market)
-            self.positions.state = state
+        if state is not self.positions.opened:
+            self.positions.state = self.positions.opened = state = self._open(state, market)
         return state
 
     def _open(self, state: State, market: MarketSnapshot) -> State:
@@ -145,16 +145,10 @@ class Desk:
                 perps += short
         return exposures, perps
 
-    def commit(self, state: State, deltas: Deltas) -> None:
-        """Assign the state after an execution."""
-        if self.positions is not None:
-            self.positions.commit(state, deltas)
-            self._opened = state
-
     def assign(self, state: State) -> None:
         """Assign the state after a part of an execution, or after what time did."""
         if self.positions is not None:
-            self.positions.state = self._opened = state
+            self.positions.state = self.positions.opened = state
 
     def expect(self, deltas: Deltas) -> None:
         """What has been assigned will be handed in to the position handler, as these deltas."""
@@ -164,13 +158,16 @@ class Desk:
     def context(self, at: datetime, key: str | None) -> Context:
         """What an instruction at a time is executed on. Without a `key` it gets one that no other of this desk has, and that is the
         same in each run of the same blocks."""
-        market = self.market(at)
+        market = self._market
+        if market is None or market.at is not at or self._snapshot is None:
+            market = self.market(at)
         if key is None:
             self._keys = number = self._keys + 1
             if market is not self._key_market:
                 self._key_market, self._key_stem = market, f"{self._run}{market.instant:x}-"
             key = f"{self._key_stem}{number}"
-        return Context(at, key, self.state(market), market)
+        held = self.positions
+        return Context(at, key, held.state if held is not None and held.state is held.opened else self.state(market), market)
 
     # What falls due.
 
@@ -221,13 +218,13 @@ class Desk:
         return self._observe(self._on_chain, self.market(at))
 
     def _observe(self, venues: Iterable[Any], market: MarketSnapshot) -> list[ExecutionReport]:
-        state = self.state(market)
+        before = state = self.state(market)
         reports: list[ExecutionReport] = []
         for venue in venues:
             if venue.name in state.parts:
                 state, settled = venue.observe(state, market)
                 reports += [_report(row, market, place) for place, row in enumerate(settled, len(reports))]
-        if state is not self._opened:
+        if state is not before:
             self.assign(state)
         return reports
 
@@ -241,6 +238,10 @@ class Desk:
             reports += self.settle_at(until if due == end else from_instant(due))
         self.grow_to(until)
         return reports
+
+
+def _forget(state: State, deltas: Deltas) -> None:
+    """Where nothing is known to be held."""
 
 
 def _report(row: Settlement, market: MarketSnapshot, place: int) -> ExecutionReport:

@@ -22,7 +22,7 @@ from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, req
 from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
 from basis_strategy_v1.execution.preflight import Preflight, Problem
 from basis_strategy_v1.execution.router import Router, foreign
-from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, UpdateData, execution_data, settlement_data, unbooked_data
+from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents, UpdateData, execution_events, settlement_data
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -167,7 +167,7 @@ class ExecutionInterfaceManager:
                 raise
             if self.event_logger is not None:
                 updated = self._updated(trigger_source, instruction_block, started_s)
-                self._events.tell(timestamp, *_executed(report, instruction_block), updated)
+                self._events.tell(timestamp, *execution_events(report, instruction_block), updated)
         return report.deltas.as_floats()
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -187,7 +187,7 @@ class ExecutionInterfaceManager:
         with self._lock:
             report = self._run(timestamp, block, foreseen)
             if self.event_logger is not None:
-                self._events.tell(timestamp, *_executed(report, block))
+                self._events.tell(timestamp, *execution_events(report, block))
             return report
 
     def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
@@ -398,15 +398,6 @@ class ExecutionInterfaceManager:
         kind = block.get("instruction_type") if isinstance(block, dict) else None
         took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
         return "state_update", UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
-
-
-def _executed(report: ExecutionReport, block: dict[str, Any]) -> tuple[Told, ...]:
-    """What is told of an execution, of a repetition, and of an answer that could not be booked."""
-    if not report.replayed and "malformed" not in report.details:
-        return (("execution", execution_data(report, block)),)
-    if report.replayed:
-        return (("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}),)
-    return ("execution_delta_aggregation_failed", unbooked_data(report)), ("execution", execution_data(report, block))
 
 
 def _unfilled(foreseen: Foreseen | None) -> str | None:

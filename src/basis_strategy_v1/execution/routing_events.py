@@ -158,29 +158,26 @@ class UpdateData(Struct, frozen=True, gc=False):
     processing_time_ms: float
 
 
-def execution_data(report: ExecutionReport, block: Mapping[str, Any]) -> ExecutionData | TradeData:
-    """What is told of an execution."""
+def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> tuple[Told, ...]:
+    """What is told of an execution, of a repetition, and of an answer that could not be booked."""
+    if report.replayed:
+        return (("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}),)
     asked = block.get
-    side = asked("side")
-    if side is not None:
-        return TradeData(
+    data: Struct
+    if (side := asked("side")) is not None:
+        data = TradeData(
             report.key, report.venue, "cex_trade", side, report.deltas.amounts, report.costs, report.reference, report.details,
             block["symbol"], block["trade_type"], block["amount"],
         )  # fmt: skip
-    return ExecutionData(
-        report.key,
-        report.venue,
-        block["instruction_type"],
-        asked("action") or ("transfer" if "to_venue" in block else "chain"),
-        report.deltas.amounts,
-        report.costs,
-        report.reference,
-        report.details,
-        asked("protocol"),
-        asked("token"),
-        asked("amount"),
-        asked("to_venue"),
-    )
+    else:
+        action = asked("action") or ("transfer" if "to_venue" in block else "chain")
+        data = ExecutionData(
+            report.key, report.venue, block["instruction_type"], action, report.deltas.amounts, report.costs, report.reference,
+            report.details, asked("protocol"), asked("token"), asked("amount"), asked("to_venue"),
+        )  # fmt: skip
+    if "malformed" in report.details:
+        return ("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)
+    return (("execution", data),)
 
 
 def settlement_data(report: ExecutionReport) -> SettlementData:
@@ -188,7 +185,7 @@ def settlement_data(report: ExecutionReport) -> SettlementData:
     return SettlementData(report.key, report.kind, report.venue, report.deltas.amounts, report.costs, report.details)
 
 
-def unbooked_data(report: ExecutionReport) -> dict[str, Any]:
+def _unbooked(report: ExecutionReport) -> dict[str, Any]:
     """The data of `execution_delta_aggregation_failed` where the venue confirmed that nothing moved."""
     message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is booked"
     return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}

@@ -10,16 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.monitoring.event_line import (
-    NEWLINE,
-    UNENCODABLE,
-    Event,
-    EventLine,
-    encode_into,
-    encode_onto,
-    encode_plainly,
-    parse_line,
-)
+from basis_strategy_v1.monitoring.event_line import Event, EventLine, lines_of, parse_line
 from basis_strategy_v1.monitoring.event_reader import dated_files
 
 if TYPE_CHECKING:
@@ -68,25 +59,17 @@ class BufferedFile:
         with self._lock:
             if self._fd < 0:
                 raise ValueError(CLOSED.format(path=self.path))
-            sequence, pending = self._sequence, self._pending
-            before = start = len(pending)
-            try:
-                for event_type, data in told:
-                    sequence += 1
-                    event = Event(at, event_type, component, data, sequence)
-                    try:  # encode_onto, written out: the call would be a tenth of the whole
-                        encode_into(event, pending, -1)
-                    except UNENCODABLE:
-                        encode_plainly(event, pending, start)
-                    pending += NEWLINE
-                    start = len(pending)
-            except BaseException:  # Ctrl-C too: what is written after it holds no half line
-                del pending[before:]
-                raise
-            if sequence >= self._written_at or start >= BLOCK_BYTES:
-                self._write_or_drop(before)
-                self._written_at = sequence + 1 if sequence < FIRST_EVENTS else (sequence // BLOCK_EVENTS + 1) * BLOCK_EVENTS
+            sequence, before = self._sequence, len(self._pending)
+            events = []
+            for event_type, data in told:
+                sequence += 1
+                events.append(Event(at, event_type, component, data, sequence))
+            # Taken up in one piece, with their numbers: an interruption finds all of them or none.
+            self._pending += lines_of(events)
             self._sequence = sequence
+            if sequence >= self._written_at or len(self._pending) >= BLOCK_BYTES:
+                self._write_or_drop(before, len(events))
+                self._written_at = sequence + 1 if sequence < FIRST_EVENTS else (sequence // BLOCK_EVENTS + 1) * BLOCK_EVENTS
 
     def flush(self) -> None:
         with self._lock:
@@ -110,11 +93,12 @@ class BufferedFile:
                 return
         raise ComponentError("LOG-001", f"{self.path} is no longer this run's file; give each run its own folder with --logs")
 
-    def _write_or_drop(self, before: int) -> None:
+    def _write_or_drop(self, before: int, count: int) -> None:
         try:
             self._write()
         except ComponentError:
             del self._pending[before:]
+            self._sequence -= count
             raise
 
     def _write(self) -> None:
@@ -149,15 +133,14 @@ class SyncedFile:
 
     def append(self, at: datetime, event_type: str, component: str, data: Data) -> None:
         """Write and sync one event; where that fails LOG-001 is raised, no half line stays and its number is still free."""
-        line = bytearray()
         with self._lock, writing(self.path):
             if self._fd < 0:
                 raise ValueError(CLOSED.format(path=self.path))
             today = self._today(at)
             if today > self._day:
                 self._rotate(today)
-            encode_onto(line, Event(at, event_type, component, data, self._sequence + 1))
-            write_whole(self._fd, bytes(line), self._size, sync=True)
+            line = lines_of([Event(at, event_type, component, data, self._sequence + 1)])
+            write_whole(self._fd, line, self._size, sync=True)
             self._size += len(line)
             self._sequence += 1
 

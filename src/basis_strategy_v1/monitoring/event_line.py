@@ -23,7 +23,6 @@ EVENT_TYPES = frozenset(
         "replayed",
     }
 )
-NEWLINE = b"\n"
 DEEPEST = 32
 UNENCODABLE = (TypeError, ValueError, RecursionError)
 _PLAIN = (bool, int, float, Decimal, date, type(None))
@@ -49,25 +48,17 @@ class EventLine(msgspec.Struct, frozen=True, gc=False):
     sequence: int
 
 
-def encode_onto(buffer: bytearray, event: Event) -> None:
-    """Append the event's line to `buffer`, with its newline.
+def lines_of(events: list[Event]) -> bytes:
+    """The events' lines, each with its newline.
 
     Decimals become strings, datetimes ISO text, Structs objects, non-finite floats null; control characters stay escaped inside
     their strings. What JSON has no form for is written as its text, so that no event is lost for what it carries. The order within
     `data` is the caller's; a set has none, so its bytes differ from run to run.
     """
-    start = len(buffer)
     try:
-        encode_into(event, buffer, -1)
+        return encode_lines(events)
     except UNENCODABLE:
-        encode_plainly(event, buffer, start)
-    buffer += NEWLINE
-
-
-def encode_plainly(event: Event, buffer: bytearray, start: int) -> None:
-    """The way for data that the encoder refuses: put the event at `start`, in place of what the encoder left there."""
-    del buffer[start:]
-    encode_into(msgspec.structs.replace(event, data=_plain(event.data, 0)), buffer, -1)
+        return encode_lines([msgspec.structs.replace(event, data=_plain(event.data, 0)) for event in events])
 
 
 def parse_line(line: bytes) -> EventLine | None:
@@ -115,5 +106,5 @@ def _text(value: Any) -> str:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_foreign)
-encode_into = _ENCODER.encode_into
+encode_lines = _ENCODER.encode_lines
 decode_line = msgspec.json.Decoder(EventLine).decode

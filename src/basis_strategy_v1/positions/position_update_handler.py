@@ -36,6 +36,7 @@ class PositionUpdateHandler:
         self.lock = RLock()
         self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
+        self.opened: State | None = None  # the state, where a manager has read all of it in its venues' own units
         self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)
         self.hold(positions or {})
         self.last_update_timestamp: datetime | None = None
@@ -62,7 +63,7 @@ class PositionUpdateHandler:
 
     def commit(self, state: State, deltas: Deltas) -> None:
         """Assign the state after an execution: the one place where what we hold changes."""
-        self.state = state
+        self.state = self.opened = state
         self._unconfirmed.append(deltas)
 
     def expect(self, deltas: Deltas) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.strategies.basis import Basis
-from basis_strategy_v1.strategies.leveraged import EthLeveraged
 from basis_strategy_v1.strategies.market_neutral import UsdtMarketNeutral
 from basis_strategy_v1.strategies.pure_lending import PureLending
 from basis_strategy_v1.strategies.staking import EthStaking
@@ -15,21 +14,21 @@ from basis_strategy_v1.strategies.user_code import Blocks, Custom
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from basis_strategy_v1.strategies.strategy import Strategy
+    from basis_strategy_v1.strategies.strategy import Strategy, VenueFacts
 
-STRATEGIES: dict[str, Callable[[Mapping[str, Any]], Strategy]] = {
-    "pure_lending": lambda parameters: PureLending(),
-    "eth_basis": lambda parameters: Basis("ETH"),
-    "btc_basis": lambda parameters: Basis("BTC"),
+STRATEGIES: dict[str, Callable[[Mapping[str, Any], VenueFacts], Strategy]] = {
+    "pure_lending": lambda parameters, venues: PureLending(),
+    "eth_basis": lambda parameters, venues: Basis("ETH", parameters, venues),
+    "btc_basis": lambda parameters, venues: Basis("BTC", parameters, venues),
     "eth_staking_only": EthStaking,
-    "eth_leveraged": EthLeveraged,
+    "eth_leveraged": EthStaking,
     "usdt_market_neutral": UsdtMarketNeutral,
-    "blocks": lambda parameters: Blocks(parameters["file"]),
-    "custom": lambda parameters: Custom(parameters["file"], parameters["class"]),
+    "blocks": lambda parameters, venues: Blocks(parameters["file"]),
+    "custom": lambda parameters, venues: Custom(parameters["file"], parameters["class"]),
 }
 
 
-def make_strategy(mode: str, parameters: Mapping[str, Any]) -> Strategy:
+def make_strategy(mode: str, parameters: Mapping[str, Any], venues: VenueFacts) -> Strategy:
     """The strategy of a mode.
 
     Raises:
@@ -37,4 +36,4 @@ def make_strategy(mode: str, parameters: Mapping[str, Any]) -> Strategy:
     """
     if mode not in STRATEGIES:
         raise ComponentError("STR-001", f"strategy_mode {mode} is not in this version; it has {', '.join(STRATEGIES)}")
-    return STRATEGIES[mode](parameters)
+    return STRATEGIES[mode](parameters, venues)

@@ -6,14 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from basis_strategy_v1.core.state_rows import borrow_rate, series_name
-from basis_strategy_v1.strategies.strategy import Block, Holdings, action
+from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 WETH = "WETH"
-# Aave's category of ETH-correlated tokens, in which a staked token secures more of a WETH debt.
-ETH_CORRELATED = 1
 
 
 class Lender(Protocol):
@@ -44,13 +42,13 @@ class Lender(Protocol):
     def repay(self, amount: Decimal | str) -> Block: ...
 
 
-class AaveLender:
-    """Aave: the token is a deposit, in e-mode."""
+class PoolLender:
+    """Aave and its forks: the token is a deposit, in the e-mode category that fits."""
 
-    name = "aave"
-
-    def __init__(self, token: str) -> None:
+    def __init__(self, name: str, token: str, category: int) -> None:
+        self.name = name
         self._token = token
+        self._category = category  # 0: none
 
     def collateral(self, positions: Holdings) -> Decimal:
         return positions.amount(self.name, f"a{self._token}")
@@ -69,7 +67,7 @@ class AaveLender:
         return [("lending", self.name, self._token), ("lending", self.name, WETH)]
 
     def opening(self) -> list[Block]:
-        return [action(self.name, "set_emode", category=ETH_CORRELATED)]
+        return [action(self.name, "set_emode", category=self._category)] if self._category else []
 
     def supply(self, amount: Decimal | str) -> Block:
         return action(self.name, "supply", token=self._token, amount=amount)
@@ -84,12 +82,11 @@ class AaveLender:
         return action(self.name, "repay", token=WETH, amount=amount)
 
 
-class MorphoLender:
+class IsolatedLender:
     """Morpho: the market of the token against WETH, whose oracle is the protocol's own redemption rate."""
 
-    name = "morpho"
-
-    def __init__(self, token: str) -> None:
+    def __init__(self, name: str, token: str) -> None:
+        self.name = name
         self._token = token
         self._market = f"{token}/{WETH}"
 
@@ -124,4 +121,7 @@ class MorphoLender:
         return action(self.name, "repay", token=WETH, amount=amount, market=self._market)
 
 
-LENDERS: dict[str, type[AaveLender] | type[MorphoLender]] = {"aave": AaveLender, "morpho": MorphoLender}
+def lender_of(name: str, token: str, venues: VenueFacts) -> Lender:
+    """The lender of WETH against a token; one that is not known for its e-modes lends in markets of one collateral each."""
+    emodes = venues.emodes.get(name)
+    return IsolatedLender(name, token) if emodes is None else PoolLender(name, token, emodes.get(token, 0))

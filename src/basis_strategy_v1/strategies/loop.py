@@ -23,6 +23,11 @@ ROUND_GAS, CHAIN_GAS = 700_000, 1_000_000
 HEALTH_CLEARANCE = Decimal("1.005")
 
 
+def work_of(stake: StakedEther, parameters: Mapping[str, Any]) -> StakedEther | Loop:
+    """What stakes the ether of the wallet and brings it back: with a lender a loop, else the stake alone."""
+    return stake if stake.lender is None else Loop(stake, stake.lender, parameters)
+
+
 class Loop:
     """Keeps debt / collateral at `target_ltv`, and takes the debt away when its terms are bad."""
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.basis import BPS, CENT, CUSHION, SMALLEST_CHANGE, ZERO
-from basis_strategy_v1.strategies.hedge_book import Book, Names, read_book
-from basis_strategy_v1.strategies.loop import Loop
-from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, StakedEther
-from basis_strategy_v1.strategies.staking import is_leaving
-from basis_strategy_v1.strategies.strategy import Block, Holdings, trade, transfer
+from basis_strategy_v1.strategies.hedge import ZERO, Hedge, Legs
+from basis_strategy_v1.strategies.loop import work_of
+from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, Held, StakedEther
+from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
+# Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
+SMALLEST_ORDER = Decimal("0.02")
 # A purchase may arrive smaller by this share, and still be what it was bought for.
 FEE_ALLOWED = Decimal("0.01")
 # Of the tolerated deviation of the margin: once it is being corrected, it is corrected down to this much of it.
@@ -30,201 +30,165 @@ class UsdtMarketNeutral:
     ETH changes hands at the spot venue only, in one plan with the perp, so that a transfer or a queue leaves nothing unhedged.
     """
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        self._names = Names.of(parameters)
-        self._stake = StakedEther(parameters)
-        lender = self._stake.lender
-        self._loop = None if lender is None else Loop(self._stake, lender, parameters)
+    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
+        self._hedge = Hedge("ETH", parameters, venues, SMALLEST_ORDER)
+        self._stake = StakedEther(parameters, venues)
+        self._work = work_of(self._stake, parameters)
         self._is_freeing = False  # margin is short, and ETH on its way to be sold for it
         self._was_liquidated = False
+
+    def _read(self, snapshot: MarketSnapshot, positions: Holdings) -> tuple[Held, Legs]:
+        """What is held on chain, and both legs: the long one is all ETH, wherever and as whatever it is held."""
+        held = self._stake.read(snapshot, positions)
+        return held, self._hedge.read(snapshot, positions, held.exposure + positions.in_transit("ETH"))
 
     # Decisions.
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        book = read_book(self._names, self._stake, snapshot, positions, parameters["leverage"])
-        if not book.short and book.at_risk * book.price > book.smallest:
+        held, legs = self._read(snapshot, positions)
+        if not legs.short and _at_risk(held, legs) * legs.price > self._hedge.smallest(legs, positions):
             self._was_liquidated = True  # the stake alone would be a bet on the price
-        if self._was_liquidated or is_leaving(snapshot, parameters):
-            return self._leave(book, snapshot, positions, parameters)
+        if self._was_liquidated or self._stake.is_leaving(snapshot):
+            return self._leave(held, legs, snapshot, positions)
         return (
-            self._hedge(book, parameters)
-            or self._margin(book, snapshot, positions, parameters)
-            or self._fuel(book, positions)
-            or self._forward(book, positions)
-            or self._put_to_work(book, snapshot, positions)
+            self._even_out(legs, positions)
+            or self._margin(held, legs, snapshot, positions)
+            or self._fuel(held, legs, positions)
+            or self._forward(legs, positions)
+            or self._put_to_work(held, snapshot, positions)
         )
 
-    def _hedge(self, book: Book, parameters: Mapping[str, Any]) -> list[Block]:
-        """The short brought to the ETH that is held, where they differ by more than is tolerated."""
-        if not book.short:
-            return []
-        gap = book.ether - book.short
-        allowed = max(book.ether * book.price * parameters["hedge_tolerance_bps"] / BPS, book.smallest)
-        if abs(gap) * book.price <= allowed:
-            return []
-        return [self._perp("sell", gap) if gap > 0 else self._perp("buy", -gap, reduce_only=True)]
+    def _even_out(self, legs: Legs, positions: Holdings) -> list[Block]:
+        """The short brought to the ETH that is held."""
+        return self._hedge.even_out(legs, positions, sells_long=False) if legs.short else []
 
-    def _forward(self, book: Book, positions: Holdings) -> list[Block]:
+    def _forward(self, legs: Legs, positions: Holdings) -> list[Block]:
         """ETH at the exchange goes to the wallet."""
-        fee, minimum, _ = positions.withdrawal(self._names.spot_venue, "ETH")
-        if self._is_freeing or book.at_spot < max(SMALLEST_STAKE, minimum, 2 * fee):
+        if self._is_freeing or legs.at_spot < SMALLEST_STAKE:
             return []
-        return [transfer(self._names.spot_venue, WALLET, "ETH", book.at_spot)]
+        fee, minimum, _ = positions.withdrawal(self._hedge.spot_venue, "ETH")
+        return [transfer(self._hedge.spot_venue, WALLET, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
 
-    def _fuel(self, book: Book, positions: Holdings) -> list[Block]:
+    def _fuel(self, held: Held, legs: Legs, positions: Holdings) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
-        held, venue = book.held, self._names.spot_venue
-        if 2 * held.wallet_ether >= held.reserve or not book.short or book.at_spot or book.ether_coming:
+        hedge = self._hedge
+        if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
             return []
-        amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(venue, "ETH")[1]) * (1 + FEE_ALLOWED)
-        if positions.amount(venue, self._names.quote) < amount * book.price * (1 + self._cushion(positions)):
+        amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(hedge.spot_venue, "ETH")[1]) * (1 + FEE_ALLOWED)
+        if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions)):
             return []
-        return [self._spot("buy", amount), self._perp("sell", amount)]
+        return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
-    def _put_to_work(self, book: Book, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _put_to_work(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """ETH in the wallet is staked; and, with a lender, more of it borrowed and staked."""
-        if not self._stake.can_pay_gas(book.held, snapshot, positions):
+        if not self._stake.can_pay_gas(held, snapshot, positions):
             return []
         claims = self._stake.claims(snapshot, positions)
-        if claims or self._is_freeing:
-            return claims
-        if self._loop is not None:
-            return self._loop.decide(book.held, snapshot, positions)
-        spare = self._stake.spare(book.held, snapshot, positions)
-        return [self._stake.stake(spare)] if spare else []
+        return claims if claims or self._is_freeing else self._work.decide(held, snapshot, positions)
 
     # Margin.
 
-    def _margin(self, book: Book, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+    def _margin(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """Both legs brought to what the capital carries at `leverage`, where the margin is off by more than is tolerated."""
-        allowed = book.total * parameters["rebalance_threshold_bps"] / BPS
-        self._is_freeing = self._goes_on_freeing(book, allowed, parameters)
+        allowed, missing = self._hedge.allowed(legs), legs.margin_missing
+        lacking = missing - legs.cash  # what is missing even with the cash of the spot venue
+        self._is_freeing = self._goes_on_freeing(legs, lacking, allowed)
         if self._is_freeing:
-            return self._free(book, allowed, snapshot, positions, parameters)
-        if book.margin_missing > allowed and parameters["on_margin_shortage"] == "move":
-            return self._send_cash(book, min(book.cash, book.margin_missing), positions)
-        return self._grow(book, positions) if book.excess > allowed else []
+            return self._free(held, legs, allowed, snapshot, positions)
+        if missing > allowed and self._hedge.on_shortage == "move":
+            return self._send_cash(legs, min(legs.cash, missing), positions)
+        return self._grow(legs, positions) if -lacking > allowed else []
 
-    def _goes_on_freeing(self, book: Book, allowed: Decimal, parameters: Mapping[str, Any]) -> bool:
-        ratio = parameters["min_margin_ratio"]
-        if parameters["on_margin_shortage"] == "ignore" or not book.short:
+    def _goes_on_freeing(self, legs: Legs, lacking: Decimal, allowed: Decimal) -> bool:
+        if self._hedge.on_shortage == "ignore" or not legs.short:
             return False
         if self._is_freeing:
-            return -book.excess > max(allowed * CORRECTED, SMALLEST_STAKE * book.price * (1 + 1 / book.leverage))
-        return -book.excess > allowed if ratio is None else book.margin + book.coming < book.notional * ratio and book.excess < 0
+            return lacking > max(allowed * CORRECTED, SMALLEST_STAKE * legs.price * (1 + 1 / legs.leverage))
+        return lacking > 0 and self._hedge.is_short(legs, lacking, allowed)
 
-    def _grow(self, book: Book, positions: Holdings) -> list[Block]:
+    def _grow(self, legs: Legs, positions: Holdings) -> list[Block]:
         """Cash buys ETH, as far as the margin carries the short of it; margin that is not needed becomes cash first."""
-        wanted = book.target * (1 - self._cushion(positions)) - book.notional
-        if not self._names.is_one_account:
-            moved = self._draw_cash(book, wanted, positions)
-            if moved or book.coming:
+        hedge = self._hedge
+        wanted = hedge.wanted(legs, positions)
+        if not hedge.is_one_account:
+            if legs.coming:
+                return []
+            # Profit that is not realised stays where it is.
+            free = min(legs.margin - legs.target / legs.leverage, positions.amount(hedge.perp_venue, hedge.quote))
+            if moved := hedge.send(min(wanted * (1 + hedge.cushion(positions)) - legs.cash, free), positions, to_perp=False):
                 return moved
-            wanted = min(wanted, book.margin * book.leverage - book.notional)
-        notional = min(wanted, book.cash * (1 - self._cushion(positions)))
-        if notional < book.smallest:
-            return []
-        amount = notional / book.price
         # What the wallet keeps for gas is hedged too, from the first purchase on.
-        return [self._spot("buy", amount), self._perp("sell", amount if book.short else amount + book.ether)]
+        return hedge.grow(legs, wanted, positions, unhedged=ZERO if legs.short else legs.long)
 
-    def _draw_cash(self, book: Book, wanted: Decimal, positions: Holdings) -> list[Block]:
-        """Cash that the spot venue lacks for a purchase, from the perp's margin. Profit that is not realised stays there."""
-        venue, quote = self._names.perp_venue, self._names.quote
-        missing = min(
-            wanted * (1 + self._cushion(positions)) - book.cash, book.margin - book.target / book.leverage, positions.amount(venue, quote)
-        )
-        fee, minimum, _ = positions.withdrawal(venue, quote)
-        amount = missing.quantize(CENT, ROUND_DOWN)
-        if not self._names.is_movable or book.coming or amount <= max(minimum, fee + SMALLEST_CHANGE):
-            return []
-        return [transfer(venue, self._names.spot_venue, quote, amount)]
-
-    def _send_cash(self, book: Book, amount: Decimal, positions: Holdings) -> list[Block]:
+    def _send_cash(self, legs: Legs, amount: Decimal, positions: Holdings) -> list[Block]:
         """Cash of the spot venue becomes margin."""
-        venue, quote = self._names.spot_venue, self._names.quote
-        fee, minimum, _ = positions.withdrawal(venue, quote)
-        amount = amount.quantize(CENT, ROUND_DOWN)
-        if not self._names.is_movable or book.coming or amount <= max(minimum, fee + SMALLEST_CHANGE):
-            return []
-        return [transfer(venue, self._names.perp_venue, quote, amount)]
+        return [] if legs.coming else self._hedge.send(amount, positions, to_perp=True)
 
-    def _free(
-        self, book: Book, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]
-    ) -> list[Block]:
+    def _free(self, held: Held, legs: Legs, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """Make both legs smaller: ETH that is at the exchange is sold at once, what lacks is on its way there."""
-        moves = parameters["on_margin_shortage"] == "move" or self._names.is_one_account
-        carried = book.target if moves else book.margin * book.leverage
-        lacking = (book.notional - carried) / book.price
-        sold = min(lacking, book.at_spot, book.short)
-        blocks = []
-        if sold * book.price >= book.smallest:
-            blocks = [self._spot("sell", sold), self._perp("buy", sold, reduce_only=True)]
-            lacking -= sold
+        hedge = self._hedge
+        moves = hedge.on_shortage == "move" or hedge.is_one_account
+        carried = legs.target if moves else legs.carried
+        blocks, sold, freed = hedge.shrink(legs, carried, positions)
         if moves:
-            freed = sold * book.price * (1 - self._cushion(positions)) if blocks else ZERO
-            blocks += self._send_cash(book, book.cash + freed, positions)
-        return [*blocks, *self._fetch(book, lacking, allowed, snapshot, positions)]
+            blocks += self._send_cash(legs, legs.cash + freed, positions)
+        lacking = (legs.notional - carried) / legs.price - sold
+        return [*blocks, *self._fetch(held, legs, lacking, allowed, snapshot, positions)]
 
-    def _fetch(self, book: Book, lacking: Decimal, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _fetch(
+        self, held: Held, legs: Legs, lacking: Decimal, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings
+    ) -> list[Block]:
         """The next step that brings so much ETH to the exchange: out of the wallet, or out of the stake."""
-        if not self._stake.can_pay_gas(book.held, snapshot, positions):
+        if not self._stake.can_pay_gas(held, snapshot, positions):
             return []
         claims = self._stake.claims(snapshot, positions)
-        if claims or lacking < SMALLEST_STAKE or book.ether_coming:
+        if claims or lacking < SMALLEST_STAKE or positions.in_transit("ETH"):
             return claims
-        if book.held.ether >= SMALLEST_STAKE:
-            return [transfer(WALLET, self._names.spot_venue, "ETH", min(lacking, book.held.ether))]
-        lacking -= book.held.ether + book.held.queued  # what gas has taken out of the reserve comes back with it
-        is_enough_for_now = book.held.queued and lacking * book.price <= allowed  # not a request for every move of the price
-        if lacking < SMALLEST_STAKE or is_enough_for_now or not book.held.staked:
+        if held.ether >= SMALLEST_STAKE:
+            return [transfer(WALLET, self._hedge.spot_venue, "ETH", min(lacking, held.ether))]
+        lacking -= held.ether + held.queued  # what gas has taken out of the reserve comes back with it
+        is_enough_for_now = held.queued and lacking * legs.price <= allowed  # not a request for every move of the price
+        if lacking < SMALLEST_STAKE or is_enough_for_now or not held.staked:
             return []
-        if self._loop is not None:
-            return [self._loop.release(lacking, book.held, snapshot, positions)]
-        return [self._stake.release(lacking, book.held, snapshot, positions)]
+        return [self._work.release(lacking, held, snapshot, positions)]
 
     # The end.
 
-    def _cushion(self, positions: Holdings) -> Decimal:
-        return max(CUSHION, positions.costs_of_trades(self._names.spot_venue, self._names.perp_venue))
-
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        book = read_book(self._names, self._stake, snapshot, positions, parameters["leverage"])
-        return self._leave(book, snapshot, positions, parameters)
+        return self._leave(*self._read(snapshot, positions), snapshot, positions)
 
-    def _leave(self, book: Book, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> list[Block]:
+    def _leave(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
-        elsewhere = (book.at_risk - book.at_spot) * book.price
-        is_last = elsewhere < book.smallest
-        blocks = [] if is_last else self._hedge(book, parameters)
+        smallest = self._hedge.smallest(legs, positions)
+        is_last = (_at_risk(held, legs) - legs.at_spot) * legs.price < smallest
+        blocks = [] if is_last else self._even_out(legs, positions)
         if not blocks:
-            blocks = self._sell_at_exchange(book, is_last)
-        if not self._stake.can_pay_gas(book.held, snapshot, positions):
+            blocks = self._sell_at_exchange(legs, smallest, is_last)
+        if not self._stake.can_pay_gas(held, snapshot, positions):
             return blocks
-        if book.held.ether >= SMALLEST_STAKE:
-            blocks.append(transfer(WALLET, self._names.spot_venue, "ETH", book.held.ether))
+        if held.ether >= SMALLEST_STAKE:
+            blocks.append(transfer(WALLET, self._hedge.spot_venue, "ETH", held.ether))
         blocks += self._stake.claims(snapshot, positions)
-        return [*blocks, *self._stake.give_back(book.held, snapshot, positions)]
+        return [*blocks, *self._stake.give_back(held, snapshot, positions)]
 
-    def _sell_at_exchange(self, book: Book, is_last: bool) -> list[Block]:
+    def _sell_at_exchange(self, legs: Legs, smallest: Decimal, is_last: bool) -> list[Block]:
         blocks = []
-        if book.at_spot * book.price >= book.smallest:
-            blocks.append(self._spot("sell", book.at_spot))
-        closed = book.short if is_last else min(book.at_spot, book.short)
+        if legs.at_spot * legs.price >= smallest:
+            blocks.append(self._hedge.spot("sell", legs.at_spot))
+        closed = legs.short if is_last else min(legs.at_spot, legs.short)
         if closed > 0 and (blocks or is_last):
-            blocks.append(self._perp("buy", closed, reduce_only=True))
+            blocks.append(self._hedge.buy_back(closed))
         return blocks
 
     # What it has to do with.
 
-    def _spot(self, side: str, amount: Decimal) -> Block:
-        return trade(self._names.spot_venue, "spot", side, self._names.symbol, amount)
-
-    def _perp(self, side: str, amount: Decimal, **more: Any) -> Block:
-        return trade(self._names.perp_venue, "perp", side, self._names.perp_symbol, amount, **more)
-
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-        return [*self._names.series(), *self._stake.series()]
+        return [*self._hedge.series(), *self._stake.series()]
 
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
-        return self._names.placed(capital, parameters["leverage"])
+        return self._hedge.placed(capital)
+
+
+def _at_risk(held: Held, legs: Legs) -> Decimal:
+    """All ETH but what is kept for gas."""
+    return legs.long - min(held.wallet_ether, held.reserve)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.lenders import LENDERS, WETH, Lender
-from basis_strategy_v1.strategies.strategy import Block, Holdings, action, chain
+from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
+from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action, chain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -74,12 +75,13 @@ class Held(NamedTuple):
 class StakedEther:
     """The names that a strategy's parameters lead to, and the blocks made of them."""
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
         self.protocol: str = parameters["protocol"]
         self.tokens = PROTOCOLS[self.protocol]
         self.dex: str = parameters["dex"] or self.tokens.dex
         name = parameters.get("lender")
-        self.lender: Lender | None = LENDERS[name](self.tokens.wrapped) if name else None
+        self.lender: Lender | None = lender_of(name, self.tokens.wrapped, venues) if name else None
+        self._leave_at: datetime | None = parameters["leave_at"]
         self._unstake: str = parameters["unstake"]
         self._worst_sale = 1 - parameters["sale_slippage_bps"] / BPS
 
@@ -97,6 +99,10 @@ class StakedEther:
             queued=positions.amount(self.protocol, QUEUED),
             rate=snapshot.redemption(self.protocol, wrapped),
         )
+
+    def is_leaving(self, snapshot: MarketSnapshot) -> bool:
+        """Whether the time to give everything back has come."""
+        return self._leave_at is not None and snapshot.at >= self._leave_at
 
     def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
         """Whether the wallet can pay for any transaction now; gas that is dear for a while is waited for."""
@@ -122,6 +128,11 @@ class StakedEther:
         return f"{self.tokens.wrapped}_{WETH}"
 
     # Steps.
+
+    def decide(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+        """Stake what is to spare."""
+        spare = self.spare(held, snapshot, positions)
+        return [self.stake(spare)] if spare else []
 
     def stake(self, ether: Decimal) -> Block:
         return action(self.protocol, "stake", token="ETH", amount=wei(ether), token_out=self.tokens.wrapped)

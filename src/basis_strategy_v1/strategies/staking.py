@@ -1,12 +1,13 @@
-"""Stake ether and hold."""
+"""Stake ether and hold; with a lender, as collateral of borrowed ether that is staked too."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.strategies.loop import work_of
 from basis_strategy_v1.strategies.staked_ether import StakedEther
-from basis_strategy_v1.strategies.strategy import Block, Holdings
+from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class EthStaking:
-    """Stakes all ETH of the wallet but the gas reserve; from `leave_at` on gives it back, and claims what the queue pays."""
+    """Stakes all ETH of the wallet but the gas reserve, or builds and keeps the loop with it; from `leave_at` on gives it back, and
+    claims what the queue pays."""
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        self._stake = StakedEther(parameters)
+    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
+        self._stake = StakedEther(parameters, venues)
+        self._work = work_of(self._stake, parameters)
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        if is_leaving(snapshot, parameters):
+        if self._stake.is_leaving(snapshot):
             return self.leave(snapshot, positions, parameters)
-        spare = self._stake.spare(self._stake.read(snapshot, positions), snapshot, positions)
-        return [self._stake.stake(spare)] if spare else []
+        return self._work.decide(self._stake.read(snapshot, positions), snapshot, positions)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         held = self._stake.read(snapshot, positions)
@@ -38,9 +40,3 @@ class EthStaking:
 
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         return {WALLET: {"ETH": capital}}
-
-
-def is_leaving(snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> bool:
-    """Whether the time to give everything back has come."""
-    at = parameters["leave_at"]
-    return at is not None and snapshot.at >= at

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 Block = dict[str, Any]
 Positions = Mapping[str, Mapping[str, Decimal]]
+
+
+class VenueFacts(NamedTuple):
+    """What the strategies here are told of the configured venues, before anything is held."""
+
+    settles_in: Mapping[str, str]  # exchange -> the token that it settles in
+    # Lender from one pool, as Aave is -> collateral -> the e-mode category in which it secures most of a WETH debt.
+    emodes: Mapping[str, Mapping[str, int]]
 
 
 class Margin(Protocol):
@@ -66,8 +74,9 @@ class Strategy(Protocol):
 
 def trade(venue: str, trade_type: str, side: str, symbol: str, amount: Decimal, **more: Any) -> Block:
     """A cex_trade block."""
-    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount}
-    return {**block, **more}
+    return {
+        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol, "amount": amount, **more,
+    }  # fmt: skip
 
 
 def action(protocol: str, name: str, **fields: Any) -> Block:

@@ -178,7 +178,7 @@ class Exchange:
         else:
             del perps[symbol]
         after = account.moved({settle: received}, perps)
-        if state.checked and abs(position.base) > abs(held.base):
+        if position.base and state.checked and (not held.base or abs(position.base) > abs(held.base)):
             self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
         deltas = Deltas.at(self.name, {listing.position: signed, settle: received})
         slipped = amount * abs(fill - price)

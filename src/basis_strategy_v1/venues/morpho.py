@@ -10,6 +10,7 @@ from msgspec import structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.state_rows import series_name
@@ -267,7 +268,14 @@ class Morpho:
         return tuple(found), ()
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoPart:
-        """A part that holds and owes these amounts (token names as in positions)."""
+        """A part that holds and owes these amounts (token names as in positions).
+
+        Raises:
+            ComponentError: PUH-001, a token that is no position there.
+        """
+        for token in amounts:
+            if token.count(":") != 2 or not token.startswith("morpho:"):
+                raise ComponentError("PUH-001", f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt")
         names = dict.fromkeys(token.split(":")[1] for token in amounts)
         part = self._known.at(MorphoPart(), market, *names)
         for name in names:

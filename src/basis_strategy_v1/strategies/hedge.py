@@ -1,0 +1,200 @@
+"""A hedge: a perp sold short against something long that changes hands at a spot venue. How it stands, and the orders that change it."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, trade, transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+ZERO = Decimal(0)
+BPS = Decimal(10_000)
+CENT = Decimal("0.01")
+# Kept back at least from a purchase for slippage and fees; what is left of it is used at the next one.
+CUSHION = Decimal("0.002")
+# A change smaller than this is not worth its fees.
+SMALLEST_CHANGE = Decimal(25)
+# What an order must be above the exchange's minimum, so that cutting it down to lots and the slippage leave enough of it.
+ROOM = Decimal("1.05")
+
+
+Order = tuple[Decimal, Decimal]
+
+
+class Legs(Struct, frozen=True, gc=False):
+    """Both legs at a tick: `long`, `at_spot` and `short` in base units, everything else in the quote."""
+
+    price: Decimal
+    leverage: Decimal
+    long: Decimal  # wherever it is held
+    at_spot: Decimal  # the part of it that can be sold now
+    short: Decimal
+    cash: Decimal  # at the spot venue, and not margin of the perp
+    margin: Decimal  # equity of the perp account
+    coming: Decimal  # cash on its way between the two
+
+    @property
+    def notional(self) -> Decimal:
+        return self.short * self.price
+
+    @property
+    def total(self) -> Decimal:
+        return self.long * self.price + self.cash + self.margin + self.coming
+
+    @property
+    def target(self) -> Decimal:
+        """The notional that the capital carries at the leverage."""
+        return self.total * self.leverage / (1 + self.leverage)
+
+    @property
+    def carried(self) -> Decimal:
+        """The notional that the margin alone carries at the leverage."""
+        return self.margin * self.leverage
+
+    @property
+    def margin_missing(self) -> Decimal:
+        """What the margin account lacks, wherever it is; less than 0 where it has more than it needs."""
+        return self.notional / self.leverage - self.margin - self.coming
+
+
+class Hedge:
+    """Where the legs are traded, as what, and by which rules. Orders change both legs in one plan, so that none is left alone.
+
+    `smallest_order` is the least change in base units; None: what the exchanges take.
+    """
+
+    def __init__(self, base: str, parameters: Mapping[str, Any], venues: VenueFacts, smallest_order: Decimal | None = None) -> None:
+        self.spot_venue: str = parameters["spot_venue"]
+        self.perp_venue: str = parameters["perp_venue"]
+        self.quote, self.perp_quote = (venues.settles_in[name] for name in (self.spot_venue, self.perp_venue))
+        self.symbol, self.perp_symbol = base + self.quote, base + self.perp_quote
+        self.is_one_account = self.spot_venue == self.perp_venue
+        # Whether cash of one venue can be sent to the other and be margin, or cash, there.
+        self.is_movable = not self.is_one_account and self.quote == self.perp_quote
+        self.on_shortage: str = parameters["on_margin_shortage"]
+        self._base = base
+        self._smallest_order = smallest_order
+        # Asked for once: what the exchanges charge and take stays the same.
+        self._cushion: Decimal | None = None
+        self._orders: tuple[Order, Order] | None = None
+        self._position = f"{self.perp_symbol}-PERP"
+        self._exchange, self.perp_exchange = (name.partition("_")[0] for name in (self.spot_venue, self.perp_venue))
+        self._leverage: Decimal = parameters["leverage"]
+        self._threshold_bps: Decimal = parameters["rebalance_threshold_bps"]
+        self._tolerance_bps: Decimal = parameters["hedge_tolerance_bps"]
+        self._min_ratio: Decimal | None = parameters["min_margin_ratio"]
+
+    def series(self) -> list[tuple[str, str, str]]:
+        """What has to be in the data."""
+        perp = (self.perp_exchange, self.perp_symbol)
+        return [("spot", self._exchange, self.symbol), ("perp", *perp), ("funding", *perp)]
+
+    def placed(self, capital: Decimal) -> dict[str, dict[str, Decimal]]:
+        """The capital over the venues: the perp's margin, and the rest to buy the long leg with."""
+        if self.is_one_account:
+            return {self.spot_venue: {self.quote: capital}}
+        margin = (capital / (1 + self._leverage)).quantize(CENT, ROUND_DOWN)
+        return {self.spot_venue: {self.quote: capital - margin}, self.perp_venue: {self.perp_quote: margin}}
+
+    # How it stands.
+
+    def read(self, snapshot: MarketSnapshot, positions: Holdings, elsewhere: Decimal | None = None) -> Legs:
+        """Both legs; `elsewhere` is what the long one has outside the spot venue, in base units."""
+        spot_venue, perp_venue = self.spot_venue, self.perp_venue
+        price = snapshot.spot(self._exchange, self.symbol)
+        short = -positions.amount(perp_venue, self._position)
+        margin = positions.margin(perp_venue, snapshot).equity
+        cash = positions.amount(spot_venue, self.quote)
+        if self.is_one_account:  # what the perp's target margin does not need is cash
+            cash = max(ZERO, min(cash, margin - short * price / self._leverage))
+            margin -= cash
+        at_spot = positions.amount(spot_venue, self._base)
+        long = at_spot if elsewhere is None else at_spot + elsewhere
+        return Legs(price, self._leverage, long, at_spot, short, cash, margin, positions.in_transit(self.quote))
+
+    def allowed(self, legs: Legs) -> Decimal:
+        """By how much the margin may be off."""
+        return legs.total * self._threshold_bps / BPS
+
+    def is_short(self, legs: Legs, missing: Decimal, allowed: Decimal) -> bool:
+        """Whether the margin counts as short: by its ratio to the notional, where the parameters give one."""
+        if self._min_ratio is None:
+            return missing > allowed
+        return legs.margin + legs.coming < legs.notional * self._min_ratio
+
+    def cushion(self, positions: Holdings) -> Decimal:
+        """The share of a purchase that is kept back."""
+        if self._cushion is None:
+            self._cushion = max(CUSHION, positions.costs_of_trades(self.spot_venue, self.perp_venue))
+        return self._cushion
+
+    def wanted(self, legs: Legs, positions: Holdings) -> Decimal:
+        """The notional by which the capital would let the legs grow."""
+        return legs.target * (1 - self.cushion(positions)) - legs.notional
+
+    def smallest_orders(self, positions: Holdings) -> tuple[Order, Order]:
+        """(lot, smallest notional) of a spot and of a perp order."""
+        if self._orders is None:
+            spot = positions.smallest_order(self.spot_venue, "spot", self.symbol)
+            self._orders = spot, positions.smallest_order(self.perp_venue, "perp", self.perp_symbol)
+        return self._orders
+
+    def smallest(self, legs: Legs, positions: Holdings) -> Decimal:
+        """The least change that is worth its fees and that both exchanges take as an order."""
+        if self._smallest_order is not None:
+            return max(SMALLEST_CHANGE, self._smallest_order * legs.price)
+        return max(SMALLEST_CHANGE, *((lot * legs.price + minimum) * ROOM for lot, minimum in self.smallest_orders(positions)))
+
+    # Orders.
+
+    def spot(self, side: str, amount: Decimal) -> Block:
+        return trade(self.spot_venue, "spot", side, self.symbol, amount)
+
+    def sell_perp(self, amount: Decimal) -> Block:
+        return trade(self.perp_venue, "perp", "sell", self.perp_symbol, amount)
+
+    def buy_back(self, amount: Decimal) -> Block:
+        return trade(self.perp_venue, "perp", "buy", self.perp_symbol, amount, reduce_only=True)
+
+    def even_out(self, legs: Legs, positions: Holdings, *, sells_long: bool) -> list[Block]:
+        """The legs brought to one size, where they differ by more than is tolerated: the long one by selling of it, or by selling short."""
+        gap = legs.long - legs.short
+        if abs(gap) <= legs.long * self._tolerance_bps / BPS or abs(gap) * legs.price <= self.smallest(legs, positions):
+            return []
+        if gap < 0:
+            return [self.buy_back(-gap)]
+        return [self.spot("sell", gap) if sells_long else self.sell_perp(gap)]
+
+    def grow(self, legs: Legs, wanted: Decimal, positions: Holdings, *, unhedged: Decimal = ZERO) -> list[Block]:
+        """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
+        notional = min(wanted, legs.cash * (1 - self.cushion(positions)))
+        if not self.is_one_account:
+            notional = min(notional, legs.carried - legs.notional)
+        if notional < self.smallest(legs, positions):
+            return []
+        amount = notional / legs.price
+        return [self.spot("buy", amount), self.sell_perp(amount + unhedged)]
+
+    def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
+        """Both legs smaller, down to a notional of `carried` as far as the spot venue has of them; by how many base units, and the cash
+        that it brings."""
+        amount = min((legs.notional - carried) / legs.price, legs.at_spot, legs.short)
+        if amount * legs.price < self.smallest(legs, positions):
+            return [], ZERO, ZERO
+        return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions))
+
+    def send(self, amount: Decimal, positions: Holdings, *, to_perp: bool) -> list[Block]:
+        """Cash of one venue to the other; nothing where it cannot be sent, or is not worth the fee."""
+        if not self.is_movable:
+            return []
+        sender, receiver = (self.spot_venue, self.perp_venue) if to_perp else (self.perp_venue, self.spot_venue)
+        fee, minimum, _ = positions.withdrawal(sender, self.quote)
+        amount = amount.quantize(CENT, ROUND_DOWN)
+        return [transfer(sender, receiver, self.quote, amount)] if amount > max(minimum, fee + SMALLEST_CHANGE) else []
