@@ -174,6 +174,17 @@ def test_the_registry_knows_a_venue_by_its_kind_only():
             make_venue(DEX if kind == ONCHAIN else ONCHAIN, name, None)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_venue_opens_plain_tokens_or_says_what_it_holds(name):
+    try:
+        opened = ALL[name].open({"USDT": Decimal(1)}, NOW).positions()
+    except ComponentError as refused:
+        told = (f"positions name {name}, which holds nothing by itself", f"USDT is no position at {name}; write ")
+        assert (refused.error_code, refused.message.startswith(told)) == ("PUH-001", True)
+    else:
+        assert opened == {"USDT": Decimal(1)}
+
+
 @every_example
 def test_the_same_inputs_give_the_same_outcome(example):
     first, second = (run(example.block, ALL, example.state, example.market) for _ in range(2))

@@ -16,7 +16,6 @@ from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import event_files, read_events
@@ -133,10 +132,7 @@ def venue_lines() -> Iterator[str]:
     for name, (kind, maker) in VENUES.items():
         venue = maker({})
         yield f"{name} ({kind}): {', '.join(venue.actions)}"
-        if hasattr(venue, "lines"):
-            yield from (f"    {line}" for line in venue.lines())
-        elif name != WALLET and hasattr(venue, "row"):
-            yield f"    {_row_text(venue.row)}"
+        yield from (f"    {line}" for line in venue.lines())
 
 
 def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
@@ -162,10 +158,6 @@ def _lots(lots: dict[str, Decimal]) -> str:
 
 def _up_to(notional: Decimal) -> str:
     return "any" if notional.is_infinite() else plain(notional)
-
-
-def _row_text(row: Any) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row._asdict().items() if name != "name")
 
 
 def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import HOUR_US, to_instant
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
+from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
 
@@ -85,6 +87,7 @@ class Writer:
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
+            left_open=_left_open(engine) if engine.config.close_at_end else (),
         )
 
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
@@ -94,6 +97,13 @@ class Writer:
             return []
         found: list[tuple[str, int, int]] = self._provider.stale_spans(to_instant(config.start), to_instant(config.end))
         return found
+
+
+def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
+    config, desk = engine.config, engine.desk
+    market = desk.market(engine.end)
+    reserve = Decimal(0) if engine.manager.gas_is_free() else config.gas_reserve_eth
+    return left_open(engine.portfolio, *desk.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
 
 
 def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
@@ -127,9 +137,7 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
     if free and len(venues) > 1:
         how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
         told.append(f"Transfers out of {', '.join(free)} {how}.")
-    if config.venues.onchain:
-        told.append("Between two rows of a lending series the index goes forward from the earlier row's rate; own actions do not move it.")
-    told += dict.fromkeys(line for venue in venues.values() for line in getattr(venue, "assumptions", ()))
+    told += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     if config.data.missing_funding == "zero":
         told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
     return told

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-    from basis_strategy_v1.venues.venue import Settlement, Venues
+    from basis_strategy_v1.venues.venue import Settlement, Venue, Venues
 
 UNKNOWN_HOLDINGS = State(checked=False)
 
@@ -59,11 +59,11 @@ class Desk:
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
         self._run = run
         self._arrivals = Arrivals(venues)
-        self._timed = [venue for venue in venues.values() if hasattr(venue, "next_due")]
+        self._all: list[Venue] = list(venues.values())
         if positions is not None:
             positions.protocols = frozenset((*positions.protocols, *(name for name, venue in venues.items() if venue.kind != CEX)))
-        self._on_chain = [venue for venue in self._timed if venue.kind != CEX]
-        self._growing = [venue for venue in self._timed if hasattr(venue, "grow")]
+        self._on_chain = [venue for venue in self._all if venue.kind != CEX]
+        self._growing = [venue for venue in self._all if venue.grows]
         self._market: MarketSnapshot | None = None
         self._keys = 0
         self._key_market: MarketSnapshot | None = None
@@ -125,7 +125,7 @@ class Desk:
     def _open(self, state: State, market: MarketSnapshot) -> State:
         for name, part in state.parts.items():
             if isinstance(part, Amounts) and part.amounts:
-                if name not in self.venues or not hasattr(self.venues[name], "open"):
+                if name not in self.venues:
                     held = f"positions name {name}, which is not configured"
                     raise ComponentError("PUH-001", f"{held}; configured are {', '.join(self.venues)}" if name != IN_TRANSIT else held)
                 state = state.with_part(name, self.venues[name].open(part.amounts, market))
@@ -138,7 +138,7 @@ class Desk:
         perps: list[PerpExposure] = []
         if IN_TRANSIT in state.parts:
             exposures += [Exposure(IN_TRANSIT, token, token, amount) for token, amount in self._arrivals.held(state).items()]
-        for venue in self._timed:
+        for venue in self._all:
             if venue.name in state.parts:
                 held, short = venue.exposures(state, market)
                 exposures += held
@@ -179,7 +179,7 @@ class Desk:
         state, first = self.state(market), until + 1
         if IN_TRANSIT in state.parts:
             first = self._arrivals.next_due(state, market, until) or first
-        for venue in self._timed:
+        for venue in self._all:
             if venue.name in state.parts:
                 due = venue.next_due(state, market, until)
                 if due is not None and due < first:
@@ -191,7 +191,7 @@ class Desk:
         market = self.market(at)
         if self.positions is None:
             return []
-        return self._observe((self._arrivals, *self._timed), market)
+        return self._observe((self._arrivals, *self._all), market)
 
     def grow_to(self, at: datetime) -> None:
         """Bring what grows by itself (lending indices) to a time at which nothing falls due."""

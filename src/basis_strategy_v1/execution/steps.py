@@ -23,7 +23,7 @@ def venues_of(instruction: Instruction) -> list[str]:
 
 def not_offered(action: SmartContractAction, venues: Mapping[str, Any]) -> str | None:
     """What to tell of an action that its protocol does not have."""
-    offered: tuple[str, ...] = getattr(venues[action.protocol], "actions", ())
+    offered: tuple[str, ...] = venues[action.protocol].actions
     return None if action.action in offered else f"{action.protocol} has {', '.join(offered) or 'no actions'}; got {action.action}"
 
 

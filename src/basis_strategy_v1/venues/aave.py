@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
@@ -29,7 +30,7 @@ from basis_strategy_v1.venues.aave_settings import (
 )
 from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -48,15 +49,20 @@ ROUNDED_OFF = 1
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
 
 
-class Aave:
+class Aave(Venue):
     """The simulator of one Aave v3 market."""
 
     kind = ONCHAIN
+    grows = True
     actions = ("supply", "withdraw", "borrow", "repay", "set_emode", "flash_loan")
 
     def __init__(self, pool: ObservedPool) -> None:
         self.name = pool.name
         self.pool = pool
+        moving = "own deposits and debts move the rates by the reserve's slopes" if pool.rate_impact else "own actions do not move it"
+        self.assumptions = (
+            f"Between two rows of a lending series of {pool.name} the index goes forward from the earlier row's rate; {moving}.",
+        )
         self._flash_pools = [Pool(revision=revision, rules={}, reserves={}) for revision in pool.revisions]
 
     # Instructions.
@@ -244,10 +250,19 @@ class Aave:
         ]
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> AavePart:
-        """An account that holds these aTokens and owes these debts (token names as in positions)."""
+        """An account that holds these aTokens and owes these debts (token names as in positions).
+
+        Raises:
+            ComponentError: PUH-001, a token that is no position there.
+        """
         supplied: dict[str, int] = {}
         borrowed: dict[str, int] = {}
-        names = {name: name.removeprefix("variableDebt") if name.startswith("variableDebt") else name[1:] for name in amounts}
+        names = {name: name.removeprefix("variableDebt") if name.startswith("variableDebt") else name.removeprefix("a") for name in amounts}
+        for name, token in names.items():
+            if token == name:
+                raise ComponentError(
+                    "PUH-001", f"{name} is no position at {self.name}; write a{name} for a deposit, variableDebt{name} for a debt"
+                )
         part = self.pool.part(State(), market, *dict.fromkeys(names.values()))
         rounding = rounding_of(part.pool.revision)
         for name, amount in amounts.items():

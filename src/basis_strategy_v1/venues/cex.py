@@ -11,7 +11,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
 from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
-from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, reject, require_held
+from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, Venue, reject, require_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Listing(NamedTuple):
     minimum: Decimal
 
 
-class Exchange:
+class Exchange(Venue):
     """The simulator of one account at an exchange."""
 
     kind = CEX

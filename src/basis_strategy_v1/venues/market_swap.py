@@ -11,7 +11,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import DEX, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.venue import DEX, Moved, Venue, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, exchange
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MarketSwapRow(NamedTuple):
     depth_usd: Decimal | None = None
 
 
-class MarketSwap:
+class MarketSwap(Venue):
     """The simulator of a DEX whose pools are known by their price only."""
 
     kind = DEX
@@ -100,14 +100,8 @@ class MarketSwap:
     def gas_units(self, action: SmartContractAction) -> int:
         return self.row.gas_units
 
-    def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        return None
-
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        return state, ()
-
-    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
-        return (), ()
+    def lines(self) -> list[str]:
+        return [row_text(self.row)]
 
 
 def as_traded(token: str) -> str:

@@ -22,7 +22,7 @@ from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ GAS = {
 }  # fmt: skip
 
 
-class Morpho:
+class Morpho(Venue):
     """The simulator. The data's rows move the markets; our own position is in their totals, and interest accrues between rows."""
 
     kind = ONCHAIN
+    grows = True
     name = "morpho"
     actions = ("supply", "withdraw", "supply_collateral", "withdraw_collateral", "borrow", "repay", "flash_loan")
     assumptions = (

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wal
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, share_rate, units_to_spend
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Queue(Struct, frozen=True):
         return {QUEUED: to_amount("ETH", wei)} if wei else {}
 
 
-class StakingProtocol:
+class StakingProtocol(Venue):
     """The simulator: shares in the wallet, worth the rate that the protocol publishes; requests under the protocol."""
 
     kind = ONCHAIN
@@ -173,6 +173,9 @@ class StakingProtocol:
 
     def gas_units(self, action: SmartContractAction) -> int:
         return self.row.gas[action.action]
+
+    def lines(self) -> list[str]:
+        return [row_text(self.row)]
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         """When the next of our requests is finalised, at a protocol that fixes its worth then."""

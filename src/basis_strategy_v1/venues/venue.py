@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from basis_strategy_v1.core.execution_report import Cost
-    from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.core.state import Part, State
 
 CEX, DEX, ONCHAIN = "cex", "dex", "onchain"
 REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
@@ -64,45 +64,61 @@ class PerpExposure(Struct, frozen=True, gc=False):
     cost: Decimal
 
 
-class Venue(Protocol):
+class Venue(ABC):
     """A simulator. Every method is pure: the state and the market in, the new state and what moved out.
 
-    `simulate` raises VenueRejected, with the numbers in its message, for whatever the real venue would refuse.
+    A venue writes what it has. One that writes only `simulate` holds nothing for us, and nothing falls due there.
     """
 
     name: str
     kind: str
+    actions: tuple[str, ...] = ()  # of a smart_contract_action
+    assumptions: tuple[str, ...] = ()  # sentences for the report
+    grows = False  # whether what is held there grows with every second; then `grow` brings it to the snapshot's instant
 
-    def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> Moved: ...
+    @abstractmethod
+    def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> Moved:
+        """What the instruction does.
+
+        Raises:
+            VenueRejected: with the numbers in its message, for whatever the real venue would refuse.
+        """
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         """The first instant after the snapshot's and up to `until` at which something falls due, if any."""
-        ...
+        return None
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         """The state at the snapshot's instant, and what fell due right then."""
-        ...
+        return state, ()
 
-    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]: ...
+    def grow(self, state: State, market: MarketSnapshot) -> State:
+        """The state at the snapshot's instant, where nothing falls due."""
+        return state
 
-    def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
-        """The state after `amount` has left for another venue."""
-        ...
+    def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        """What is held there."""
+        return (), ()
 
-    def give(self, state: State, token: str, amount: Decimal) -> State:
-        """The state after `amount` has come from another venue."""
-        ...
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Part:
+        """The part of a state that holds these amounts (token names as in positions).
+
+        Raises:
+            ComponentError: PUH-001, the venue cannot hold them.
+        """
+        raise ComponentError("PUH-001", f"positions name {self.name}, which holds nothing by itself; its tokens are in the wallet")
+
+    def lines(self) -> list[str]:
+        """What it charges and allows, for a person."""
+        return []
 
 
-class OnChainVenue(Venue, Protocol):
-    def resolve(self, action: SmartContractAction, state: State) -> int:
-        """What "all" means for this action now, in base units of its token."""
-        ...
-
-    def gas_units(self, action: SmartContractAction) -> int: ...
+Venues = dict[str, Any]  # name -> Venue; each kind has methods of its own beside a Venue's
 
 
-Venues = dict[str, Any]  # name -> Venue; on-chain names -> OnChainVenue
+def row_text(row: Any) -> str:
+    """A venue's row (a NamedTuple) on one line, for a person."""
+    return ", ".join(f"{name} {value}" for name, value in row._asdict().items() if name != "name")
 
 
 def reject(kind: str, message: str) -> NoReturn:

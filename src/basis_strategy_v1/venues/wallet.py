@@ -11,7 +11,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, reject, require_held
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject, require_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ RATE_OF = {"stETH": "wstETH", "eETH": "weETH"}
 TRANSFER_GAS = 65_000
 
 
-class WalletVenue:
+class WalletVenue(Venue):
     """The simulator of the address. `gas_price_gwei` None takes base fee + priority fee from the market."""
 
     kind = ONCHAIN
