@@ -43,11 +43,18 @@ class Desk:
     everything pass, and what it leaves is forgotten.
 
     Whoever executes holds `lock` from reading the state to committing it; it is the position handler's own, so that two
-    managers of one handler take turns too. Keys of instructions begin with `run`, where runs must be told apart.
+    managers of one handler take turns too. Keys of instructions begin with `run`, where runs must be told apart. `on_passed` is
+    told of what fell due before an instruction of a later time; without it no time passes but by `settle`.
     """
 
     def __init__(
-        self, venues: Venues, data_provider: Any, positions: PositionUpdateHandler | None, clock: Clock | None = None, run: str = ""
+        self,
+        venues: Venues,
+        data_provider: Any,
+        positions: PositionUpdateHandler | None,
+        clock: Clock | None = None,
+        run: str = "",
+        on_passed: Callable[[list[ExecutionReport]], None] | None = None,
     ) -> None:
         self.venues = venues
         self.data_provider = data_provider
@@ -56,6 +63,8 @@ class Desk:
         self.lock = RLock() if positions is None else positions.lock
         # Assigns the state after an execution: (state, deltas).
         self.commit: Callable[[State, Deltas], None] = _forget if positions is None else positions.commit
+        # Of a source that does not know when its rows came, nothing is asked but what an instruction needs.
+        self._on_passed = None if positions is None or self._snapshot is None else on_passed
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
         self._run = run
         self._arrivals = Arrivals(venues)
@@ -160,7 +169,7 @@ class Desk:
         same in each run of the same blocks."""
         market = self._market
         if market is None or market.at is not at or self._snapshot is None:
-            market = self.market(at)
+            market = self._arrive(at)
         if key is None:
             self._keys = number = self._keys + 1
             if market is not self._key_market:
@@ -211,11 +220,22 @@ class Desk:
             return False
         return any(venue.name in self.positions.state.parts for venue in self._growing)
 
+    def _arrive(self, at: datetime) -> MarketSnapshot:
+        """The snapshot for an instruction; what falls due between the last one and it is settled first."""
+        last = self._market
+        if self._on_passed is not None and last is not None and to_instant(at) > last.instant:
+            reports = self.settle(at)
+            for report in reports:
+                self.expect(report.deltas)
+            if reports:
+                self._on_passed(reports)
+        return self.market(at)
+
     def settle_growth(self, at: datetime) -> list[ExecutionReport]:
         """What has grown on chain up to now, reported before an instruction changes what grows."""
         if self.positions is None or not self._on_chain:
             return []
-        return self._observe(self._on_chain, self.market(at))
+        return self._observe(self._on_chain, self._arrive(at))
 
     def _observe(self, venues: Iterable[Any], market: MarketSnapshot) -> list[ExecutionReport]:
         before = state = self.state(market)

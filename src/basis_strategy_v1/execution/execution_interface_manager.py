@@ -112,11 +112,13 @@ class ExecutionInterfaceManager:
 
     def _initialize_interfaces(self, clock: Clock | None, gateways: Mapping[str, Gateway]) -> None:
         # A venue knows a live instruction by its key for ever, so that the keys of one run must not be those of the next.
-        run = f"{to_instant(self.clock.now()):x}-" if self.execution_mode == LIVE else ""
+        is_live = self.execution_mode == LIVE
+        run = f"{to_instant(self.clock.now()):x}-" if is_live else ""
+        on_passed = None if is_live else self._settled_by_the_way
         self._registry = InterfaceRegistry(
             self.settings,
             self.execution_mode,
-            lambda venues: Desk(venues, self.data_provider, self.positions, clock, run),
+            lambda venues: Desk(venues, self.data_provider, self.positions, clock, run, on_passed),
             gateways,
             self._timing,
         )

@@ -1,0 +1,73 @@
+"""A manager that is driven from Python: what falls due between two of its instructions is not lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler
+from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.data.sample import write_sample
+
+from .trading import act, refused, trade
+
+START = datetime(2024, 6, 3, 1, tzinfo=UTC)
+HELD = {"binance": {"USDT": 100_000}, "wallet": {"USDT": 10_000}}
+CONFIG = {
+    "strategy_mode": "eth_basis",
+    "share_class": "usdt_stable",
+    "initial_capital": 100_000,
+    "venues": {"cex": {"binance": {}}, "onchain": {"aave": {}, "wallet": {"gas_price_gwei": 0}}},
+}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder)
+    return folder
+
+
+def driven(sample: Path, logs: Path, *, settles: bool) -> tuple[PositionUpdateHandler, list[tuple[str, str]]]:
+    """What is held after a short, a deposit and, more than a day later, a trade; and the times and types of the events."""
+    handler = PositionUpdateHandler(HELD)
+    later = START + timedelta(hours=30)
+    with EventLogger(logs) as log:
+        manager = ExecutionInterfaceManager(CONFIG, DataProvider(sample), "backtest", positions=handler, event_logger=log)
+        manager.execute(START, trade("sell", 2, trade_type="perp"))
+        manager.execute(START, act("supply", amount=5_000))
+        if settles:
+            manager.settle(later)
+        manager.execute(later, trade("buy", 1, trade_type="perp"))
+        manager.execute(later, act("withdraw", amount="all"))
+    lines = (logs / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
+    return handler, [(event["timestamp"], event["event_type"]) for event in map(json.loads, lines[1:])]
+
+
+def test_what_falls_due_before_a_later_instruction_is_settled_at_its_own_instants(sample: Path, tmp_path: Path) -> None:
+    (asked, told), (unasked, seen) = driven(sample, tmp_path / "a", settles=True), driven(sample, tmp_path / "b", settles=False)
+    assert unasked.positions == asked.positions
+    assert seen == told
+    funded = [at for at, kind in seen if kind == "settlement" and at[11:13] in ("00", "08", "16")]
+    assert list(dict.fromkeys(funded))[:3] == ["2024-06-03T08:00:00Z", "2024-06-03T16:00:00Z", "2024-06-04T00:00:00Z"]
+
+
+def test_what_was_settled_by_itself_is_not_added_again_when_it_is_handed_in(sample: Path, tmp_path: Path) -> None:
+    handler, _ = driven(sample, tmp_path, settles=False)
+    held = handler.positions
+    assert "aUSDT" not in held.get("aave", {})
+    assert held["wallet"]["USDT"] > 10_000
+
+
+def test_a_refused_block_moves_no_time_and_one_before_the_last_finds_things_as_they_are(sample: Path) -> None:
+    handler = PositionUpdateHandler(HELD)
+    manager = ExecutionInterfaceManager(CONFIG, DataProvider(sample), "backtest", positions=handler, clock=SimulatedClock(START))
+    manager.execute(START, trade("sell", 2, trade_type="perp"))
+    before = handler.state
+    refused(manager.execute, START + timedelta(hours=30), {"instruction_type": "cex_trade"})
+    assert handler.state is before
+    manager.execute(START - timedelta(hours=20), trade("buy", 1, trade_type="perp"))
+    assert handler.positions["binance"]["ETHUSDT-PERP"] == -1
