@@ -10,12 +10,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.config import Config, Environment, load_config
-from basis_strategy_v1.core.amounts import EXACT, plain, shown
+from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.instructions import CexTrade, parse_instruction
+from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, require_mode
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         OnChainExecutionInterface,
     )
     from basis_strategy_v1.execution.gateway import Gateway
-    from basis_strategy_v1.execution.preflight import Fault, Foreseen
+    from basis_strategy_v1.execution.preflight import Foreseen
     from basis_strategy_v1.execution.routing_events import Told
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
@@ -289,39 +289,12 @@ class ExecutionInterfaceManager:
             outside = decimal.getcontext()
             decimal.setcontext(EXACT)
             try:
-                return self._plan(timestamp, blocks)
+                market, state = self.desk.look(timestamp)
+                chaining = self.settings.enable_atomic_chaining
+                flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
+                return flight.plan(blocks, self._router.is_done)
             finally:
                 decimal.setcontext(outside)
-
-    def _plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
-        market, state = self.desk.look(timestamp)
-        chaining = self.settings.enable_atomic_chaining
-        flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
-        problems: list[Problem] = []
-        foreseen: list[Foreseen | None] = []
-        known: set[str] = set()
-        for index, block in enumerate(blocks):
-            if faults := self._faults(flight, block, known):
-                problems += [Problem(index, *fault) for fault in faults]
-            elif len(blocks) > 1 and (fault := _unfilled(flight.foreseen)):
-                problems.append(Problem(index, "EIM-001", fault))
-            foreseen.append(flight.foreseen)
-        return problems, foreseen
-
-    def _faults(self, flight: Preflight, block: Any, known: set[str]) -> list[Fault]:
-        """The faults of one block of a plan; `known` are the ids of those before it."""
-        flight.foreseen = None
-        try:
-            instruction = parse_instruction(block)
-        except ComponentError as error:
-            return [(error.error_code, error.message)]
-        name = instruction.instruction_id
-        if name is not None and (name in known or self._router.is_done(name)):
-            return []
-        found = flight.faults(instruction)
-        if name is not None and not found:
-            known.add(name)
-        return found
 
     # What others may ask.
 
@@ -400,16 +373,6 @@ class ExecutionInterfaceManager:
         kind = block.get("instruction_type") if isinstance(block, dict) else None
         took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
         return "state_update", UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
-
-
-def _unfilled(foreseen: Foreseen | None) -> str | None:
-    """Why a leg of a plan would fill nothing: the others would then be sent without it."""
-    if foreseen is None or not isinstance(foreseen.instruction, CexTrade) or foreseen.moved.deltas:
-        return None
-    trade = foreseen.instruction
-    limit, price = plain(foreseen.moved.details["limit"]), plain(foreseen.moved.details["price"])
-    what = f"{trade.side} of {plain(trade.amount)} {trade.symbol} {trade.trade_type}"
-    return f"{what} would fill nothing: its limit is {limit}, the price {price}"
 
 
 def _history_row(timestamp: datetime, kind: Any, outcome: Deltas | BaseException) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, structs
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
-from basis_strategy_v1.core.instructions import Chain, OutputOf, SmartContractAction
+from basis_strategy_v1.core.instructions import CexTrade, Chain, OutputOf, SmartContractAction, parse_instruction
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Context
 from basis_strategy_v1.execution.steps import all_steps, located
@@ -66,6 +67,34 @@ class Preflight:
         self._interface_of = interface_of
         self._chaining = chaining
         self.foreseen: Foreseen | None = None  # of the last instruction, where it would come through as a whole
+
+    def plan(self, blocks: Sequence[Any], is_done: Callable[[str], bool]) -> tuple[list[Problem], list[Foreseen | None]]:
+        """The problems of all blocks, and what each block that has none would do; `is_done` tells the ids that would be replayed."""
+        problems: list[Problem] = []
+        foreseen: list[Foreseen | None] = []
+        known: set[str] = set()
+        for index, block in enumerate(blocks):
+            if faults := self._faults_of_block(block, known, is_done):
+                problems += [Problem(index, *fault) for fault in faults]
+            elif len(blocks) > 1 and (fault := _unfilled(self.foreseen)):
+                problems.append(Problem(index, "EIM-001", fault))
+            foreseen.append(self.foreseen)
+        return problems, foreseen
+
+    def _faults_of_block(self, block: Any, known: set[str], is_done: Callable[[str], bool]) -> list[Fault]:
+        """The faults of one block of a plan; `known` are the ids of those before it."""
+        self.foreseen = None
+        try:
+            instruction = parse_instruction(block)
+        except ComponentError as error:
+            return [(error.error_code, error.message)]
+        name = instruction.instruction_id
+        if name is not None and (name in known or is_done(name)):
+            return []
+        found = self.faults(instruction)
+        if name is not None and not found:
+            known.add(name)
+        return found
 
     def _gasless(self) -> Venues:
         """The venues for the steps within one transaction, which pay no gas of their own: it pays once, at its end."""
@@ -181,3 +210,13 @@ def _in_step(index: int, step: SmartContractAction, faults: Sequence[Fault], *, 
 
 def _hangs_on_a_failure(step: SmartContractAction, outputs: Sequence[Deltas | None]) -> bool:
     return isinstance(step.amount, OutputOf) and outputs[step.amount.step] is None
+
+
+def _unfilled(foreseen: Foreseen | None) -> str | None:
+    """Why a leg of a plan would fill nothing: the others would then be sent without it."""
+    if foreseen is None or not isinstance(foreseen.instruction, CexTrade) or foreseen.moved.deltas:
+        return None
+    trade = foreseen.instruction
+    limit, price = plain(foreseen.moved.details["limit"]), plain(foreseen.moved.details["price"])
+    what = f"{trade.side} of {plain(trade.amount)} {trade.symbol} {trade.trade_type}"
+    return f"{what} would fill nothing: its limit is {limit}, the price {price}"
