@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 FAILED, WRONG_INPUT, RESTART, INTERRUPTED = 1, 2, 3, 130
-# What the user gave is wrong; everything else is a run that failed.
-INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-001", "EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
+# What the user gave is wrong, config, data, files or a place to write to, whenever a run comes to it.
+INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-001")
+# A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the tick: then the run has failed.
+BLOCK_CODES = ("EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
 
 UsageError: Any = typer.BadParameter.__bases__[0]  # what typer raises for words that it does not understand
 
@@ -201,9 +203,9 @@ def _stop(message: str, status: int) -> NoReturn:
 def _status(error: ComponentError) -> int:
     if error.severity == "CRITICAL":
         return RESTART
-    if getattr(error, "__notes__", ()):
-        return FAILED  # it began, and came as far as the tick in the note
-    return WRONG_INPUT if error.error_code.startswith(INPUT_CODES) else FAILED
+    is_outside_a_run = not getattr(error, "__notes__", ())
+    codes = (*INPUT_CODES, *BLOCK_CODES) if is_outside_a_run else INPUT_CODES
+    return WRONG_INPUT if error.error_code.startswith(codes) else FAILED
 
 
 def main() -> None:

@@ -108,6 +108,23 @@ def test_failed_instructions_are_warned_of(tmp_path: Path) -> None:
     assert "1 instruction failed; see the errors in events.csv." in text
 
 
+@pytest.mark.parametrize(
+    ("venue", "token", "hint"),
+    [
+        ("lido", "ETH-QUEUED", " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."),
+        ("in_transit", "ETH", " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."),
+        ("wallet", "wstETH", ""),
+    ],
+)
+def test_what_could_not_be_closed_is_warned_of(tmp_path: Path, venue: str, token: str, hint: str) -> None:
+    left_open = [{"venue": venue, "token": token, "amount": "29.950000000000000001"}, {"venue": "bybit", "token": "BTC", "amount": "1"}]
+    text = Page(write_report(plain_run(left_open=left_open).write(tmp_path / "run"))).text
+    told = f"Still held at the end, as close_at_end could not close it: {venue} 29.95 {token}; bybit 1 BTC.{hint}"
+    assert told in text
+    assert ("leave_at" in text) == bool(hint)
+    assert "Still held" not in Page(write_report(plain_run().write(tmp_path / "plain"))).text
+
+
 def test_an_execution_is_shown_with_what_it_moved_and_cost(tmp_path: Path) -> None:
     rows = Page(write_report(basis_year(days=1).write(tmp_path / "run"))).rows
     assert [

@@ -94,3 +94,31 @@ def test_a_summary_without_a_profit_is_refused() -> None:
     del summary["pnl"]
     with pytest.raises(ComponentError, match="missing required field `pnl`"):
         summary_table(summary)
+
+
+LEFT_OPEN = [
+    {"venue": "bybit", "token": "ETHUSDT-PERP", "amount": "-12.88"},
+    {"venue": "etherfi", "token": "ETH-QUEUED", "amount": "12837.552708496283128"},
+]
+
+
+@pytest.mark.parametrize(
+    ("left_open", "told"),
+    [
+        ([], []),
+        (
+            LEFT_OPEN,
+            [
+                "Still held at the end                       bybit -12.88 ETHUSDT-PERP",
+                "                                     etherfi 12,837.552708 ETH-QUEUED",
+                "  leave_at begins to leave earlier",
+            ],
+        ),
+        (LEFT_OPEN[:1], ["Still held at the end   bybit -12.88 ETHUSDT-PERP"]),
+    ],
+    ids=["nothing", "a queue", "no queue"],
+)
+def test_what_could_not_be_closed_is_told_after_the_instructions(left_open: list[dict[str, str]], told: list[str]) -> None:
+    lines = [line.rstrip() for line in printed(plain_run(instructions_routed=1, left_open=left_open).summary).splitlines()]
+    first = next(place for place, line in enumerate(lines) if line.startswith("Instructions")) + 1
+    assert lines[first : lines.index("")] == told

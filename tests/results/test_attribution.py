@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.market import MarketSnapshot
+from basis_strategy_v1.core.state import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
 from basis_strategy_v1.results.attribution import SOURCES, Attribution, to_units, units_text
@@ -165,6 +166,57 @@ def test_a_staked_token_without_a_market_keeps_its_redemption_rate(provider: Dat
     books.open([Exposure("wallet", "wstETH", "wstETH", D(100))], [], at(provider, 20))
     with patch.object(SeriesSnapshot, "market_rate", lambda self, token: None):
         assert books.at_market(at(provider, 20)) == books.initial_equity
+
+
+# What the market pays for staked tokens: wstETH trades at 1.1689 and is redeemed for 1.17, both to be had for one stETH each.
+
+
+def worth_at_market(provider: DataProvider, share_class: str, *held: Exposure) -> Decimal:
+    """The equity at market of what is held, at the 20th hour."""
+    books = Attribution(share_class)
+    books.open(list(held), [], at(provider, 20))
+    return D(units_text(books.at_market(at(provider, 20))))
+
+
+def traded_at(**rates: Decimal) -> Any:
+    """The market's prices are these and no others."""
+    return patch.object(SeriesSnapshot, "market_rate", lambda self, token: rates.get(token))
+
+
+def in_wallet(token: str, amount: Decimal) -> Exposure:
+    return Exposure("wallet", token, token, amount, "staking" if token in REBASING else "spot_price")
+
+
+@pytest.mark.parametrize(("share_class", "ether"), [("eth_directional", D(1)), ("usdt_stable", D("3021.65"))])
+def test_a_rebasing_token_is_worth_at_market_what_its_wrapped_form_makes_of_it(
+    share_class: str, ether: Decimal, provider: DataProvider
+) -> None:
+    worth = worth_at_market(provider, share_class, in_wallet("stETH", D(117)))
+    assert worth == (117 * D("1.1689") / D("1.17") * ether).quantize(UNIT)
+    assert worth == worth_at_market(provider, share_class, in_wallet("wstETH", D(100)))
+
+
+def test_the_price_of_the_token_itself_goes_before_that_of_its_other_form(provider: DataProvider) -> None:
+    with traded_at(stETH=D("0.998"), wstETH=D("1.1689")):
+        assert worth_at_market(provider, "eth_directional", in_wallet("stETH", D(100))) == D("99.8")
+        assert worth_at_market(provider, "eth_directional", in_wallet("wstETH", D(100))) == D("116.89")
+
+
+def test_a_wrapped_token_without_a_price_is_so_many_of_the_rebasing_one(provider: DataProvider) -> None:
+    with traded_at(stETH=D("0.998")):
+        assert worth_at_market(provider, "eth_directional", in_wallet("wstETH", D(100))) == D("116.766")
+
+
+def test_without_a_redemption_rate_the_price_of_the_other_form_says_nothing(provider: DataProvider) -> None:
+    with traded_at(weETH=D("1.03")):  # the data have no staking/etherfi
+        assert worth_at_market(provider, "eth_directional", Exposure("bybit", "eETH", "eETH", D(100))) == 100
+
+
+def test_staked_tokens_are_at_market_wherever_they_are_and_what_is_queued_or_no_stake_is_not(provider: DataProvider) -> None:
+    lent = Exposure("aave", "awstETH", "wstETH", D(60), "supply_interest")
+    queued = Exposure("lido", "ETH-QUEUED", "ETH", D(7))
+    held = [in_wallet("wstETH", D(40)), lent, queued, in_wallet("WETH", D(3)), Exposure("aave", "variableDebtWETH", "WETH", D(-2))]
+    assert worth_at_market(provider, "eth_directional", *held) == 100 * D("1.1689") + 7 + 3 - 2
 
 
 def test_what_arrives_or_is_taken_has_not_grown(provider: DataProvider) -> None:

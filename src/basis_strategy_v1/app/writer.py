@@ -6,14 +6,15 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import HOUR_US, to_instant
+from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
+from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
@@ -83,7 +84,11 @@ class Writer:
             failed=engine.manager.instructions_failed,
             data=_data_told(self._provider),
             skipped=engine.skipped,
-            assumptions=[*assumptions(engine.config, engine.manager.desk.venues), *_told_of_gaps(stale)],
+            assumptions=[
+                *assumptions(engine.config, engine.manager.desk.venues),
+                *_told_within_bars(engine, getattr(self._provider, "series_used", ())),
+                *_told_of_gaps(stale),
+            ],
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
@@ -104,6 +109,20 @@ def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
     market = desk.market(engine.end)
     reserve = Decimal(0) if engine.manager.gas_is_free() else config.gas_reserve_eth
     return left_open(engine.portfolio, *desk.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
+
+
+def _told_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:
+    """A line where ticks lie within bars of perps: what came first in such a bar, the trade or the price, is not known."""
+    grid = (to_instant(engine.start), to_instant(engine.end), engine.config.interval // MICROSECOND)
+    instants = (*grid, *getattr(engine.strategy, "instants", ()))
+    specs = [spec for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"]
+    split = [spec.id for spec in specs if any(instant % spec.interval_us for instant in instants)]
+    if not split:
+        return []
+    return [
+        f"Ticks lie within the bars of {', '.join(split)}. A whole bar counts against what is held when it closes: a perp may be "
+        "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
+    ]
 
 
 def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:

@@ -168,6 +168,10 @@ def _warnings(run: Run) -> str:
     failed = run.summary.instructions_failed
     if failed:
         found.append(f"{failed:,} {'instruction' if failed == 1 else 'instructions'} failed; see the errors in events.csv.")
+    if run.summary.left_open:
+        found.append(f"Still held at the end, as close_at_end could not close it: {'; '.join(map(str, run.summary.left_open))}.")
+    if any(held.takes_time for held in run.summary.left_open):
+        found[-1] += " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."
     return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
 
 

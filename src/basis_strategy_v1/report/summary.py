@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.state import IN_TRANSIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +42,22 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
         return {True: "GENERATED", False: "REAL", None: "NOT STATED"}[self.generated]
 
 
+class Left(Struct, frozen=True):
+    """A position that `close_at_end` could not close, in token units."""
+
+    venue: str
+    token: str
+    amount: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.venue} {rounded(self.amount, 6).rstrip('0').rstrip('.')} {self.token}"
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether it waits in a queue, or is on its way."""
+        return self.token.endswith("-QUEUED") or self.venue == IN_TRANSIT
+
+
 class Summary(Struct, frozen=True, kw_only=True):
     """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions;
     `max_drawdown_fresh` leaves out the ticks at which a price was older than its interval."""
@@ -64,6 +81,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     assumptions: list[Any] = []
     missing_funding: list[Any] = []
     skipped: list[Any] = []
+    left_open: list[Left] = []
 
     @property
     def currency(self) -> str:

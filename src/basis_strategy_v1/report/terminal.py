@@ -47,6 +47,10 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     routed, failed = summary.instructions_routed, summary.instructions_failed
     if routed is not None:
         yield "Instructions", f"{routed:,} routed, {failed or 0:,} failed", "bold red" if failed else ""
+    for place, held in enumerate(summary.left_open):
+        yield "" if place else "Still held at the end", str(held), "bold yellow"
+    if any(held.takes_time for held in summary.left_open):
+        yield "  leave_at begins to leave earlier", "", ""
 
 
 def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:

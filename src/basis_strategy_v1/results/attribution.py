@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
+from basis_strategy_v1.core.state import SHARE_TOKENS
+from basis_strategy_v1.results.staked_price import traded_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +35,7 @@ SOURCES = (
 RESIDUAL = "spot_price"
 DEBT_GROWTH = "borrow_interest"
 PERPS = "perp_price"
+ETHER = "ETH"
 ETH_CLASS = "eth_directional"
 SCALE = 12
 DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
@@ -183,12 +186,15 @@ class Attribution:
         return {**self.booked, RESIDUAL: residual, PERPS: perps}
 
     def at_market(self, market: MarketSnapshot) -> int:
-        """The equity with staked tokens at their market price, where the data have one, in place of their redemption rate."""
+        """The equity with staked tokens at their market price, where the data have one, in place of what their protocol redeems.
+
+        What waits in a withdrawal queue is no token any more: it will be redeemed, and stays at that.
+        """
         found = self.mark(market)[0]
-        for token, rate in self._rates.items():
-            traded = market.market_rate(token)
+        for token, amount in self._amounts.items():
+            traded = traded_rate(token, market) if token in SHARE_TOKENS else None
             if traded is not None:
-                found += to_units(self._amounts[token] * (traded - rate) * self._in_share(REDEEMED_BY[token][1], market))
+                found += to_units(amount * (traded * self._in_share(ETHER, market) - self._in_share(token, market)))
         return found
 
     def _equity(self, market: MarketSnapshot) -> Decimal:

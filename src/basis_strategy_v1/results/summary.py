@@ -51,6 +51,7 @@ def summary_of(
     skipped: Sequence[Any],
     assumptions: Sequence[str],
     missing_funding: Sequence[tuple[str, datetime]],
+    left_open: Sequence[Mapping[str, str]],
 ) -> dict[str, Any]:
     """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
     assert config.start is not None and config.end is not None
@@ -77,4 +78,5 @@ def summary_of(
         "missing_funding": [{"series": series, "timestamp": iso(at)} for series, at in missing_funding],
         "stale_marks": [{"series": series, "from": iso(start), "until": iso(end)} for series, start, end in stale_marks],
         "skipped": [{"timestamp": at, "reason": reason} for at, reason in skipped],
+        "left_open": [dict(row) for row in left_open],
     }
