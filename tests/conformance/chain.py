@@ -30,7 +30,7 @@ COMPILE_SCRIPT = REPOSITORY / "contracts" / "compile.mjs"
 COMPILED = REPOSITORY / "build" / "contracts"
 MACHINE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "amd64")
 ANVIL = NODE_MODULES / "@foundry-rs" / f"anvil-linux-{MACHINE}" / "bin" / "anvil"
-GAS_LIMIT = 28_000_000
+GAS_LIMIT = 500_000_000  # a swap over thousands of ticks costs more than a block of the main chain has
 START_TIMESTAMP = 1_700_000_000
 
 
@@ -194,7 +194,16 @@ class Chain:
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
         self.port = _free_port()
         options = ["--port", str(self.port), "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
-        quiet = ["--silent", "--gas-price", "0", "--block-base-fee-per-gas", "0", "--disable-code-size-limit"]
+        quiet = [
+            "--silent",
+            "--gas-price",
+            "0",
+            "--block-base-fee-per-gas",
+            "0",
+            "--disable-code-size-limit",
+            "--gas-limit",
+            str(GAS_LIMIT),
+        ]
         self.process = subprocess.Popen([str(ANVIL), *options, *quiet], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.stop)
         try:

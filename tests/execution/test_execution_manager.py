@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHandler
-from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.execution_manager import _follows
 from basis_strategy_v1.execution.gateway import Outcome
 from basis_strategy_v1.execution.preflight import Problem
@@ -88,6 +88,9 @@ def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
     error = refused(executor.execute_blocks, NOON, [trade(), trade(venue="bybit")])
     assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
     assert error.message == refused(executor.execute_blocks, NOON, [trade()]).message
+    for plan in ([trade(), trade(symbol="BTCUSDT")], [trade(symbol="BTCUSDT"), trade()]):  # one of the series is not there at all
+        error = refused(executor.execute_blocks, NOON, plan)
+        assert (type(error), error.error_code) == (MissingData, "DAT-001")
     assert refused(executor.execute_blocks, NOON, [trade(), {}]).error_code == "EXM-001"
     assert (
         refused(executor.execute_blocks, NOON, [trade(), send("binance", "wallet", 10**9)]).error_code == "DAT-002"

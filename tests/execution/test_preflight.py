@@ -264,7 +264,7 @@ def test_what_is_no_list_is_shown():
 
 def test_what_was_foreseen_holds_on_the_same_state_and_the_same_snapshot_only():
     manager = house(HELD)
-    _, (foreseen,) = manager.plan(NOON, [trade()])
+    _, (foreseen,), _ = manager.plan(NOON, [trade()])
     key, state, market = "k", foreseen.state, foreseen.market
     assert foreseen.moved.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
     others = (state, market), (State(), market), (state, manager.desk.market(NOON + timedelta(hours=1)))

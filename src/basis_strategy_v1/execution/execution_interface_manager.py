@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.market import MissingData
     from basis_strategy_v1.execution.execution_interfaces import (
         CEXExecutionInterface,
         DEXExecutionInterface,
@@ -279,8 +280,8 @@ class ExecutionInterfaceManager:
         """
         return self.plan(timestamp, blocks)[0]
 
-    def plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None]]:
-        """The problems of `preflight`, and what each block that has none would do, for `execute`."""
+    def plan(self, timestamp: datetime, blocks: Sequence[Any]) -> tuple[list[Problem], list[Foreseen | None], MissingData | None]:
+        """The problems of `preflight`, what each block that has none would do, for `execute`, and the first data that were missing."""
         if type(timestamp) is not datetime or timestamp.tzinfo is not UTC:
             _require_aware(timestamp)
         if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
@@ -292,7 +293,7 @@ class ExecutionInterfaceManager:
                 market, state = self.desk.look(timestamp)
                 chaining = self.settings.enable_atomic_chaining
                 flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
-                return flight.plan(blocks, self._router.is_done)
+                return *flight.plan(blocks, self._router.is_done), flight.missing
             finally:
                 decimal.setcontext(outside)
 

@@ -9,13 +9,14 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.market import StaleSeries
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.market import MissingData
     from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, Problem
+    from basis_strategy_v1.execution.preflight import Foreseen
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 
 
@@ -39,16 +40,18 @@ class ExecutionManager:
         first one is sent: never one leg without the other.
 
         Raises:
-            StaleSeries: a price is too old to trade on; nothing was sent.
+            StaleSeries: a price is too old to trade on; nothing was sent. MissingData: a series is missing; the same.
             ComponentError: EXM-001, the plan would fail, or is no list of blocks; the message names each problem and its step;
                 nothing was sent. Or what a block was refused for: `partial_deltas` then are what those before it had moved.
         """
         if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EXM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}; nothing was sent")
         manager = self.execution_interface_manager
-        problems, foreseen = manager.plan(timestamp, blocks) if len(blocks) > 1 else ([], [None] * len(blocks))
-        if problems:
-            raise _refused(problems, blocks)
+        foreseen: list[Foreseen | None] = [None] * len(blocks)
+        if len(blocks) > 1:
+            problems, foreseen, missing = manager.plan(timestamp, blocks)
+            if problems:
+                raise _refused(problems, blocks, missing)
         reports: list[ExecutionReport] = []
         for block, known in zip(blocks, foreseen, strict=True):
             try:
@@ -71,18 +74,20 @@ def _moved(reports: Sequence[ExecutionReport], error: ComponentError) -> dict[st
     return moved
 
 
-def _refused(problems: Sequence[Problem], blocks: Sequence[Any]) -> ComponentError:
-    stale = next((problem for problem in problems if problem.code == "DAT-002"), None)
-    if stale is not None and all(problem.code == "DAT-002" or _follows(problem, stale, blocks) for problem in problems):
-        return StaleSeries("DAT-002", stale.message)
+def _refused(problems: Sequence[Problem], blocks: Sequence[Any], missing: MissingData | None) -> ComponentError:
+    """What a plan is refused with: the data that are missing, where there is nothing else wrong with it."""
+    first = next((problem for problem in problems if problem.code.startswith("DAT-")), None)
+    only_data = first is not None and all(problem.code.startswith("DAT-") or _follows(problem, first, blocks) for problem in problems)
+    if missing is not None and only_data:
+        return missing
     told = "; ".join(f"step {problem.step}: {problem.message}" for problem in problems)
     return ComponentError("EXM-001", f"nothing was sent. {told}")
 
 
-def _follows(problem: Problem, stale: Problem, blocks: Sequence[Any]) -> bool:
-    """Whether a problem may come of an earlier trade that a price is too old for: its proceeds are not there."""
+def _follows(problem: Problem, first: Problem, blocks: Sequence[Any]) -> bool:
+    """Whether a problem may come of an earlier step that lacked data: its proceeds are not there."""
     try:
         parse_instruction(blocks[problem.step])
     except ComponentError:
         return False
-    return problem.step > stale.step and problem.code == "EIM-001"
+    return problem.step > first.step and problem.code == "EIM-001"

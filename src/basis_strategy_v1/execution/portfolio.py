@@ -81,7 +81,8 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def gas_reserve(self) -> Decimal:
         """ETH of the wallet that is kept for gas; 0 where gas is free."""
-        return ZERO if self._desk.venues[WALLET].is_free() else self._gas_reserve
+        wallet = self._desk.venues.get(WALLET)
+        return ZERO if wallet is None or wallet.is_free() else self._gas_reserve
 
     def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal:
         """ETH that a transaction of so many units of gas costs now; 0 where gas is free."""

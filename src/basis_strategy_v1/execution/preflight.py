@@ -11,6 +11,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import CexTrade, Chain, OutputOf, SmartContractAction, parse_instruction
+from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Context
 from basis_strategy_v1.execution.steps import all_steps, located
@@ -66,6 +67,7 @@ class Preflight:
         self._venues = venues
         self._interface_of = interface_of
         self._chaining = chaining
+        self.missing: MissingData | None = None  # what the steps met; of a series that is old and one that is missing, the latter
         self.foreseen: Foreseen | None = None  # of the last instruction, where it would come through as a whole
 
     def plan(self, blocks: Sequence[Any], is_done: Callable[[str], bool]) -> tuple[list[Problem], list[Foreseen | None]]:
@@ -110,11 +112,18 @@ class Preflight:
             moved = self._interface_of(instruction).simulate(instruction, context)
         except ComponentError as error:
             within = self._looked_into(instruction)
+            self._note(error)
             refused_anyway = isinstance(instruction, Chain) and not self._chaining
             return [_fault(error), *within] if refused_anyway else within or [_fault(error)]
         self.foreseen = Foreseen(instruction, self._state, self._market, moved)
         self._state = moved.state
         return []
+
+    def _note(self, error: ComponentError) -> None:
+        if isinstance(error, MissingData) and (
+            self.missing is None or isinstance(self.missing, StaleSeries) > isinstance(error, StaleSeries)
+        ):
+            self.missing = error
 
     def _faults_of_sequence(self, steps: Sequence[SmartContractAction]) -> list[Fault]:
         """Each step is a transaction of its own."""
@@ -129,6 +138,7 @@ class Preflight:
                 moved = self._interface_of(resolved).simulate(resolved, Context(self._timestamp, "preflight", self._state, self._market))
             except ComponentError as error:
                 found += _in_step(index, step, self._looked_into(step) or [_fault(error)], chained=True)
+                self._note(error)
                 outputs.append(None)
             else:
                 self._state = moved.state
