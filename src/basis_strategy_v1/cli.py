@@ -53,6 +53,8 @@ def backtest(
         result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress).run()
     if not quiet:
         _print_summary(result.summary)
+        if kept := result.paths.get("earlier results"):
+            typer.echo(f"an earlier run of this config came to other results (other data, or another version); they are kept in {kept}")
         typer.echo(f"results: {result.paths['summary.json'].parent}")
 
 

@@ -104,3 +104,7 @@ def test_different_deltas_have_different_hashes() -> None:
 
 def test_deltas_of_nothing_at_a_venue_are_no_deltas() -> None:
     assert Deltas.at("a", {}) == Deltas.at("a", {"X": Decimal(0)}) == Deltas()
+
+
+def test_what_is_beyond_the_largest_float_reads_as_infinity() -> None:
+    assert Deltas.at("a", {"X": Decimal("-1e400"), "Y": Decimal("0.1")}).as_floats() == {"a": {"X": float("-inf"), "Y": 0.1}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -71,3 +72,20 @@ def test_a_refused_block_moves_no_time_and_one_before_the_last_finds_things_as_t
     assert handler.state is before
     manager.execute(START - timedelta(hours=20), trade("buy", 1, trade_type="perp"))
     assert handler.positions["binance"]["ETHUSDT-PERP"] == -1
+
+
+def test_where_nothing_falls_due_nothing_is_told_and_an_event_is_told_in_utc_whatever_zone_its_block_was_in(
+    sample: Path, tmp_path: Path
+) -> None:
+    config = {**CONFIG, "venues": {"cex": {"bybit": {}}}}
+    with EventLogger(tmp_path) as log:
+        manager = ExecutionInterfaceManager(
+            config, DataProvider(sample), "backtest", positions={"bybit": {"USDT": 9_000}}, event_logger=log
+        )
+        manager.execute(START, trade("buy", 2, venue="bybit"))
+        manager.execute((START + timedelta(hours=30)).astimezone(ZoneInfo("Asia/Tokyo")), trade("sell", 1, venue="bybit"))
+    lines = (tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
+    assert [(event["timestamp"], event["event_type"]) for event in map(json.loads, lines[1:])] == [
+        ("2024-06-03T01:00:00Z", "execution"),
+        ("2024-06-04T07:00:00Z", "execution"),
+    ]

@@ -94,6 +94,18 @@ def test_a_folder_of_results_begins_empty_of_files(tmp_path: Path) -> None:
     assert sorted(os.listdir(again.path)) == ["kept"]
 
 
+def test_results_that_came_out_otherwise_are_kept_and_those_that_did_not_are_written_over(tmp_path: Path) -> None:
+    def run(summary: str) -> Path | None:
+        folder = RunFolder(tmp_path, "eth_basis-1")
+        kept = folder.begin(finished=True, summary=summary)
+        folder.write("summary.json", summary)
+        return kept
+
+    names = ["eth_basis-1.earlier-1", "eth_basis-1.earlier-2"]
+    assert [run(summary) for summary in ("a", "a", "b", "b", "a")] == [None, None, tmp_path / names[0], None, tmp_path / names[1]]
+    assert [(tmp_path / name / "summary.json").read_text() for name in [*names, "eth_basis-1"]] == ["a", "b", "a"]
+
+
 def test_a_run_that_ends_early_leaves_the_results_of_one_that_did_not(tmp_path: Path) -> None:
     folder_of(tmp_path).write("summary.json", "{}")
     early = folder_of(tmp_path, finished=False)

@@ -238,6 +238,16 @@ def test_a_liquidation_takes_exactly_the_margin_that_was_left():
     assert after.positions() == {"bybit": {"ETH": D(2)}}
 
 
+@exactly
+def test_beyond_the_whole_margin_the_fund_bears_what_is_missing_and_nothing_is_gained_by_a_liquidation():
+    all_venues = venues()
+    state = holding(all_venues, prices(), bybit={"USDT": 1_000, "ETHUSDT-PERP": -10})
+    after, settled = observe(all_venues["bybit"], state, prices(2300))
+    assert settled[0].costs == (Cost("perp_price", "USDT", D(-2_000)),)  # the price cost 3,000, of which 1,000 were there
+    assert value(all_venues, state, prices(2300)) - value(all_venues, after, prices(2300)) == -2_000
+    assert after.positions() == {}
+
+
 def test_a_spot_account_has_nothing_that_falls_due():
     all_venues = venues()
     state = holding(all_venues, prices(), bybit={"USDT": 1_000})

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from basis_strategy_v1.monitoring.event_logger import EventLogger
 
 
+EARLIER = "earlier results"  # among the paths of a run: where other results of the same config went
+
+
 class Writer:
     """Writes a run's folder, also of a run that ended early."""
 
@@ -38,8 +41,10 @@ class Writer:
         seconds = engine.seconds
         begun = time.perf_counter()
         folder = self._folder
-        folder.begin(finished=finished)
-        paths = {
+        summary = self._summary(engine) if finished else {}
+        kept = folder.begin(finished=finished, summary=plain_json(summary))
+        paths = {} if kept is None else {EARLIER: kept}
+        paths |= {
             "equity.csv": folder.write_rows("equity.csv", EQUITY_HEADER, engine.curve.rows()),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
             "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
@@ -48,7 +53,6 @@ class Writer:
         paths["events.csv"] = folder.path / "events.csv"
         self._logger.close()
         seconds["write"] = time.perf_counter() - begun
-        summary = self._summary(engine) if finished else {}
         if finished:
             paths["summary.json"] = folder.write("summary.json", plain_json(summary))
             self._is_complete = True

@@ -121,15 +121,28 @@ class RunFolder:
             probe.touch()
             probe.unlink()
 
-    def begin(self, *, finished: bool) -> None:
-        """Make room for a run's files. A run that did not come to its end leaves the results of one that did, and goes beside them."""
-        if not finished and (self.path / "summary.json").is_file():
+    def begin(self, *, finished: bool, summary: str = "") -> Path | None:
+        """Make room for a run's files, and give where results of the same config went that came out otherwise (over other data).
+
+        A run that did not come to its end leaves the results of one that did, and goes beside them.
+        """
+        earlier, kept = self.path / "summary.json", None
+        if not finished and earlier.is_file():
             self.path = self.path.with_name(f"{self.path.name}.unfinished")
         with _writing(self.path):
+            if finished and earlier.is_file() and earlier.read_text(encoding="utf-8") != summary:
+                kept = self._set_aside()
             self.path.mkdir(parents=True, exist_ok=True)
             for stale in self.path.iterdir():
                 if stale.is_file():
                     stale.unlink()
+        return kept
+
+    def _set_aside(self) -> Path:
+        number = 1
+        while (kept := self.path.with_name(f"{self.path.name}.earlier-{number}")).exists():
+            number += 1
+        return self.path.rename(kept)
 
     def write(self, name: str, text: str) -> Path:
         with self._open(name) as file:

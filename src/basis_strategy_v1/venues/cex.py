@@ -355,7 +355,10 @@ class Exchange(Venue):
         return high if perp.base < 0 else low
 
     def _liquidate(self, account: Account, market: MarketSnapshot) -> tuple[Account, Settlement]:
-        """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero."""
+        """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero.
+
+        Where the last close is already beyond the whole margin, the fund bears what is missing: the perps' price did not cost us that.
+        """
         settle = self.row.settle
         lost = self.margin(account, market).equity
         balance = account.balances.get(settle, ZERO)
@@ -363,7 +366,8 @@ class Exchange(Venue):
         after = account.moved({settle: -balance}, {})
         details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
         deltas = Deltas.at(self.name, {**changes, settle: -balance})
-        return after, Settlement("liquidation", self.name, deltas, _costs(("liquidation", settle, lost)), details)
+        source = "liquidation" if lost > 0 else "perp_price"
+        return after, Settlement("liquidation", self.name, deltas, _costs((source, settle, lost)), details)
 
     # What is held, and what goes to other venues.
 
