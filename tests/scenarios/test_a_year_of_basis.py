@@ -177,7 +177,7 @@ def last_short(ran: Ran, at: datetime) -> tuple[Decimal, Decimal, Decimal]:
         if base and row.at < at:
             details = row.data["details"]
             position += base
-            received -= base * Decimal(details["price"]) + Decimal(details["realised"])
+            received -= base * Decimal(details["price"]) + Decimal(details.get("realised", 0))
     return position, received, balance
 
 

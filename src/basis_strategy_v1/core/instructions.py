@@ -129,6 +129,7 @@ ACTIONS: dict[str, Action] = {
 # Who trades what was checked when it was first seen: (venue, trade_type, side, symbol).
 _TRADES_SEEN: dict[tuple[str, str, str, str], CexTrade] = {}
 _names_of: Callable[[Mapping[str, Any]], tuple[str, str, str, str]] = itemgetter("venue", "trade_type", "side", "symbol")
+_FLOATS_SEEN: dict[float, Decimal] = {}
 _MOST_SEEN = 4_096
 _BARE_FIELDS = 1 + len(CEX_TRADE.required)
 _CEX_TRADE_PARSERS = parsers_of(CEX_TRADE)
@@ -186,10 +187,21 @@ def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
     try:
         seen = _TRADES_SEEN[_names_of(block)]
         given = block["amount"]
-        amount = Decimal(repr(given)) if type(given) is float and 1e-30 <= given <= 1e30 else positive_amount(given)
+        if type(given) is not float:
+            amount = positive_amount(given)
+        elif (amount := _FLOATS_SEEN.get(given)) is None:
+            amount = _remembered(given)
     except (TypeError, KeyError, ValueError):  # the long way says what is wrong
         return None
     return structs.replace(seen, amount=amount)
+
+
+def _remembered(given: float) -> Decimal:
+    """The amount, at hand when it comes again: a strategy's sizes repeat, and a float's text is the dearest part of a trade's parsing."""
+    if len(_FLOATS_SEEN) >= _MOST_SEEN:
+        _FLOATS_SEEN.clear()
+    _FLOATS_SEEN[given] = amount = positive_amount(given)
+    return amount
 
 
 def _remember(trade: CexTrade) -> None:
@@ -230,6 +242,8 @@ def _parse_action(block: Mapping[str, Any], loans: int = 0, index: int = 0) -> S
 
 
 def _parse_known_action(action: str, block: Mapping[str, Any], loans: int, index: int) -> SmartContractAction:
+    if action == "flash_loan" and text_of(block.get("amount")) == "all":
+        raise ValueError("amount 'all' is not for a flash loan, which takes what is not held yet; give a number")
     parsed = parse_fields(block, _ACTION_PARSERS[action])
     require(ACTIONS[action].required, block)
     amount = parsed.get("amount")

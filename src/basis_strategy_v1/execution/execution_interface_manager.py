@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import decimal
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import getcontext, localcontext, setcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -195,9 +195,9 @@ class ExecutionInterfaceManager:
 
     def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
         """Execute a block in the house's decimal context, and count it."""
-        outside = decimal.getcontext()
+        outside = getcontext()
         if outside is not EXACT:
-            decimal.setcontext(EXACT)
+            setcontext(EXACT)
         self.current_instruction = block
         measured, router = self._measured_s, self._router
         started_s = measured() if measured else 0.0
@@ -221,7 +221,7 @@ class ExecutionInterfaceManager:
             raise failure from error
         finally:
             if outside is not EXACT:
-                decimal.setcontext(outside)
+                setcontext(outside)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report.deltas))
         if measured:
@@ -251,7 +251,7 @@ class ExecutionInterfaceManager:
 
     def settle(self, until: datetime) -> list[ExecutionReport]:
         """What falls due by time up to `until` (funding, interest, arrivals, liquidation), each at its own instant."""
-        with self._lock, decimal.localcontext(EXACT):
+        with self._lock, localcontext(EXACT):
             reports = self.desk.settle(until)
             for report in reports:
                 self.desk.expect(report.deltas)
@@ -287,15 +287,15 @@ class ExecutionInterfaceManager:
         if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
             raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
         with self._lock:
-            outside = decimal.getcontext()
-            decimal.setcontext(EXACT)
+            outside = getcontext()
+            setcontext(EXACT)
             try:
                 market, state = self.desk.look(timestamp)
                 chaining = self.settings.enable_atomic_chaining
                 flight = Preflight(timestamp, market, state, self.desk.venues, self._registry.interface_of, chaining=chaining)
                 return *flight.plan(blocks, self._router.is_done), flight.missing
             finally:
-                decimal.setcontext(outside)
+                setcontext(outside)
 
     # What others may ask.
 

@@ -68,16 +68,41 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
-        exchange: Exchange = self._desk.venues[venue]
-        account = self._desk.state(market).part(venue, Account)
-        return exchange.margin(account, market)
+        try:
+            margin = self._desk.venues[venue].margin
+        except (KeyError, AttributeError):
+            raise self._unanswered("margin", venue) from None
+        found: Margin = margin(self._desk.state(market).part(venue, Account), market)
+        return found
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""
-        venue = self._desk.venues[protocol]
+        try:
+            health_factor = self._desk.venues[protocol].health_factor
+        except (KeyError, AttributeError):
+            raise self._unanswered("health_factor", protocol) from None
         part = self._desk.state(market).parts.get(protocol)
-        found: Decimal | None = venue.health_factor(part, market) if part is not None else None
+        found: Decimal | None = health_factor(part, market) if part is not None else None
         return found
+
+    def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ZERO) -> Decimal:
+        """What a debt of the token pays now, a fraction a year: the published rate, and with `rate_impact` what our own debt makes of it.
+
+        `more` is what would be owed on top.
+        """
+        try:
+            borrow_rate = self._desk.venues[protocol].borrow_rate
+        except (KeyError, AttributeError):
+            raise self._unanswered("borrow_rate", protocol) from None
+        found: Decimal = borrow_rate(self._desk.state(market), token, market, more)
+        return found
+
+    def _unanswered(self, question: str, name: str) -> LookupError:
+        """The refusal of a question to a venue that is not configured, or of another kind."""
+        venues = self._desk.venues
+        fault = f"{question} of {name}, which has none" if name in venues else f"{question} of {name}, which is not configured under venues"
+        able = [found for found, venue in venues.items() if hasattr(venue, question)]
+        return LookupError(f"{fault}; it can be asked of {', '.join(able) or 'no venue of this config'}")
 
     def gas_reserve(self) -> Decimal:
         """ETH of the wallet that is kept for gas; 0 where gas is free."""
@@ -93,6 +118,11 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def flash_fee(self, protocol: str, token: str, amount: Decimal) -> Decimal:
         """The fee of a flash loan, in the token."""
         found: Decimal = self._desk.venues[protocol].flash_fee(token, amount)
+        return found
+
+    def loanable(self, protocol: str, token: str, market: MarketSnapshot) -> Decimal | None:
+        """The most that a flash loan can be now, in the token; None where that is not known."""
+        found: Decimal | None = self._desk.venues[protocol].loanable(self._desk.state(market), token, market)
         return found
 
     def claimable(self, protocol: str, market: MarketSnapshot) -> tuple[str, ...]:

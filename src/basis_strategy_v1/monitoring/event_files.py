@@ -104,7 +104,7 @@ class BufferedFile:
     def _write(self) -> None:
         if self._pending and self._fd >= 0:
             with writing(self.path):
-                write_whole(self._fd, bytes(self._pending), self._size)
+                write_whole(self._fd, self._pending, self._size)
             self._size += len(self._pending)
             self._pending.clear()
 
@@ -232,7 +232,7 @@ def refuse(path: Path, error: OSError) -> NoReturn:
     ) from error
 
 
-def write_whole(fd: int, block: bytes, size: int, *, sync: bool = False) -> None:
+def write_whole(fd: int, block: bytes | bytearray, size: int, *, sync: bool = False) -> None:
     """Write the block at the end of a file of `size` bytes; where that fails, cut off what got through and raise OSError."""
     try:
         written = os.write(fd, block)

@@ -149,7 +149,7 @@ class Exchange(Venue):
         after = account.moved(changes)
         if account.perps and is_buy and state.checked:
             self._require_margin(after, market, "buy", amount, "", trade.symbol)
-        slipped = amount * abs(fill - price)
+        slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
         costs = (
             (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
             if fee and slipped
@@ -169,26 +169,33 @@ class Exchange(Venue):
         if trade.reduce_only and state.checked:
             amount = self._at_most_held(trade, amount, held)
         signed = amount if is_buy else -amount
-        position, realised = _after_trade(held, signed, fill)
-        fee = amount * fill * self._perp_fee
-        received = realised - fee
-        perps = dict(account.perps)
+        paid, details = amount * fill, {"filled": amount, "price": fill}
+        fee = paid * self._perp_fee
+        if held.base:
+            position, details["realised"] = _after_trade(held, signed, fill)
+            received = details["realised"] - fee
+        else:
+            position, received = Perp(signed, paid if is_buy else -paid), -fee
+        perps = account.perps.copy()
         if position.base:
             perps[symbol] = position
         else:
             del perps[symbol]
         after = account.moved({settle: received}, perps)
-        if position.base and state.checked and (not held.base or abs(position.base) > abs(held.base)):
-            self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
-        deltas = Deltas.at(self.name, {listing.position: signed, settle: received})
-        slipped = amount * abs(fill - price)
+        slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
+        if state.checked and position.base and (not held.base or abs(position.base) > abs(held.base)):
+            # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
+            is_paid_for = len(perps) == 1 and not held.base and after.balances.get(settle, ZERO) > paid + slipped + slipped
+            if not is_paid_for or self._leverage < 1:
+                self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
+        changes = {listing.position: signed, settle: received} if received else {listing.position: signed}
         costs = (
             (Cost("fees", settle, fee), Cost("slippage", settle, slipped))
             if fee and slipped
             else _costs(("fees", settle, fee), ("slippage", settle, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, deltas, costs, {"filled": amount, "price": fill, "realised": realised})
+        return Moved(moved, Deltas({self.name: changes}), costs, details)
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
