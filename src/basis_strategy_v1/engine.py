@@ -136,6 +136,7 @@ class EventDrivenStrategyEngine:
 
     def _open(self) -> None:
         market = self.desk.market(self.start)
+        self.desk.passed(market)
         self.attribution.open(*self.desk.exposures(market), market)
         self._booked_state = self._handler.state
 
@@ -245,12 +246,16 @@ class EventDrivenStrategyEngine:
             self._execute(at, market, blocks)
 
     def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]]) -> None:
+        self.desk.passed(market)
         try:
             reports = self.execution.execute_blocks(at, blocks)
         except StaleSeries as stale:
             self._skip(at, stale)
             return
         except ComponentError as error:
+            if error.done is not None:
+                self.attribution.book([error.done], market)
+                self._changed = self._has_booked = True
             error.add_note(f"at the tick of {iso(at)}")
             raise
         self.attribution.book(reports, market)

@@ -41,6 +41,34 @@ def test_a_strategy_uses_only_configured_venues(config: Any) -> None:
     load_config(given)
 
 
+def test_a_name_that_is_nearly_one_is_answered_with_that_one(config: Any) -> None:
+    given = config()
+    given["strategy"] |= {"perp_venue": "Bybit", "spot_venue": "binnance"}
+    assert lines_of(given) == [
+        "strategy.spot_venue: 'binnance'; allowed: a name under venues.cex; did you mean binance?",
+        "strategy.perp_venue: 'Bybit'; allowed: a name under venues.cex; did you mean bybit?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lender", "settings", "target", "most"),
+    [
+        ("aave", {}, "0.93", None),
+        ("aave", {}, "0.9301", "0.93, what aave lends on wstETH"),
+        ("aave", {"reserves": {"wstETH": {"emode_category": 0}}}, "0.7851", "0.785, what aave lends on wstETH"),
+        ("aave", {"reserves": {"wstETH": {"emode_category": 0, "ltv_bps": 9000, "liquidation_threshold_bps": 9200}}}, "0.9", None),
+        ("morpho", {}, "0.94", None),
+    ],
+)
+def test_a_loop_aims_at_no_more_than_the_pool_lends(config: Any, lender: str, settings: Any, target: str, most: str | None) -> None:
+    given = config("eth_leveraged") | {"venues": {"dex": ["uniswap"], "onchain": {"lido": {}, lender: settings, "wallet": {}}}}
+    given["strategy"] = {"protocol": "lido", "lender": lender, "target_ltv": target}
+    if most is None:
+        load_config(given, run=True)
+        return
+    assert lines_of(given) == [f"strategy.target_ltv: {target}; allowed: at most {most}"]
+
+
 def test_a_section_with_a_fault_of_its_own_is_not_blamed_twice(config: Any) -> None:
     lines = lines_of(config() | {"venues": {"cex": ["bybitt"]}})
     assert lines == [f"venues.cex[0]: 'bybitt'; allowed: each once of {EXCHANGES}"]
@@ -123,6 +151,16 @@ def test_the_leverage_stays_within_the_venues_own(config: Any) -> None:
     given["strategy"]["leverage"] = 3
     given["venues"]["cex"]["bybit"] = {"max_leverage": 2.5}
     assert lines_of(given) == ["strategy.leverage: 3; allowed: at most max_leverage of bybit, 2.5"]
+
+
+def test_a_percentage_is_no_fraction_and_the_fault_says_which_number_it_is(config: Any) -> None:
+    given = config()
+    given["strategy"] |= {"enter_above_apr": 8, "leave_below_apr": 1, "min_margin_ratio": 30}
+    assert lines_of(given) == [
+        "strategy.min_margin_ratio: 30; allowed: a number above 0 and below 1 (0.9 is 90 %)",
+        "strategy.enter_above_apr: 8; allowed: a number above -1 and below 1 (0.08 is 8 %)",
+        "strategy.leave_below_apr: 1; allowed: a number above -1 and below 1 (0.08 is 8 %)",
+    ]
 
 
 def test_a_strategy_does_not_leave_where_it_would_enter(config: Any) -> None:

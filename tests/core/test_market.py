@@ -245,6 +245,13 @@ def test_a_strategy_sees_what_was_known_and_not_when_more_will_be() -> None:
             getattr(seen, hidden)
 
 
+def test_a_strategy_can_list_what_it_may_ask() -> None:
+    listed = dir(Seen(DictSnapshot(JUNE, {})))
+    asked = {"at", "spot", "perp", "funding", "mean_funding", "lending", "redemption", "dex_rate", "pool", "price", "gas", "names"}
+    assert asked <= set(listed)
+    assert [name for name in listed if name.startswith(("_", "next_")) or name == "feed"] == []
+
+
 def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() -> None:
     class Old(DictSnapshot):
         __slots__ = ()

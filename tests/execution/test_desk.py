@@ -20,6 +20,9 @@ from .trading import NOON, Market, act, held, house, refused, send, trade
 LATER = NOON + timedelta(minutes=5)
 
 
+NOTHING = ExecutionReport(key="k1", venue="binance", at=NOON, kind="execution", deltas=Deltas(), expected=Deltas())
+
+
 def desk(positions=None, provider=None, **parts):
     venues = {"binance": make_venue("cex", "binance", None), "wallet": make_venue("onchain", "wallet", {"gas_price_gwei": 0})}
     return Desk(venues, provider or Market(), positions, **parts)
@@ -99,9 +102,9 @@ def test_positions_on_their_way_cannot_be_opened():
 
 def test_without_positions_nothing_is_kept_and_nothing_falls_due():
     found = desk()
-    found.commit(State(), Deltas())
+    found.commit(State(), NOTHING)
     found.assign(State())
-    found.expect(Deltas())
+    found.expect("k1", Deltas())
     market = found.market(NOON)
     assert (found.settle_at(NOON), found.settle_growth(NOON), found.next_due(to_instant(LATER)), found.is_growing()) == (
         [],

@@ -502,13 +502,10 @@ class Full:
         self.is_full = False
         self.written = []
 
-    def log_event(self, timestamp, event_type, *of):
+    def log_event(self, timestamp, event_type, component, data):
         if self.is_full:
             raise ComponentError("LOG-001", "the disk is full")
         self.written.append(event_type)
-
-    def appender(self, component, at):
-        return lambda at, component, told: [self.log_event(at, *event, component) for event in told]
 
 
 def test_live_nothing_more_is_sent_until_what_was_done_can_be_logged():
@@ -593,3 +590,28 @@ def test_a_time_in_another_zone_is_taken_everywhere():
 def test_managers_of_one_handler_take_turns():
     handler = PositionUpdateHandler()
     assert house(handler).desk.lock is house(handler).desk.lock is handler.lock
+
+
+def test_a_data_provider_that_changes_the_decimal_context_changes_nothing_here():
+    class Careless(Market):
+        def get_data(self, timestamp):
+            decimal.getcontext().prec = 6
+            return super().get_data(timestamp)
+
+    with decimal.localcontext():
+        found = house(market=Careless()).execute(NOON, trade("buy", "1.23456789")).deltas
+        assert found == house().execute(NOON, trade("buy", "1.23456789")).deltas
+        assert (decimal.getcontext().prec, EXACT.prec) == (28, 96)
+
+
+def test_a_logger_of_ones_own_is_asked_for_every_event(tmp_path):
+    class Listening(EventLogger):
+        seen = ()
+
+        def log_event(self, timestamp, event_type, component, data):
+            self.seen += (event_type,)
+            super().log_event(timestamp, event_type, component, data)
+
+    with Listening(tmp_path) as log:
+        house(event_logger=log).update_state(NOON, "manual", trade())
+    assert log.seen == ("component_initialization", "execution", "state_update")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.venues.cex import Margin
 from basis_strategy_v1.venues.exchanges import Withdrawal
 
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, house, send, trade
 
+WITH_IMPACT = {**CONFIG, "venues": {**VENUES, "onchain": {**VENUES["onchain"], "aave": {"rate_impact": True}}}}
 HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 5000, "ETH": 2, "stETH": 1}}
 
 
@@ -54,6 +57,39 @@ def test_the_health_factor_is_none_without_debt():
     assert portfolio.health_factor("aave", manager.desk.latest) is None
     manager.execute(NOON, act("borrow", "WETH", "0.5"))
     assert round(portfolio.health_factor("aave", manager.desk.latest), 4) == Decimal("2.3636")
+
+
+def test_the_borrow_rate_is_the_published_one_whatever_is_owed():
+    manager, portfolio = seen()
+    market = manager.desk.market(NOON)
+    published = market.lending("aave", "WETH").variable_borrow_rate
+    assert [portfolio.borrow_rate("aave", "WETH", market, more) for more in (Decimal(0), Decimal(10**6))] == [published] * 2
+
+
+def test_with_rate_impact_the_borrow_rate_is_what_our_debt_makes_of_it_and_can_be_known_before():
+    manager, portfolio = seen(config=WITH_IMPACT)
+    before = portfolio.borrow_rate("aave", "WETH", manager.desk.market(NOON))
+    manager.execute(NOON, act("supply", amount=5000))
+    expected = portfolio.borrow_rate("aave", "WETH", manager.desk.latest, Decimal("0.5"))
+    manager.execute(NOON, act("borrow", "WETH", "0.5"))
+    found = portfolio.borrow_rate("aave", "WETH", manager.desk.latest)
+    assert (found, found > before) == (expected, True)
+
+
+def test_what_is_asked_of_a_venue_that_cannot_answer_is_refused_by_name():
+    manager, portfolio = seen()
+    market = manager.desk.market(NOON)
+
+    def fault(ask, *arguments):
+        with pytest.raises(LookupError) as refused:
+            ask(*arguments, market)
+        return str(refused.value)
+
+    assert [fault(portfolio.health_factor, "aav"), fault(portfolio.margin, "wallet"), fault(portfolio.borrow_rate, "lido", "ETH")] == [
+        "health_factor of aav, which is not configured under venues; it can be asked of aave",
+        "margin of wallet, which has none; it can be asked of binance, bybit",
+        "borrow_rate of lido, which has none; it can be asked of aave",
+    ]
 
 
 def test_gas_is_a_reserve_and_a_fee_or_free():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler
+from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManager, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.data.sample import write_sample
 
-from .trading import act, refused, trade
+from .trading import act, refused, send, trade
 
 START = datetime(2024, 6, 3, 1, tzinfo=UTC)
 HELD = {"binance": {"USDT": 100_000}, "wallet": {"USDT": 10_000}}
@@ -89,3 +91,61 @@ def test_where_nothing_falls_due_nothing_is_told_and_an_event_is_told_in_utc_wha
         ("2024-06-03T01:00:00Z", "execution"),
         ("2024-06-04T07:00:00Z", "execution"),
     ]
+
+
+def test_blocks_of_an_earlier_time_make_nothing_fall_due_twice(sample: Path) -> None:
+    def held_after(*hours: int) -> object:
+        handler = PositionUpdateHandler(HELD)
+        manager = ExecutionInterfaceManager(CONFIG, DataProvider(sample), "backtest", positions=handler)
+        manager.execute(START, trade("sell", 2, trade_type="perp"))
+        for hour in hours:
+            manager.execute(START + timedelta(hours=hour), act("supply", amount=1))
+        funded = [report for report in manager.settle(START + timedelta(hours=12)) if report.kind == "funding"]
+        return handler.positions["binance"], [report.at.hour for report in funded]
+
+    assert held_after(9, 6) == held_after(6, 9) == held_after(12)
+    assert held_after(9, 6)[1] == [8]  # type: ignore[index]
+
+
+def test_every_report_of_what_fell_due_comes_from_settle_once(sample: Path) -> None:
+    handler = PositionUpdateHandler(HELD)
+    manager = ExecutionInterfaceManager(CONFIG, DataProvider(sample), "backtest", positions=handler)
+    moved = Deltas()
+    for hours in (0, 30, 60):
+        moved += manager.execute(START + timedelta(hours=hours), act("supply", amount=1_000)).deltas
+    reports = manager.settle(START + timedelta(hours=60))
+    assert moved.get("aave", "aUSDT") + sum(report.deltas.get("aave", "aUSDT") for report in reports) == handler.positions["aave"]["aUSDT"]
+    assert manager.settle(START + timedelta(hours=60)) == []
+    assert [handler.update_state(START, "manual", report) for report in reports] == [{}] * len(reports)
+
+
+def test_a_plan_is_looked_at_as_things_will_stand_when_it_is_sent(sample: Path) -> None:
+    """What has arrived by then is there, and looking changes nothing."""
+    config = {
+        **CONFIG,
+        "venues": {
+            "cex": {"bybit": {}, "binance": {"withdrawal": {"USDT": {"minutes": 30}}}},
+            "onchain": {"wallet": {"gas_price_gwei": 0}},
+        },
+    }
+    handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    manager = ExecutionInterfaceManager(config, DataProvider(sample), "backtest", positions=handler)
+    manager.execute(START, send("binance", "bybit", 9_000))
+    later, plan = START + timedelta(hours=2), [trade("buy", 1, venue="bybit"), trade("buy", 1, venue="bybit")]
+    before = handler.state
+    assert manager.preflight(later, plan) == []
+    assert handler.state is before
+    assert len(ExecutionManager(config, manager, handler).execute_blocks(later, plan)) == 2
+
+
+def test_what_fell_due_before_a_settlement_that_fails_is_kept_and_told(sample: Path, tmp_path: Path) -> None:
+    short = tmp_path / "data"
+    shutil.copytree(sample, short)
+    funding = short / "funding" / "binance" / "ETHUSDT.csv"
+    lines = funding.read_text().splitlines()
+    funding.write_text("\n".join(line for line in lines if "2024-06-03T16:00:00" not in line) + "\n")
+    handler = PositionUpdateHandler(HELD)
+    manager = ExecutionInterfaceManager(CONFIG, DataProvider(short), "backtest", positions=handler)
+    manager.execute(START, trade("sell", 2, trade_type="perp"))
+    assert refused(manager.settle, START + timedelta(hours=20)).error_code == "DAT-005"
+    assert [(report.kind, report.at.hour) for report in manager.settle(START + timedelta(hours=8))] == [("funding", 8)]

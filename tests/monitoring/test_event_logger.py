@@ -623,3 +623,22 @@ def test_an_interruption_within_an_event_leaves_no_half_line(tmp_path: Path) -> 
         log.log_event(at, "error", "Engine", {"number": 2})
     events = list(read_events(tmp_path / "events" / "engine_events.jsonl"))
     assert [(event["sequence"], event["data"]) for event in events] == [(1, {"number": 1}), (2, {"number": 2})]
+
+
+def test_an_interruption_just_after_a_block_was_written_doubles_nothing(tmp_path, monkeypatch):
+    written = os.write
+
+    def interrupted(fd, block):
+        written(fd, block)
+        raise KeyboardInterrupt
+
+    log = EventLogger(tmp_path)
+    log.log_event(NOON, "state_update", MANAGER, {"place": 1})
+    monkeypatch.setattr(os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log.log_event(NOON, "state_update", MANAGER, {"place": 2})
+    monkeypatch.undo()
+    log.log_event(NOON, "state_update", MANAGER, {"place": 3})
+    log.close()
+    lines = (tmp_path / "events" / MANAGER_FILE).read_text().splitlines()
+    assert [(row["sequence"], row["data"]["place"]) for row in map(json.loads, lines)] == [(1, 1), (2, 2), (3, 3)]

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager, PositionUpdateHandler
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.positions.position_update_handler import UNCONFIRMED
 
 NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
 CONFIG = {
@@ -161,23 +163,34 @@ def test_a_naive_time_is_refused():
 
 def test_beginning_anew_forgets_what_was_to_be_confirmed():
     handler = PositionUpdateHandler()
-    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), DELTAS)
+    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), REPORT)
     handler.hold({})
     assert handler.update_state(NOON, "deposit", DELTAS) == {"binance": {"USDT": 12.5}}
 
 
-def test_nothing_is_expected_of_an_execution_that_moved_nothing():
+def test_a_report_that_the_state_holds_adds_nothing_however_often_it_comes():
     handler = PositionUpdateHandler()
-    handler.expect(Deltas())
-    handler.expect(DELTAS)
-    assert (handler.update_state(NOON, "manual", REPORT), handler.update_state(NOON, "manual", REPORT)) == ({}, {"binance": {"USDT": 12.5}})
+    handler.expect("k0", Deltas())
+    handler.expect(REPORT.key, DELTAS)
+    assert [handler.update_state(NOON, "manual", REPORT) for _ in range(3)] == [{}, {}, {}]
+    assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
+    assert handler.update_state(NOON, "manual", structs.replace(REPORT, key="of another manager")) == {"binance": {"USDT": 12.5}}
+
+
+def test_as_many_reports_as_there_are_may_be_handed_in_late():
+    handler = PositionUpdateHandler()
+    reports = [structs.replace(REPORT, key=f"k{number}") for number in range(UNCONFIRMED + 10)]
+    for report in reports:
+        handler.expect(report.key, report.deltas)
+    assert [handler.update_state(NOON, "manual", report) for report in (reports[0], reports[9], reports[-1])] == [{}, {}, {}]
+    assert handler.positions == {}
 
 
 def test_only_the_one_that_is_handed_in_is_confirmed():
     handler = PositionUpdateHandler()
     other = Deltas.at("binance", {"ETH": Decimal(1)})
-    for deltas in (DELTAS, other):
-        handler.expect(deltas)
+    for key, deltas in (("k1", DELTAS), ("k2", other)):
+        handler.expect(key, deltas)
     assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {}
     assert handler.update_state(NOON, "manual", other) == {}
     assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}

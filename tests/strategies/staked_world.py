@@ -26,6 +26,7 @@ class Market:
         self.traded = 1.25  # WETH per wrapped token, at the DEX
         self.oracle = 1.25  # WETH per wrapped token, at the lender
         self.borrow_rate = 0.02
+        self.borrowed = 1e5  # WETH owed by others, of a million
         self.gas_gwei = 0.0
 
     def get_data(self, timestamp: datetime) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Market:
     def _lending(self, usd: float) -> dict[str, float]:
         return {
             "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": self.borrow_rate,
-            "total_supplied": 1e6, "total_borrowed": 1e5, "oracle_price_usd": usd,
+            "total_supplied": 1e6, "total_borrowed": self.borrowed, "oracle_price_usd": usd,
         }  # fmt: skip
 
 
@@ -73,11 +74,12 @@ class World:
     """A strategy with what it holds; time and the market move when told to."""
 
     def __init__(
-        self, mode: str, positions: Mapping[str, Mapping[str, Any]], gas_reserve: str = "0", aave: Any = None, **strategy: Any
-    ) -> None:
+        self, mode: str, positions: Mapping[str, Mapping[str, Any]], gas_reserve: str = "0", aave: Any = None,
+        usdt_minutes: int = 0, **strategy: Any,
+    ) -> None:  # fmt: skip
         self.market = Market()
         free = {"slippage_bps": 0, "spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0}
-        withdrawal = {"ETH": {"fee": "0.001", "minimum": "0.01", "minutes": 10}}
+        withdrawal = {"ETH": {"fee": "0.001", "minimum": "0.01", "minutes": 10}, "USDT": {"minutes": usdt_minutes}}
         config = {
             "strategy_mode": mode,
             "share_class": "usdt_stable" if mode == "usdt_market_neutral" else "eth_directional",

@@ -40,6 +40,54 @@ def test_it_waits_with_both_legs_until_what_is_on_its_way_has_arrived() -> None:
     assert decided(held) == []
 
 
+def delayed(held: Held) -> Held:
+    held.terms = (D(4), D(10), D(10))
+    return held
+
+
+def test_cash_that_was_sent_to_grow_with_is_invested_when_it_has_come_and_nothing_more_is_sent() -> None:
+    strategy = basis()
+
+    def plan(held: Held, price: int) -> list[str]:
+        return told(strategy.decide(at_price(price), delayed(held), DEFAULTS))
+
+    assert plan(both_legs("50", margin="56000"), 1000) == ["move 2899.78 USDT from binance to bybit"]
+    assert plan(both_legs("50", margin="53106", in_transit={"USDT": "2890"}), 990) == []
+    assert plan(both_legs("50", margin="53606", cash="2890"), 990) == [  # neither is above the threshold
+        "buy 2.9134 ETHUSDT spot on bybit",
+        "sell 2.9134 ETHUSDT perp on binance",
+    ]
+    assert plan(both_legs("52.9134", margin="53606", cash="5"), 990) == []
+
+
+def test_margin_that_came_free_while_cash_was_on_its_way_is_not_sent_after_it() -> None:
+    strategy = basis()
+    assert len(strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")), DEFAULTS)) == 1
+    assert told(strategy.decide(at_price(950), delayed(both_legs("50", margin="55600", cash="2890")), DEFAULTS)) == [
+        "buy 3.0360 ETHUSDT spot on bybit",
+        "sell 3.0360 ETHUSDT perp on binance",
+    ]
+
+
+def test_cash_on_its_way_to_the_spot_venue_is_no_margin() -> None:
+    coming = {"margin": "53106", "in_transit": {"USDT": "2890"}}
+    strategy = basis()
+    strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")), DEFAULTS)
+    assert told(strategy.decide(at_price(1200), delayed(both_legs("50", **coming)), DEFAULTS)) == [
+        "sell 5.7450 ETHUSDT spot on bybit",
+        "buy 5.7450 ETHUSDT perp on binance reduce_only",
+    ]
+    assert decided(delayed(both_legs("50", **coming)), price=1200) == [], "what was on its way at the start may be margin"
+
+
+def test_a_transfer_that_is_small_beside_the_threshold_is_not_made_to_grow_with() -> None:
+    assert decided(both_legs("50", margin="54500", cash="5600")) == [
+        "buy 4.5000 ETHUSDT spot on bybit",
+        "sell 4.5000 ETHUSDT perp on binance",
+    ]
+    assert decided(both_legs("50", margin="53900", cash="6000"))[0] == "move 940.10 USDT from bybit to binance"
+
+
 def test_in_one_account_nothing_is_moved() -> None:
     assert decided(Held(bybit={"USDT": D(100_000)}), perp_venue="bybit") == [
         "buy 49.9000 ETHUSDT spot on bybit",

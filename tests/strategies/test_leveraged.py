@@ -99,6 +99,39 @@ def test_it_borrows_again_only_when_the_spread_is_above_the_limit_by_the_hystere
     assert [day(borrow) for borrow in (0.02, 0.06, 0.02, 0.02, 0.012, 0.012)] == [True, False, False, False, False, True]
 
 
+WHALE = 140_000  # ETH; its debt at the target is 420,000 of the million WETH in the pool
+
+
+def whale(*, rate_impact: bool, **more: Any) -> World:
+    """A loop that is large beside the pool."""
+    parameters = {"lender": "aave", "target_ltv": "0.75", "flash": True, "spread_hysteresis_bps": 0, "min_health_factor": 1, **more}
+    return World("eth_leveraged", {"wallet": {"ETH": WHALE}}, aave={"rate_impact": rate_impact}, **parameters)
+
+
+@pytest.mark.parametrize(("rate_impact", "leaves"), [(False, False), (True, True)])
+def test_the_spread_is_against_the_rate_that_the_debt_pays_or_would_pay(rate_impact: bool, leaves: bool) -> None:
+    world = whale(rate_impact=rate_impact)
+    world.tick()
+    rate, plans = 1.25, []
+    for _ in range(20):  # staking earns 3 %, borrowing costs 2.5 % without us
+        rate *= 1 + 0.03 / 365
+        plans += [names(world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.025))]
+    assert [plan for plan in plans if "repay" in plan] == ([["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]] if leaves else [])
+    assert (world.held("aave", "variableDebtWETH") == 0) is leaves, "and it is not built again while it would pay too much"
+
+
+def test_a_debt_larger_than_the_lenders_cash_is_repaid_in_steps_and_waits_while_there_is_none() -> None:
+    world = whale(rate_impact=True, unstake="dex", leave_at="2024-06-02")
+    world.tick()
+    assert world.tick(hours=23, borrowed=7e5) == [], "others have borrowed all that we left"
+    left = []
+    while (debt := world.held("aave", "variableDebtWETH")) and len(left) < 9:
+        world.tick(borrowed=4e5)
+        left.append(round(debt - world.held("aave", "variableDebtWETH"), -4))
+    assert left == [180_000, 240_000]
+    assert world.held("aave", "awstETH") == world.held("wallet", "wstETH") == 0
+
+
 @pytest.mark.parametrize(("unstake", "steps"), [("queue", ["swap", ")", "unwrap", "unstake"]), ("dex", ["swap", ")", "unwrap"])])
 def test_it_leaves_in_one_transaction_with_the_debt_paid_from_a_sale(unstake: str, steps: list[str]) -> None:
     world = looper(unstake=unstake, leave_at="2024-06-02")

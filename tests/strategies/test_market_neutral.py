@@ -86,7 +86,7 @@ def test_margin_is_freed_through_the_queue_and_the_legs_shrink_together() -> Non
 def test_at_the_dex_it_is_freed_within_hours() -> None:
     world = neutral(unstake="dex", perp_venue="binance")
     plans = raised(world, 6)
-    assert plans[:3] == [["bybit->binance", "swap", "unwrap"], ["wallet->bybit"], ["sell spot", "buy perp", "bybit->binance"]]
+    assert plans[:3] == [["swap", "unwrap"], ["wallet->bybit"], ["sell spot", "buy perp", "bybit->binance"]]
     assert leverage(world) == pytest.approx(D(1), abs=D("0.05"))
 
 
@@ -108,6 +108,18 @@ def test_after_a_fall_both_legs_grow_with_the_margin_that_came_free() -> None:
     assert names(world.tick(price=2400.0)) == ["buy spot", "sell perp"]
     assert [names(blocks) for blocks in world.run(6)] == [["bybit->wallet"], ["stake"]]
     assert abs(gap(world)) < D("0.05")
+
+
+def test_with_two_accounts_the_margin_is_sent_once_and_invested_when_it_has_come() -> None:
+    world = neutral(perp_venue="binance", usdt_minutes=10)
+    world.run(4)
+    sent = world.tick(price=2600.0)
+    assert names(sent) == ["binance->bybit"]
+    assert sent[0]["amount"] > 5000
+    assert world.tick(hours=0.1) == []
+    assert names(world.tick(price=2550.0)) == ["buy spot", "sell perp"], "the price has moved on, by less than the threshold"
+    assert [names(blocks) for blocks in world.run(24)] == [["bybit->wallet"], ["stake"]]
+    assert abs(gap(world, "binance")) < D("0.05")
 
 
 @pytest.mark.parametrize("unstake", ["queue", "dex"])

@@ -102,7 +102,7 @@ def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
     desk = Desk(all_venues, recorded, handler)
     start = desk.market(AT)
     moved = run(action("aave", "supply", "USDT", 100_000), all_venues, desk.state(start), start)
-    desk.commit(moved.state, moved.deltas)
+    desk.assign(moved.state)
     reports = desk.settle(AT + timedelta(days=2))
     assert [(row.kind, row.at) for row in reports] == [("interest", AT + timedelta(days=day)) for day in (1, 2)]
     grown = 100_000 * D(LAST) / D(FIRST)
@@ -268,25 +268,26 @@ def test_all_of_what_is_not_there_is_refused():
 
 def test_borrowing_beyond_the_ltv_is_refused_with_the_numbers():
     all_venues, state = held(aWETH=1)
-    message = refused(action("aave", "borrow", "USDT", "1610.01"), all_venues, state)
-    assert message.startswith("aave borrow: borrow of 1610010000 USDT (base units) needs collateral of")
-    assert "LTV 8050 bps" in message
+    assert refused(action("aave", "borrow", "USDT", "1610.01"), all_venues, state) == (
+        "aave borrow of 1610.01 USDT: needs collateral of 2000.02 USD at LTV 80.50 %, there is 2000.00 USD: borrow less or supply more"
+    )
     moved = run(action("aave", "borrow", "USDT", 1609), all_venues, state, NOW)
     assert moved.details == {"health_factor": "1.031697"}
 
 
 def test_withdrawing_what_secures_a_debt_is_refused_with_the_health_factor():
     all_venues, state = held(aWETH=1, variableDebtUSDT=1000)
-    message = refused(action("aave", "withdraw", "WETH", "0.5"), all_venues, state)
-    assert "leaves health factor 0.83" in message
-    assert message.endswith("repay first, or take less")
+    assert refused(action("aave", "withdraw", "WETH", "0.5"), all_venues, state) == (
+        "aave withdraw of 0.5 WETH: leaves health factor 0.829999, below 1 (collateral 999.99 USD, debt 1000.00 USD): "
+        "repay first, or take less"
+    )
     run(action("aave", "withdraw", "WETH", "0.3"), all_venues, state, NOW)
 
 
 def test_more_than_was_supplied_is_refused():
     all_venues, state = held(aUSDT=10)
     assert refused(action("aave", "withdraw", "USDT", 11), all_venues, state) == (
-        "aave withdraw: withdraw of 11000000 USDT (base units): only 10000000 are supplied; withdraw less or all"
+        'aave withdraw of 11 USDT: 10 are supplied; withdraw less, or write amount "all"'
     )
 
 
@@ -299,9 +300,7 @@ def test_more_than_the_pool_has_is_refused():
 def test_what_one_step_takes_out_of_the_pool_the_next_one_misses_and_what_it_puts_in_it_finds():
     all_venues, state = held(aWBTC=100_000, wallet={"USDT": 50_000})
     borrow = action("aave", "borrow", "USDT", 400_000)
-    assert "borrow of 400000000000 USDT (base units): the pool has 200000000000 in cash" in refused(
-        chain(borrow, borrow), all_venues, state
-    )
+    assert "aave borrow of 400000 USDT: the pool has 200000 USDT in cash; take less" in refused(chain(borrow, borrow), all_venues, state)
     more = action("aave", "borrow", "USDT", 200_001)
     moved = run(chain(borrow, action("aave", "supply", "USDT", 1), more), all_venues, state, NOW)
     assert moved.deltas.get("aave", "variableDebtUSDT") >= 600_000
@@ -315,7 +314,10 @@ def test_a_cap_counts_what_the_steps_before_have_supplied_and_borrowed():
     for name in ("supply", "borrow"):
         six = action("aave", name, "USDT", 6)
         run(six, all_venues, state, NOW)
-        assert "over the cap of" in refused(chain(six, six), all_venues, state)
+        total, cap, doing = ("1000011.999999", 1_000_010, "supplied") if name == "supply" else ("400011.999999", 400_010, "borrowed")
+        assert refused(chain(six, six), all_venues, state) == (
+            f"step 1 (aave {name}): aave {name} of 6 USDT: the total {doing} would be {total} USDT, over the cap of {cap} USDT; {name} less"
+        )
 
 
 def test_more_than_the_wallet_has_is_refused():
@@ -332,6 +334,22 @@ def test_a_token_without_a_reserve_is_refused_naming_those_that_there_are(name, 
     all_venues, state = held(wallet={"DOGE": 5}) if checked else (venues(FREE_GAS), State(checked=False))
     assert refused(action("aave", name, "DOGE", 1), all_venues, state) == (
         f"aave has no reserve of DOGE; it has {', '.join(RESERVES)}: add it under venues.onchain.aave.reserves"
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "way_out"), [("ETH", "WETH (ETH is wrapped first: wallet wrap)"), ("weth", "WETH"), ("WSTETH", "wstETH"), ("usdt", "USDT")]
+)
+def test_a_token_that_is_only_written_otherwise_is_named_as_it_is_written(token, way_out):
+    all_venues, state = held(wallet={token: 5})
+    assert refused(action("aave", "supply", token, 1), all_venues, state) == f"aave has no reserve of {token}; write {way_out}"
+
+
+def test_the_slopes_and_what_they_leave_out_are_assumptions_only_where_they_count():
+    told = aave({}).assumptions
+    assert [len(told), len(aave({"rate_impact": True}).assumptions)] == [1, 2]
+    assert aave({"rate_impact": True}).assumptions[1] == (
+        "The slopes of aave are those of 2025-05-31 where the settings give no others; other borrowers and suppliers do not react to us."
     )
 
 
@@ -355,17 +373,22 @@ def test_a_price_is_needed_only_of_what_is_held_or_moved():
 def test_emode_lets_more_be_borrowed_of_its_own_tokens():
     all_venues, state = held(awstETH=10)  # 24,000 USD
     block = action("aave", "borrow", "WETH", 11)
-    assert "LTV 7850 bps" in refused(block, all_venues, state)
+    assert "LTV 78.50 %" in refused(block, all_venues, state)
     moved = run(chain(action("aave", "set_emode", category=1), block), all_venues, state, NOW)
     assert moved.state.parts["aave"].user.emode == 1
-    assert "aave set_emode: " in refused(action("aave", "set_emode", category=0), all_venues, moved.state)
-    assert "cannot be borrowed in e-mode category 1" in refused(action("aave", "borrow", "USDT", 1), all_venues, moved.state)
+    assert refused(action("aave", "set_emode", category=0), all_venues, moved.state) == (
+        "aave set_emode: leaves health factor 0.883636, below 1 (collateral 24000.00 USD, debt 22000.00 USD): repay first, or take less"
+    )
+    assert refused(action("aave", "borrow", "USDT", 1), all_venues, moved.state) == (
+        "aave borrow of 1 USDT: USDT cannot be borrowed in e-mode category 1, only WETH, weETH, wstETH: "
+        "take one of these or leave the category"
+    )
     alone = run(action("aave", "set_emode", category=1), all_venues, State(), NOW)
     assert alone.state.parts["aave"].user.emode == 1
 
 
 def test_an_unknown_category_is_refused():
-    assert refused(action("aave", "set_emode", category=7), *held()) == "aave set_emode: set_emode: there is no e-mode category 7, only [1]"
+    assert refused(action("aave", "set_emode", category=7), *held()) == "aave set_emode: there is no e-mode category 7, only 1"
 
 
 def test_the_category_of_a_token_is_a_setting():
@@ -378,7 +401,7 @@ def test_the_category_of_a_token_is_a_setting():
 
 def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_public_ones():
     all_venues, state = held({"reserves": {"WETH": {"ltv_bps": D(5000)}, "GHO": {"ltv_bps": 0, "decimals": 18}}}, aWETH=1)
-    assert "LTV 5000 bps" in refused(action("aave", "borrow", "USDT", 1001), all_venues, state)
+    assert "LTV 50.00 %" in refused(action("aave", "borrow", "USDT", 1001), all_venues, state)
     assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold
 
 
@@ -436,10 +459,10 @@ def test_a_flash_loan_of_more_than_the_pool_has_is_refused():
     assert fee("USDT", D(600_000), state, NOW) == fee("USDT", D(600_000)) == 300
     with pytest.raises(VenueRejected) as caught:
         fee("USDT", D("600000.000001"), state, NOW)
-    assert caught.value.message == "aave flash_loan: flash_loan of 600000000001 USDT (base units): the pool has 600000000000; take less"
+    assert caught.value.message == "aave flash_loan of 600000.000001 USDT: the pool has 600000 USDT in cash; take less"
     borrowed = run(action("aave", "borrow", "USDT", 100_000), all_venues, state, NOW).state
     assert fee("USDT", D(500_000), borrowed, NOW) == 250
-    with pytest.raises(VenueRejected, match="the pool has 500000000000; take less"):
+    with pytest.raises(VenueRejected, match="the pool has 500000 USDT in cash; take less"):
         fee("USDT", D(500_001), borrowed, NOW)
 
 
@@ -453,10 +476,10 @@ def test_what_is_out_in_a_flash_loan_is_neither_borrowed_nor_withdrawn_and_back_
         return action("aave", "flash_loan", "USDT", 600_000, sub_instructions=list(steps))
 
     message = refused(loan(action("aave", "borrow", "USDT", 1)), all_venues, state)
-    assert message == "step 0 (aave borrow): aave borrow: borrow of 1000000 USDT (base units): the pool has 0 in cash; take less"
+    assert message == "step 0 (aave borrow): aave borrow of 1 USDT: the pool has 0 USDT in cash; take less"
     supply = action("aave", "supply", "USDT", 100_000)
     message = refused(loan(supply, loan(supply)), all_venues, state)
-    assert message.endswith("flash_loan of 600000000000 USDT (base units): the pool has 100000000000; take less")
+    assert message.endswith("aave flash_loan of 600000 USDT: the pool has 100000 USDT in cash; take less")
     done = run(loan(supply, action("aave", "withdraw", "USDT", 40_000), action("aave", "borrow", "USDT", 60_000)), all_venues, state, NOW)
     left = done.state.parts["aave"].pool.reserves["USDT"].available
     assert abs(left - cash - 300 * 10**6) <= 2  # the premium stays there

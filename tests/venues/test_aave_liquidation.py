@@ -102,7 +102,7 @@ def test_3_7_closes_small_positions_whole() -> None:
 
 def test_3_7_leaves_no_dust() -> None:
     pool, user = position("3.7", weth=WETH, usdt=1_600 * USDT)
-    with pytest.raises(Reverted, match="leave at least 100000000000 of both, or clear one of them"):
+    with pytest.raises(Reverted, match=r"leave at least 1000\.00 USD of both, or clear one of them"):
         liquidation_call(pool, user, "WETH", "USDT", 1_000 * USDT, NOW_S, prices(1_800))
 
 
@@ -126,7 +126,7 @@ def test_only_what_is_collateral_and_what_is_owed_can_be_named(revision: str) ->
 def test_a_collateral_that_is_lent_out_cannot_be_paid(revision: str) -> None:
     pool, user = position(revision)
     pool = pool.with_reserve("WETH", replace(pool.reserves["WETH"], available=WETH))
-    with pytest.raises(Reverted, match="the pool has 1000000000000000000 in cash"):
+    with pytest.raises(Reverted, match="the pool has 1 WETH in cash"):
         liquidation_call(pool, user, "WETH", "USDT", ALL, NOW_S, prices(1_800))
 
 

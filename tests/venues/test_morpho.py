@@ -431,20 +431,19 @@ LENT = done(step("supply", "WETH", 100)).state
     ("block", "state", "message"),
     [
         (step("borrow", "WETH", 20), BORROWED,
-         "morpho borrow in wstETH/WETH: borrow of 20000000000000000000 (base units) leaves a debt of 120000000000000000001 where the "
-         "collateral carries 110943000000000000000 (base units): take less or supply more collateral"),
+         "morpho borrow of 20 WETH in wstETH/WETH: leaves a debt of 120.000000000000000001 WETH where the collateral carries "
+         "110.943 WETH: take less or supply more collateral"),
         (step("withdraw_collateral", "wstETH", 20), BORROWED,
-         "morpho withdraw_collateral in wstETH/WETH: withdraw_collateral of 20000000000000000000 (base units) leaves a debt of "
-         "100000000000000000001 where the collateral carries 88754400000000000000 (base units): take less or supply more collateral"),
+         "morpho withdraw_collateral of 20 wstETH in wstETH/WETH: leaves a debt of 100.000000000000000001 WETH where the collateral "
+         "carries 88.7544 WETH: take less or supply more collateral"),
         (step("withdraw_collateral", "wstETH", 101), BORROWED,
-         "morpho withdraw_collateral in wstETH/WETH: withdraw_collateral of 101000000000000000000 (base units): there are "
-         "100000000000000000000; withdraw less"),
+         "morpho withdraw_collateral of 101 wstETH in wstETH/WETH: 100 wstETH are there; withdraw less"),
         (step("repay", "WETH", 101), BORROWED,
-         "morpho repay in wstETH/WETH: repay of 101000000000000000000 (base units): only 100000000000000000001 is owed; repay less, or "
-         "all by its "),
+         'morpho repay of 101 WETH in wstETH/WETH: 100.000000000000000001 WETH are owed; repay less, or write amount "all"'),
+        (step("repay", "WETH", 1), LENT, "morpho repay of 1 WETH in wstETH/WETH: nothing is owed"),
         (step("repay", "WETH", "all"), LENT, "morpho repay of all WETH: there is none"),
         (step("withdraw", "WETH", 101), LENT,
-         "morpho withdraw in wstETH/WETH: withdraw of 101000000000000000000 (base units) takes "),
+         'morpho withdraw of 101 WETH in wstETH/WETH: 99.999999999999999999 WETH are supplied; withdraw less, or write amount "all"'),
         (step("supply", "WETH", 1_001), None, "morpho supply needs 1001 WETH, wallet holds 1000; use less or move WETH there first"),
         (step("supply", "wstETH", 1), None, "morpho supply in wstETH/WETH takes WETH, got wstETH"),
         (step("supply_collateral", "WETH", 1), None, "morpho supply_collateral in wstETH/WETH takes wstETH, got WETH"),
@@ -456,8 +455,8 @@ LENT = done(step("supply", "WETH", 100)).state
         (step("supply", "WETH", 1, "wstETH_WETH"), None, "morpho has no market wstETH_WETH; known are wstETH/WETH, weETH/WETH, "),
         (step("supply", "WETH", "0.0000000000000000001"), None, "0.0000000000000000001 WETH is less than one base unit of it"),
         (chain(step("supply_collateral", "wstETH", 10), step("borrow", "WETH", 20)), None,
-         "step 1 (morpho borrow): morpho borrow in wstETH/WETH: borrow of 20000000000000000000 (base units) leaves a debt of "
-         "20000000000000000001 where the collateral carries 11094300000000000000 (base units): take less or supply more collateral"),
+         "step 1 (morpho borrow): morpho borrow of 20 WETH in wstETH/WETH: leaves a debt of 20.000000000000000001 WETH where the "
+         "collateral carries 11.0943 WETH: take less or supply more collateral"),
     ],
 )  # fmt: skip
 def test_what_morpho_would_not_do_is_refused_with_the_numbers(block: dict[str, Any], state: State | None, message: str) -> None:

@@ -150,7 +150,7 @@ def test_what_others_borrowed_cannot_be_withdrawn() -> None:
     market, lender = lent()
     loan = morpho_market.supply_collateral(market, Position(), 100 * COLLATERAL).position
     market = morpho_market.borrow(market, loan, NOW_S, PRICE, assets=60_000 * LOAN).market
-    with pytest.raises(Reverted, match="the market is short of 1 base units in cash"):
+    with pytest.raises(Reverted, match="the market is short of 1 in cash; take less"):
         morpho_market.withdraw(market, lender, NOW_S, assets=40_000 * LOAN + 1)
 
 
@@ -159,11 +159,19 @@ REFUSALS = {
     "both": (lambda m, p: morpho_market.repay(m, p, NOW_S, assets=1, shares=1), "got 1 and 1"),
     "a negative amount": (lambda m, p: morpho_market.withdraw(m, p, NOW_S, assets=-1), "got -1 and 0"),
     "no collateral": (lambda m, p: morpho_market.supply_collateral(m, p, 0), "must be more than 0 base units, got 0"),
-    "more than supplied": (lambda m, p: morpho_market.withdraw(m, p, NOW_S, assets=1), "takes 1000000 shares, there are 0"),
-    "more than owed": (lambda m, p: morpho_market.repay(m, p, NOW_S, assets=10_001 * LOAN), "only 10000000000 is owed"),
+    "more than supplied": (lambda m, p: morpho_market.withdraw(m, p, NOW_S, assets=1), "^nothing is supplied$"),
+    "more than owed": (
+        lambda m, p: morpho_market.repay(m, p, NOW_S, assets=10_001 * LOAN),
+        '^10000000000 are owed; repay less, or write amount "all"$',
+    ),
     "more collateral than there is": (
         lambda m, p: morpho_market.withdraw_collateral(m, p, NOW_S, PRICE, 11 * COLLATERAL),
-        "there are 10000000000000000000; withdraw less",
+        "^10000000000000000000 are there; withdraw less$",
+    ),
+    "more than owed where nothing is": (lambda m, p: morpho_market.repay(m, Position(), NOW_S, assets=1), "^nothing is owed$"),
+    "collateral where there is none": (
+        lambda m, p: morpho_market.withdraw_collateral(m, Position(), NOW_S, PRICE, 1),
+        "^no collateral is there$",
     ),
     "the collateral of a debt": (
         lambda m, p: morpho_market.withdraw_collateral(m, p, NOW_S, PRICE, 6 * COLLATERAL),

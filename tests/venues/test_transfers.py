@@ -65,7 +65,7 @@ def test_what_is_on_its_way_arrives_at_its_own_instant_and_counts_as_equity_mean
     for minutes in (0, 2):
         at = desk.market(AT + timedelta(minutes=minutes))
         moved = run(transfer("bybit", ("wallet", "okx")[minutes // 2], "USDT", 100), all_venues, desk.state(at), at)
-        desk.commit(moved.state, moved.deltas)
+        desk.assign(moved.state)
     assert [row.amount for row in desk.exposures(at)[0] if row.venue == IN_TRANSIT] == [D(197)]
     assert desk.settle(AT + timedelta(minutes=7)) == []
     reports = desk.settle(AT + timedelta(hours=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from basis_strategy_v1.config.venue_kinds import VenueName
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
-from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues import make_venue, offering
 from basis_strategy_v1.venues.exchanges import exchange_row
 from basis_strategy_v1.venues.venue import ONCHAIN
 
@@ -34,6 +36,7 @@ def check_together(config: Parsed, folder: Path, reading: Reading) -> Iterator[F
     if isinstance(strategy, dict) and config.get("strategy_mode") in STRATEGIES:
         yield from _strategy_venues(config["strategy_mode"], strategy, _sections_read(config, reading))
         yield from _strategy_numbers(strategy, config)
+        yield from _most_borrowed(strategy, _sections_read(config, reading))
         yield from _leaving(strategy, config)
         yield from _strategy_file(config["strategy_mode"], strategy, folder)
     if reading.live:
@@ -166,6 +169,19 @@ def _strategy_numbers(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
         given = strategy["target_ltv"]
         allowed = "a fraction with a lender" if given is None else "null, or name a lender"
         yield Fault("strategy.target_ltv", "null" if given is None else str(given), allowed)
+
+
+def _most_borrowed(strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
+    """A loop cannot come to a debt beyond what the pool lends on the staked token, in the category that fits best."""
+    target, lender, protocol = strategy.get("target_ltv"), strategy.get("lender"), strategy.get("protocol")
+    if target is None or protocol is None or lender not in offering("set_emode") or lender not in venues.get("onchain", {}):
+        return
+    token, pool = PROTOCOLS[protocol].wrapped, make_venue(ONCHAIN, lender, venues["onchain"][lender]).pool
+    modes = [mode.ltv_bps for mode in pool.emodes.values() if token in mode.collateral and WETH in mode.borrowable]
+    most_bps = max(modes) if modes else pool.rules[token].ltv_bps if token in pool.rules else 0
+    if target * 10_000 > most_bps:
+        most = Decimal(most_bps) / 10_000
+        yield Fault("strategy.target_ltv", str(target), f"at most {most}, what {lender} lends on {token}")
 
 
 def _leaving(strategy: Parsed, config: Parsed) -> Iterator[Fault]:

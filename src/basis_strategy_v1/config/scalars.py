@@ -65,13 +65,14 @@ class Bounds(Struct, frozen=True):
 
 
 class Number(Struct, frozen=True):
-    """An exact number: int, float, Decimal or decimal text; read as a Decimal."""
+    """An exact number: int, float, Decimal or decimal text; read as a Decimal. `example` tells a fraction, a percentage and bps apart."""
 
     bounds: Bounds
+    example: str = ""
 
     @property
     def allowed(self) -> str:
-        return f"a number {self.bounds.words()}"
+        return f"a number {self.bounds.words()}{self.example and f' ({self.example})'}"
 
     def read(self, value: object, path: str, reading: Reading) -> Decimal | Unreadable:
         number = exact(value)

@@ -18,9 +18,9 @@ LENDERS_OF_ETHER: Final = tuple(name for name in offering("borrow") if name in o
 TOKEN: Final = Text(r"[A-Za-z][A-Za-z0-9.]{0,19}", "the name of a token (USDT, WETH)")
 FILE: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a file, from the config's own folder")
 FOLDER: Final = Text(r"[^\x00-\x1f]{1,1000}", "the path of a folder, from the config's own folder")
-FRACTION: Final = Number(Bounds(above=0, below=1))
-BPS: Final = Number(Bounds(at_least=0, at_most=10_000))
-APR: Final = Nullable(Number(Bounds(at_least=-10, at_most=10)))
+FRACTION: Final = Number(Bounds(above=0, below=1), "0.9 is 90 %")
+BPS: Final = Number(Bounds(at_least=0, at_most=10_000), "500 is 5 %")
+APR: Final = Nullable(Number(Bounds(above=-1, below=1), "0.08 is 8 %"))
 
 _SPOT = Field("spot_venue", VenueName("cex"), "exchange that holds the spot leg", needed="run")
 _PERP = Field("perp_venue", VenueName("cex"), "exchange that holds the short perp", needed="run")
@@ -46,22 +46,22 @@ _BASIS = Record(
 )
 
 _STAKING = Field("protocol", VenueName("onchain", tuple(PROTOCOLS)), "where ETH is staked", needed="run")
-_SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000))
+_SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000), "100 is 1 %")
 
 _UNSTAKE = (
     Field("unstake", Choice(("queue", "dex")), "how the stake is given back: the protocol's queue, or a sale on a DEX", "queue"),
     Field("dex", Nullable(VenueName("dex")), "where the staked token is sold; null: uniswap for lido, curve for etherfi", None),
-    Field("sale_slippage_bps", Number(Bounds(at_least=0, below=10_000)),
+    Field("sale_slippage_bps", Number(Bounds(at_least=0, below=10_000), "100 is 1 %"),
           "fee and slippage of a sale that are allowed for when it is sized; what is brought too much is staked again", 100),
     Field("leave_at", Nullable(Instant()), "from this time on everything is given back and nothing new is begun; null: never", None),
 )  # fmt: skip
 _LOOP = (
     Field("flash", Flag(), "build the loop in one transaction with a flash loan, instead of step by step", False),
-    Field("ltv_tolerance_bps", Number(Bounds(above=0, at_most=10_000)),
+    Field("ltv_tolerance_bps", Number(Bounds(above=0, at_most=10_000), "50 is 0.5 %"),
           "how far below target_ltv debt / collateral may be, in bps of the collateral, before more is borrowed", 50),
     Field("min_health_factor", Number(Bounds(at_least=1, at_most=10)), "under it debt is repaid", "1.05"),
     Field("min_spread_bps", _SPREAD_BPS, "the loop is unwound when staking minus borrowing earns less a year", 0),
-    Field("spread_hysteresis_bps", Number(Bounds(at_least=0, at_most=10_000)),
+    Field("spread_hysteresis_bps", Number(Bounds(at_least=0, at_most=10_000), "100 is 1 %"),
           "the loop is built again when the spread is above min_spread_bps by this much", 100),
     Field("spread_window_hours", Whole(Bounds(at_least=24, at_most=8760)), "hours of rates that the spread is the mean of", 168),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
@@ -81,7 +82,13 @@ class VenueName(Struct, frozen=True):
 
     def read(self, value: object, path: str, reading: Reading) -> str | Unreadable:
         fits = isinstance(value, str) and is_known(self.section, value) and (not self.only or value in self.only)
-        return value if fits and isinstance(value, str) else reading.fault(path, value, self.allowed)
+        return value if fits and isinstance(value, str) else reading.fault(path, value, self.allowed + self._nearest(value))
+
+    def _nearest(self, value: object) -> str:
+        """The name that was likely meant."""
+        known = self.only or KNOWN_VENUES[self.section]
+        nearest = get_close_matches(value[:64].lower(), known, n=1) if isinstance(value, str) else []
+        return f"; did you mean {nearest[0]}?" if nearest else ""
 
     def plain(self, value: str) -> str:
         return value

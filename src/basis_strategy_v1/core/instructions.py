@@ -187,10 +187,7 @@ def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
     try:
         seen = _TRADES_SEEN[_names_of(block)]
         given = block["amount"]
-        if type(given) is not float:
-            amount = positive_amount(given)
-        elif (amount := _FLOATS_SEEN.get(given)) is None:
-            amount = _remembered(given)
+        amount = (_FLOATS_SEEN.get(given) or _remembered(given)) if type(given) is float else positive_amount(given)
     except (TypeError, KeyError, ValueError):  # the long way says what is wrong
         return None
     return structs.replace(seen, amount=amount)

@@ -351,6 +351,13 @@ class Seen(Struct, frozen=True, gc=False, eq=False):
     _market: MarketSnapshot
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(("next_", "_")) or name == "feed":
+        if _is_hidden(name):
             raise AttributeError(f"a strategy's snapshot has no {name}: it tells what was known at its time")
         return getattr(self._market, name)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(MarketSnapshot) if not _is_hidden(name)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(("next_", "_")) or name == "feed"

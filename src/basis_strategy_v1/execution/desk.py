@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import localcontext
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from basis_strategy_v1.venues.transfers import Arrivals
 from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -61,19 +62,20 @@ class Desk:
         self._snapshot = getattr(data_provider, "snapshot", None)
         self.positions = positions
         self.lock = RLock() if positions is None else positions.lock
-        # Assigns the state after an execution: (state, deltas).
-        self.commit: Callable[[State, Deltas], None] = _forget if positions is None else positions.commit
+        # Assigns the state after an execution: (state, report).
+        self.commit: Callable[[State, ExecutionReport], None] = _forget if positions is None else positions.commit
         # Of a source that does not know when its rows came, nothing is asked but what an instruction needs.
         self._on_passed = None if positions is None or self._snapshot is None else on_passed
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
-        self._run = run
+        self._run = run if positions is None else run + positions.new_desk()
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())
         if positions is not None:
             positions.protocols = frozenset((*positions.protocols, *(name for name, venue in venues.items() if venue.kind != CEX)))
         self._on_chain = [venue for venue in self._all if venue.kind != CEX]
         self._growing = [venue for venue in self._all if venue.grows]
-        self._market: MarketSnapshot | None = None
+        self._market: MarketSnapshot | None = None  # the last one asked for
+        self._passed: MarketSnapshot | None = None  # up to this one everything has fallen due; it only moves forwards
         self._keys = 0
         self._key_market: MarketSnapshot | None = None
         self._key_stem = ""
@@ -92,7 +94,9 @@ class Desk:
             return self._market
         if self.data_provider is None:
             raise ComponentError("DAT-006", "no data provider was given; hand the manager one with get_data(timestamp)")
-        self._market = DictSnapshot(at, self.data_provider.get_data(at))
+        with localcontext():  # somebody else's code may change it
+            data = self.data_provider.get_data(at)
+        self._market = DictSnapshot(at, data)
         return self._market
 
     @property
@@ -113,12 +117,17 @@ class Desk:
     def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
         """The snapshot at a time and what is held, as an instruction would find them; nothing here is changed by looking."""
         kept = self._market
-        market = self.market(at)
-        self._market = kept
-        if self.positions is None:
-            return market, UNKNOWN_HOLDINGS
-        held = self.positions.state
-        return market, held if held is self.positions.opened else self._open(held, market)
+        try:
+            market = self.market(at)
+            if self.positions is None:
+                return market, UNKNOWN_HOLDINGS
+            held = self.positions.state
+            state = held if held is self.positions.opened else self._open(held, market)
+            if self._is_behind(market):
+                *_, (market, state, _) = self._passage(at, state)
+            return market, state
+        finally:
+            self._market = kept
 
     # The state.
 
@@ -159,15 +168,15 @@ class Desk:
         if self.positions is not None:
             self.positions.state = self.positions.opened = state
 
-    def expect(self, deltas: Deltas) -> None:
-        """What has been assigned will be handed in to the position handler, as these deltas."""
+    def expect(self, key: str, deltas: Deltas) -> None:
+        """What has been assigned will be handed in to the position handler, as this report's deltas."""
         if self.positions is not None:
-            self.positions.expect(deltas)
+            self.positions.expect(key, deltas)
 
     def context(self, at: datetime, key: str | None) -> Context:
         """What an instruction at a time is executed on. Without a `key` it gets one that no other of this desk has, and that is the
         same in each run of the same blocks."""
-        market = self._market
+        market = self._passed
         if market is None or market.at is not at or self._snapshot is None:
             market = self._arrive(at)
         if key is None:
@@ -181,11 +190,12 @@ class Desk:
     # What falls due.
 
     def next_due(self, until: int) -> int | None:
-        """The first instant after the last snapshot and up to `until` at which something falls due."""
-        market = self._market
-        if market is None or self.positions is None:
-            return None
-        state, first = self.state(market), until + 1
+        """The first instant up to `until` at which something falls due that has not been settled."""
+        since = self._passed or self._market
+        return None if since is None or self.positions is None else self._next_due(self.state(since), since, until)
+
+    def _next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
+        first = until + 1
         if IN_TRANSIT in state.parts:
             first = self._arrivals.next_due(state, market, until) or first
         for venue in self._all:
@@ -195,24 +205,33 @@ class Desk:
                     first = due
         return first if first <= until else None
 
+    def passed(self, market: MarketSnapshot) -> None:
+        """Everything up to this snapshot has fallen due, as its maker knows."""
+        if self._passed is None or market.instant >= self._passed.instant:
+            self._passed = market
+
     def settle_at(self, at: datetime) -> list[ExecutionReport]:
         """Bring everything to one instant and give what fell due right then."""
         market = self.market(at)
         if self.positions is None:
             return []
-        return self._observe((self._arrivals, *self._all), market)
+        state, reports = self._observed((self._arrivals, *self._all), self.state(market), market)
+        self._assign(state)
+        self.passed(market)
+        return reports
 
     def grow_to(self, at: datetime) -> None:
         """Bring what grows by itself (lending indices) to a time at which nothing falls due."""
         market = self.market(at)
         if self._growing and self.positions is not None:
-            state = self.state(market)
-            after = state
-            for venue in self._growing:
-                if venue.name in state.parts:
-                    after = venue.grow(after, market)
-            if after is not state:
-                self.assign(after)
+            self._assign(self._grown(self.state(market), market))
+        self.passed(market)
+
+    def _grown(self, state: State, market: MarketSnapshot) -> State:
+        for venue in self._growing:
+            if venue.name in state.parts:
+                state = venue.grow(state, market)
+        return state
 
     def is_growing(self) -> bool:
         """Whether something is held that grows with every second."""
@@ -220,47 +239,67 @@ class Desk:
             return False
         return any(venue.name in self.positions.state.parts for venue in self._growing)
 
-    def _arrive(self, at: datetime) -> MarketSnapshot:
-        """The snapshot for an instruction; what falls due between the last one and it is settled first."""
-        last = self._market
-        if self._on_passed is not None and last is not None and to_instant(at) > last.instant:
-            reports = self.settle(at)
-            for report in reports:
-                self.expect(report.deltas)
-            if reports:
-                self._on_passed(reports)
-        return self.market(at)
-
     def settle_growth(self, at: datetime) -> list[ExecutionReport]:
         """What has grown on chain up to now, reported before an instruction changes what grows."""
         if self.positions is None or not self._on_chain:
             return []
-        return self._observe(self._on_chain, self._arrive(at))
+        market = self._arrive(at)
+        state, reports = self._observed(self._on_chain, self.state(market), market)
+        self._assign(state)
+        return reports
 
-    def _observe(self, venues: Iterable[Any], market: MarketSnapshot) -> list[ExecutionReport]:
-        before = state = self.state(market)
+    def _observed(self, venues: Iterable[Any], state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
         reports: list[ExecutionReport] = []
         for venue in venues:
             if venue.name in state.parts:
                 state, settled = venue.observe(state, market)
                 reports += [_report(row, market, place) for place, row in enumerate(settled, len(reports))]
-        if state is not before:
+        return state, reports
+
+    def _assign(self, state: State) -> None:
+        if self.positions is not None and state is not self.positions.state:
             self.assign(state)
-        return reports
 
     def settle(self, until: datetime) -> list[ExecutionReport]:
         """Everything that falls due up to a time, each at its own instant."""
-        end = to_instant(until)
-        reports: list[ExecutionReport] = []
-        if self._market is None:
-            self.market(until)
-        while (due := self.next_due(end)) is not None:
-            reports += self.settle_at(until if due == end else from_instant(due))
-        self.grow_to(until)
-        return reports
+        return [report for reports in self.passing(until) for report in reports]
+
+    def passing(self, until: datetime) -> Iterator[list[ExecutionReport]]:
+        """Everything that falls due up to a time, each at its own instant: the reports of each, once the state holds them."""
+        if self._passed is None:
+            self.passed(self._market or self.market(until))
+        if self.positions is not None:
+            for market, state, reports in self._passage(until, self.state(self._market or self.market(until))):
+                self._assign(state)
+                self.passed(market)
+                yield reports
+
+    def _passage(self, until: datetime, state: State) -> Iterator[tuple[MarketSnapshot, State, list[ExecutionReport]]]:
+        """The instants up to a time at which something falls due, and the time itself: the snapshot, the state, and the reports of each."""
+        market, end = self._passed, to_instant(until)
+        while market is not None and (due := self._next_due(state, market, end)) is not None:
+            market = self.market(until if due == end else from_instant(due))
+            state, reports = self._observed((self._arrivals, *self._all), state, market)
+            yield market, state, reports
+        market = self.market(until)
+        yield market, self._grown(state, market), []
+
+    def _is_behind(self, market: MarketSnapshot) -> bool:
+        """Whether an instruction at this snapshot must be preceded by what falls due until then."""
+        return self._on_passed is not None and self._passed is not None and market.instant > self._passed.instant
+
+    def _arrive(self, at: datetime) -> MarketSnapshot:
+        """The snapshot for an instruction; what falls due between the last one and it is settled first."""
+        market = self.market(at)
+        if self._on_passed is not None and self._is_behind(market):
+            for reports in self.passing(at):
+                self._on_passed(reports)
+            return self.market(at)
+        self.passed(market)
+        return market
 
 
-def _forget(state: State, deltas: Deltas) -> None:
+def _forget(state: State, report: ExecutionReport) -> None:
     """Where nothing is known to be held."""
 
 

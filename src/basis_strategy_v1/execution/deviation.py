@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.market import base_of
+from basis_strategy_v1.core.state import SHARE_TOKENS
 from basis_strategy_v1.venues.venue import Moved, reject
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ def _price(token: str, market: MarketSnapshot) -> Decimal:
         return market.price(collateral) if side == "collateral" else market.price(loan) * (-1 if side == "debt" else 1)
     if token.endswith("-QUEUED"):
         return market.price(token.removesuffix("-QUEUED"))
-    return market.price(token[1:] if (token[0] == "a" and token[1:2].isupper()) or token[:3] in ("aws", "awe") else token)
+    return market.price(token[1:] if token[:1] == "a" and (token[1:2].isupper() or token[1:] in SHARE_TOKENS) else token)

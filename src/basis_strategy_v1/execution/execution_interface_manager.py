@@ -101,6 +101,8 @@ class ExecutionInterfaceManager:
         self._history: deque[tuple[datetime, Any, Deltas | BaseException]] = deque(maxlen=history)
         self._router = Router(self._registry, self._settled_by_the_way)
         self.on_settlements: Callable[[Sequence[ExecutionReport]], None] | None = None  # told of what `settle` is not asked for
+        self._exact = EXACT.copy()  # in which all of it is computed; what is given us (data, gateways) runs in a copy of it
+        self._by_the_way: list[ExecutionReport] = []
         self._lock = self.desk.lock
         self._health = ComponentHealth()
         self._counted = 0  # of the instructions routed, how many the health account knows
@@ -195,9 +197,9 @@ class ExecutionInterfaceManager:
 
     def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
         """Execute a block in the house's decimal context, and count it."""
-        outside = getcontext()
-        if outside is not EXACT:
-            setcontext(EXACT)
+        outside, exact = getcontext(), self._exact
+        if outside is not exact:
+            setcontext(exact)
         self.current_instruction = block
         measured, router = self._measured_s, self._router
         started_s = measured() if measured else 0.0
@@ -220,7 +222,7 @@ class ExecutionInterfaceManager:
             self._note_failure(timestamp, block, failure)
             raise failure from error
         finally:
-            if outside is not EXACT:
+            if outside is not exact:
                 setcontext(outside)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report.deltas))
@@ -250,18 +252,28 @@ class ExecutionInterfaceManager:
     # Time, and looking ahead of sending.
 
     def settle(self, until: datetime) -> list[ExecutionReport]:
-        """What falls due by time up to `until` (funding, interest, arrivals, liquidation), each at its own instant."""
-        with self._lock, localcontext(EXACT):
-            reports = self.desk.settle(until)
-            for report in reports:
-                self.desk.expect(report.deltas)
-            self.log_settlements(reports)
-            return reports
+        """What falls due by time up to `until` (funding, interest, arrivals, liquidation), each at its own instant.
+
+        With it come the reports of what fell due before an instruction since the last call.
+        """
+        with self._lock, localcontext(self._exact):
+            for reports in self.desk.passing(until):
+                self._take_up(reports)
+                self._by_the_way += reports
+            found, self._by_the_way = self._by_the_way, []
+            return found
 
     def _settled_by_the_way(self, reports: Sequence[ExecutionReport]) -> None:
-        self.log_settlements(reports)
+        self._take_up(reports)
         if self.on_settlements is not None:
             self.on_settlements(reports)
+        else:
+            self._by_the_way += reports
+
+    def _take_up(self, reports: Sequence[ExecutionReport]) -> None:
+        for report in reports:
+            self.desk.expect(report.key, report.deltas)
+        self.log_settlements(reports)
 
     def log_settlements(self, reports: Iterable[ExecutionReport]) -> None:
         """Log what fell due."""
@@ -288,7 +300,7 @@ class ExecutionInterfaceManager:
             raise ComponentError("EIM-001", f"a plan must be a list of instruction blocks, got {shown(blocks)}", COMPONENT)
         with self._lock:
             outside = getcontext()
-            setcontext(EXACT)
+            setcontext(self._exact)
             try:
                 market, state = self.desk.look(timestamp)
                 chaining = self.settings.enable_atomic_chaining
@@ -366,6 +378,8 @@ class ExecutionInterfaceManager:
         self._history.append((at, kind, failure))
         retried = isinstance(failure, VenueUnreachable) and self.settings.max_retry_attempts > 1
         self.health.record(False, 0.0, error=failure, retried=retried, timestamp=at)
+        if failure.done is not None and self.event_logger is not None:
+            self._events.tell(at, *execution_events(failure.done, block))
         if failure.severity == "CRITICAL" and self.health_manager is not None:
             self.health_manager.report_critical(failure)
         self._events.tell_failure(at, kind, failure)

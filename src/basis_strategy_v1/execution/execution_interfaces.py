@@ -136,7 +136,7 @@ class ExecutionInterface:
         self._require_own(instruction, kinds)
         with self._desk.lock, decimal.localcontext(EXACT):
             report, after = self.execute(instruction, self._desk.context(self._desk.now(), instruction.instruction_id))
-            self._desk.commit(after, report.deltas)
+            self._desk.commit(after, report)
             return report.deltas.as_floats()
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:

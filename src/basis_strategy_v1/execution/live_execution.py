@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import localcontext
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -152,8 +153,13 @@ class LiveExecution:
 
     def _ask(self, call: Callable[[], T]) -> T:
         """What the gateway gives. Silence, and an error it was not meant to raise, are an unknown outcome."""
+
+        def alone() -> T:
+            with localcontext():  # a client may change the decimal context that the house computes in
+                return call()
+
         try:
-            return self._timing.within(self._timeout_s, call)
+            return self._timing.within(self._timeout_s, alone)
         except (ComponentError, MalformedAnswer):
             raise
         except TimeoutError as late:

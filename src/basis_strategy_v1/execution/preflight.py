@@ -15,7 +15,7 @@ from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Context
 from basis_strategy_v1.execution.steps import all_steps, located
-from basis_strategy_v1.venues.chain import BASE_GAS, simulate_transaction, with_output
+from basis_strategy_v1.venues.chain import BASE_GAS, before_gas, simulate_transaction, with_output
 from basis_strategy_v1.venues.venue import Moved
 from basis_strategy_v1.venues.wallet import WalletVenue, receive
 
@@ -142,7 +142,7 @@ class Preflight:
                 outputs.append(None)
             else:
                 self._state = moved.state
-                outputs.append(moved.deltas)
+                outputs.append(before_gas(moved.deltas, moved.costs))
         return found
 
     def _looked_into(self, instruction: Instruction) -> list[Fault]:

@@ -10,16 +10,17 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import Chain
+from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.execution.steps import located
-from basis_strategy_v1.venues.chain import with_output
+from basis_strategy_v1.venues.chain import before_gas, with_output
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.instructions import Instruction, SmartContractAction
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
     from basis_strategy_v1.execution.preflight import Foreseen
@@ -47,7 +48,7 @@ class Router:
     def replay(self, name: str) -> ExecutionReport:
         """The report of what was executed under this id; nothing is executed."""
         first = self._done[name]
-        self._desk.expect(first.deltas)
+        self._desk.expect(first.key, first.deltas)
         return structs.replace(first, replayed=True)
 
     def route(self, at: datetime, instruction: Instruction, foreseen: Foreseen | None) -> ExecutionReport:
@@ -61,7 +62,7 @@ class Router:
             report = self._sequence(at, instruction)
         else:
             report, after = self._one(at, instruction, name, foreseen)
-            self._desk.commit(after, report.deltas)
+            self._desk.commit(after, report)
         if name is not None:
             self._done[name] = report
         return report
@@ -88,19 +89,31 @@ class Router:
         for index, step in enumerate(chain.steps[known:], known):
             key = None if name is None else f"{name}-{index}"
             try:
-                resolved = with_output(step, [report.deltas for report in done])
+                resolved = with_output(step, [before_gas(report.deltas, report.costs) for report in done])
                 report, after = self._one(at, resolved, key, None)
             except Exception as raised:
                 error = raised if isinstance(raised, ComponentError) else foreign(raised)
-                moved = _total(done[known:])
-                self._desk.expect(moved)
-                message = located(index, step, error.message)
-                code = "EIM-001" if isinstance(error, VenueRejected) else error.error_code
-                raise type(error)(code, message, error.component, error.severity, error, moved.as_floats()) from raised
+                raise self._stopped(at, index, step, error, done[known:]) from raised
             self._desk.assign(after)
             done.append(report)
-        self._desk.expect(_total(done[known:]))
-        return _joined(name or done[0].key, at, done)
+        report = _joined(name or done[0].key, at, done)
+        self._desk.expect(report.key, report.deltas)
+        return report
+
+    def _stopped(
+        self, at: datetime, index: int, step: SmartContractAction, error: ComponentError, done: Sequence[ExecutionReport]
+    ) -> ComponentError:
+        """What a sequence ends with that failed at a step, with the report of what it did before."""
+        message = located(index, step, error.message)
+        code = "EIM-001" if isinstance(error, VenueRejected) else error.error_code
+        moved = _total(done)
+        # An old price is why nothing was sent; where something was, it is an error like any other.
+        kind = ComponentError if done and isinstance(error, StaleSeries) else type(error)
+        failure = kind(code, message, error.component, error.severity, error, moved.as_floats())
+        if done:
+            failure.done = _joined(f"{done[0].key}-to-{done[-1].key}", at, done)
+            self._desk.expect(failure.done.key, moved)
+        return failure
 
 
 def foreign(error: Exception) -> ComponentError:

@@ -15,12 +15,13 @@ from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.monitoring.event_logger import EventLogger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.monitoring.event_logger import AppendAll, EventLogger
+    from basis_strategy_v1.monitoring.event_logger import AppendAll
 
     Data = Mapping[str, Any] | Struct
     Told = tuple[str, Data]  # the type of an event, and its data
@@ -56,8 +57,15 @@ class RoutingEvents:
 
     def _append_first(self, at: datetime, component: str, told: Sequence[Told]) -> None:
         assert self._logger is not None
-        self._append = self._logger.appender(component, at)
+        # What stands in for the logger, or overrides its method, is asked for every event.
+        is_own = type(self._logger).log_event is EventLogger.log_event
+        self._append = self._logger.appender(component, at) if is_own else self._append_each
         self._append(at, component, told)
+
+    def _append_each(self, at: datetime, component: str, told: Sequence[Told]) -> None:
+        assert self._logger is not None
+        for event_type, data in told:
+            self._logger.log_event(at, event_type, component, data)
 
     def _tell_live(self, at: datetime, *told: Told) -> None:
         with self._lock:
@@ -119,6 +127,7 @@ class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):
     token: Any = None
     amount: Any = None
     to_venue: Any = None
+    steps: Sequence[str] = ()
 
 
 class TradeData(Struct, frozen=True, gc=False):
@@ -174,10 +183,17 @@ def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> tuple
         data = ExecutionData(
             report.key, report.venue, block["instruction_type"], action, report.deltas.amounts, report.costs, report.reference,
             report.details, asked("protocol"), asked("token"), asked("amount"), asked("to_venue"),
+            () if asked("sub_instructions") is None else _steps(block["sub_instructions"]),
         )  # fmt: skip
     if "malformed" in report.details:
         return ("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)
     return (("execution", data),)
+
+
+def _steps(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each step does to which token, those within a flash loan in brackets after it."""
+    inner = [f" ({', '.join(_steps(block['sub_instructions']))})" if block.get("sub_instructions") else "" for block in blocks]
+    return [f"{block['action']} {block.get('token', '')}".rstrip() + within for block, within in zip(blocks, inner, strict=True)]
 
 
 def settlement_data(report: ExecutionReport) -> SettlementData:

@@ -103,6 +103,10 @@ class BufferedFile:
 
     def _write(self) -> None:
         if self._pending and self._fd >= 0:
+            beyond = os.fstat(self._fd).st_size - self._size
+            if beyond > 0:  # an interruption came just after a block was written
+                del self._pending[:beyond]
+                self._size += beyond
             with writing(self.path):
                 write_whole(self._fd, self._pending, self._size)
             self._size += len(self._pending)

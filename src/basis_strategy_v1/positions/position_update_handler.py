@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
@@ -37,7 +37,9 @@ class PositionUpdateHandler:
         self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
         self.opened: State | None = None  # the state, where a manager has read all of it in its venues' own units
-        self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)
+        self._executed: set[str] = set()  # the keys of all reports that the state holds
+        self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)  # the newest that have not been handed in
+        self._desks = 0
         self.hold(positions or {})
         self.last_update_timestamp: datetime | None = None
         self._read: tuple[State, dict[str, dict[str, Decimal]]] | None = None
@@ -52,6 +54,7 @@ class PositionUpdateHandler:
         with self.lock:
             self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
             self._unconfirmed.clear()
+            self._executed.clear()
 
     @property
     def positions(self) -> dict[str, dict[str, Decimal]]:
@@ -61,13 +64,20 @@ class PositionUpdateHandler:
             self._read = read = (state, state.positions())
         return read[1]
 
-    def commit(self, state: State, deltas: Deltas) -> None:
-        """Assign the state after an execution: the one place where what we hold changes."""
-        self.state = self.opened = state
-        self._unconfirmed.append(deltas)
+    def new_desk(self) -> str:
+        """What the keys of one more manager begin with, so that no two reports of this handler have the same."""
+        self._desks += 1
+        return "" if self._desks == 1 else f"{self._desks}-"
 
-    def expect(self, deltas: Deltas) -> None:
-        """Take these deltas for known, when they are handed in: the state holds them already."""
+    def commit(self, state: State, report: ExecutionReport) -> None:
+        """Assign the state after an execution."""
+        self.state = self.opened = state
+        self._executed.add(report.key)
+        self._unconfirmed.append(report.deltas)
+
+    def expect(self, key: str, deltas: Deltas) -> None:
+        """Take the deltas of this report for known, when they are handed in: the state holds them already."""
+        self._executed.add(key)
         if deltas:
             self._unconfirmed.append(deltas)
 
@@ -89,16 +99,22 @@ class PositionUpdateHandler:
             return deltas.as_floats()
 
     def _confirms(self, given: Any) -> bool:
-        """Whether these deltas are an execution that the state already holds; each is confirmed once, a replayed one never adds."""
-        own = given.deltas if isinstance(given, ExecutionReport) else given
-        if self._unconfirmed and self._unconfirmed[-1] is own:
-            self._unconfirmed.pop()
-            return True
-        for waiting in reversed(self._unconfirmed):
-            if waiting is own or (not isinstance(own, Deltas) and waiting.as_floats() == own) or waiting == own:
-                self._unconfirmed.remove(waiting)
+        """Whether these deltas are of an execution that the state holds. A report is known by its key, whenever it comes; plain deltas by
+        their amounts, each execution's once."""
+        if isinstance(given, ExecutionReport):
+            self._take_off(lambda waiting: waiting is given.deltas)
+            return given.key in self._executed or given.replayed
+        return self._take_off(
+            lambda waiting: waiting is given or (waiting == given if isinstance(given, Deltas) else waiting.as_floats() == given)
+        )
+
+    def _take_off(self, is_it: Callable[[Deltas], bool]) -> bool:
+        """Strike the newest that it is off those that are waited for."""
+        for place in range(len(self._unconfirmed) - 1, -1, -1):
+            if is_it(self._unconfirmed[place]):
+                del self._unconfirmed[place]
                 return True
-        return isinstance(given, ExecutionReport) and given.replayed
+        return False
 
 
 def _require_aware(timestamp: Any) -> None:

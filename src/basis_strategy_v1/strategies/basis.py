@@ -5,8 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from basis_strategy_v1.strategies.hedge import SMALLEST_CHANGE, ZERO, Hedge, Legs
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts
 
@@ -37,7 +35,7 @@ class Basis:
             if legs.long and legs.long * legs.price > self._hedge.smallest(legs, positions):
                 self._is_out = True
                 return self._leave(legs, positions)
-            return [] if self._is_out or not self._wants_in(mean, parameters) else self._expand(legs, positions)
+            return [] if self._is_out or not self._wants_in(mean, parameters) else self._hedge.expand(legs, positions)
         leave_below = parameters["leave_below_apr"]
         if leave_below is not None and mean is not None and mean < leave_below:
             return self._leave(legs, positions)
@@ -55,6 +53,7 @@ class Basis:
 
     def _leave(self, legs: Legs, positions: Holdings) -> list[Block]:
         """Sell the spot leg and buy the perp back; of a leg that is less than the exchange trades nothing is sent."""
+        self._hedge.is_to_grow = False
         (spot_lot, minimum), (perp_lot, _) = self._hedge.smallest_orders(positions)
         blocks: list[Block] = []
         if legs.long >= spot_lot and (legs.long - spot_lot) * legs.price >= minimum:
@@ -68,35 +67,10 @@ class Basis:
         blocks: list[Block] = []
         if self._hedge.is_short(legs, missing, allowed):
             blocks = self._on_shortage(legs, positions)
-        elif legs.cash > allowed or -missing > allowed:
-            blocks = self._expand(legs, positions)
+        elif self._hedge.is_to_grow or legs.cash > allowed or -missing > allowed:
+            blocks = self._hedge.expand(legs, positions)
         # Cutting the larger leg back to the other needs neither cash nor margin.
         return blocks or self._hedge.even_out(legs, positions, sells_long=True)
-
-    def _expand(self, legs: Legs, positions: Holdings) -> list[Block]:
-        """Both legs grow to what the capital carries, as far as cash and margin reach; those are first brought to where that needs them."""
-        hedge = self._hedge
-        wanted = hedge.wanted(legs, positions)
-        moves = self._share_out(legs, max(wanted, ZERO), positions)
-        if moves and legs.coming:
-            return []
-        if moves:
-            sender, sent = moves[0]["from_venue"], moves[0]["amount"]
-            fee, _, minutes = positions.withdrawal(sender, hedge.quote)
-            if minutes:
-                return moves  # both legs grow when it has arrived
-            cash, margin = (-sent, sent - fee) if sender == hedge.spot_venue else (sent - fee, -sent)
-            legs = replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)
-        return [*moves, *hedge.grow(legs, wanted, positions)]
-
-    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings) -> list[Block]:
-        """The transfer that growing by `wanted` needs. Unrealised profit is margin but no cash: it cannot be moved."""
-        hedge = self._hedge
-        missing = wanted * (1 + hedge.cushion(positions)) - legs.cash
-        if missing > 0:
-            return hedge.send(min(missing, positions.amount(hedge.perp_venue, hedge.quote)), positions, to_perp=False)
-        lacking = (legs.notional + wanted) / legs.leverage - legs.margin
-        return hedge.send(min(-missing, lacking), positions, to_perp=True) if hedge.on_shortage == "move" else []
 
     def _on_shortage(self, legs: Legs, positions: Holdings) -> list[Block]:
         """Margin is short: bring collateral from the spot leg, or make both legs smaller."""

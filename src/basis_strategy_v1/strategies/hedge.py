@@ -6,6 +6,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, trade, transfer
 
@@ -23,6 +24,8 @@ CUSHION = Decimal("0.002")
 SMALLEST_CHANGE = Decimal(25)
 # What an order must be above the exchange's minimum, so that cutting it down to lots and the slippage leave enough of it.
 ROOM = Decimal("1.05")
+# Of what the margin may be off by: cash less than this is not sent to grow with, nor as margin where that is not pressing.
+WORTH_SENDING = Decimal("0.1")
 
 
 Order = tuple[Decimal, Decimal]
@@ -39,6 +42,7 @@ class Legs(Struct, frozen=True, gc=False):
     cash: Decimal  # at the spot venue, and not margin of the perp
     margin: Decimal  # equity of the perp account
     coming: Decimal  # cash on its way between the two
+    coming_margin: Decimal  # the part of it that will be margin
 
     @property
     def notional(self) -> Decimal:
@@ -61,7 +65,7 @@ class Legs(Struct, frozen=True, gc=False):
     @property
     def margin_missing(self) -> Decimal:
         """What the margin account lacks, wherever it is; less than 0 where it has more than it needs."""
-        return self.notional / self.leverage - self.margin - self.coming
+        return self.notional / self.leverage - self.margin - self.coming_margin
 
 
 class Hedge:
@@ -79,6 +83,9 @@ class Hedge:
         # Whether cash of one venue can be sent to the other and be margin, or cash, there.
         self.is_movable = not self.is_one_account and self.quote == self.perp_quote
         self.on_shortage: str = parameters["on_margin_shortage"]
+        # Cash has been sent for both legs to grow with: once it has come they do, before anything more is sent.
+        self.is_to_grow = False
+        self._sent_to_perp = True  # where the last transfer went; what is on its way at the start counts as margin
         self._base = base
         self._smallest_order = smallest_order
         # Asked for once: what the exchanges charge and take stays the same.
@@ -117,7 +124,8 @@ class Hedge:
             margin -= cash
         at_spot = positions.amount(spot_venue, self._base)
         long = at_spot if elsewhere is None else at_spot + elsewhere
-        return Legs(price, self._leverage, long, at_spot, short, cash, margin, positions.in_transit(self.quote))
+        coming = positions.in_transit(self.quote)
+        return Legs(price, self._leverage, long, at_spot, short, cash, margin, coming, coming if self._sent_to_perp else ZERO)
 
     def allowed(self, legs: Legs) -> Decimal:
         """By how much the margin may be off."""
@@ -127,7 +135,7 @@ class Hedge:
         """Whether the margin counts as short: by its ratio to the notional, where the parameters give one."""
         if self._min_ratio is None:
             return missing > allowed
-        return legs.margin + legs.coming < legs.notional * self._min_ratio
+        return legs.margin + legs.coming_margin < legs.notional * self._min_ratio
 
     def cushion(self, positions: Holdings) -> Decimal:
         """The share of a purchase that is kept back."""
@@ -172,7 +180,38 @@ class Hedge:
             return [self.buy_back(-gap)]
         return [self.spot("sell", gap) if sells_long else self.sell_perp(gap)]
 
-    def grow(self, legs: Legs, wanted: Decimal, positions: Holdings, *, unhedged: Decimal = ZERO) -> list[Block]:
+    def expand(self, legs: Legs, positions: Holdings, *, unhedged: Decimal = ZERO) -> list[Block]:
+        """Both legs grow to what the capital carries, as far as cash and margin reach; those are first brought to where that needs them.
+
+        One transfer for one growth: while it is on its way nothing is done, and when it has come the legs grow by what is there then,
+        however the price has moved meanwhile. The short leg grows by `unhedged` base units more.
+        """
+        if legs.coming:
+            return []
+        wanted = self.wanted(legs, positions)
+        moves = [] if self.is_to_grow else self._share_out(legs, max(wanted, ZERO), positions)
+        self.is_to_grow = False
+        if moves:
+            sender, sent = moves[0]["from_venue"], moves[0]["amount"]
+            fee, _, minutes = positions.withdrawal(sender, self.quote)
+            if minutes:
+                self.is_to_grow = True
+                return moves
+            cash, margin = (-sent, sent - fee) if sender == self.spot_venue else (sent - fee, -sent)
+            legs = replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)
+        return [*moves, *self._grow(legs, wanted, positions, unhedged)]
+
+    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings) -> list[Block]:
+        """The transfer that growing by `wanted` needs. Unrealised profit is margin but no cash: it cannot be moved."""
+        least = self.worth_sending(legs)
+        missing = wanted * (1 + self.cushion(positions)) - legs.cash
+        if missing > 0:
+            sent = min(missing, positions.amount(self.perp_venue, self.quote))
+            return self.send(sent, positions, to_perp=False, at_least=least)
+        lacking = (legs.notional + wanted) / legs.leverage - legs.margin
+        return self.send(min(-missing, lacking), positions, to_perp=True, at_least=least) if self.on_shortage == "move" else []
+
+    def _grow(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> list[Block]:
         """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
         notional = min(wanted, legs.cash * (1 - self.cushion(positions)))
         if not self.is_one_account:
@@ -185,16 +224,24 @@ class Hedge:
     def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
         """Both legs smaller, down to a notional of `carried` as far as the spot venue has of them; by how many base units, and the cash
         that it brings."""
+        self.is_to_grow = False
         amount = min((legs.notional - carried) / legs.price, legs.at_spot, legs.short)
         if amount * legs.price < self.smallest(legs, positions):
             return [], ZERO, ZERO
         return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions))
 
-    def send(self, amount: Decimal, positions: Holdings, *, to_perp: bool) -> list[Block]:
-        """Cash of one venue to the other; nothing where it cannot be sent, or is not worth the fee."""
+    def worth_sending(self, legs: Legs) -> Decimal:
+        """The least cash that is sent where nothing presses."""
+        return self.allowed(legs) * WORTH_SENDING
+
+    def send(self, amount: Decimal, positions: Holdings, *, to_perp: bool, at_least: Decimal = ZERO) -> list[Block]:
+        """Cash of one venue to the other; nothing where it cannot be sent, is not worth the fee, or is less than `at_least`."""
         if not self.is_movable:
             return []
         sender, receiver = (self.spot_venue, self.perp_venue) if to_perp else (self.perp_venue, self.spot_venue)
         fee, minimum, _ = positions.withdrawal(sender, self.quote)
         amount = amount.quantize(CENT, ROUND_DOWN)
-        return [transfer(sender, receiver, self.quote, amount)] if amount > max(minimum, fee + SMALLEST_CHANGE) else []
+        if amount <= max(minimum, fee + SMALLEST_CHANGE) or amount < at_least:
+            return []
+        self._sent_to_perp = to_perp
+        return [transfer(sender, receiver, self.quote, amount)]

@@ -26,8 +26,8 @@ class Lender(Protocol):
         """WETH per staked token, as the lender counts it."""
         ...
 
-    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
-        """What WETH costs, a fraction a year."""
+    def borrow_rate(self, snapshot: MarketSnapshot, positions: Holdings, more: Decimal) -> Decimal:
+        """What the WETH debt costs, a fraction a year, and with `more` of it."""
         ...
 
     def series(self) -> list[tuple[str, str, str]]: ...
@@ -60,8 +60,8 @@ class PoolLender:
         token, ether = (snapshot.lending(self.name, name).oracle_price_usd for name in (self._token, WETH))
         return token / ether
 
-    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
-        return snapshot.lending(self.name, WETH).variable_borrow_rate
+    def borrow_rate(self, snapshot: MarketSnapshot, positions: Holdings, more: Decimal) -> Decimal:
+        return positions.borrow_rate(self.name, WETH, snapshot, more)
 
     def series(self) -> list[tuple[str, str, str]]:
         return [("lending", self.name, self._token), ("lending", self.name, WETH)]
@@ -99,7 +99,7 @@ class IsolatedLender:
     def price(self, snapshot: MarketSnapshot) -> Decimal:
         return snapshot.price(self._token) / snapshot.price(WETH)
 
-    def borrow_rate(self, snapshot: MarketSnapshot) -> Decimal:
+    def borrow_rate(self, snapshot: MarketSnapshot, positions: Holdings, more: Decimal) -> Decimal:
         return borrow_rate(snapshot.lending_market(self.name, self._market))
 
     def series(self) -> list[tuple[str, str, str]]:

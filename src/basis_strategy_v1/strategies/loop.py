@@ -38,16 +38,17 @@ class Loop:
         self._tolerance: Decimal = parameters["ltv_tolerance_bps"] / BPS
         self._min_health: Decimal = parameters["min_health_factor"]
         self._is_flash: bool = parameters["flash"]
-        self._spread = Spread(stake.protocol, stake.tokens.wrapped, lender, parameters)
+        self._spread = Spread(stake.protocol, stake.tokens.wrapped, parameters)
 
     def decide(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """Repay where health or the spread demand it, else build up to the target."""
-        self._spread.observe(snapshot)
         price = self._lender.price(snapshot)
+        self._spread.observe(snapshot, lambda: self._borrow_rate(held, price, snapshot, positions))
         if held.debt:
             repaid = self._to_repay(held, price, snapshot, positions)
             if repaid:
-                return [self._stake.sell(held, snapshot, positions, repaid, ZERO)]
+                repaid = self._stake.repayable(held, snapshot, positions, repaid)
+                return [self._stake.sell(held, snapshot, positions, repaid, ZERO)] if repaid else []
         return self._build(held, price, snapshot, positions)
 
     def release(self, ether: Decimal, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Block:
@@ -56,6 +57,12 @@ class Loop:
         share = held.debt / collateral if collateral else ZERO
         repaid = min(wei(ether * share / (1 - share)), held.debt)
         return self._stake.sell(held, snapshot, positions, repaid, ether)
+
+    def _borrow_rate(self, held: Held, price: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+        """What the debt pays; without one, what the debt would pay that is to be built, lest it is built and repaid in turn."""
+        own = held.staked * price + held.ether
+        more = ZERO if held.debt else max(wei(self._target / (1 - self._target) * own), ZERO)
+        return self._lender.borrow_rate(snapshot, positions, more)
 
     # Less debt.
 

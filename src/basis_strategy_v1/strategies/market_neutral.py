@@ -97,7 +97,7 @@ class UsdtMarketNeutral:
             return self._free(held, legs, allowed, snapshot, positions)
         if missing > allowed and self._hedge.on_shortage == "move":
             return self._send_cash(legs, min(legs.cash, missing), positions)
-        return self._grow(legs, positions) if -lacking > allowed else []
+        return self._grow(legs, positions) if self._hedge.is_to_grow or -lacking > allowed else []
 
     def _goes_on_freeing(self, legs: Legs, lacking: Decimal, allowed: Decimal) -> bool:
         if self._hedge.on_shortage == "ignore" or not legs.short:
@@ -107,22 +107,13 @@ class UsdtMarketNeutral:
         return lacking > 0 and self._hedge.is_short(legs, lacking, allowed)
 
     def _grow(self, legs: Legs, positions: Holdings) -> list[Block]:
-        """Cash buys ETH, as far as the margin carries the short of it; margin that is not needed becomes cash first."""
-        hedge = self._hedge
-        wanted = hedge.wanted(legs, positions)
-        if not hedge.is_one_account:
-            if legs.coming:
-                return []
-            # Profit that is not realised stays where it is.
-            free = min(legs.margin - legs.target / legs.leverage, positions.amount(hedge.perp_venue, hedge.quote))
-            if moved := hedge.send(min(wanted * (1 + hedge.cushion(positions)) - legs.cash, free), positions, to_perp=False):
-                return moved
-        # What the wallet keeps for gas is hedged too, from the first purchase on.
-        return hedge.grow(legs, wanted, positions, unhedged=ZERO if legs.short else legs.long)
+        """Cash buys ETH, as far as the margin carries the short of it. What the wallet keeps for gas is hedged too, from the first
+        purchase on."""
+        return self._hedge.expand(legs, positions, unhedged=ZERO if legs.short else legs.long)
 
     def _send_cash(self, legs: Legs, amount: Decimal, positions: Holdings) -> list[Block]:
         """Cash of the spot venue becomes margin."""
-        return [] if legs.coming else self._hedge.send(amount, positions, to_perp=True)
+        return [] if legs.coming else self._hedge.send(amount, positions, to_perp=True, at_least=self._hedge.worth_sending(legs))
 
     def _free(self, held: Held, legs: Legs, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """Make both legs smaller: ETH that is at the exchange is sold at once, what lacks is on its way there."""

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.strategies.lenders import Lender
 
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)
@@ -26,22 +25,21 @@ class Spread:
     until the rows cover the window.
     """
 
-    def __init__(self, protocol: str, token: str, lender: Lender, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, protocol: str, token: str, parameters: Mapping[str, Any]) -> None:
         self.is_out = False
         self._key = ("staking", protocol, token)
-        self._lender = lender
         self._window_us = parameters["spread_window_hours"] * HOUR_US
         self._leave_below = parameters["min_spread_bps"] / BPS
         self._enter_above = self._leave_below + parameters["spread_hysteresis_bps"] / BPS
         self._rows: deque[tuple[int, Decimal, Decimal]] = deque()  # when, ETH per token, borrow rate
 
-    def observe(self, snapshot: MarketSnapshot) -> None:
-        """Take in the last row, if it is a new one."""
+    def observe(self, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> None:
+        """Take in the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
         stamp = snapshot.row_stamp(*self._key)
         if stamp is None or (self._rows and self._rows[-1][0] == stamp):
             return
         _, protocol, token = self._key
-        self._rows.append((stamp, snapshot.redemption(protocol, token), self._lender.borrow_rate(snapshot)))
+        self._rows.append((stamp, snapshot.redemption(protocol, token), borrow_rate()))
         while len(self._rows) > 1 and self._rows[1][0] <= stamp - self._window_us:
             self._rows.popleft()
         spread = self.value()

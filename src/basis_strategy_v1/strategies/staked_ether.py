@@ -165,8 +165,22 @@ class StakedEther:
             return self.sell(held, snapshot, positions, ZERO, ether)
         return action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))
 
+    def repayable(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal) -> Decimal:
+        """As much of a repayment as its flash loan can bring now: a lender lends no more than its cash. What is repaid is cash again, so
+        that the rest follows in steps; 0 where a step is not worth it."""
+        cash = positions.loanable(self.lender.name, WETH, snapshot) if self.lender else None
+        if cash is None or self._loan(held, positions, repaid)[0] <= cash:
+            return repaid
+        part = wei(cash * (1 - GROWTH_ALLOWED))
+        return part if part >= SMALLEST_STAKE else ZERO
+
     def give_back(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
-        """The transaction that ends the stake: debt is repaid from a sale; the rest is sold too, or asked for at the protocol's queue."""
+        """The transaction that ends the stake: debt is repaid from a sale; the rest is sold too, or asked for at the protocol's queue.
+
+        Where the lender has not the cash for a loan of all the debt, the next step: a part of it.
+        """
+        if held.debt and (part := self.repayable(held, snapshot, positions, held.debt)) < held.debt:
+            return [self.sell(held, snapshot, positions, part, ZERO)] if part else []
         loan, fee = self._loan(held, positions, held.debt)
         steps: list[Block] = [self.lender.withdraw("all")] if self.lender and held.collateral else []
         needed = wei((held.debt + fee) / (self._market_rate(held, snapshot) * self._worst_sale)) if held.debt else ZERO

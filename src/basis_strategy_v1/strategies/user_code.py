@@ -31,6 +31,7 @@ class Custom:
         self._path = path
         self._strategy = self._ask("__init__", _load(path, name))
         self._decide = self._strategy.decide
+        _require_callable(self._decide, path, self.decide)
         self._precision = getcontext().prec  # of the decimal arithmetic around it, which it must leave as it is
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
@@ -132,12 +133,21 @@ def read_blocks(path: Path, at: datetime | None = None) -> list[tuple[int, Block
     Raises:
         ComponentError: STR-001, with the file and the line.
     """
+    return [(instant, block) for instant, _, block in numbered_blocks(path, at)]
+
+
+def numbered_blocks(path: Path, at: datetime | None = None) -> list[tuple[int, int, Block]]:
+    """The same as (microseconds since 1970, number of the line in the file, from 1, block).
+
+    Raises:
+        ComponentError: STR-001, with the file and the line.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as fault:
         raise ComponentError("STR-001", f"{path} cannot be read: {fault.strerror}; give a JSONL file of blocks") from fault
-    found = [(_timed(path, number, line, at)) for number, line in enumerate(lines, 1) if line.strip()]
-    return sorted(found, key=lambda row: row[0])
+    found = [(number, *_timed(path, number, line, at)) for number, line in enumerate(lines, 1) if line.strip()]
+    return [(instant, number, block) for number, instant, block in sorted(found, key=lambda row: row[1])]
 
 
 def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[int, Block]:
@@ -197,6 +207,20 @@ def _class_in(module: Any, module_name: str, path: Path, name: str | None) -> An
         has = f"it has {', '.join(own)}; name one of them in strategy.class" if own else "it has none; write one"
         raise ComponentError("STR-001", f"{path.name} must have one class with a method decide, {has}")
     return next(iter(own.values()))
+
+
+def _require_callable(decide: Callable[..., Any], path: Path, asked: Callable[..., Any]) -> None:
+    """Refuse a decide that does not take what it will be given."""
+    given = list(inspect.signature(asked).parameters)
+    try:
+        taken = inspect.signature(decide)
+    except (TypeError, ValueError):  # not every callable says what it takes
+        return
+    try:
+        taken.bind(*given)
+    except TypeError as error:
+        told = f"{path.name}: decide{taken} is called with ({', '.join(given)}): {error}"
+        raise ComponentError("STR-001", f"{told}; write def decide(self, {', '.join(given)})", original_exception=error) from error
 
 
 def _told(error: Exception) -> str:

@@ -14,10 +14,10 @@ from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
-from basis_strategy_v1.venues.aave_interest import WAD, rounding_of
+from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
 from basis_strategy_v1.venues.aave_observed import ObservedPool
 from basis_strategy_v1.venues.aave_part import AavePart, Units
-from basis_strategy_v1.venues.aave_reserve import ReserveRules, accrue
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, ReserveRules, accrue
 from basis_strategy_v1.venues.aave_settings import (
     AS_OF,
     BPS_TO_RAY,
@@ -60,8 +60,13 @@ class Aave(Venue):
         self.name = pool.name
         self.pool = pool
         moving = "own deposits and debts move the rates by the reserve's slopes" if pool.rate_impact else "own actions do not move it"
+        slopes = (
+            f"The slopes of {pool.name} are those of {AS_OF} where the settings give no others; "
+            "other borrowers and suppliers do not react to us."
+        )
         self.assumptions = (
             f"Between two rows of a lending series of {pool.name} the index goes forward from the earlier row's rate; {moving}.",
+            *((slopes,) if pool.rate_impact else ()),
         )
         self._flash_pools = [Pool(revision=revision, rules={}, reserves={}) for revision in pool.revisions]
 
@@ -79,7 +84,8 @@ class Aave(Venue):
                 return Moved(state.with_part(self.name, part.with_user(user)), Deltas())
             return self._act(instruction, part, state, market)
         except Reverted as reverted:
-            reject(ONCHAIN, f"{self.name} {instruction.action}: {reverted}")
+            of = f" of {plain(amount_of(instruction))} {token}" if token else ""
+            reject(ONCHAIN, f"{self.name} {instruction.action}{of}: {reverted}")
 
     def _act(self, action: SmartContractAction, part: AavePart, state: State, market: MarketSnapshot) -> Moved:
         name, token, amount = action.action, action.token, amount_of(action)
@@ -165,7 +171,12 @@ class Aave(Venue):
         try:
             return to_amount(token, aave_pool.take_flash_loan(self.pool.part(state, market, token).pool, token, units)[1])
         except Reverted as reverted:
-            reject(ONCHAIN, f"{self.name} flash_loan: {reverted}")
+            reject(ONCHAIN, f"{self.name} flash_loan of {plain(amount)} {token}: {reverted}")
+
+    def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
+        """The most that a flash loan can be now: the reserve's cash; None where the data do not know it."""
+        cash = self.pool.part(state, market, token).pool.reserves[token].available
+        return None if cash == UNKNOWN_CASH else to_amount(token, max(cash, 0))
 
     def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state while a flash loan is out: what is out can be neither withdrawn nor borrowed."""
@@ -190,6 +201,15 @@ class Aave(Venue):
         if not part.user.borrowed:
             return None
         return account_data(part.user, part.pool, self.pool.prices(part, market), part.now_s).health_factor_wad / WAD_UNIT
+
+    def borrow_rate(self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0)) -> Decimal:
+        """What a debt of `token` pays now, and would with `more` of it, a fraction a year; as published where our size moves nothing."""
+        if not self.pool.rate_impact:
+            return market.lending(self.name, token).variable_borrow_rate
+        part = self.pool.part(state, market, token)
+        if more:
+            part = self.pool.joined(part.owing(token, to_units(token, more)), token)
+        return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
     # What falls due by time.
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.venues.aave_interest import ROUNDINGS, Rounding, percent_mul, rounding_of, wad_div
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules, liquidity_index_at, variable_borrow_index_at
+from basis_strategy_v1.venues.aave_words import in_millionths, in_usd
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Pool(Struct, frozen=True, kw_only=True):
         try:
             return self.reserves[token]
         except KeyError:
-            raise Reverted(f"aave has no reserve for {token}, only for {', '.join(sorted(self.reserves))}") from None
+            raise Reverted(f"there is no reserve for {token}, only for {', '.join(sorted(self.reserves))}") from None
 
     def with_reserve(self, token: str, reserve: Reserve) -> Pool:
         return replace(self, reserves={**self.reserves, token: reserve})
@@ -180,12 +181,10 @@ def may_be_collateral(user: UserAccount, pool: Pool, token: str) -> bool:
     return isolated_collateral(user, pool) is None and pool.rules[token].debt_ceiling_cents == 0
 
 
-def require_healthy(user: UserAccount, pool: Pool, prices: Mapping[str, int], now_s: int, doing: str) -> AccountData:
-    """Return the account data, or Reverted where `doing` leaves the health factor below 1."""
+def require_healthy(user: UserAccount, pool: Pool, prices: Mapping[str, int], now_s: int) -> AccountData:
+    """Return the account data, or Reverted where the health factor is below 1."""
     data = account_data(user, pool, prices, now_s)
     if data.health_factor_wad < WAD:
-        raise Reverted(
-            f"{doing} leaves health factor {data.health_factor_wad / WAD:.6f}, below 1 "
-            f"(collateral {data.collateral_base}, debt {data.debt_base} in oracle units): repay first, or take less"
-        )
+        health, collateral, debt = in_millionths(data.health_factor_wad), in_usd(data.collateral_base), in_usd(data.debt_base)
+        raise Reverted(f"leaves health factor {health}, below 1 (collateral {collateral}, debt {debt}): repay first, or take less")
     return data

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.venues.aave_account import WAD, AccountData, account_data, collateral_terms, price_of, require_healthy
 from basis_strategy_v1.venues.aave_interest import percent_div, percent_div_ceil
 from basis_strategy_v1.venues.aave_reserve import MAX_UINT128
+from basis_strategy_v1.venues.aave_words import in_cents, in_millionths, in_percent, in_tokens, in_usd, in_usd_at_least
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -21,22 +22,22 @@ def open_rules(pool: Pool, token: str, amount: int) -> ReserveRules:
     pool.reserve(token)
     rules = pool.rules[token]
     if amount <= 0:
-        raise Reverted(f"aave: the amount of {token} must be more than 0 base units, got {amount}")
+        raise Reverted(f"the amount of {token} must be more than 0, got {in_tokens(amount, rules.decimals)}")
     if not rules.active or rules.paused:
-        raise Reverted(f"aave: the {token} reserve is {'paused' if rules.active else 'not active'}")
+        raise Reverted(f"the {token} reserve is {'paused' if rules.active else 'not active'}")
     return rules
 
 
-def require_unit(scaled: int, doing: str, token: str, amount: int) -> None:
+def require_unit(scaled: int) -> None:
     if scaled == 0:
-        raise Reverted(f"{doing} of {amount} {token} (base units) is less than one scaled unit: give more")
+        raise Reverted("the amount is less than one scaled unit: give more")
     if scaled > MAX_UINT128:
-        raise Reverted(f"{doing} of {amount} {token} (base units) is {scaled} scaled units, more than 128 bits hold: give less")
+        raise Reverted(f"the amount is {scaled} scaled units, more than 128 bits hold: give less")
 
 
-def require_cash(reserve: Reserve, doing: str, token: str, amount: int) -> None:
+def require_cash(reserve: Reserve, rules: ReserveRules, token: str, amount: int) -> None:
     if amount > reserve.available:
-        raise Reverted(f"{doing} of {amount} {token} (base units): the pool has {reserve.available} in cash; take less")
+        raise Reverted(f"the pool has {in_tokens(reserve.available, rules.decimals)} {token} in cash; take less")
 
 
 def require_supply_cap(reserve: Reserve, rules: ReserveRules, rounding: Rounding, token: str, scaled: int, amount: int) -> None:
@@ -48,7 +49,8 @@ def require_supply_cap(reserve: Reserve, rules: ReserveRules, rounding: Rounding
     else:
         total = rounding.supply_balance(claims, reserve.liquidity_index_ray) + amount
     if total > rules.supply_cap * rules.unit:
-        raise Reverted(f"supply of {amount} {token} (base units) takes the total to {total}, over the cap of {rules.supply_cap} {token}")
+        total_text = in_tokens(total, rules.decimals)
+        raise Reverted(f"the total supplied would be {total_text} {token}, over the cap of {rules.supply_cap} {token}; supply less")
 
 
 def require_borrow_cap(reserve: Reserve, rules: ReserveRules, rounding: Rounding, token: str, scaled: int, amount: int) -> None:
@@ -59,7 +61,8 @@ def require_borrow_cap(reserve: Reserve, rules: ReserveRules, rounding: Rounding
     else:
         total = rounding.debt_balance(reserve.scaled_debt, reserve.variable_borrow_index_ray) + amount
     if total > rules.borrow_cap * rules.unit:
-        raise Reverted(f"borrow of {amount} {token} (base units) takes the total to {total}, over the cap of {rules.borrow_cap} {token}")
+        total_text = in_tokens(total, rules.decimals)
+        raise Reverted(f"the total borrowed would be {total_text} {token}, over the cap of {rules.borrow_cap} {token}; borrow less")
 
 
 def borrowable(pool: Pool, emode: EMode | None, token: str) -> bool:
@@ -69,16 +72,19 @@ def borrowable(pool: Pool, emode: EMode | None, token: str) -> bool:
 
 def require_borrowable(pool: Pool, user: UserAccount, token: str, rules: ReserveRules) -> None:
     if rules.frozen:
-        raise Reverted(f"borrow: {token} is frozen, it can only be withdrawn or repaid")
+        raise Reverted(f"{token} is frozen, it can only be withdrawn or repaid")
     emode = pool.emodes.get(user.emode) if user.emode else None
     allowed = borrowable(pool, emode, token) and (rules.borrowable or pool.rounding.directed)
     if not allowed:
-        raise Reverted(f"borrow: {token} cannot be borrowed" + (f" in e-mode category {user.emode}" if user.emode else ""))
+        if emode is None or token in emode.borrowable:
+            raise Reverted(f"{token} cannot be borrowed")
+        known = ", ".join(sorted(emode.borrowable)) or "none"
+        raise Reverted(f"{token} cannot be borrowed in e-mode category {user.emode}, only {known}: take one of these or leave the category")
 
 
 def cents(rules: ReserveRules, token: str, amount: int) -> int:
     if rules.decimals < 2:
-        raise Reverted(f"aave: {token} has {rules.decimals} decimals, isolation mode counts in two")
+        raise Reverted(f"{token} has {rules.decimals} decimals, isolation mode counts in two")
     return amount // (rules.unit // 100)
 
 
@@ -87,47 +93,44 @@ def require_isolation_allows(pool: Pool, isolated: str | None, token: str, amoun
         return
     rules = pool.rules[token]
     if not rules.borrowable_in_isolation:
-        raise Reverted(f"borrow: {token} cannot be borrowed against {isolated}, which is in isolation mode")
+        raise Reverted(f"{token} cannot be borrowed against {isolated}, which is in isolation mode")
     total = pool.reserves[isolated].isolation_debt_cents + cents(rules, token, amount)
     if total > pool.rules[isolated].debt_ceiling_cents:
-        ceiling = pool.rules[isolated].debt_ceiling_cents
-        raise Reverted(f"borrow of {amount} {token} (base units) takes the debt against {isolated} to {total} cents, over {ceiling}")
+        ceiling = in_cents(pool.rules[isolated].debt_ceiling_cents)
+        raise Reverted(f"all debt against {isolated} would be {in_cents(total)}, over the ceiling of {ceiling}; borrow less")
 
 
 def require_ltv_before(pool: Pool, user: UserAccount, token: str, amount: int, prices: Mapping[str, int], now_s: int) -> None:
     """3.0 asks before the debt is booked: the old debt plus the new one, each rounded down, against the collateral."""
     data = account_data(user, pool, prices, now_s)
-    require_borrowing_power(data, token)
+    require_borrowing_power(data)
     if data.health_factor_wad <= WAD:
-        raise Reverted(f"borrow of {token}: the health factor is {data.health_factor_wad / WAD:.6f}, it must be above 1; repay first")
+        raise Reverted(f"the health factor is {in_millionths(data.health_factor_wad)}, it must be above 1; repay first")
     emode = pool.emodes.get(user.emode) if user.emode else None
     price = price_of(prices, emode.price_source if emode is not None and emode.price_source else token)
     wanted = amount * price // pool.rules[token].unit
     needed = percent_div(data.debt_base + wanted, data.ltv_bps)
-    require_covered(data, needed, token, amount)
+    require_covered(data, needed)
 
 
-def require_ltv_after(pool: Pool, user: UserAccount, token: str, amount: int, prices: Mapping[str, int], now_s: int) -> None:
+def require_ltv_after(pool: Pool, user: UserAccount, prices: Mapping[str, int], now_s: int) -> None:
     data = account_data(user, pool, prices, now_s)
-    require_borrowing_power(data, token)
+    require_borrowing_power(data)
     if data.health_factor_wad < WAD:
-        raise Reverted(
-            f"borrow of {amount} {token} (base units) leaves health factor {data.health_factor_wad / WAD:.6f}, below 1; borrow less"
-        )
-    require_covered(data, percent_div_ceil(data.debt_base, data.ltv_bps), token, amount)
+        raise Reverted(f"leaves health factor {in_millionths(data.health_factor_wad)}, below 1; borrow less")
+    require_covered(data, percent_div_ceil(data.debt_base, data.ltv_bps))
 
 
-def require_borrowing_power(data: AccountData, token: str) -> None:
+def require_borrowing_power(data: AccountData) -> None:
     if data.collateral_base == 0 or data.ltv_bps == 0:
-        raise Reverted(f"borrow of {token}: no collateral counts (value {data.collateral_base}, LTV {data.ltv_bps} bps); supply some first")
+        value, ltv = in_usd(data.collateral_base), in_percent(data.ltv_bps)
+        raise Reverted(f"no collateral counts (value {value}, LTV {ltv}); supply some first")
 
 
-def require_covered(data: AccountData, needed_base: int, token: str, amount: int) -> None:
+def require_covered(data: AccountData, needed_base: int) -> None:
     if needed_base > data.collateral_base:
-        raise Reverted(
-            f"borrow of {amount} {token} (base units) needs collateral of {needed_base} at LTV {data.ltv_bps} bps, "
-            f"there is {data.collateral_base} (oracle units): borrow less or supply more"
-        )
+        needed, held = in_usd_at_least(needed_base), in_usd(data.collateral_base)
+        raise Reverted(f"needs collateral of {needed} at LTV {in_percent(data.ltv_bps)}, there is {held}: borrow less or supply more")
 
 
 def require_silo(pool: Pool, user: UserAccount, token: str) -> None:
@@ -136,16 +139,16 @@ def require_silo(pool: Pool, user: UserAccount, token: str) -> None:
     owed = tuple(user.borrowed)
     alone = owed[0] if len(owed) == 1 and pool.rules[owed[0]].siloed else None
     if alone is not None and alone != token:
-        raise Reverted(f"borrow of {token}: {alone} is owed and siloed, nothing else can be borrowed with it")
+        raise Reverted(f"{alone} is owed and siloed, nothing else can be borrowed with it; repay that first")
     if alone is None and pool.rules[token].siloed:
-        raise Reverted(f"borrow of {token}: it is siloed and {', '.join(owed)} is owed already; repay that first")
+        raise Reverted(f"{token} is siloed and {', '.join(owed)} is owed already; repay that first")
 
 
-def require_healthy_without(user: UserAccount, pool: Pool, token: str, prices: Mapping[str, int], now_s: int, doing: str) -> None:
-    data = require_healthy(user, pool, prices, now_s, doing)
+def require_healthy_without(user: UserAccount, pool: Pool, token: str, prices: Mapping[str, int], now_s: int) -> None:
+    data = require_healthy(user, pool, prices, now_s)
     if not data.has_zero_ltv_collateral:
         return
     emode = pool.emodes.get(user.emode) if user.emode else None
     ltv_bps = collateral_terms(pool, emode, token)[0] if pool.rounding.directed else pool.rules[token].ltv_bps
     if ltv_bps:
-        raise Reverted(f"{doing}: a collateral with an LTV of 0 has to be withdrawn before {token}")
+        raise Reverted(f"a collateral with an LTV of 0 has to be withdrawn before {token}")

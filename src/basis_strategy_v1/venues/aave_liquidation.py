@@ -31,6 +31,7 @@ from basis_strategy_v1.venues.aave_interest import (
 from basis_strategy_v1.venues.aave_limits import cents, open_rules, require_cash, require_unit
 from basis_strategy_v1.venues.aave_pool import add_isolation_debt, with_debt, with_scaled
 from basis_strategy_v1.venues.aave_reserve import accrue, settled
+from basis_strategy_v1.venues.aave_words import in_millionths, in_usd
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _case(pool: Pool, user: UserAccount, collateral_token: str, debt_token: str,
 
 def _require_liquidatable(pool: Pool, user: UserAccount, data: AccountData, case: _Case) -> None:
     if data.health_factor_wad >= WAD:
-        raise Reverted(f"liquidation: the health factor is {data.health_factor_wad / WAD:.6f}, it must be below 1")
+        raise Reverted(f"liquidation: the health factor is {in_millionths(data.health_factor_wad)}, it must be below 1")
     # 3.0 asks for the reserve's own threshold, whatever the category gives.
     secures = pool.rounding.directed or pool.rules[case.collateral_token].liquidation_threshold_bps != 0
     if not secures or case.collateral_token not in user.collateral:
@@ -160,7 +161,7 @@ def _settle_half_up(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizur
     held = user.borrowed.get(debt_token, 0)
     reserve, rules = pool.reserves[debt_token], pool.rules[debt_token]
     burned = rounding.repay_scaled(seizure.debt, reserve.variable_borrow_index_ray)
-    require_unit(burned, "liquidation", debt_token, seizure.debt)
+    require_unit(burned)
     borrowed = with_debt(user.borrowed, debt_token, held - burned, seizure.debt == case.owed)
     user = UserAccount(user.supplied, borrowed, collateral, user.emode)
     # The rates count the repayment at once, the cash arrives at the end: it matters where both tokens are the same.
@@ -182,8 +183,8 @@ def _pay_out(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
     index_ray, held = reserve.liquidity_index_ray, user.supplied.get(token, 0)
     burned = rounding.withdraw_scaled(seizure.collateral, index_ray)
-    require_unit(burned, "liquidation", token, seizure.collateral)
-    require_cash(reserve, "liquidation", token, seizure.collateral)
+    require_unit(burned)
+    require_cash(reserve, rules, token, seizure.collateral)
     if burned > held:
         raise Reverted(f"liquidation: {burned} scaled {token} would go, the user has {held}")
     left, fee = held - burned, seizure.fee
@@ -204,8 +205,8 @@ def _require_no_dust(case: _Case, seizure: _Seizure) -> None:
     held_base = held_left * case.collateral_price // case.collateral_unit
     if min(debt_base, held_base) < SMALL_POSITION_BASE // 2:
         raise Reverted(
-            f"liquidation leaves debt of {debt_base} and collateral of {held_base} (oracle units): "
-            f"leave at least {SMALL_POSITION_BASE // 2} of both, or clear one of them"
+            f"liquidation leaves debt of {in_usd(debt_base)} and collateral of {in_usd(held_base)}: "
+            f"leave at least {in_usd(SMALL_POSITION_BASE // 2)} of both, or clear one of them"
         )
 
 
@@ -233,7 +234,7 @@ def _burn_debt(pool: Pool, user: UserAccount, token: str, owed: int, paid: int, 
     rounding, reserve = pool.rounding, pool.reserves[token]
     held = user.borrowed.get(token, 0)
     burned = rounding.repay_scaled(owed if nothing_left else paid, reserve.variable_borrow_index_ray)
-    require_unit(burned, "liquidation", token, paid)
+    require_unit(burned)
     if nothing_left:
         reserve = replace(reserve, deficit=reserve.deficit + owed - paid)
     after = settled(reserve, pool.rules[token], rounding, reserve.scaled_supply, reserve.scaled_debt - burned, reserve.available + paid)

@@ -122,6 +122,11 @@ class ObservedPool:
     def require(self, token: str) -> None:
         """Refuse a token without a reserve."""
         if token not in self.rules:
+            if token == "ETH" and "WETH" in self.rules:
+                reject(ONCHAIN, f"{self.name} has no reserve of ETH; write WETH (ETH is wrapped first: wallet wrap)")
+            for known in self.rules:
+                if known.casefold() == token.casefold():
+                    reject(ONCHAIN, f"{self.name} has no reserve of {token}; write {known}")
             where = f"venues.onchain.{self.name}.reserves"
             reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self.rules)}: add it under {where}")
 

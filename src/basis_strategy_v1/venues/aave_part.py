@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
@@ -33,6 +34,12 @@ class AavePart(Struct, frozen=True):
 
     def telling(self, told: Units) -> AavePart:
         return AavePart(self.pool, self.user, self.instant, self.now_s, self.stamps, told, self.published)
+
+    def owing(self, token: str, units: int) -> AavePart:
+        """The part with so much more debt of a token, its rates as they are."""
+        index_ray = variable_borrow_index_at(self.pool.reserves[token], self.now_s, self.pool.rounding)
+        owed = self.user.borrowed.get(token, 0) + self.pool.rounding.borrow_scaled(units, index_ray)
+        return self.with_user(replace(self.user, borrowed={**self.user.borrowed, token: owed}))
 
     def scaled(self, token: str) -> tuple[int, int]:
         """(scaled supply, scaled debt) of a token."""

@@ -36,6 +36,7 @@ from basis_strategy_v1.venues.aave_limits import (
     require_unit,
 )
 from basis_strategy_v1.venues.aave_reserve import Reserve, accrue, settled
+from basis_strategy_v1.venues.aave_words import in_tokens
 from basis_strategy_v1.venues.reverted import Reverted
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def supply(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -
     """Put `amount` in; the first supply of a token makes it collateral where that is allowed."""
     rounding, rules = pool.rounding, open_rules(pool, token, amount)
     if rules.frozen:
-        raise Reverted(f"supply: {token} is frozen, it can only be withdrawn or repaid")
+        raise Reverted(f"{token} is frozen, it can only be withdrawn or repaid")
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
     scaled = rounding.supply_scaled(amount, reserve.liquidity_index_ray)
-    require_unit(scaled, "supply", token, amount)
+    require_unit(scaled)
     require_supply_cap(reserve, rules, rounding, token, scaled, amount)
     held = user.supplied.get(token, 0)
     after = settled(reserve, rules, rounding, reserve.scaled_supply + scaled, reserve.scaled_debt, reserve.available + amount)
@@ -78,16 +79,18 @@ def withdraw(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int,
     paid = balance if amount == ALL else amount
     burned = held if amount == ALL else rounding.withdraw_scaled(paid, reserve.liquidity_index_ray)
     if paid > balance or burned > held:
-        raise Reverted(f"withdraw of {paid} {token} (base units): only {balance} are supplied; withdraw less or all")
-    require_unit(burned, "withdraw", token, paid)
-    require_cash(reserve, "withdraw", token, paid)
+        if not held:
+            raise Reverted(f"no {token} is supplied")
+        raise Reverted(f'{in_tokens(balance, rules.decimals)} are supplied; withdraw less, or write amount "all"')
+    require_unit(burned)
+    require_cash(reserve, rules, token, paid)
     after = settled(reserve, rules, rounding, reserve.scaled_supply - burned, reserve.scaled_debt, reserve.available - paid)
     emptied = burned == held if rounding.directed else paid == balance
     collateral = user.collateral - {token} if emptied else user.collateral
     moved = UserAccount(with_scaled(user.supplied, token, held - burned), user.borrowed, collateral, user.emode)
     pool_after = pool.with_reserve(token, after)
     if token in user.collateral and user.borrowed:
-        require_healthy_without(moved, pool_after, token, prices, now_s, f"withdraw of {paid} {token} (base units)")
+        require_healthy_without(moved, pool_after, token, prices, now_s)
     return Moved(pool_after, moved, paid)
 
 
@@ -103,8 +106,8 @@ def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, p
         require_isolation_allows(pool, isolated, token, amount)
         require_ltv_before(pool, user, token, amount, prices, now_s)
         require_silo(pool, user, token)
-    require_unit(scaled, "borrow", token, amount)
-    require_cash(reserve, "borrow", token, amount)
+    require_unit(scaled)
+    require_cash(reserve, rules, token, amount)
     after = settled(reserve, rules, rounding, reserve.scaled_supply, reserve.scaled_debt + scaled, reserve.available - amount)
     owed = {**user.borrowed, token: user.borrowed.get(token, 0) + scaled}
     moved = UserAccount(user.supplied, owed, user.collateral, user.emode)
@@ -112,7 +115,7 @@ def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, p
     if isolated is not None:
         pool_after = add_isolation_debt(pool_after, isolated, cents(rules, token, amount))
     if rounding.directed:
-        require_ltv_after(pool_after, moved, token, amount, prices, now_s)
+        require_ltv_after(pool_after, moved, prices, now_s)
     return Moved(pool_after, moved, amount)
 
 
@@ -123,10 +126,10 @@ def repay(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) ->
     held = user.borrowed.get(token, 0)
     owed = rounding.debt_balance(held, reserve.variable_borrow_index_ray)
     if owed == 0:
-        raise Reverted(f"repay of {amount} {token} (base units): no {token} is owed")
+        raise Reverted(f"no {token} is owed")
     paid = min(amount, owed)
     burned = rounding.repay_scaled(paid, reserve.variable_borrow_index_ray)
-    require_unit(burned, "repay", token, paid)
+    require_unit(burned)
     after = settled(reserve, rules, rounding, reserve.scaled_supply, reserve.scaled_debt - burned, reserve.available + paid)
     cleared = burned == held if rounding.directed else paid == owed
     moved = UserAccount(user.supplied, with_debt(user.borrowed, token, held - burned, cleared), user.collateral, user.emode)
@@ -141,19 +144,19 @@ def set_emode(pool: Pool, user: UserAccount, category: int, now_s: int, prices: 
     """Return the user in e-mode `category` (0: none), where all that is owed may be owed there and the health factor stays at 1 or more."""
     emode = pool.emodes.get(category)
     if category and emode is None:
-        raise Reverted(f"set_emode: there is no e-mode category {category}, only {sorted(pool.emodes) or 'none'}")
+        raise Reverted(f"there is no e-mode category {category}, only {', '.join(map(str, sorted(pool.emodes))) or 'none'}")
     directed = pool.rounding.directed
     if directed and category == user.emode:
         return user
     for token in user.borrowed:
         if not (borrowable(pool, emode, token) if directed else emode is None or token in emode.borrowable):
-            raise Reverted(f"set_emode: {token} is owed and cannot be borrowed in category {category}; repay it first")
+            raise Reverted(f"{token} is owed and cannot be borrowed in category {category}; repay it first")
     for token in user.collateral if directed else ():
         if collateral_terms(pool, emode, token)[0] == 0:
-            raise Reverted(f"set_emode: {token} is collateral and would have an LTV of 0 in category {category}; withdraw it first")
+            raise Reverted(f"{token} is collateral and would have an LTV of 0 in category {category}; withdraw it first")
     moved = replace(user, emode=category)
     if directed or user.emode:
-        require_healthy(moved, pool, prices, now_s, f"e-mode category {category}")
+        require_healthy(moved, pool, prices, now_s)
     return moved
 
 
@@ -162,15 +165,15 @@ def set_collateral(pool: Pool, user: UserAccount, token: str, enabled: bool, now
     open_rules(pool, token, 1)
     held = user.supplied.get(token, 0)
     if held == 0 and (enabled or not pool.rounding.directed):
-        raise Reverted(f"set_collateral: no {token} is supplied")
+        raise Reverted(f"no {token} is supplied")
     if enabled == (token in user.collateral):
         return user
     if enabled:
         if not may_be_collateral(user, pool, token):
-            raise Reverted(f"set_collateral: {token} has an LTV of 0 here, or isolation mode keeps it from being collateral")
+            raise Reverted(f"{token} has an LTV of 0 here, or isolation mode keeps it from being collateral")
         return replace(user, collateral=user.collateral | {token})
     moved = replace(user, collateral=user.collateral - {token})
-    require_healthy_without(moved, pool, token, prices, now_s, f"{token} no longer being collateral")
+    require_healthy_without(moved, pool, token, prices, now_s)
     return moved
 
 
@@ -183,9 +186,9 @@ def take_flash_loan(pool: Pool, token: str, amount: int) -> tuple[Pool, int]:
     """Return the pool with the loan out, and the premium that has to come back with it. Nothing accrues yet."""
     rules, reserve = open_rules(pool, token, 1), pool.reserves[token]
     if not rules.flash_loanable:
-        raise Reverted(f"flash_loan: {token} cannot be flash-borrowed")
+        raise Reverted(f"{token} cannot be flash-borrowed")
     if amount < 0 or amount > reserve.available:
-        raise Reverted(f"flash_loan of {amount} {token} (base units): the pool has {reserve.available}; take less")
+        raise Reverted(f"the pool has {in_tokens(reserve.available, rules.decimals)} {token} in cash; take less")
     return pool.with_reserve(token, replace(reserve, available=reserve.available - amount)), flash_premium(pool, amount)
 
 
@@ -208,7 +211,7 @@ def _book_to_suppliers(reserve: Reserve, rounding: Rounding, pool: Pool, premium
     to_protocol = percent_mul(premium, pool.flash_premium_to_protocol_bps)
     total = ray_mul(reserve.scaled_supply, index_ray) + ray_mul(reserve.accrued_to_treasury, index_ray)
     if total == 0:
-        raise Reverted("flash_loan: nothing is supplied, so the premium has nobody to go to")
+        raise Reverted("nothing is supplied, so the premium has nobody to go to")
     grown_ray = ray_mul(ray_div((premium - to_protocol) * WAD_TO_RAY, total * WAD_TO_RAY) + RAY, index_ray)
     claim = reserve.accrued_to_treasury + ray_div(to_protocol, grown_ray)
     return replace(reserve, liquidity_index_ray=grown_ray, accrued_to_treasury=claim)

@@ -103,6 +103,12 @@ def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
     return paid_out[token] * of.fraction
 
 
+def before_gas(deltas: Deltas, costs: Sequence[Cost]) -> Deltas:
+    """What a transaction moved, but for the gas that it paid out of the same ETH."""
+    gas = sum((cost.amount for cost in costs if cost.source == "gas"), Decimal(0))
+    return deltas + Deltas.at(WALLET, {"ETH": gas})
+
+
 def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
     """The steps while the loan is out. What the lender has lent out is not there for them to withdraw or borrow."""
     lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)

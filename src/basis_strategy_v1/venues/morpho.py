@@ -19,7 +19,7 @@ from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import COLLATERAL, DEBT, SUPPLY, Held, MorphoPart, holding, token_of, underlying
 from basis_strategy_v1.venues.morpho_data import Terms, known_terms, pair_of
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
-from basis_strategy_v1.venues.morpho_market import Market, Position, debt_of, supplied_of
+from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject
@@ -70,7 +70,8 @@ class Morpho(Venue):
         try:
             return self._act(instruction, name, part, state, market)
         except Reverted as reverted:
-            reject(ONCHAIN, f"{self.name} {instruction.action} in {name}: {reverted}")
+            doing = f"{instruction.action} of {plain(amount_of(instruction))} {instruction.token}"
+            reject(ONCHAIN, f"{self.name} {doing} in {name}: {_worded(reverted, name)}")
 
     def _market_name(self, action: SmartContractAction, market: MarketSnapshot) -> str:
         if action.market is None:
@@ -171,6 +172,11 @@ class Morpho(Venue):
                 reject(ONCHAIN, f"{self.name} flash_loan of {plain(amount)} {token}: it has {plain(to_amount(token, cash.units))} {token} "
                                 f"at hand in the markets known ({', '.join(cash.markets)}); take at most that")  # fmt: skip
         return Decimal(0)
+
+    def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
+        """The most that a flash loan can be now: what Morpho has at hand; None where no market that lends the token is known."""
+        cash = self._known.cash(state.part(self.name, MorphoPart), token, market)
+        return None if cash is None else to_amount(token, max(cash.units, 0))
 
     def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state while a flash loan is out: what is out can be neither withdrawn nor borrowed."""
@@ -284,6 +290,15 @@ class Morpho(Venue):
             units = (to_units(underlying(token), amounts.get(token, Decimal(0))) for token in tokens)
             part.held[name] = holding(part.held[name], part.now_s, *units)
         return structs.replace(part, told=part.units())
+
+
+def _worded(reverted: Reverted, name: str) -> str:
+    """The reason with its amounts in tokens."""
+    if not isinstance(reverted, Refused):
+        return str(reverted)
+    collateral, loan = pair_of(name)
+    token = collateral if reverted.of_collateral else loan
+    return reverted.worded(lambda units: f"{plain(to_amount(token, units))} {token}")
 
 
 def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.Liquidation:

@@ -7,13 +7,16 @@ as in the contract, and Reverted is raised where the contract would revert; what
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.venues.morpho_rate import INITIAL_RATE_AT_TARGET_WAD, WAD, adapted_rate, taylor_compounded
 from basis_strategy_v1.venues.reverted import Reverted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ORACLE_SCALE = 10**36
 VIRTUAL_SHARES = 10**6
@@ -22,6 +25,19 @@ MAX_UINT128 = 2**128 - 1
 NO_DEBT_HEALTH_FACTOR = 2**256 - 1
 LIQUIDATION_CURSOR_WAD = 3 * 10**17
 MAX_LIQUIDATION_INCENTIVE_WAD = 115 * 10**16
+
+
+class Refused(Reverted):
+    """A Reverted whose text names amounts: base units of the loan token, or of the collateral."""
+
+    def __init__(self, text: str, *amounts: int, of_collateral: bool = False) -> None:
+        super().__init__(text.format(*amounts))
+        self.of_collateral = of_collateral
+        self._text, self._amounts = text, amounts
+
+    def worded(self, word: Callable[[int], str]) -> str:
+        """The text with each amount as `word` writes it."""
+        return self._text.format(*map(word, self._amounts))
 
 
 class Market(Struct, frozen=True):
@@ -128,9 +144,11 @@ def withdraw(market: Market, position: Position, now_s: int, *, assets: int = 0,
     else:
         assets = assets_down(shares, market.total_supply_assets, market.total_supply_shares)
     if shares > position.supply_shares:
-        raise Reverted(f"withdraw of {assets} (base units) takes {shares} shares, there are {position.supply_shares}: withdraw less or all")
+        if not position.supply_shares:
+            raise Reverted("nothing is supplied")
+        raise Refused('{} are supplied; withdraw less, or write amount "all"', supplied_of(market, position))
     after = _with_supply(market, -assets, -shares)
-    _require_liquidity(after, f"withdraw of {assets} (base units)")
+    _require_liquidity(after)
     return Moved(after, replace(position, supply_shares=position.supply_shares - shares), assets, shares)
 
 
@@ -144,8 +162,8 @@ def borrow(market: Market, position: Position, now_s: int, price: int, *, assets
         assets = assets_down(shares, market.total_borrow_assets, market.total_borrow_shares)
     after = _with_borrow(market, market.total_borrow_assets + assets, shares)
     moved = replace(position, borrow_shares=position.borrow_shares + shares)
-    require_healthy(after, moved, price, f"borrow of {assets} (base units)")
-    _require_liquidity(after, f"borrow of {assets} (base units)")
+    require_healthy(after, moved, price)
+    _require_liquidity(after)
     return Moved(after, moved, assets, shares)
 
 
@@ -158,8 +176,9 @@ def repay(market: Market, position: Position, now_s: int, *, assets: int = 0, sh
     else:
         assets = assets_up(shares, market.total_borrow_assets, market.total_borrow_shares)
     if shares > position.borrow_shares:
-        owed = debt_of(market, position)
-        raise Reverted(f"repay of {assets} (base units): only {owed} is owed; repay less, or all by its {position.borrow_shares} shares")
+        if not position.borrow_shares:
+            raise Reverted("nothing is owed")
+        raise Refused('{} are owed; repay less, or write amount "all"', debt_of(market, position))
     after = _with_borrow(market, max(market.total_borrow_assets - assets, 0), -shares)
     return Moved(after, replace(position, borrow_shares=position.borrow_shares - shares), assets, shares)
 
@@ -167,7 +186,7 @@ def repay(market: Market, position: Position, now_s: int, *, assets: int = 0, sh
 def supply_collateral(market: Market, position: Position, assets: int) -> Moved:
     """Put collateral in: no interest accrues, nothing is earned on it."""
     _require_amount(assets, "supply_collateral")
-    _require_uint128(position.collateral + assets, "supply_collateral")
+    _require_uint128(position.collateral + assets, "the collateral")
     return Moved(market, replace(position, collateral=position.collateral + assets), assets, 0)
 
 
@@ -176,9 +195,11 @@ def withdraw_collateral(market: Market, position: Position, now_s: int, price: i
     _require_amount(assets, "withdraw_collateral")
     market = accrue(market, now_s)
     if assets > position.collateral:
-        raise Reverted(f"withdraw_collateral of {assets} (base units): there are {position.collateral}; withdraw less")
+        if not position.collateral:
+            raise Reverted("no collateral is there")
+        raise Refused("{} are there; withdraw less", position.collateral, of_collateral=True)
     moved = replace(position, collateral=position.collateral - assets)
-    require_healthy(market, moved, price, f"withdraw_collateral of {assets} (base units)")
+    require_healthy(market, moved, price)
     return Moved(market, moved, assets, 0)
 
 
@@ -186,7 +207,7 @@ def flash_loan(assets: int, available: int) -> None:
     """Check a flash loan: it is free, and all that Morpho holds of the token, over all markets, can be had."""
     _require_amount(assets, "flash_loan")
     if assets > available:
-        raise Reverted(f"flash_loan of {assets} (base units): morpho holds {available}; take less")
+        raise Refused("morpho holds {}; take less", available)
 
 
 def liquidation_incentive_wad(lltv_wad: int) -> int:
@@ -253,12 +274,10 @@ def health_factor_wad(market: Market, position: Position, price: int) -> int:
     return most_debt(market, position, price) * WAD // owed if owed else NO_DEBT_HEALTH_FACTOR
 
 
-def require_healthy(market: Market, position: Position, price: int, doing: str) -> None:
+def require_healthy(market: Market, position: Position, price: int) -> None:
     if not is_healthy(market, position, price):
         carried, owed = most_debt(market, position, price), debt_of(market, position)
-        raise Reverted(
-            f"{doing} leaves a debt of {owed} where the collateral carries {carried} (base units): take less or supply more collateral"
-        )
+        raise Refused("leaves a debt of {} where the collateral carries {}: take less or supply more collateral", owed, carried)
 
 
 def _with_supply(market: Market, assets: int, shares: int) -> Market:
@@ -292,7 +311,7 @@ def _require_uint128(value: int, what: str) -> None:
         raise Reverted(f"{what} would be {value}, more than 128 bits hold: use less")
 
 
-def _require_liquidity(market: Market, doing: str) -> None:
+def _require_liquidity(market: Market) -> None:
     short = market.total_borrow_assets - market.total_supply_assets
     if short > 0:
-        raise Reverted(f"{doing}: the market is short of {short} base units in cash; take less")
+        raise Refused("the market is short of {} in cash; take less", short)

@@ -15,7 +15,7 @@ class ComponentError(Exception):
 
     `severity` and, where `message` is empty, the text come from the registry entry of `error_code`.
     `partial_deltas` (venue -> token -> net change) is what had already happened when a sequence that is not atomic
-    failed; it is empty otherwise.
+    failed, and `done` its report; they are empty and None otherwise.
 
     Raises:
         KeyError: the code is in no registry entry, which is a fault of the program and not of its input.
@@ -37,6 +37,7 @@ class ComponentError(Exception):
         self.severity = severity or entry.severity
         self.original_exception = original_exception
         self.partial_deltas: dict[str, dict[str, float]] = {venue: dict(tokens) for venue, tokens in (partial_deltas or {}).items()}
+        self.done: Any = None  # the ExecutionReport of the same
         super().__init__(f"{error_code}: {self.message}")
 
     def __reduce__(self) -> tuple[Any, ...]:
