@@ -34,7 +34,7 @@ class Moved(Struct, frozen=True, gc=False):
 
 
 class Settlement(NamedTuple):
-    """Something that fell due by time: `kind` is funding, interest, arrival, claim or liquidation."""
+    """Something that fell due by time: `kind` is funding, interest, arrival or liquidation."""
 
     kind: str
     venue: str
