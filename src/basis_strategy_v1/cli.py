@@ -20,7 +20,6 @@ UsageError: Any = typer.BadParameter.__bases__[0]  # what typer raises for words
 
 app = typer.Typer(
     name="basis",
-    help="Basis, lending and staking strategies: one instruction block, the same deltas in a backtest and live.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,6 +27,22 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Market data: make a sample, check a folder, import it into a database.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from basis_strategy_v1 import __version__
+
+        typer.echo(f"basis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def basis(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Basis, lending and staking strategies: one instruction block, the same deltas in a backtest and live."""
+
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")]
@@ -98,10 +113,11 @@ def check(
 @app.command(epilog="Example: basis report results/eth_basis-0123456789ab")
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]) -> None:
     """Make a run's report.html again from its files, and print its summary."""
+    from basis_strategy_v1.app.assumed import costs_of_run
     from basis_strategy_v1.report.report import write_report
     from basis_strategy_v1.report.run_folder import read_run_summary
 
-    path = write_report(run)
+    path = write_report(run, costs_of_run(run))
     _print_summary(read_run_summary(run))
     typer.echo(f"report: {path}")
 

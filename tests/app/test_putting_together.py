@@ -10,11 +10,13 @@ import pytest
 import yaml
 
 from basis_strategy_v1.app import build, open_data, strategy_of
+from basis_strategy_v1.app.assumed import assumptions, costs_of, costs_of_run
 from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.sample import write_sample
+from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.exchanges import ROWS
 
 D = Decimal
@@ -208,8 +210,46 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_what_is_taken_for_granted_is_told(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     told = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "Transfers", "A"]
-    assert told[3].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
+    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "A", "Transfers", "A"]
+    assert told[4].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
     assert told[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
-    assert any(line.startswith("Between two rows of a lending series") for line in on_chain.summary["assumptions"])
+    [line] = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
+    assert line.startswith("Between two rows of a lending series")
+
+
+def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
+    venues = {
+        "cex": {"bybit": {"spot_taker_fee_bps": 7, "withdrawal": {"USDT": {"fee": 5, "minimum": 10, "minutes": 100}}}, "binance": {}},
+        "onchain": {"lido": {"withdrawal_days": 9}},
+    }
+    rows = costs_of(load_config(config(venues=venues)))
+    assert [row["venue"] for row in rows] == ["bybit", "binance", "lido"]
+    assert rows[0] == {
+        "venue": "bybit",
+        "fees": "spot taker 7 bps, perp taker 5.5 bps",
+        "slippage": "1 bps",
+        "withdrawal": "USDT fee 5, minimum 10, 100 min",
+        "margin_and_terms": "maintenance margin 50 bps to 2000000, 100 bps to 10000000, 200 bps to any; "
+        "leverage up to 100 (as of 2025-05-31)",
+    }
+    assert rows[1]["withdrawal"] == "free, arrives at once"
+    assert "withdrawal_days 9" in rows[2]["margin_and_terms"]
+
+
+def test_a_folder_without_a_config_of_this_version_has_no_assumed_costs(tmp_path: Path) -> None:
+    assert costs_of_run(tmp_path) == []
+    (tmp_path / "config.yaml").write_text("strategy_mode: luck\n")
+    assert costs_of_run(tmp_path) == []
+
+
+def test_the_days_of_a_queue_and_the_size_of_a_fill_are_told() -> None:
+    venues = {"cex": {"bybit": {"withdrawal": "default"}}, "dex": ["curve"], "onchain": {"lido": {"withdrawal_days": 9}, "wallet": {}}}
+    settings = load_config(config(strategy={"spot_venue": "bybit", "perp_venue": "bybit"}, venues=venues))
+    kinds = {"curve": "dex", "lido": "onchain", "wallet": "onchain"}
+    made = {name: make_venue(kind, name, {"withdrawal_days": 9} if name == "lido" else {}) for name, kind in kinds.items()}
+    told = assumptions(settings, made)
+    assert "The withdrawal queue of lido takes 9 days, whatever its length was." in told
+    assert "Transfers out of the wallet pay gas and arrive at once." in told
+    size = "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
+    assert size in told

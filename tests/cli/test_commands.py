@@ -12,7 +12,7 @@ import pytest
 import typer
 from jsonschema import Draft202012Validator
 
-from basis_strategy_v1 import cli
+from basis_strategy_v1 import __version__, cli
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
@@ -65,13 +65,13 @@ def test_the_help_names_every_command(basis: Basis) -> None:
 # backtest
 
 
-def test_backtest_prints_the_summary_to_the_last_decimal_and_where_the_results_are(basis: Basis, config: Path, sample: Path) -> None:
+def test_backtest_prints_the_summary_to_the_cent_and_where_the_results_are(basis: Basis, config: Path, sample: Path) -> None:
     done = basis("backtest", config, "--data", sample)
     folder = config.parent / done.out.splitlines()[-1].removeprefix("results: ")
     summary = json.loads((folder / "summary.json").read_text())
     assert "GENERATED" in done.out
-    for shown in (summary["run_id"], summary["attribution"]["funding"], summary["attribution"]["fees"]):
-        assert shown.lstrip("-") in done.out.replace(",", "")
+    for shown in (summary["run_id"], *(f"{float(summary['attribution'][source]):.2f}" for source in ("funding", "fees"))):
+        assert shown in done.out.replace(",", "")
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json",
     ]  # fmt: skip
@@ -219,7 +219,11 @@ def typed(value: Any) -> Any:
     return float(value) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) else value
 
 
-# venues, errors
+# venues, errors, version
+
+
+def test_the_version_is_told(basis: Basis) -> None:
+    assert basis("--version") == (0, f"basis {__version__}\n", "")
 
 
 def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> None:
@@ -289,10 +293,39 @@ def test_a_preflight_names_all_problems_of_all_blocks_and_sends_nothing(basis: B
     done = basis(*words, "--preflight")
     assert (done.status, done.out) == (2, "")
     found = [line.removeprefix("EXM-001: ") for line in done.told]
-    assert [" ".join(line.split()[:4]) for line in found] == [
-        "block 0: EIM-001: buy", "block 2: EIM-001: cex_trade:", "block 3: EIM-002: venue", "block 4: DAT-001: no",
-    ]  # fmt: skip
+    assert [" ".join(line.split()[:6]) for line in found] == [
+        f"line {number} at 2024-06-02T00:00:00Z: {why}"
+        for number, why in ((1, "EIM-001: buy"), (3, "EIM-001: cex_trade:"), (4, "EIM-002: venue"), (5, "DAT-001: no"))
+    ]
     assert '"execution"' not in Path("logs/events/execution_interface_manager_events.jsonl").read_text().replace('"execution_mode"', "")
+
+
+def test_a_block_outside_the_time_of_the_config_is_refused_before_anything_is_sent(basis: Basis, blocks: Path, sample: Path) -> None:
+    times = ("2024-06-04T00:00:01Z", "2024-06-03T00:00:00Z", "2024-06-01T23:59:59Z")
+    blocks.write_text("\n".join(json.dumps({"timestamp": time, "block": BUY}) for time in times) + "\n")
+    for words in ((), ("--preflight",)):
+        done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, *words)
+        assert (done.status, done.out) == (2, "")
+        assert done.told == [
+            f"STR-001: {blocks}, line 1: {times[0]} lies after the config's end, 2024-06-04T00:00:00Z: change end, or leave the line out",
+            f"{blocks}, line 3: {times[2]} lies before the config's start, 2024-06-02T00:00:00Z: change start, or leave the line out",
+        ]
+
+
+def test_a_refused_block_is_named_by_its_line_in_the_file_whatever_the_order_of_time(basis: Basis, blocks: Path, sample: Path) -> None:
+    rows = [("2024-06-03T00:00:00Z", {**BUY, "amount": "100"}), ("2024-06-02T00:00:00Z", BUY)]
+    blocks.write_text("\n".join(json.dumps({"timestamp": time, "block": block}) for time, block in rows) + "\n")
+    for words, told in (((), "EIM-001: "), (("--preflight",), "EXM-001: ")):
+        done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, *words)
+        assert done.told[0].startswith(f"{told}line 1 at 2024-06-03T00:00:00Z: ")
+
+
+def test_a_repeated_id_is_marked_as_replayed(basis: Basis, blocks: Path, sample: Path) -> None:
+    blocks.write_text(2 * (json.dumps({**BUY, "instruction_id": "once"}) + "\n"))
+    done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample)
+    first, second = (json.loads(line) for line in done.out.splitlines())
+    assert "replayed" not in first
+    assert second == {**first, "replayed": True}
 
 
 def test_a_block_that_is_refused_is_named_and_those_before_it_stay_printed(basis: Basis, blocks: Path, sample: Path) -> None:
@@ -300,7 +333,7 @@ def test_a_block_that_is_refused_is_named_and_those_before_it_stay_printed(basis
     done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample)
     assert (done.status, len(done.out.splitlines())) == (2, 1)
     [line] = done.told
-    assert line.startswith("EIM-001: block 1 at 2024-06-02T00:00:00Z: ") and "-1" in line
+    assert line.startswith("EIM-001: line 2 at 2024-06-02T00:00:00Z: ") and "-1" in line
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_the_same_block_given_to_basis_execute_is_wrong_input(basis: Basis, samp
     config = tmp_path / "blocks.yaml"
     config.write_text(CONFIG.replace("eth_basis", "blocks").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: blocks.jsonl}"))
     executed = basis("execute", "blocks.jsonl", "--config", config, "--data", sample)
-    assert (executed.status, executed.told[0].startswith("EIM-001: block 0 at 2024-06-02T00:00:00Z: buy of 1000 ETHUSDT")) == (2, True)
+    assert (executed.status, executed.told[0].startswith("EIM-001: line 1 at 2024-06-02T00:00:00Z: buy of 1000 ETHUSDT")) == (2, True)
     backtest = basis("backtest", config, "--data", sample)
     assert (backtest.status, backtest.told[0].endswith("; at the tick of 2024-06-02T00:00:00Z")) == (1, True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ SPOILT = {
     "no time zone": (FUNDING, 4, lambda row: row.replace("Z,", ","), "no time zone"),
     "a column too few": (SPOT, 30, lambda row: row.rsplit(",", 1)[0] + "\n", "5 columns"),
     "a price of zero": (SPOT, 30, lambda row: f"{row.split(',')[0]},0,0,0,0,0\n", "'0'"),
+    "a close of ten times the price": (SPOT, 30, lambda row: re.sub(r",([^,]+),([^,]+)$", r",1\1,\2", row), "is above high"),
     "not a number at all": (SPOT, 30, lambda row: f"{row.split(',')[0]},nan,1,1,1,1\n", "'nan'"),
 }
 
@@ -231,6 +233,10 @@ def test_a_results_folder_that_can_no_longer_be_written_at_the_end_is_named(basi
         (["errors", "XYZ-9"], "errors: no error code 'XYZ-9'; there are EIM-001, "),
         (["report", "."], "RES-001: . holds no summary.json; give the folder of a finished run"),
         (["events", "."], "LOG-001: . holds no events; give the folder of a run, or a folder of logs"),
+        (
+            ["events", ".", "--type", "settlemnt"],
+            "LOG-001: --type: there is no type of event 'settlemnt'; there are component_initialization, ",
+        ),
         (["data", "validate", "nowhere"], "DAT-006: the data folder nowhere does not exist"),
         (["data", "import", "nowhere", "x.duckdb"], "DAT-006: the data folder nowhere does not exist"),
         (["data", "sample", "run.yaml"], "DAT-006: the sample cannot be written to run.yaml: "),

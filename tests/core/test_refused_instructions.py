@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_refused_trade_says_the_field_the_value_and_what_is_allowed(change: di
         ([SUPPLY, {**SUPPLY, "amount": {"output_of": 0, "of": 1}}],
          "step 1: supply: amount must be a number, 'all' or {'output_of': n}, got the unknown field 'of'"),
         ([{**SUPPLY, "action": "flash_loan", "amount": "all", "sub_instructions": [SUPPLY]}],
-         "step 0: flash_loan: amount must be a number in at most 96 ASCII characters, got 'all'"),
+         "step 0: flash_loan: amount 'all' is not for a flash loan, which takes what is not held yet; give a number"),
         ([{**SUPPLY, "action": "flash_loan", "sub_instructions": [SUPPLY, {**SUPPLY, "amount": 0}]}],
          "step 0: flash_loan: step 1: supply: amount must be greater than 0, between 1e-30 and 1e30, got 0"),
     ],
@@ -149,3 +150,11 @@ def test_a_name_is_checked_however_many_there_have_been() -> None:
     for number in range(5_000):
         assert parse_instruction({**TRADE, "venue": f"venue{number}"}).venue == f"venue{number}"  # type: ignore[union-attr]
         assert "got '.venue" in refusal({**TRADE, "venue": f".venue{number}"})
+
+
+@pytest.mark.parametrize("given", ["all", StrEnum("Word", {"ALL": "all"}).ALL])
+def test_a_flash_loan_of_all_is_told_that_it_needs_a_number(given: Any) -> None:
+    loan = {**SUPPLY, "action": "flash_loan", "amount": given, "sub_instructions": [SUPPLY]}
+    told = "flash_loan: amount 'all' is not for a flash loan, which takes what is not held yet; give a number"
+    assert refusal(loan) == f"smart_contract_action: {told}"
+    assert refusal({**CHAIN, "sub_instructions": [loan]}) == f"smart_contract_action: step 0: {told}"

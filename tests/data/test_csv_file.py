@@ -146,6 +146,50 @@ def test_an_end_before_the_first_row_leaves_nothing(file: Path) -> None:
     assert [*read(file, HEADER + FIRST, until="2023-12-31T00:00:00Z").stamps] == []
 
 
+BAR = "2024-01-01T02:00:00Z,{},{},{},{},7\n"
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ((12, 14, 11, 23486), "close 23486 is above high 14"),
+        ((12, 14, 11, "10.99"), "close 10.99 is below low 11"),
+        (("14.01", 14, 11, 12), "open 14.01 is above high 14"),
+        ((1, 14, 11, 12), "open 1 is below low 11"),
+        ((12, 11, 14, 12), "open 12 is above high 11"),
+        (("1.2e1", 14, 11, 15), "close 15 is above high 14"),
+        ((12, 14, 11, "14.000000000000000001"), "close 14.000000000000000001 is above high 14"),
+    ],
+)
+def test_a_bar_whose_open_or_close_is_not_between_its_low_and_its_high_is_refused(
+    file: Path, prices: tuple[object, ...], told: str
+) -> None:
+    with pytest.raises(ComponentError) as error:
+        read(file, HEADER + FIRST + SECOND + BAR.format(*prices))
+    expected = "expected low <= open, close <= high; correct the row, or leave it out"
+    assert error.value.message == f"{file} line 4: in the bar of 2024-01-01T02:00:00Z {told}; {expected}"
+    assert error.value.error_code == "DAT-003"
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.tuples(*[st.integers(1, 6)] * 4), min_size=1, max_size=4), piece=st.sampled_from([40, 1 << 16]))
+def test_bars_are_read_where_and_only_where_low_to_high_holds_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, ...]], piece: int
+) -> None:
+    text = "".join(f"2024-01-01T00:{minute:02}:00Z,{','.join(map(str, row))},1\n" for minute, row in enumerate(rows))
+    wrong = [
+        number for number, (first, high, low, close) in enumerate(rows, 2) if not (low <= min(first, close) <= max(first, close) <= high)
+    ]
+    path = tmp_path_factory.mktemp("bars") / "x.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_file, "PIECE_BYTES", piece)
+        if not wrong:
+            assert closes(read(path, HEADER + text)) == [row[3] for row in rows]
+            return
+        with pytest.raises(ComponentError, match=f" line {wrong[0]}: in the bar of "):
+            read(path, HEADER + text)
+
+
 PRICES = st.one_of(
     st.decimals(min_value=Decimal("0.01"), max_value=Decimal("99999"), places=2),
     st.decimals(min_value=Decimal("0.0000001"), max_value=Decimal("9e17"), places=7),
@@ -156,7 +200,7 @@ PRICES = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(prices=st.lists(PRICES, min_size=1, max_size=25), piece=st.sampled_from([40, 200, 1 << 16]))
 def test_prices_are_read_exactly_as_written(tmp_path_factory: pytest.TempPathFactory, prices: list[Decimal], piece: int) -> None:
-    rows = [f"2024-01-01T00:{minute:02}:00Z,1,{price},1,{price},0.5\n" for minute, price in enumerate(prices)]
+    rows = [f"2024-01-01T00:{minute:02}:00Z,{price},{price},{price},{price},0.5\n" for minute, price in enumerate(prices)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_file, "PIECE_BYTES", piece)
         loaded = read(tmp_path_factory.mktemp("exact") / "x.csv", HEADER + "".join(rows))

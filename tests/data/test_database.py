@@ -184,6 +184,26 @@ def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> Non
         )
 
 
+def test_a_bar_whose_close_is_not_between_its_low_and_its_high_is_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:
+    rows = ("2024-05-31T22:00:00Z,10,12,9,11,1", "2024-05-31T23:00:00Z,11,12,10,11.5,1", "2024-06-01T00:00:00Z,11,12,10,11.5,1")
+    folder = write("ohlcv/bybit/spot/ETHUSDT_1h", *rows)
+    import_to_database(folder, tmp_path / "x")
+    marked(tmp_path / "x", "UPDATE \"ohlcv/bybit/spot/ETHUSDT_1h\" SET high = 11 WHERE timestamp >= TIMESTAMP '2024-05-31 23:00:00'")
+    with pytest.raises(ComponentError) as raised:
+        DataProvider(database=tmp_path / "x").snapshot(T0).spot("bybit", "ETHUSDT")
+    wrong = "in the bar of 2024-05-31T23:00:00Z close 11.5 is above high 11; expected low <= open, close <= high"
+    assert str(raised.value) == (
+        f"DAT-003: {tmp_path / 'x'} table ohlcv/bybit/spot/ETHUSDT_1h: {wrong}; correct the row, or leave it out; "
+        "write the database again with `basis data import`"
+    )
+    early = DataProvider(database=tmp_path / "x", until=T0 - timedelta(hours=1))
+    assert early.snapshot(T0 - timedelta(hours=1)).spot("bybit", "ETHUSDT") == 11
+    write("ohlcv/bybit/spot/ETHUSDT_1h", rows[0], "2024-05-31T23:00:00Z,13,12,10,11.5,1")
+    with pytest.raises(ComponentError, match="line 3: in the bar of 2024-05-31T23:00:00Z open 13 is above high 12"):
+        import_to_database(folder, tmp_path / "y")
+    assert not (tmp_path / "y").exists()
+
+
 def test_series_that_this_version_does_not_know_are_left_out(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x"
     import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target)

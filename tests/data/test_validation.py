@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from basis_strategy_v1.core.clock import HOUR_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.layout import spec_of
+from basis_strategy_v1.data.rows import parse_stamp
 from basis_strategy_v1.data.validation import Finding, validate
 
 Write = Callable[..., Path]
 GAS = "gas/ethereum"
 BARS = "ohlcv/bybit/spot/ETHUSDT_1h"
+FIRST_US = parse_stamp("2024-01-01T00:00:00Z")
 
 
 def gas(hour: int, fee: object = 10) -> str:
@@ -106,10 +110,59 @@ def test_lending_indices_and_oracle_prices_have_limits_of_their_own(write: Write
     ]
 
 
-def test_bars_whose_range_does_not_hold_their_prices_are_outliers(write: Write) -> None:
+def test_bars_whose_range_does_not_hold_their_prices_are_told_as_what_strict_reading_refuses(write: Write) -> None:
     found = validate(write(BARS, bar(0, 100), bar(1, 102), bar(2, 98)))
-    assert [finding.line for finding in found] == [3, 4]
-    assert found[0].message == "open 100, high 101, low 99, close 102: low to high does not hold the rest"
+    assert [(finding.line, finding.kind) for finding in found[:2]] == [(3, "malformed"), (4, "malformed")]
+    assert found[0].message == (
+        "in the bar of 2024-01-01T01:00:00Z close 102 is above high 101; "
+        "expected low <= open, close <= high; correct the row, or leave it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant", "row"),
+    [
+        ("ohlcv/bybit/spot/ethusdt_1h", "ohlcv/bybit/spot/ETHUSDT_1h", bar(0, 100)),
+        ("funding/Bybit/ETHUSDT", "funding/bybit/ETHUSDT", "2024-01-01T00:00:00Z,0.0001"),
+        ("staking/lido/WSTETH", "staking/lido/wstETH", "2024-01-01T00:00:00Z,1.1"),
+        ("dex/curve/weeth_weth", "dex/curve/weETH_WETH", "2024-01-01T00:00:00Z,1.1"),
+    ],
+)
+def test_a_name_that_only_its_capitals_keep_from_being_found_is_told(write: Write, wrong: str, meant: str, row: str) -> None:
+    assert validate(write(wrong, row)) == [
+        Finding(f"{wrong}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv")
+    ]
+
+
+CLOSES = st.lists(st.sampled_from([80, 90, 100, 130, 1000]), min_size=1, max_size=9)
+
+
+@given(closes=CLOSES, since=st.integers(0, 10), hours=st.integers(0, 10))
+def test_the_outliers_of_a_loaded_series_are_those_of_its_file_within_the_time_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, closes: list[int], since: int, hours: int
+) -> None:
+    folder = tmp_path_factory.mktemp("both")
+    path = folder / f"{BARS}.csv"
+    path.parent.mkdir(parents=True)
+    rows = [bar(hour, close, close, close, close) for hour, close in enumerate(closes)]
+    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows, ""]))
+    told = [(finding.line - 2, finding.message) for finding in validate(folder) if "column open" not in finding.message]
+    provider = DataProvider(folder)
+    assert provider.coverage("spot", "bybit", "ETHUSDT") is not None
+    first, last = FIRST_US + since * HOUR_US, FIRST_US + (since + hours) * HOUR_US
+    # A bar is in force from the end of its hour until the end of the next one's; the last one for good.
+    in_force = [hour for hour in range(len(closes)) if hour + 1 <= since + hours and (hour + 2 > since or hour + 1 == len(closes))]
+    found = [row for _, rows in provider.outliers(first, last) for row in rows]
+    whole = [row for _, rows in provider.outliers(FIRST_US, FIRST_US + 20 * HOUR_US) for row in rows]
+    assert [(stamp, message) for stamp, message in whole] == [(FIRST_US + hour * HOUR_US, message) for hour, message in told]
+    assert found == [(stamp, message) for stamp, message in whole if (stamp - FIRST_US) // HOUR_US in in_force]
+
+
+def test_a_rate_at_its_limit_is_no_outlier(write: Write) -> None:
+    provider = DataProvider(write("funding/okx/ETHUSDT", "2024-01-01T00:00:00Z,0.01", "2024-01-01T08:00:00Z,-0.0101"))
+    assert provider.coverage("funding", "okx", "ETHUSDT") is not None
+    [(name, odd)] = provider.outliers(FIRST_US, FIRST_US + 20 * HOUR_US)
+    assert (name, odd) == ("funding/okx/ETHUSDT", [(FIRST_US + 8 * HOUR_US, "column funding_rate: -0.0101 is beyond 0.01")])
 
 
 def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> None:

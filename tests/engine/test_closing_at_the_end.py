@@ -1,4 +1,4 @@
-"""What `close_at_end` could not close in its one tick is told: in the summary, on the terminal and on the page."""
+"""What `close_at_end` could not close in its tick, or `leave_at` in its time, is told: in the summary, on the terminal, on the page."""
 
 from __future__ import annotations
 
@@ -74,10 +74,15 @@ def held_at_the_end(folder: Path) -> dict[tuple[str, str], str]:
             [("lido", "ETH-QUEUED")],
             [("wallet", "ETH")],
         ),
+        (
+            {**STAKING, "close_at_end": False, "strategy": {"protocol": "lido", "leave_at": "2024-06-02"}},
+            [("lido", "ETH-QUEUED")],
+            [("wallet", "ETH")],
+        ),
         (NEUTRAL, [("bybit", "ETHUSDT-PERP"), ("lido", "ETH-QUEUED")], [("bybit", "USDT"), ("wallet", "ETH")]),
         (BASIS, [], [("bybit", "ETH"), ("bybit", "USDT")]),  # less ETH than a lot
     ],
-    ids=["a queue", "left too late", "a queue and its hedge", "nothing"],
+    ids=["a queue", "left too late", "left too late, and not closed", "a queue and its hedge", "nothing"],
 )
 def test_what_is_still_held_is_in_the_summary_as_positions_csv_has_it(
     config: dict[str, Any], open_still: list[tuple[str, str]], closed: list[tuple[str, str]], sample: Path, tmp_path: Path

@@ -134,3 +134,26 @@ def test_requests_are_claimable_once_the_queue_is_through():
 
 def test_the_smallest_order_is_the_exchanges():
     assert seen()[1].smallest_order("binance", "perp", "ETHUSDT") == (Decimal("0.001"), Decimal(20))
+
+
+def test_what_a_venue_holds_cannot_be_rewritten():
+    _, portfolio = seen()
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        portfolio["bybit"]["USDT"] = Decimal(5)
+    assert portfolio.amount("bybit", "USDT") == 200
+
+
+@pytest.mark.parametrize("usdt", [10_000, 30_000_000])
+def test_a_short_can_grow_until_the_exchange_refuses_it_for_want_of_margin(usdt):
+    manager, portfolio = seen({"binance": {"USDT": usdt}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    market = manager.desk.latest
+    room = portfolio.shortable("binance", "ETHUSDT", Decimal(0), market)
+    assert room > usdt * 10 / 3300
+    manager.execute(NOON, trade("sell", room * Decimal("0.999"), trade_type="perp"))
+    assert portfolio.shortable("binance", "ETHUSDT", Decimal(0), manager.desk.latest) < room * Decimal("0.3")
+
+
+def test_a_short_cannot_grow_on_no_margin():
+    manager, portfolio = seen({"bybit": {"USDT": 0}})
+    assert portfolio.shortable("bybit", "ETHUSDT", Decimal(0), manager.desk.market(NOON)) == 0

@@ -43,6 +43,16 @@ def test_every_figure_is_drawn_without_a_complaint_or_a_request(browser: Chromiu
     assert browser.run("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("width", [400, 700, 1300, 1900])
+def test_no_figure_of_a_tile_is_wider_than_its_tile(browser: Chromium, tmp_path: Path, width: int) -> None:
+    run = plain_run(share_class="eth_directional", initial_equity="1050000", final_equity="1037692.998629", pnl="-12307.001371")
+    run.summary["attribution"]["gas"] = "-123456789012345678.123456"
+    browser.look(width=width)
+    browser.open(write_report(run.write(tmp_path / "run")))
+    assert browser.run("document.querySelectorAll('.card').length") == 6
+    assert browser.run("[...document.querySelectorAll('.card')].filter(card => card.scrollWidth > card.clientWidth).length") == 0
+
+
 def test_the_page_follows_the_readers_light_and_dark(browser: Chromium, page: Path) -> None:
     browser.look(scheme="light")
     browser.open(page)

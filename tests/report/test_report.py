@@ -119,7 +119,7 @@ def test_failed_instructions_are_warned_of(tmp_path: Path) -> None:
 def test_what_could_not_be_closed_is_warned_of(tmp_path: Path, venue: str, token: str, hint: str) -> None:
     left_open = [{"venue": venue, "token": token, "amount": "29.950000000000000001"}, {"venue": "bybit", "token": "BTC", "amount": "1"}]
     text = Page(write_report(plain_run(left_open=left_open).write(tmp_path / "run"))).text
-    told = f"Still held at the end, as close_at_end could not close it: {venue} 29.95 {token}; bybit 1 BTC.{hint}"
+    told = f"Still held at the end, though the run was to close it: {venue} 29.95 {token}; bybit 1 BTC.{hint}"
     assert told in text
     assert ("leave_at" in text) == bool(hint)
     assert "Still held" not in Page(write_report(plain_run().write(tmp_path / "plain"))).text
@@ -137,13 +137,14 @@ def test_an_execution_is_shown_with_what_it_moved_and_cost(tmp_path: Path) -> No
     ] in rows
 
 
-def test_a_number_in_an_event_keeps_its_digits(tmp_path: Path) -> None:
+def test_a_number_in_an_event_is_shown_to_eight_decimals_and_keeps_its_digits_as_a_title(tmp_path: Path) -> None:
     run = plain_run()
     run.events.append(
         [stamp(START), "x", "1", "settlement", '{"kind":"claim","venue":"lido","deltas":{"wallet":{"ETH":0.1234567890123456789}}}']
     )
     rows = Page(write_report(run.write(tmp_path / "run"))).rows
-    assert ["2024-06-01 00:00:00", "lido", "claim", "+0.1234567890123456789 ETH wallet", "", ""] in rows
+    assert ["2024-06-01 00:00:00", "lido", "claim", "+0.12345679 ETH wallet", "", ""] in rows
+    assert '<div title="+0.1234567890123456789">' in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_events_of_unknown_shape_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -297,3 +298,58 @@ def test_what_was_skipped_is_a_table_with_a_column_for_every_field(tmp_path: Pat
     rows = Page(write_report(run.write(tmp_path / "run"))).rows
     start = rows.index(["Timestamp", "Reason", "Age hours"])
     assert rows[start + 1 : start + 3] == [["2024-06-01T00:00:00Z", "stale", ""], ["2024-06-02T00:00:00Z", "", "30"]]
+
+
+def test_a_liquidation_is_warned_of(tmp_path: Path) -> None:
+    row = {"timestamp": "2024-11-06T04:00:00Z", "venue": "binance", "closed": {"ETHUSDT-PERP": "-385.06"}, "lost": {"USDT": "11970.4842"}}
+    text = Page(write_report(plain_run(liquidations=[row] * 7).write(tmp_path / "run"))).text
+    told = "Liquidated at 2024-11-06T04:00:00Z on binance: 385.06 ETHUSDT-PERP short closed, 11,970.48 USDT of margin lost."
+    assert text.count(told) == 5
+    assert "2 more liquidations, listed among the settlements." in text
+
+
+def test_the_drawdown_that_is_drawn_leaves_out_stale_prices_and_says_so(tmp_path: Path) -> None:
+    def page(name: str, **changes: Any) -> Page:
+        run = plain_run(**changes)
+        for hour, equity in enumerate(("100000", "90000", "100500", "99000")):
+            run.equity.append([stamp(START + timedelta(hours=hour)), equity, *["0"] * len(SOURCES)])
+        return Page(write_report(run.write(tmp_path / name)))
+
+    every = page("every")
+    assert every.data["series"]["drawdown"] == [0, -0.1, 0, pytest.approx(-0.0149253731)]
+    assert "Drawdown from the highest equity so far, without" not in every.text
+    mark = {"series": "a", "from": stamp(START + timedelta(hours=1)), "until": stamp(START + timedelta(hours=3))}
+    fresh = page("fresh", stale_marks=[mark])
+    assert fresh.data["series"]["drawdown"] == [0, 0, 0, -0.01]
+    assert "Drawdown from the highest equity so far, without the 2 ticks on stale prices" in fresh.text
+
+
+def test_a_chain_is_told_step_by_step_and_an_amount_to_eight_decimals(tmp_path: Path) -> None:
+    run = plain_run()
+    chain = {"venue": "aave", "instruction_type": "smart_contract_action", "action": "chain", "deltas": {}, "costs": []}
+    steps = ["supply USDT", "borrow WETH"]
+    run.log(START, "execution", {**chain, "steps": steps, "details": {"step_1": {"health_factor": "1.05"}, "gas_units": 924000}})
+    run.log(START, "execution", {**chain, "steps": ["flash_loan WETH (stake ETH, borrow WETH)"], "details": {"step_0": {"a": "b"}}})
+    run.log(
+        START, "execution", {**chain, "amount": "355.811830921640584890950923161757715198417980262782605388754729896750394554201289193"}
+    )
+    page = write_report(run.write(tmp_path / "run"))
+    cells = [row[2] for row in Page(page).rows if row[1:2] == ["aave"]]
+    assert cells == [
+        "smart_contract_action chainsupply USDTborrow WETH: Health factor 1.05Gas units 924000",
+        "smart_contract_action chainflash_loan WETH\u00b7 stake ETH\u00b7 borrow WETHStep 0: A b",
+        "smart_contract_action chainAmount 355.81183092",
+    ]
+    assert "<small>supply USDT</small><small>borrow WETH: Health factor 1.05</small>" in page.read_text()
+
+
+def test_the_assumed_costs_are_a_table_where_they_are_given(tmp_path: Path) -> None:
+    run = plain_run().write(tmp_path / "run")
+    row = {"venue": "bybit", "fees": "spot taker 10 bps", "slippage": "1 bps", "withdrawal": "", "margin_and_terms": "any"}
+    assert ["bybit", "spot taker 10 bps", "1 bps", "", "any"] in Page(write_report(run, [row])).rows
+    assert "Assumed costs" not in Page(write_report(run)).text
+
+
+def test_equity_at_market_is_shown_where_it_is_another_equity(tmp_path: Path) -> None:
+    texts = [Page(write_report(plain_run(final_equity_at_market=at).write(tmp_path / at))).text for at in ("100000", "99000")]
+    assert ["Equity at market" in text for text in texts] == [False, True]

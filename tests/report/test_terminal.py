@@ -43,30 +43,67 @@ def test_the_table_of_a_run_reads_line_by_line() -> None:
         "Maximum drawdown                     0.10%",
         "Instructions            1 routed, 0 failed",
         "",
-        "                                      USDT",
+        "Rounded, in                           USDT",
         "Initial equity                  100,000.00",
-        "  Spot price                          0.00",
-        "  Perp price                          0.00",
-        "  Funding                             0.00",
         "  Supply interest                 1,234.50",
-        "  Borrow interest                     0.00",
-        "  Staking                             0.00",
-        "  Fees                                0.00",
-        "  Slippage                            0.00",
         "  Gas                                -0.25",
-        "  Transfers                           0.00",
-        "  Liquidation                         0.00",
         "Profit and loss                   1,234.25",
         "Final equity                    101,234.25",
     ]
 
 
-def test_the_lines_add_up_to_the_profit() -> None:
-    run = basis_year(days=10)
-    amounts = {line[:18].strip(): Decimal(line.split()[-1].replace(",", "")) for line in printed(run.summary).splitlines()[11:]}
-    sources = [amounts[source.replace("_", " ").capitalize()] for source in SOURCES]
-    assert sum(sources) == amounts["Profit and loss"] == Decimal(run.summary["pnl"])
-    assert amounts["Initial equity"] + amounts["Profit and loss"] == amounts["Final equity"]
+def amounts(summary: dict[str, Any]) -> dict[str, str]:
+    """The lines below the currency: name -> amount as it is shown."""
+    lines = printed(summary).splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("Rounded, in")) + 1
+    return {line[: -len(line.split()[-1])].rstrip(): line.split()[-1] for line in lines[first:]}
+
+
+def test_the_prices_that_hedge_each_other_are_netted_and_a_source_of_zero_is_left_out() -> None:
+    attribution = {**dict.fromkeys(SOURCES, "0"), "spot_price": "4603.623551983802", "perp_price": "-4665.673", "fees": "-1"}
+    assert amounts(plain_run(attribution=attribution).summary) == {
+        "Initial equity": "100,000.00",
+        "  Spot and perp price": "-62.05",
+        "    Spot price": "4,603.62",
+        "    Perp price": "-4,665.67",
+        "  Fees": "-1.00",
+        "Profit and loss": "0.00",
+        "Final equity": "100,000.00",
+    }
+
+
+def test_dust_is_zero_and_has_no_sign() -> None:
+    attribution = {**dict.fromkeys(SOURCES, "0"), "spot_price": "-0.000000000069"}
+    assert amounts(plain_run(attribution=attribution).summary)["  Spot price"] == "0.00"
+
+
+def test_amounts_in_eth_have_six_decimals() -> None:
+    run = plain_run(share_class="eth_directional", attribution={**dict.fromkeys(SOURCES, "0"), "staking": "0.123456789"})
+    assert amounts(run.summary)["  Staking"] == "0.123457"
+
+
+LIQUIDATIONS = [
+    {"timestamp": "2024-11-06T04:00:00Z", "venue": "binance", "closed": {"ETHUSDT-PERP": "-385.06"}, "lost": {"USDT": "11970.4842"}},
+    {"timestamp": "2024-11-07T00:00:00Z", "venue": "aave", "closed": {}, "lost": {"WETH": "1.5"}, "repaid": {"USDT": "3000"}},
+]
+
+
+def test_what_was_liquidated_skipped_or_unknown_is_told_after_the_instructions() -> None:
+    skipped, missing = [{"timestamp": "2024-06-02T00:00:00Z", "reason": "stale"}] * 2, [{"series": "a", "timestamp": "b"}]
+    run = plain_run(instructions_routed=1, liquidations=LIQUIDATIONS, skipped=skipped, missing_funding=missing)
+    lines = [line.split("  ") for line in printed(run.summary).splitlines()]
+    told = [" | ".join(word.strip() for word in line if word.strip()) for line in lines]
+    first = next(place for place, line in enumerate(told) if line.startswith("Instructions")) + 1
+    assert told[first : told.index("")] == [
+        "Liquidated on binance | at 2024-11-06T04:00:00Z",
+        "385.06 ETHUSDT-PERP short closed",
+        "11,970.48 USDT of margin lost",
+        "Liquidated on aave | at 2024-11-07T00:00:00Z",
+        "1.5 WETH of collateral lost",
+        "3,000 USDT of debt repaid with it",
+        "Skipped on stale prices | 2 ticks",
+        "Unknown funding, taken as 0 | 1 payments",
+    ]
 
 
 def test_generated_data_are_called_so() -> None:
@@ -109,9 +146,9 @@ LEFT_OPEN = [
         (
             LEFT_OPEN,
             [
-                "Still held at the end                       bybit -12.88 ETHUSDT-PERP",
-                "                                     etherfi 12,837.552708 ETH-QUEUED",
-                "  leave_at begins to leave earlier",
+                "Still held at the end           bybit -12.88 ETHUSDT-PERP",
+                "                         etherfi 12,837.552708 ETH-QUEUED",
+                "                        an earlier leave_at gives it time",
             ],
         ),
         (LEFT_OPEN[:1], ["Still held at the end   bybit -12.88 ETHUSDT-PERP"]),

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.app import open_data, strategy_of
+from basis_strategy_v1.app.assumed import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import gap_lines, require_runnable
+from basis_strategy_v1.app.forewarning import WARNING, forewarnings
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.config import load_config
-from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.amounts import plain, shown
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
+from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.strategies.user_code import read_blocks
+from basis_strategy_v1.strategies.user_code import numbered_blocks
 from basis_strategy_v1.venues import VENUES
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
 from basis_strategy_v1.venues.venue import CEX
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.execution.preflight import Problem
+    from basis_strategy_v1.strategies.strategy import Block
+
+    NumberedBlock = tuple[int, int, Block]
 
 LONGEST_FIELD = 2**31 - 1  # the steps of a long chain are one field
 
@@ -40,7 +47,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
 
     Raises:
         ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read,
-            and all that cannot be held at the start or has no price then.
+            and all that cannot be held at the start or has no price then; then all holes in the data that are certain to end the run.
     """
     settings = load_config(config, run=not live, live=live)
     strategy = strategy_of(settings)
@@ -52,20 +59,27 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     require_runnable(settings, strategy, provider)
     yield f"data: {'generated' if provider.generated else 'real'}, all series that the run needs are there"
     yield from gap_lines(settings, provider)
-    yield "ready"
+    warnings = 0
+    for line in forewarnings(settings, strategy, provider):
+        warnings += line.startswith(WARNING)
+        yield line
+    yield f"ready, with {warnings} warning{'s'[: warnings > 1]}" if warnings else "ready"
 
 
 def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at: str | None, preflight: bool) -> Iterator[str]:
     """The lines of `basis execute`: a JSON object for each block, in order of time.
 
     Raises:
-        ComponentError: STR-001, a line of the file; EXM-001, `preflight` found problems; or what a block was refused for.
+        ComponentError: STR-001, a line of the file, or all lines outside the config's time; EXM-001, `preflight` found problems; or what
+            a block was refused for.
     """
     settings = load_config(config)
     moment = _moment(at, settings)
-    rows = read_blocks(blocks, moment)
+    rows = numbered_blocks(blocks, moment)
     if not rows:
         raise ComponentError("STR-001", f"{blocks} holds no blocks")
+    if outside := list(_outside(settings, blocks, rows)):
+        raise ComponentError("STR-001", "\n".join(outside))
     first = from_instant(rows[0][0])
     clock = SimulatedClock(first)
     provider = open_data(settings, data)
@@ -77,7 +91,7 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
         if preflight:
             yield from _preflight(manager, rows)
             return
-        for number, (instant, block) in enumerate(rows):
+        for instant, number, block in rows:
             now = from_instant(instant)
             clock.move_to(now)
             for report in manager.settle(now):
@@ -85,20 +99,35 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
             yield _line(_execute(manager, number, now, block))
 
 
+def _outside(settings: Config, path: Path, rows: Sequence[NumberedBlock]) -> Iterator[str]:
+    """A line for each block before the config's start or after its end, in the order of the file."""
+    for instant, number, _ in sorted(rows, key=lambda row: row[1]):
+        lies = f"{path}, line {number}: {iso(instant)} lies"
+        if settings.start is not None and instant < to_instant(settings.start):
+            yield f"{lies} before the config's start, {iso(settings.start)}: change start, or leave the line out"
+        elif settings.end is not None and instant > to_instant(settings.end):
+            yield f"{lies} after the config's end, {iso(settings.end)}: change end, or leave the line out"
+
+
 def _execute(manager: ExecutionInterfaceManager, number: int, now: datetime, block: Any) -> ExecutionReport:
     try:
         return manager.execute(now, block)
     except ComponentError as error:
-        message = f"block {number} at {iso(now)}: {error.message}"
+        message = f"line {number} at {iso(now)}: {error.message}"
         raise ComponentError(error.error_code, message, error.component, error.severity, error, error.partial_deltas) from error
 
 
-def _preflight(manager: ExecutionInterfaceManager, rows: Sequence[tuple[int, Any]]) -> Iterator[str]:
+def _preflight(manager: ExecutionInterfaceManager, rows: Sequence[NumberedBlock]) -> Iterator[str]:
     """All problems of all blocks, checked at the time of the first; refused with all of them."""
-    problems = manager.preflight(from_instant(rows[0][0]), [block for _, block in rows])
+    problems = manager.preflight(from_instant(rows[0][0]), [block for _, _, block in rows])
     if problems:
-        raise ComponentError("EXM-001", "\n".join(f"block {problem.step}: {problem.code}: {problem.message}" for problem in problems))
+        raise ComponentError("EXM-001", "\n".join(_located(problem, rows[problem.step]) for problem in problems))
     yield f"{len(rows)} blocks, no problems; nothing was sent"
+
+
+def _located(problem: Problem, row: NumberedBlock) -> str:
+    instant, number, _ = row
+    return f"line {number} at {iso(instant)}: {problem.code}: {problem.message}"
 
 
 def _moment(at: str | None, settings: Config) -> datetime | None:
@@ -121,6 +150,7 @@ def _line(report: ExecutionReport) -> str:
         "deltas": report.deltas.as_texts(),
         "costs": [{"source": cost.source, "token": cost.token, "amount": plain(cost.amount)} for cost in report.costs],
         "details": report.details,
+        **({"replayed": True} if report.replayed else {}),
     }
     return msgspec.json.encode(row).decode()
 
@@ -136,36 +166,28 @@ def venue_lines() -> Iterator[str]:
 
 
 def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
-    fees = f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps"
-    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees}, slippage {plain(row.slippage_bps)} bps"
+    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {plain(row.slippage_bps)} bps"
     spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
     yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional)} spot, {plain(row.perp_min_notional)} perp"
-    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers)
     wallets = "separate wallets" if row.separate_wallets else "one wallet"
-    yield f"    maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}"
+    yield f"    {margin_of(row)}"
     yield f"    funding each {row.funding_interval_hours} h; {wallets}"
-    yield f"    withdrawal: default means {'; '.join(_withdrawals(row))}"
-
-
-def _withdrawals(row: ExchangeRow) -> Iterator[str]:
-    for token, terms in row.public_withdrawals.items():
-        yield f"{token} fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
+    yield f"    withdrawal: default means {withdrawals_of(row.public_withdrawals)}"
 
 
 def _lots(lots: dict[str, Decimal]) -> str:
     return " ".join(f"{base} {plain(lot)}" for base, lot in lots.items())
 
 
-def _up_to(notional: Decimal) -> str:
-    return "any" if notional.is_infinite() else plain(notional)
-
-
 def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     """The lines of `basis events`: those of a run's events.csv, or of a folder of logs.
 
     Raises:
-        ComponentError: LOG-001, there are no events there.
+        ComponentError: LOG-001, there is no such type of event, or there are no events there.
     """
+    if event_type is not None and event_type not in EVENT_TYPES:
+        known = ", ".join(sorted(EVENT_TYPES))
+        raise ComponentError("LOG-001", f"--type: there is no type of event {shown(event_type)}; there are {known}")
     path = folder / "events.csv"
     if path.is_file():
         yield from _lines_of_csv(path, event_type)

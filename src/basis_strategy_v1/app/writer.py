@@ -6,10 +6,14 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.app.assumed import assumptions, costs_of_run
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
+from basis_strategy_v1.execution.routing_events import COMPONENT
+from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
 from basis_strategy_v1.results.left_open import left_open
+from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
 
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
-    from basis_strategy_v1.monitoring.event_logger import EventLogger
 
 
 EARLIER = "earlier results"  # among the paths of a run: where other results of the same config went
@@ -71,7 +74,7 @@ class Writer:
         from basis_strategy_v1.report.report import write_report
 
         begun = time.perf_counter()
-        path = write_report(self._folder.path)
+        path = write_report(self._folder.path, costs_of_run(self._folder.path))
         seconds["report"] = time.perf_counter() - begun
         return path
 
@@ -96,8 +99,18 @@ class Writer:
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
-            left_open=_left_open(engine) if engine.config.close_at_end else (),
+            left_open=_left_open(engine) if _was_to_leave(engine.config) else (),
+            liquidations=self._liquidations(),
         )
+
+    def _liquidations(self) -> list[dict[str, Any]]:
+        """From the manager's log, where every settlement is."""
+        self._logger.flush()
+        path = self._logger.directory / "events" / f"{file_stem(COMPONENT)}.jsonl"
+        if not path.is_file():  # the export of the events says so
+            return []
+        with path.open("rb") as lines:
+            return liquidations_in(lines)
 
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
         """Where a price that values what is held stood still for want of data."""
@@ -106,6 +119,10 @@ class Writer:
             return []
         found: list[tuple[str, int, int]] = self._provider.stale_spans(to_instant(config.start), to_instant(config.end))
         return found
+
+
+def _was_to_leave(config: Config) -> bool:
+    return config.close_at_end or config.strategy.get("leave_at") is not None
 
 
 def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
@@ -143,24 +160,3 @@ def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
 
 def _data_told(provider: Any) -> Mapping[str, Any]:
     return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}
-
-
-def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
-    """What the simulators take for granted with these venues, for the report."""
-    told = [
-        "A market order fills in full at the last visible close plus slippage_bps against the trader; "
-        "a limit order only where that close reaches it.",
-    ]
-    if config.venues.cex:
-        told += [
-            "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
-            "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
-        ]
-    free = [name for name, settings in config.venues.cex.items() if not settings.get("withdrawal")]
-    if free and len(venues) > 1:
-        how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
-        told.append(f"Transfers out of {', '.join(free)} {how}.")
-    told += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
-    if config.data.missing_funding == "zero":
-        told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
-    return told

@@ -25,7 +25,10 @@ PIECE_BYTES = 1 << 18
 PLAIN = b"0123456789.,-:TZ\n"
 # Below this, a float times a power of ten is nearer to the integer meant than to any other.
 EXACT_BELOW = 2.0**51
+# Characters of a number: two different ones of at most so many are different floats too.
+LONGEST_EXACT = 16
 LARGEST = 1e30
+OF_A_BAR = ("open", "high", "low", "close")
 
 
 class _Days(dict[str, int]):
@@ -124,9 +127,22 @@ class CsvReading:
         stamps = array("q", [days[text[1:11]] + times[text[11:]] for text in fields[0::width]])
         if not is_rising(stamps) or stamps[0] <= self._last_stamp():
             raise ValueError("out of order")
-        parsed = [_plain_numbers(fields[place::width], column.allowed, column.kept) for place, column in enumerate(self.spec.columns, 1)]
+        parsed, prices = [], []
+        for place, column in enumerate(self.spec.columns, 1):
+            texts, of_a_bar = fields[place::width], column.name in OF_A_BAR
+            if not column.kept and not of_a_bar and _are_plainly_allowed(texts, column.allowed):
+                continue
+            floats, size = _plain_floats(texts, column.allowed)
+            if of_a_bar:
+                prices.append(floats)
+            if column.kept:
+                parsed.append(_scaled(texts, floats, size))
+            elif of_a_bar and max(map(len, texts)) > LONGEST_EXACT:
+                raise ValueError("too many digits for floats")
+        if prices:
+            _require_bars(*prices)
         self.stamps.extend(stamps)
-        for column, found in zip(self.columns, filter(None, parsed), strict=True):
+        for column, found in zip(self.columns, parsed, strict=True):
             column.extend_scaled(*found)
 
     def _last_stamp(self) -> int:
@@ -168,25 +184,41 @@ class CsvReading:
         return ComponentError("DAT-003", f"{self.path}{f' line {line}' if line else ''}: {message}")
 
 
-def _plain_numbers(texts: list[str], allowed: str, kept: bool) -> tuple[array[int], int] | None:
-    """(scaled integers, decimals) of a column, nothing where it is only checked.
+def _plain_floats(texts: list[str], allowed: str) -> tuple[list[float], float]:
+    """The numbers of a column, nearly, and the largest size of one.
 
     Raises:
-        ValueError: a number is malformed or not allowed, or needs the slower way to be exact.
+        ValueError: a number is malformed or not allowed.
     """
-    if not kept and _are_plainly_allowed(texts, allowed):
-        return None
     floats = list(map(float, texts))
     smallest, largest = min(floats), max(floats)
     if largest >= LARGEST or smallest <= -LARGEST or (allowed != ANY and (smallest < 0 or (smallest == 0 and allowed == POSITIVE))):
         raise ValueError("out of range")
-    if not kept:
-        return None
+    return floats, max(largest, -smallest)
+
+
+def _scaled(texts: list[str], floats: list[float], size: float) -> tuple[array[int], int]:
+    """(scaled integers, decimals) of a column.
+
+    Raises:
+        ValueError: it needs the slower way to be exact.
+    """
     decimals = max([len(text) - 1 - dot if (dot := text.find(".")) >= 0 else 0 for text in texts])
     factor = float(10**decimals)
-    if max(largest, -smallest) * factor >= EXACT_BELOW or decimals > 15:
+    if size * factor >= EXACT_BELOW or decimals > 15:
         raise ValueError("too many digits for floats")
     return array("q", map(round, [number * factor for number in floats])), decimals
+
+
+def _require_bars(opens: list[float], highs: list[float], lows: list[float], closes: list[float]) -> None:
+    """That each open and each close is between its low and its high.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for first, high, low, close in zip(opens, highs, lows, closes, strict=True):
+        if not low <= first <= high >= close >= low:
+            raise ValueError("no bar")
 
 
 def _are_plainly_allowed(texts: list[str], allowed: str) -> bool:

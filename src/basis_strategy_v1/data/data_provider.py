@@ -12,6 +12,7 @@ from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
 from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
+from basis_strategy_v1.data.validation import outliers_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +90,21 @@ class DataProvider:
     def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
         """(series id, from, until before) of each time between two instants at which a price that was read is older than its interval."""
         return self._library.stale_spans(since, until)
+
+    def unusable_spans(self, kind: str, venue: str, name: str, since: int, until: int) -> list[tuple[str, int, int]]:
+        """(series id, from, until before) of each time between two instants at which the last row is older than `max_staleness`, so that
+        asking for it is an error (DAT-002)."""
+        return self._library.unusable_spans((kind, venue, name), since, until)
+
+    def rows_visible(self, kind: str, venue: str, name: str, until: int) -> tuple[str, Sequence[int]] | None:
+        """(series id, when each row up to `until` becomes visible, rising); None where there is no such series."""
+        series = self._library.find((kind, venue, name), until)
+        return None if series is None else (series.id, series.edges()[1 : series.seek(until) + 1])
+
+    def outliers(self, since: int, until: int) -> list[tuple[str, list[tuple[int, str]]]]:
+        """(series id, (stamp, what is odd) of each row between two instants) of each series that was read, by the rules of `validate`."""
+        found = [(series.id, outliers_between(series, since, until)) for series in self._library.loaded()]
+        return [(name, odd) for name, odd in found if odd]
 
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""

@@ -56,6 +56,11 @@ class SeriesSpec(NamedTuple):
     columns: tuple[Column, ...]
 
     @property
+    def has_bars(self) -> bool:
+        """Whether a row is an open, a high, a low, a close and a volume."""
+        return self.key.kind in ("spot", "perp")
+
+    @property
     def header(self) -> str:
         return ",".join(("timestamp", *(column.name for column in self.columns)))
 

@@ -86,6 +86,15 @@ class Library:
         priced = (self._series[name] for name in self.series_used if self._series[name].kind in ("spot", "perp"))
         return [(series.id, start, end) for series in priced for start, end in series.stale_spans(since, until)]
 
+    def unusable_spans(self, key: tuple[str, str, str], since: int, until: int) -> list[tuple[str, int, int]]:
+        """(series id, from, until before) of each time at which the last row of what answers for `key` is older than `max_staleness`."""
+        series = self.find(key, since)
+        return [] if series is None else [(series.id, start, end) for start, end in series.unusable_spans(since, until)]
+
+    def loaded(self) -> list[Series]:
+        """The series that were loaded, by id."""
+        return [self._series[name] for name in self.series_used]
+
     def find(self, key: tuple[str, str, str], instant: int) -> Series | None:
         """The series that answers for `key` at `instant`; None where the source has none."""
         specs = self._by_key.get(Key(*key))

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.data.layout import NOT_NEGATIVE, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
@@ -102,6 +102,19 @@ def split_row(line: str, spec: SeriesSpec) -> list[str]:
     return fields
 
 
+def require_bar(stamp: int, first: Decimal, high: Decimal, low: Decimal, close: Decimal) -> None:
+    """Refuse a bar whose open or close was not between its low and its high.
+
+    Raises:
+        RowFault: naming the first that was not.
+    """
+    for name, price in (("open", first), ("close", close)):
+        if price > high or price < low:
+            beyond = f"above high {high}" if price > high else f"below low {low}"
+            expected = "expected low <= open, close <= high; correct the row, or leave it out"
+            raise RowFault("malformed", "", f"in the bar of {iso(stamp)} {name} {price} is {beyond}; {expected}")
+
+
 def parse_row(line: str, spec: SeriesSpec) -> tuple[int, tuple[Any, ...]]:
     """The stamp and the numbers (texts of a state) of a line.
 
@@ -111,4 +124,7 @@ def parse_row(line: str, spec: SeriesSpec) -> tuple[int, tuple[Any, ...]]:
     fields = split_row(line, spec)
     stamp = parse_stamp(fields[0])
     pairs = zip(fields[1:], spec.columns, strict=True)
-    return stamp, tuple(parse_text(text, column) if column.is_text else parse_number(text, column) for text, column in pairs)
+    values: tuple[Any, ...] = tuple(parse_text(text, column) if column.is_text else parse_number(text, column) for text, column in pairs)
+    if spec.has_bars:
+        require_bar(stamp, *values[:4])
+    return stamp, values

@@ -211,7 +211,7 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_names", "_single"),
+        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_kept", "_single"),
         *("id", "interval_us", "kind", "max_staleness_us", "rows"),
     )
 
@@ -228,7 +228,7 @@ class Series:
         self._columns = loaded.columns
         # What a row is read as where it is one number; the close is the last column kept of a bar.
         self._single = None if self.kind in ("lending", "gas", *STATES) else loaded.columns[-1]
-        self._names = tuple(column.name for column in spec.columns if column.kept)
+        self._kept = tuple(column for column in spec.columns if column.kept)
         self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
         self._cursor = 0
         self._feed: SeriesFeed | None = None
@@ -309,7 +309,7 @@ class Series:
         return GasRow(*values) if self.kind == "gas" else LendingRow(self._edges[row], *values)
 
     def _texts(self, row: int) -> dict[str, str]:
-        return {name: column.text(row - 1) for name, column in zip(self._names, self._columns, strict=True)}
+        return {kept.name: column.text(row - 1) for kept, column in zip(self._kept, self._columns, strict=True)}
 
     def texts(self, instant: int) -> dict[str, str] | None:
         """The columns of a state at `instant`; None where nothing is visible or what is, is too old."""
@@ -343,13 +343,29 @@ class Series:
 
     def stale_spans(self, since: int, until: int) -> list[tuple[int, int]]:
         """(from, until before) of each time within the two at which the last bar is older than the interval of the series."""
+        return self._spans_older(self.interval_us, since, until)
+
+    def unusable_spans(self, since: int, until: int) -> list[tuple[int, int]]:
+        """(from, until before) of each time within the two at which the last row is older than `max_staleness`, so that `read` refuses."""
+        return self._spans_older(self.max_staleness_us + 1, since, until)
+
+    def _spans_older(self, age_us: int, since: int, until: int) -> list[tuple[int, int]]:
         edges = self._edges
         found = []
         for row in range(max(self.seek(since), 1), self.seek(until) + 1):
-            start, end = edges[row] + self.interval_us, min(edges[row + 1], until + 1)
+            start, end = edges[row] + age_us, min(edges[row + 1], until + 1)
             if max(start, since) < end:
                 found.append((max(start, since), end))
         return found
+
+    def columns_within(self, since: int, until: int) -> tuple[array[int], list[tuple[Column, list[float]]]]:
+        """The stamps of the rows from the one in force at `since` up to `until`, with two more on either side, and the numbers of each
+        column kept, as floats; no columns of a state."""
+        first, stop = max(self.seek(since) - 3, 0), min(self.seek(until) + 2, self.rows)
+        stamps = array("q", [edge - self.interval_us for edge in self._edges[first + 1 : stop + 1]])
+        kept = zip(self._kept, self._columns, strict=True)
+        numbers = [(column, [values.float(row) for row in range(first, stop)]) for column, values in kept if not column.is_text]
+        return stamps, numbers
 
     def mean_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
         """(mean of the rows that became visible within the window up to `instant`, their usual distance in microseconds).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,8 @@ from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.csv_file import CsvReading
 from basis_strategy_v1.data.layout import FOLDERS, Column, SeriesSpec, spec_of
-from basis_strategy_v1.data.series import Loaded, empty_column, is_rising
+from basis_strategy_v1.data.rows import RowFault, require_bar
+from basis_strategy_v1.data.series import AFTER_ALL, Loaded, empty_column, is_rising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +129,7 @@ class DuckDbFile:
         columns = tuple(empty_column(column) for column in kept)
         with self._open() as connection:
             decimals = self._decimals(connection, spec, kept)
+            self._require_bars(connection, spec, until)
             connection.execute(*_query(spec, kept, decimals, until))
             while rows := connection.fetchmany(BATCH_ROWS):
                 stamp_column, *found = zip(*rows, strict=True)
@@ -147,6 +150,19 @@ class DuckDbFile:
                 raise self._changed(spec, f"column {column.name} is {types[column.name]}")
         found = (_DECIMAL.fullmatch(types[column.name]) for column in kept)
         return [int(match[1]) if match else None for match in found]
+
+    def _require_bars(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> None:
+        """An import refuses such bars as reading the files does; a database may be older than that rule, or have been changed."""
+        if not spec.has_bars:
+            return
+        first, high, low, close = (f'CAST("{name}" AS DOUBLE)' for name in ("open", "high", "low", "close"))
+        beyond = f"(greatest({first}, {close}) > {high} OR least({first}, {close}) < {low})"
+        query = f'SELECT epoch_us(timestamp), open, high, low, close FROM "{spec.id}" WHERE {beyond} AND epoch_us(timestamp) <= ?'
+        for stamp, *prices in connection.execute(f"{query} ORDER BY timestamp LIMIT 1", [AFTER_ALL if until is None else until]).fetchall():
+            try:
+                require_bar(stamp, *map(Decimal, prices))
+            except RowFault as fault:
+                raise self._changed(spec, str(fault)) from None
 
     def _changed(self, spec: SeriesSpec, what: str) -> ComponentError:
         return ComponentError("DAT-003", f"{self.path} table {spec.id}: {what}; write the database again with `basis data import`")

@@ -11,14 +11,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.core.clock import DAY_US, iso
+from basis_strategy_v1.core.clock import DAY_US, SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.data.layout import FOLDERS, POSITIVE, SeriesSpec, render_duration, spec_of
 from basis_strategy_v1.data.rows import RowFault, parse_row, shown
 from basis_strategy_v1.data.sources import csv_files, series_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from basis_strategy_v1.data.series import Series
 
 # A step longer than this many of the series' own is a gap.
 GAP_STEPS = Decimal("1.5")
@@ -38,6 +41,9 @@ LARGEST_RATE = {
     "base_fee_gwei": Decimal(5000),
     "priority_fee_gwei": Decimal(5000),
 }
+
+# As protocols write them; by what is left of them without capitals.
+_TOKENS = {token.lower(): token for token in (*DOLLAR_TOKENS, *SAME_AS, *REDEEMED_BY)}
 
 
 class Finding(NamedTuple):
@@ -71,11 +77,24 @@ def validate(directory: str | Path) -> list[Finding]:
         spec = spec_of(name)
         if spec is None:
             findings.append(Finding(f"{name}.csv", 0, "malformed", "its name is not in the layout of docs/data.md, so it is not read"))
-        else:
-            findings.extend(sorted(_Check(path, spec).findings(), key=lambda finding: finding.line))
+            continue
+        if meant := _meant(spec):
+            findings.append(Finding(f"{name}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv"))
+        findings.extend(sorted(_Check(path, spec).findings(), key=lambda finding: finding.line))
     if not paths:
         findings.append(Finding(".", 0, "empty", f"the folder holds no CSV file in {', '.join(FOLDERS)}"))
     return findings
+
+
+def _meant(spec: SeriesSpec) -> str:
+    """The id that readers look for, where this one differs from it in upper and lower case alone; empty where it does not."""
+    folder, _, name = spec.id.rpartition("/")
+    if spec.key.kind in ("spot", "perp", "funding"):
+        name = name.replace(spec.key.name, spec.key.name.upper())
+    elif spec.key.kind in ("lending", "staking", "dex"):
+        name = "_".join(_TOKENS.get(token.lower(), token) for token in name.split("_"))
+    meant = f"{folder.lower()}/{name}"
+    return "" if meant == spec.id else meant
 
 
 class _Check:
@@ -89,8 +108,11 @@ class _Check:
         self._is_beginning = True
         self._is_refused = False
         self._positive = [
-            (place, column.name, self._largest_jump(column.name)) for place, column in enumerate(spec.columns) if column.allowed == POSITIVE
+            (place, column.name, _largest_jump(column.name, spec.key.kind, spec.interval_us))
+            for place, column in enumerate(spec.columns)
+            if column.allowed == POSITIVE
         ]
+        self._last_update = next((place for place, column in enumerate(spec.columns) if column.name == "last_update"), None)
         self._rates = [(place, LARGEST_RATE[column.name]) for place, column in enumerate(spec.columns) if column.name in LARGEST_RATE]
 
     def findings(self) -> Iterator[Finding]:
@@ -119,6 +141,7 @@ class _Check:
                 continue
             yield from self._order(row)
             yield from self._outliers(row)
+            yield from self._later_than_itself(row)
         if number == 1:
             yield self._found(1, "empty", "it has a header and no row")
         yield from self._jumps_at_the_end()
@@ -152,12 +175,16 @@ class _Check:
         yield from self._jumps(row)
         for place, limit in self._rates:
             if abs(row.values[place]) > limit:
-                yield self._found(row.line, "outlier", f"column {self._spec.columns[place].name}: {row.values[place]} is beyond {limit}")
-        if self._spec.key.kind in ("spot", "perp"):
-            first, high, low, close, _ = row.values
-            if high < max(first, close, low) or low > min(first, close):
-                bar = f"open {first}, high {high}, low {low}, close {close}"
-                yield self._found(row.line, "outlier", f"{bar}: low to high does not hold the rest")
+                yield self._found(row.line, "outlier", _beyond(self._spec.columns[place].name, row.values[place], limit))
+
+    def _later_than_itself(self, row: _Row) -> Iterator[Finding]:
+        """Whether a market says that it was last touched (seconds since 1970) after the row's own time."""
+        if self._last_update is None:
+            return
+        last_update_s, stamp_s = int(row.values[self._last_update]), row.stamp // SECOND_US
+        if last_update_s > stamp_s:
+            message = f"column last_update: {last_update_s} is after the row's own time, {stamp_s}; correct the row, or leave it out"
+            yield self._found(row.line, "malformed", message)
 
     def _jumps(self, row: _Row) -> Iterator[Finding]:
         """Whether the row before this one leaves the two beside it and comes back; at the beginning also the first row."""
@@ -180,13 +207,61 @@ class _Check:
         for place, name, limit in self._positive:
             value = row.values[place]
             if all(abs(value - one.values[place]) > limit * one.values[place] for one in near):
-                yield self._found(row.line, "outlier", f"column {name}: {value} is more than {limit:.0%} away from the rows beside it, "
-                                  f"{' and '.join(str(one.values[place]) for one in near)}")  # fmt: skip
-
-    def _largest_jump(self, column: str) -> Decimal:
-        if column == "oracle_price_usd" or self._spec.interval_us == DAY_US:
-            return LARGEST_JUMP["oracle"]
-        return LARGEST_JUMP.get(self._spec.key.kind, LARGEST_JUMP["bar"])
+                yield self._found(row.line, "outlier", _away(name, value, limit, *(one.values[place] for one in near)))
 
     def _found(self, line: int, kind: str, message: str) -> Finding:
         return Finding(f"{self._spec.id}.csv", line, kind, message)
+
+
+def outliers_between(series: Series, since: int, until: int) -> list[tuple[int, str]]:
+    """(stamp, what is odd) of the outliers among a loaded series' rows that are in force from `since` to `until`, in order of time.
+
+    The rules are those of a file, for the columns that readers keep; a price is held against the two nearest rows where one beside it
+    is missing or out of reach.
+    """
+    stamps, columns = series.columns_within(since, until)
+    found: list[tuple[int, str]] = []
+    for column, values in columns:
+        name = column.name
+        if column.allowed == POSITIVE:
+            found.extend(_jumps_in(name, values, float(_largest_jump(name, series.kind, series.interval_us))))
+        if name in LARGEST_RATE:
+            limit = LARGEST_RATE[name]
+            found.extend((row, _beyond(name, f"{value:.10g}", limit)) for row, value in enumerate(values) if abs(value) > float(limit))
+    return [
+        (stamps[row], message)
+        for row, message in sorted(found, key=lambda pair: pair[0])
+        if since <= (stamps[row + 1] + series.interval_us - 1 if row + 1 < len(stamps) else until)
+        and stamps[row] + series.interval_us <= until
+    ]
+
+
+def _jumps_in(name: str, values: list[float], limit: float) -> list[tuple[int, str]]:
+    """(place, what is odd) of the numbers, all above 0, that are away from both beside them; at the ends, from the two nearest."""
+    if len(values) < 2:
+        return []
+    last = len(values) - 1
+    # The second of two rows has one row near it, and so the first.
+    near = [1, *range(last)], [2 if last > 1 else 0, *range(2, last + 1), last - 2 if last > 1 else 1]
+    away = [
+        (row, sorted({first, second} - {row}))
+        for row, (value, first, second) in enumerate(zip(values, *near, strict=True))
+        if abs(value - values[first]) > limit * values[first] and (second == row or abs(value - values[second]) > limit * values[second])
+    ]
+    return [
+        (row, _away(name, f"{values[row]:.10g}", Decimal(repr(limit)), *(f"{values[one]:.10g}" for one in beside))) for row, beside in away
+    ]
+
+
+def _largest_jump(column: str, kind: str, interval_us: int) -> Decimal:
+    if column == "oracle_price_usd" or interval_us == DAY_US:
+        return LARGEST_JUMP["oracle"]
+    return LARGEST_JUMP.get(kind, LARGEST_JUMP["bar"])
+
+
+def _away(column: str, value: object, limit: Decimal, *near: object) -> str:
+    return f"column {column}: {value} is more than {limit:.0%} away from the rows beside it, {' and '.join(map(str, near))}"
+
+
+def _beyond(column: str, value: object, limit: Decimal) -> str:
+    return f"column {column}: {value} is beyond {limit}"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.report.drawing import SAME_LEFT, Figure, drawn, plain_text, short_time
 from basis_strategy_v1.report.panels import funding_figure, positions_figure
-from basis_strategy_v1.report.summary import SOURCES, Summary, label, rounded, total
+from basis_strategy_v1.report.summary import PRICES, SOURCES, Summary, label, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.report.run_folder import Curve, Run
 
-PRICES = ("spot_price", "perp_price")
 NETTED = "basis"
 _BAR_PX = 30
 

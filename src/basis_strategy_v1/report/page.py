@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from basis_strategy_v1.report.figures import PRICES, figures_of, moving_sources
-from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
+from basis_strategy_v1.report.figures import figures_of, moving_sources
+from basis_strategy_v1.report.summary import PRICES, Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
+
     from basis_strategy_v1.report.run_folder import Events, Run
 
+MOST_LIQUIDATIONS = 5
+MOST_LETTERS = 12  # of a figure that fits its tile in large type
 _COSTS = ("fees", "slippage", "gas", "transfers", "liquidation")
 _LISTED_AT_ONCE = 300
 _JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -28,13 +33,13 @@ class Section(NamedTuple):
     body: str
 
 
-def page_of(run: Run) -> str:
-    """The whole page of a run."""
+def page_of(run: Run, costs: Sequence[Mapping[str, str]] = ()) -> str:
+    """The whole page of a run; `costs` are the rows of its section on assumed costs."""
     from plotly.offline import get_plotlyjs
 
     figures = figures_of(run)
     scripts = [get_plotlyjs(), _asset("page.js")]
-    sections = [section for section in _sections(run, _boxes(figures)) if section.body]
+    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
     body = "".join(
         (
             _header(run, sections),
@@ -94,7 +99,7 @@ def _title(summary: Summary) -> str:
     return label(summary.strategy_mode or "run")
 
 
-def _sections(run: Run, boxes: dict[str, str]) -> list[Section]:
+def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
     """In reading order; one without a body is left out."""
     summary, events = run.summary, run.events
     return [
@@ -104,10 +109,11 @@ def _sections(run: Run, boxes: dict[str, str]) -> list[Section]:
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
         Section("executions", "Executions", _entries(events, "execution")),
-        Section("settlements", "Settlements", _entries(events, "settlement")),
+        Section("settlements", "Settlements", _entries(events, "settlement") if events.counts["settlement"] else ""),
         Section("skipped", "Skipped", rows_table(summary.skipped) if summary.skipped else ""),
         Section("missing-funding", "Missing funding", _missing_funding(summary)),
         Section("assumptions", "Assumptions", rows_table(summary.assumptions) if summary.assumptions else ""),
+        Section("assumed-costs", "Assumed costs", _assumed_costs(costs)),
         Section("data", "Data", _series(summary)),
         Section("config", "Config", f'<pre class="config">{escape(run.config)}</pre>' if run.config else ""),
     ]
@@ -126,10 +132,14 @@ def _key_figures(summary: Summary) -> str:
             rounded(_costs(summary), places),
             ", ".join(f"{name} {rounded(amount, places)}" for name, amount in _paid(summary)) or "none",
         ),
-        _card("Equity at market", "n/a" if at_market is None else rounded(at_market, places), "staked tokens at their market price"),
+        *(() if at_market in (None, summary.final_equity) else (_at_market_card(summary, at_market),)),
         _card("Instructions", _count(summary.instructions_routed), f"{_count(summary.instructions_failed)} failed"),
     ]
     return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _at_market_card(summary: Summary, at_market: Decimal) -> str:
+    return _card("Equity at market", rounded(at_market, summary.places), "staked tokens at their market price")
 
 
 def _drawdown_note(summary: Summary) -> str:
@@ -138,7 +148,9 @@ def _drawdown_note(summary: Summary) -> str:
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:
-    return f'<div class="card"><h3>{escape(name)}</h3><p class="value {tone}">{escape(value)}</p><p class="note">{escape(note)}</p></div>'
+    size = "long" if len(value) > MOST_LETTERS else ""
+    figure = f'<p class="value {tone} {size}">{escape(value)}</p>'
+    return f'<div class="card"><h3>{escape(name)}</h3>{figure}<p class="note">{escape(note)}</p></div>'
 
 
 def _tone(summary: Summary) -> str:
@@ -168,8 +180,11 @@ def _warnings(run: Run) -> str:
     failed = run.summary.instructions_failed
     if failed:
         found.append(f"{failed:,} {'instruction' if failed == 1 else 'instructions'} failed; see the errors in events.csv.")
+    found += [f"L{str(liquidation)[1:]}." for liquidation in run.summary.liquidations[:MOST_LIQUIDATIONS]]
+    if (more := len(run.summary.liquidations) - MOST_LIQUIDATIONS) > 0:
+        found.append(f"{more:,} more liquidations, listed among the settlements.")
     if run.summary.left_open:
-        found.append(f"Still held at the end, as close_at_end could not close it: {'; '.join(map(str, run.summary.left_open))}.")
+        found.append(f"Still held at the end, though the run was to close it: {'; '.join(map(str, run.summary.left_open))}.")
     if any(held.takes_time for held in run.summary.left_open):
         found[-1] += " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."
     return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
@@ -205,16 +220,17 @@ def _drawn_note(run: Run) -> str:
         return '<p class="note">The run wrote no equity.csv.</p>'
     if points == rows:
         return f'<p class="note">All {rows:,} ticks are drawn. Times are UTC.</p>'
+    reckoned = "all ticks but those on stale prices" if run.curve.stale else "all ticks"
     return (
         f'<p class="note">{points:,} of {rows:,} ticks are drawn: the first, the last, and the lowest and the highest drawdown of '
-        "each stretch of time, so the deepest drawdown is among them. Drawdown is reckoned over all ticks; equity.csv has them all. "
+        f"each stretch of time, so the deepest drawdown is among them. Drawdown is reckoned over {reckoned}; equity.csv has them all. "
         "Times are UTC.</p>"
     )
 
 
 def _funding(events: Events, boxes: dict[str, str]) -> str:
     if not events.funding:
-        return '<p class="note">No funding was paid or received.</p>'
+        return ""
     tokens = sorted({payment.token for payment in events.funding})
     sums = [(token, total(payment.amount for payment in events.funding if payment.token == token)) for token in tokens]
     text = "; ".join(f"{rounded(amount, 2)} {token}" for token, amount in sums)
@@ -238,6 +254,11 @@ def _missing_funding(summary: Summary) -> str:
     return f'<p class="note">No rate was known for these payments; they were taken as 0.</p>{rows_table(summary.missing_funding)}'
 
 
+def _assumed_costs(costs: Sequence[Mapping[str, str]]) -> str:
+    note = "What the venues of this run charge and allow: the config's own figures, else the public ones. Every fill pays the taker fee."
+    return f'<p class="note">{note}</p>{rows_table(map(dict, costs), "config.yaml")}' if costs else ""
+
+
 def _series(summary: Summary) -> str:
     series = summary.data.series
     rows = (
@@ -248,11 +269,12 @@ def _series(summary: Summary) -> str:
     return rows_table(rows) if rows else ""
 
 
-def _boxes(figures: dict[str, Any]) -> dict[str, str]:
+def _boxes(figures: dict[str, Any], stale: int) -> dict[str, str]:
     """figure name -> its place on the page, as high as it will be, so that nothing jumps when it is drawn."""
     names = {figure["id"].removeprefix("figure-"): figure for figure in figures["figures"]}
+    captions = {**_CAPTIONS, "drawdown": f"{_CAPTIONS['drawdown']}, without the {stale:,} ticks on stale prices"} if stale else _CAPTIONS
     return {
-        name: f"<figure><figcaption>{_CAPTIONS[name]}</figcaption>"
+        name: f"<figure><figcaption>{captions[name]}</figcaption>"
         f'<div class="plot" id="{figure["id"]}" style="height:{figure["height"]}px"></div></figure>'
         for name, figure in names.items()
     }

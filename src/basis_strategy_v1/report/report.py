@@ -9,17 +9,18 @@ from basis_strategy_v1.report.page import page_of
 from basis_strategy_v1.report.run_folder import read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
-def write_report(run_directory: Path) -> Path:
-    """Write `report.html` into the folder of a run and return its path. The same files give the same bytes.
+def write_report(run_directory: Path, costs: Sequence[Mapping[str, str]] = ()) -> Path:
+    """Write `report.html` into the folder of a run and return its path. The same files and `costs` (a row a venue) give the same bytes.
 
     Raises:
         ComponentError: RES-001: the folder cannot be read, or the page cannot be written.
     """
     path = run_directory / "report.html"
-    page = page_of(read_run(run_directory))
+    page = page_of(read_run(run_directory), costs)
     unfinished = path.with_suffix(".html.part")
     try:
         unfinished.write_text(page, encoding="utf-8", newline="\n")

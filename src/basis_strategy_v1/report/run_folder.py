@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.report.summary import Summary, parse_summary
+from basis_strategy_v1.report.summary import StaleMark, Summary, parse_summary
 from basis_strategy_v1.report.thinning import drawdowns, thin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 MOST_ENTRIES = 2_000
@@ -26,13 +26,15 @@ _data_of = msgspec.json.Decoder(float_hook=str).decode
 
 
 class Curve(NamedTuple):
-    """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many ticks the file has."""
+    """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many ticks the file has;
+    `stale`: at how many of them a price was older than its interval: they are left out of `drawdown`, which stays there as it was."""
 
     times: list[str]
     equity: list[float]
     drawdown: list[float]
     sources: dict[str, list[float]]
     rows: int
+    stale: int = 0
 
 
 class Holding(NamedTuple):
@@ -81,10 +83,11 @@ def read_run(directory: Path) -> Run:
     Raises:
         ComponentError: RES-001, with the file and what is wrong with it.
     """
+    summary = parse_summary(read_run_summary(directory))
     return Run(
-        parse_summary(read_run_summary(directory)),
+        summary,
         _text(directory / "config.yaml"),
-        read_curve(directory / "equity.csv"),
+        read_curve(directory / "equity.csv", summary.stale_marks),
         read_holdings(directory / "positions.csv"),
         read_events(directory / "events.csv"),
     )
@@ -103,18 +106,30 @@ def read_run_summary(directory: Path) -> dict[str, Any]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
 
-def read_curve(path: Path) -> Curve:
+def read_curve(path: Path, stale_marks: Sequence[StaleMark] = ()) -> Curve:
     if not path.is_file():
         return Curve([], [], [], {}, 0)
     with _named(path):
         with path.open(encoding="utf-8") as lines:
             names = next(lines, "").rstrip("\n").split(",")
             equity = array("d", (float(line.split(",", 2)[1]) for line in lines if line.endswith("\n")))
-        depth = array("d", drawdowns(equity))
+        stale = _stale_ticks(path, stale_marks)
+        depth = array("d", drawdowns(equity, stale))
         kept = thin(depth)
         times, columns = _picked(path, kept, len(names))
     sources = dict(zip(names[2:], columns[1:], strict=False))
-    return Curve(times, columns[0] if columns else [], [depth[index] for index in kept], sources, len(equity))
+    return Curve(times, columns[0] if columns else [], [depth[index] for index in kept], sources, len(equity), len(stale))
+
+
+def _stale_ticks(path: Path, marks: Sequence[StaleMark]) -> frozenset[int]:
+    """The indices of the ticks within the marks. Without the Z, text order is time order."""
+    spans = [(mark.start.rstrip("Z"), mark.end.rstrip("Z")) for mark in marks]
+    if not spans:
+        return frozenset()
+    with path.open(encoding="utf-8") as lines:
+        next(lines, "")
+        stamps = (line.split(",", 1)[0].rstrip("Z") for line in lines if line.endswith("\n"))
+        return frozenset(index for index, stamp in enumerate(stamps) if any(start <= stamp < end for start, end in spans))
 
 
 def _picked(path: Path, kept: list[int], width: int) -> tuple[list[str], list[list[float]]]:

@@ -10,17 +10,20 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.state import IN_TRANSIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+PRICES = ("spot_price", "perp_price")
 GROUPS = {
-    "Price": ("spot_price", "perp_price"),
+    "Price": PRICES,
     "Carry": ("funding", "supply_interest", "borrow_interest", "staking"),
     "Costs": ("fees", "slippage", "gas", "transfers", "liquidation"),
 }
 SOURCES = tuple(source for sources in GROUPS.values() for source in sources)
+_READABLE_PLACES = 8
 _TICKERS = ("btc", "eth", "usdt")
 CURRENCIES = {"usdt_stable": "USDT", "eth_directional": "ETH"}
 
@@ -43,19 +46,49 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
 
 
 class Left(Struct, frozen=True):
-    """A position that `close_at_end` could not close, in token units."""
+    """A position that a run which was to leave still holds, in token units."""
 
     venue: str
     token: str
     amount: Decimal
 
     def __str__(self) -> str:
-        return f"{self.venue} {rounded(self.amount, 6).rstrip('0').rstrip('.')} {self.token}"
+        return f"{self.venue} {short(self.amount)} {self.token}"
 
     @property
     def takes_time(self) -> bool:
         """Whether it waits in a queue, or is on its way."""
         return self.token.endswith("-QUEUED") or self.venue == IN_TRANSIT
+
+
+class StaleMark(Struct, frozen=True, rename={"start": "from", "end": "until"}):
+    """A series whose last price stood still from a time until before another."""
+
+    series: str
+    start: str
+    end: str
+
+
+class Liquidation(Struct, frozen=True):
+    """What a liquidation closed (perps, signed as they were held), took and repaid: token -> units."""
+
+    timestamp: str
+    venue: str
+    closed: dict[str, Decimal] = {}
+    lost: dict[str, Decimal] = {}
+    repaid: dict[str, Decimal] = {}
+
+    @property
+    def parts(self) -> list[str]:
+        of = "margin" if self.closed else "collateral"
+        return [
+            *(f"{short(abs(amount))} {token} {'short' if amount < 0 else 'long'} closed" for token, amount in self.closed.items()),
+            *(f"{_of_token(token, amount)} of {of} lost" for token, amount in self.lost.items()),
+            *(f"{_of_token(token, amount)} of debt repaid with it" for token, amount in self.repaid.items()),
+        ]
+
+    def __str__(self) -> str:
+        return f"liquidated at {self.timestamp} on {self.venue}: {', '.join(self.parts)}"
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -82,6 +115,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     missing_funding: list[Any] = []
     skipped: list[Any] = []
     left_open: list[Left] = []
+    liquidations: list[Liquidation] = []
+    stale_marks: list[StaleMark] = []
 
     @property
     def currency(self) -> str:
@@ -143,6 +178,22 @@ def label(source: str) -> str:
 def rounded(amount: Decimal, places: int) -> str:
     """`1,234.50`; with as many places as the amount has, exact."""
     return format(amount, f"z,.{places}f")
+
+
+def _of_token(token: str, amount: Decimal) -> str:
+    return f"{short(amount, 2 if token in DOLLAR_TOKENS else 6)} {token}"
+
+
+def short(amount: Decimal, places: int = 6) -> str:
+    """Rounded, without zeros at the end: `1,234.5`."""
+    text = rounded(amount, places)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def readable(amount: Decimal) -> Decimal:
+    """The amount to eight decimals."""
+    decimals = len(plain(amount).partition(".")[2])
+    return amount if decimals <= _READABLE_PLACES else EXACT.normalize(EXACT.quantize(amount, Decimal(1).scaleb(-_READABLE_PLACES)))
 
 
 def signed(amount: Decimal) -> str:

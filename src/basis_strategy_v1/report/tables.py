@@ -1,21 +1,26 @@
-"""The tables of the page. Every text from the run is escaped here; every amount is the exact text that was written."""
+"""The tables of the page. Every text from the run is escaped here; an amount that is rounded has its exact text as a title."""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.report.run_folder import MOST_ENTRIES, Entry, deltas_of
-from basis_strategy_v1.report.summary import Summary, label, rounded, signed, total
+from basis_strategy_v1.report.summary import Summary, label, readable, rounded, signed, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _TITLE_FIELDS = ("kind", "instruction_type", "protocol", "trade_type", "action", "side", "symbol", "token")
-_OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference", "key", "instruction_id"})
+_OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference", "key", "instruction_id", "steps"})
+_STEP = re.compile(r"step_([0-9]+)")
+_WITHIN_A_LOAN = re.compile(r" ?[(),] ?")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 
 def attribution_table(summary: Summary) -> str:
@@ -68,25 +73,52 @@ def _entry_row(entry: Entry) -> str:
 
 def _moved(place: str, token: str, amount: Decimal, venue: str) -> str:
     elsewhere = f" <small>{escape(place)}</small>" if place != venue else ""
-    return f"<div>{signed(amount)} <b>{escape(token)}</b>{elsewhere}</div>"
+    return f"<div{_title(amount)}>{signed(readable(amount))} <b>{escape(token)}</b>{elsewhere}</div>"
+
+
+def _title(amount: Decimal) -> str:
+    """The exact amount, for where the one that is shown is rounded."""
+    return "" if readable(amount) == amount else f' title="{signed(amount)}"'
 
 
 def _cost(cost: Any) -> str:
     if not isinstance(cost, dict):
         return f"<div>{escape(shown(cost))}</div>"
-    source, token = label(str(cost.get("source", ""))), str(cost.get("token", ""))
-    return f"<div><small>{escape(source)}</small> {_amount_text(cost.get('amount'))} <b>{escape(token)}</b></div>"
-
-
-def _amount_text(amount: Any) -> str:
-    return "" if amount is None else escape(signed(Decimal(str(amount))).removeprefix("+"))
+    source, token, amount = label(str(cost.get("source", ""))), str(cost.get("token", "")), cost.get("amount")
+    found = None if amount is None else Decimal(str(amount))
+    text, title = ("", "") if found is None else (signed(readable(found)).removeprefix("+"), _title(found))
+    return f"<div{title}><small>{escape(source)}</small> {escape(text)} <b>{escape(token)}</b></div>"
 
 
 def _details(data: Mapping[str, Any]) -> str:
+    """What has no column of its own; of a chain, each step on a line with what is told of it."""
     inner = data.get("details")
-    opened = {**data, "details": None, **inner} if isinstance(inner, dict) else data
-    rest = [(name, value) for name, value in opened.items() if name not in _OWN_COLUMN and value not in (None, "", [], {}, False)]
-    return f"<small>{escape('; '.join(f'{label(name)} {shown(value)}' for name, value in rest))}</small>" if rest else ""
+    opened = {**data, "details": None, **inner} if isinstance(inner, dict) else dict(data)
+    steps = opened.get("steps")
+    lines = {str(index): str(step) for index, step in enumerate(steps)} if isinstance(steps, list) else {}
+    is_flat = not any("(" in line for line in lines.values())  # within a loan the steps are counted anew
+    for name in list(opened):
+        if (step := _STEP.fullmatch(name)) and isinstance(told := opened.pop(name), dict):
+            which = step[1] if is_flat else name
+            lines[which] = f"{lines.get(which, label(name))}: {_told(told)}"
+    rest = _told({name: value for name, value in opened.items() if name not in _OWN_COLUMN})
+    return "".join(f"<small>{escape(part)}</small>" for line in (*lines.values(), rest) if line for part in _line_by_line(line, steps))
+
+
+def _line_by_line(line: str, steps: Any) -> Iterator[str]:
+    """A step on a line, and each step within a loan on one of its own after it."""
+    loan, *within = [part for part in _WITHIN_A_LOAN.split(line) if part] if isinstance(steps, list) and line in steps else [line]
+    yield loan
+    yield from (f"\u00b7 {step}" for step in within)
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    return "; ".join(f"{label(name)} {_plainly(value)}" for name, value in values.items() if value not in (None, "", [], {}, False))
+
+
+def _plainly(value: Any) -> str:
+    text = shown(value)
+    return plain(readable(Decimal(text))) if _NUMBER.fullmatch(text) else text
 
 
 def _references(data: Mapping[str, Any]) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.report.summary import Summary, label, parse_summary, percent, rounded
+from basis_strategy_v1.report.summary import PRICES, Summary, label, parse_summary, percent, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from decimal import Decimal
 
     from rich.table import Table
     from rich.text import Text
 
+MOST_LIQUIDATIONS = 5
+
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
-    """A rich table of `summary.json`: the facts, then the attribution, line by line, to the profit: exact, so it can be added up.
+    """A rich table of `summary.json`: the facts, then the attribution to the profit, line by line, rounded.
 
     Raises:
         ComponentError: RES-001, with the field that is missing or wrong.
@@ -47,27 +50,45 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     routed, failed = summary.instructions_routed, summary.instructions_failed
     if routed is not None:
         yield "Instructions", f"{routed:,} routed, {failed or 0:,} failed", "bold red" if failed else ""
+    yield from _interruptions(summary)
     for place, held in enumerate(summary.left_open):
         yield "" if place else "Still held at the end", str(held), "bold yellow"
     if any(held.takes_time for held in summary.left_open):
-        yield "  leave_at begins to leave earlier", "", ""
+        yield "", "an earlier leave_at gives it time", ""
+
+
+def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """What did not go as a reader of the return alone would think."""
+    for liquidation in summary.liquidations[:MOST_LIQUIDATIONS]:
+        yield f"Liquidated on {liquidation.venue}", f"at {liquidation.timestamp}", "bold red"
+        yield from (("", part, "bold red") for part in liquidation.parts)
+    if (more := len(summary.liquidations) - MOST_LIQUIDATIONS) > 0:
+        yield "", f"{more:,} more liquidations", "bold red"
+    if summary.skipped:
+        yield "Skipped on stale prices", f"{len(summary.skipped):,} ticks", "bold yellow"
+    if summary.missing_funding:
+        yield "Unknown funding, taken as 0", f"{len(summary.missing_funding):,} payments", "bold yellow"
 
 
 def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:
-    """Initial equity, every source, their sum, final equity: in one column of exact amounts."""
-    places = summary.exact_places()
-    rows = [("Initial equity", summary.initial_equity, "")]
-    rows += [
-        (f"  {label(source)}", amount, "" if amount else "dim")
-        for sources in summary.groups().values()
-        for source, amount in sources.items()
-    ]
+    """Initial equity, the sources that are not zero, their sum, final equity; the two prices also as one, since they hedge each other."""
+    rows = [("Initial equity", summary.initial_equity, ""), *_sources(summary)]
     rows += [
         ("Profit and loss", summary.pnl, "bold red" if summary.pnl < 0 else "bold green"),
         ("Final equity", summary.final_equity, "bold"),
     ]
-    yield "", summary.currency, "dim"
-    yield from ((name, rounded(amount, places), style) for name, amount, style in rows)
+    yield "Rounded, in", summary.currency, "dim"
+    yield from ((name, rounded(amount, summary.places), style) for name, amount, style in rows)
+
+
+def _sources(summary: Summary) -> Iterator[tuple[str, Decimal, str]]:
+    moving = {source: amount for sources in summary.groups().values() for source, amount in sources.items() if amount}
+    is_netted = set(PRICES) <= set(moving)
+    if is_netted:
+        yield "  Spot and perp price", total(moving[source] for source in PRICES), ""
+    for source, amount in moving.items():
+        is_part = is_netted and source in PRICES
+        yield f"{'    ' if is_part else '  '}{label(source)}", amount, "dim" if is_part else ""
 
 
 def _text(content: str, style: str = "") -> Text:

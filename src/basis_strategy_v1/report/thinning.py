@@ -26,11 +26,13 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[int]:
     return sorted(kept)
 
 
-def drawdowns(equity: Sequence[float]) -> list[float]:
-    """The fraction by which each value is below the highest up to it, 0 or negative."""
+def drawdowns(equity: Sequence[float], left_out: frozenset[int] = frozenset()) -> list[float]:
+    """The fraction by which each value is below the highest up to it, 0 or negative; at an index that is left out, as before it."""
     found = []
-    peak = float("-inf")
-    for value in equity:
-        peak = max(peak, value)
-        found.append(value / peak - 1 if peak > 0 else 0.0)
+    peak, fallen = float("-inf"), 0.0
+    for index, value in enumerate(equity):
+        if index not in left_out:
+            peak = max(peak, value)
+            fallen = value / peak - 1 if peak > 0 else 0.0
+        found.append(fallen)
     return found

@@ -52,6 +52,7 @@ def summary_of(
     assumptions: Sequence[str],
     missing_funding: Sequence[tuple[str, datetime]],
     left_open: Sequence[Mapping[str, str]],
+    liquidations: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
     assert config.start is not None and config.end is not None
@@ -79,4 +80,5 @@ def summary_of(
         "stale_marks": [{"series": series, "from": iso(start), "until": iso(end)} for series, start, end in stale_marks],
         "skipped": [{"timestamp": at, "reason": reason} for at, reason in skipped],
         "left_open": [dict(row) for row in left_open],
+        "liquidations": [dict(row) for row in liquidations],
     }

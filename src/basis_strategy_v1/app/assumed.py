@@ -1,0 +1,101 @@
+"""What a run takes for granted: sentences for its summary, and what its venues charge for its page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.config import load_config
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.exchanges import exchange_row, with_settings
+from basis_strategy_v1.venues.venue import DEX, ONCHAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from decimal import Decimal
+    from pathlib import Path
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
+
+
+def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
+    """What the simulators take for granted with these venues, for the report."""
+    told = []
+    if config.initial_positions is not None:
+        told.append(f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used.")
+    if config.venues.cex:
+        told += [
+            "A market order fills in full at the last visible close plus slippage_bps against the trader; "
+            "a limit order only where that close reaches it.",
+            "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
+            "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
+        ]
+    if config.venues.cex or config.venues.dex:
+        told.append(
+            "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
+        )
+    free = [name for name, settings in config.venues.cex.items() if not settings.get("withdrawal")]
+    if free and len(venues) > 1:
+        how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
+        told.append(f"Transfers out of {', '.join(free)} {how}.")
+    if config.venues.cex and "wallet" in venues:
+        told.append("Transfers out of the wallet pay gas and arrive at once.")
+    told += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
+    for name, venue in venues.items():
+        if "unstake" in venue.actions:
+            told.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
+    if config.data.missing_funding == "zero":
+        told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
+    return told
+
+
+def costs_of_run(folder: Path) -> list[dict[str, str]]:
+    """The rows of `costs_of` for the folder of a run; none where it has no config, or one that another version wrote."""
+    path = folder / "config.yaml"
+    try:
+        return costs_of(load_config(path)) if path.is_file() else []
+    except ComponentError:
+        return []
+
+
+def costs_of(config: Config) -> list[dict[str, str]]:
+    """A row a venue of the config: what it charges and allows, its own settings included."""
+    rows = [_exchange(name, with_settings(exchange_row(name), dict(settings))) for name, settings in config.venues.cex.items()]
+    for kind, configured in ((DEX, config.venues.dex), (ONCHAIN, config.venues.onchain)):
+        for name, settings in configured.items():
+            lines = make_venue(kind, name, settings).lines()
+            rows += [_row(name, terms=line) for line in lines] if lines else []
+    return rows
+
+
+def _exchange(name: str, row: ExchangeRow) -> dict[str, str]:
+    withdrawal = withdrawals_of(row.withdrawals) or "free, arrives at once"
+    return _row(name, fees_of(row), f"{plain(row.slippage_bps)} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
+
+
+def _row(venue: str, fees: str = "", slippage: str = "", withdrawal: str = "", terms: str = "") -> dict[str, str]:
+    return {"venue": venue, "fees": fees, "slippage": slippage, "withdrawal": withdrawal, "margin_and_terms": terms}
+
+
+def fees_of(row: ExchangeRow) -> str:
+    return f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps"
+
+
+def margin_of(row: ExchangeRow) -> str:
+    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers)
+    return f"maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}"
+
+
+def withdrawals_of(withdrawals: Mapping[str, Withdrawal]) -> str:
+    return "; ".join(_withdrawals(withdrawals))
+
+
+def _withdrawals(withdrawals: Mapping[str, Withdrawal]) -> Iterator[str]:
+    for token, terms in withdrawals.items():
+        yield f"{token} fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
+
+
+def _up_to(notional: Decimal) -> str:
+    return "any" if notional.is_infinite() else plain(notional)

@@ -1,0 +1,137 @@
+"""What a run may come upon in its data: holes that would end it, and prices that look wrong. Told before it, and no reason not to try."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.config.known_venues import exchange_of
+from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
+from basis_strategy_v1.venues.exchanges import exchange_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.strategies.strategy import Strategy
+
+WARNING = "warning: "
+MOST_LISTED = 5
+# Rules by which a strategy with a perp is not always short of it.
+STAYS_OUT_BY = ("enter_above_apr", "leave_below_apr", "leave_at")
+
+
+class Hole(NamedTuple):
+    """A time without a row, or payments without one. `ends_the_run`: whether the strategy is certain to need what is not there."""
+
+    code: str
+    message: str
+    way_out: str
+    ends_the_run: bool
+
+
+def forewarnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+    """A line for each thing that may end the run or spoil its result.
+
+    Raises:
+        ComponentError: DAT-002, DAT-005: after these, with a line for each hole that is certain to end it.
+    """
+    if config.initial_positions is not None:
+        yield f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used"
+    if not hasattr(provider, "unusable_spans"):
+        return
+    holes = list(_holes(config, strategy, provider))
+    for hole in holes:
+        if not hole.ends_the_run:
+            yield f"{WARNING}{hole.message}: it would end the run ({hole.code}) if anything is held then; {hole.way_out}"
+    yield from _outliers(config, provider)
+    if certain := [hole for hole in holes if hole.ends_the_run]:
+        told = "\n".join(f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}" for hole in certain)
+        raise ComponentError(certain[0].code, told)
+
+
+def _holes(config: Config, strategy: Strategy, provider: Any) -> Iterator[Hole]:
+    for kind, venue, name in dict.fromkeys(strategy.needs(config.strategy)):
+        if kind != "funding":
+            yield from _prices_missing(config, provider, (kind, venue, name))
+        elif config.data.missing_funding == "error":
+            yield from _funding_missing(config, provider, venue, name)
+
+
+def _period(config: Config) -> tuple[int, int]:
+    assert config.start is not None and config.end is not None
+    return to_instant(config.start), to_instant(config.end)
+
+
+def _is_always_short(config: Config) -> bool:
+    """Whether a strategy of the house is short of its perp from its first trade on, if only it is not liquidated."""
+    return "perp_venue" in config.strategy and all(config.strategy.get(rule) is None for rule in STAYS_OUT_BY)
+
+
+def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Hole]:
+    """The strategies of the house read their spot price and what their stake redeems for at every tick, held or not."""
+    kind = key[0]
+    always = (kind == "spot" and "perp_venue" in config.strategy) or (kind == "staking" and "protocol" in config.strategy)
+    always = always or (kind == "perp" and _is_always_short(config))
+    for series, start, end in provider.unusable_spans(*key, *_period(config)):
+        message = f"{series}: from {iso(start // SECOND_US * SECOND_US)} until {iso(end)} the last row is older than max_staleness"
+        way_out = "fill the gap, raise data.max_staleness, or leave that time out of the run"
+        yield Hole("DAT-002", message, way_out, always and _has_tick(config, start, end))
+
+
+def _has_tick(config: Config, start: int, end: int) -> bool:
+    first, last = _period(config)
+    step = config.interval // MICROSECOND
+    return start <= last < end or first - (first - start) // step * step < end
+
+
+def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) -> Iterator[Hole]:
+    """The payments due on the perp after the start that have no row, those that follow each other together."""
+    first, last = _period(config)
+    found = provider.rows_visible("funding", exchange, symbol, last)
+    if found is None:
+        return
+    series, rows = found
+    intervals = {_interval_us(config, name) for name in config.venues.cex if exchange_of(name) == exchange}
+    for interval_us in sorted(intervals):
+        missing = _payments_missing(rows, first, last, interval_us)
+        for start, end, payments in _together(missing, interval_us):
+            when = f"{payments} payments from {iso(start)} to {iso(end)}" if payments > 1 else f"the payment at {iso(start)}"
+            way_out = "fill the gap, set data.missing_funding: zero, or leave that time out of the run"
+            yield Hole("DAT-005", f"{series} has no row for {when}", way_out, _is_always_short(config))
+
+
+def _interval_us(config: Config, name: str) -> int:
+    own = config.venues.cex[name].get("funding_interval_hours")
+    return int(own or exchange_row(exchange_of(name)).funding_interval_hours) * HOUR_US
+
+
+def _payments_missing(rows: Sequence[int], first: int, last: int, interval_us: int) -> Iterator[int]:
+    """When the exchange would ask for a payment that has no row: at a full interval, unless a row stands a little after it."""
+    for due in range((first // interval_us + 1) * interval_us, last + 1, interval_us):
+        place = bisect_right(rows, due)
+        if place:
+            last_row = rows[place - 1]
+            if due - last_row <= FUNDING_STAMP_TOLERANCE_US or 0 < last_row % interval_us <= FUNDING_STAMP_TOLERANCE_US:
+                continue
+        if place == len(rows) or rows[place] > due + FUNDING_STAMP_TOLERANCE_US:
+            yield due
+
+
+def _together(instants: Iterator[int], apart_us: int) -> Iterator[tuple[int, int, int]]:
+    """(first, last, how many) of each row of instants that are so far apart."""
+    found = list(instants)
+    begins = [place for place, (before, after) in enumerate(pairwise(found), 1) if after - before != apart_us]
+    for start, stop in pairwise([0, *begins, len(found)] if found else []):
+        yield found[start], found[stop - 1], stop - start
+
+
+def _outliers(config: Config, provider: Any) -> Iterator[str]:
+    for series, odd in provider.outliers(*_period(config)):
+        for stamp, message in odd[:MOST_LISTED]:
+            yield f"{WARNING}{series}, row of {iso(stamp)}: {message}"
+        if len(odd) > MOST_LISTED:
+            yield f"{WARNING}{series}: {len(odd) - MOST_LISTED} more such rows, the last of {iso(odd[-1][0])}"
