@@ -199,6 +199,24 @@ def data_import(
     typer.echo(f"imported {len(counts)} series, {sum(counts.values())} rows into {database}")
 
 
+@data_app.command(
+    "download",
+    epilog="Example: basis data download data 0x11b815efb8f581194ae79006d24e0d814b7697f6 --block 22600000 --rpc http://127.0.0.1:8545",
+)
+def data_download(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The data folder that the series goes into.")],
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="The address of a Uniswap v3 pool.")],
+    block: Annotated[list[int], typer.Option("--block", min=1, help="As of the end of this block; may be given several times.")],
+    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", envvar="BASIS_RPC_URL", help="A node that has the state of these blocks.")],
+    words: Annotated[int, typer.Option("--words", min=1, max=5_000, help="Words of the tick map to read on either side.")] = 100,
+) -> None:
+    """Read the state of a Uniswap v3 pool from a node and add it to a data folder."""
+    from basis_strategy_v1.live.download import download_pool
+
+    path, rows = download_pool(rpc, pool, block, words, directory)
+    typer.echo(f"{path} has {rows} row{'' if rows == 1 else 's'}")
+
+
 def _print_summary(summary: Any) -> None:
     from rich.console import Console
 

@@ -3,6 +3,7 @@ same market as a folder of our data."""
 
 from __future__ import annotations
 
+import csv
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +16,9 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.state_rows import CURVE_POOL, MORPHO_MARKET
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.live.download import uniswap_pool_state
+from basis_strategy_v1.live.download import download_pool
 from basis_strategy_v1.venues import curve_pool
-from basis_strategy_v1.venues.uniswap_data import STATE_COLUMNS, pool_from_row
+from basis_strategy_v1.venues.uniswap_data import pool_from_row
 
 from .aave_deployment import RESERVE_DATA
 from .aave_market import PRICES
@@ -191,9 +192,10 @@ class World:
         """The contracts' present state as rows of data, the Uniswap pool's by the importer."""
         now = stamp(self.chain.timestamp())
         block = int(self.chain.rpc("eth_blockNumber"), 16)
-        row = uniswap_pool_state(self.chain.url, self.pool.address, block, 500)
+        path, _ = download_pool(self.chain.url, self.pool.address, [block], 500, self.folder)
+        assert path == self.folder / "dex" / "uniswap_v3" / "USDT_WETH_500.state.csv"
+        *_, row = csv.DictReader(path.read_text().splitlines())
         assert pool_from_row(row).pool == self.pool.state()
-        self._write("dex/uniswap_v3/USDT_WETH_500.state", STATE_COLUMNS, row)
         for coins, name in POOLS.items():
             state = curve_pool.PoolRow(tuple((coin, decimals_of(coin)) for coin in coins), self.curve[name].state())
             texts = {"timestamp": now, "block": str(block), **curve_pool.row_of_pool(state)}

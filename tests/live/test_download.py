@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from eth_utils.crypto import keccak
 
+from basis_strategy_v1 import DataProvider
+from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live import download
-from basis_strategy_v1.live.download import uniswap_pool_state
+from basis_strategy_v1.live.download import download_pool, uniswap_pool_state
+from basis_strategy_v1.venues.uniswap_data import PoolRow, row_of_pool
+from basis_strategy_v1.venues.uniswap_pool import PoolState, sqrt_price_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 POOL = "0x" + "11" * 20
 Answer = Any  # a function of the batch that was asked
@@ -81,3 +87,24 @@ def test_what_a_node_cannot_answer_is_told_without_its_path(node: Callable[[Answ
 def test_a_node_that_is_not_there_is_named() -> None:
     with pytest.raises(ComponentError, match=r"DAT-006: the node at 127.0.0.1 cannot be read: ConnectionRefusedError"):
         uniswap_pool_state("http://127.0.0.1:1/", POOL, 7, 1)
+
+
+def test_the_states_of_a_pool_are_added_to_its_series_in_the_order_of_their_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def state(rpc_url: str, pool_address: str, block: int, words: int) -> dict[str, str]:
+        pool = PoolState(sqrt_price_at(0), 0, block, 500, 10, ((-100, block), (100, -block)))
+        return {"timestamp": f"2024-06-0{block}T00:00:00Z", "block": str(block), **row_of_pool(PoolRow(("USDT", 6), ("WETH", 18), pool))}
+
+    monkeypatch.setattr(download, "uniswap_pool_state", state)
+    path = tmp_path / "dex" / "uniswap_v3" / "USDT_WETH_500.state.csv"
+    assert [download_pool("http://node", POOL, blocks, 1, tmp_path) for blocks in ([3], [2, 5], [3])] == [(path, 1), (path, 3), (path, 3)]
+    at = datetime(2024, 6, 4, tzinfo=UTC)
+    found = DataProvider(tmp_path).snapshot(at).pool("uniswap", "USDT/WETH/500")
+    assert (found.stamp, found.texts["liquidity"]) == (to_instant(datetime(2024, 6, 3, tzinfo=UTC)), "3")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dex").write_text("a file")
+    monkeypatch.setattr(download, "uniswap_pool_state", lambda *of: {"token0": "A", "token1": "B", "fee_pips": "1", "block": "1"})
+    with pytest.raises(ComponentError, match=r"A_B_1\.state\.csv cannot be written: Not a directory; choose another folder"):
+        download_pool("http://node", POOL, [1], 1, tmp_path)
