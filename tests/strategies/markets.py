@@ -42,6 +42,7 @@ class Held(dict[str, Mapping[str, Decimal]]):
 
     profit = D(0)
     lot = D("0.01")
+    gas_gwei = D(0)
     terms: tuple[Decimal, Decimal, Decimal] = (D(0), D(0), D(0))
 
     def amount(self, venue: str, token: str) -> Decimal:
@@ -62,6 +63,9 @@ class Held(dict[str, Mapping[str, Decimal]]):
 
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         return self.lot, D(5)
+
+    def gas_fee(self, units: int, market: Any) -> Decimal:
+        return units * self.gas_gwei / 10**9
 
     def health_factor(self, protocol: str, market: Any) -> Decimal | None:
         return None

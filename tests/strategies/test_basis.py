@@ -74,8 +74,8 @@ def test_cash_on_its_way_to_the_spot_venue_is_no_margin() -> None:
     strategy = basis()
     strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")), DEFAULTS)
     assert told(strategy.decide(at_price(1200), delayed(both_legs("50", **coming)), DEFAULTS)) == [
-        "sell 5.7450 ETHUSDT spot on bybit",
-        "buy 5.7450 ETHUSDT perp on binance reduce_only",
+        "sell 5.7400 ETHUSDT spot on bybit",
+        "buy 5.7400 ETHUSDT perp on binance reduce_only",
     ]
     assert decided(delayed(both_legs("50", **coming)), price=1200) == [], "what was on its way at the start may be margin"
 
@@ -111,6 +111,16 @@ def test_short_of_margin_it_sells_a_part_of_both_legs_and_brings_the_cash_as_col
         "sell 5.0000 ETHUSDT spot on bybit",
         "buy 5.0000 ETHUSDT perp on binance reduce_only",
         "move 4990.00 USDT from bybit to binance",
+    ]
+
+
+def test_both_legs_shrink_by_whole_lots_and_what_they_bring_is_what_is_sent() -> None:
+    held = both_legs("50", margin="40070")
+    held.lot = D("0.1")
+    assert decided(held) == [
+        "sell 4.9000 ETHUSDT spot on bybit",  # 4.965 is missing
+        "buy 4.9000 ETHUSDT perp on binance reduce_only",
+        "move 4890.20 USDT from bybit to binance",
     ]
 
 
@@ -187,8 +197,45 @@ def test_the_larger_leg_is_cut_back_to_the_other_beyond_the_tolerance(spot: str,
 
 def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> None:
     strategy = basis()
+    assert strategy.decide(at_price(1000), both_legs("50", margin="50000"), DEFAULTS) == []
     assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
     assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == []
+
+
+def test_a_short_that_was_liquidated_before_it_was_seen_counts_as_one() -> None:
+    strategy = basis()
+    strategy.decide(at_price(1000), OUT, DEFAULTS)
+    assert told(strategy.decide(at_price(2000, hours=24), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert strategy.decide(at_price(2000, hours=48), OUT, DEFAULTS) == []
+
+
+@pytest.mark.parametrize(
+    ("perp_venue", "held", "sent"),
+    [
+        ("binance", Held(bybit={"ETH": D(50)}, binance={"USDT": D(60_000)}), ["sell 50.0000 ETHUSDT perp on binance"]),
+        ("binance", Held(bybit={"ETH": D(50)}, binance={"USDT": D(40_000)}), ["sell 39.9200 ETHUSDT perp on binance"]),
+        ("bybit", Held(bybit={"ETH": D(50), "USDT": D(60_000)}), ["sell 50.0000 ETHUSDT perp on bybit"]),
+        ("binance", Held(bybit={"ETH": D(50), "USDT": D(60_000)}), ["sell 50.0000 ETHUSDT spot on bybit"]),
+    ],
+    ids=["all of it", "as much as the margin carries", "in one account", "sold where there is no margin"],
+)
+def test_spot_that_it_was_given_is_hedged(perp_venue: str, held: Held, sent: list[str]) -> None:
+    assert decided(held, perp_venue=perp_venue) == sent
+
+
+def test_spot_that_was_given_and_sold_does_not_keep_it_out() -> None:
+    strategy = basis()
+    assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == [
+        "buy 49.9000 ETHUSDT spot on bybit",
+        "sell 49.9000 ETHUSDT perp on binance",
+    ]
+
+
+def test_spot_that_was_given_is_sold_while_the_funding_keeps_it_out() -> None:
+    rules = {"enter_above_apr": D("0.1")}
+    held = Held(bybit={"ETH": D(50)}, binance={"USDT": D(60_000)})
+    assert told(basis(**rules).decide(paying("0.05"), held, {**DEFAULTS, **rules})) == ["sell 50.0000 ETHUSDT spot on bybit"]
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,11 @@ def test_at_morpho_the_spread_is_against_the_markets_own_rate() -> None:
             world.tick(hours=24, rate=rate, traded=rate)
         held.append(world.held("morpho", "morpho:wstETH/WETH:debt") > 0)
     assert held == [True, False]
+
+
+def test_while_gas_is_dearer_than_the_wallet_can_pay_nothing_is_repaid() -> None:
+    world = looper(min_health_factor="1.1", gas_reserve="0.05")
+    world.tick(gas_gwei=1)
+    low = {"rate": 1.13, "traded": 1.13, "oracle": 1.13}
+    assert world.tick(gas_gwei=20_000, **low) == []
+    assert names(world.tick(gas_gwei=1)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]

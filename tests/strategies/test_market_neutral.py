@@ -156,3 +156,44 @@ def test_after_a_liquidation_the_stake_is_given_back_for_good() -> None:
     assert world.held("wallet", "wstETH") == 0
     assert world.held("bybit", "ETH") < D("0.001")
     assert world.run(48) == []
+
+
+def given(usdt: int) -> World:
+    positions = {"bybit": {"USDT": usdt, "ETH": 10}, "wallet": {"ETH": "0.1"}}
+    return World("usdt_market_neutral", positions, "0.1", spot_venue="bybit", perp_venue="bybit")
+
+
+@pytest.mark.parametrize(("usdt", "first"), [(60_000, ["sell perp"]), (1000, ["sell spot"])], ids=["with margin", "without"])
+def test_ether_that_it_was_given_is_hedged_or_sold_and_then_staked(usdt: int, first: list[str]) -> None:
+    world = given(usdt)
+    assert names(world.tick()) == first
+    world.run(12)
+    assert abs(gap(world)) < D("0.1")
+    assert world.held("wallet", "wstETH") * D("1.25") > D("0.98") * (usdt + 30_000) / 6000
+    assert world.run(12) == []
+
+
+def test_a_loop_of_which_the_rest_would_be_unhealthy_is_sold_whole() -> None:
+    world = neutral(lender="aave", target_ltv="0.9", flash=True, unstake="dex", sale_slippage_bps=1000)
+    world.run(4)
+    assert names(world.tick(price=5500.0)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
+    assert world.held("aave", "variableDebtWETH") == world.held("aave", "awstETH") == 0
+
+
+def test_ether_is_hedged_only_as_far_as_the_margin_is_enough_for_the_exchange() -> None:
+    world = neutral(on_margin_shortage="ignore")
+    world.run(4)
+    world.tick(price=5900.0)
+    assert names(world.tick(rate=2.5)) == ["sell perp"], "of twice the ether"
+    assert D(80) < leverage(world) < D(100)
+    world.run(4)
+    assert gap(world) > 1
+
+
+def test_gas_is_not_bought_where_the_short_of_it_lacks_margin() -> None:
+    world = neutral(on_margin_shortage="ignore")
+    world.run(4)
+    for block in (transfer("wallet", "bybit", "ETH", D("0.06")), trade("bybit", "spot", "sell", "ETHUSDT", D("0.06"))):
+        world.manager.execute(world.at, block)
+    assert world.tick(price=5935.0) == []
+    assert names(world.tick(price=5000.0)) == ["buy spot", "sell perp"]

@@ -64,6 +64,14 @@ def test_while_gas_is_dearer_than_the_wallet_can_pay_it_waits() -> None:
     assert names(world.tick(gas_gwei=100)) == ["unstake"]
 
 
+@pytest.mark.parametrize(("protocol", "sent"), [("lido", []), ("etherfi", ["unstake"])])
+def test_the_gas_of_every_request_that_a_call_at_the_queue_is_made_of_is_waited_for(protocol: str, sent: list[str]) -> None:
+    world = World("eth_staking_only", {"wallet": {"ETH": "37000.5"}}, "0.5", protocol=protocol, leave_at="2024-06-02")
+    world.tick()
+    assert names(world.tick(hours=23, gas_gwei=300)) == sent
+    assert names(world.tick(gas_gwei=100)) == [step for step in ["unstake"] if not sent]
+
+
 def test_it_needs_the_redemption_rate_and_a_market_only_where_it_sells() -> None:
     queue, dex = staker(), staker(unstake="dex")
     assert list(queue.strategy.needs(queue.settings.strategy)) == [("staking", "lido", "wstETH")]

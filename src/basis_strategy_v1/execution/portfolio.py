@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, Account
@@ -32,7 +33,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         return self._desk.positions.positions if self._desk.positions is not None else {}
 
     def __getitem__(self, venue: str) -> Mapping[str, Decimal]:
-        return self._held()[venue]
+        return MappingProxyType(self._held()[venue])  # what is recorded is not the strategy's to change
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held())
@@ -74,6 +75,21 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
             raise self._unanswered("margin", venue) from None
         found: Margin = margin(self._desk.state(market).part(venue, Account), market)
         return found
+
+    def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
+        """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
+        of its notional; 0 where it cannot."""
+        exchange, margin = self._desk.venues[venue], self.margin(venue, market)
+        leverage: Decimal = exchange.row.max_leverage
+        carried = margin.equity * leverage
+        if carried <= margin.notional:
+            return ZERO
+        # Maintenance rises faster than the notional: at a share of the notional it is at most that share of the maintenance.
+        maintenance = exchange.maintenance(carried)
+        if maintenance > margin.equity:
+            carried *= margin.equity / maintenance
+        room: Decimal = (carried - margin.notional) / (1 + costs * leverage) / market.perp(exchange.row.name, symbol)
+        return max(room, ZERO)
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""

@@ -31,15 +31,20 @@ class Basis:
         mean = self._mean_funding(snapshot, parameters)
         legs = self._hedge.read(snapshot, positions)
         if not legs.short:
-            # Liquidated: the spot leg alone is a bet, not a hedge.
+            enters = not self._is_out and self._wants_in(mean, parameters)
             if legs.long and legs.long * legs.price > self._hedge.smallest(legs, positions):
-                self._is_out = True
-                return self._leave(legs, positions)
-            return [] if self._is_out or not self._wants_in(mean, parameters) else self._hedge.expand(legs, positions)
+                return self._alone(legs, positions, enters)
+            return self._hedge.expand(legs, positions) if enters else []
         leave_below = parameters["leave_below_apr"]
         if leave_below is not None and mean is not None and mean < leave_below:
             return self._leave(legs, positions)
         return self._rebalance(legs, positions)
+
+    def _alone(self, legs: Legs, positions: Holdings, enters: bool) -> Sequence[Block]:
+        """The spot leg alone is a bet, not a hedge. One that was given is hedged; one that a liquidation has left is sold for good."""
+        self._is_out = self._is_out or self._hedge.has_been_short
+        hedged = self._hedge.take_on(legs, positions, legs.long) if enters and not self._is_out else []
+        return hedged or self._leave(legs, positions)
 
     def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
         """Above the rate to enter by; without one, not where it would leave again at once."""
@@ -70,7 +75,7 @@ class Basis:
         elif self._hedge.is_to_grow or legs.cash > allowed or -missing > allowed:
             blocks = self._hedge.expand(legs, positions)
         # Cutting the larger leg back to the other needs neither cash nor margin.
-        return blocks or self._hedge.even_out(legs, positions, sells_long=True)
+        return blocks or self._hedge.even_out(legs, positions)
 
     def _on_shortage(self, legs: Legs, positions: Holdings) -> list[Block]:
         """Margin is short: bring collateral from the spot leg, or make both legs smaller."""

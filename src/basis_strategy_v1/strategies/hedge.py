@@ -86,6 +86,8 @@ class Hedge:
         # Cash has been sent for both legs to grow with: once it has come they do, before anything more is sent.
         self.is_to_grow = False
         self._sent_to_perp = True  # where the last transfer went; what is on its way at the start counts as margin
+        # Seen short, or sold: a long leg found alone after that is what a liquidation has left.
+        self.has_been_short = False
         self._base = base
         self._smallest_order = smallest_order
         # Asked for once: what the exchanges charge and take stays the same.
@@ -117,6 +119,8 @@ class Hedge:
         spot_venue, perp_venue = self.spot_venue, self.perp_venue
         price = snapshot.spot(self._exchange, self.symbol)
         short = -positions.amount(perp_venue, self._position)
+        if short:
+            self.has_been_short = True
         margin = positions.margin(perp_venue, snapshot).equity
         cash = positions.amount(spot_venue, self.quote)
         if self.is_one_account:  # what the perp's target margin does not need is cash
@@ -171,14 +175,37 @@ class Hedge:
     def buy_back(self, amount: Decimal) -> Block:
         return trade(self.perp_venue, "perp", "buy", self.perp_symbol, amount, reduce_only=True)
 
-    def even_out(self, legs: Legs, positions: Holdings, *, sells_long: bool) -> list[Block]:
-        """The legs brought to one size, where they differ by more than is tolerated: the long one by selling of it, or by selling short."""
-        gap = legs.long - legs.short
-        if abs(gap) <= legs.long * self._tolerance_bps / BPS or abs(gap) * legs.price <= self.smallest(legs, positions):
-            return []
+    def even_out(self, legs: Legs, positions: Holdings) -> list[Block]:
+        """The larger leg cut to the other, where they differ by more than is tolerated."""
+        gap = self._gap(legs, positions)
         if gap < 0:
             return [self.buy_back(-gap)]
-        return [self.spot("sell", gap) if sells_long else self.sell_perp(gap)]
+        return [self.spot("sell", gap)] if gap else []
+
+    def follow(self, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+        """The short brought to the long leg, where they differ by more than is tolerated, as far as the exchange takes it on the margin."""
+        gap = self._gap(legs, positions)
+        if gap < 0:
+            return [self.buy_back(-gap)]
+        sold = min(gap, self.shortable(snapshot, positions)) if gap else gap
+        return [self.sell_perp(sold)] if sold * legs.price > self.smallest(legs, positions) else []
+
+    def take_on(self, legs: Legs, positions: Holdings, long: Decimal) -> list[Block]:
+        """A long leg that was there at the start hedged, up to what the margin carries at the leverage."""
+        margin = legs.margin + legs.cash if self.is_one_account else legs.margin
+        amount = min(long, margin * legs.leverage * (1 - self.cushion(positions)) / legs.price)
+        return [self.sell_perp(amount)] if amount * legs.price > self.smallest(legs, positions) else []
+
+    def shortable(self, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+        """By how many base units the exchange lets the short grow on the margin that is there."""
+        return positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(positions), snapshot)
+
+    def _gap(self, legs: Legs, positions: Holdings) -> Decimal:
+        """Base units by which the long leg is larger than the short one; 0 where that is tolerated, or less than an order."""
+        gap = legs.long - legs.short
+        if abs(gap) <= legs.long * self._tolerance_bps / BPS or abs(gap) * legs.price <= self.smallest(legs, positions):
+            return ZERO
+        return gap
 
     def expand(self, legs: Legs, positions: Holdings, *, unhedged: Decimal = ZERO) -> list[Block]:
         """Both legs grow to what the capital carries, as far as cash and margin reach; those are first brought to where that needs them.
@@ -219,13 +246,17 @@ class Hedge:
         if notional < self.smallest(legs, positions):
             return []
         amount = notional / legs.price
+        self.has_been_short = True
         return [self.spot("buy", amount), self.sell_perp(amount + unhedged)]
 
     def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
         """Both legs smaller, down to a notional of `carried` as far as the spot venue has of them; by how many base units, and the cash
-        that it brings."""
+        that it brings. With two accounts in whole lots of both: cash that is sent on must not count what an exchange cuts off."""
         self.is_to_grow = False
         amount = min((legs.notional - carried) / legs.price, legs.at_spot, legs.short)
+        if not self.is_one_account:
+            lot = max(lot for lot, _ in self.smallest_orders(positions))
+            amount = amount // lot * lot
         if amount * legs.price < self.smallest(legs, positions):
             return [], ZERO, ZERO
         return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions))

@@ -41,12 +41,15 @@ class Loop:
         self._spread = Spread(stake.protocol, stake.tokens.wrapped, parameters)
 
     def decide(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
-        """Repay where health or the spread demand it, else build up to the target."""
+        """Repay where health or the spread demand it, else build up to the target. Ether worth staking pays for that; what has none waits
+        while gas is dear."""
         price = self._lender.price(snapshot)
         self._spread.observe(snapshot, lambda: self._borrow_rate(held, price, snapshot, positions))
         if held.debt:
             repaid = self._to_repay(held, price, snapshot, positions)
             if repaid:
+                if not self._stake.can_pay_gas(held, snapshot, positions):
+                    return []
                 repaid = self._stake.repayable(held, snapshot, positions, repaid)
                 return [self._stake.sell(held, snapshot, positions, repaid, ZERO)] if repaid else []
         return self._build(held, price, snapshot, positions)
@@ -84,6 +87,8 @@ class Loop:
         spare = self._stake.spare(held, snapshot, positions)
         is_below = held.debt < (target - self._tolerance) * held.collateral * price
         if not spare and not is_below and held.wrapped * held.rate < SMALLEST_STAKE:
+            return []
+        if not self._stake.can_pay_gas(held, snapshot, positions):
             return []
         steps = (self._by_flash_loan if self._is_flash else self._by_rounds)(held, spare, price, target, snapshot, positions)
         return [chain(*steps)] if steps else []

@@ -46,21 +46,31 @@ class UsdtMarketNeutral:
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         held, legs = self._read(snapshot, positions)
-        if not legs.short and _at_risk(held, legs) * legs.price > self._hedge.smallest(legs, positions):
+        is_alone = not legs.short and _at_risk(held, legs) * legs.price > self._hedge.smallest(legs, positions)
+        if is_alone and self._hedge.has_been_short:
             self._was_liquidated = True  # the stake alone would be a bet on the price
         if self._was_liquidated or self._stake.is_leaving(snapshot):
             return self._leave(held, legs, snapshot, positions)
+        if is_alone:
+            return self._take_on(held, legs, snapshot, positions)
         return (
-            self._even_out(legs, positions)
+            self._follow(legs, snapshot, positions)
             or self._margin(held, legs, snapshot, positions)
-            or self._fuel(held, legs, positions)
+            or self._fuel(held, legs, snapshot, positions)
             or self._forward(legs, positions)
             or self._put_to_work(held, snapshot, positions)
         )
 
-    def _even_out(self, legs: Legs, positions: Holdings) -> list[Block]:
+    def _follow(self, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """The short brought to the ETH that is held."""
-        return self._hedge.even_out(legs, positions, sells_long=False) if legs.short else []
+        return self._hedge.follow(legs, snapshot, positions) if legs.short else []
+
+    def _take_on(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+        """ETH that was there at the start is hedged, if the margin carries the short of all of it; else it is sold, and bought again as
+        the margin allows."""
+        hedged = self._hedge.take_on(legs, positions, legs.long)
+        unhedged = (legs.long - sum(block["amount"] for block in hedged)) * legs.price
+        return hedged if unhedged <= self._hedge.allowed(legs) else self._leave(held, legs, snapshot, positions)
 
     def _forward(self, legs: Legs, positions: Holdings) -> list[Block]:
         """ETH at the exchange goes to the wallet."""
@@ -69,13 +79,15 @@ class UsdtMarketNeutral:
         fee, minimum, _ = positions.withdrawal(self._hedge.spot_venue, "ETH")
         return [transfer(self._hedge.spot_venue, WALLET, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
 
-    def _fuel(self, held: Held, legs: Legs, positions: Holdings) -> list[Block]:
+    def _fuel(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
         hedge = self._hedge
         if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
             return []
         amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(hedge.spot_venue, "ETH")[1]) * (1 + FEE_ALLOWED)
         if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions)):
+            return []
+        if hedge.shortable(snapshot, positions) < amount:
             return []
         return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
@@ -141,6 +153,8 @@ class UsdtMarketNeutral:
         is_enough_for_now = held.queued and lacking * legs.price <= allowed  # not a request for every move of the price
         if lacking < SMALLEST_STAKE or is_enough_for_now or not held.staked:
             return []
+        if not self._stake.can_pay_gas(held, snapshot, positions, lacking):
+            return []
         return [self._work.release(lacking, held, snapshot, positions)]
 
     # The end.
@@ -152,10 +166,10 @@ class UsdtMarketNeutral:
         """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
         smallest = self._hedge.smallest(legs, positions)
         is_last = (_at_risk(held, legs) - legs.at_spot) * legs.price < smallest
-        blocks = [] if is_last else self._even_out(legs, positions)
+        blocks = [] if is_last else self._follow(legs, snapshot, positions)
         if not blocks:
             blocks = self._sell_at_exchange(legs, smallest, is_last)
-        if not self._stake.can_pay_gas(held, snapshot, positions):
+        if not self._stake.can_give_back(held, snapshot, positions):
             return blocks
         if held.ether >= SMALLEST_STAKE:
             blocks.append(transfer(WALLET, self._hedge.spot_venue, "ETH", held.ether))

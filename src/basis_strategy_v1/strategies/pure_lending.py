@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.strategies.strategy import Block, Holdings, action
 
+# More than a withdrawal takes at any lender.
+WITHDRAWAL_GAS = 500_000
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,7 +25,10 @@ class PureLending:
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         protocol, token = parameters["protocol"], parameters["token"]
-        return [action(protocol, "withdraw", token=token, amount="all")] if positions.amount(protocol, f"a{token}") else []
+        if not positions.amount(protocol, f"a{token}"):
+            return []
+        can_pay_gas = positions.amount("wallet", "ETH") >= positions.gas_fee(WITHDRAWAL_GAS, snapshot)
+        return [action(protocol, "withdraw", token=token, amount="all")] if can_pay_gas else []
 
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return [("lending", parameters["protocol"], parameters["token"])]

@@ -29,18 +29,24 @@ STAKE_GAS = 350_000
 TRANSACTION_GAS = 1_000_000
 # A debt grows until the transaction is mined: a loan that pays it off is larger by this much, the rest goes back at once.
 GROWTH_ALLOWED = Decimal("0.0001")
+# What each further request of one call takes.
+REQUEST_GAS = 80_000
+# The health factor that a sale leaves at least; of what it has above 1, half at most is used up.
+HEALTH_KEPT = Decimal("1.01")
 QUEUED = "ETH-QUEUED"
 
 
 class Tokens(NamedTuple):
-    """A protocol's token that grows, that token wrapped, and the DEX where most of the wrapped one trades."""
+    """A protocol's token that grows, that token wrapped, the DEX where most of the wrapped one trades, and the most ETH that one request
+    at the queue is for; None: any amount."""
 
     rebasing: str
     wrapped: str
     dex: str
+    largest_request: Decimal | None
 
 
-PROTOCOLS = {"lido": Tokens("stETH", "wstETH", "uniswap"), "etherfi": Tokens("eETH", "weETH", "curve")}
+PROTOCOLS = {"lido": Tokens("stETH", "wstETH", "uniswap", Decimal(1000)), "etherfi": Tokens("eETH", "weETH", "curve", None)}
 
 
 class Held(NamedTuple):
@@ -87,7 +93,7 @@ class StakedEther:
 
     def read(self, snapshot: MarketSnapshot, positions: Holdings) -> Held:
         """What is held at a tick."""
-        lender, (rebasing, wrapped, _) = self.lender, self.tokens
+        lender, rebasing, wrapped = self.lender, self.tokens.rebasing, self.tokens.wrapped
         return Held(
             wallet_ether=positions.amount(WALLET, "ETH"),
             reserve=positions.gas_reserve(),
@@ -104,9 +110,17 @@ class StakedEther:
         """Whether the time to give everything back has come."""
         return self._leave_at is not None and snapshot.at >= self._leave_at
 
-    def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
-        """Whether the wallet can pay for any transaction now; gas that is dear for a while is waited for."""
-        return held.wallet_ether >= positions.gas_fee(TRANSACTION_GAS, snapshot)
+    def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, asked: Decimal = ZERO) -> bool:
+        """Whether the wallet can pay for any transaction now, and for one that asks for so much ETH at the queue: it takes more gas with
+        every request that it is made of. Gas that is dear for a while is waited for."""
+        largest = self.tokens.largest_request
+        more = int(asked / largest) if largest and asked > largest else 0
+        return held.wallet_ether >= positions.gas_fee(TRANSACTION_GAS + more * REQUEST_GAS, snapshot)
+
+    def can_give_back(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
+        """Whether the wallet can pay for the end of the stake now."""
+        asked = held.rebasing if self._unstake == "dex" else held.rebasing + held.staked * held.rate - held.debt
+        return self.can_pay_gas(held, snapshot, positions, asked)
 
     def spare(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
         """ETH to stake now, its gas taken off; 0 where that is not worth it."""
@@ -147,17 +161,33 @@ class StakedEther:
     def sell(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal, brought: Decimal) -> Block:
         """One transaction that sells as much of the stake as repays `repaid` of the debt and brings `brought` ETH into the wallet.
 
-        Where the stake is not worth that much, all of it is sold.
+        Where the stake is not worth that much, or what is left of it would not be healthy, all of it is sold.
         """
         loan, fee = self._loan(held, positions, repaid)
         needed = wei((repaid + fee + brought) / (self._market_rate(held, snapshot) * self._worst_sale))
         whole = needed >= held.staked
+        if self._leaves_unhealthy(held, snapshot, positions, repaid, needed) and self._is_loanable(held, snapshot, positions):
+            repaid, whole = held.debt, True
+            loan, fee = self._loan(held, positions, repaid)
         taken = "all" if whole else needed - held.wrapped
         steps = []
         if self.lender and held.collateral and (whole or needed > held.wrapped):
             steps.append(self.lender.withdraw(taken))
         steps.append(self._swap("all" if whole else needed))
         return chain(*self._while_loaned(held, loan, repaid, steps), self.unwrap_weth("all"))
+
+    def _leaves_unhealthy(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal, sold: Decimal) -> bool:
+        """Whether the debt that is left would be badly secured: more is sold than the repayment needs."""
+        if self.lender is None or repaid >= held.debt or sold <= held.wrapped:
+            return False
+        health = positions.health_factor(self.lender.name, snapshot)
+        if health is None:
+            return False
+        left = health * (held.staked - sold) / held.collateral * held.debt / (held.debt - repaid)
+        return left < min(HEALTH_KEPT, (1 + health) / 2)
+
+    def _is_loanable(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
+        return self.repayable(held, snapshot, positions, held.debt) == held.debt
 
     def release(self, ether: Decimal, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Block:
         """What brings so much ETH into the wallet: a sale, or a request at the protocol's queue. For a stake without debt."""

@@ -31,7 +31,7 @@ class EthStaking:
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         held = self._stake.read(snapshot, positions)
-        if not self._stake.can_pay_gas(held, snapshot, positions):
+        if not self._stake.can_give_back(held, snapshot, positions):
             return []
         return [*self._stake.claims(snapshot, positions), *self._stake.give_back(held, snapshot, positions)]
 

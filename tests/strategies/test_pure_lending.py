@@ -1,0 +1,22 @@
+"""pure_lending: what it sends at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from basis_strategy_v1.strategies.pure_lending import PureLending
+
+from .markets import D, Held, at_price
+
+PARAMETERS = {"protocol": "aave", "token": "USDT"}
+
+
+@pytest.mark.parametrize(("gwei", "count"), [(0, 1), (40, 1), (200, 0)])
+def test_it_withdraws_where_the_wallet_can_pay_the_gas(gwei: int, count: int) -> None:
+    held = Held(aave={"aUSDT": D(1000)}, wallet={"ETH": D("0.05")})
+    held.gas_gwei = D(gwei)
+    assert len(PureLending().leave(at_price(3000), held, PARAMETERS)) == count
+
+
+def test_of_nothing_it_withdraws_nothing() -> None:
+    assert PureLending().leave(at_price(3000), Held(wallet={"ETH": D(1), "USDT": D(5)}), PARAMETERS) == []
