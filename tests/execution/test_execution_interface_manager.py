@@ -615,3 +615,11 @@ def test_a_logger_of_ones_own_is_asked_for_every_event(tmp_path):
     with Listening(tmp_path) as log:
         house(event_logger=log).update_state(NOON, "manual", trade())
     assert log.seen == ("component_initialization", "execution", "state_update")
+
+
+def test_a_log_that_was_closed_is_an_error_with_its_code(tmp_path):
+    log = EventLogger(tmp_path)
+    manager = house(event_logger=log)
+    log.close()
+    error = refused(manager.execute, NOON, trade())
+    assert (error.error_code, "is closed; nothing more can be logged" in error.message) == ("LOG-001", True)

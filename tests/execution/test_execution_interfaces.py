@@ -170,3 +170,13 @@ def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():
     manager = house({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
     manager.interfaces["aave"].execute_action(act("withdraw", amount=400))
     assert manager.positions.positions == held(aave={"aUSDT": 600}, wallet={"USDT": 401})
+
+
+def test_an_id_that_was_executed_is_not_executed_again_whichever_way_it_comes():
+    handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    manager = house(handler)
+    block = trade("buy", 1, instruction_id="once")
+    first = manager.interfaces["binance"].execute_trade(block)
+    held = handler.state
+    assert manager.route_instruction(NOON, block) == manager.interfaces["binance"].execute_trade(block) == first
+    assert handler.state is held

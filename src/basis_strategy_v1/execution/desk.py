@@ -67,6 +67,7 @@ class Desk:
         # Of a source that does not know when its rows came, nothing is asked but what an instruction needs.
         self._on_passed = None if positions is None or self._snapshot is None else on_passed
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
+        self.done: dict[str, ExecutionReport] = {}  # by instruction_id: what is asked for again is not executed again
         self._run = run if positions is None else run + positions.new_desk()
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())

@@ -38,7 +38,7 @@ class Router:
         self._interface_of = registry.interface_of
         self._desk = registry.desk
         self._on_settled = on_settled
-        self._done: dict[str, ExecutionReport] = {}
+        self._done = registry.desk.done
         self._parts_done: dict[str, list[ExecutionReport]] = {}
 
     def is_done(self, name: str) -> bool:

@@ -53,7 +53,10 @@ class RoutingEvents:
     def _tell(self, at: datetime, *told: Told) -> None:
         if type(at) is not datetime or at.tzinfo is not UTC:
             at = from_instant(to_instant(at))
-        self._append(at, COMPONENT, told)
+        try:
+            self._append(at, COMPONENT, told)
+        except ValueError as closed:
+            raise ComponentError(UNWRITABLE, str(closed), original_exception=closed) from closed
 
     def _append_first(self, at: datetime, component: str, told: Sequence[Told]) -> None:
         assert self._logger is not None
