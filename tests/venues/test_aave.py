@@ -293,8 +293,12 @@ def test_more_than_was_supplied_is_refused():
 
 def test_more_than_the_pool_has_is_refused():
     all_venues, state = held(aWBTC=100_000, aUSDT=700_000)
-    assert "the pool has" in refused(action("aave", "borrow", "USDT", 600_001), all_venues, state)
-    assert "the pool has" in refused(action("aave", "withdraw", "USDT", 600_001), all_venues, state)
+    message = "the pool has 1300000 USDT in cash; take less"  # 600,000 that others have left there, and ours
+    assert message in refused(action("aave", "borrow", "USDT", 1_300_001), all_venues, state)
+    borrowed = run(action("aave", "borrow", "USDT", 700_000), all_venues, state, NOW).state
+    message = "the pool has 599999.999999 USDT in cash; take less"  # both balances read rounded
+    assert message in refused(action("aave", "withdraw", "USDT", 600_001), all_venues, borrowed)
+    run(action("aave", "withdraw", "USDT", 600_000), all_venues, borrowed, NOW)
 
 
 def test_what_one_step_takes_out_of_the_pool_the_next_one_misses_and_what_it_puts_in_it_finds():
@@ -304,9 +308,8 @@ def test_what_one_step_takes_out_of_the_pool_the_next_one_misses_and_what_it_put
     more = action("aave", "borrow", "USDT", 200_001)
     moved = run(chain(borrow, action("aave", "supply", "USDT", 1), more), all_venues, state, NOW)
     assert moved.deltas.get("aave", "variableDebtUSDT") >= 600_000
-    # What was borrowed is not in the data, so that a row shows all of it again.
-    repaid = run(action("aave", "repay", "USDT", "all"), all_venues, moved.state, market(1))
-    assert repaid.state.parts["aave"].pool.reserves["USDT"].scaled_debt == 0
+    repaid = run(action("aave", "repay", "USDT", "all"), all_venues, moved.state, market(1)).state.parts["aave"]
+    assert repaid.pool.reserves["USDT"].scaled_debt == repaid.published["USDT"].scaled_debt  # what others owe
 
 
 def test_a_cap_counts_what_the_steps_before_have_supplied_and_borrowed():

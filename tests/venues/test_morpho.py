@@ -17,6 +17,7 @@ from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import MORPHO_MARKET
 from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.data.validation import validate
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import Held, MorphoPart
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
@@ -26,6 +27,7 @@ from .markets import AT, action, chain, costs_usd, exactly, holding, iso, observ
 
 D = Decimal
 ETHER = 10**18
+AT_S = int(AT.timestamp())
 NAME = "wstETH/WETH"
 S, C, B = f"morpho:{NAME}:supply", f"morpho:{NAME}:collateral", f"morpho:{NAME}:debt"
 ALL = venues({"wallet": {"gas_price_gwei": 0}})
@@ -471,11 +473,37 @@ def test_what_morpho_would_not_do_is_refused_with_the_numbers(block: dict[str, A
         ({"total_supply_assets": 5}, "total_borrow_assets must be at most total_supply_assets"),
         ({"oracle_price": 0}, "oracle_price above 0"),
         ({"last_update": -1}, "last_update must be 0 or more, got -1"),
+        (
+            {"last_update": AT_S + 1},
+            f"in the row of {iso(AT)} last_update must be at most its own time, {AT_S}, got {AT_S + 1}; correct the row, or leave it out",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_is_named(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ComponentError, match=f"DAT-003: lending/morpho/wstETH_WETH: .*{message}"):
         done(step("supply", "WETH", 1), at_market=market(row(**changes)), state=rich())
+
+
+@exactly
+def test_a_row_from_later_than_its_own_time_is_named_by_whatever_reads_it(tmp_path: Path) -> None:
+    late = int((AT + DAY).timestamp()) + 3600
+    source = write_market(tmp_path, {AT: row(last_update=AT_S), AT + DAY: row(AT + DAY, last_update=late)})
+    first, second = source.snapshot(AT), source.snapshot(AT + DAY)
+    opened = done(step("supply", "WETH", 900), state=rich(first), at_market=first).state
+    morpho = ALL["morpho"]
+    readers = (lambda: morpho.observe(opened, second), lambda: morpho.grow(opened, second),
+               lambda: morpho.open({S: D(1)}, second), lambda: morpho.flash_fee("WETH", D(1), opened, second))  # fmt: skip
+    for read in readers:
+        with pytest.raises(ComponentError) as caught:
+            read()
+        assert (caught.value.error_code, caught.value.message) == (
+            "DAT-003",
+            f"lending/morpho/wstETH_WETH: in the row of {iso(AT + DAY)} last_update must be at most its own time, {late - 3600}, "
+            f"got {late}; correct the row, or leave it out",
+        )
+    assert [finding.message for finding in validate(tmp_path) if "morpho" in finding.file] == [
+        f"column last_update: {late} is after the row's own time, {late - 3600}; correct the row, or leave it out"
+    ]
 
 
 @exactly

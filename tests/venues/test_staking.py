@@ -21,7 +21,7 @@ from basis_strategy_v1.venues.lido import lido
 from basis_strategy_v1.venues.staking_shares import Protocol, pool_from_rate
 from basis_strategy_v1.venues.venue import Exposure
 
-from .markets import AT, action, costs_usd, exactly, holding, run, value, venues
+from .markets import AT, action, chain, costs_usd, exactly, holding, market, run, value, venues
 
 D = Decimal
 WEI = D("1e-18")
@@ -37,6 +37,7 @@ def at_rate(rate: Any, days: float = 0) -> DictSnapshot:
     return DictSnapshot(AT + timedelta(days=days), data)
 
 
+ALL_DATA = market()
 NOW = at_rate("1.2")
 protocols = pytest.mark.parametrize("protocol", sorted(TOKENS))
 
@@ -246,3 +247,45 @@ def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_cl
 def test_more_than_one_request_may_hold_says_how_many_it_takes():
     _, moved = asked("lido", "stETH", "2500", held(stETH=3_000))
     assert moved.details["requests_on_chain"] == "3"
+
+
+def gas_units(all_venues: Any, amount: Any, token: str = "stETH", protocol: str = "lido", **wallet: Any) -> tuple[int, int]:
+    """Gas units of asking for an amount, and of the claim."""
+    state = holding(all_venues, NOW, wallet={"ETH": 100, **wallet})
+    moved = run(action(protocol, "unstake", token, amount), all_venues, state, NOW)
+    claimed = run(action(protocol, "claim", request_id=f"{protocol}-1"), all_venues, moved.state, at_rate("1.2", days=30))
+    return moved.details["gas_units"], claimed.details["gas_units"]
+
+
+@pytest.mark.parametrize(
+    ("token", "amount", "further"),
+    [
+        ("stETH", 1_000, 0), ("stETH", "1000.000000000000000001", 1), ("stETH", 36_812, 36), ("stETH", "all", 39), ("wstETH", 1_000, 1),
+        ("wstETH", "all", 47),
+    ],
+)  # fmt: skip
+def test_gas_grows_with_the_requests_that_an_amount_takes(token, amount, further):
+    all_venues = venues({"wallet": {"gas_price_gwei": 10}})
+    asking, claiming = gas_units(all_venues, amount, token, **{token: 40_000})
+    assert asking == 21_000 + 240_000 + further * 65_000
+    assert claiming == 21_000 + 75_000 + further * 35_000
+
+
+def test_one_request_of_etherfi_holds_any_amount():
+    all_venues = venues({"wallet": {"gas_price_gwei": 10}})
+    assert gas_units(all_venues, 36_812, "eETH", "etherfi", eETH=40_000) == (21_000 + 260_000, 21_000 + 120_000)
+
+
+def test_a_chain_pays_for_the_requests_of_its_steps():
+    all_venues = venues({"wallet": {"gas_price_gwei": 10}})
+    state = holding(all_venues, NOW, wallet={"ETH": 100, "stETH": 40_000})
+    ask = action("lido", "unstake", "stETH", 2_500)
+    moved = run(chain(ask, ask), all_venues, state, NOW)
+    assert moved.details["gas_units"] == 21_000 + 2 * (240_000 + 2 * 65_000)
+    loan = run(
+        action("aave", "flash_loan", "USDT", 100, sub_instructions=[ask, ask]),
+        all_venues,
+        holding(all_venues, ALL_DATA, wallet={"ETH": 100, "USDT": 1, "stETH": 40_000}),
+        ALL_DATA,
+    )
+    assert loan.details["gas_units"] == 21_000 + 180_000 + 2 * (240_000 + 2 * 65_000)

@@ -95,7 +95,7 @@ _PROTOCOLS: dict[str, Record] = {
               "rounding: 3.0 half-up, 3.7 directed; left out: 3.0 in a backtest, read from the pool when live"),
         Field("reserves", MapOf(TOKEN, _RESERVE), "parameters by token"),
         Field("rate_impact", Flag(),
-              "backtests: our own deposits and debts move the rates by the two slopes, and count in what is there to borrow", False),
+              "backtests: our own deposits and debts move the rates by the two slopes", False),
         Field("pool", ADDRESS, "live; left out: Ethereum mainnet's"),
     ),
     "supply_collateral": Record(

@@ -59,7 +59,8 @@ class Aave(Venue):
     def __init__(self, pool: ObservedPool) -> None:
         self.name = pool.name
         self.pool = pool
-        moving = "own deposits and debts move the rates by the reserve's slopes" if pool.rate_impact else "own actions do not move it"
+        rates = "also move the rates by the reserve's slopes" if pool.rate_impact else "do not move it"
+        moving = f"own deposits and debts count in cash and caps, and {rates}"
         slopes = (
             f"The slopes of {pool.name} are those of {AS_OF} where the settings give no others; "
             "other borrowers and suppliers do not react to us."
@@ -89,9 +90,12 @@ class Aave(Venue):
 
     def _act(self, action: SmartContractAction, part: AavePart, state: State, market: MarketSnapshot) -> Moved:
         name, token, amount = action.action, action.token, amount_of(action)
+        units = to_units(token, amount)
+        if name == "withdraw" and units > part.pool.reserves[token].available:
+            part = self.pool.joined(part, token)  # what has grown since the row is as much ours to take as what was put in
         pool, user, now_s = part.pool, part.user, part.now_s
         read = debt_of if name in OF_DEBT else balance_of
-        units, before = to_units(token, amount), read(user, pool, token, now_s)
+        before = read(user, pool, token, now_s)
         prices: dict[str, int] | None = None
         if name in PAYS:
             if name == "repay" and units > before:

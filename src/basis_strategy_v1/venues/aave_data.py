@@ -54,20 +54,32 @@ def published(row: LendingRow, token: str) -> Published:
     return Published(row, reserve, int(row.oracle_price_usd * ORACLE_UNIT))
 
 
-def booked(reserve: Reserve, after: Reserve) -> Reserve:
-    """The published reserve with the totals that an action of ours left; indices and rates stay as published."""
-    if reserve.available == UNKNOWN_CASH:
-        return reserve
-    # A row shows what others hold, so that paying back our part can go below it.
+def cash_with(row: Reserve, rounding: Rounding, scaled: tuple[int, int], now_s: int) -> int:
+    """The cash (base units) of a row with our part in it: published cash + our balance - our debt, both at `now_s`, and never below 0."""
+    cash = row.available
+    if scaled[0]:
+        cash += rounding.supply_balance(scaled[0], liquidity_index_at(row, now_s))
+    if scaled[1]:
+        cash -= rounding.debt_balance(scaled[1], variable_borrow_index_at(row, now_s, rounding))
+    return max(cash, 0)
+
+
+def counted(row: Reserve, scaled: tuple[int, int], cash: int) -> Reserve:
+    """The reserve of a row, the market without us, with our part (scaled supply, scaled debt) in its totals and so much in cash.
+
+    Indices and rates stay as published, and so do totals that are not known.
+    """
+    if row.available == UNKNOWN_CASH:
+        return row
     return Reserve(
-        reserve.liquidity_index_ray,
-        reserve.variable_borrow_index_ray,
-        reserve.liquidity_rate_ray,
-        reserve.variable_borrow_rate_ray,
-        reserve.last_update_s,
-        max(after.scaled_supply, 0),
-        max(after.scaled_debt, 0),
-        after.available,
+        row.liquidity_index_ray,
+        row.variable_borrow_index_ray,
+        row.liquidity_rate_ray,
+        row.variable_borrow_rate_ray,
+        row.last_update_s,
+        row.scaled_supply + scaled[0],
+        row.scaled_debt + scaled[1],
+        cash,
         observed=True,
     )
 

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
-from basis_strategy_v1.venues.aave_data import Published, booked, carried, joined, published
+from basis_strategy_v1.venues.aave_data import Published, carried, cash_with, counted, joined, published
 from basis_strategy_v1.venues.aave_part import AavePart, Units
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class ObservedPool:
     """One market's reserves, read from its lending series.
 
-    A row sets indices and rates, and between two rows the indices go forward at the rates of the first. With `rate_impact` a row is the
-    market without us: our part moves the rates by the two slopes, and what that makes of our indices stays at the next row.
+    A row is the market without us: our part counts in its cash and its caps. It sets indices and rates, and between two rows the indices
+    go forward at the rates of the first. With `rate_impact` our part also moves the rates by the two slopes, and what that makes of our
+    indices stays at the next row.
     """
 
     def __init__(
@@ -81,43 +82,51 @@ class ObservedPool:
         return part
 
     def _with_row(self, part: AavePart, token: str, read: Published) -> AavePart:
-        reserve, others = read.reserve, part.published
-        if self.rate_impact:
-            scaled = part.scaled(token)
-            if scaled != (0, 0):
-                rounding = part.pool.rounding
-                indices_ray = carried(reserve, part.pool.reserves[token], others[token], rounding)
+        reserve, scaled, rounding = read.reserve, part.scaled(token), part.pool.rounding
+        if scaled != (0, 0):
+            if self.rate_impact:
+                indices_ray = carried(reserve, part.pool.reserves[token], part.published[token], rounding)
                 reserve = joined(reserve, self.rules[token], rounding, scaled, indices_ray)
-            others = {**others, token: read.reserve}
+            else:
+                reserve = counted(reserve, scaled, cash_with(reserve, rounding, scaled, part.now_s))
+        others = {**part.published, token: read.reserve}
         pool, stamps = part.pool.with_reserve(token, reserve), {**part.stamps, token: read.row.stamp}
         return AavePart(pool, part.user, part.instant, part.now_s, stamps, part.told, others)
 
     def after(self, part: AavePart, done: Moved, token: str, told: Units) -> AavePart:
         """The part after an action on `token`."""
-        if self.rate_impact:
-            return self.joined(AavePart(part.pool, done.user, part.instant, part.now_s, part.stamps, told, part.published), token)
-        pool = part.pool.with_reserve(token, booked(part.pool.reserves[token], done.pool.reserves[token]))
-        return AavePart(pool, done.user, part.instant, part.now_s, part.stamps, told)
+        pool, user = part.pool, done.user
+        if not self.rate_impact:
+            scaled = user.supplied.get(token, 0), user.borrowed.get(token, 0)
+            pool = pool.with_reserve(token, counted(part.published[token], scaled, done.pool.reserves[token].available))
+        part = AavePart(pool, user, part.instant, part.now_s, part.stamps, told, part.published)
+        return self.joined(part, token) if self.rate_impact else part
 
     def joined(self, part: AavePart, *tokens: str) -> AavePart:
-        """The part with the rates that follow from what is held and owed of `tokens` now; as it is where our size does not count."""
-        for token in tokens if self.rate_impact else ():
-            pool, rules, rounding = part.pool, self.rules[token], part.pool.rounding
-            ours = accrue(pool.reserves[token], rules, part.now_s, rounding)
-            others = accrue(part.published[token], rules, part.now_s, rounding)
-            indices_ray = ours.liquidity_index_ray, ours.variable_borrow_index_ray
-            pool = pool.with_reserve(token, joined(others, rules, rounding, part.scaled(token), indices_ray))
-            reserves = {**part.published, token: others}
-            part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, reserves)
+        """The part with what is held and owed of `tokens` now in the reserves; with `rate_impact` at the rates that follow from it."""
+        for token in tokens:
+            pool, others, published, rounding = part.pool, part.published[token], part.published, part.pool.rounding
+            if self.rate_impact:
+                rules = self.rules[token]
+                ours, others = (accrue(reserve, rules, part.now_s, rounding) for reserve in (pool.reserves[token], others))
+                indices_ray = ours.liquidity_index_ray, ours.variable_borrow_index_ray
+                reserve = joined(others, rules, rounding, part.scaled(token), indices_ray)
+                published = {**published, token: others}
+            else:
+                scaled = part.scaled(token)
+                reserve = counted(others, scaled, cash_with(others, rounding, scaled, part.now_s))
+            pool = pool.with_reserve(token, reserve)
+            part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, published)
         return part
 
     def with_cash(self, part: AavePart, token: str, units: int) -> AavePart:
         """The part with so much more (less, where negative) of `token` in the pool that is neither ours nor owed by us."""
-        if self.rate_impact:
-            published = {**part.published, token: _with_cash(part.published[token], units)}
-            return self.joined(AavePart(part.pool, part.user, part.instant, part.now_s, part.stamps, part.told, published), token)
-        pool = part.pool.with_reserve(token, _with_cash(part.pool.reserves[token], units))
-        return AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told)
+        published = {**part.published, token: _with_cash(part.published[token], units)}
+        pool = part.pool
+        if not self.rate_impact:
+            pool = pool.with_reserve(token, _with_cash(pool.reserves[token], units))
+        part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, published)
+        return self.joined(part, token) if self.rate_impact else part
 
     def require(self, token: str) -> None:
         """Refuse a token without a reserve."""

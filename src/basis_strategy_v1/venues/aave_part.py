@@ -17,8 +17,8 @@ Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)
 class AavePart(Struct, frozen=True):
     """Our account as of `instant` (microseconds since 1970), which lies in the second `now_s`.
 
-    `stamps` are those of the rows that the reserves were read from, `told` is what was last reported. Where our own size moves the
-    rates, `published` are the reserves without us; they are empty otherwise.
+    `stamps` are those of the rows that the reserves were read from, `told` is what was last reported, `published` are the reserves
+    without us.
     """
 
     pool: Pool

@@ -33,7 +33,7 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
     """
     moved = _fold(steps, venues, state, market) if len(steps) > 1 else _step(steps[0], venues, state, market, ())
     wallet: WalletVenue = venues[WALLET]
-    return moved if wallet.is_free() else wallet.pay_gas(moved, BASE_GAS + _gas_units(steps, venues), market)
+    return moved if wallet.is_free() else wallet.pay_gas(moved, BASE_GAS + _gas_units(steps, venues) + moved.more_gas, market)
 
 
 def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
@@ -41,6 +41,7 @@ def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, ma
     outputs: list[Deltas] = []
     costs: tuple[Cost, ...] = ()
     details: dict[str, Any] = {}
+    more_gas = 0
     for index, step in enumerate(steps):
         try:
             moved = _step(step, venues, state, market, outputs)
@@ -50,9 +51,10 @@ def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, ma
         state = moved.state
         outputs.append(moved.deltas)
         costs += moved.costs
+        more_gas += moved.more_gas
         if moved.details:
             details[f"step_{index}"] = moved.details
-    return Moved(state, sum(outputs, Deltas()), costs, details)
+    return Moved(state, sum(outputs, Deltas()), costs, details, more_gas)
 
 
 def _step(step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]) -> Moved:
@@ -123,7 +125,7 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
     after = lender.take_back(spend(inner.state, token, owed, "flash loan"), token, amount, market)
     deltas = inner.deltas + Deltas.at(loan.protocol, {token: -fee})
     costs = (*inner.costs, Cost("fees", token, fee)) if fee else inner.costs
-    return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)})
+    return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)}, inner.more_gas)
 
 
 def _gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_units
@@ -82,6 +83,9 @@ def row_of(row: StateRow, name: str) -> MarketRow:
     if market.total_borrow_assets > market.total_supply_assets or price == 0:
         raise _wrong(name, f"total_borrow_assets must be at most total_supply_assets and oracle_price above 0, got "
                            f"{market.total_borrow_assets}, {market.total_supply_assets} and {price}")  # fmt: skip
+    if market.last_update_s > row.stamp // SECOND_US:
+        raise _wrong(name, f"in the row of {iso(row.stamp)} last_update must be at most its own time, {row.stamp // SECOND_US}, got "
+                           f"{market.last_update_s}; correct the row, or leave it out")  # fmt: skip
     return MarketRow(row.stamp, market, price)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 QUEUED = "ETH-QUEUED"  # ETH asked for and not yet claimed
+# Gas units of a further request in one call, an assumption: less than the first, with which a call's own cost is paid.
+FURTHER_REQUEST_GAS = {"unstake": 65_000, "claim": 35_000}
 
 
 class StakingRow(NamedTuple):
@@ -140,12 +142,22 @@ class StakingProtocol(Venue):
         queue = Queue((*queue.requests, request), queue.asked + 1)
         burned, asked = _read_change(wallet, after, action.token, -spent), to_amount("ETH", wei)
         lost = -self._eth_worth(action.token, burned, rate) - asked
-        parts = len(staking_shares.split_request(Protocol(self.row.name), wei))
+        further = self._further_requests(wei)
         details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
-        if parts > 1:
-            details["requests_on_chain"] = str(parts)
+        if further:
+            details["requests_on_chain"] = str(1 + further)
         left = state.with_part(WALLET, after).with_part(self.name, queue)
-        return Moved(left, Deltas.at(self.name, {action.token: burned, QUEUED: asked}), _lost(lost), details)
+        return Moved(
+            left,
+            Deltas.at(self.name, {action.token: burned, QUEUED: asked}),
+            _lost(lost),
+            details,
+            further * FURTHER_REQUEST_GAS["unstake"],
+        )
+
+    def _further_requests(self, wei: int) -> int:
+        """How many requests more than one it takes on chain to ask for so much."""
+        return len(staking_shares.split_request(Protocol(self.row.name), wei)) - 1
 
     def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         queue = state.part(self.name, Queue)
@@ -159,7 +171,10 @@ class StakingProtocol(Venue):
         left = tuple(other for other in queue.requests if other is not request)
         asked, paid = to_amount("ETH", request.wei), to_amount("ETH", self._paid(request, market))
         after = receive(state.with_part(self.name, Queue(left, queue.asked)), "ETH", paid)
-        return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid))
+        further = self._further_requests(request.wei)
+        details = {"requests_on_chain": str(1 + further)} if further else {}
+        gas = further * FURTHER_REQUEST_GAS["claim"]
+        return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid), details, gas)
 
     def _paid(self, request: Request, market: MarketSnapshot) -> int:
         """Wei that a claim pays: what was asked for; less where the shares had lost value by the finalisation (ether.fi: by now)."""

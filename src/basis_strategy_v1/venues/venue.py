@@ -25,12 +25,16 @@ COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAI
 
 
 class Moved(Struct, frozen=True, gc=False):
-    """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices."""
+    """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices.
+
+    `more_gas` are the gas units that it takes beyond those of its kind.
+    """
 
     state: State
     deltas: Deltas
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
+    more_gas: int = 0
 
 
 class Settlement(NamedTuple):

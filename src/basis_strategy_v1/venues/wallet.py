@@ -180,7 +180,7 @@ def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
             missed = to_amount(token, new.units_of(token) - old.units_of(token)) - named
             if missed:
                 costs = (*moved.costs, Cost("staking", token, -missed))
-                moved = Moved(moved.state, moved.deltas + Deltas.at(venue, {token: missed}), costs, moved.details)
+                moved = Moved(moved.state, moved.deltas + Deltas.at(venue, {token: missed}), costs, moved.details, moved.more_gas)
     return moved
 
 
