@@ -247,3 +247,15 @@ def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
 
 def test_without_positions_nothing_grows():
     assert house().desk.is_growing() is False
+
+
+def test_settling_at_an_instant_books_what_falls_due_right_then_and_moves_the_time():
+    manager = house({"binance": {"USDT": 10_000}})
+    manager.execute(NOON, trade("sell", 1, trade_type="perp"))
+    found, funding = manager.desk, NOON + FOUR_HOURS
+    (report,) = found.settle_at(funding)
+    assert (report.kind, report.at, report.deltas) == ("funding", funding, Deltas.at("binance", {"USDT": Decimal("0.33")}))
+    assert manager.positions.positions["binance"]["USDT"] == 10_000 + Decimal("0.33")
+    assert found.next_due(to_instant(funding)) is None
+    assert found.settle_at(NOON) == []
+    assert found.next_due(to_instant(funding)) is None

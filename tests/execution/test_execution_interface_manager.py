@@ -623,3 +623,46 @@ def test_a_log_that_was_closed_is_an_error_with_its_code(tmp_path):
     log.close()
     error = refused(manager.execute, NOON, trade())
     assert (error.error_code, "is closed; nothing more can be logged" in error.message) == ("LOG-001", True)
+
+
+def test_an_action_is_told_whole(tmp_path):
+    with EventLogger(tmp_path) as log:
+        manager = house({"wallet": {"USDT": 1000, "ETH": 1}}, WITH_GAS, event_logger=log)
+        report = manager.execute(NOON, act("supply", "USDT", 1000))
+        manager.execute(NOON, send("wallet", "binance", "0.5", "ETH"))
+    supplied, sent = (event["data"] for event in events_of(tmp_path)[1:])
+    assert supplied == {
+        "key": report.key, "venue": "aave", "instruction_type": "smart_contract_action", "action": "supply",
+        "deltas": report.deltas.as_texts(),
+        "costs": [{"source": cost.source, "token": cost.token, "amount": str(cost.amount)} for cost in report.costs],
+        "reference": "simulated", "details": dict(report.details), "protocol": "aave", "token": "USDT", "amount": 1000,
+    }  # fmt: skip
+    assert report.costs and report.details
+    names = ("instruction_type", "action", "venue", "token", "amount", "to_venue")
+    assert {name: sent[name] for name in names} == dict(
+        zip(names, ("wallet_transfer", "transfer", "wallet", "ETH", "0.5", "binance"), strict=True)
+    )
+
+
+def test_live_an_instruction_that_took_two_attempts_is_remembered_as_shaky():
+    filled = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(1)}), reference="x")
+    gateway = FakeGateway([filled, VenueUnreachable("CEX-002", "away"), filled])
+    manager = house(execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
+    states = []
+    for at in (NOON, LATER):
+        manager.execute(at, trade())
+        states.append((manager.health.check()["status"], manager.health.check()["last_update"]))
+    assert states == [("healthy", NOON), ("degraded", LATER)]
+
+
+def test_a_failed_update_is_told_with_what_asked_for_it(tmp_path):
+    with EventLogger(tmp_path) as log:
+        manager = house({"binance": {"USDT": 1}}, event_logger=log)
+        refused(manager.update_state, NOON, "retry", trade())
+        manager.update_state(NOON, "manual")
+    told = [event["data"] for event in events_of(tmp_path) if event["event_type"] == "state_update"]
+    common = {"instructions_routed": 0, "instructions_failed": 1, "processing_time_ms": 0.0}
+    assert told == [
+        {"trigger_source": "retry", "current_instruction_type": "cex_trade", **common},
+        {"trigger_source": "manual", "current_instruction_type": None, **common},
+    ]
