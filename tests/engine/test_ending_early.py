@@ -91,7 +91,7 @@ def test_an_interruption_in_the_middle_of_an_event_leaves_no_half_line(
 
 
 def test_an_interruption_of_the_report_keeps_the_results(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(folder: Path) -> Path:
+    def stop(*of: Any) -> Path:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(report_module, "write_report", stop)
