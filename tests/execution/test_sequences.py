@@ -6,7 +6,10 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-from basis_strategy_v1 import EventLogger, ExecutionManager, PositionUpdateHandler
+import pytest
+
+from basis_strategy_v1 import ComponentError, EventLogger, ExecutionManager, PositionUpdateHandler
+from basis_strategy_v1.core.market import StaleSeries
 
 from .trading import NOON, WITH_GAS, act, chain, house, refused, send
 
@@ -48,3 +51,17 @@ def test_what_a_step_paid_out_is_counted_before_its_gas() -> None:
         return manager.execute(NOON, chain(*steps, atomic=atomic)).deltas.get("lido", "ETH")
 
     assert bought(atomic=False) == bought(atomic=True) == Decimal("-0.5")
+
+
+def test_an_old_price_after_a_step_was_done_is_an_error_and_no_plan_that_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_old(*of: object) -> object:
+        raise StaleSeries("DAT-002", "the row is too old")
+
+    manager = house(PositionUpdateHandler({"wallet": {"WETH": 1}}))
+    monkeypatch.setattr(manager.desk.venues["lido"], "simulate", too_old)
+    error = refused(manager.execute, NOON, chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 1, "lido"), atomic=False))
+    assert (type(error), error.error_code, error.done.at) == (ComponentError, "DAT-002", NOON)
+    assert error.done.deltas.as_floats() == error.partial_deltas == {"wallet": {"WETH": -1.0, "ETH": 1.0}}
+    assert manager.positions.update_state(NOON, "manual", error.done) == {}
+    first = refused(manager.execute, NOON, chain(act("stake", "ETH", 1, "lido"), act("unwrap", "WETH", 1, "wallet"), atomic=False))
+    assert (type(first), first.done) == (StaleSeries, None)
