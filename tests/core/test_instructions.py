@@ -263,3 +263,10 @@ def test_a_word_of_a_subclass_of_text_is_taken_as_the_word_also_beside_optional_
     block = {"instruction_type": "cex_trade", "venue": "okx", "trade_type": "spot", "side": Side.BUY, "symbol": "ETHUSDT", "amount": 1}
     parsed = parse_instruction({**block, "order_type": "limit", "price": 3000})
     assert isinstance(parsed, CexTrade) and (parsed.side, type(parsed.side)) == ("buy", str)
+
+
+def test_more_amounts_than_are_remembered_are_still_read_exactly():
+    block = {"instruction_type": "cex_trade", "venue": "binance", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT"}
+    given = [number / 8 for number in range(1, 4_200)]
+    for _ in range(2):
+        assert [parse_instruction({**block, "amount": amount}).amount for amount in given] == [Decimal(str(amount)) for amount in given]

@@ -197,9 +197,8 @@ class ExecutionInterfaceManager:
 
     def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
         """Execute a block in the house's decimal context, and count it."""
-        outside, exact = getcontext(), self._exact
-        if outside is not exact:
-            setcontext(exact)
+        outside = getcontext()
+        setcontext(self._exact)
         self.current_instruction = block
         measured, router = self._measured_s, self._router
         started_s = measured() if measured else 0.0
@@ -222,8 +221,7 @@ class ExecutionInterfaceManager:
             self._note_failure(timestamp, block, failure)
             raise failure from error
         finally:
-            if outside is not exact:
-                setcontext(outside)
+            setcontext(outside)
         self.instructions_routed += 1
         self._history.append((timestamp, block["instruction_type"], report.deltas))
         if measured:
