@@ -11,7 +11,7 @@ from typing import Any
 from figures import best_of
 
 from basis_strategy_v1 import EventLogger, ExecutionInterfaceManager
-from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 AT = datetime(2024, 7, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ from basis_strategy_v1 import ComponentError
 from basis_strategy_v1.cli import app
 from basis_strategy_v1.core.instructions import ACTIONS, TYPES
 from basis_strategy_v1.strategies import STRATEGIES
-from basis_strategy_v1.venues import VENUES, make_venue
+from basis_strategy_v1.venues.registry import VENUES, make_venue
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "src" / "basis_strategy_v1"

@@ -62,13 +62,14 @@ def backtest(
 ) -> None:
     """Run a strategy over real or sample data and write the results."""
     from basis_strategy_v1.app import build
+    from basis_strategy_v1.app.writer import EARLIER
     from basis_strategy_v1.progress import progress_bar
 
     with progress_bar(enabled=not quiet) as progress:
         result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress).run()
     if not quiet:
         _print_summary(result.summary)
-        if kept := result.paths.get("earlier results"):
+        if kept := result.paths.get(EARLIER):
             typer.echo(f"an earlier run of this config came to other results (other data, or another version); they are kept in {kept}")
         typer.echo(f"results: {result.paths['summary.json'].parent}")
 

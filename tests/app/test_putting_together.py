@@ -16,8 +16,8 @@ from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.sample import write_sample
-from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.exchanges import ROWS
+from basis_strategy_v1.venues.registry import make_venue
 
 D = Decimal
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1.config import ConfigError, load_config
-from basis_strategy_v1.venues import known_names, offering
 from basis_strategy_v1.venues.exchanges import ROWS
+from basis_strategy_v1.venues.registry import known_names, offering
 from basis_strategy_v1.venues.venue import CEX
 
 EXCHANGES = " | ".join(known_names(CEX))

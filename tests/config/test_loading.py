@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from basis_strategy_v1.config import ConfigError, DataConfig, Fault, Limits, VenuesConfig, load_config
-from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX
 
 FOUR = {"strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100000, "venues": {"cex": ["binance"]}}

@@ -10,9 +10,9 @@ from basis_strategy_v1.core.instructions import Chain as Steps
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import to_units
-from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.morpho_account import underlying
+from basis_strategy_v1.venues.registry import make_venue
 
 from .aave_market import RULES
 

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.desk import Desk
-from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.registry import make_venue
 
 from .trading import NOON, Market, act, held, house, refused, send, trade
 

@@ -9,7 +9,7 @@ import pytest
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
-from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.registry import known_names
 
 from .fake_gateway import FakeGateway, FakeTime
 from .test_live_manager import FILL

@@ -14,11 +14,11 @@ from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.venues import VENUES, make_venue
 from basis_strategy_v1.venues.aave import RESERVES
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.morpho_data import PUBLIC
+from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.transfers import Arrivals, simulate_transfer
 from basis_strategy_v1.venues.venue import CEX
 

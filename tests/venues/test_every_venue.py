@@ -19,9 +19,9 @@ from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues import VENUES, known_names, make_venue
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.morpho_account import underlying
+from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 from .markets import (

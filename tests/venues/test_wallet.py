@@ -17,7 +17,7 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.venue import ONCHAIN
 from basis_strategy_v1.venues.wallet import exchange, receive, spend
 

@@ -26,8 +26,8 @@ from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.strategy import VenueFacts
-from basis_strategy_v1.venues import make_venue, offering
 from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.registry import make_venue, offering
 from basis_strategy_v1.venues.venue import ONCHAIN
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.venues import make_venue
 from basis_strategy_v1.venues.exchanges import exchange_row, with_settings
+from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.venue import DEX, ONCHAIN
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.strategies.user_code import numbered_blocks
-from basis_strategy_v1.venues import VENUES
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
+from basis_strategy_v1.venues.registry import VENUES
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
-from basis_strategy_v1.venues import make_venue, offering
 from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.registry import make_venue, offering
 from basis_strategy_v1.venues.venue import ONCHAIN
 
 Parsed = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from basis_strategy_v1.venues import known_names
+from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 KNOWN_VENUES: dict[str, tuple[str, ...]] = {kind: known_names(kind) for kind in (CEX, DEX, ONCHAIN)}

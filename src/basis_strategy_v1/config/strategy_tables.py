@@ -9,7 +9,7 @@ from basis_strategy_v1.config.free_parameters import Free
 from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Instant, Number, Text, Whole
 from basis_strategy_v1.config.venue_kinds import VenueName
 from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
-from basis_strategy_v1.venues import offering
+from basis_strategy_v1.venues.registry import offering
 
 # pure_lending supplies without naming a market.
 LENDERS_OF_TOKENS: Final = tuple(name for name in offering("supply") if name not in offering("supply_collateral"))

@@ -9,7 +9,7 @@ from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Number, Text,
 from basis_strategy_v1.config.strategy_tables import BPS, TOKEN
 from basis_strategy_v1.config.venue_kinds import Revisions, Venues
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.venues import offering
+from basis_strategy_v1.venues.registry import offering
 
 ADDRESS: Final = Text(r"0x[0-9a-fA-F]{40}", "an address, 0x and 40 hexadecimal digits")
 AMOUNT: Final = Number(Bounds(at_least=0, at_most=10**15))

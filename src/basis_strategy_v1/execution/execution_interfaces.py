@@ -14,8 +14,8 @@ from basis_strategy_v1.execution.desk import Context, Desk
 from basis_strategy_v1.execution.deviation import require_estimate_met
 from basis_strategy_v1.execution.limits import require_within_limits
 from basis_strategy_v1.execution.steps import all_steps, not_offered, top_steps, venues_of
-from basis_strategy_v1.venues import known_names, make_venue
 from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.registry import known_names, make_venue
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
 

@@ -10,7 +10,7 @@ from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interfaces import INTERFACES, LIVE
 from basis_strategy_v1.execution.live_execution import LiveExecution
 from basis_strategy_v1.execution.steps import located, not_offered
-from basis_strategy_v1.venues import make_venue
+from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Venues
 
 if TYPE_CHECKING:

@@ -115,8 +115,8 @@ def _to_nobody(at: datetime, *told: Told) -> None:
     """Where there is no log."""
 
 
-class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The data of an `execution` event: what was asked, and what came of it. Amounts are exact, as text."""
+class ExecutedData(Struct, frozen=True, gc=False):
+    """What came of an instruction, in its `execution` event. Amounts are exact, as text."""
 
     key: str
     venue: str
@@ -126,27 +126,24 @@ class ExecutionData(Struct, frozen=True, gc=False, omit_defaults=True):
     costs: tuple[Cost, ...]
     reference: str
     details: Mapping[str, Any]
+
+
+class TradeData(ExecutedData, frozen=True, gc=False):
+    """The same and what was asked of an exchange."""
+
+    symbol: Any
+    trade_type: Any
+    amount: Any
+
+
+class ExecutionData(ExecutedData, frozen=True, gc=False, omit_defaults=True):
+    """The same and what was asked of the wallet; what the block does not have is left out."""
+
     protocol: Any = None
     token: Any = None
     amount: Any = None
     to_venue: Any = None
     steps: Sequence[str] = ()
-
-
-class TradeData(Struct, frozen=True, gc=False):
-    """The same of a `cex_trade`."""
-
-    key: str
-    venue: str
-    instruction_type: str
-    action: str
-    deltas: Mapping[str, Mapping[str, Decimal]]
-    costs: tuple[Cost, ...]
-    reference: str
-    details: Mapping[str, Any]
-    symbol: Any
-    trade_type: Any
-    amount: Any
 
 
 class SettlementData(Struct, frozen=True, gc=False):
