@@ -10,6 +10,7 @@ import os
 import platform
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from functools import cache
@@ -179,6 +180,7 @@ class Chain:
     accounts: tuple[str, ...] = ()
     _http: http.client.HTTPConnection | None = field(default=None, repr=False)
     _ids: int = 0
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
         self.start()
@@ -193,6 +195,7 @@ class Chain:
         if not ANVIL.exists():
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
         self.port = _free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="anvil-")
         options = ["--port", str(self.port), "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
         quiet = [
             "--silent",
@@ -203,6 +206,9 @@ class Chain:
             "--disable-code-size-limit",
             "--gas-limit",
             str(GAS_LIMIT),
+            # What does not fit into its memory; it leaves it behind when it is ended, and in a home folder it would pile up.
+            "--cache-path",
+            self._folder.name,
         ]
         self.process = subprocess.Popen([str(ANVIL), *options, *quiet], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.stop)
@@ -230,6 +236,9 @@ class Chain:
             self.process.terminate()
             self.process.wait()
             self.process = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
         atexit.unregister(self.stop)
 
     @property
