@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.instructions import Chain as Steps
 from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import to_units
 from basis_strategy_v1.venues.chain import simulate_transaction
-from basis_strategy_v1.venues.morpho_account import underlying
 from basis_strategy_v1.venues.registry import make_venue
 
 from .aave_market import RULES
@@ -33,6 +33,11 @@ class Recorded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What the venue is, a lender of flash loans for one."""
+        return type(self._venue)
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Any:
         self._done.append(instruction)
@@ -71,6 +76,6 @@ def our_balances(state: State) -> dict[str, int]:
     for token, amount in positions.get("aave", {}).items():
         found[token] = to_units(token.removeprefix("variableDebt").removeprefix("a"), amount)
     for token, amount in positions.get("morpho", {}).items():
-        found[token] = to_units(underlying(token), amount)
+        found[token] = to_units(read_name(token).underlying, amount)
     held = state.part("wallet", Wallet).units
     return found | {f"{token} shares": held[token] for token, _ in STAKED.values() if token in held}

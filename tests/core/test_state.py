@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.state import RATE_UNIT, REBASING, SHARE_TOKENS, Account, Amounts, Part, Perp, State, Transfer, Transit, Wallet
-from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.core.state import RATE_UNIT, Account, Amounts, Part, Perp, State, Transfer, Transit, Wallet
+from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, to_amount
 
 ONE = Decimal(1)
 

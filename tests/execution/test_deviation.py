@@ -92,6 +92,8 @@ SHORT = {
     "a supply at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:supply": 1}}, "5000"),
     "a collateral at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:collateral": 1}}, "5454.55"),
     "a debt at morpho": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH:debt": -1}}, "5000"),
+    "a debt in one of two markets of a pair": (
+        trade(), {"binance": {"ETH": 1, "USDT": -3300}, "morpho": {"morpho:wstETH/WETH/945:debt": -1}}, "5000"),
     "a debt at aave": (act("borrow"), {"aave": {"USDT": 1000, "variableDebtUSDT": 900}}, "1000"),
     "a deposit of weETH": (trade(), {"binance": {"ETH": 1, "USDT": -3300}, "aave": {"aweETH": 1}}, "5074.63"),
     "less than a dollar": (act("supply", amount="0.5"), {"aave": {"USDT": -0.5, "aUSDT": 0.6}}, "1666.67"),
@@ -109,6 +111,11 @@ def test_what_is_missing_is_worth_what_its_token_is_worth(block, deltas, bps):
 def test_slippage_is_valued_at_the_price_of_the_token_that_it_is_in():
     perp = estimated(trade("sell", 1, trade_type="perp"), PERP, 0)
     assert limits(perp, Market(USDT=0.5), **SLIPPERY).startswith("the simulated outcome is 5 bps")
+
+
+def test_what_is_no_side_of_a_market_has_no_price():
+    error = refused(house(market=Market()).route_instruction, NOON, estimated(trade(), {"morpho": {"morpho:wstETH/WETH": 1}}, 5))
+    assert (error.error_code, error.message.partition(" at ")[0]) == ("DAT-001", "no price of morpho:wstETH/WETH")
 
 
 def test_a_price_that_is_missing_is_an_error():

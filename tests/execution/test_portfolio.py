@@ -90,6 +90,19 @@ def test_what_is_asked_of_a_venue_that_cannot_answer_is_refused_by_name():
         "margin of wallet, which has none; it can be asked of binance, bybit",
         "borrow_rate of lido, which has none; it can be asked of aave",
     ]
+    assert [
+        fault(portfolio.shortable, "wallet", "ETHUSDT", Decimal(0)),
+        fault(portfolio.loanable, "lido", "WETH"),
+        fault(lambda *_: portfolio.flash_fee("morpho", "WETH", Decimal(1))),
+        fault(lambda *_: portfolio.smallest_order("aave", "spot", "ETHUSDT")),
+        fault(lambda *_: portfolio.costs_of_trades("binance", "okx")),
+    ] == [
+        "shortable of wallet, which has none; it can be asked of binance, bybit",
+        "loanable of lido, which has none; it can be asked of aave",
+        "flash_fee of morpho, which is not configured under venues; it can be asked of aave",
+        "smallest_order of aave, which has none; it can be asked of binance, bybit",
+        "costs_of_trades of okx, which is not configured under venues; it can be asked of binance, bybit",
+    ]
 
 
 def test_gas_is_a_reserve_and_a_fee_or_free():

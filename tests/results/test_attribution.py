@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.market import MarketSnapshot
-from basis_strategy_v1.core.state import REBASING
+from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
 from basis_strategy_v1.results.attribution import SOURCES, Attribution, to_units, units_text

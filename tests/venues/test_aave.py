@@ -438,9 +438,9 @@ def test_without_positions_the_deltas_need_no_index(name, deltas):
 def test_health_is_none_without_a_debt():
     all_venues, state = held(aWETH=1, wallet={"USDT": 1})
     venue = all_venues["aave"]
-    assert venue.health_factor(state.parts["aave"], NOW) is None
+    assert venue.health_factor(state, NOW) is None
     _, owing = held(aWETH=1, variableDebtUSDT=830)
-    assert venue.health_factor(owing.parts["aave"], NOW) == 2
+    assert venue.health_factor(owing, NOW) == 2
     repaid = run(action("aave", "repay", "USDT", 1), *held(aWETH=1, variableDebtUSDT=831, wallet={"USDT": 1}), NOW)
     assert repaid.details == {"health_factor": "2"}
 

@@ -83,7 +83,16 @@ def test_gas_is_paid_once_for_the_chain():
     assert moved.costs == (Cost("gas", "ETH", D("0.00111")),)
 
 
+def test_an_exchange_has_no_actions():
+    assert refused(action("bybit", "supply", "USDT", "all"), held(USDT=6_000)) == "bybit has no actions; got supply"
+
+
 # Flash loans.
+
+
+def test_only_a_lender_of_flash_loans_gives_one():
+    loan = action("lido", "flash_loan", "USDT", 5, sub_instructions=[action("wallet", "wrap", "ETH", 1)])
+    assert refused(loan, held(ETH=1)) == "lido has no flash loans; take one from another protocol"
 
 
 def test_a_flash_loan_costs_its_premium_and_leaves_what_its_steps_did():

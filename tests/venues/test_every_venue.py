@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import ACTIONS
+from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.exchanges import EXCHANGES
-from basis_strategy_v1.venues.morpho_account import underlying
-from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, offering, pool_of
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, FlashLender, Holder, Lender, OnChainVenue, PoolLender
 
 from .markets import (
     AT,
@@ -127,7 +127,7 @@ def _trades() -> list[Example]:
 
 def _transfers() -> list[Example]:
     state = rich(ALL, NOW)
-    holders = [name for name, venue in ALL.items() if hasattr(venue, "take")]
+    holders = [name for name, venue in ALL.items() if isinstance(venue, Holder)]
     return [
         Example(f"{sender}-to-{receiver}-{token}", transfer(sender, receiver, token, "12.34567"), state, NOW, "transfer")
         for (sender, receiver), token in product(permutations(holders, 2), ("USDC", "stETH"))
@@ -161,6 +161,26 @@ def test_every_registered_action_has_an_example():
 
 def test_every_action_that_a_venue_has_is_in_the_table_of_actions():
     assert {name for venue in ALL.values() for name in getattr(venue, "actions", ())} <= set(ACTIONS)
+
+
+@pytest.mark.parametrize(("offered", "kind"), [("flash_loan", FlashLender), ("borrow", Lender), ("set_emode", PoolLender)])
+def test_a_venue_is_derived_from_what_its_actions_make_it(offered, kind):
+    assert [name for name in offering(offered) if not isinstance(ALL[name], kind)] == []
+
+
+def test_every_venue_but_the_exchanges_is_on_chain():
+    assert {name for name, venue in ALL.items() if isinstance(venue, OnChainVenue)} == {*VENUES} == {*ALL} - {*EXCHANGES}
+
+
+@pytest.mark.parametrize("kind", [OnChainVenue, FlashLender, Lender, PoolLender, Holder])
+def test_what_a_kind_of_venue_has_must_be_written(kind):
+    with pytest.raises(TypeError, match="abstract"):
+        type("Forgetful", (kind,), {"simulate": lambda *_: None})()
+
+
+@pytest.mark.parametrize("name", offering("set_emode"))
+def test_what_has_e_modes_has_a_pool_of_them(name):
+    assert pool_of(name, {}).emodes
 
 
 def test_the_registry_knows_a_venue_by_its_kind_only():
@@ -303,13 +323,13 @@ def _way_back(block: dict[str, Any], moved: Any) -> list[dict[str, Any]]:
 
 
 def _base_unit(token: str) -> Decimal:
-    held = underlying(token) if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
+    held = read_name(token).underlying if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
     return Decimal(1).scaleb(-decimals_of(held))
 
 
 def _usd(token: str) -> Decimal:
     if token.startswith("morpho:"):
-        return NOW.price(underlying(token))
+        return NOW.price(read_name(token).underlying)
     for prefix in ("variableDebt", "a"):
         if token.startswith(prefix) and token.removeprefix(prefix) in TOKENS:
             return NOW.price(token.removeprefix(prefix))

@@ -111,8 +111,7 @@ def test_borrowing_against_collateral_moves_both_as_the_contract_does() -> None:
     assert moved.state.positions()["morpho"] == {C: D(100), B: owed}
     health = morpho_market.health_factor_wad(expected.market, expected.position, PRICE)
     assert moved.details["health_factor"] == f"{round(D(health).scaleb(-18), 6).normalize():f}"
-    part = moved.state.part("morpho", MorphoPart)
-    assert ALL["morpho"].health_factor(part, MARKET) == D(health).scaleb(-18)
+    assert ALL["morpho"].health_factor(moved.state, MARKET) == D(health).scaleb(-18)
 
 
 @exactly
@@ -526,7 +525,7 @@ def test_value_changes_by_exactly_the_costs_and_positions_by_the_deltas(steps: l
         state = moved.state
 
 
-@pytest.mark.parametrize("token", ["USDT", "morpho:wstETH/WETH", "spark:wstETH/WETH:supply"])
+@pytest.mark.parametrize("token", ["USDT", "morpho:wstETH/WETH", "morpho:wstETH/WETH:lent", "spark:wstETH/WETH:supply"])
 def test_what_is_no_position_there_cannot_be_opened(token: str) -> None:
     with pytest.raises(ComponentError) as refused:
         ALL["morpho"].open({token: D(1)}, DictSnapshot(AT, {}))

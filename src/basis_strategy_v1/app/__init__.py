@@ -27,8 +27,7 @@ from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.strategy import VenueFacts
 from basis_strategy_v1.venues.exchanges import exchange_row
-from basis_strategy_v1.venues.registry import make_venue, offering
-from basis_strategy_v1.venues.venue import ONCHAIN
+from basis_strategy_v1.venues.registry import offering, pool_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +87,7 @@ def strategy_of(config: Config) -> Strategy:
 
 def _emodes(name: str, settings: Mapping[str, Any]) -> dict[str, int]:
     """Collateral -> the category in which it secures most of a WETH debt."""
-    modes = make_venue(ONCHAIN, name, settings).pool.emodes.items()
+    modes = pool_of(name, settings).emodes.items()
     rising = sorted((mode.ltv_bps, category, mode.collateral) for category, mode in modes if WETH in mode.borrowable)
     return {token: category for _, category, collateral in rising for token in collateral}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.exchanges import exchange_row, with_settings
 from basis_strategy_v1.venues.registry import make_venue
+from basis_strategy_v1.venues.staking import StakingProtocol
 from basis_strategy_v1.venues.venue import DEX, ONCHAIN
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
+    from basis_strategy_v1.venues.venue import Venues
 
 
-def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
+def assumptions(config: Config, venues: Venues) -> list[str]:
     """What the simulators take for granted with these venues, for the report."""
     told = []
     if config.initial_positions is not None:
@@ -44,7 +46,7 @@ def assumptions(config: Config, venues: Mapping[str, Any]) -> list[str]:
         told.append("Transfers out of the wallet pay gas and arrive at once.")
     told += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     for name, venue in venues.items():
-        if "unstake" in venue.actions:
+        if isinstance(venue, StakingProtocol):
             told.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
     if config.data.missing_funding == "zero":
         told.append("A funding payment without a row in the data is taken as 0; each one is listed.")

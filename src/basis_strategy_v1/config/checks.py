@@ -14,12 +14,12 @@ from basis_strategy_v1.config.strategy_tables import LENDERS_OF_TOKENS, LENT_TOK
 from basis_strategy_v1.config.venue_kinds import VenueName
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
 from basis_strategy_v1.venues.exchanges import exchange_row
-from basis_strategy_v1.venues.registry import make_venue, offering
-from basis_strategy_v1.venues.venue import ONCHAIN
+from basis_strategy_v1.venues.registry import offering, pool_of
 
 Parsed = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def _symbols(path: str, exchange: str, settings: Parsed) -> Iterator[Fault]:
 
 def _reserve(protocol: str, path: str, reserve: Parsed) -> Iterator[Fault]:
     category = reserve.get("emode_category")
-    known = make_venue(ONCHAIN, protocol, {}).pool.emodes
+    known = pool_of(protocol, {}).emodes
     if category and category not in known:
         yield Fault(f"{path}.emode_category", str(category), " | ".join(map(str, (0, *known))))
     ltv, threshold = reserve.get("ltv_bps"), reserve.get("liquidation_threshold_bps")
@@ -119,8 +119,9 @@ def _initial_positions(config: Parsed) -> Iterator[Fault]:
 
 def _deposits(path: str, tokens: Parsed) -> Iterator[Fault]:
     for token in tokens:
-        if not token.startswith(("a", "variableDebt")):
-            yield Fault(f"{path}.{token}", shown(token), f"a{token}, variableDebt{token}; {token} itself is held under {WALLET}")
+        if read_name_at_pool(token).kind not in (Kind.DEPOSIT, Kind.DEBT):
+            allowed = f"{deposit_name(token)}, {debt_name(token)}; {token} itself is held under {WALLET}"
+            yield Fault(f"{path}.{token}", shown(token), allowed)
 
 
 def _sections_read(config: Parsed, reading: Reading) -> Parsed:
@@ -176,7 +177,7 @@ def _most_borrowed(strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
     target, lender, protocol = strategy.get("target_ltv"), strategy.get("lender"), strategy.get("protocol")
     if target is None or protocol is None or lender not in offering("set_emode") or lender not in venues.get("onchain", {}):
         return
-    token, pool = PROTOCOLS[protocol].wrapped, make_venue(ONCHAIN, lender, venues["onchain"][lender]).pool
+    token, pool = PROTOCOLS[protocol].wrapped, pool_of(lender, venues["onchain"][lender])
     modes = [mode.ltv_bps for mode in pool.emodes.values() if token in mode.collateral and WETH in mode.borrowable]
     most_bps = max(modes) if modes else pool.rules[token].ltv_bps if token in pool.rules else 0
     if target * 10_000 > most_bps:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.core.position_names import perp_name
+from basis_strategy_v1.core.tokens import REBASING, to_amount
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +17,6 @@ ZERO = Decimal(0)
 IN_TRANSIT = "in_transit"
 WALLET = "wallet"
 RATE_UNIT = 10**18
-# A token whose balance grows is kept in shares; the second token of a pair is one share, wrapped.
-SHARE_TOKENS = {"stETH": "stETH", "wstETH": "stETH", "eETH": "eETH", "weETH": "eETH"}
-REBASING = ("stETH", "eETH")
 
 
 class Part(Protocol):
@@ -47,7 +45,7 @@ class Account(Struct, frozen=True, gc=False):
         found = {token: amount for token, amount in self.balances.items() if amount}
         for symbol, perp in self.perps.items():
             if perp.base:
-                found[f"{symbol}-PERP"] = perp.base
+                found[perp_name(symbol)] = perp.base
         return found
 
     def moved(self, changes: Mapping[str, Decimal], perps: dict[str, Perp] | None = None) -> Account:

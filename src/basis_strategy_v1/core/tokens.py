@@ -1,4 +1,4 @@
-"""Tokens on chain: how many decimals they have."""
+"""Tokens on chain: how many decimals they have, and which are kept in shares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from basis_strategy_v1.core.amounts import EXACT
 
 DECIMALS = {"USDT": 6, "USDC": 6, "WBTC": 8}
 STANDARD_DECIMALS = 18
+# A token whose balance grows is kept in shares; the second token of a pair is one share, wrapped.
+SHARE_TOKENS = {"stETH": "stETH", "wstETH": "stETH", "eETH": "eETH", "weETH": "eETH"}
+REBASING = ("stETH", "eETH")
 
 # Whatever the caller's decimal context rounds to.
 _multiply = EXACT.multiply

@@ -249,7 +249,7 @@ class Desk:
         self._assign(state)
         return reports
 
-    def _observed(self, venues: Iterable[Any], state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
+    def _observed(self, venues: Iterable[Arrivals | Venue], state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
         reports: list[ExecutionReport] = []
         for venue in venues:
             if venue.name in state.parts:

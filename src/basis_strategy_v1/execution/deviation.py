@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.market import base_of
-from basis_strategy_v1.core.state import SHARE_TOKENS
+from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.venues.venue import Moved, reject
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def require_estimate_met(instruction: Instruction, moved: Moved, market: MarketS
     if estimated is None or allowed is None:
         reject(kind, "max_deviation_bps needs estimated_deltas to compare with; add them or leave it out")
     slipped = sum((cost.amount * market.price(cost.token) for cost in moved.costs if cost.source == "slippage"), Decimal(0))
-    perps = any(token.endswith("-PERP") for (_, token), _ in moved.deltas.items())
+    perps = any(read_name(token).kind is Kind.PERP for (_, token), _ in moved.deltas.items())
     worth = _value(moved.deltas, market) - (slipped if perps else 0)
     short = _value(estimated, market) - worth + _perps_missing(estimated, moved.deltas, market)
     gross = max(gross_notional(estimated, market), gross_notional(moved.deltas, market))
@@ -46,7 +46,8 @@ def gross_notional(deltas: Deltas, market: MarketSnapshot) -> Decimal:
     """USD that come in or that go out, whichever is more; a perp counts by what it is a position in."""
     inwards = outwards = Decimal(0)
     for (_, token), amount in deltas.items():
-        notional = amount * (market.price(base_of(token.removesuffix("-PERP"))) if token.endswith("-PERP") else _price(token, market))
+        name = read_name(token)
+        notional = amount * (market.price(base_of(name.of)) if name.kind is Kind.PERP else _price(token, market))
         inwards, outwards = (inwards + notional, outwards) if notional > 0 else (inwards, outwards - notional)
     return max(inwards, outwards)
 
@@ -54,21 +55,16 @@ def gross_notional(deltas: Deltas, market: MarketSnapshot) -> Decimal:
 def _perps_missing(estimated: Deltas, simulated: Deltas, market: MarketSnapshot) -> Decimal:
     missing = Decimal(0)
     for (venue, token), amount in estimated.items():
-        if token.endswith("-PERP"):
-            missing += abs(amount - simulated.get(venue, token)) * market.price(base_of(token.removesuffix("-PERP")))
+        name = read_name(token)
+        if name.kind is Kind.PERP:
+            missing += abs(amount - simulated.get(venue, token)) * market.price(base_of(name.of))
     return missing
 
 
 def _price(token: str, market: MarketSnapshot) -> Decimal:
     """USD per unit of a delta's token: a deposit is worth its underlying, a debt costs it, a perp is worth nothing by itself."""
-    if token.endswith("-PERP"):
+    name = read_name(token)
+    if name.kind is Kind.PERP:
         return Decimal(0)
-    if token.startswith("variableDebt"):
-        return -market.price(token.removeprefix("variableDebt"))
-    if token.startswith("morpho:"):
-        _, pair, side = token.split(":")
-        collateral, _, loan = pair.partition("/")
-        return market.price(collateral) if side == "collateral" else market.price(loan) * (-1 if side == "debt" else 1)
-    if token.endswith("-QUEUED"):
-        return market.price(token.removesuffix("-QUEUED"))
-    return market.price(token[1:] if token[:1] == "a" and (token[1:2].isupper() or token[1:] in SHARE_TOKENS) else token)
+    price = market.price(name.underlying)
+    return -price if name.is_owed else price

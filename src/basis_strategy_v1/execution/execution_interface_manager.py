@@ -16,7 +16,6 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Desk
 from basis_strategy_v1.execution.execution_interfaces import BACKTEST, LIVE, require_mode
 from basis_strategy_v1.execution.interface_registry import InterfaceRegistry
@@ -26,6 +25,7 @@ from basis_strategy_v1.execution.routing_events import COMPONENT, RoutingEvents,
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import ComponentHealth
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.venues.wallet import gas_is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -316,8 +316,7 @@ class ExecutionInterfaceManager:
 
     def gas_is_free(self) -> bool:
         """Whether transactions cost nothing here, or there are none."""
-        wallet = self.desk.venues.get(WALLET)
-        return wallet is None or bool(wallet.is_free())
+        return gas_is_free(self.desk.venues)
 
     # These wait for no instruction that is on its way to a venue.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Limits
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.live_execution import LiveExecution
+    from basis_strategy_v1.venues.venue import Venues
 
 BACKTEST, LIVE = "backtest", "live"
 Kinds = tuple[type[Instruction], ...]
@@ -116,7 +117,7 @@ class ExecutionInterface:
         """What the instruction would do; also the check before a live one is sent."""
         venues, state, market = self._venues, context.state, context.market
         if type(instruction) is CexTrade:
-            moved: Moved = venues[instruction.venue].simulate(instruction, state, market)
+            moved = venues[instruction.venue].simulate(instruction, state, market)
         elif isinstance(instruction, WalletTransfer):
             moved = simulate_transfer(instruction, venues, state, market)
         else:
@@ -237,14 +238,7 @@ class OnChainExecutionInterface(ExecutionInterface):
         return self._run(instruction, TRANSFERS, LIVE)
 
 
-INTERFACES: dict[str, type[ExecutionInterface]] = {
-    CEX: CEXExecutionInterface,
-    DEX: DEXExecutionInterface,
-    ONCHAIN: OnChainExecutionInterface,
-}
-
-
-def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
+def _own_venues(kind: str, venue: str, config: Any) -> Venues:
     """The venue of an interface of its own; one on chain has a wallet beside it, which pays and takes."""
     try:
         own = {venue: make_venue(kind, venue, config)}
@@ -257,7 +251,6 @@ def _own_venues(kind: str, venue: str, config: Any) -> dict[str, Any]:
 
 
 __all__ = [
-    "INTERFACES",
     "CEXExecutionInterface",
     "Context",
     "DEXExecutionInterface",

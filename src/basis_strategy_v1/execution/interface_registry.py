@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.execution_interfaces import INTERFACES, LIVE
+from basis_strategy_v1.execution.execution_interfaces import (
+    LIVE,
+    CEXExecutionInterface,
+    DEXExecutionInterface,
+    ExecutionInterface,
+    OnChainExecutionInterface,
+)
 from basis_strategy_v1.execution.live_execution import LiveExecution
 from basis_strategy_v1.execution.steps import located, not_offered
 from basis_strategy_v1.venues.registry import make_venue
@@ -19,14 +25,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.execution.desk import Desk
-    from basis_strategy_v1.execution.execution_interfaces import (
-        CEXExecutionInterface,
-        DEXExecutionInterface,
-        ExecutionInterface,
-        OnChainExecutionInterface,
-    )
     from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.execution.timing import Timing
+
+E = TypeVar("E", bound=ExecutionInterface)
 
 
 class InterfaceRegistry:
@@ -46,16 +48,17 @@ class InterfaceRegistry:
         self._timing = timing
         configured = _configured_venues(settings)
         self.desk = make_desk({name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()})
-        self.cex: dict[str, CEXExecutionInterface] = self._made(CEX, configured[CEX])
-        self.dex: dict[str, DEXExecutionInterface] = self._made(DEX, configured[DEX])
-        self.onchain: dict[str, OnChainExecutionInterface] = self._made(ONCHAIN, configured[ONCHAIN])
+        self.cex = self._made(CEXExecutionInterface, configured[CEX])
+        self.dex = self._made(DEXExecutionInterface, configured[DEX])
+        self.onchain = self._made(OnChainExecutionInterface, configured[ONCHAIN])
         self.every: dict[str, ExecutionInterface] = {**self.cex, **self.dex, **self.onchain}
 
-    def _made(self, kind: str, rows: Mapping[str, Any]) -> dict[str, Any]:
-        provider, desk = self.desk.data_provider, self.desk
-        shared: dict[str, Any] = {"desk": desk, "limits": self._settings.limits if self._mode == LIVE else None}
-        make = INTERFACES[kind]
-        return {name: make(name, row, provider, self._mode, live=self._live(kind, name), **shared) for name, row in rows.items()}
+    def _made(self, make: type[E], rows: Mapping[str, Any]) -> dict[str, E]:
+        desk, limits = self.desk, self._settings.limits if self._mode == LIVE else None
+        return {
+            name: make(name, row, desk.data_provider, self._mode, desk=desk, live=self._live(make.kind, name), limits=limits)
+            for name, row in rows.items()
+        }
 
     def _live(self, kind: str, name: str) -> LiveExecution | None:
         gateway = self._gateways.get(name)

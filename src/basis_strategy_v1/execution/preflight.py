@@ -15,9 +15,9 @@ from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.desk import Context
 from basis_strategy_v1.execution.steps import all_steps, located
-from basis_strategy_v1.venues.chain import BASE_GAS, before_gas, simulate_transaction, with_output
+from basis_strategy_v1.venues.chain import before_gas, gas_units, simulate_transaction, with_output
 from basis_strategy_v1.venues.venue import Moved
-from basis_strategy_v1.venues.wallet import WalletVenue, receive
+from basis_strategy_v1.venues.wallet import WalletVenue, receive, wallet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -201,9 +201,9 @@ class Preflight:
 
     def _gas_faults(self, passed: Sequence[SmartContractAction]) -> list[Fault]:
         """The gas of the steps that would come through, to be paid from what they leave."""
-        units = BASE_GAS + sum(self._venues[step.protocol].gas_units(step) for outer in passed for step in all_steps(outer))
+        units = gas_units(passed, self._venues)
         try:
-            self._state = self._venues[WALLET].pay_gas(Moved(self._state, Deltas()), units, self._market).state
+            self._state = wallet_of(self._venues).pay_gas(Moved(self._state, Deltas()), units, self._market).state
         except ComponentError as error:
             return [_fault(error)]
         return []

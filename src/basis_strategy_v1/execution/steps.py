@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.venues.venue import Venues
 
 
 def venues_of(instruction: Instruction) -> list[str]:
@@ -21,9 +20,9 @@ def venues_of(instruction: Instruction) -> list[str]:
     return [step.protocol for step in all_steps(instruction)]
 
 
-def not_offered(action: SmartContractAction, venues: Mapping[str, Any]) -> str | None:
+def not_offered(action: SmartContractAction, venues: Venues) -> str | None:
     """What to tell of an action that its protocol does not have."""
-    offered: tuple[str, ...] = venues[action.protocol].actions
+    offered = venues[action.protocol].actions
     return None if action.action in offered else f"{action.protocol} has {', '.join(offered) or 'no actions'}; got {action.action}"
 
 

@@ -15,12 +15,14 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, REBASING, SHARE_TOKENS, WALLET, Account, Amounts, State, Wallet
-from basis_strategy_v1.core.tokens import to_units
+from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
+from basis_strategy_v1.core.tokens import REBASING, to_units
 
 UNCONFIRMED = 1_024
 # Whose plain tokens are in the wallet, until a manager says which protocols it has.
 PROTOCOLS = ("aave", "morpho", "lido", "etherfi", "uniswap", "curve")
+KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
 
 
 class PositionUpdateHandler:
@@ -166,10 +168,9 @@ def _with_deltas(state: State, deltas: Deltas, protocols: Collection[str]) -> St
 
 def _home(venue: str, token: str, protocols: Collection[str]) -> str:
     """Deltas say which venue did it; positions say where it is now: a plain token of a protocol is in the wallet."""
-    if venue not in protocols or venue == WALLET:
+    if venue not in protocols or venue == WALLET or read_name(token).kind in KEPT_BY_PROTOCOLS:
         return venue
-    deposit = token[:1] == "a" and (token[1:2].isupper() or token[1:] in SHARE_TOKENS)
-    return venue if deposit or token.startswith(("variableDebt", "morpho:")) or token.endswith("-QUEUED") else WALLET
+    return WALLET
 
 
 def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
@@ -177,7 +178,7 @@ def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
         held = dict(part.amounts) if part else {}
         held[token] = EXACT.add(held.get(token, Decimal(0)), change)
         return Amounts(held)
-    if isinstance(part, Account) and not token.endswith("-PERP"):
+    if isinstance(part, Account) and read_name(token).kind is not Kind.PERP:
         return part.moved({token: change})
     if isinstance(part, Wallet) and (token not in REBASING or token in part.share_rates):
         return part.moved({token: to_units(token, change) * RATE_UNIT // part.share_rates.get(token, RATE_UNIT)})

@@ -11,6 +11,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Left(Struct, frozen=True):
     @property
     def takes_time(self) -> bool:
         """Whether it waits in a queue, or is on its way."""
-        return self.token.endswith("-QUEUED") or self.venue == IN_TRANSIT
+        return read_name(self.token).kind is Kind.QUEUED or self.venue == IN_TRANSIT
 
 
 class StaleMark(Struct, frozen=True, rename={"start": "from", "end": "until"}):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
-from basis_strategy_v1.core.state import SHARE_TOKENS
+from basis_strategy_v1.core.tokens import SHARE_TOKENS
 from basis_strategy_v1.results.staked_price import traded_rate
 
 if TYPE_CHECKING:

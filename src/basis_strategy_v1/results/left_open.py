@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET
 from basis_strategy_v1.results.attribution import ETH_CLASS
 
@@ -36,7 +37,7 @@ def left_open(
     (ETH of the wallet) and what no exchange takes an order for is not open either.
     """
     currency = CURRENCIES.get(share_class, DOLLAR_TOKENS)
-    still = {(perp.venue, f"{perp.symbol}-PERP") for perp in perps}
+    still = {(perp.venue, perp_name(perp.symbol)) for perp in perps}
     for held in exposures:
         is_free = held.held_as == held.token and held.venue != IN_TRANSIT
         is_for_gas = (held.venue, held.held_as) == (WALLET, "ETH") and held.amount <= gas_reserve

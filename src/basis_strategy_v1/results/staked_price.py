@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.market import REDEEMED_BY, MissingData
-from basis_strategy_v1.core.state import SHARE_TOKENS
+from basis_strategy_v1.core.tokens import SHARE_TOKENS
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Hedge:
         # Asked for once: what the exchanges charge and take stays the same.
         self._cushion: Decimal | None = None
         self._orders: tuple[Order, Order] | None = None
-        self._position = f"{self.perp_symbol}-PERP"
+        self._position = perp_name(self.perp_symbol)
         self._exchange, self.perp_exchange = (name.partition("_")[0] for name in (self.spot_venue, self.perp_venue))
         self._leverage: Decimal = parameters["leverage"]
         self._threshold_bps: Decimal = parameters["rebalance_threshold_bps"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
+from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, debt_name, deposit_name, morpho_name
 from basis_strategy_v1.core.state_rows import borrow_rate, series_name
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action
 
@@ -51,10 +52,10 @@ class PoolLender:
         self._category = category  # 0: none
 
     def collateral(self, positions: Holdings) -> Decimal:
-        return positions.amount(self.name, f"a{self._token}")
+        return positions.amount(self.name, deposit_name(self._token))
 
     def debt(self, positions: Holdings) -> Decimal:
-        return positions.amount(self.name, f"variableDebt{WETH}")
+        return positions.amount(self.name, debt_name(WETH))
 
     def price(self, snapshot: MarketSnapshot) -> Decimal:
         token, ether = (snapshot.lending(self.name, name).oracle_price_usd for name in (self._token, WETH))
@@ -91,10 +92,10 @@ class IsolatedLender:
         self._market = f"{token}/{WETH}"
 
     def collateral(self, positions: Holdings) -> Decimal:
-        return positions.amount(self.name, f"morpho:{self._market}:collateral")
+        return positions.amount(self.name, morpho_name(self._market, COLLATERAL))
 
     def debt(self, positions: Holdings) -> Decimal:
-        return positions.amount(self.name, f"morpho:{self._market}:debt")
+        return positions.amount(self.name, morpho_name(self._market, DEBT))
 
     def price(self, snapshot: MarketSnapshot) -> Decimal:
         return snapshot.price(self._token) / snapshot.price(WETH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.position_names import deposit_name
 from basis_strategy_v1.strategies.strategy import Block, Holdings, action
 
 # More than a withdrawal takes at any lender.
@@ -25,7 +26,7 @@ class PureLending:
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         protocol, token = parameters["protocol"], parameters["token"]
-        if not positions.amount(protocol, f"a{token}"):
+        if not positions.amount(protocol, deposit_name(token)):
             return []
         can_pay_gas = positions.amount("wallet", "ETH") >= positions.gas_fee(WITHDRAWAL_GAS, snapshot)
         return [action(protocol, "withdraw", token=token, amount="all")] if can_pay_gas else []

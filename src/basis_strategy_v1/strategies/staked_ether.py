@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action, chain
@@ -33,7 +34,7 @@ GROWTH_ALLOWED = Decimal("0.0001")
 REQUEST_GAS = 80_000
 # The health factor that a sale leaves at least; of what it has above 1, half at most is used up.
 HEALTH_KEPT = Decimal("1.01")
-QUEUED = "ETH-QUEUED"
+QUEUED = queued_name("ETH")
 
 
 class Tokens(NamedTuple):

@@ -10,6 +10,7 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import aave_pool
@@ -30,7 +31,7 @@ from basis_strategy_v1.venues.aave_settings import (
 )
 from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Moved, PerpExposure, PoolLender, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ ROUNDED_OFF = 1
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
 
 
-class Aave(Venue):
+class Aave(FlashLender, PoolLender):
     """The simulator of one Aave v3 market."""
 
     kind = ONCHAIN
@@ -135,9 +136,9 @@ class Aave(Venue):
         """What moved, as the balances read; the base unit that rounding keeps is a cost of interest."""
         read = to_amount(token, change)
         if name in OF_DEBT:
-            source, lost, moved = "borrow_interest", read - signed, {token: signed, f"variableDebt{token}": read}
+            source, lost, moved = "borrow_interest", read - signed, {token: signed, debt_name(token): read}
         else:
-            source, lost, moved = "supply_interest", -signed - read, {token: signed, f"a{token}": read}
+            source, lost, moved = "supply_interest", -signed - read, {token: signed, deposit_name(token): read}
         return Moved(state, Deltas.at(self.name, moved), (Cost(source, token, lost),) if lost else (), details)
 
     def _unchecked(self, action: SmartContractAction, state: State) -> Moved:
@@ -148,7 +149,7 @@ class Aave(Venue):
         amount = amount_of(action)
         signs = {"supply": (-1, 1, 0), "withdraw": (1, -1, 0), "borrow": (1, 0, 1), "repay": (-1, 0, -1)}
         token, held, debt = (amount * sign for sign in signs[action.action])
-        return Moved(state, Deltas.at(self.name, {action.token: token, f"a{action.token}": held, f"variableDebt{action.token}": debt}))
+        return Moved(state, Deltas.at(self.name, {action.token: token, deposit_name(action.token): held, debt_name(action.token): debt}))
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         part = state.parts.get(self.name)
@@ -200,9 +201,10 @@ class Aave(Venue):
     def gas_units(self, action: SmartContractAction) -> int:
         return GAS[action.action]
 
-    def health_factor(self, part: AavePart, market: MarketSnapshot) -> Decimal | None:
+    def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""
-        if not part.user.borrowed:
+        part = state.parts.get(self.name)
+        if not isinstance(part, AavePart) or not part.user.borrowed:
             return None
         return account_data(part.user, part.pool, self.pool.prices(part, market), part.now_s).health_factor_wad / WAD_UNIT
 
@@ -241,8 +243,8 @@ class Aave(Venue):
         grown = {}
         for token, (supplied, owed) in read.items():
             told_supplied, told_owed = part.told.get(token, (0, 0))
-            grown[f"a{token}"] = to_amount(token, supplied - told_supplied)
-            grown[f"variableDebt{token}"] = to_amount(token, owed - told_owed)
+            grown[deposit_name(token)] = to_amount(token, supplied - told_supplied)
+            grown[debt_name(token)] = to_amount(token, owed - told_owed)
         deltas = Deltas.at(self.name, grown)
         settled = [Settlement("interest", self.name, deltas)] if deltas else []
         part = part.telling(read)
@@ -258,9 +260,9 @@ class Aave(Venue):
         found = []
         for token, (supplied, owed) in (part.units() if isinstance(part, AavePart) else {}).items():
             if supplied:
-                found.append(Exposure(self.name, f"a{token}", token, to_amount(token, supplied), "supply_interest"))
+                found.append(Exposure(self.name, deposit_name(token), token, to_amount(token, supplied), "supply_interest"))
             if owed:
-                found.append(Exposure(self.name, f"variableDebt{token}", token, -to_amount(token, owed), "borrow_interest"))
+                found.append(Exposure(self.name, debt_name(token), token, -to_amount(token, owed), "borrow_interest"))
         return tuple(found), ()
 
     def lines(self) -> list[str]:
@@ -281,19 +283,18 @@ class Aave(Venue):
         """
         supplied: dict[str, int] = {}
         borrowed: dict[str, int] = {}
-        names = {name: name.removeprefix("variableDebt") if name.startswith("variableDebt") else name.removeprefix("a") for name in amounts}
-        for name, token in names.items():
-            if token == name:
-                raise ComponentError(
-                    "PUH-001", f"{name} is no position at {self.name}; write a{name} for a deposit, variableDebt{name} for a debt"
-                )
-        part = self.pool.part(State(), market, *dict.fromkeys(names.values()))
+        names = {name: read_name_at_pool(name) for name in amounts}
+        for name, found in names.items():
+            if found.kind not in (Kind.DEPOSIT, Kind.DEBT):
+                forms = f"write {deposit_name(name)} for a deposit, {debt_name(name)} for a debt"
+                raise ComponentError("PUH-001", f"{name} is no position at {self.name}; {forms}")
+        part = self.pool.part(State(), market, *dict.fromkeys(found.of for found in names.values()))
         rounding = rounding_of(part.pool.revision)
         for name, amount in amounts.items():
-            token = names[name]
+            kind, token, _ = names[name]
             accrued = accrue(part.pool.reserves[token], self.pool.rules[token], part.now_s, rounding)
             units = to_units(token, amount)
-            if name.startswith("variableDebt"):
+            if kind is Kind.DEBT:
                 borrowed[token] = rounding.borrow_scaled(units, accrued.variable_borrow_index_ray)
             else:
                 supplied[token] = rounding.supply_scaled(units, accrued.liquidity_index_ray)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from basis_strategy_v1.core.position_names import debt_name, deposit_name
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, variable_borrow_index_at
@@ -61,7 +62,7 @@ class AavePart(Struct, frozen=True):
         found = {}
         for token, (supplied, owed) in self.units().items():
             if supplied:
-                found[f"a{token}"] = to_amount(token, supplied)
+                found[deposit_name(token)] = to_amount(token, supplied)
             if owed:
-                found[f"variableDebt{token}"] = to_amount(token, owed)
+                found[debt_name(token)] = to_amount(token, owed)
         return found

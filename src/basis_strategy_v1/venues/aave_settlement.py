@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.position_names import debt_name, deposit_name
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import WAD, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_liquidation import liquidation_call
@@ -62,8 +63,8 @@ def settlement_of(venue: str, before: Units, after: Units, done: Liquidated) -> 
     costs: list[Cost] = []
     for token, (supplied, owed) in before.items():
         supplied_after, owed_after = after.get(token, (0, 0))
-        changes[f"a{token}"] = to_amount(token, supplied_after - supplied)
-        changes[f"variableDebt{token}"] = to_amount(token, owed_after - owed)
+        changes[deposit_name(token)] = to_amount(token, supplied_after - supplied)
+        changes[debt_name(token)] = to_amount(token, owed_after - owed)
         costs += [Cost("liquidation", token, to_amount(token, lost)) for lost in (supplied - supplied_after, owed_after - owed) if lost]
     details = {"health_factor": f"{done.health_wad / WAD:.6f}", "collateral": done.collateral, "debt": done.debt}
     return Settlement("liquidation", venue, Deltas.at(venue, changes), tuple(costs), details)

@@ -9,9 +9,10 @@ from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.position_names import Kind, perp_name, read_name
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
 from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
-from basis_strategy_v1.venues.venue import CEX, Exposure, Moved, PerpExposure, Settlement, Venue, reject, require_held
+from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, Moved, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class Listing(NamedTuple):
     minimum: Decimal
 
 
-class Exchange(Venue):
+class Exchange(Holder):
     """The simulator of one account at an exchange."""
 
     kind = CEX
@@ -102,7 +103,7 @@ class Exchange(Venue):
         base, row, perp = self._base(symbol), self.row, trade_type == "perp"
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
         listing = Listing(
-            base, f"{symbol}-PERP", lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional
+            base, perp_name(symbol), lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional
         )
         self._listings[trade_type][symbol] = listing
         return listing
@@ -369,7 +370,7 @@ class Exchange(Venue):
         settle = self.row.settle
         lost = self.margin(account, market).equity
         balance = account.balances.get(settle, ZERO)
-        changes = {f"{symbol}-PERP": -perp.base for symbol, perp in account.perps.items()}
+        changes = {perp_name(symbol): -perp.base for symbol, perp in account.perps.items()}
         after = account.moved({settle: -balance}, {})
         details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
         deltas = Deltas.at(self.name, {**changes, settle: -balance})
@@ -401,10 +402,10 @@ class Exchange(Venue):
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
         perps = {}
         for token, amount in amounts.items():
-            if token.endswith("-PERP") and amount:
-                symbol = token.removesuffix("-PERP")
+            kind, symbol, _ = read_name(token)
+            if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
-        return Account({token: amount for token, amount in amounts.items() if not token.endswith("-PERP")}, perps)
+        return Account({token: amount for token, amount in amounts.items() if read_name(token).kind is not Kind.PERP}, perps)
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:

@@ -12,10 +12,10 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import OutputOf, SmartContractAction
-from basis_strategy_v1.core.state import REBASING, WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import in_base_units, to_amount
-from basis_strategy_v1.venues.venue import ONCHAIN, Moved, Venues, reject
-from basis_strategy_v1.venues.wallet import WalletVenue, amount_of, as_read, receive, spend, with_share_rate
+from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import REBASING, in_base_units, to_amount
+from basis_strategy_v1.venues.venue import ONCHAIN, FlashLender, Moved, OnChainVenue, Venues, reject
+from basis_strategy_v1.venues.wallet import amount_of, as_read, receive, spend, wallet_of, with_share_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,8 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
     A failing step raises, naming its index and itself, and leaves the caller's state as it was.
     """
     moved = _fold(steps, venues, state, market) if len(steps) > 1 else _step(steps[0], venues, state, market, ())
-    wallet: WalletVenue = venues[WALLET]
-    return moved if wallet.is_free() else wallet.pay_gas(moved, BASE_GAS + _gas_units(steps, venues) + moved.more_gas, market)
+    wallet = wallet_of(venues)
+    return moved if wallet.is_free() else wallet.pay_gas(moved, gas_units(steps, venues) + moved.more_gas, market)
 
 
 def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
@@ -75,7 +75,7 @@ def _resolved(step: SmartContractAction, venues: Venues, state: State, outputs: 
     if not token:
         return step
     if isinstance(amount, str):  # "all"
-        whole = to_amount(token, venues[step.protocol].resolve(step, state))
+        whole = to_amount(token, _on_chain(step, venues).resolve(step, state))
         if not whole:
             reject(ONCHAIN, f"{step.protocol} {step.action} of all {token}: there is none")
     else:
@@ -114,6 +114,8 @@ def before_gas(deltas: Deltas, costs: Sequence[Cost]) -> Deltas:
 def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
     """The steps while the loan is out. What the lender has lent out is not there for them to withdraw or borrow."""
     lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)
+    if not isinstance(lender, FlashLender):
+        reject(ONCHAIN, f"{loan.protocol} has no flash loans; take one from another protocol")
     fee = lender.flash_fee(token, amount, state, market)
     lent = lender.lend_flash(state, token, amount, market)
     inner = _fold(loan.steps, venues, receive(lent, token, amount), market)
@@ -128,10 +130,22 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
     return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)}, inner.more_gas)
 
 
+def gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:
+    """Gas units of a transaction of these steps, those of their loans among them."""
+    return BASE_GAS + _gas_units(steps, venues)
+
+
 def _gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:
     units = 0
     for step in steps:
-        units += venues[step.protocol].gas_units(step)
+        units += _on_chain(step, venues).gas_units(step)
         if step.steps:
             units += _gas_units(step.steps, venues)
     return units
+
+
+def _on_chain(step: SmartContractAction, venues: Venues) -> OnChainVenue:
+    venue = venues[step.protocol]
+    if not isinstance(venue, OnChainVenue):
+        reject(ONCHAIN, f"{step.protocol} has no actions; got {step.action}")
+    return venue

@@ -11,7 +11,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import DEX, Moved, Venue, reject, row_text
+from basis_strategy_v1.venues.venue import DEX, Moved, OnChainVenue, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, exchange
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MarketSwapRow(NamedTuple):
     depth_usd: Decimal | None = None
 
 
-class MarketSwap(Venue):
+class MarketSwap(OnChainVenue):
     """The simulator of a DEX whose pools are known by their price only."""
 
     kind = DEX

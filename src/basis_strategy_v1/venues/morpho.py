@@ -12,17 +12,18 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, read_name
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import COLLATERAL, DEBT, SUPPLY, Held, MorphoPart, holding, token_of, underlying
-from basis_strategy_v1.venues.morpho_data import Terms, known_terms, pair_of
+from basis_strategy_v1.venues.morpho_account import Held, MorphoPart, holding
+from basis_strategy_v1.venues.morpho_data import Terms, known_terms
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, Moved, PerpExposure, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ GAS = {
 }  # fmt: skip
 
 
-class Morpho(Venue):
+class Morpho(FlashLender, Lender):
     """The simulator. The data's rows move the markets; our own position is in their totals, and interest accrues between rows."""
 
     kind = ONCHAIN
@@ -130,8 +131,8 @@ class Morpho(Venue):
     ) -> Moved:
         """What moved, as the balances read; the base unit that rounding keeps is a cost of interest."""
         old, new = before.units(), after.units()
-        changes = {token: to_amount(underlying(token), new.get(token, 0) - old.get(token, 0)) for token in dict.fromkeys((*old, *new))}
-        supplied, owed = (changes.get(token_of(name, side), Decimal(0)) for side in (SUPPLY, DEBT))
+        changes = _changes(old, new)
+        supplied, owed = (changes.get(morpho_name(name, side), Decimal(0)) for side in (SUPPLY, DEBT))
         lost = Decimal(0) if action.action in OF_COLLATERAL else -(signed + supplied - owed)
         source = "borrow_interest" if owed else "supply_interest"
         deltas = Deltas.at(self.name, {action.token: signed, **changes})
@@ -145,12 +146,12 @@ class Morpho(Venue):
         side = COLLATERAL if action.action in OF_COLLATERAL else DEBT if action.action in ("borrow", "repay") else SUPPLY
         signed = -amount if action.action in PAYS else amount
         own = signed if side == DEBT else -signed
-        return Moved(state, Deltas.at(self.name, {action.token: signed, token_of(name, side): own}))
+        return Moved(state, Deltas.at(self.name, {action.token: signed, morpho_name(name, side): own}))
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         side = {"withdraw": SUPPLY, "repay": DEBT, "withdraw_collateral": COLLATERAL}.get(action.action)
         if side is not None:
-            return state.part(self.name, MorphoPart).units().get(token_of(action.market or "", side), 0)
+            return state.part(self.name, MorphoPart).units().get(morpho_name(action.market or "", side), 0)
         if action.action not in ("supply", "supply_collateral"):
             reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw, repay and their collateral')
         return state.part(WALLET, Wallet).units_of(action.token)
@@ -204,8 +205,9 @@ class Morpho(Venue):
 
     # Health.
 
-    def health_factor(self, part: MorphoPart, market: MarketSnapshot) -> Decimal | None:
+    def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
         """The lowest of the markets: what the collateral carries over the debt; None without debt."""
+        part = state.part(self.name, MorphoPart)
         owing = [name for name, held in part.held.items() if held.position.borrow_shares]
         return min((self._health(part, name, market) for name in owing), default=None)
 
@@ -237,8 +239,7 @@ class Morpho(Venue):
             return state, ()
         part = self._known.at(part, market)
         read = part.units()
-        tokens = dict.fromkeys((*part.told, *read))
-        grown = {token: to_amount(underlying(token), read.get(token, 0) - part.told.get(token, 0)) for token in tokens}
+        grown = _changes(part.told, read)
         settled = [Settlement("interest", self.name, Deltas.at(self.name, grown))] if any(grown.values()) else []
         part = structs.replace(part, told=read)
         for name in part.held:
@@ -258,10 +259,10 @@ class Morpho(Venue):
         done = _liquidation(accrued, held.position, part.now_s, price)
         after = structs.replace(part, held={**part.held, name: held._replace(market=done.market, position=done.position)})
         old, new = part.units(), after.units()
-        deltas = Deltas.at(self.name, {token: to_amount(underlying(token), new.get(token, 0) - old[token]) for token in old})
+        deltas = Deltas.at(self.name, _changes(old, new))
         collateral, loan = pair_of(name)
         paid = Cost("liquidation", collateral, to_amount(collateral, done.seized))
-        saved = Cost("liquidation", loan, -to_amount(loan, old[token_of(name, DEBT)] - new.get(token_of(name, DEBT), 0)))
+        saved = Cost("liquidation", loan, -to_amount(loan, old[morpho_name(name, DEBT)] - new.get(morpho_name(name, DEBT), 0)))
         details = {"market": name, "health_factor": health, "repaid": plain(to_amount(loan, done.repaid)),
                    "seized": plain(to_amount(collateral, done.seized)), "bad_debt": plain(to_amount(loan, done.bad_debt))}  # fmt: skip
         return structs.replace(after, told=new), [Settlement("liquidation", self.name, deltas, (paid, saved), details)]
@@ -270,8 +271,8 @@ class Morpho(Venue):
         growth = {SUPPLY: "supply_interest", COLLATERAL: "spot_price", DEBT: "borrow_interest"}
         found = []
         for token, amount in state.part(self.name, MorphoPart).positions().items():
-            side = token.rpartition(":")[2]
-            found.append(Exposure(self.name, token, underlying(token), -amount if side == DEBT else amount, growth[side]))
+            name = read_name(token)
+            found.append(Exposure(self.name, token, name.underlying, -amount if name.is_owed else amount, growth[name.side]))
         return tuple(found), ()
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoPart:
@@ -281,15 +282,21 @@ class Morpho(Venue):
             ComponentError: PUH-001, a token that is no position there.
         """
         for token in amounts:
-            if token.count(":") != 2 or not token.startswith("morpho:"):
+            if not read_name(token).side:
                 raise ComponentError("PUH-001", f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt")
-        names = dict.fromkeys(token.split(":")[1] for token in amounts)
+        names = dict.fromkeys(read_name(token).of for token in amounts)
         part = self._known.at(MorphoPart(), market, *names)
         for name in names:
-            tokens = [token_of(name, side) for side in (SUPPLY, COLLATERAL, DEBT)]
-            units = (to_units(underlying(token), amounts.get(token, Decimal(0))) for token in tokens)
+            tokens = [morpho_name(name, side) for side in SIDES]
+            units = (to_units(read_name(token).underlying, amounts.get(token, Decimal(0))) for token in tokens)
             part.held[name] = holding(part.held[name], part.now_s, *units)
         return structs.replace(part, told=part.units())
+
+
+def _changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Decimal]:
+    """By how much each position differs, in token units, from base units by its name."""
+    names = dict.fromkeys((*before, *after))
+    return {name: to_amount(read_name(name).underlying, after.get(name, 0) - before.get(name, 0)) for name in names}
 
 
 def _worded(reverted: Reverted, name: str) -> str:

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 from msgspec import Struct, structs
 
+from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SUPPLY, morpho_name, read_name
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_data import pair_of
 from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, assets_down, assets_up, debt_of, supplied_of
-
-SUPPLY, COLLATERAL, DEBT = "supply", "collateral", "debt"
 
 
 class Held(NamedTuple):
@@ -50,25 +48,14 @@ class MorphoPart(Struct, frozen=True):
                 continue
             market, position = held.now(self.now_s), held.position
             amounts = {SUPPLY: supplied_of(market, position), COLLATERAL: position.collateral, DEBT: debt_of(market, position)}
-            found.update({token_of(name, side): units for side, units in amounts.items() if units})
+            found.update({morpho_name(name, side): units for side, units in amounts.items() if units})
         return found
 
     def positions(self) -> dict[str, Decimal]:
-        return {token: to_amount(underlying(token), units) for token, units in self.units().items()}
+        return {token: to_amount(read_name(token).underlying, units) for token, units in self.units().items()}
 
     def is_empty(self) -> bool:
         return not any(held.is_ours() for held in self.held.values())
-
-
-def token_of(market: str, side: str) -> str:
-    return f"morpho:{market}:{side}"
-
-
-def underlying(token: str) -> str:
-    """The token that a position of a market is an amount of."""
-    _, market, side = token.split(":")
-    collateral, loan = pair_of(market)
-    return collateral if side == COLLATERAL else loan
 
 
 def holding(held: Held, now_s: int, supplied: int, collateral: int, owed: int) -> Held:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.position_names import pair_of
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.venues.morpho_market import ORACLE_SCALE, VIRTUAL_SHARES, Market
@@ -46,12 +47,6 @@ class MarketRow(NamedTuple):
     stamp: int
     market: Market
     oracle_price: int
-
-
-def pair_of(name: str) -> tuple[str, str]:
-    """(collateral, loan) of a market's name; a third part, such as in `wstETH/WETH/945`, tells apart markets of one pair."""
-    collateral, _, rest = name.partition("/")
-    return collateral, rest.partition("/")[0]
 
 
 def row_of(row: StateRow, name: str) -> MarketRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.venues.aave import aave
+from basis_strategy_v1.venues.aave import Aave, aave
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.curve import curve
 from basis_strategy_v1.venues.etherfi import etherfi
@@ -13,11 +13,13 @@ from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_row, with_set
 from basis_strategy_v1.venues.lido import lido
 from basis_strategy_v1.venues.morpho import morpho
 from basis_strategy_v1.venues.uniswap import uniswap
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Venues
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Venue, Venues
 from basis_strategy_v1.venues.wallet import WalletVenue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from basis_strategy_v1.venues.aave_observed import ObservedPool
 
 
 def _wallet(settings: dict[str, Any]) -> WalletVenue:
@@ -26,7 +28,7 @@ def _wallet(settings: dict[str, Any]) -> WalletVenue:
 
 
 # name -> (kind, maker of its simulator from the venue's settings). A new protocol is a line here and a file beside this one.
-VENUES: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
+VENUES: dict[str, tuple[str, Callable[[dict[str, Any]], OnChainVenue]]] = {
     "aave": (ONCHAIN, aave),
     "morpho": (ONCHAIN, morpho),
     "lido": (ONCHAIN, lido),
@@ -37,7 +39,7 @@ VENUES: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
 }
 
 
-def make_venue(kind: str, name: str, settings: Mapping[str, Any] | None) -> Any:
+def make_venue(kind: str, name: str, settings: Mapping[str, Any] | None) -> Venue:
     """The simulator of a configured venue.
 
     Raises:
@@ -61,4 +63,11 @@ def offering(action: str) -> tuple[str, ...]:
     return tuple(name for name, (_, maker) in VENUES.items() if action in maker({}).actions)
 
 
-__all__ = ["VENUES", "Venues", "known_names", "make_venue", "offering"]
+def pool_of(name: str, settings: Mapping[str, Any]) -> ObservedPool:
+    """The rules and e-mode categories of a configured lender from one pool: of what is `offering("set_emode")`."""
+    lender = make_venue(ONCHAIN, name, settings)
+    assert isinstance(lender, Aave), f"{name} has e-modes and none of aave.py's pools"
+    return lender.pool
+
+
+__all__ = ["VENUES", "Venues", "known_names", "make_venue", "offering", "pool_of"]

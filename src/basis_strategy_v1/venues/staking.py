@@ -11,18 +11,19 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import DAY_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.core.position_names import queued_name
+from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import REBASING, to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject, row_text
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, OnChainVenue, PerpExposure, Settlement, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, share_rate, units_to_spend
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
 
-QUEUED = "ETH-QUEUED"  # ETH asked for and not yet claimed
+QUEUED = queued_name("ETH")
 # Gas units of a further request in one call, an assumption: less than the first, with which a call's own cost is paid.
 FURTHER_REQUEST_GAS = {"unstake": 65_000, "claim": 35_000}
 
@@ -61,7 +62,7 @@ class Queue(Struct, frozen=True):
         return {QUEUED: to_amount("ETH", wei)} if wei else {}
 
 
-class StakingProtocol(Venue):
+class StakingProtocol(OnChainVenue):
     """The simulator: shares in the wallet, worth the rate that the protocol publishes; requests under the protocol."""
 
     kind = ONCHAIN

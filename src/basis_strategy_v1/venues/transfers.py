@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, State, Transfer, Transit
 from basis_strategy_v1.core.tokens import in_base_units
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import Withdrawal
-from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Moved, Settlement, Venues, reject
+from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Holder, Moved, Settlement, Venues, reject
 from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue, as_read, with_share_rate
 
 if TYPE_CHECKING:
@@ -57,13 +58,17 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
     return sender.pay_gas(moved, TRANSFER_GAS, market) if isinstance(sender, WalletVenue) else moved
 
 
-def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Any, Any]:
-    if transfer.token.endswith("-PERP"):
+def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Holder, Holder]:
+    if read_name(transfer.token).kind is Kind.PERP:
         reject(CEX, f"{transfer.token} is a position and stays on its exchange; close it there and open it on {transfer.to_venue}")
-    for name in (transfer.from_venue, transfer.to_venue):
-        if not isinstance(venues[name], Exchange | WalletVenue):
-            reject(ONCHAIN, f"{name} holds no plain tokens; its tokens are in the wallet: use a smart_contract_action of {name} instead")
-    return venues[transfer.from_venue], venues[transfer.to_venue]
+    return _holder(transfer.from_venue, venues), _holder(transfer.to_venue, venues)
+
+
+def _holder(name: str, venues: Venues) -> Holder:
+    venue = venues[name]
+    if not isinstance(venue, Holder):
+        reject(ONCHAIN, f"{name} holds no plain tokens; its tokens are in the wallet: use a smart_contract_action of {name} instead")
+    return venue
 
 
 class Arrivals:
@@ -89,7 +94,7 @@ class Arrivals:
         after = state.with_part(IN_TRANSIT, Transit(transit.transfers[len(arrived) :]))
         settled: list[Settlement] = []
         for transfer in arrived:
-            receiver = self._venues[transfer.to_venue]
+            receiver = _holder(transfer.to_venue, self._venues)
             if isinstance(receiver, WalletVenue):  # what is there has grown before more of it comes
                 after, grown = receiver.observe(after, market)
                 settled += grown
@@ -103,7 +108,7 @@ class Arrivals:
         return state.part(IN_TRANSIT, Transit).positions()
 
 
-def _arrival(state: State, receiver: Any, transfer: Transfer) -> tuple[State, Settlement]:
+def _arrival(state: State, receiver: Holder, transfer: Transfer) -> tuple[State, Settlement]:
     where, token, amount = transfer.to_venue, transfer.token, transfer.amount
     there = Deltas.at(where, {token: amount})
     moved = Moved(receiver.give(state, token, amount), there + Deltas.at(IN_TRANSIT, {token: -amount}))

@@ -1,8 +1,12 @@
-"""What a venue is: it tells what an instruction does to the state, what falls due with time, and what is held there."""
+"""What a venue is: it tells what an instruction does to the state, what falls due with time, and what is held there.
+
+And what more it may be: on chain, a lender of flash loans, a lender, a holder of plain tokens. A class says so by what it is derived from.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -13,9 +17,8 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from basis_strategy_v1.core.execution_report import Cost
+    from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import Part, State
 
@@ -71,7 +74,8 @@ class PerpExposure(Struct, frozen=True, gc=False):
 class Venue(ABC):
     """A simulator. Every method is pure: the state and the market in, the new state and what moved out.
 
-    A venue writes what it has. One that writes only `simulate` holds nothing for us, and nothing falls due there.
+    A venue writes what it has. One that writes only `simulate` holds nothing for us, and nothing falls due there. What its kind has
+    beside these methods is in the classes below; each of theirs has to be written.
     """
 
     name: str
@@ -117,10 +121,92 @@ class Venue(ABC):
         return []
 
 
-Venues = dict[str, Any]  # name -> Venue; each kind has methods of its own beside a Venue's
+Venues = Mapping[str, Venue]  # by name
 
 
-def row_text(row: Any) -> str:
+class OnChainVenue(Venue):
+    """A venue on chain, a DEX too: a `smart_contract_action` is sent to it, and the tokens that it takes and pays are the wallet's."""
+
+    @abstractmethod
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+        """What one of its `actions` does; the amount is a number by now (token units, whole base units). Gas is paid elsewhere.
+
+        Raises:
+            VenueRejected: with the numbers in its message, for whatever the contract would refuse.
+        """
+
+    @abstractmethod
+    def resolve(self, action: SmartContractAction, state: State) -> int:
+        """What the amount "all" of an action is: base units of its token, 0 where there are none.
+
+        Raises:
+            VenueRejected: the action needs a number.
+        """
+
+    @abstractmethod
+    def gas_units(self, action: SmartContractAction) -> int:
+        """Gas units of a typical call, without the 21,000 of its transaction and without the steps of a loan."""
+
+
+class FlashLender(OnChainVenue):
+    """One that has `flash_loan` among its actions. `chain.py` asks for the fee, lends, runs the loan's steps and takes back; `simulate`
+    gets no such action, and the wallet is not touched here. Amounts are in units of the token.
+    """
+
+    @abstractmethod
+    def flash_fee(self, token: str, amount: Decimal, state: State | None = None, market: MarketSnapshot | None = None) -> Decimal:
+        """The fee of a loan; without a state and a market the most that it can be.
+
+        Raises:
+            VenueRejected: the token is not lent, or, as far as the state and the market tell, less of it than that.
+        """
+
+    @abstractmethod
+    def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
+        """The most that a loan can be now, for a strategy to ask; None where that is not known."""
+
+    @abstractmethod
+    def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state while a loan is out: what is out can be neither withdrawn nor borrowed."""
+
+    @abstractmethod
+    def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state after a loan of `amount` has been paid back with its fee."""
+
+
+class Lender(OnChainVenue):
+    """One at which we can be in debt, and be liquidated."""
+
+    @abstractmethod
+    def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
+        """Collateral x liquidation threshold over debt, of the worst debt; None without debt."""
+
+
+class PoolLender(Lender):
+    """A lender from one pool, as Aave and its forks are: a token has one rate there, whatever secures the debt."""
+
+    @abstractmethod
+    def borrow_rate(self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0)) -> Decimal:
+        """What a debt of `token` pays now, and would with `more` of it (token units): a fraction a year."""
+
+
+class Holder(Venue):
+    """Where plain tokens are held: a `wallet_transfer` goes from one to another. Amounts are in units of the token."""
+
+    @abstractmethod
+    def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
+        """The state after `amount`, withdrawal fee and all, has left.
+
+        Raises:
+            VenueRejected: there is less, where what is held is known, or it is needed as margin.
+        """
+
+    @abstractmethod
+    def give(self, state: State, token: str, amount: Decimal) -> State:
+        """The state after `amount` has come."""
+
+
+def row_text(row: NamedTuple) -> str:
     """A venue's row (a NamedTuple) on one line, for a person."""
     return ", ".join(f"{name} {value}" for name, value in row._asdict().items() if name != "name")
 

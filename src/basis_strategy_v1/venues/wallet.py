@@ -9,15 +9,16 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import REDEEMED_BY
-from basis_strategy_v1.core.state import RATE_UNIT, REBASING, WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, PerpExposure, Settlement, Venue, reject, require_held
+from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
+from basis_strategy_v1.core.tokens import REBASING, to_amount, to_units
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Holder, Moved, OnChainVenue, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.venues.venue import Venues
 
 WEI_PER_GWEI = 10**9
 WRAPPED = {"ETH": "WETH", "WETH": "ETH"}
@@ -26,7 +27,7 @@ RATE_OF = {"stETH": "wstETH", "eETH": "weETH"}
 TRANSFER_GAS = 65_000
 
 
-class WalletVenue(Venue):
+class WalletVenue(OnChainVenue, Holder):
     """The simulator of the address. `gas_price_gwei` None takes base fee + priority fee from the market."""
 
     kind = ONCHAIN
@@ -117,6 +118,19 @@ class WalletVenue(Venue):
         rates = {token: share_rate(token, market) for token in REBASING if token in amounts}
         wallet = Wallet({}, rates)
         return wallet.moved({token: _own_units(wallet, token, amount) for token, amount in amounts.items()})
+
+
+def wallet_of(venues: Venues) -> WalletVenue:
+    """The wallet, which is there wherever something on chain is."""
+    wallet = venues[WALLET]
+    assert isinstance(wallet, WalletVenue)
+    return wallet
+
+
+def gas_is_free(venues: Venues) -> bool:
+    """Whether transactions cost nothing here, or there are none."""
+    wallet = venues.get(WALLET)
+    return not isinstance(wallet, WalletVenue) or wallet.is_free()
 
 
 def amount_of(action: SmartContractAction) -> Decimal:
