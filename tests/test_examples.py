@@ -105,7 +105,7 @@ def test_the_blocks_of_the_example_are_all_executed_and_leave_nothing_open(sampl
     printed = [json.loads(line) for line in basis("execute", blocks, "--config", config, "--data", str(sample), cwd=tmp_path).splitlines()]
     executed = [line for line in printed if line["kind"] == "execution"]
     assert len(executed) == len(Path(blocks).read_text(encoding="utf-8").splitlines())
-    assert {line["kind"] for line in printed} == {"execution", "funding", "interest", "arrival"}
+    assert {line["kind"] for line in printed} == {"execution", "funding", "interest", "arrival", "claim"}
     left: dict[str, Decimal] = {}
     for line in basis("events", "logs", cwd=tmp_path).splitlines():
         event = json.loads(line[line.index("{") :])

@@ -226,7 +226,7 @@ class EventDrivenStrategyEngine:
         self._booked_state = self._handler.state
         self._has_booked = True
         if reports:
-            self._changed = True
+            self._changed = self._changed or any(report.deltas for report in reports)
             self.attribution.book(reports, market)
             self.manager.log_settlements(reports)
 

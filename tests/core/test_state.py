@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_strategy_v1.core.state import RATE_UNIT, Account, Amounts, Part, Perp, State, Transfer, Transit, Wallet
-from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, to_amount
+from basis_strategy_v1.core.tokens import REBASING, to_amount
 
 ONE = Decimal(1)
 
@@ -42,11 +42,6 @@ def test_a_rebasing_balance_is_its_shares_at_the_rate_rounded_down(token: str, s
     assert 0 <= shares * rate - wallet.units_of(token) * RATE_UNIT < RATE_UNIT
     assert wallet.positions() == ({token: to_amount(token, wallet.units_of(token))} if wallet.units_of(token) else {})
     assert Wallet({token: shares}).units_of(token) == shares
-
-
-def test_every_share_token_belongs_to_a_rebasing_one() -> None:
-    assert set(SHARE_TOKENS.values()) == set(REBASING)
-    assert all(SHARE_TOKENS[token] == token for token in REBASING)
 
 
 @given(st.dictionaries(st.sampled_from("ABC"), st.integers(-5, 5)), st.dictionaries(st.sampled_from("ABC"), st.integers(-5, 5)))

@@ -1,14 +1,19 @@
-"""A staked token that is only held: its redemption rate is income, the price of ether is not."""
+"""A staked token that is only held: its redemption rate is income, the price of ether is not. And one that is asked back."""
 
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from basis_strategy_v1.data.database import import_to_database
+
 from .conftest import RunOnce
-from .running import day, moment, series
+from .running import day, excerpt, moment, run, series
 from .test_time import blocks_config
 
 HELD = Decimal(20)
@@ -80,3 +85,67 @@ def test_a_staked_token_that_comes_from_an_exchange_is_no_income(run_once: RunOn
     summary = run_once(made).summary
     assert abs(Decimal(summary["pnl"])) < Decimal("0.001")
     assert abs(Decimal(summary["attribution"]["staking"])) < Decimal("0.001")
+
+
+# What is asked back at the protocol's queue.
+
+
+def leaving(protocol: str, **changes: Any) -> dict[str, Any]:
+    """Staked on the first of June, asked back on the second; the queue takes five days, seven hours and twelve minutes."""
+    return {
+        "strategy_mode": "eth_staking_only",
+        "share_class": "eth_directional",
+        "initial_capital": 100,
+        "start": "2024-06-01",
+        "end": "2024-06-11",
+        "interval": "1h",
+        "strategy": {"protocol": protocol, "leave_at": "2024-06-02"},
+        "venues": {"onchain": {protocol: {"withdrawal_days": "5.3"}, "wallet": {"gas_price_gwei": 0}}},
+        **changes,
+    }
+
+
+every_protocol = pytest.mark.parametrize("protocol", ["lido", "etherfi"])
+FINALISED = day("2024-06-07") + timedelta(hours=7, minutes=12)
+
+
+@every_protocol
+@pytest.mark.parametrize(("interval", "tick"), [("1h", timedelta(hours=8)), ("1d", timedelta(days=1))])
+def test_a_claim_is_told_at_its_own_instant_and_made_at_the_next_tick(
+    protocol: str, interval: str, tick: timedelta, run_once: RunOnce
+) -> None:
+    ran = run_once(leaving(protocol, interval=interval))
+    asked, claimed = (row for row in ran.events("execution") if "ETH-QUEUED" in row.data["deltas"][protocol])
+    amount = asked.data["deltas"][protocol]["ETH-QUEUED"]
+    [told] = ran.settled("claim")
+    assert (told.at, told.data["venue"], told.data["deltas"], told.data["costs"]) == (FINALISED, protocol, {}, [])
+    assert told.data["details"] == {
+        "request_id": asked.data["details"]["request_id"],
+        "amount": format(Decimal(amount).normalize(), "f"),
+        "claimable": "2024-06-07T07:12:00Z",
+    }
+    assert claimed.at == day("2024-06-07") + tick
+    assert claimed.data["deltas"][protocol] == {"ETH-QUEUED": f"-{amount}", "ETH": amount}
+
+
+@every_protocol
+def test_where_nobody_claims_it_is_told_once_and_no_position_is_written_for_it(protocol: str, run_once: RunOnce, tmp_path: Path) -> None:
+    wrapped = {"lido": "wstETH", "etherfi": "weETH"}[protocol]
+    block = {"instruction_type": "smart_contract_action", "protocol": protocol, "action": "unstake", "token": wrapped, "amount": "all"}
+    made = {"initial_positions": {"wallet": {wrapped: "20"}}, "venues": leaving(protocol)["venues"], "share_class": "eth_directional"}
+    ran = run_once(blocks_config(tmp_path, [("2024-06-02T00:00:00Z", block)], end="2024-06-11", **made))
+    assert [row.at for row in ran.settled("claim")] == [FINALISED]
+    assert list(ran.positions()) == [day("2024-06-01") + timedelta(days=number) for number in range(11)]
+    held = {token for amounts in ran.positions().values() for token in amounts}
+    assert held == {f"wallet {wrapped}", f"{protocol} ETH-QUEUED"}
+
+
+@every_protocol
+def test_a_database_tells_of_a_claim_as_the_folder_does_that_it_was_made_of(
+    protocol: str, run_once: RunOnce, market_data: Path, tmp_path: Path
+) -> None:
+    names = (f"staking/{protocol}/{'wstETH' if protocol == 'lido' else 'weETH'}", "ohlcv/bybit/spot/ETHUSDT_1h")
+    import_to_database(excerpt(market_data, tmp_path / "folder", names, until="2024-06-20"), tmp_path / "market.duckdb")
+    ran = run(leaving(protocol), tmp_path / "market.duckdb", tmp_path)
+    assert ran.files()["events.csv"] == run_once(leaving(protocol)).files()["events.csv"]
+    assert len(ran.settled("claim")) == 1

@@ -15,11 +15,13 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.core.tokens import STAKED_AT, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.etherfi import etherfi
 from basis_strategy_v1.venues.lido import lido
+from basis_strategy_v1.venues.registry import offering
 from basis_strategy_v1.venues.staking_shares import Protocol, pool_from_rate
-from basis_strategy_v1.venues.venue import Exposure
+from basis_strategy_v1.venues.venue import Exposure, Settlement
 
 from .markets import AT, action, chain, costs_usd, exactly, holding, market, run, value, venues
 
@@ -224,7 +226,17 @@ def test_the_queue_pays_more_than_a_dex_whose_price_is_below_redemption_and_take
 def test_the_length_of_the_queue_is_a_setting():
     assert (lido({}).row.withdrawal_days, lido({"withdrawal_days": "1.5"}).row.withdrawal_days) == (5, D("1.5"))
     assert (etherfi({}).row.withdrawal_days, etherfi({"withdrawal_days": 10}).row.withdrawal_days) == (7, 10)
-    assert [Protocol(venue({}).row.name) for venue in (lido, etherfi)] == [Protocol.LIDO, Protocol.ETHERFI]
+    assert [venue({}).rules for venue in (lido, etherfi)] == [Protocol.LIDO, Protocol.ETHERFI]
+
+
+def test_each_row_of_staked_tokens_has_its_protocol_and_a_request_is_for_as_much_as_the_rules_of_its_queue_allow():
+    assert offering("stake") == tuple(STAKED_AT)
+    for name, tokens in STAKED_AT.items():
+        _, most_wei = staking_shares.request_limits(ALL[name].rules)
+        if tokens.largest_request is None:
+            assert most_wei > 10**9 * 10**18  # more ether than there is
+        else:
+            assert most_wei == to_units("ETH", tokens.largest_request)
 
 
 @protocols
@@ -233,15 +245,70 @@ def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_cl
     wrapped = TOKENS[protocol][1]
     state, _ = asked(protocol, wrapped, 10, held(**{wrapped: 10}))
     finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days))
-    due = ALL[protocol].next_due(state, NOW, NOW.instant * 2)
-    assert due == (finalised.instant if protocol == "lido" else None)
-    assert ALL[protocol].next_due(state, NOW, finalised.instant - 1) is None
-    assert ALL[protocol].observe(state, NOW) == (state, ())
-    after, settled = ALL[protocol].observe(state, finalised)
-    assert (settled, ALL[protocol].next_due(after, finalised, NOW.instant * 2)) == ((), None)
+    after, _ = ALL[protocol].observe(state, finalised)
     slashed = at_rate("1.14", days=30)
     paid = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, after, slashed)
     assert paid.deltas.get(protocol, "ETH") == (D(12) if protocol == "lido" else D("11.4"))
+
+
+def told(protocol: str, number: int, amount: str, claimable: str) -> Settlement:
+    return Settlement("claim", protocol, Deltas(), (), {"request_id": f"{protocol}-{number}", "amount": amount, "claimable": claimable})
+
+
+@protocols
+@exactly
+def test_each_request_is_told_of_once_when_it_can_be_claimed_and_nothing_moves_before_the_claim(protocol):
+    venue, days = ALL[protocol], int(ALL[protocol].row.withdrawal_days)
+    first, second = at_rate("1.2", days=days), at_rate("1.3", days=days + 0.5)
+    state, _ = asked(protocol, TOKENS[protocol][1], 5, held(**{TOKENS[protocol][1]: 10}))
+    state = run(action(protocol, "unstake", TOKENS[protocol][1], 5), ALL, state, at_rate("1.3", days=0.5)).state
+    assert venue.observe(state, at_rate("1.2", days=days - 0.1)) == (state, ())
+    assert venue.next_due(state, NOW, first.instant - 1) is None
+    assert venue.next_due(state, NOW, first.instant) == venue.next_due(state, NOW, NOW.instant * 2) == first.instant
+    after, settled = venue.observe(state, first)
+    assert settled == (told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),)
+    assert after.positions() == state.positions()
+    assert venue.observe(after, first) == (after, ())
+    assert venue.next_due(after, first, second.instant - 1) is None
+    assert venue.next_due(after, first, second.instant) == second.instant
+    last, settled = venue.observe(after, second)
+    assert settled == (told(protocol, 2, "6.5", f"2024-06-0{1 + days}T12:00:00Z"),)
+    assert (venue.next_due(last, second, NOW.instant * 2), venue.observe(last, second)) == (None, (last, ()))
+
+
+@protocols
+@exactly
+def test_requests_whose_time_was_jumped_over_are_due_at_the_next_instant_and_say_since_when_they_were_claimable(protocol):
+    venue, days, late = ALL[protocol], int(ALL[protocol].row.withdrawal_days), at_rate("1.2", days=20)
+    state, _ = asked(protocol, TOKENS[protocol][0], 6, held(**{TOKENS[protocol][0]: 12}))
+    state = run(action(protocol, "unstake", TOKENS[protocol][0], 3), ALL, state, at_rate("1.2", days=1)).state
+    assert venue.next_due(state, late, late.instant) is None
+    assert venue.next_due(state, late, late.instant + 1) == late.instant + 1
+    after, settled = venue.observe(state, late)
+    assert settled == (
+        told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),
+        told(protocol, 2, "3", f"2024-06-0{2 + days}T00:00:00Z"),
+    )
+    assert venue.next_due(after, late, late.instant * 2) is None
+
+
+@protocols
+@exactly
+def test_of_a_request_that_was_claimed_before_it_was_told_of_nothing_is_told(protocol):
+    state, _ = asked(protocol, TOKENS[protocol][1], 10, held(**{TOKENS[protocol][1]: 10}))
+    late = at_rate("1.2", days=30)
+    after = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, state, late).state
+    assert (ALL[protocol].next_due(after, late, late.instant * 2), ALL[protocol].observe(after, late)) == (None, (after, ()))
+
+
+@exactly
+def test_what_etherfi_tells_needs_no_rate_and_what_lido_fixes_then_does():
+    bare = DictSnapshot(AT + timedelta(days=30), {"market_data": {"prices": {"ETH": 2000.0}}})
+    state, _ = asked("etherfi", "weETH", 10, held(weETH=10))
+    assert [row.kind for row in ALL["etherfi"].observe(state, bare)[1]] == ["claim"]
+    state, _ = asked("lido", "wstETH", 10, held(wstETH=10))
+    with pytest.raises(MissingData, match="no staking data of lido for wstETH"):
+        ALL["lido"].observe(state, bare)
 
 
 def test_more_than_one_request_may_hold_says_how_many_it_takes():

@@ -16,8 +16,8 @@ from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.core.tokens import STAKED_AT
 from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
 from basis_strategy_v1.venues.exchanges import exchange_row
 from basis_strategy_v1.venues.registry import offering, pool_of
 
@@ -147,7 +147,7 @@ def _sale_venue(strategy: Parsed, configured: tuple[str, ...]) -> Iterator[Fault
         yield Fault("strategy.unstake", "'dex'", "queue, or configure a venue under venues.dex")
     if lender and not configured:
         yield Fault("strategy.lender", shown(lender), "a lender and a venue under venues.dex: debt is repaid from a sale there")
-    usual = PROTOCOLS[strategy["protocol"]].dex
+    usual = STAKED_AT[strategy["protocol"]].dex
     if (sells or lender) and configured and strategy["dex"] is None and usual not in configured:
         yield Fault("strategy.dex", "null", f"null with {usual} under venues.dex, or one of {', '.join(configured)}")
 
@@ -177,7 +177,7 @@ def _most_borrowed(strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
     target, lender, protocol = strategy.get("target_ltv"), strategy.get("lender"), strategy.get("protocol")
     if target is None or protocol is None or lender not in offering("set_emode") or lender not in venues.get("onchain", {}):
         return
-    token, pool = PROTOCOLS[protocol].wrapped, pool_of(lender, venues["onchain"][lender])
+    token, pool = STAKED_AT[protocol].wrapped, pool_of(lender, venues["onchain"][lender])
     modes = [mode.ltv_bps for mode in pool.emodes.values() if token in mode.collateral and WETH in mode.borrowable]
     most_bps = max(modes) if modes else pool.rules[token].ltv_bps if token in pool.rules else 0
     if target * 10_000 > most_bps:

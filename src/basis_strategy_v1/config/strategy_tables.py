@@ -8,7 +8,7 @@ from basis_strategy_v1.config.containers import Field, Nullable, Record
 from basis_strategy_v1.config.free_parameters import Free
 from basis_strategy_v1.config.scalars import Bounds, Choice, Flag, Instant, Number, Text, Whole
 from basis_strategy_v1.config.venue_kinds import VenueName
-from basis_strategy_v1.strategies.staked_ether import PROTOCOLS
+from basis_strategy_v1.core.tokens import STAKED_AT
 from basis_strategy_v1.venues.registry import offering
 
 # pure_lending supplies without naming a market.
@@ -45,12 +45,13 @@ _BASIS = Record(
     Field("funding_window_hours", Whole(Bounds(at_least=1, at_most=8760)), "hours of funding that the mean is taken over", 72),
 )
 
-_STAKING = Field("protocol", VenueName("onchain", tuple(PROTOCOLS)), "where ETH is staked", needed="run")
+_STAKING = Field("protocol", VenueName("onchain", tuple(STAKED_AT)), "where ETH is staked", needed="run")
+_USUAL_DEX = ", ".join(f"{row.dex} for {row.protocol}" for row in STAKED_AT.values())
 _SPREAD_BPS = Number(Bounds(at_least=-10_000, at_most=10_000), "100 is 1 %")
 
 _UNSTAKE = (
     Field("unstake", Choice(("queue", "dex")), "how the stake is given back: the protocol's queue, or a sale on a DEX", "queue"),
-    Field("dex", Nullable(VenueName("dex")), "where the staked token is sold; null: uniswap for lido, curve for etherfi", None),
+    Field("dex", Nullable(VenueName("dex")), f"where the staked token is sold; null: {_USUAL_DEX}", None),
     Field("sale_slippage_bps", Number(Bounds(at_least=0, below=10_000), "100 is 1 %"),
           "fee and slippage of a sale that are allowed for when it is sized; what is brought too much is staked again", 100),
     Field("leave_at", Nullable(Instant()), "from this time on everything is given back and nothing new is begun; null: never", None),

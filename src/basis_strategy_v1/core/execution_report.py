@@ -27,9 +27,10 @@ class Cost(Struct, frozen=True, gc=False):
 class ExecutionReport(Struct, frozen=True, kw_only=True, gc=False):
     """An execution or a settlement.
 
-    `kind` is `execution`, or what fell due: `funding`, `interest`, `arrival`, `liquidation`. `deltas` are exact;
-    `expected` are the simulator's for the same instruction, so `deltas - expected` is the model's error (zero in a
-    backtest). `reference` is the venue's own name of it: an order id, a transaction hash, or `simulated`.
+    `kind` is `execution`, or what fell due: `funding`, `interest`, `arrival`, `claim` (a withdrawal request can be claimed
+    from now on; nothing has moved), `liquidation`. `deltas` are exact; `expected` are the simulator's for the same
+    instruction, so `deltas - expected` is the model's error (zero in a backtest). `reference` is the venue's own name of it:
+    an order id, a transaction hash, or `simulated`.
     `details` holds what else there is to know: fill price, request id, gas used.
     """
 

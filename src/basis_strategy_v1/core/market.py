@@ -12,6 +12,7 @@ from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state_rows import StateRow, series_name
+from basis_strategy_v1.core.tokens import STAKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,8 @@ MOST_LISTED = 10
 STATES = ("pool", "market")
 DOLLAR_TOKENS = ("USDT", "USDC")
 # What a token is worth comes from this one, 1:1 or through the redemption rate that its protocol publishes.
-SAME_AS = {"WETH": "ETH", "stETH": "ETH", "eETH": "ETH", "WBTC": "BTC"}
-REDEEMED_BY = {"wstETH": ("lido", "ETH"), "weETH": ("etherfi", "ETH")}
+SAME_AS = {"WETH": "ETH", "WBTC": "BTC", **{row.rebasing: row.underlying for row in STAKED if row.rebasing is not None}}
+REDEEMED_BY = {row.wrapped: (row.protocol, row.underlying) for row in STAKED}
 
 
 class MissingData(ComponentError):

@@ -1,16 +1,40 @@
-"""Tokens on chain: how many decimals they have, and which are kept in shares."""
+"""Tokens on chain: how many decimals they have, and those of staked ether, which are kept in shares."""
 
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Context, Decimal
+from typing import NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 
 DECIMALS = {"USDT": 6, "USDC": 6, "WBTC": 8}
 STANDARD_DECIMALS = 18
-# A token whose balance grows is kept in shares; the second token of a pair is one share, wrapped.
-SHARE_TOKENS = {"stETH": "stETH", "wstETH": "stETH", "eETH": "eETH", "weETH": "eETH"}
-REBASING = ("stETH", "eETH")
+
+
+class Staked(NamedTuple):
+    """What is staked at a protocol, as tokens. `wrapped` is a share, redeemed for `underlying` at the rate that the protocol publishes;
+    `rebasing` is the same share as a balance that grows, None where there is no such token.
+
+    At `dex` most of the wrapped token trades. One request at the queue is for at most `largest_request` of the underlying; None: any
+    amount.
+    """
+
+    protocol: str
+    rebasing: str | None
+    wrapped: str
+    dex: str
+    largest_request: Decimal | None = None
+    underlying: str = "ETH"
+
+
+# All that is known of a staked token is a row here; what others need of it follows.
+STAKED = (
+    Staked("lido", "stETH", "wstETH", "uniswap", largest_request=Decimal(1000)),
+    Staked("etherfi", "eETH", "weETH", "curve"),
+)
+STAKED_AT = {row.protocol: row for row in STAKED}
+SHARE_TOKENS = {token: row for row in STAKED for token in (row.rebasing, row.wrapped) if token is not None}
+REBASING = tuple(row.rebasing for row in STAKED if row.rebasing is not None)
 
 # Whatever the caller's decimal context rounds to.
 _multiply = EXACT.multiply

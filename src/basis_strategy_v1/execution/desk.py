@@ -306,7 +306,8 @@ def _forget(state: State, report: ExecutionReport) -> None:
 
 def _report(row: Settlement, market: MarketSnapshot, place: int) -> ExecutionReport:
     return ExecutionReport(
-        key=f"{row.kind}-{row.venue}-{market.instant:x}-{place}",
+        # A request that is finalised at once may be told of after another one of its instant: its id tells them apart.
+        key=f"{row.kind}-{row.venue}-{market.instant:x}-{row.details.get('request_id', place)}",
         venue=row.venue,
         at=market.at,
         kind=row.kind,

@@ -250,7 +250,7 @@ class ExecutionInterfaceManager:
     # Time, and looking ahead of sending.
 
     def settle(self, until: datetime) -> list[ExecutionReport]:
-        """What falls due by time up to `until` (funding, interest, arrivals, liquidation), each at its own instant.
+        """What falls due by time up to `until` (funding, interest, arrivals, claims, liquidation), each at its own instant.
 
         With it come the reports of what fell due before an instruction since the last call.
         """

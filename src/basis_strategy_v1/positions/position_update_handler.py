@@ -17,11 +17,11 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
-from basis_strategy_v1.core.tokens import REBASING, to_units
+from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_units
 
 UNCONFIRMED = 1_024
 # Whose plain tokens are in the wallet, until a manager says which protocols it has.
-PROTOCOLS = ("aave", "morpho", "lido", "etherfi", "uniswap", "curve")
+PROTOCOLS = ("aave", "morpho", *STAKED_AT, "uniswap", "curve")
 KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.core.market import REDEEMED_BY, MissingData
+from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from basis_strategy_v1.core.market import MarketSnapshot
-
-WRAPPED = {SHARE_TOKENS[wrapped]: wrapped for wrapped in REDEEMED_BY}
 
 
 def traded_rate(token: str, market: MarketSnapshot) -> Decimal | None:
@@ -23,12 +21,14 @@ def traded_rate(token: str, market: MarketSnapshot) -> Decimal | None:
     found = market.market_rate(token)
     if found is not None:
         return found
-    wrapped = WRAPPED.get(token, token)
-    traded = market.market_rate(SHARE_TOKENS[token] if token == wrapped else wrapped)
+    staked = SHARE_TOKENS[token]
+    is_wrapped = token == staked.wrapped
+    other = staked.rebasing if is_wrapped else staked.wrapped
+    traded = None if other is None else market.market_rate(other)
     if traded is None:
         return None
     try:
-        rate = market.redemption(REDEEMED_BY[wrapped][0], wrapped)
+        rate = market.redemption(staked.protocol, staked.wrapped)
     except MissingData:  # nothing says how many shares it is
         return None
-    return traded * rate if token == wrapped else traded / rate
+    return traded * rate if is_wrapped else traded / rate

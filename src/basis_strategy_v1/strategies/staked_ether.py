@@ -9,6 +9,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.core.tokens import STAKED_AT
 from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action, chain
 
@@ -35,19 +36,6 @@ REQUEST_GAS = 80_000
 # The health factor that a sale leaves at least; of what it has above 1, half at most is used up.
 HEALTH_KEPT = Decimal("1.01")
 QUEUED = queued_name("ETH")
-
-
-class Tokens(NamedTuple):
-    """A protocol's token that grows, that token wrapped, the DEX where most of the wrapped one trades, and the most ETH that one request
-    at the queue is for; None: any amount."""
-
-    rebasing: str
-    wrapped: str
-    dex: str
-    largest_request: Decimal | None
-
-
-PROTOCOLS = {"lido": Tokens("stETH", "wstETH", "uniswap", Decimal(1000)), "etherfi": Tokens("eETH", "weETH", "curve", None)}
 
 
 class Held(NamedTuple):
@@ -84,7 +72,7 @@ class StakedEther:
 
     def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
         self.protocol: str = parameters["protocol"]
-        self.tokens = PROTOCOLS[self.protocol]
+        self.tokens = STAKED_AT[self.protocol]
         self.dex: str = parameters["dex"] or self.tokens.dex
         name = parameters.get("lender")
         self.lender: Lender | None = lender_of(name, self.tokens.wrapped, venues) if name else None
@@ -99,7 +87,7 @@ class StakedEther:
             wallet_ether=positions.amount(WALLET, "ETH"),
             reserve=positions.gas_reserve(),
             weth=positions.amount(WALLET, WETH),
-            rebasing=positions.amount(WALLET, rebasing),
+            rebasing=ZERO if rebasing is None else positions.amount(WALLET, rebasing),
             wrapped=positions.amount(WALLET, wrapped),
             collateral=lender.collateral(positions) if lender else ZERO,
             debt=lender.debt(positions) if lender else ZERO,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -13,13 +13,15 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import REBASING, to_amount, to_units
+from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, OnChainVenue, PerpExposure, Settlement, reject, row_text
-from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, share_rate, units_to_spend
+from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, units_to_spend
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -29,19 +31,31 @@ FURTHER_REQUEST_GAS = {"unstake": 65_000, "claim": 35_000}
 
 
 class StakingRow(NamedTuple):
-    """A protocol: its rebasing token, that token wrapped, how long its queue takes, and gas units by action."""
+    """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes, and gas units by action."""
 
     name: str
-    rebasing: str
+    rebasing: str | None
     wrapped: str
     withdrawal_days: Decimal
     gas: dict[str, int]
+
+    @classmethod
+    def of(cls, protocol: str, withdrawal_days: Decimal, gas: dict[str, int]) -> StakingRow:
+        """The row of a protocol whose tokens `STAKED` has."""
+        tokens = STAKED_AT[protocol]
+        return cls(protocol, tokens.rebasing, tokens.wrapped, withdrawal_days, gas)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> StakingRow:
+        """The row with the length of the queue that the settings give, if they do (`withdrawal_days`)."""
+        days = settings.get("withdrawal_days")
+        return self if days is None else self._replace(withdrawal_days=Decimal(str(days)))
 
 
 class Request(NamedTuple):
     """ETH that was asked for, for so many shares; claimable from an instant on (microseconds since 1970).
 
-    `rate_e27` is the share rate that it was finalised at, where the protocol fixes it then (Lido).
+    `rate_e27` is the share rate that it was finalised at, where the protocol fixes it then (Lido). `told` is whether the settlement
+    has been given that says that it can be claimed.
     """
 
     request_id: str
@@ -49,6 +63,7 @@ class Request(NamedTuple):
     wei: int
     shares: int
     rate_e27: int | None = None
+    told: bool = False
 
 
 class Queue(Struct, frozen=True):
@@ -63,21 +78,28 @@ class Queue(Struct, frozen=True):
 
 
 class StakingProtocol(OnChainVenue):
-    """The simulator: shares in the wallet, worth the rate that the protocol publishes; requests under the protocol."""
+    """The simulator: shares in the wallet, worth the rate that the protocol publishes; requests under the protocol, by the `rules` of
+    one whose queue is known. Without a rebasing token there is nothing to wrap.
+    """
 
     kind = ONCHAIN
-    actions = ("stake", "unstake", "claim", "wrap", "unwrap")
+    actions: tuple[str, ...] = ("stake", "unstake", "claim", "wrap", "unwrap")
 
-    def __init__(self, row: StakingRow) -> None:
+    def __init__(self, row: StakingRow, rules: Protocol) -> None:
         self.row = row
+        self.rules = rules
         self.name = row.name
+        self._tokens = (row.wrapped,) if row.rebasing is None else (row.rebasing, row.wrapped)
+        self._given = self._tokens[0]  # by a stake that names no token
+        if row.rebasing is None:
+            self.actions = ("stake", "unstake", "claim")
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         if instruction.action == "claim":
             return self._claim(instruction, state, market)
         rate, wallet = market.redemption(self.name, self.row.wrapped), state.part(WALLET, Wallet)
         pool = SharePool(rate_units(rate), RATE_UNIT)
-        if wallet.share_rates.get(self.row.rebasing) != pool.pooled_wei:
+        if self.row.rebasing is not None and wallet.share_rates.get(self.row.rebasing) != pool.pooled_wei:
             wallet = Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: pool.pooled_wei})
         if instruction.action == "unstake":
             return self._unstake(instruction, state, wallet, pool, rate, market)
@@ -93,18 +115,18 @@ class StakingProtocol(OnChainVenue):
 
     def _stake(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, "ETH", "WETH")
-        out = action.token_out or self.row.rebasing
-        if out not in (self.row.rebasing, self.row.wrapped):
-            reject(ONCHAIN, f"{self.name} stake gives {self.row.rebasing} or {self.row.wrapped}, got token_out {out}")
+        out = action.token_out or self._given
+        if out not in self._tokens:
+            reject(ONCHAIN, f"{self.name} stake gives {' or '.join(self._tokens)}, got token_out {out}")
         return out, shares_for(pool, units)
 
     def _wrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
-        self._expect(action, self.row.rebasing)
+        self._expect(action, self._given)
         return self.row.wrapped, shares_for(pool, units)
 
     def _unwrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, self.row.wrapped)
-        return self.row.rebasing, staking_shares.unwrap(pool, units, units).shares
+        return self._given, staking_shares.unwrap(pool, units, units).shares
 
     def _exchange(self, action: SmartContractAction, state: State, wallet: Wallet, out: str, shares: int, rate: Decimal) -> Moved:
         """The action's amount for `shares` of another token, in the wallet."""
@@ -128,11 +150,11 @@ class StakingProtocol(OnChainVenue):
 
         What is beyond the protocol's most for one request is asked for by several on chain; here one id stands for all.
         """
-        self._expect(action, self.row.rebasing, self.row.wrapped)
+        self._expect(action, *self._tokens)
         amount = amount_of(action)
         units = to_units("ETH", amount)
         wei = units if action.token == self.row.rebasing else amount_for(pool, units)
-        shares, least = shares_for(pool, wei), staking_shares.request_limits(Protocol(self.row.name))[0]
+        shares, least = shares_for(pool, wei), staking_shares.request_limits(self.rules)[0]
         if not shares or wei < least:
             reject(ONCHAIN, f"{self.name} unstake of {plain(amount)} {action.token} asks for {wei} wei; "
                             f"the least is {least} wei and one share")  # fmt: skip
@@ -158,7 +180,7 @@ class StakingProtocol(OnChainVenue):
 
     def _further_requests(self, wei: int) -> int:
         """How many requests more than one it takes on chain to ask for so much."""
-        return len(staking_shares.split_request(Protocol(self.row.name), wei)) - 1
+        return len(staking_shares.split_request(self.rules, wei)) - 1
 
     def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         queue = state.part(self.name, Queue)
@@ -179,10 +201,14 @@ class StakingProtocol(OnChainVenue):
 
     def _paid(self, request: Request, market: MarketSnapshot) -> int:
         """Wei that a claim pays: what was asked for; less where the shares had lost value by the finalisation (ether.fi: by now)."""
-        pool = SharePool(share_rate(self.row.rebasing, market), RATE_UNIT)
+        pool = self._pool(market)
         rate_e27 = staking_shares.share_rate(pool) if request.rate_e27 is None else request.rate_e27
-        asked = staking_shares.WithdrawalRequest(Protocol(self.row.name), request.wei, request.shares, request.claimable, rate_e27)
+        asked = staking_shares.WithdrawalRequest(self.rules, request.wei, request.shares, request.claimable, rate_e27)
         return staking_shares.claimable(asked, pool)
+
+    def _pool(self, market: MarketSnapshot) -> SharePool:
+        """A pool at the rate that is published now."""
+        return SharePool(rate_units(market.redemption(self.name, self.row.wrapped)), RATE_UNIT)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         return state.part(WALLET, Wallet).units_of(action.token)
@@ -194,26 +220,25 @@ class StakingProtocol(OnChainVenue):
         return [row_text(self.row)]
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        """When the next of our requests is finalised, at a protocol that fixes its worth then."""
-        waiting = (request.claimable for request in self._waiting(state))
-        return min((instant for instant in waiting if market.instant < instant <= until), default=None)
+        """When the first of our requests that was not told of can be claimed; of one that could be before, the next instant."""
+        waiting = [max(request.claimable, market.instant + 1) for request in state.part(self.name, Queue).requests if not request.told]
+        first = min(waiting, default=None)
+        return first if first is not None and first <= until else None
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        if not any(request.claimable <= market.instant for request in self._waiting(state)):
-            return state, ()
-        rate_e27 = staking_shares.share_rate(SharePool(share_rate(self.row.rebasing, market), RATE_UNIT))
+        """A request whose time has come is told of, once; nothing moves before the claim. Lido fixes its worth now, ether.fi then."""
         queue = state.part(self.name, Queue)
-        requests = tuple(
-            request._replace(rate_e27=rate_e27) if request.rate_e27 is None and request.claimable <= market.instant else request
-            for request in queue.requests
-        )
-        return state.with_part(self.name, Queue(requests, queue.asked)), ()
+        ready = [request for request in queue.requests if not request.told and request.claimable <= market.instant]
+        if not ready:
+            return state, ()
+        rate_e27 = staking_shares.share_rate(self._pool(market)) if self.rules is Protocol.LIDO else None
+        requests = tuple(request._replace(rate_e27=rate_e27, told=True) if request in ready else request for request in queue.requests)
+        return state.with_part(self.name, Queue(requests, queue.asked)), tuple(self._told(request) for request in ready)
 
-    def _waiting(self, state: State) -> list[Request]:
-        """Requests whose worth is still to be fixed at their finalisation; ether.fi takes it at the claim."""
-        if Protocol(self.row.name) is Protocol.ETHERFI:
-            return []
-        return [request for request in state.part(self.name, Queue).requests if request.rate_e27 is None]
+    def _told(self, request: Request) -> Settlement:
+        amount = plain(to_amount("ETH", request.wei))
+        details = {"request_id": request.request_id, "amount": amount, "claimable": iso(request.claimable)}
+        return Settlement("claim", self.name, Deltas(), (), details)
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         held = state.part(self.name, Queue).positions()

@@ -41,7 +41,10 @@ class Moved(Struct, frozen=True, gc=False):
 
 
 class Settlement(NamedTuple):
-    """Something that fell due by time: `kind` is funding, interest, arrival or liquidation."""
+    """Something that fell due by time: `kind` is funding, interest, arrival, claim or liquidation.
+
+    A claim moves nothing: it says that a withdrawal request can be claimed from now on.
+    """
 
     kind: str
     venue: str

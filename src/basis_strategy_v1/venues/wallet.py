@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
-from basis_strategy_v1.core.tokens import REBASING, to_amount, to_units
+from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, to_amount, to_units
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Holder, Moved, OnChainVenue, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 WEI_PER_GWEI = 10**9
 WRAPPED = {"ETH": "WETH", "WETH": "ETH"}
-# Whose published rate says what a share of a rebasing token is worth: the wrapped token is one share.
-RATE_OF = {"stETH": "wstETH", "eETH": "weETH"}
 TRANSFER_GAS = 65_000
 
 
@@ -219,5 +216,6 @@ def _shares(wallet: Wallet, token: str, units: int) -> int:
 
 
 def _rate_series(token: str) -> tuple[str, str]:
-    wrapped = RATE_OF.get(token, token)
-    return REDEEMED_BY[wrapped][0], wrapped
+    """The published rate that says what a share of a rebasing token is worth: the wrapped token is one share."""
+    staked = SHARE_TOKENS[token]
+    return staked.protocol, staked.wrapped
