@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import decimal
 import time
+from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
 from basis_strategy_v1.results.recorder import Curve, Holdings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from basis_strategy_v1.config import Config
@@ -93,6 +95,8 @@ class EventDrivenStrategyEngine:
         self._booked_state: Any = None
         self._quiet_until = 0
         self._next_day = 0
+        self._instants = array("q")
+        self._recorded = 0  # how many ticks are in the curve
 
     @classmethod
     def from_config(cls, config: Any, data: Any = None, results: Any = "results", logs: Any = "logs", **options: Any) -> Self:
@@ -143,36 +147,67 @@ class EventDrivenStrategyEngine:
     def _loop(self) -> None:
         """At every tick: time passes, the strategy decides, what it wants is executed, the record is kept.
 
-        Most ticks only move prices, so what these need is at hand as a local name.
+        Most ticks only move prices, so what these need is at hand as a local name, and what they are worth is left to `_catch_up`.
         """
-        total, instants = self._ticks()
+        instants = self._instants = self._ticks()
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
-        move_to, snapshot, handler = self.clock.move_to, self.desk.market, self._handler
+        move_to, snapshot, handler, attribution = self.clock.move_to, self.desk.market, self._handler, self.attribution
         decide, portfolio, parameters = self.strategy.decide, self.portfolio, self.config.strategy
-        mark, add = self.attribution.mark, self.curve.add
-        last, step, shown = self._end, max(total // 100, 1), 0 if self._progress else total
-        for index, instant in enumerate(instants):
-            if instant != due:  # the end, or the time of a user's block, between two regular ticks
-                at = from_instant(instant)
-            move_to(at)
-            market = snapshot(at, instant) if instant < self._quiet_until else self._pass_time(instant, at)
-            if blocks := decide(market, portfolio, parameters):
-                self._execute(at, market, blocks)
-            if instant == last:
-                self._close(at, market)
-            if handler.state is not self._booked_state:
-                self._pass_over(market)
-            marked = mark(market)
-            add(instant, marked, self.attribution.booked if self._has_booked else None)
-            self._has_booked = False
-            if self._changed or instant >= self._next_day or instant == last:
-                self._add_holdings(instant)
-            if index == shown:
-                self._show(index + 1, total)
-                shown += step
-            at, due = at + interval, instant + regular
-        self.equity, self.totals, self.equity_at_market = marked[0], self.attribution.totals(market), self.attribution.at_market(market)
+        total = len(instants)
+        last, step, shown = self._end, max(total // 100, 1), 1 if self._progress else total + 1
+        done = 0
+        try:
+            for instant in instants:
+                if instant != due:  # the end, or the time of a user's block, between two regular ticks
+                    at = from_instant(instant)
+                move_to(at)
+                if instant < self._quiet_until:
+                    market = snapshot(at, instant)
+                else:
+                    self._catch_up(done)
+                    market = self._pass_time(instant, at)
+                if blocks := decide(market, portfolio, parameters):
+                    self._catch_up(done)
+                    self._execute(at, market, blocks)
+                if instant == last:
+                    self._catch_up(done)
+                    self._close(at, market)
+                if handler.state is not self._booked_state:
+                    self._pass_over(market)
+                if self._has_booked or not attribution.is_line or instant == last:
+                    self._mark(done, market)
+                done += 1
+                if self._changed or instant >= self._next_day or instant == last:
+                    self._catch_up(done)  # at least once a day, so that too old a price is found soon
+                    self._add_holdings(instant)
+                if done == shown:
+                    self._show(done, total)
+                    shown += step
+                at, due = at + interval, instant + regular
+        except BaseException:
+            with suppress(ComponentError):  # a price too old, of which the run would have ended a little later
+                self._catch_up(done)
+            raise
+        self.totals, self.equity_at_market = attribution.totals(market), attribution.at_market(market)
         self._show(total, total)
+
+    def _mark(self, done: int, market: MarketSnapshot) -> None:
+        """Record a tick at which something happened, or may have: the one after those that are done."""
+        self._catch_up(done)
+        marked = self.attribution.mark(market)
+        self.curve.add(market.instant, marked, self.attribution.booked if self._has_booked else None)
+        self.equity, self._recorded, self._has_booked = marked[0], done + 1, False
+
+    def _catch_up(self, done: int) -> None:
+        """Record those of the ticks that are done at which nothing but prices moved, before anything else does."""
+        if self._recorded >= done:
+            return
+        waiting, self._recorded = self._instants[self._recorded : done], done
+        try:
+            self.curve.add_all(waiting, self.attribution.marks(waiting))
+        except MissingData:
+            for place in range(len(waiting)):  # up to the first that cannot be valued
+                self.curve.add_all(waiting[place : place + 1], self.attribution.marks(waiting[place : place + 1]))
 
     def _add_holdings(self, instant: int) -> None:
         self.holdings.add(instant, self._handler.positions)
@@ -183,17 +218,15 @@ class EventDrivenStrategyEngine:
         if self._progress is not None:
             self._progress(done, total)
 
-    def _ticks(self) -> tuple[int, Iterator[int]]:
-        """How many ticks there are, and their instants: every interval, the end, and the times of a user's blocks."""
+    def _ticks(self) -> array[int]:
+        """The instants of the ticks: every interval, the end, and the times of a user's blocks."""
         first, last = to_instant(self.start), to_instant(self.end)
         step = self.config.interval // MICROSECOND
         regular = range(first, last + 1, step)
         extra = {instant for instant in getattr(self.strategy, "instants", ()) if first < instant <= last}
         extra.add(last)
         extra -= {instant for instant in extra if (instant - first) % step == 0}
-        if not extra:
-            return len(regular), iter(regular)
-        return len(regular) + len(extra), iter(sorted({*regular, *extra}))
+        return array("q", sorted({*regular, *extra}) if extra else regular)
 
     def _pass_time(self, instant: int, at: datetime) -> MarketSnapshot:
         """Everything that falls due up to the tick, each at its own instant; then the tick's own prices."""

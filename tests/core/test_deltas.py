@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.deltas import Deltas, floats_of
 
 AMOUNTS = st.integers(-(10**60), 10**60).map(lambda number: Decimal(number).scaleb(-30, EXACT))
 NAMES = st.sampled_from(["binance", "bybit", "aave", "wallet"])
@@ -108,3 +108,10 @@ def test_deltas_of_nothing_at_a_venue_are_no_deltas() -> None:
 
 def test_what_is_beyond_the_largest_float_reads_as_infinity() -> None:
     assert Deltas.at("a", {"X": Decimal("-1e400"), "Y": Decimal("0.1")}).as_floats() == {"a": {"X": float("-inf"), "Y": 0.1}}
+
+
+@given(DELTAS)
+def test_packed_deltas_are_unpacked_to_the_last_digit(deltas: Deltas) -> None:
+    assert Deltas.unpacked(deltas.packed()) == deltas
+    assert Deltas.unpacked(deltas.packed()).as_texts() == deltas.as_texts()
+    assert floats_of(deltas.packed()) == deltas.as_floats()

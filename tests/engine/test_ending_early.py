@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import decimal
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,30 @@ def test_the_callers_decimal_context_is_left_as_it_was(sample: Path, tmp_path: P
         narrow.prec = 3
         again = engine_of(sample, tmp_path / "narrow", report=False).run()
     assert again.summary == json.loads((left_behind(tmp_path) / "summary.json").read_text())
+
+
+def test_a_price_that_grows_too_old_while_nothing_happens_ends_the_run_at_that_very_tick(sample: Path, tmp_path: Path) -> None:
+    code = (
+        "class Mine:\n    def decide(self, *of):\n        return []\n\n"
+        "    def needs(self, *of):\n        return [('spot', 'bybit', 'ETHUSDT')]\n"
+    )
+    (tmp_path / "mine.py").write_text(code)
+    series = tmp_path / "data/ohlcv/bybit/spot/ETHUSDT_1h.csv"
+    series.parent.mkdir(parents=True)
+    bars = (sample / "ohlcv/bybit/spot/ETHUSDT_1h.csv").read_text().splitlines(keepends=True)
+    series.write_text("".join([*bars[:40], *bars[50:]]))
+    config = {
+        **CONFIG, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "mine.py")}, "data": {"max_staleness": "3h"},
+        "initial_positions": {"bybit": {"ETH": 2}},
+    }  # fmt: skip
+    with pytest.raises(ComponentError) as failed:
+        engine_of(tmp_path / "data", tmp_path, config).run()
+    assert failed.value.error_code == "DAT-002"
+    equity = rows(left_behind(tmp_path) / "equity.csv")
+    stamp, *_, close, _ = bars[39].split(",")  # known an hour after its stamp, and good for three more
+    known = datetime.fromisoformat(stamp) + timedelta(hours=1)
+    hours = [(known + timedelta(hours=hour)).strftime("%Y-%m-%dT%H:%M:%SZ") for hour in range(4)]
+    assert [(row["timestamp"], row["equity"]) for row in equity[-4:]] == [(hour, str(2 * decimal.Decimal(close))) for hour in hours]
 
 
 def test_a_closing_plan_on_a_stale_price_is_left_out_and_listed(sample: Path, tmp_path: Path) -> None:

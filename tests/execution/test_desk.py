@@ -102,7 +102,8 @@ def test_positions_on_their_way_cannot_be_opened():
 
 def test_without_positions_nothing_is_kept_and_nothing_falls_due():
     found = desk()
-    found.commit(State(), NOTHING)
+    found.commit(State(), "k0", b"{}")
+    found.note_done("mine", NOTHING)
     found.assign(State())
     found.expect("k1", Deltas())
     market = found.market(NOON)

@@ -61,6 +61,16 @@ def test_an_id_whose_instruction_failed_is_free_again():
     assert manager.route_instruction(NOON, trade(instruction_id="a1")) == BOUGHT
 
 
+def test_a_report_under_the_key_of_a_refused_instruction_is_of_other_origin():
+    manager = house({"binance": {"USDT": 5000}})
+    refused(manager.execute, NOON, trade("buy", 2))
+    done = manager.execute(NOON, trade())
+    assert done.key == f"{to_instant(NOON):x}-2"
+    foreign = ExecutionReport(f"{to_instant(NOON):x}-1", "binance", NOON, "execution", Deltas.at("binance", {"USDT": Decimal(5)}), Deltas())
+    handed_in = [manager.positions.update_state(NOON, "manual", report) for report in (done, foreign, done)]
+    assert handed_in == [{}, {"binance": {"USDT": 5.0}}, {}]
+
+
 def test_the_key_is_the_id_or_a_name_that_no_other_instruction_has():
     manager = house()
     times = (NOON, LATER, NOON, LATER, NOON)

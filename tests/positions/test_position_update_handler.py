@@ -163,9 +163,31 @@ def test_a_naive_time_is_refused():
 
 def test_beginning_anew_forgets_what_was_to_be_confirmed():
     handler = PositionUpdateHandler()
-    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), REPORT)
+    key = handler.new_keys("").next(0)
+    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), key, DELTAS.packed())
     handler.hold({})
     assert handler.update_state(NOON, "deposit", DELTAS) == {"binance": {"USDT": 12.5}}
+    assert handler.update_state(NOON, "manual", structs.replace(REPORT, key=key)) == {"binance": {"USDT": 12.5}}
+
+
+def test_an_execution_is_known_by_its_key_whatever_else_was_handed_in_before():
+    handler = PositionUpdateHandler()
+    keys = [handler.new_keys("").next(0), handler.new_keys("").next(0)]
+    assert len(set(keys)) == 2
+    for key in keys:
+        handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), key, DELTAS.packed())
+    reports = [structs.replace(REPORT, key=key) for key in keys]
+    assert [handler.update_state(NOON, "manual", report) for report in (*reports, *reports)] == [{}] * 4
+    assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
+
+
+def test_a_report_handed_in_twice_takes_nothing_of_another_with_equal_deltas():
+    handler = PositionUpdateHandler()
+    for key in ("k1", "k2"):
+        handler.expect(key, DELTAS)
+    assert [handler.update_state(NOON, "manual", structs.replace(REPORT, key="k1")) for _ in range(2)] == [{}, {}]
+    assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {}
+    assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {"binance": {"USDT": 12.5}}
 
 
 def test_a_report_that_the_state_holds_adds_nothing_however_often_it_comes():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -125,6 +126,21 @@ def test_the_line_reads_the_same_equity_as_the_prices_one_by_one(provider: DataP
     assert by_line[:2] == one_by_one[:2]
     assert by_line[2]
     assert not one_by_one[2] or not any((*then.tokens[1:], *(perp[0] for perp in then.perps)))
+
+
+@given(holdings, st.integers(4, 22), st.integers(1, 8), st.sampled_from([1, 2, 3]))
+def test_hours_marked_in_one_piece_are_those_marked_one_by_one(
+    provider: DataProvider, held: Held, first: int, many: int, step: int
+) -> None:
+    """Each hour, as the bars are, or more seldom."""
+    books = Attribution("usdt_stable")
+    books.open(*held.exposures(), at(provider, 3))
+    hours = range(first, min(first + many * step, 24), step)
+    one_by_one = [books.mark(at(provider, hour)) for hour in hours]
+    assert books.is_line
+    columns = books.marks(array("q", [at(provider, hour).instant for hour in hours]))
+    assert list(zip(*columns, strict=True)) == one_by_one
+    assert books.mark(at(provider, 23)) == tuple(column[0] for column in books.marks(array("q", [at(provider, 23).instant])))
 
 
 @given(holdings, holdings, st.sampled_from(["usdt_stable", "eth_directional"]))

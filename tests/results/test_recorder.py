@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from decimal import Decimal
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> Non
     worst = max(Decimal(before - after) / before for place, before in enumerate(equities) for after in equities[place:])
     curve = curve_of([(equity, 0, 0) for equity in equities])
     assert (curve.max_drawdown, curve.max_drawdown_without([])) == (worst, worst)
+
+
+@given(points, st.data())
+def test_ticks_recorded_in_one_piece_are_those_recorded_one_by_one(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
+    split = data.draw(st.integers(0, len(rows) - 1))
+    one_by_one, in_pieces = Curve(), Curve()
+    for index, row in enumerate(rows):
+        one_by_one.add(index * HOUR, row, None)
+    for first, last in ((0, split), (split, len(rows))):
+        if first < last:
+            columns = tuple(map(list, zip(*rows[first:last], strict=True)))
+            in_pieces.add_all(array("q", range(first * HOUR, last * HOUR, HOUR)), columns)
+    nothing = dict.fromkeys(SOURCES, 0)
+    for curve in (one_by_one, in_pieces):
+        curve.add(len(rows) * HOUR, (1, 2, 3), nothing)
+    assert list(in_pieces.rows()) == list(one_by_one.rows())
+    assert in_pieces.max_drawdown == one_by_one.max_drawdown
 
 
 def test_a_capital_of_twenty_million_fits() -> None:

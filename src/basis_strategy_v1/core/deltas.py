@@ -17,6 +17,7 @@ Key = tuple[str, str]
 Venues = dict[str, dict[str, Decimal]]
 _numbers = Encoder(decimal_format="number").encode
 _floats = Decoder(dict[str, dict[str, float]]).decode
+_decimals = Decoder(dict[str, dict[str, Decimal]]).decode
 _add = EXACT.add  # whatever the caller's decimal context rounds to
 
 
@@ -41,10 +42,8 @@ class Deltas(Struct, frozen=True, gc=False):
     @classmethod
     def at(cls, venue: str, tokens: dict[str, Decimal]) -> Deltas:
         """The changes at one venue; the dict is taken over, and is not to be changed by its maker."""
-        for amount in tokens.values():
-            if not amount:
-                tokens = {token: amount for token, amount in tokens.items() if amount}
-                break
+        if not all(tokens.values()):
+            tokens = {token: amount for token, amount in tokens.items() if amount}
         return cls({venue: tokens} if tokens else {})
 
     @classmethod
@@ -97,14 +96,28 @@ class Deltas(Struct, frozen=True, gc=False):
 
     def as_floats(self) -> dict[str, dict[str, float]]:
         """The specification's shape: venue -> token -> net change."""
-        try:
-            return _floats(_numbers(self.amounts))  # by way of JSON: half the time of a float() for each
-        except ValidationError:  # beyond the largest float
-            return {venue: {token: float(amount) for token, amount in tokens.items()} for venue, tokens in self.amounts.items()}
+        return floats_of(_numbers(self.amounts))  # by way of JSON: half the time of a float() for each
+
+    def packed(self) -> bytes:
+        """The exact amounts in a tenth of the memory, for those who keep thousands; `floats_of` and `unpacked` read it."""
+        return _numbers(self.amounts)
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Deltas:
+        """What was packed."""
+        return cls(_decimals(packed))
 
     def as_texts(self) -> dict[str, dict[str, str]]:
         """The exact amounts as plain text."""
         return {venue: {token: format(amount, "f") for token, amount in tokens.items()} for venue, tokens in self.amounts.items()}
+
+
+def floats_of(packed: bytes) -> dict[str, dict[str, float]]:
+    """What was packed, in the specification's shape: venue -> token -> net change."""
+    try:
+        return _floats(packed)
+    except ValidationError:  # beyond the largest float
+        return {venue: {token: float(amount) for token, amount in tokens.items()} for venue, tokens in _decimals(packed).items()}
 
 
 def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -24,7 +24,7 @@ class Cost(Struct, frozen=True, gc=False):
     amount: Decimal
 
 
-class ExecutionReport(Struct, frozen=True, kw_only=True, gc=False):
+class ExecutionReport(Struct, frozen=True, gc=False):
     """An execution or a settlement.
 
     `kind` is `execution`, or what fell due: `funding`, `interest`, `arrival`, `claim` (a withdrawal request can be claimed

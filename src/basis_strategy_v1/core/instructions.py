@@ -126,9 +126,10 @@ ACTIONS: dict[str, Action] = {
     "swap": Action(("token", "amount", "token_out"), ("min_amount_out", "fee", "pool")),
     "flash_loan": Action(("token", "amount", "sub_instructions")),
 }
-# Who trades what was checked when it was first seen: (venue, trade_type, side, symbol).
-_TRADES_SEEN: dict[tuple[str, str, str, str], CexTrade] = {}
-_names_of: Callable[[Mapping[str, Any]], tuple[str, str, str, str]] = itemgetter("venue", "trade_type", "side", "symbol")
+# Who trades what was checked when it was first seen: (instruction_type, venue, trade_type, side, symbol).
+_TRADES_SEEN: dict[tuple[str, ...], CexTrade] = {}
+_names_of: Callable[[Mapping[str, Any]], tuple[str, ...]] = itemgetter("instruction_type", "venue", "trade_type", "side", "symbol")
+_replace = structs.replace
 _FLOATS_SEEN: dict[float, Decimal] = {}
 _MOST_SEEN = 4_096
 _BARE_FIELDS = 1 + len(CEX_TRADE.required)
@@ -144,13 +145,15 @@ def parse_instruction(block: Any) -> CexTrade | WalletTransfer | SmartContractAc
     Raises:
         ComponentError: EIM-001, whose message names the field, the value and what is allowed.
     """
+    if type(block) is dict and len(block) == _BARE_FIELDS and (trade := _bare_trade(block)) is not None:
+        return trade
     if not isinstance(block, dict):
         raise _refused(f"an instruction block must be a dict, got {shown(block)}")
     given = block.get("instruction_type")
     kind = given if type(given) is str else text_of(given)
     try:
         if kind == "cex_trade":
-            return (_bare_trade(block) if len(block) == _BARE_FIELDS else None) or _parse_cex_trade(block)
+            return _parse_cex_trade(block)
         if kind == "wallet_transfer":
             return _parse_transfer(block)
         if kind == "smart_contract_action":
@@ -190,7 +193,7 @@ def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
         amount = (_FLOATS_SEEN.get(given) or _remembered(given)) if type(given) is float else positive_amount(given)
     except (TypeError, KeyError, ValueError):  # the long way says what is wrong
         return None
-    return structs.replace(seen, amount=amount)
+    return _replace(seen, amount=amount)
 
 
 def _remembered(given: float) -> Decimal:
@@ -205,7 +208,7 @@ def _remember(trade: CexTrade) -> None:
     if len(_TRADES_SEEN) >= _MOST_SEEN:
         _TRADES_SEEN.clear()
     seen = CexTrade(venue=trade.venue, trade_type=trade.trade_type, side=trade.side, symbol=trade.symbol, amount=trade.amount)
-    _TRADES_SEEN[trade.venue, trade.trade_type, trade.side, trade.symbol] = seen
+    _TRADES_SEEN["cex_trade", trade.venue, trade.trade_type, trade.side, trade.symbol] = seen
 
 
 def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:

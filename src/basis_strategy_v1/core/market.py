@@ -15,7 +15,8 @@ from basis_strategy_v1.core.state_rows import StateRow, series_name
 from basis_strategy_v1.core.tokens import STAKED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from array import array
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 ONE = Decimal(1)
@@ -37,11 +38,14 @@ class StaleSeries(MissingData):
 
 
 class Feed(Protocol):
-    """Closes of one series as integers: `close(instant)` is the close then, in 10**-decimals. Raises what `perp` and `spot` raise."""
+    """Closes of one series as integers: `close(instant)` is the close then, in 10**-decimals; `closes` those of instants that rise.
+    Raises what `perp` and `spot` raise."""
 
     decimals: int
 
     def close(self, instant: int) -> int: ...
+
+    def closes(self, instants: array[int]) -> Sequence[int]: ...
 
 
 class LendingRow(NamedTuple):

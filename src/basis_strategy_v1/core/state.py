@@ -52,11 +52,9 @@ class Account(Struct, frozen=True, gc=False):
         """The account after changes to its balances, with other perps where they are given."""
         after = self.balances.copy()
         for token, change in changes.items():
-            left = change + after[token] if token in after else change
-            if left:
-                after[token] = left
-            else:
-                after.pop(token, None)
+            after[token] = change + after[token] if token in after else change
+        if not all(after.values()):
+            after = {token: amount for token, amount in after.items() if amount}
         return Account(after, self.perps if perps is None else perps)
 
 

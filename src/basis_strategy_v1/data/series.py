@@ -17,7 +17,7 @@ from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.data.layout import Column, SeriesSpec
 
@@ -176,7 +176,7 @@ def is_rising(stamps: array[int]) -> bool:
 class SeriesFeed:
     """Closes of one series as integers of 10**-decimals."""
 
-    __slots__ = ("_edges", "_max_age_us", "_row", "_series", "_values", "decimals")
+    __slots__ = ("_edges", "_max_age_us", "_row", "_series", "_since", "_until", "_value", "_values", "decimals")
 
     def __init__(self, series: Series, decimals: int) -> None:
         self.decimals = decimals
@@ -185,6 +185,8 @@ class SeriesFeed:
         self._edges = series.edges()
         self._max_age_us = series.max_staleness_us
         self._row = 0
+        # From when until before when the value answers; nothing does yet.
+        self._since, self._until, self._value = BEFORE_ALL, BEFORE_ALL, 0
 
     def close(self, instant: int) -> int:
         """The close in force.
@@ -192,15 +194,32 @@ class SeriesFeed:
         Raises:
             MissingData: as `Series.read`.
         """
-        row, edges = self._row, self._edges
-        if not edges[row] <= instant < edges[row + 1]:
-            row += 1
-            if not edges[row] <= instant < edges[row + 1]:
-                row = self._series.seek(instant)
-            self._row = row
-        if instant - edges[row] > self._max_age_us:
-            self._series.read(instant)  # says what is wrong
-        return self._values[row - 1]
+        if self._since <= instant < self._until:
+            return self._value
+        row, edges = self._row + 1, self._edges
+        since, until = edges[row], edges[row + 1]
+        if not since <= instant < until:
+            row = self._series.seek(instant)
+            since, until = edges[row], edges[row + 1]
+        if until - since > self._max_age_us:
+            until = since + self._max_age_us + 1
+            if instant >= until:
+                self._series.read(instant)  # says what is wrong
+        self._row, self._since, self._until, self._value = row, since, until, self._values[row - 1]
+        return self._value
+
+    def closes(self, instants: array[int]) -> Sequence[int]:
+        """The closes in force at instants that rise.
+
+        Raises:
+            MissingData: as `Series.read`, for the first of them that it is to be raised for.
+        """
+        row, end = self._row + 1, self._row + 1 + len(instants)
+        if self._edges[row:end] == instants:  # a row for each, as when ticks are bars
+            self._row = end - 1
+            return self._values[row - 1 : end - 1]
+        close = self.close
+        return [close(instant) for instant in instants]
 
 
 class Series:

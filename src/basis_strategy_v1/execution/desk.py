@@ -13,6 +13,7 @@ from basis_strategy_v1.core.clock import SystemClock, from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.keys import Keys
 from basis_strategy_v1.core.market import DictSnapshot, MarketSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, Amounts, State
 from basis_strategy_v1.venues.transfers import Arrivals
@@ -62,13 +63,13 @@ class Desk:
         self._snapshot = getattr(data_provider, "snapshot", None)
         self.positions = positions
         self.lock = RLock() if positions is None else positions.lock
-        # Assigns the state after an execution: (state, report).
-        self.commit: Callable[[State, ExecutionReport], None] = _forget if positions is None else positions.commit
+        # Assigns the state after an execution: (state, key, packed deltas).
+        self.commit: Callable[[State, str, bytes], None] = _forget if positions is None else positions.commit
         # Of a source that does not know when its rows came, nothing is asked but what an instruction needs.
         self._on_passed = None if positions is None or self._snapshot is None else on_passed
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
         self.done: dict[str, ExecutionReport] = {}  # by instruction_id: what is asked for again is not executed again
-        self._run = run if positions is None else run + positions.new_desk()
+        self.keys = Keys(run) if positions is None else positions.new_keys(run)
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())
         if positions is not None:
@@ -77,9 +78,6 @@ class Desk:
         self._growing = [venue for venue in self._all if venue.grows]
         self._market: MarketSnapshot | None = None  # the last one asked for
         self._passed: MarketSnapshot | None = None  # up to this one everything has fallen due; it only moves forwards
-        self._keys = 0
-        self._key_market: MarketSnapshot | None = None
-        self._key_stem = ""
 
     # The market.
 
@@ -169,6 +167,12 @@ class Desk:
         if self.positions is not None:
             self.positions.state = self.positions.opened = state
 
+    def note_done(self, name: str, report: ExecutionReport) -> None:
+        """Keep the report of what was executed under an id."""
+        self.done[name] = report
+        if self.positions is not None:
+            self.positions.know(report.key)
+
     def expect(self, key: str, deltas: Deltas) -> None:
         """What has been assigned will be handed in to the position handler, as this report's deltas."""
         if self.positions is not None:
@@ -181,10 +185,7 @@ class Desk:
         if market is None or market.at is not at or self._snapshot is None:
             market = self._arrive(at)
         if key is None:
-            self._keys = number = self._keys + 1
-            if market is not self._key_market:
-                self._key_market, self._key_stem = market, f"{self._run}{market.instant:x}-"
-            key = f"{self._key_stem}{number}"
+            key = self.keys.next(market.instant)
         held = self.positions
         return Context(at, key, held.state if held is not None and held.state is held.opened else self.state(market), market)
 
@@ -300,7 +301,7 @@ class Desk:
         return market
 
 
-def _forget(state: State, report: ExecutionReport) -> None:
+def _forget(state: State, key: str, packed: bytes) -> None:
     """Where nothing is known to be held."""
 
 

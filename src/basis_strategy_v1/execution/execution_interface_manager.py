@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SystemClock, to_instant
-from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import parse_instruction
@@ -98,7 +98,7 @@ class ExecutionInterfaceManager:
         self.instructions_routed = 0
         self.instructions_failed = 0
         self.last_routing_timestamp: datetime | None = None
-        self._history: deque[tuple[datetime, Any, Deltas | BaseException]] = deque(maxlen=history)
+        self._history: deque[tuple[datetime, Any, bytes | BaseException]] = deque(maxlen=history)  # at, type, packed deltas
         self._router = Router(self._registry, self._settled_by_the_way)
         self.on_settlements: Callable[[Sequence[ExecutionReport]], None] | None = None  # told of what `settle` is not asked for
         self._exact = EXACT.copy()  # in which all of it is computed; what is given us (data, gateways) runs in a copy of it
@@ -134,7 +134,7 @@ class ExecutionInterfaceManager:
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
         started = self.settings.start if self.execution_mode == BACKTEST else None
-        self._events.tell(started or self.clock.now(), ("component_initialization", data))
+        self._events.tell(started or self.clock.now(), [("component_initialization", data)])
 
     @property
     def interfaces(self) -> dict[str, ExecutionInterface]:
@@ -162,18 +162,21 @@ class ExecutionInterfaceManager:
             _require_aware(timestamp)
         started_s = self._measured_s() if self._measured_s else 0.0
         if instruction_block is None:
-            self._events.tell(timestamp, self._updated(trigger_source, None, started_s))
+            self._events.tell(timestamp, [self._updated(trigger_source, None, started_s)])
             return {}
         with self._lock:
             try:
-                report = self._run(timestamp, instruction_block, None)
+                report, packed = self._run(timestamp, instruction_block, None)
             except BaseException:
-                self._events.tell(timestamp, self._updated(trigger_source, instruction_block, started_s))
+                self._events.tell(timestamp, [self._updated(trigger_source, instruction_block, started_s)])
                 raise
             if self.event_logger is not None:
-                updated = self._updated(trigger_source, instruction_block, started_s)
-                self._events.tell(timestamp, *execution_events(report, instruction_block), updated)
-        return report.deltas.as_floats()
+                told = execution_events(report, instruction_block)
+                took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
+                routed, failed = self.instructions_routed, self.instructions_failed
+                told.append(("state_update", UpdateData(trigger_source, routed, failed, instruction_block["instruction_type"], took_ms)))
+                self._events.tell(timestamp, told)
+        return floats_of(packed)
 
     def route_instruction(self, timestamp: datetime, instruction_block: dict[str, Any]) -> dict[str, dict[str, float]]:
         """Execute a block and give the net changes: venue -> token -> float, zeros left out."""
@@ -190,13 +193,13 @@ class ExecutionInterfaceManager:
                 live: nothing was sent, because what was done before could not be logged.
         """
         with self._lock:
-            report = self._run(timestamp, block, foreseen)
+            report, _ = self._run(timestamp, block, foreseen)
             if self.event_logger is not None:
-                self._events.tell(timestamp, *execution_events(report, block))
+                self._events.tell(timestamp, execution_events(report, block))
             return report
 
-    def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> ExecutionReport:
-        """Execute a block in the house's decimal context, and count it."""
+    def _run(self, timestamp: datetime, block: dict[str, Any], foreseen: Foreseen | None) -> tuple[ExecutionReport, bytes]:
+        """Execute a block in the house's decimal context, and count it; its report, and its deltas packed."""
         outside = getcontext()
         setcontext(self._exact)
         self.current_instruction = block
@@ -208,11 +211,12 @@ class ExecutionInterfaceManager:
             instruction = parse_instruction(block) if foreseen is None else foreseen.instruction
             name = instruction.instruction_id
             if name is not None and router.is_done(name):
-                return router.replay(name)
+                report = router.replay(name)
+                return report, report.deltas.packed()
             if measured:
                 self._events.require_written()
             self.last_routing_timestamp = timestamp
-            report = router.route(timestamp, instruction, foreseen)
+            report, packed = router.route(timestamp, instruction, foreseen)
         except ComponentError as error:
             self._note_failure(timestamp, block, error)
             raise
@@ -223,11 +227,11 @@ class ExecutionInterfaceManager:
         finally:
             setcontext(outside)
         self.instructions_routed += 1
-        self._history.append((timestamp, block["instruction_type"], report.deltas))
+        self._history.append((timestamp, block["instruction_type"], packed))
         if measured:
             retried = not SHAKY.isdisjoint(report.details)
             self._health.record(True, (measured() - started_s) * 1000, None, retried, timestamp)
-        return report
+        return report, packed
 
     # The specification's own routes: dicts in, floats out, at the clock's or the last routing's time.
 
@@ -277,7 +281,7 @@ class ExecutionInterfaceManager:
         """Log what fell due."""
         if self.event_logger is not None:
             for report in reports:
-                self._events.tell(report.at, ("settlement", settlement_data(report)))
+                self._events.tell(report.at, [("settlement", settlement_data(report))])
 
     def preflight(self, timestamp: datetime, blocks: Sequence[Any]) -> list[Problem]:
         """All problems of all steps of all blocks, each checked on the state that those before it would leave.
@@ -376,7 +380,7 @@ class ExecutionInterfaceManager:
         retried = isinstance(failure, VenueUnreachable) and self.settings.max_retry_attempts > 1
         self.health.record(False, 0.0, error=failure, retried=retried, timestamp=at)
         if failure.done is not None and self.event_logger is not None:
-            self._events.tell(at, *execution_events(failure.done, block))
+            self._events.tell(at, execution_events(failure.done, block))
         if failure.severity == "CRITICAL" and self.health_manager is not None:
             self.health_manager.report_critical(failure)
         self._events.tell_failure(at, kind, failure)
@@ -387,10 +391,10 @@ class ExecutionInterfaceManager:
         return "state_update", UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
 
 
-def _history_row(timestamp: datetime, kind: Any, outcome: Deltas | BaseException) -> dict[str, Any]:
-    row: dict[str, Any] = {"timestamp": timestamp, "instruction_type": kind, "success": isinstance(outcome, Deltas)}
-    if isinstance(outcome, Deltas):
-        row["deltas"] = outcome.as_floats()
+def _history_row(timestamp: datetime, kind: Any, outcome: bytes | BaseException) -> dict[str, Any]:
+    row: dict[str, Any] = {"timestamp": timestamp, "instruction_type": kind, "success": isinstance(outcome, bytes)}
+    if isinstance(outcome, bytes):
+        row["deltas"] = floats_of(outcome)
     else:
         row["error"] = str(outcome)
     return row

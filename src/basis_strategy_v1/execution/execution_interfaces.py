@@ -6,6 +6,7 @@ import decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT, shown
+from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer, parse_instruction
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import Venues
 
 BACKTEST, LIVE = "backtest", "live"
+SIMULATED = "simulated"
 Kinds = tuple[type[Instruction], ...]
 TRADES: Kinds = (CexTrade,)
 ACTIONS: Kinds = (SmartContractAction, Chain)
@@ -101,17 +103,10 @@ class ExecutionInterface:
                 )
             return self._live.execute(instruction, context, moved)
         deltas = moved.deltas
-        report = ExecutionReport(
-            key=context.key,
-            venue=self.venue,
-            at=context.at,
-            kind="execution",
-            deltas=deltas,
-            expected=deltas,
-            costs=moved.costs,
-            details=moved.details,
-        )
-        return report, moved.state
+        # In the order of its fields: names would take as long as all the rest of it.
+        return ExecutionReport(
+            context.key, self.venue, context.at, "execution", deltas, deltas, moved.costs, SIMULATED, moved.details
+        ), moved.state
 
     def simulate(self, instruction: Instruction, context: Context) -> Moved:
         """What the instruction would do; also the check before a live one is sent."""
@@ -140,10 +135,11 @@ class ExecutionInterface:
             if name is not None and name in done:
                 return done[name].deltas.as_floats()
             report, after = self.execute(instruction, self._desk.context(self._desk.now(), name))
-            self._desk.commit(after, report)
+            packed = report.deltas.packed()
+            self._desk.commit(after, report.key, packed)
             if name is not None:
-                done[name] = report
-            return report.deltas.as_floats()
+                self._desk.note_done(name, report)
+            return floats_of(packed)
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
         if not isinstance(instruction, kinds):

@@ -51,8 +51,8 @@ class Router:
         self._desk.expect(first.key, first.deltas)
         return structs.replace(first, replayed=True)
 
-    def route(self, at: datetime, instruction: Instruction, foreseen: Foreseen | None) -> ExecutionReport:
-        """Execute an instruction and commit what it moved.
+    def route(self, at: datetime, instruction: Instruction, foreseen: Foreseen | None) -> tuple[ExecutionReport, bytes]:
+        """Execute an instruction and commit what it moved; its report, and its deltas packed.
 
         Raises:
             VenueRejected: EIM-001; nothing was changed. Of a sequence `partial_deltas` tell what came before the failure.
@@ -60,12 +60,14 @@ class Router:
         name = instruction.instruction_id
         if type(instruction) is Chain and not instruction.atomic:
             report = self._sequence(at, instruction)
+            packed = report.deltas.packed()
         else:
             report, after = self._one(at, instruction, name, foreseen)
-            self._desk.commit(after, report)
+            packed = report.deltas.packed()
+            self._desk.commit(after, report.key, packed)
         if name is not None:
-            self._done[name] = report
-        return report
+            self._desk.note_done(name, report)
+        return report, packed
 
     def _one(self, at: datetime, instruction: Instruction, key: str | None, foreseen: Foreseen | None) -> tuple[ExecutionReport, State]:
         interface, desk = self._interface_of(instruction), self._desk
@@ -75,8 +77,11 @@ class Router:
         known = foreseen.moved if foreseen is not None and foreseen.holds(context) else None
         try:
             return interface.execute(instruction, context, known)
-        except VenueRejected as refused:
-            raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
+        except BaseException as failure:
+            desk.keys.withdraw(context.key)
+            if isinstance(failure, VenueRejected):
+                raise VenueRejected("EIM-001", failure.message, COMPONENT, original_exception=failure) from failure
+            raise
 
     def _sequence(self, at: datetime, chain: Chain) -> ExecutionReport:
         """One step after another, each a transaction of its own; what happened before a failure stays.

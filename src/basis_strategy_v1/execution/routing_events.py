@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Told = tuple[str, Data]  # the type of an event, and its data
 
     class Tell(Protocol):
-        def __call__(self, at: datetime, *told: Told) -> None: ...
+        def __call__(self, at: datetime, told: Sequence[Told]) -> None: ...
 
 
 COMPONENT = "ExecutionInterfaceManager"
@@ -44,13 +44,13 @@ class RoutingEvents:
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
-        # Writes what is told of one time: (at, *(event_type, data)).
+        # Writes what is told of one time: (at, [(event_type, data)]).
         self.tell: Tell = _to_nobody if logger is None else self._tell_live if live else self._tell
         self._append: AppendAll = self._append_first
         self._unwritten: list[tuple[datetime, str, str, Data]] = []
         self._lock = Lock()
 
-    def _tell(self, at: datetime, *told: Told) -> None:
+    def _tell(self, at: datetime, told: Sequence[Told]) -> None:
         if type(at) is not datetime or at.tzinfo is not UTC:
             at = from_instant(to_instant(at))
         try:
@@ -70,7 +70,7 @@ class RoutingEvents:
         for event_type, data in told:
             self._logger.log_event(at, event_type, component, data)
 
-    def _tell_live(self, at: datetime, *told: Told) -> None:
+    def _tell_live(self, at: datetime, told: Sequence[Told]) -> None:
         with self._lock:
             self._unwritten += [(at, event_type, COMPONENT, data) for event_type, data in told]
             self._write()
@@ -103,15 +103,15 @@ class RoutingEvents:
             return
         data: dict[str, Any] = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
         trace = "".join(traceback.format_exception(error))
-        self.tell(at, ("error", {**data, "component": error.component, "stack_trace": trace}))
+        self.tell(at, [("error", {**data, "component": error.component, "stack_trace": trace})])
         if isinstance(error, StaleSeries):
             return
         raw = getattr(error.original_exception, "raw", None)
         told = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
-        self.tell(at, (CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told))
+        self.tell(at, [(CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told)])
 
 
-def _to_nobody(at: datetime, *told: Told) -> None:
+def _to_nobody(at: datetime, told: Sequence[Told]) -> None:
     """Where there is no log."""
 
 
@@ -167,10 +167,10 @@ class UpdateData(Struct, frozen=True, gc=False):
     processing_time_ms: float
 
 
-def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> tuple[Told, ...]:
+def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> list[Told]:
     """What is told of an execution, of a repetition, and of an answer that could not be booked."""
     if report.replayed:
-        return (("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()}),)
+        return [("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()})]
     asked = block.get
     data: Struct
     if (side := asked("side")) is not None:
@@ -186,8 +186,8 @@ def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> tuple
             () if asked("sub_instructions") is None else _steps(block["sub_instructions"]),
         )  # fmt: skip
     if "malformed" in report.details:
-        return ("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)
-    return (("execution", data),)
+        return [("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)]
+    return [("execution", data)]
 
 
 def _steps(blocks: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from basis_strategy_v1.core.amounts import EXACT, exact_number, shown
 from basis_strategy_v1.core.clock import to_instant
-from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.deltas import Deltas, floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.keys import Keys
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_units
@@ -39,9 +40,9 @@ class PositionUpdateHandler:
         self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
         self.opened: State | None = None  # the state, where a manager has read all of it in its venues' own units
-        self._executed: set[str] = set()  # the keys of all reports that the state holds
-        self._unconfirmed: deque[Deltas] = deque(maxlen=UNCONFIRMED)  # the newest that have not been handed in
-        self._desks = 0
+        self._keys: list[Keys] = []  # of each desk: the state holds what was executed under a key that is in use
+        self._executed: set[str] = set()  # the other keys of what the state holds
+        self._unconfirmed: deque[tuple[str, bytes]] = deque(maxlen=UNCONFIRMED)  # the newest that have not been handed in
         self.hold(positions or {})
         self.last_update_timestamp: datetime | None = None
         self._read: tuple[State, dict[str, dict[str, Decimal]]] | None = None
@@ -57,6 +58,8 @@ class PositionUpdateHandler:
             self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
             self._unconfirmed.clear()
             self._executed.clear()
+            for keys in self._keys:
+                keys.forget()
 
     @property
     def positions(self) -> dict[str, dict[str, Decimal]]:
@@ -66,22 +69,26 @@ class PositionUpdateHandler:
             self._read = read = (state, state.positions())
         return read[1]
 
-    def new_desk(self) -> str:
-        """What the keys of one more manager begin with, so that no two reports of this handler have the same."""
-        self._desks += 1
-        return "" if self._desks == 1 else f"{self._desks}-"
+    def new_keys(self, run: str) -> Keys:
+        """The keys of one more manager: no two reports of this handler have the same."""
+        number = len(self._keys) + 1
+        self._keys.append(keys := Keys(run if number == 1 else f"{run}{number}-"))
+        return keys
 
-    def commit(self, state: State, report: ExecutionReport) -> None:
-        """Assign the state after an execution."""
+    def commit(self, state: State, key: str, packed: bytes) -> None:
+        """Assign the state after an execution under a key of `new_keys`, or one that `know` is told of; `packed` are its deltas."""
         self.state = self.opened = state
-        self._executed.add(report.key)
-        self._unconfirmed.append(report.deltas)
+        self._unconfirmed.append((key, packed))
+
+    def know(self, key: str) -> None:
+        """Take the report of this key for known, whenever it is handed in: the state holds it already."""
+        self._executed.add(key)
 
     def expect(self, key: str, deltas: Deltas) -> None:
-        """Take the deltas of this report for known, when they are handed in: the state holds them already."""
-        self._executed.add(key)
+        """Take this report and its deltas for known, when they are handed in."""
+        self.know(key)
         if deltas:
-            self._unconfirmed.append(deltas)
+            self._unconfirmed.append((key, deltas.packed()))
 
     def update_state(self, timestamp: datetime, trigger_source: str, execution_deltas: Any = None) -> dict[str, dict[str, float]]:
         """Take in deltas (a report, Deltas, or venue -> token -> number) and give what was new of them, as floats.
@@ -104,16 +111,20 @@ class PositionUpdateHandler:
         """Whether these deltas are of an execution that the state holds. A report is known by its key, whenever it comes; plain deltas by
         their amounts, each execution's once."""
         if isinstance(given, ExecutionReport):
-            self._take_off(lambda waiting: waiting is given.deltas)
-            return given.key in self._executed or given.replayed
-        return self._take_off(
-            lambda waiting: waiting is given or (waiting == given if isinstance(given, Deltas) else waiting.as_floats() == given)
-        )
+            name, waiting = given.key, self._unconfirmed
+            if waiting and waiting[-1][0] == name:  # nearly all of them: what was just executed
+                waiting.pop()
+                return True
+            is_awaited = self._take_off(lambda key, packed: key == name)
+            return is_awaited or given.replayed or name in self._executed or any(name in keys for keys in self._keys)
+        if isinstance(given, Deltas):
+            return self._take_off(lambda key, packed: Deltas.unpacked(packed) == given)
+        return self._take_off(lambda key, packed: floats_of(packed) == given)
 
-    def _take_off(self, is_it: Callable[[Deltas], bool]) -> bool:
+    def _take_off(self, is_it: Callable[[str, bytes], bool]) -> bool:
         """Strike the newest that it is off those that are waited for."""
         for place in range(len(self._unconfirmed) - 1, -1, -1):
-            if is_it(self._unconfirmed[place]):
+            if is_it(*self._unconfirmed[place]):
                 del self._unconfirmed[place]
                 return True
         return False

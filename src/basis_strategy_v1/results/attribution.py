@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,7 +13,8 @@ from basis_strategy_v1.core.tokens import SHARE_TOKENS
 from basis_strategy_v1.results.staked_price import traded_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from array import array
+    from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import Feed, MarketSnapshot
@@ -40,12 +41,14 @@ ETH_CLASS = "eth_directional"
 SCALE = 12
 DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
 ZERO, ONE = Decimal(0), Decimal(1)
+_SCALE, _DIGITS = Decimal(SCALE), Decimal(DIGITS)
+_scaled = EXACT.scaleb
 _POWERS = tuple(10**digits for digits in range(2 * DIGITS))
 
 
 def to_units(amount: Decimal) -> int:
     """An amount of the share class currency in units of 1e-12, as it is booked."""
-    return int(EXACT.scaleb(amount, SCALE).to_integral_value(ROUND_HALF_EVEN))
+    return round(_scaled(amount, _SCALE))  # half to even, whatever the context
 
 
 def units_text(units: int) -> str:
@@ -59,7 +62,7 @@ def units_text(units: int) -> str:
 class _Line(Struct, frozen=True, gc=False):
     """Equity and perp profit as linear functions of integer prices: what is evaluated at a tick on which nothing happened.
 
-    A term is a reader of closes as integers, and the factor that makes 10**-digits of the currency of them.
+    A term is a feed of closes as integers, and the factor that makes 10**-digits of the currency of them.
     """
 
     constant: int  # and half a unit
@@ -130,9 +133,10 @@ class Attribution:
             amounts[token] = amounts[token] + held.amount if token in amounts else held.amount
         self._amounts = amounts
         self._perps = tuple(perps)
-        self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
         self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in amounts if token in REDEEMED_BY}
         self._line = self._as_line(market)
+        if self._line is None:
+            self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
@@ -164,21 +168,41 @@ class Attribution:
         line = self._line
         if line is None:
             equity, perps = to_units(self._equity(market)), self._perps_since(market)
-        else:  # `_perps_on`, and the equity beside it
+        else:  # as `marks`, but of one instant
             total, gained, unit, instant = line.constant, line.gained, line.unit, market.instant
-            for close, factor in line.prices:
-                total += factor * close(instant)
-            for close, factor in line.perps:
-                worth = factor * close(instant)
+            for feed, factor in line.prices:
+                total += factor * feed.close(instant)
+            for feed, factor in line.perps:
+                worth = factor * feed.close(instant)
                 total += worth
                 gained += worth
-            equity, rest = divmod(total, unit)
-            if not rest and equity & 1:
-                equity -= 1
-            perps, rest = divmod(gained, unit)
-            if not rest and perps & 1:
-                perps -= 1
+            equity, perps = _rounded(total, unit), _rounded(gained, unit)
         return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
+
+    @property
+    def is_line(self) -> bool:
+        """Whether instants at which nothing but prices moved can be marked with `marks`."""
+        return self._line is not None
+
+    def marks(self, instants: array[int]) -> tuple[list[int], list[int], list[int]]:
+        """The three columns of `mark` at instants that rise, at which nothing happened since the last holding was taken over.
+
+        Raises:
+            MissingData: a price is too old at one of them.
+        """
+        line = self._line
+        assert line is not None
+        booked = self.booked[PERPS]
+        totals = _sums(line.constant, line.prices, instants)
+        if line.perps:
+            worths = _sums(0, line.perps, instants)
+            totals = [total + worth for total, worth in zip(totals, worths, strict=True)]
+            gained = [booked + gain for gain in _all_rounded([line.gained + worth for worth in worths], line.unit)]
+        else:
+            gained = [booked] * len(instants)
+        equities = _all_rounded(totals, line.unit)
+        others = self.initial_equity + self._booked_sum - booked
+        return equities, [equity - others - gain for equity, gain in zip(equities, gained, strict=True)], gained
 
     def totals(self, market: MarketSnapshot) -> dict[str, int]:
         """source -> cumulative units; they add up to equity - initial equity."""
@@ -264,7 +288,7 @@ def _moved(reports: Iterable[ExecutionReport]) -> dict[tuple[str, str], Decimal]
 
 
 Held = list[tuple["Feed", Decimal]]
-Term = tuple["Callable[[int], int]", int]
+Term = tuple["Feed", int]
 
 
 def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line | None:
@@ -277,8 +301,8 @@ def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line |
         return None
     unit = _power(DIGITS + deepest - SCALE)
     half = gained = unit // 2
-    for close, factor in shorts:
-        gained -= factor * close(instant)
+    for feed, factor in shorts:
+        gained -= factor * feed.close(instant)
     return _Line(fixed * _power(deepest) + half, prices, shorts, gained, unit)
 
 
@@ -289,7 +313,7 @@ def _terms(held: Held, deepest: int) -> tuple[Term, ...] | None:
         if factor is None:
             return None
         shallower = deepest - feed.decimals
-        found.append((feed.close, factor * _power(shallower) if shallower else factor))
+        found.append((feed, factor * _power(shallower) if shallower else factor))
     return tuple(found)
 
 
@@ -299,16 +323,38 @@ def _power(digits: int) -> int:
 
 def _whole(amount: Decimal) -> int | None:
     """The amount in 10**-DIGITS, if it is a whole number of them."""
-    scaled = EXACT.scaleb(amount, DIGITS)
+    scaled = _scaled(amount, _DIGITS)
     whole = scaled.to_integral_value()
     return int(whole) if whole == scaled else None
 
 
+def _sums(start: int, terms: Sequence[Term], instants: array[int]) -> list[int]:
+    """The sum of the terms at each instant, from `start`."""
+    totals = [start] * len(instants)
+    for feed, factor in terms:
+        totals = [total + factor * close for total, close in zip(totals, feed.closes(instants), strict=True)]
+    return totals
+
+
+def _rounded(total: int, unit: int) -> int:
+    """The total over the unit, rounded half to even. It holds half a unit more, so that the division downwards rounds half up; a rest
+    of 0 then was a half."""
+    whole, rest = divmod(total, unit)
+    return whole if rest or not whole & 1 else whole - 1
+
+
+def _all_rounded(totals: list[int], unit: int) -> list[int]:
+    """Each of them `_rounded`."""
+    found = []
+    for total in totals:
+        whole, rest = divmod(total, unit)
+        found.append(whole if rest or not whole & 1 else whole - 1)
+    return found
+
+
 def _perps_on(line: _Line, instant: int) -> int:
-    """What the marks did since the perps were taken over, rounded half to even."""
+    """What the marks did since the perps were taken over."""
     gained = line.gained
-    for close, factor in line.perps:
-        gained += factor * close(instant)
-    # It holds half a unit more, so that the division downwards rounds half up; a rest of 0 then was a half.
-    perps, rest = divmod(gained, line.unit)
-    return perps - 1 if not rest and perps & 1 else perps
+    for feed, factor in line.perps:
+        gained += factor * feed.close(instant)
+    return _rounded(gained, line.unit)

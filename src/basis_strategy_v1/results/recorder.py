@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
 NOTHING = -(10**60)  # less than any equity
@@ -27,8 +27,8 @@ class Curve:
 
     def __init__(self) -> None:
         self.instants = array("q")
-        self._columns: tuple[Any, Any, Any] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
-        self._adders = tuple([column.append for column in self._columns])
+        self._columns: tuple[Any, ...] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
+        self._adders: tuple[Callable[[list[int]], None], ...] = tuple([column.fromlist for column in self._columns])
         self._changes: list[tuple[int, dict[str, int]]] = []
         self._peak = NOTHING
         self._trough_ratio = (0, 1)
@@ -36,29 +36,35 @@ class Curve:
 
     def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
         """Record a tick; `booked` where something other than prices has changed."""
-        equity, spot, perp = marked
-        add_equity, add_spot, add_perp = self._adders
-        try:
-            add_equity(equity)
-            add_spot(spot)
-            add_perp(perp)
-        except OverflowError:  # beyond 9.2 million: plain integers from here on
-            self._widen(len(self.instants), marked)
         if booked is not None:
             self._changes.append((len(self.instants), dict(booked)))
-        self.instants.append(instant)
-        if equity > self._peak:
-            self._peak = equity
-            fallen, of = self._trough_ratio
-            self._deepest = -(-equity * (of - fallen) // of) if equity > 0 else NOTHING
-        elif equity < self._deepest:
-            self._trough_ratio = (self._peak - equity, self._peak)
-            self._deepest = equity
+        self.add_all(array("q", (instant,)), tuple([[value] for value in marked]))
 
-    def _widen(self, length: int, marked: tuple[int, int, int]) -> None:
-        wide = tuple([*column[:length], value] for column, value in zip(self._columns, marked, strict=True))
-        self._columns = (wide[0], wide[1], wide[2])
-        self._adders = tuple([column.append for column in wide])
+    def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
+        """Record ticks that follow each other: their equities, and what token and perp prices did up to each."""
+        try:
+            for add, values in zip(self._adders, marked, strict=True):
+                add(values)
+        except OverflowError:  # beyond 9.2 million: plain integers from here on
+            self._widen(len(self.instants), marked)
+        self.instants.extend(instants)
+        if max(marked[0]) > self._peak or min(marked[0]) < self._deepest:
+            self._look_for_extremes(marked[0])
+
+    def _look_for_extremes(self, equities: list[int]) -> None:
+        for equity in equities:
+            if equity > self._peak:
+                self._peak = equity
+                fallen, of = self._trough_ratio
+                self._deepest = -(-equity * (of - fallen) // of) if equity > 0 else NOTHING
+            elif equity < self._deepest:
+                self._trough_ratio = (self._peak - equity, self._peak)
+                self._deepest = equity
+
+    def _widen(self, length: int, marked: tuple[list[int], ...]) -> None:
+        wide = [[*column[:length], *values] for column, values in zip(self._columns, marked, strict=True)]
+        self._columns = tuple(wide)
+        self._adders = tuple([column.extend for column in wide])
 
     @property
     def max_drawdown(self) -> Decimal:

@@ -88,9 +88,10 @@ class Exchange(Holder):
             if limited is None:
                 return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
             fill = limited
-        if amount * price < listing.minimum and not instruction.reduce_only:
+        worth = amount * price
+        if worth < listing.minimum and not instruction.reduce_only:
             reject(CEX, f"{self.name} takes no {trade_type} order below {plain(listing.minimum)} {self._settle}; "
-                        f"{plain(amount)} {listing.base} at {plain(price)} is {plain(amount * price)}")  # fmt: skip
+                        f"{plain(amount)} {listing.base} at {plain(price)} is {plain(worth)}")  # fmt: skip
         trade = self._perp_trade if is_perp else self._spot_trade
         return trade(instruction, listing, is_buy, amount, price, fill, state, market)
 
@@ -145,9 +146,15 @@ class Exchange(Holder):
         else:
             spent, fee_token, fee = quote, quote, paid * self._spot_fee
             changes = {base: amount, quote: -paid - fee}
-        if state.checked and (held := account.balances.get(spent, ZERO)) + changes[spent] < 0:
-            require_held(CEX, self.name, spent, -changes[spent], held, f"{trade.side} of {plain(amount)} {trade.symbol}")
-        after = account.moved(changes)
+        get, of_base, of_quote = account.balances.get, changes[base], changes[quote]
+        left_base, left_quote = of_base + get(base, ZERO), of_quote + get(quote, ZERO)
+        if (left_quote if is_buy else left_base) < 0 and state.checked:
+            require_held(CEX, self.name, spent, -changes[spent], get(spent, ZERO), f"{trade.side} of {plain(amount)} {trade.symbol}")
+        after = (
+            Account({**account.balances, base: left_base, quote: left_quote}, account.perps)
+            if left_base and left_quote
+            else account.moved(changes)
+        )
         if account.perps and is_buy and state.checked:
             self._require_margin(after, market, "buy", amount, "", trade.symbol)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
@@ -182,11 +189,12 @@ class Exchange(Holder):
             perps[symbol] = position
         else:
             del perps[symbol]
-        after = account.moved({settle: received}, perps)
+        cash = account.balances.get(settle, ZERO) + received
+        after = Account({**account.balances, settle: cash}, perps) if cash else account.moved({settle: received}, perps)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
         if state.checked and position.base and (not held.base or abs(position.base) > abs(held.base)):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
-            is_paid_for = len(perps) == 1 and not held.base and after.balances.get(settle, ZERO) > paid + slipped + slipped
+            is_paid_for = len(perps) == 1 and not held.base and cash > paid + slipped + slipped
             if not is_paid_for or self._leverage < 1:
                 self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
         changes = {listing.position: signed, settle: received} if received else {listing.position: signed}
