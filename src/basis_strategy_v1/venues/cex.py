@@ -67,7 +67,7 @@ class Exchange(Holder):
         self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
         self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers)
         self._listings: dict[str, dict[str, Listing]] = {"spot": {}, "perp": {}}
-        self._prices_as, self._settle, self._leverage = row.name, row.settle, row.max_leverage
+        self._prices_as, self._settle, self._leverage, self._fee_in_received = row.name, row.settle, row.max_leverage, row.fee_in_received
         self._interval = row.funding_interval_hours * HOUR_US
 
     # Trades.
@@ -137,24 +137,21 @@ class Exchange(Holder):
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
-        if not is_buy:
-            spent, fee_token, fee = base, quote, paid * self._spot_fee
-            changes = {base: -amount, quote: paid - fee}
-        elif self.row.fee_in_received:
-            spent, fee_token, fee = quote, base, amount * self._spot_fee
-            changes = {base: amount - fee, quote: -paid}
+        if is_buy and self._fee_in_received:
+            fee_token, fee = base, amount * self._spot_fee
+            of_base, of_quote = amount - fee, -paid
         else:
-            spent, fee_token, fee = quote, quote, paid * self._spot_fee
-            changes = {base: amount, quote: -paid - fee}
-        get, of_base, of_quote = account.balances.get, changes[base], changes[quote]
-        left_base, left_quote = of_base + get(base, ZERO), of_quote + get(quote, ZERO)
+            fee_token, fee = quote, paid * self._spot_fee
+            of_base, of_quote = (amount, -paid - fee) if is_buy else (-amount, paid - fee)
+        held, changes = account.balances, {base: of_base, quote: of_quote}
+        left_base, left_quote = of_base + held.get(base, ZERO), of_quote + held.get(quote, ZERO)
         if (left_quote if is_buy else left_base) < 0 and state.checked:
-            require_held(CEX, self.name, spent, -changes[spent], get(spent, ZERO), f"{trade.side} of {plain(amount)} {trade.symbol}")
-        after = (
-            Account({**account.balances, base: left_base, quote: left_quote}, account.perps)
-            if left_base and left_quote
-            else account.moved(changes)
-        )
+            spent = quote if is_buy else base
+            require_held(CEX, self.name, spent, -changes[spent], held.get(spent, ZERO), f"{trade.side} of {plain(amount)} {trade.symbol}")
+        if of_base and of_quote and left_base and left_quote:
+            deltas, after = Deltas({self.name: changes}), Account({**held, base: left_base, quote: left_quote}, account.perps)
+        else:  # what is zero is not kept
+            deltas, after = Deltas.at(self.name, changes), account.moved(changes)
         if account.perps and is_buy and state.checked:
             self._require_margin(after, market, "buy", amount, "", trade.symbol)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
@@ -164,7 +161,7 @@ class Exchange(Holder):
             else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, Deltas.at(self.name, changes), costs, {"filled": amount, "price": fill})
+        return Moved(moved, deltas, costs, {"filled": amount, "price": fill})
 
     def _perp_trade(
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
@@ -184,10 +181,10 @@ class Exchange(Holder):
             received = details["realised"] - fee
         else:
             position, received = Perp(signed, paid if is_buy else -paid), -fee
-        perps = account.perps.copy()
         if position.base:
-            perps[symbol] = position
+            perps = {**account.perps, symbol: position}
         else:
+            perps = account.perps.copy()
             del perps[symbol]
         cash = account.balances.get(settle, ZERO) + received
         after = Account({**account.balances, settle: cash}, perps) if cash else account.moved({settle: received}, perps)
