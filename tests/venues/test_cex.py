@@ -16,7 +16,7 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import Account, Perp, State
-from basis_strategy_v1.venues.cex import _after_trade
+from basis_strategy_v1.venues.cex import Exchange, _after_trade
 from basis_strategy_v1.venues.exchanges import EXCHANGES, Tier, Withdrawal, exchange_row, with_settings
 
 from .markets import AT, exactly, holding, observe, provider, run, trade, value, venues, write_bars, write_funding
@@ -70,8 +70,7 @@ def test_selling_spot_pays_slippage_and_the_fee_in_quote():
 
 def test_an_exchange_that_charges_quote_only_takes_the_fee_of_a_buy_from_the_quote():
     all_venues, state = account(USDT=10_000)
-    exchange = all_venues["bybit"]
-    exchange.row = structs.replace(exchange.row, fee_in_received=False)
+    all_venues["bybit"] = Exchange("bybit", structs.replace(exchange_row("bybit"), fee_in_received=False))
     moved = run(trade("bybit", "buy", "ETHUSDT", 1), all_venues, state, MARKET)
     assert moved.deltas.tokens("bybit") == {"ETH": D(1), "USDT": D("-2000.2") * D("1.001")}
 
