@@ -115,3 +115,10 @@ def test_packed_deltas_are_unpacked_to_the_last_digit(deltas: Deltas) -> None:
     assert Deltas.unpacked(deltas.packed()) == deltas
     assert Deltas.unpacked(deltas.packed()).as_texts() == deltas.as_texts()
     assert floats_of(deltas.packed()) == deltas.as_floats()
+
+
+@given(st.lists(DELTAS, max_size=5))
+def test_the_total_of_many_is_their_sum(parts: list[Deltas]) -> None:
+    before = [part.as_texts() for part in parts]
+    assert Deltas.total(parts) == sum(parts, Deltas())
+    assert [part.as_texts() for part in parts] == before

@@ -11,7 +11,7 @@ from msgspec.json import Decoder, Encoder
 from basis_strategy_v1.core.amounts import EXACT
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Mapping
+    from collections.abc import ItemsView, Iterable, Mapping
 
 Key = tuple[str, str]
 Venues = dict[str, dict[str, Decimal]]
@@ -50,6 +50,23 @@ class Deltas(Struct, frozen=True, gc=False):
     def nested(cls, venues: Mapping[str, Mapping[str, Decimal]]) -> Deltas:
         """The changes as venue -> token -> amount."""
         return cls._of({venue: {token: amount for token, amount in tokens.items() if amount} for venue, tokens in venues.items()})
+
+    @classmethod
+    def total(cls, parts: Iterable[Deltas]) -> Deltas:
+        """The sum of several."""
+        found: Venues = {}
+        for part in parts:
+            for venue, tokens in part.amounts.items():
+                there = found.get(venue)
+                if there is None:
+                    found[venue] = tokens.copy()
+                    continue
+                for token, amount in tokens.items():
+                    there[token] = _add(there[token], amount) if token in there else amount
+        for tokens in found.values():
+            if not all(tokens.values()):
+                return cls.nested(found)
+        return cls(found)
 
     @classmethod
     def _of(cls, venues: Venues) -> Deltas:

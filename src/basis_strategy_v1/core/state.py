@@ -76,11 +76,9 @@ class Wallet(Struct, frozen=True, gc=False):
         """The wallet after changes in its own units (shares for a rebasing token)."""
         units = self.units.copy()
         for token, change in changes.items():
-            left = units[token] + change if token in units else change
-            if left:
-                units[token] = left
-            else:
-                units.pop(token, None)
+            units[token] = units[token] + change if token in units else change
+        if not all(units.values()):
+            units = {token: held for token, held in units.items() if held}
         return Wallet(units, self.share_rates)
 
 

@@ -66,7 +66,7 @@ class ExecutionManager:
 
 
 def _moved(reports: Sequence[ExecutionReport], error: ComponentError) -> dict[str, dict[str, float]]:
-    moved = sum((report.deltas for report in reports), Deltas()).as_floats()
+    moved = Deltas.total(report.deltas for report in reports).as_floats()
     for venue, tokens in error.partial_deltas.items():
         there = moved.setdefault(venue, {})
         for token, amount in tokens.items():

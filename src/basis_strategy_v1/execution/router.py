@@ -129,7 +129,7 @@ def foreign(error: Exception) -> ComponentError:
 
 
 def _total(reports: Sequence[ExecutionReport]) -> Deltas:
-    return sum((report.deltas for report in reports), Deltas())
+    return Deltas.total(report.deltas for report in reports)
 
 
 def _joined(key: str, at: datetime, done: Sequence[ExecutionReport]) -> ExecutionReport:
@@ -140,7 +140,7 @@ def _joined(key: str, at: datetime, done: Sequence[ExecutionReport]) -> Executio
         at=at,
         kind="execution",
         deltas=_total(done),
-        expected=sum((report.expected for report in done), Deltas()),
+        expected=Deltas.total(report.expected for report in done),
         costs=tuple(cost for report in done for cost in report.costs),
         reference=", ".join(dict.fromkeys(report.reference for report in done)),
         details={f"step_{index}": report.details for index, report in enumerate(done)},

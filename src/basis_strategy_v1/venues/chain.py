@@ -54,13 +54,14 @@ def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, ma
         more_gas += moved.more_gas
         if moved.details:
             details[f"step_{index}"] = moved.details
-    return Moved(state, sum(outputs, Deltas()), costs, details, more_gas)
+    return Moved(state, Deltas.total(outputs), costs, details, more_gas)
 
 
 def _step(step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]) -> Moved:
-    for token in (step.token, step.token_out):
-        if token in REBASING:
-            state = with_share_rate(state, token, market)
+    if step.token in REBASING:
+        state = with_share_rate(state, step.token, market)
+    if step.token_out in REBASING:
+        state = with_share_rate(state, step.token_out, market)
     resolved = _resolved(step, venues, state, outputs)
     if step.action == "flash_loan":
         moved = _flash_loan(resolved, venues, state, market)
@@ -95,14 +96,15 @@ def with_output(step: SmartContractAction, outputs: Sequence[Deltas]) -> SmartCo
 
 
 def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
-    paid_out: dict[str, Decimal] = {}
-    for tokens in outputs[of.step].amounts.values():
-        for name, amount in tokens.items():
-            if amount > 0:
-                paid_out[name] = paid_out[name] + amount if name in paid_out else amount
-    if token not in paid_out:
-        reject(ONCHAIN, f"step {of.step} paid out {', '.join(paid_out) or 'nothing'}, not {token}")
-    return paid_out[token] * of.fraction
+    output = outputs[of.step].amounts
+    paid_out = Decimal(0)
+    for tokens in output.values():
+        if token in tokens and (amount := tokens[token]) > 0:
+            paid_out += amount
+    if not paid_out:
+        others = dict.fromkeys(name for tokens in output.values() for name, amount in tokens.items() if amount > 0)
+        reject(ONCHAIN, f"step {of.step} paid out {', '.join(others) or 'nothing'}, not {token}")
+    return paid_out * of.fraction
 
 
 def before_gas(deltas: Deltas, costs: Sequence[Cost]) -> Deltas:

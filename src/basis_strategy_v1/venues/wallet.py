@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WEI_PER_GWEI = 10**9
 WRAPPED = {"ETH": "WETH", "WETH": "ETH"}
 TRANSFER_GAS = 65_000
+_GROWING = frozenset(REBASING)
 
 
 class WalletVenue(OnChainVenue, Holder):
@@ -183,7 +184,7 @@ def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
     the deltas that the wallet pays or takes.
     """
     old, new = before.part(WALLET, Wallet), moved.state.part(WALLET, Wallet)
-    if old is new:
+    if old is new or (_GROWING.isdisjoint(new.units) and _GROWING.isdisjoint(old.units)):
         return moved
     for token in REBASING:
         if token in old.units or token in new.units:
