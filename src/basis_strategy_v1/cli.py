@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FAILED, WRONG_INPUT, RESTART, INTERRUPTED = 1, 2, 3, 130
 # What the user gave is wrong, config, data, files or a place to write to, whenever a run comes to it.
-INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-001")
+INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-")
 # A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the tick: then the run has failed.
 BLOCK_CODES = ("EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
 

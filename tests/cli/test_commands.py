@@ -164,7 +164,7 @@ def test_events_of_a_folder_of_logs_are_the_same(basis: Basis, ran: Path, config
 def test_a_damaged_list_of_events_is_named(content: bytes, basis: Basis, ran: Path) -> None:
     (ran / "events.csv").write_bytes(content)
     done = basis("events", ran, "--type", "execution")
-    assert (done.status, done.told[0].startswith(f"LOG-001: {ran}/events.csv cannot be read as the events of a run: ")) == (2, True)
+    assert (done.status, done.told[0].startswith(f"LOG-003: {ran}/events.csv cannot be read as the events of a run: ")) == (2, True)
 
 
 def test_an_event_of_any_length_is_printed(basis: Basis, ran: Path) -> None:

@@ -232,10 +232,10 @@ def test_a_results_folder_that_can_no_longer_be_written_at_the_end_is_named(basi
         (["check"], "check: give a CONFIG, or --schema"),
         (["errors", "XYZ-9"], "errors: no error code 'XYZ-9'; there are EIM-001, "),
         (["report", "."], "RES-001: . holds no summary.json; give the folder of a finished run"),
-        (["events", "."], "LOG-001: . holds no events; give the folder of a run, or a folder of logs"),
+        (["events", "."], "LOG-004: . holds no events; give the folder of a run, or a folder of logs"),
         (
             ["events", ".", "--type", "settlemnt"],
-            "LOG-001: --type: there is no type of event 'settlemnt'; there are component_initialization, ",
+            "LOG-004: --type: there is no type of event 'settlemnt'; there are component_initialization, ",
         ),
         (["data", "validate", "nowhere"], "DAT-006: the data folder nowhere does not exist"),
         (["data", "import", "nowhere", "x.duckdb"], "DAT-006: the data folder nowhere does not exist"),

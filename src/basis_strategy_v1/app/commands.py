@@ -183,18 +183,18 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     """The lines of `basis events`: those of a run's events.csv, or of a folder of logs.
 
     Raises:
-        ComponentError: LOG-001, there is no such type of event, or there are no events there.
+        ComponentError: LOG-004, there is no such type of event, or there are no events there; LOG-003, what is there is damaged.
     """
     if event_type is not None and event_type not in EVENT_TYPES:
         known = ", ".join(sorted(EVENT_TYPES))
-        raise ComponentError("LOG-001", f"--type: there is no type of event {shown(event_type)}; there are {known}")
+        raise ComponentError("LOG-004", f"--type: there is no type of event {shown(event_type)}; there are {known}")
     path = folder / "events.csv"
     if path.is_file():
         yield from _lines_of_csv(path, event_type)
         return
     files = event_files(folder)
     if not files:
-        raise ComponentError("LOG-001", f"{folder} holds no events; give the folder of a run, or a folder of logs")
+        raise ComponentError("LOG-004", f"{folder} holds no events; give the folder of a run, or a folder of logs")
     for paths in files.values():
         for log in paths:
             for event in read_events(log):
@@ -211,4 +211,4 @@ def _lines_of_csv(path: Path, event_type: str | None) -> Iterator[str]:
                 if event_type in (None, row["event_type"]):
                     yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as fault:
-        raise ComponentError("LOG-001", f"{path} cannot be read as the events of a run: {fault}; run the backtest again") from fault
+        raise ComponentError("LOG-003", f"{path} cannot be read as the events of a run: {fault}; run the backtest again") from fault

@@ -66,6 +66,8 @@ _ROWS = (
               "A crash cut it off; the reader left it out. Nothing needs to be done."),
     ErrorCode("LOG-003", "EventLogger", "HIGH", "An event log is damaged",
               "The message names the file and the line. Remove that line or restore the file; the other events can be read then."),
+    ErrorCode("LOG-004", "EventLogger", "LOW", "There are no such events to read",
+              "The message says what is there, or what may be asked for. Give the folder of a run, or a folder of logs."),
     ErrorCode("HLT-001", "UnifiedHealthManager", "MEDIUM", "A health check failed to answer",
               "The component is counted as unhealthy; its own error is in the message."),
     ErrorCode("RES-001", "Results", "HIGH", "The results cannot be written or read",
