@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, from_instant, iso, iso_each, to_instant
 
 JUNE = datetime(2024, 6, 1, tzinfo=UTC)
 NAIVE = datetime(2024, 6, 1)  # noqa: DTZ001
@@ -63,6 +63,11 @@ def test_a_time_without_a_zone_is_refused(at: Any, message: str) -> None:
             use(at)
         assert str(refused.value) == message
     assert clock.now() is JUNE
+
+
+@given(st.lists(TIMES | st.integers(-3, 3).map(lambda hours: JUNE + timedelta(hours=12 * hours))))
+def test_many_times_are_written_as_each_of_them(times: list[datetime]) -> None:
+    assert list(iso_each(map(to_instant, times))) == [iso(at) for at in times]
 
 
 @given(st.lists(TIMES, min_size=1))

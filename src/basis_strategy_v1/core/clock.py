@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -74,3 +78,19 @@ def iso(at: datetime | int) -> str:
     """`2024-06-01T00:00:00Z`: UTC, with a fraction only where there is one."""
     moment = from_instant(at) if isinstance(at, int) else at.astimezone(UTC)
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def iso_each(instants: Iterable[int]) -> Iterator[str]:
+    """`iso` of each. Ticks come at the same times of each day, so that a day and a time of day are put together."""
+    day: int | None = None
+    date = ""
+    for instant in instants:
+        this_day, of_day = divmod(instant, DAY_US)
+        if this_day != day:
+            day, date = this_day, iso(this_day * DAY_US)[:-10]
+        yield date + _time_of_day(of_day)
+
+
+@lru_cache(maxsize=4_096)
+def _time_of_day(of_day: int) -> str:
+    return iso(of_day)[10:]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.clock import iso, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
 
@@ -88,10 +88,10 @@ class Curve:
         changes = dict(self._changes)
         middle = ""
         # Not strict: an interrupted run may have begun to add a tick; its instant comes last.
-        for index, (instant, equity, spot, perp) in enumerate(zip(self.instants, *self._columns, strict=False)):
+        for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
                 middle = ",".join([units_text(changes[index][source]) for source in SOURCES if source not in MOVING])
-            yield f"{iso(instant)},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
+            yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
 class Holdings:
