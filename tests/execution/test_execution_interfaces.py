@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface, PositionUpdateHandler
-from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.venues.registry import known_names
 
@@ -108,6 +108,8 @@ def test_those_of_a_manager_share_its_positions_and_its_keys():
     manager.route_instruction(NOON, trade())
     assert manager.positions.positions == held(binance={"USDT": 3400, "ETH": 2})
     assert refused(manager.interfaces["binance"].execute_trade, trade("buy", 2)).error_code == "CEX-001"
+    keys = [f"{to_instant(NOON):x}-{number}" for number in (1, 2, 3)]
+    assert [key in manager.desk.keys for key in keys] == [True, True, False]
 
 
 def test_an_interface_runs_at_the_last_instant_that_its_manager_knows():

@@ -103,7 +103,6 @@ class ExecutionInterface:
                 )
             return self._live.execute(instruction, context, moved)
         deltas = moved.deltas
-        # In the order of its fields: names would take as long as all the rest of it.
         return ExecutionReport(
             context.key, self.venue, context.at, "execution", deltas, deltas, moved.costs, SIMULATED, moved.details
         ), moved.state
@@ -134,7 +133,12 @@ class ExecutionInterface:
         with self._desk.lock, decimal.localcontext(EXACT):
             if name is not None and name in done:
                 return done[name].deltas.as_floats()
-            report, after = self.execute(instruction, self._desk.context(self._desk.now(), name))
+            context = self._desk.context(self._desk.now(), name)
+            try:
+                report, after = self.execute(instruction, context)
+            except BaseException:
+                self._desk.keys.withdraw(context.key)
+                raise
             packed = report.deltas.packed()
             self._desk.commit(after, report.key, packed)
             if name is not None:
