@@ -103,7 +103,7 @@ def test_an_unknown_mode_is_refused():
 
 
 def test_those_of_a_manager_share_its_positions_and_its_keys():
-    manager = house({"binance": {"USDT": 10_000}})
+    manager = house({"binance": {"USDT": 10_000}}, clock=SimulatedClock(NOON))
     manager.interfaces["binance"].execute_trade(trade())
     manager.route_instruction(NOON, trade())
     assert manager.positions.positions == held(binance={"USDT": 3400, "ETH": 2})
