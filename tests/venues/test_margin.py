@@ -159,7 +159,7 @@ CALM = (2000, 2005, 1995, 2000)
 
 @pytest.mark.parametrize(
     ("position", "spike"),
-    [(-10, (2000, 2400, 1995, 2010)), (10, (2000, 2005, 1600, 1990))],
+    [(-10, (2000, 2400, 1995, 2010)), (-10, (2000, 2400, 1995, 2390)), (10, (2000, 2005, 1600, 1990)), (10, (2000, 2005, 1600, 1600))],
 )
 @exactly
 def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, position, spike):
@@ -167,11 +167,13 @@ def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, po
     desk, handler = held_at(data, 1, USDT=2_000, ETHUSDT_PERP=position)
     reports = desk.settle(AT + timedelta(hours=5))
     (report,) = reports
-    close = D(spike[3])
-    lost = 2_000 + position * (close - 2000)
+    all_of_it = 2_000 + position * (D(spike[3]) - 2000)
+    price = exchange().liquidation_price(Account({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(position), D(position * 2000))}), "ETHUSDT")
+    lost = (2_000 + position * (price - 2000)).quantize(D("1e-8"))  # the maintenance margin at that price, wherever the bar closes
     assert (report.kind, report.at) == ("liquidation", AT + timedelta(hours=4))  # the bar of 03:00 has closed
     assert report.deltas.tokens("bybit") == {"ETHUSDT-PERP": D(-position), "USDT": D(-2_000)}
-    assert report.costs == (Cost("liquidation", "USDT", lost),)
+    assert report.costs == (Cost("liquidation", "USDT", lost), Cost("perp_price", "USDT", all_of_it - lost))
+    assert lost == exchange().maintenance(10 * price).quantize(D("1e-8"))
     assert report.details["closed"] == {"ETHUSDT": str(position)}
     assert handler.positions == {}
 
@@ -243,7 +245,10 @@ def test_beyond_the_whole_margin_the_fund_bears_what_is_missing_and_nothing_is_g
     all_venues = venues()
     state = holding(all_venues, prices(), bybit={"USDT": 1_000, "ETHUSDT-PERP": -10})
     after, settled = observe(all_venues["bybit"], state, prices(2300))
-    assert settled[0].costs == (Cost("perp_price", "USDT", D(-2_000)),)  # the price cost 3,000, of which 1,000 were there
+    liquidation, price = settled[0].costs
+    assert (liquidation.source, price.source) == ("liquidation", "perp_price")
+    assert 0 < liquidation.amount < 110  # the maintenance margin at the liquidation price
+    assert liquidation.amount + price.amount == -2_000  # the price at the close cost 3,000, of which 1,000 were there
     assert value(all_venues, state, prices(2300)) - value(all_venues, after, prices(2300)) == -2_000
     assert after.positions() == {}
 

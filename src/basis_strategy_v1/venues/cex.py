@@ -370,17 +370,23 @@ class Exchange(Holder):
     def _liquidate(self, account: Account, market: MarketSnapshot) -> tuple[Account, Settlement]:
         """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero.
 
-        Where the last close is already beyond the whole margin, the fund bears what is missing: the perps' price did not cost us that.
+        One perp is closed at its liquidation price: what is left there is lost by the liquidation, what the price did from there to
+        the last close is none of ours. Of several the last closes count, and where they are beyond the whole margin, the fund bears that.
         """
         settle = self.row.settle
-        lost = self.margin(account, market).equity
+        equity = self.margin(account, market).equity
+        lost = max(equity, ZERO)
+        if len(account.perps) == 1:
+            ((symbol, perp),) = account.perps.items()
+            price = self.liquidation_price(account, symbol) or ZERO
+            lost = (account.balances.get(settle, ZERO) + perp.base * price - perp.cost).quantize(REALISED_UNIT)
         balance = account.balances.get(settle, ZERO)
         changes = {perp_name(symbol): -perp.base for symbol, perp in account.perps.items()}
         after = account.moved({settle: -balance}, {})
         details = {"closed": {symbol: plain(perp.base) for symbol, perp in account.perps.items()}, "margin_lost": plain(lost)}
         deltas = Deltas.at(self.name, {**changes, settle: -balance})
-        source = "liquidation" if lost > 0 else "perp_price"
-        return after, Settlement("liquidation", self.name, deltas, _costs((source, settle, lost)), details)
+        costs = _costs(("liquidation", settle, lost), ("perp_price", settle, equity - lost))
+        return after, Settlement("liquidation", self.name, deltas, costs, details)
 
     # What is held, and what goes to other venues.
 
