@@ -102,7 +102,7 @@ def test_positions_on_their_way_cannot_be_opened():
 
 def test_without_positions_nothing_is_kept_and_nothing_falls_due():
     found = desk()
-    found.commit(State(), "k0", b"{}")
+    assert found.commit(State(), NOTHING) == b"{}"
     found.note_done("mine", NOTHING)
     found.assign(State())
     found.expect("k1", Deltas())
@@ -223,6 +223,16 @@ def test_what_fell_due_is_a_report_of_its_own():
             details={"symbol": "ETHUSDT", "rate": "0.0001", "mark": "3300", "position": "-1", "missing": False},
         )
     ]
+
+
+def test_what_falls_due_is_booked_once_whichever_of_two_managers_of_a_handler_settles_it():
+    positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    managers = [house(positions) for _ in range(2)]
+    for manager in managers:
+        manager.settle(NOON)
+    managers[0].execute(NOON, trade("sell", 1, trade_type="perp"))
+    found = [report.kind for manager in managers for report in manager.settle(NOON + FOUR_HOURS)]
+    assert (found, positions.positions) == (["funding"], held(binance={"USDT": "10000.33", "ETHUSDT-PERP": -1}))
 
 
 def test_what_falls_due_at_one_instant_has_keys_of_its_own():

@@ -71,6 +71,32 @@ def test_a_report_under_the_key_of_a_refused_instruction_is_of_other_origin():
     assert handed_in == [{}, {"binance": {"USDT": 5.0}}, {}]
 
 
+def test_an_id_that_is_the_key_of_another_instruction_is_refused_and_takes_nothing_from_it():
+    manager = house({"binance": {"USDT": 10_000}})
+    first = manager.execute(NOON, trade())
+    error = refused(manager.execute, NOON, trade(instruction_id=first.key))
+    assert error.message == f"instruction_id {first.key!r} is the key of another instruction; choose another id"
+    refused(manager.execute, NOON, trade("buy", 100, instruction_id="mine"))
+    assert manager.positions.update_state(NOON, "manual", first) == {}
+    assert manager.positions.positions == held(binance={"USDT": 6700, "ETH": 1})
+
+
+def test_an_id_is_executed_once_whichever_of_two_managers_of_a_handler_is_asked():
+    positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    managers = [house(positions) for _ in range(2)]
+    reports = [manager.execute(NOON, trade(instruction_id="a1")) for manager in managers]
+    assert ([report.replayed for report in reports], positions.positions) == ([False, True], held(binance={"USDT": 6700, "ETH": 1}))
+
+
+def test_after_a_handler_has_begun_anew_an_id_is_free_again():
+    positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
+    manager = house(positions)
+    manager.execute(NOON, trade(instruction_id="a1"))
+    positions.hold({"binance": {"USDT": 5000}})
+    assert not manager.execute(NOON - timedelta(hours=5), trade(instruction_id="a1")).replayed
+    assert positions.positions == held(binance={"USDT": 1700, "ETH": 1})
+
+
 def test_the_key_is_the_id_or_a_name_that_no_other_instruction_has():
     manager = house()
     times = (NOON, LATER, NOON, LATER, NOON)

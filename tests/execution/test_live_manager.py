@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager
+from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
@@ -102,6 +102,18 @@ def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody(script):
     first = desk.route(buy(instruction_id="a1"))
     asked = list(desk.binance.calls)
     assert (desk.route(buy(instruction_id="a1")), desk.binance.calls, desk.counters) == (first, asked, (1, 0))
+
+
+def test_a_fill_in_a_client_s_own_kind_of_decimal_is_held_and_its_id_is_not_sent_again():
+    class Amount(Decimal):
+        pass
+
+    filled = Outcome(deltas=Deltas.at("binance", {"ETH": Amount(1), "USDT": Amount("-3300")}), reference="o1")
+    desk = Desk(filled, filled, positions=PositionUpdateHandler({"binance": {"USDT": 10_000}}))
+    deltas = [desk.manager.route_instruction(NOON, buy(instruction_id="a1")) for _ in range(2)]
+    assert deltas == [{"binance": {"ETH": 1.0, "USDT": -3300.0}}] * 2
+    assert desk.binance.executed == ["a1"]
+    assert desk.manager.positions.positions == {"binance": {"USDT": Decimal(6700), "ETH": Decimal(1)}}
 
 
 def test_two_instructions_without_an_id_go_out_under_two_keys():

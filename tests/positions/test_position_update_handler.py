@@ -13,6 +13,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.execution.execution_interface_manager import HISTORY
 from basis_strategy_v1.positions.position_update_handler import UNCONFIRMED
 
 NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
@@ -164,7 +165,7 @@ def test_a_naive_time_is_refused():
 def test_beginning_anew_forgets_what_was_to_be_confirmed():
     handler = PositionUpdateHandler()
     key = handler.new_keys("").next(0)
-    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), key, DELTAS.packed())
+    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), structs.replace(REPORT, key=key))
     handler.hold({})
     assert handler.update_state(NOON, "deposit", DELTAS) == {"binance": {"USDT": 12.5}}
     assert handler.update_state(NOON, "manual", structs.replace(REPORT, key=key)) == {"binance": {"USDT": 12.5}}
@@ -174,11 +175,29 @@ def test_an_execution_is_known_by_its_key_whatever_else_was_handed_in_before():
     handler = PositionUpdateHandler()
     keys = [handler.new_keys("").next(0), handler.new_keys("").next(0)]
     assert len(set(keys)) == 2
-    for key in keys:
-        handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), key, DELTAS.packed())
     reports = [structs.replace(REPORT, key=key) for key in keys]
+    for report in reports:
+        handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), report)
     assert [handler.update_state(NOON, "manual", report) for report in (*reports, *reports)] == [{}] * 4
     assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
+
+
+@pytest.mark.parametrize("form", ["exact", "text", "float"])
+def test_deltas_of_an_execution_are_known_in_whatever_form_they_come(form):
+    handler = PositionUpdateHandler()
+    deltas = Deltas.at("binance", {"ETH": Decimal("0.1"), "USDT": Decimal("-330.3")})
+    handler.expect("k", deltas)
+    given = {"exact": deltas.amounts, "text": deltas.as_texts(), "float": deltas.as_floats()}[form]
+    assert handler.update_state(NOON, "execution_manager", given) == {}
+    assert handler.update_state(NOON, "execution_manager", given) == {"binance": {"ETH": 0.1, "USDT": -330.3}}
+
+
+def test_as_many_plain_deltas_as_a_history_has_may_be_handed_in_late():
+    handler = PositionUpdateHandler()
+    many = [Deltas.at("binance", {"ETH": Decimal(number)}) for number in range(1, HISTORY + 1)]
+    for number, deltas in enumerate(many):
+        handler.expect(f"k{number}", deltas)
+    assert [handler.update_state(NOON, "manual", deltas.as_floats()) for deltas in (many[0], many[-1])] == [{}, {}]
 
 
 def test_a_report_handed_in_twice_takes_nothing_of_another_with_equal_deltas():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 Venues = dict[str, dict[str, Decimal]]
-_numbers = Encoder(decimal_format="number").encode
+_numbers = Encoder(decimal_format="number", enc_hook=Decimal).encode  # a subclass of Decimal, from somebody's client, is one too
 _floats = Decoder(dict[str, dict[str, float]]).decode
 _decimals = Decoder(dict[str, dict[str, Decimal]]).decode
 _add = EXACT.add  # whatever the caller's decimal context rounds to

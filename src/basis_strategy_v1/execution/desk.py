@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import localcontext
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.keys import Keys
 from basis_strategy_v1.core.market import DictSnapshot, MarketSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, Amounts, State
+from basis_strategy_v1.positions.position_update_handler import Book
 from basis_strategy_v1.venues.transfers import Arrivals
 from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
 
@@ -62,13 +62,13 @@ class Desk:
         self.data_provider = data_provider
         self._snapshot = getattr(data_provider, "snapshot", None)
         self.positions = positions
-        self.lock = RLock() if positions is None else positions.lock
-        # Assigns the state after an execution: (state, key, packed deltas).
-        self.commit: Callable[[State, str, bytes], None] = _forget if positions is None else positions.commit
+        self.book = Book() if positions is None else positions
+        self.lock, self.done = self.book.lock, self.book.done
+        # Assigns the state after an execution, and gives its deltas packed.
+        self.commit: Callable[[State, ExecutionReport], bytes] = _forget if positions is None else positions.commit
         # Of a source that does not know when its rows came, nothing is asked but what an instruction needs.
         self._on_passed = None if positions is None or self._snapshot is None else on_passed
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
-        self.done: dict[str, ExecutionReport] = {}  # by instruction_id: what is asked for again is not executed again
         self.keys = Keys(run) if positions is None else positions.new_keys(run)
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())
@@ -77,7 +77,6 @@ class Desk:
         self._on_chain = [venue for venue in self._all if venue.kind != CEX]
         self._growing = [venue for venue in self._all if venue.grows]
         self._market: MarketSnapshot | None = None  # the last one asked for
-        self._passed: MarketSnapshot | None = None  # up to this one everything has fallen due; it only moves forwards
 
     # The market.
 
@@ -181,8 +180,8 @@ class Desk:
     def context(self, at: datetime, key: str | None) -> Context:
         """What an instruction at a time is executed on. Without a `key` it gets one that no other of this desk has, and that is the
         same in each run of the same blocks."""
-        market = self._passed
-        if market is None or market.at is not at or self._snapshot is None:
+        market = self._market
+        if market is None or market.at is not at or market is not self.book.passed or self._snapshot is None:
             market = self._arrive(at)
         if key is None:
             key = self.keys.next(market.instant)
@@ -193,7 +192,7 @@ class Desk:
 
     def next_due(self, until: int) -> int | None:
         """The first instant up to `until` at which something falls due that has not been settled."""
-        since = self._passed or self._market
+        since = self.book.passed or self._market
         return None if since is None or self.positions is None else self._next_due(self.state(since), since, until)
 
     def _next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
@@ -209,8 +208,8 @@ class Desk:
 
     def passed(self, market: MarketSnapshot) -> None:
         """Everything up to this snapshot has fallen due, as its maker knows."""
-        if self._passed is None or market.instant >= self._passed.instant:
-            self._passed = market
+        if self.book.passed is None or market.instant >= self.book.passed.instant:
+            self.book.passed = market
 
     def settle_at(self, at: datetime) -> list[ExecutionReport]:
         """Bring everything to one instant and give what fell due right then."""
@@ -268,7 +267,7 @@ class Desk:
 
     def passing(self, until: datetime) -> Iterator[list[ExecutionReport]]:
         """Everything that falls due up to a time, each at its own instant: the reports of each, once the state holds them."""
-        if self._passed is None:
+        if self.book.passed is None:
             self.passed(self._market or self.market(until))
         if self.positions is not None:
             for market, state, reports in self._passage(until, self.state(self._market or self.market(until))):
@@ -278,7 +277,7 @@ class Desk:
 
     def _passage(self, until: datetime, state: State) -> Iterator[tuple[MarketSnapshot, State, list[ExecutionReport]]]:
         """The instants up to a time at which something falls due, and the time itself: the snapshot, the state, and the reports of each."""
-        market, end = self._passed, to_instant(until)
+        market, end = self.book.passed, to_instant(until)
         while market is not None and (due := self._next_due(state, market, end)) is not None:
             market = self.market(until if due == end else from_instant(due))
             state, reports = self._observed((self._arrivals, *self._all), state, market)
@@ -288,7 +287,7 @@ class Desk:
 
     def _is_behind(self, market: MarketSnapshot) -> bool:
         """Whether an instruction at this snapshot must be preceded by what falls due until then."""
-        return self._on_passed is not None and self._passed is not None and market.instant > self._passed.instant
+        return self._on_passed is not None and self.book.passed is not None and market.instant > self.book.passed.instant
 
     def _arrive(self, at: datetime) -> MarketSnapshot:
         """The snapshot for an instruction; what falls due between the last one and it is settled first."""
@@ -301,8 +300,9 @@ class Desk:
         return market
 
 
-def _forget(state: State, key: str, packed: bytes) -> None:
+def _forget(state: State, report: ExecutionReport) -> bytes:
     """Where nothing is known to be held."""
+    return report.deltas.packed()
 
 
 def _report(row: Settlement, market: MarketSnapshot, place: int) -> ExecutionReport:

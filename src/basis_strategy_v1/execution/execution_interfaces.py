@@ -137,13 +137,12 @@ class ExecutionInterface:
             try:
                 report, after = self.execute(instruction, context)
             except BaseException:
-                self._desk.keys.withdraw(context.key)
+                if name is None:
+                    self._desk.keys.withdraw(context.key)
                 raise
-            packed = report.deltas.packed()
-            self._desk.commit(after, report.key, packed)
             if name is not None:
                 self._desk.note_done(name, report)
-            return floats_of(packed)
+            return floats_of(self._desk.commit(after, report))
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
         if not isinstance(instruction, kinds):

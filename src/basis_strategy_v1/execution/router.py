@@ -39,7 +39,7 @@ class Router:
         self._desk = registry.desk
         self._on_settled = on_settled
         self._done = registry.desk.done
-        self._parts_done: dict[str, list[ExecutionReport]] = {}
+        self._parts_done = registry.desk.book.parts_done
 
     def is_done(self, name: str) -> bool:
         """Whether the instruction of this id was executed."""
@@ -58,16 +58,18 @@ class Router:
             VenueRejected: EIM-001; nothing was changed. Of a sequence `partial_deltas` tell what came before the failure.
         """
         name = instruction.instruction_id
+        if name is not None and name in self._desk.keys:
+            raise ComponentError("EIM-001", f"instruction_id {name!r} is the key of another instruction; choose another id", COMPONENT)
         if type(instruction) is Chain and not instruction.atomic:
             report = self._sequence(at, instruction)
-            packed = report.deltas.packed()
-        else:
-            report, after = self._one(at, instruction, name, foreseen)
-            packed = report.deltas.packed()
-            self._desk.commit(after, report.key, packed)
+            if name is not None:
+                self._desk.note_done(name, report)
+            return report, report.deltas.packed()
+        report, after = self._one(at, instruction, name, foreseen)
+        # Noted and held before anything else can fail: the venue has done it.
         if name is not None:
             self._desk.note_done(name, report)
-        return report, packed
+        return report, self._desk.commit(after, report)
 
     def _one(self, at: datetime, instruction: Instruction, key: str | None, foreseen: Foreseen | None) -> tuple[ExecutionReport, State]:
         interface, desk = self._interface_of(instruction), self._desk
@@ -78,7 +80,8 @@ class Router:
         try:
             return interface.execute(instruction, context, known)
         except BaseException as failure:
-            desk.keys.withdraw(context.key)
+            if key is None:
+                desk.keys.withdraw(context.key)
             if isinstance(failure, VenueRejected):
                 raise VenueRejected("EIM-001", failure.message, COMPONENT, original_exception=failure) from failure
             raise

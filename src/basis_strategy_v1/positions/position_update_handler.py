@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT, exact_number, shown
 from basis_strategy_v1.core.clock import to_instant
@@ -20,13 +20,31 @@ from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_units
 
-UNCONFIRMED = 1_024
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
+
+UNCONFIRMED = 10_000  # as many as a manager's history has
 # Whose plain tokens are in the wallet, until a manager says which protocols it has.
 PROTOCOLS = ("aave", "morpho", *STAKED_AT, "uniswap", "curve")
 KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
 
 
-class PositionUpdateHandler:
+class Book:
+    """What is one for all managers of an account: whose turn it is, up to when everything has fallen due, and which ids were executed."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.passed: MarketSnapshot | None = None  # up to this one everything has fallen due; it only moves forwards
+        self.done: dict[str, ExecutionReport] = {}  # by instruction_id: what is asked for again is not executed again
+        self.parts_done: dict[str, list[ExecutionReport]] = {}  # by instruction_id: of a sequence the steps that came through
+
+    def begin_anew(self) -> None:
+        self.passed = None
+        self.done.clear()
+        self.parts_done.clear()
+
+
+class PositionUpdateHandler(Book):
     """Holds the state and reads it as `positions`.
 
     An ExecutionInterfaceManager that was given this handler commits each execution to it at once. Handing the same
@@ -36,7 +54,7 @@ class PositionUpdateHandler:
     """
 
     def __init__(self, positions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.lock = RLock()
+        super().__init__()
         self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
         self.opened: State | None = None  # the state, where a manager has read all of it in its venues' own units
@@ -58,6 +76,7 @@ class PositionUpdateHandler:
             self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
             self._unconfirmed.clear()
             self._executed.clear()
+            self.begin_anew()
             for keys in self._keys:
                 keys.forget()
 
@@ -75,10 +94,12 @@ class PositionUpdateHandler:
         self._keys.append(keys := Keys(run if number == 1 else f"{run}{number}-"))
         return keys
 
-    def commit(self, state: State, key: str, packed: bytes) -> None:
-        """Assign the state after an execution under a key of `new_keys`, or one that `know` is told of; `packed` are its deltas."""
-        self.state = self.opened = state
-        self._unconfirmed.append((key, packed))
+    def commit(self, state: State, report: ExecutionReport) -> bytes:
+        """Assign the state after an execution under a key of `new_keys`, or one that `know` is told of; its deltas, packed."""
+        self.state = self.opened = state  # before anything that could fail: what the venue has done is held
+        packed = report.deltas.packed()
+        self._unconfirmed.append((report.key, packed))
+        return packed
 
     def know(self, key: str) -> None:
         """Take the report of this key for known, whenever it is handed in: the state holds it already."""
@@ -117,9 +138,11 @@ class PositionUpdateHandler:
                 return True
             is_awaited = self._take_off(lambda key, packed: key == name)
             return is_awaited or given.replayed or name in self._executed or any(name in keys for keys in self._keys)
-        if isinstance(given, Deltas):
-            return self._take_off(lambda key, packed: Deltas.unpacked(packed) == given)
-        return self._take_off(lambda key, packed: floats_of(packed) == given)
+        if not isinstance(given, Deltas):
+            if self._take_off(lambda key, packed: floats_of(packed) == given):
+                return True
+            given = _parsed(given)
+        return self._take_off(lambda key, packed: Deltas.unpacked(packed) == given)
 
     def _take_off(self, is_it: Callable[[str, bytes], bool]) -> bool:
         """Strike the newest that it is off those that are waited for."""
