@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+try:
+    from functools import partial
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import typer
+    import typer
+except KeyboardInterrupt:  # Ctrl-C before there is a `main` that could tell of it
+    raise SystemExit(130) from None
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -65,8 +69,12 @@ def backtest(
     from basis_strategy_v1.app.writer import EARLIER
     from basis_strategy_v1.progress import progress_bar
 
-    with progress_bar(enabled=not quiet) as progress:
-        result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress).run()
+    try:
+        with progress_bar(enabled=not quiet) as progress:
+            warn = None if quiet else partial(typer.echo, err=True)
+            result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress, warn=warn).run()
+    except KeyboardInterrupt as stop:  # typer would forget what is noted
+        _stop("; ".join(["interrupted", *_notes(stop)]), INTERRUPTED)
     if not quiet:
         _print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
@@ -127,14 +135,13 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's fold
 def events(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of logs.")],
     event_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type of event.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write all events of a folder of logs to a CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write them to a CSV file.")] = None,
 ) -> None:
-    """Print a run's events, a line each, or export a log folder's to CSV."""
-    from basis_strategy_v1.app.commands import event_lines
-    from basis_strategy_v1.monitoring.event_reader import event_files, export_csv
+    """Print the events of a run or of a folder of logs, a line each, or write them to a CSV file."""
+    from basis_strategy_v1.app.commands import event_lines, export_events
 
     if csv is not None:
-        export_csv(event_files(run).values(), csv)
+        export_events(run, event_type, csv)
         typer.echo(f"events: {csv}")
         return
     for line in event_lines(run, event_type):
@@ -237,16 +244,30 @@ def _stop(message: str, status: int) -> NoReturn:
     raise SystemExit(status)
 
 
-def _status(error: ComponentError) -> int:
-    if error.severity == "CRITICAL":
-        return RESTART
-    is_outside_a_run = not getattr(error, "__notes__", ())
-    codes = (*INPUT_CODES, *BLOCK_CODES) if is_outside_a_run else INPUT_CODES
-    return WRONG_INPUT if error.error_code.startswith(codes) else FAILED
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def _fail(error: ComponentError) -> NoReturn:
+    """Tell what went wrong and, on a line of its own, where the recorded part of a run is."""
+    from basis_strategy_v1.core.error_codes.exceptions import RECORDED
+
+    where = [note for note in _notes(error) if note.startswith(RECORDED)]
+    ticks = [note for note in _notes(error) if note not in where]
+    codes = INPUT_CODES if ticks else (*INPUT_CODES, *BLOCK_CODES)
+    status = RESTART if error.severity == "CRITICAL" else WRONG_INPUT if error.error_code.startswith(codes) else FAILED
+    _stop("\n".join(["; ".join([f"{error.error_code}: {error.message}", *ticks]), *where]), status)
 
 
 def main() -> None:
     """Run the command; every failure is a clear line and an exit status."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        _stop("interrupted", INTERRUPTED)
+
+
+def _run() -> NoReturn:
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
     try:
@@ -254,11 +275,14 @@ def main() -> None:
         if status == INTERRUPTED:  # typer turns Ctrl-C into this status
             raise KeyboardInterrupt
     except ComponentError as error:
-        _stop("; ".join([f"{error.error_code}: {error.message}", *getattr(error, "__notes__", ())]), _status(error))
+        _fail(error)
     except UsageError as wrong:
+        if type(wrong).__name__ == "NoArgsIsHelpError":  # a command without words, whose message is its help
+            typer.echo(wrong.format_message(), err=True)
+            raise SystemExit(WRONG_INPUT) from None
         _stop(f"{wrong.format_message()} See basis --help", WRONG_INPUT)
-    except (KeyboardInterrupt, typer.Abort):
-        _stop("interrupted; what was written stays readable", INTERRUPTED)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except SystemExit as left:
         if isinstance(left.__context__, BrokenPipeError):  # the reader, such as `head`, has enough
             raise SystemExit(0) from None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import decimal
 import time
 from array import array
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
@@ -96,7 +95,6 @@ class EventDrivenStrategyEngine:
         self._quiet_until = 0
         self._next_day = 0
         self._instants = array("q")
-        self._recorded = 0  # how many ticks are in the curve
 
     @classmethod
     def from_config(cls, config: Any, data: Any = None, results: Any = "results", logs: Any = "logs", **options: Any) -> Self:
@@ -124,8 +122,9 @@ class EventDrivenStrategyEngine:
         try:
             self._run_loop()
             return self._write(self, finished=True)
-        except BaseException:
-            self._write(self, finished=False)
+        except BaseException as error:
+            written = self._write(self, finished=False)
+            error.add_note(f"{RECORDED} {written.paths['timing.json'].parent}")
             raise
         finally:
             decimal.setcontext(outside)
@@ -142,6 +141,7 @@ class EventDrivenStrategyEngine:
         market = self.desk.market(self.start)
         self.desk.passed(market)
         self.attribution.open(*self.desk.exposures(market), market)
+        self.curve.open(self.attribution.initial_equity)
         self._booked_state = self._handler.state
 
     def _loop(self) -> None:
@@ -173,6 +173,7 @@ class EventDrivenStrategyEngine:
                     self._catch_up(done)
                     self._close(at, market)
                 if handler.state is not self._booked_state:
+                    self._catch_up(done)
                     self._pass_over(market)
                 if self._has_booked or not attribution.is_line or instant == last:
                     self._mark(done, market)
@@ -184,25 +185,37 @@ class EventDrivenStrategyEngine:
                     self._show(done, total)
                     shown += step
                 at, due = at + interval, instant + regular
-        except BaseException:
-            with suppress(ComponentError):  # a price too old, of which the run would have ended a little later
-                self._catch_up(done)
+        except BaseException as ended:
+            self._end_early(done, ended)
             raise
         self.totals, self.equity_at_market = attribution.totals(market), attribution.at_market(market)
         self._show(total, total)
+
+    def _end_early(self, done: int, ended: BaseException) -> None:
+        """Record what is done.
+
+        Raises:
+            MissingData: a price had grown too old at a tick before: that is what ended the run.
+        """
+        try:
+            self._catch_up(done)
+        except MissingData as earlier:
+            if isinstance(ended, Exception) and str(ended) != str(earlier):
+                raise earlier from ended
 
     def _mark(self, done: int, market: MarketSnapshot) -> None:
         """Record a tick at which something happened, or may have: the one after those that are done."""
         self._catch_up(done)
         marked = self.attribution.mark(market)
         self.curve.add(market.instant, marked, self.attribution.booked if self._has_booked else None)
-        self.equity, self._recorded, self._has_booked = marked[0], done + 1, False
+        self.equity, self._has_booked = marked[0], False
 
     def _catch_up(self, done: int) -> None:
         """Record those of the ticks that are done at which nothing but prices moved, before anything else does."""
-        if self._recorded >= done:
+        recorded = len(self.curve.instants)
+        if recorded >= done:
             return
-        waiting, self._recorded = self._instants[self._recorded : done], done
+        waiting = self._instants[recorded:done]
         try:
             self.curve.add_all(waiting, self.attribution.marks(waiting))
         except MissingData:
@@ -235,7 +248,7 @@ class EventDrivenStrategyEngine:
             self._account(self.desk.settle_at(moment), self._market())
         self.desk.grow_to(at)
         market = self._market()
-        if self._handler.state is not self._booked_state:
+        if self._handler.state is not self._booked_state or instant >= self.attribution.valid_until:
             self._account((), market)
         self._quiet_until = self._first_event()
         return market
@@ -252,7 +265,7 @@ class EventDrivenStrategyEngine:
         if self.desk.is_growing():
             return 0
         due = self._next_due(self._end)
-        return self._end + 1 if due is None else due
+        return min(self._end + 1 if due is None else due, self.attribution.valid_until)
 
     def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
         self.attribution.settle(*self.desk.exposures(market), market, reports)
@@ -272,6 +285,7 @@ class EventDrivenStrategyEngine:
         """After executions: what is held now, and when the next thing falls due for it."""
         self.attribution.rebase(*self.desk.exposures(market), market)
         self._booked_state = self._handler.state
+        self._has_booked = True
         self._quiet_until = self._first_event()
 
     def _close(self, at: datetime, market: MarketSnapshot) -> None:
@@ -289,6 +303,8 @@ class EventDrivenStrategyEngine:
             if error.done is not None:
                 self.attribution.book([error.done], market)
                 self._changed = self._has_booked = True
+            if (located := getattr(self.strategy, "located", None)) is not None:  # a file of blocks, whose lines are wrong
+                raise located(error, at) from error
             error.add_note(f"at the tick of {iso(at)}")
             raise
         self.attribution.book(reports, market)

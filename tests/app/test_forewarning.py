@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,13 +171,17 @@ def test_funding_in_percent_is_told_in_a_few_lines(data: Path) -> None:
     assert " more such rows, the last of 2024-06-0" in lines[5]
 
 
-def test_one_false_high_is_told_where_the_run_reads_it_and_not_where_it_does_not(data: Path) -> None:
-    def twice_as_high(rows: list[str]) -> list[str]:
-        place = next(place for place, row in enumerate(rows) if row.startswith("2024-06-05T03"))
+def with_twice_the_high(at: str) -> Spoil:
+    def change(rows: list[str]) -> list[str]:
+        place = next(place for place, row in enumerate(rows) if row.startswith(at))
         stamp, first, high, *rest = rows[place].split(",")
         return [*rows[:place], ",".join([stamp, first, str(float(high) * 2), *rest]), *rows[place + 1 :]]
 
-    spoil(data, PERP, twice_as_high)
+    return change
+
+
+def test_one_false_high_is_told_where_the_run_reads_it_and_not_where_it_does_not(data: Path) -> None:
+    spoil(data, PERP, with_twice_the_high("2024-06-05T03"))
     [told, last] = checked(data)
     assert told.startswith(f"warning: {PERP}, row of 2024-06-05T03:00:00Z: column high: ") and last == "ready, with 1 warning"
     assert checked(data, end="2024-06-05T03:00:00Z") == ["ready"]
@@ -212,4 +217,137 @@ def test_a_decide_with_another_number_of_arguments_is_told(data: Path, written: 
 @pytest.mark.parametrize("written", ["(self, *given)", "(self, snapshot, positions, parameters, more=1)", "(self, a, b, c)"])
 def test_a_decide_that_takes_what_it_is_given_is_none_of_them(data: Path, written: str) -> None:
     (data.parent / "mine.py").write_text(f"class Mine:\n    def decide{written}:\n        return []\n")
-    assert checked(data, strategy_mode="custom", strategy={"file": "mine.py"}) == ["ready"]
+    assert checked(data, strategy_mode="custom", strategy={"file": "mine.py"}) == ["ready, as far as is known"]
+
+
+# What is not known, and how much is to be done.
+
+
+def head(data: Path, /, **changes: Any) -> list[str]:
+    """The first two lines of `basis check`: of the config, without its hash, and of the data."""
+    path = data.parent / "run.yaml"
+    path.write_text(yaml.safe_dump(run_of(**changes)))
+    first, second, *_ = check_run(path, data=data)
+    return [first.split(", ", 2)[2], second]
+
+
+def strategy_of_ones_own(data: Path, needs: str = "") -> dict[str, Any]:
+    (data.parent / "mine.py").write_text(f"class Mine:\n    def decide(self, snapshot, positions, parameters):\n        return []\n{needs}")
+    return {"strategy_mode": "custom", "strategy": {"file": "mine.py"}}
+
+
+UNKNOWN = "data: generated; which series the run needs is not known, only the prices of what is held at the start"
+NAME_THEM = "were looked at: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"
+
+
+def test_of_a_strategy_that_names_no_series_it_is_said_that_they_are_not_known_and_how_to_name_them(data: Path) -> None:
+    mine = strategy_of_ones_own(data)
+    assert head(data, **mine)[1] == f"{UNKNOWN} {NAME_THEM}"
+    wallet = {"cex": ["bybit"], "onchain": ["wallet"]}
+    assert head(data, **mine, venues=wallet)[1] == f"{UNKNOWN} and the price of gas {NAME_THEM}"
+    named = strategy_of_ones_own(data, "    def needs(self, parameters):\n        return [('spot', 'bybit', 'ETHUSDT')]\n")
+    assert head(data, **named)[1] == "data: generated, all series that the run needs are there"
+    assert checked(data, **named) == ["ready"]
+
+
+def test_what_a_file_of_blocks_needs_is_not_known(data: Path) -> None:
+    (data.parent / "blocks.jsonl").write_text("")
+    assert head(data, strategy_mode="blocks", strategy={"file": "blocks.jsonl"})[1] == f"{UNKNOWN} were looked at"
+
+
+def test_check_tells_as_many_ticks_as_the_run_has(data: Path) -> None:
+    block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1}
+    stamps = ("2024-06-02T00:00:00Z", "2024-06-02T00:30:00Z", "2024-06-02T00:30:00Z", "2024-06-02T05:00:00Z", "2024-06-03T23:10:00Z")
+    lines = [json.dumps({"timestamp": stamp, "block": block}) for stamp in stamps]
+    (data.parent / "blocks.jsonl").write_text("\n".join(lines))
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({"end": "2024-06-03T23:30:00Z"}, 49),  # the end is a tick of its own
+        ({"end": "2024-06-03T23:30:00Z", "strategy_mode": "blocks", "strategy": {"file": str(data.parent / "blocks.jsonl")}}, 51),
+        ({"interval": "7h"}, 22),
+    ]
+    for changes, ticks in cases:
+        assert head(data, **changes)[0] == f"{ticks} ticks"
+        done = build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False).run()
+        assert len(done.paths["equity.csv"].read_text().splitlines()) == 1 + ticks
+    assert head(data, interval="1s", end="2024-06-04")[0] == "172,801 ticks"
+
+
+# Bars of two intervals.
+
+COARSE, FINE = (f"ohlcv/bybit/{{}}/ETHUSDT_{interval}" for interval in ("1h", "1m"))
+
+
+def finer_bars(data: Path, kind: str, first: str, last: str) -> str:
+    """Minute bars of `kind` from `first` until before `last`, each with the price of the hour; their series."""
+    rows = (data / f"{COARSE.format(kind)}.csv").read_text().splitlines()
+    hours = [row.split(",", 1) for row in rows[1:] if first <= row < last]
+    path = data / f"{FINE.format(kind)}.csv"
+    path.write_text("\n".join([rows[0], *(f"{stamp[:14]}{minute:02}:00Z,{rest}" for stamp, rest in hours for minute in range(60))]) + "\n")
+    return FINE.format(kind)
+
+
+def told_of_data(data: Path, /, **changes: Any) -> tuple[list[str], list[dict[str, str]], list[str]]:
+    """The series used, where prices stood still, and what is assumed of series, as a run's summary has them."""
+    summary = build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False).run().summary
+    return summary["data"]["series"], summary["stale_marks"], [line for line in summary["assumptions"] if "ohlcv/" in line]
+
+
+def test_nothing_is_told_of_finer_bars_that_do_not_cover_the_run(data: Path) -> None:
+    for kind in ("spot", "perp"):
+        spoil(data, finer_bars(data, kind, "2024-05-31", "2024-06-05"), without("2024-06-03T01", "2024-06-03T05"))
+    spoil(data, FINE.format("perp"), with_twice_the_high("2024-06-04T11:30"))
+    assert checked(data) == ["ready"]
+    assert told_of_data(data) == ([FUNDING, PERP, SPOT], [], [])
+
+
+def test_where_no_bars_cover_the_run_a_gap_is_told_only_of_those_that_are_read_then(data: Path) -> None:
+    """The hours end while the minutes have begun; what is missing is an hour of these, and their end."""
+    finest = finer_bars(data, "perp", "2024-06-03", "2024-06-07T20")
+    spoil(data, finest, without("2024-06-05T01", "2024-06-05T02"))
+    spoil(data, PERP, without("2024-06-04", "2025"))
+    gaps = [("2024-06-05T01:01:00Z", "2024-06-05T02:01:00Z"), ("2024-06-07T20:01:00Z", "2024-06-08T00:00:00Z")]
+    assert checked(data) == [*(f"gap: {finest} from {start} until {end}: no trade is opened on it" for start, end in gaps), "ready"]
+    used, marks, assumed = told_of_data(data)
+    assert used == [FUNDING, PERP, finest, SPOT]
+    # What lasts to the run's end holds at the end too.
+    assert [tuple(mark.values()) for mark in marks] == [(finest, *gaps[0]), (finest, gaps[1][0], "2024-06-08T00:00:01Z")]
+    assert assumed == [f"{finest} has 2 gaps of 4 hours in all: there its last price values what is held, and no trade is opened on it."]
+
+
+def test_a_hole_in_bars_that_others_stand_in_for_is_none(data: Path) -> None:
+    finer_bars(data, "perp", "2024-06-03", "2024-06-08")
+    spoil(data, PERP, without("2024-06-04", "2025"))
+    assert checked(data) == ["ready"]
+    assert run(data) == ""
+
+
+# What a backtest tells of it.
+
+
+def warned(data: Path, /, **changes: Any) -> list[str]:
+    told: list[str] = []
+    build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False, warn=told.append).run()
+    return told
+
+
+def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_hole(data: Path) -> None:
+    assert warned(data) == []
+    spoil(data, FUNDING, lambda rows: [row if row.startswith("t") else f"{row.split(',')[0]},0.02\n" for row in rows])
+    spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
+    assert warned(data, strategy={**ALWAYS_IN, "enter_above_apr": 0.99, "leave_below_apr": 0.98}, end="2024-06-03") == [
+        f"warning: {FUNDING}, row of 2024-06-02T00:00:00Z: column funding_rate: 0.02 is beyond 0.01; 3 more such rows"
+    ]
+
+
+def test_a_run_is_told_five_lines_at_most(data: Path) -> None:
+    for day in range(2, 9):
+        spoil(data, FUNDING, without(f"2024-06-0{day}T07", f"2024-06-0{day}T09"))
+    told = warned(data, strategy=IN_BY_RULE, end="2024-06-08T20:00:00Z")
+    assert all(line.startswith(f"warning: {FUNDING} has no row for the payment at 2024-06-0") for line in told[:5])
+    assert told[5:] == ["warning: and 2 more, see basis check"]
+
+
+def test_of_six_odd_rows_the_last_is_one_row(data: Path) -> None:
+    spoil(data, FUNDING, lambda rows: [row if not "2024-06-03" <= row < "2024-06-05" else f"{row.split(',')[0]},0.02\n" for row in rows])
+    *_, last_of_six, ready = checked(data)
+    assert (last_of_six, ready) == (f"warning: {FUNDING}: 1 more such row, that of 2024-06-04T16:00:00Z", "ready, with 6 warnings")

@@ -218,6 +218,16 @@ def test_what_is_taken_for_granted_is_told(sample: Path, tmp_path: Path) -> None
     assert line.startswith("Between two rows of a lending series")
 
 
+@pytest.mark.parametrize(("hours", "told"), [([1], "a has 1 gap of 1 hour in all:"), ([1, 2], "a has 2 gaps of 3 hours in all:")])
+def test_gaps_are_counted_with_their_hours(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: list[int], told: str
+) -> None:
+    spans = [("a", 0, hour * 3_600_000_000) for hour in hours]
+    monkeypatch.setattr(DataProvider, "stale_spans", lambda *_: spans)
+    run = build(config(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
+    assert run.summary["assumptions"][-1] == f"{told} there its last price values what is held, and no trade is opened on it."
+
+
 def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
     venues = {
         "cex": {"bybit": {"spot_taker_fee_bps": 7, "withdrawal": {"USDT": {"fee": 5, "minimum": 10, "minutes": 100}}}, "binance": {}},

@@ -59,7 +59,12 @@ def test_the_help_of_every_command_has_an_example_of_it(words: list[str], basis:
 def test_the_help_names_every_command(basis: Basis) -> None:
     helped = basis("--help").out
     assert [words for words in commands() if not re.search(rf"^  {words[0]} ", helped, re.MULTILINE)] == []
-    assert basis().status in (0, 2)
+
+
+@pytest.mark.parametrize("words", [(), ("data",)])
+def test_without_a_command_the_help_is_shown_and_no_error(words: tuple[str, ...], basis: Basis) -> None:
+    done = basis(*words)
+    assert (done.status, done.out, done.err) == (2, "", basis(*words, "--help").out)
 
 
 # backtest
@@ -119,7 +124,7 @@ def test_ctrl_c_is_told_in_one_line(
 
     monkeypatch.setattr("basis_strategy_v1.app.build", interrupted)
     done = basis("backtest", config, "--data", sample)
-    assert done == (130, "", "basis: interrupted; what was written stays readable\n")
+    assert done == (130, "", "basis: interrupted\n")
 
 
 def test_a_critical_failure_asks_for_a_restart(basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +165,41 @@ def test_events_of_a_folder_of_logs_are_the_same(basis: Basis, ran: Path, config
     assert Path("all.csv").read_bytes() == (ran / "events.csv").read_bytes()
 
 
+def test_events_of_a_run_are_copied_to_a_csv_all_or_those_of_a_type(basis: Basis, ran: Path, config: Path) -> None:
+    done = basis("events", ran, "--csv", "there/all.csv")
+    assert (done.status, done.out) == (0, "events: there/all.csv\n")
+    assert Path("there/all.csv").read_bytes() == (ran / "events.csv").read_bytes()
+    for source in (ran, config.parent / "logs"):
+        assert basis("events", source, "--type", "settlement", "--csv", "settled.csv").status == 0
+        header, *rows = (ran / "events.csv").read_bytes().splitlines(keepends=True)
+        assert Path("settled.csv").read_bytes() == header + b"".join(row for row in rows if b",settlement," in row)
+    assert sorted(path.name for path in Path().iterdir() if "csv" in path.name) == ["settled.csv"]
+
+
+def test_a_csv_of_events_is_not_written_where_there_are_none_or_it_cannot_be(basis: Basis, ran: Path, config: Path) -> None:
+    logs = config.parent / "logs" / "events"
+    for words, told in (
+        ((logs,), f"LOG-004: {logs} holds no events; give the folder of a run, or a folder of logs"),
+        (("nowhere",), "LOG-004: nowhere holds no events; give the folder of a run, or a folder of logs"),
+        ((ran, "--type", "dance"), "LOG-004: --type: there is no type of event 'dance'; there are "),
+    ):
+        done = basis("events", *words, "--csv", "none.csv")
+        assert (done.status, done.told[0].startswith(told), Path("none.csv").exists()) == (2, True, False)
+    done = basis("events", ran, "--type", "settlement", "--csv", ran / "events.csv")
+    assert (done.status, done.told) == (2, [f"LOG-001: {ran}/events.csv is the record of the run itself; choose another path"])
+    for source in (ran, config.parent / "logs"):
+        done = basis("events", source, "--csv", "run.yaml/none.csv")
+        assert (done.status, done.told[0].startswith("LOG-001: cannot write the events to run.yaml/none.csv: ")) == (2, True)
+    (ran / "events.csv").write_text("a,b\n1,2\n")
+    done = basis("events", ran, "--csv", "none.csv")
+    assert (done.status, done.told[0].startswith(f"LOG-003: {ran}/events.csv cannot be read"), Path("none.csv").exists()) == (
+        2,
+        True,
+        False,
+    )
+    assert not list(Path().glob("*.partial"))
+
+
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\x00", b"timestamp,component\n1,2\n"])
 def test_a_damaged_list_of_events_is_named(content: bytes, basis: Basis, ran: Path) -> None:
     (ran / "events.csv").write_bytes(content)
@@ -174,13 +214,23 @@ def test_an_event_of_any_length_is_printed(basis: Basis, ran: Path) -> None:
     assert basis("events", ran).out.splitlines()[-1].endswith("x" * 1000)
 
 
+def test_backtest_tells_data_that_look_wrong_before_the_table_and_not_where_it_is_quiet(basis: Basis, config: Path, broken: Path) -> None:
+    funding = broken / "funding/bybit/ETHUSDT.csv"
+    stamps = [line.split(",")[0] for line in funding.read_text().splitlines()[1:]]
+    funding.write_text("".join(["timestamp,funding_rate\n", *(f"{stamp},0.02\n" for stamp in stamps)]))
+    done = basis("backtest", config, "--data", broken)
+    told = "warning: funding/bybit/ETHUSDT, row of 2024-06-01T00:00:00Z: column funding_rate: 0.02 is beyond 0.01; 9 more such rows\n"
+    assert (done.status, done.err) == (0, told)
+    assert basis("backtest", config, "--data", broken, "--quiet").err == ""
+
+
 # check
 
 
 def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path) -> None:
     done = basis("check", config, "--data", sample)
     assert done.out.splitlines()[1:] == ["data: generated, all series that the run needs are there", "ready"]
-    assert re.fullmatch("config: eth_basis, hash [0-9a-f]{12}", done.out.splitlines()[0])
+    assert re.fullmatch("config: eth_basis, hash [0-9a-f]{12}, 73 ticks", done.out.splitlines()[0])
     assert basis("check", config).out.splitlines()[1] == "data: none named; give --data to check what the run needs"
 
 

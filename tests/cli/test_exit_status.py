@@ -68,22 +68,45 @@ def test_an_order_that_is_refused_in_the_middle_of_a_run_is_a_run_that_failed(
     blocks: list[object], told: str, basis: Basis, sample: Path, tmp_path: Path
 ) -> None:
     done = basis("backtest", custom(tmp_path, *blocks), "--data", sample)
-    [line] = done.told
+    [folder] = (tmp_path / "results").iterdir()
+    line, where = done.told
     assert (done.status, done.out, line.startswith(told)) == (1, "", True), line
     assert line.endswith("; at the tick of 2024-06-02T00:00:00Z")
-    [folder] = (tmp_path / "results").iterdir()
+    assert where == f"what was recorded up to then is in results/{folder.name}"
     assert (folder / "equity.csv").read_text().splitlines()[-1].startswith("2024-06-01T23:00:00Z,")
     assert not (folder / "summary.json").exists()
 
 
-def test_the_same_block_given_to_basis_execute_is_wrong_input(basis: Basis, sample: Path, tmp_path: Path) -> None:
+def test_the_same_block_in_a_file_of_blocks_is_wrong_input_and_named_by_its_line(basis: Basis, sample: Path, tmp_path: Path) -> None:
     (tmp_path / "blocks.jsonl").write_text(json.dumps({"timestamp": "2024-06-02T00:00:00Z", "block": TOO_MUCH}) + "\n")
     config = tmp_path / "blocks.yaml"
     config.write_text(CONFIG.replace("eth_basis", "blocks").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: blocks.jsonl}"))
     executed = basis("execute", "blocks.jsonl", "--config", config, "--data", sample)
     assert (executed.status, executed.told[0].startswith("EIM-001: line 1 at 2024-06-02T00:00:00Z: buy of 1000 ETHUSDT")) == (2, True)
     backtest = basis("backtest", config, "--data", sample)
-    assert (backtest.status, backtest.told[0].endswith("; at the tick of 2024-06-02T00:00:00Z")) == (1, True)
+    [folder] = (tmp_path / "results").iterdir()
+    assert backtest == (2, "", f"{executed.err}what was recorded up to then is in results/{folder.name}\n")
+
+
+def test_a_refused_block_of_those_sent_together_is_named_by_its_line_too(basis: Basis, sample: Path, tmp_path: Path) -> None:
+    rows = [{"timestamp": f"2024-06-0{day}T00:00:00Z", "block": block} for day, block in ((2, BUY), (1, BUY), (2, TOO_MUCH))]
+    (tmp_path / "blocks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = tmp_path / "blocks.yaml"
+    config.write_text(CONFIG.replace("eth_basis", "blocks").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: blocks.jsonl}"))
+    done = basis("backtest", config, "--data", sample)
+    told = "EXM-001: lines 1, 3 at 2024-06-02T00:00:00Z: nothing was sent. line 3: buy of 1000 ETHUSDT needs "
+    assert (done.status, done.told[0].startswith(told)) == (2, True), done.told
+
+
+def test_what_is_left_of_a_run_beside_the_results_of_one_that_ended_is_told_with_its_own_folder(
+    basis: Basis, broken: Path, config: Path
+) -> None:
+    assert basis("backtest", config, "--data", broken, "--quiet").status == 0
+    [folder] = (config.parent / "results").iterdir()
+    rows = (broken / FUNDING).read_text().splitlines(keepends=True)
+    (broken / FUNDING).write_text("".join(row for row in rows if not row.startswith("2024-06-02T08")))
+    done = basis("backtest", config, "--data", broken)
+    assert (done.status, done.told[-1]) == (2, f"what was recorded up to then is in results/{folder.name}.unfinished")
 
 
 # Data are input: where they lack something they are to be mended, whoever comes upon it, and when.
@@ -91,9 +114,10 @@ def test_the_same_block_given_to_basis_execute_is_wrong_input(basis: Basis, samp
 
 def test_a_series_that_only_an_order_asks_for_is_missing_from_the_input(basis: Basis, sample: Path, tmp_path: Path) -> None:
     done = basis("backtest", custom(tmp_path, UNHEARD_OF), "--data", sample)
-    [line] = done.told
+    line, where = done.told
     assert (done.status, line.startswith("DAT-001: no spot data of bybit for DOGEUSDT at 2024-06-02T00:00:00Z; ")) == (2, True), line
     assert line.endswith("; at the tick of 2024-06-02T00:00:00Z")
+    assert where.startswith("what was recorded up to then is in results/custom-")
 
 
 def test_a_spoilt_row_that_only_an_order_comes_upon_is_wrong_input(basis: Basis, broken: Path, tmp_path: Path) -> None:
@@ -117,5 +141,5 @@ def test_a_gap_under_what_is_held_is_wrong_input(
     rows = (broken / name).read_text().splitlines(keepends=True)
     (broken / name).write_text("".join(row for row in rows if not gap[0] <= row < gap[1]))
     done = basis("backtest", config, "--data", broken)
-    [line] = done.told
+    line, _ = done.told
     assert (done.status, line.startswith(told)) == (2, True), line

@@ -37,7 +37,22 @@ def test_a_strategy_that_fails_is_a_run_that_failed_and_names_its_line(config: P
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
     done = run("backtest", config, "--data", sample, cwd=config.parent)
     told = "basis: STR-002: mine.py, line 3: ZeroDivisionError: division by zero (in decide at 2024-06-01T00:00:00Z)\n"
-    assert (done.returncode, done.stderr) == (1, told)
+    [folder] = (config.parent / "results").iterdir()
+    assert (done.returncode, done.stderr) == (1, f"{told}what was recorded up to then is in results/{folder.name}\n")
+
+
+def test_a_strategy_that_leaves_the_program_is_a_run_that_failed_too(config: Path, sample: Path) -> None:
+    (config.parent / "mine.py").write_text("import sys\nclass Mine:\n    def decide(self, *of):\n        sys.exit(0)\n")
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    done = run("backtest", config, "--data", sample, cwd=config.parent)
+    told = "basis: STR-002: mine.py, line 4: SystemExit: 0 (in decide at 2024-06-01T00:00:00Z)"
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, told)
+
+
+def test_ctrl_c_while_the_program_is_still_being_read_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")  # found before the real one
+    done = run("venues", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +118,10 @@ def test_ctrl_c_in_the_middle_ends_with_130_and_leaves_what_was_written_readable
     (config.parent / "mine.py").write_text(HELD_UP)
     dates = CONFIG.replace("2024-06-01", "2024-01-01").replace("2024-06-04", "2024-02-28") + "interval: 1m\n"
     config.write_text(dates.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    assert interrupted(config, minutes) == (130, "", "basis: interrupted; what was written stays readable\n")
+    status, out, err = interrupted(config, minutes)
     [folder] = (config.parent / "results").iterdir()
+    assert (status, out) == (130, "")
+    assert err == f"basis: interrupted; what was recorded up to then is in results/{folder.name}\n"
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
     rows = read(folder / "equity.csv")
     assert 4_999 <= len(rows) < MINUTES - 2_880

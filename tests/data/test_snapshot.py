@@ -234,6 +234,55 @@ def test_where_no_bars_cover_the_run_the_newest_row_answers(write: Write) -> Non
         closes(provider, 0)
 
 
+def test_only_bars_that_answered_are_told_as_used(write: Write) -> None:
+    folder = minutes_and_hours(write, 2, 8)
+    coarse, fine = (f"ohlcv/bybit/spot/ETHUSDT_{interval}" for interval in ("1h", "1m"))
+    for since, until, used in [(3, 7, (fine,)), (1, 9, (coarse,)), (0, 10, (coarse, fine))]:
+        ends = {"since": T0 + since * HOUR, "until": T0 + until * HOUR}
+        provider = DataProvider(folder, max_staleness={"ohlcv": "1h"}, **ends)  # type: ignore[arg-type]
+        assert provider.coverage("spot", "bybit", "ETHUSDT") is not None  # which reads them all
+        assert provider.series_used == ()
+        assert closes(provider, *range(max(since, 1), until + 1))
+        assert provider.series_used == used
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    hours=st.sets(st.integers(0, 11), min_size=1),
+    quarters=st.sets(st.integers(0, 47), min_size=1),
+    since=st.integers(0, 6),
+    is_given=st.booleans(),
+    allowed=st.integers(4, 20),
+)
+def test_what_is_told_of_old_prices_is_what_reading_meets(
+    hours: set[int], quarters: set[int], since: int, is_given: bool, allowed: int, write: Write
+) -> None:
+    """At every instant the bar that is read is older than its interval, or than is allowed, exactly where spans say so."""
+    quarter = timedelta(minutes=15)
+    write("ohlcv/bybit/spot/ETHUSDT_1h", *(bar(T0 + hour * HOUR, 1) for hour in sorted(hours)))
+    folder = write("ohlcv/bybit/spot/ETHUSDT_1m", *(bar(T0 + place * quarter, 1) for place in sorted(quarters)))
+    start, end = T0 + since * HOUR, T0 + 13 * HOUR
+    provider = DataProvider(folder, max_staleness=allowed * quarter, since=start if is_given else None, until=end)
+    first, last = to_instant(start), to_instant(end)
+    unusable = provider.unusable_spans("spot", "bybit", "ETHUSDT", first, last)
+    stale = provider.stale_spans(first, last)
+    for minute in range((13 - since) * 60 + 1):
+        at = start + timedelta(minutes=minute)
+        kept, traded = closed(provider, at, for_trade=False), closed(provider, at, for_trade=True)
+        within = [[name for name, begin, stop in spans if begin <= to_instant(at) < stop] for spans in (unusable, stale)]
+        told = [[] if seen is None else [seen] for seen in (kept, traded or kept)]
+        assert within == told, at
+
+
+def closed(provider: DataProvider, at: datetime, *, for_trade: bool) -> str | None:
+    """The series whose bar is too old to be read at an instant; None where it can be read, or nothing is visible yet."""
+    try:
+        provider.snapshot(at).spot("bybit", "ETHUSDT", for_trade=for_trade)
+    except MissingData as refused:
+        return None if refused.error_code == "DAT-001" else refused.message.split(":")[0]
+    return None
+
+
 @pytest.fixture(scope="module")
 def exact_rows(sample: Path) -> tuple[list[int], list[Decimal]]:
     lines = [line.split(",") for line in (sample / "ohlcv/binance/perp/BTCUSDT_1h.csv").read_text().splitlines()[1:]]

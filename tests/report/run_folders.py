@@ -170,7 +170,7 @@ def _close(run: RunFolder, sums: dict[str, Decimal], at: datetime, *, generated:
         "final_equity_at_market": str(100_000 + pnl),
         "pnl": str(pnl),
         "attribution": {source: str(amount) for source, amount in sums.items()},
-        "max_drawdown": str(_deepest([Decimal(row[1]) for row in run.equity])),
+        "max_drawdown": str(_deepest([Decimal(100_000), *(Decimal(row[1]) for row in run.equity)])),
         "annualised_return": str((pnl / 100_000).quantize(CENT)),
         "instructions_routed": 19,
         "instructions_failed": 0,

@@ -63,7 +63,7 @@ def test_only_the_page_is_added_to_the_folder(tmp_path: Path) -> None:
     ("data", "banner"),
     [
         ({"generated": True, "directory": "sample"}, "GENERATED DATA"),
-        ({"generated": False, "directory": "market"}, "REAL DATA"),
+        ({"generated": False, "directory": "market"}, "REAL DATA (no mark of generated data)"),
         ({}, "NOT STATED DATA"),
         (None, "NOT STATED DATA"),
     ],
@@ -71,7 +71,8 @@ def test_only_the_page_is_added_to_the_folder(tmp_path: Path) -> None:
 def test_the_page_says_whether_the_data_are_real(tmp_path: Path, data: dict[str, Any] | None, banner: str) -> None:
     run = plain_run(**({} if data is None else {"data": data})).write(tmp_path / "run")
     text = Page(write_report(run)).text
-    assert [word for word in ("GENERATED DATA", "REAL DATA", "NOT STATED DATA") if word in text] == [banner]
+    banners = ("GENERATED DATA", "REAL DATA (no mark of generated data)", "NOT STATED DATA")
+    assert [words for words in banners if words in text] == [banner]
 
 
 def test_the_attribution_adds_up_to_the_profit_digit_by_digit(tmp_path: Path) -> None:
@@ -317,11 +318,39 @@ def test_the_drawdown_that_is_drawn_leaves_out_stale_prices_and_says_so(tmp_path
 
     every = page("every")
     assert every.data["series"]["drawdown"] == [0, -0.1, 0, pytest.approx(-0.0149253731)]
-    assert "Drawdown from the highest equity so far, without" not in every.text
+    assert "Drawdown from the highest equity so far, at first the initial equity" in every.text
+    assert "on stale prices" not in every.text
     mark = {"series": "a", "from": stamp(START + timedelta(hours=1)), "until": stamp(START + timedelta(hours=3))}
     fresh = page("fresh", stale_marks=[mark])
     assert fresh.data["series"]["drawdown"] == [0, 0, 0, -0.01]
-    assert "Drawdown from the highest equity so far, without the 2 ticks on stale prices" in fresh.text
+    assert "Drawdown from the highest equity so far, at first the initial equity, without the 2 ticks on stale prices" in fresh.text
+    one = page("one", stale_marks=[{**mark, "until": stamp(START + timedelta(hours=2))}])
+    assert "without the 1 tick on stale prices" in one.text
+
+
+def test_the_drawdown_that_is_drawn_begins_with_what_it_cost_to_enter(tmp_path: Path) -> None:
+    run = plain_run(max_drawdown="0.01")
+    for hour, equity in enumerate(("99000", "99500", "101000")):
+        run.equity.append([stamp(START + timedelta(hours=hour)), equity, *["0"] * len(SOURCES)])
+    page = Page(write_report(run.write(tmp_path / "run")))
+    assert page.data["series"]["drawdown"] == [-0.01, -0.005, 0]
+    assert "Maximum drawdown1.00%per tick, from the initial equity on" in page.text
+
+
+def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None:
+    ends = {"2024-06-03T00:00:00Z": "5.00%over 2 days: says little", "2024-07-01T00:00:00Z": "5.00%per tick, 365 days"}
+    for number, (end, told) in enumerate(ends.items()):
+        run = plain_run(end=end, annualised_return="0.05")
+        assert f"Annualised return{told}" in Page(write_report(run.write(tmp_path / str(number)))).text
+
+
+def test_one_of_a_kind_is_not_told_as_many(tmp_path: Path) -> None:
+    run = plain_run(liquidations=[{"timestamp": "2024-11-06T04:00:00Z", "venue": "aave"}] * 6)
+    run.equity.append([stamp(START), "100000", *["0"] * len(SOURCES)])
+    run.log(START, "settlement", {"kind": "funding", "venue": "binance", "deltas": {"binance": {"USDT": "1.5"}}})
+    text = Page(write_report(run.write(tmp_path / "run"))).text
+    for told in ("1 more liquidation, listed", "The only tick is drawn.", "1 payment, 1.50 USDT in all", "1 settlement: funding 1"):
+        assert told in text
 
 
 def test_a_chain_is_told_step_by_step_and_an_amount_to_eight_decimals(tmp_path: Path) -> None:

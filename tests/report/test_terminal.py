@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -33,22 +34,22 @@ def test_the_table_of_a_run_reads_line_by_line() -> None:
         data={"generated": False, "directory": "market"},
     )
     assert [line.rstrip() for line in printed(run.summary).splitlines()] == [
-        "Run                 eth_basis-0123456789ab",
-        "Strategy             eth_basis usdt_stable",
-        "From                  2024-06-01T00:00:00Z",
-        "To                    2025-05-31T00:00:00Z",
-        "Data                           REAL market",
-        "Return                               1.23%",
-        "Annualised return                      n/a",
-        "Maximum drawdown                     0.10%",
-        "Instructions            1 routed, 0 failed",
+        "Run                                  eth_basis-0123456789ab",
+        "Strategy                              eth_basis usdt_stable",
+        "From                                   2024-06-01T00:00:00Z",
+        "To                                     2025-05-31T00:00:00Z",
+        "Data                REAL market (no mark of generated data)",
+        "Return                                                1.23%",
+        "Annualised return                                       n/a",
+        "Maximum drawdown                                      0.10%",
+        "Instructions                             1 routed, 0 failed",
         "",
-        "Rounded, in                           USDT",
-        "Initial equity                  100,000.00",
-        "  Supply interest                 1,234.50",
-        "  Gas                                -0.25",
-        "Profit and loss                   1,234.25",
-        "Final equity                    101,234.25",
+        "Rounded, in                                            USDT",
+        "Initial equity                                   100,000.00",
+        "  Supply interest                                  1,234.50",
+        "  Gas                                                 -0.25",
+        "Profit and loss                                    1,234.25",
+        "Final equity                                     101,234.25",
     ]
 
 
@@ -102,8 +103,52 @@ def test_what_was_liquidated_skipped_or_unknown_is_told_after_the_instructions()
         "1.5 WETH of collateral lost",
         "3,000 USDT of debt repaid with it",
         "Skipped on stale prices | 2 ticks",
-        "Unknown funding, taken as 0 | 1 payments",
+        "Unknown funding, taken as 0 | 1 payment",
     ]
+
+
+def fact(name: str, **changes: Any) -> str:
+    """What stands beside a name."""
+    (line,) = (line for line in printed(plain_run(**changes).summary).splitlines() if line.startswith(name))
+    return line.removeprefix(name).strip()
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("2024-06-01T23:59:59Z", "12.34% (over less than a day: says little)"),
+        ("2024-06-02T12:00:00Z", "12.34% (over 1 day: says little)"),
+        ("2024-06-30T23:00:00Z", "12.34% (over 29 days: says little)"),
+        ("2024-07-01T00:00:00Z", "12.34%"),
+        ("", "12.34%"),
+    ],
+)
+def test_the_return_a_year_of_a_run_of_less_than_thirty_days_is_remarked_on(end: str, told: str) -> None:
+    assert fact("Annualised return", end=end, annualised_return="0.12345") == told
+    assert fact("Annualised return", end=end) == "n/a"
+
+
+@pytest.mark.parametrize(("share_class", "shown"), [("eth_directional", "103.804700"), ("usdt_stable", "103.80")])
+def test_the_equity_at_market_is_the_last_line_where_it_is_another_equity(share_class: str, shown: str) -> None:
+    def last_line(at_market: str) -> list[str]:
+        run = plain_run(share_class=share_class, final_equity="104", final_equity_at_market=at_market)
+        return printed(run.summary).splitlines()[-1].rsplit(maxsplit=1)
+
+    assert last_line("103.8047") == ["Equity at market", shown]
+    assert last_line("104")[0] == "Final equity"
+
+
+def test_one_of_a_kind_is_not_told_as_many() -> None:
+    one = {"timestamp": "2024-06-02T00:00:00Z", "reason": "stale"}
+    assert fact("Skipped on stale prices", skipped=[one]) == "1 tick"
+    assert fact("Skipped on stale prices", skipped=[one] * 1_000) == "1,000 ticks"
+    lines = [" ".join(line.split()) for line in printed(plain_run(liquidations=LIQUIDATIONS * 3).summary).splitlines()]
+    assert "1 more liquidation" in lines
+
+
+def test_data_without_a_mark_are_called_real_with_what_that_rests_on() -> None:
+    assert fact("Data", data={"generated": False}) == "REAL (no mark of generated data)"
+    assert fact("Data", data={}) == "NOT STATED"
 
 
 def test_generated_data_are_called_so() -> None:
@@ -115,7 +160,7 @@ def test_a_file_gets_plain_text_and_a_terminal_colours() -> None:
     summary = basis_year(days=1, generated=True).summary
     assert printed(summary).isascii()
     assert "\x1b" not in printed(summary)
-    assert "\x1b[1;33m      GENERATED sample\x1b[0m" in printed(summary, terminal=True)
+    assert re.search(r"\x1b\[1;33m +GENERATED sample\x1b\[0m", printed(summary, terminal=True))
 
 
 def test_square_brackets_in_a_name_are_no_markup() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,8 +33,14 @@ def test_drawdown_is_measured_from_the_highest_value_so_far() -> None:
     assert drawdowns([100.0, 120.0, 90.0, 150.0, 75.0]) == [0.0, 0.0, -0.25, 0.0, -0.5]
 
 
+def test_the_first_peak_may_be_from_before_the_first_value() -> None:
+    assert drawdowns([90.0, 75.0, 120.0, 60.0], initial=100.0) == [pytest.approx(-0.1), -0.25, 0.0, -0.5]
+    assert drawdowns([50.0, 75.0], frozenset({0}), 100.0) == [0.0, -0.25]
+
+
 def test_there_is_no_drawdown_from_nothing() -> None:
     assert drawdowns([0.0, -5.0]) == [0.0, 0.0]
+    assert drawdowns([-5.0], initial=0.0) == [0.0]
 
 
 @given(st.lists(st.floats(min_value=0.01, max_value=1e9), min_size=1, max_size=100))

@@ -46,6 +46,32 @@ def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> Non
     assert (curve.max_drawdown, curve.max_drawdown_without([])) == (worst, worst)
 
 
+@given(st.integers(1, 2 * 10**20), st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
+def test_the_equity_before_the_first_trade_is_the_first_peak(initial: int, equities: list[int]) -> None:
+    curve, with_it_as_a_tick = Curve(), curve_of([(equity, 0, 0) for equity in (initial, *equities)])
+    curve.open(initial)
+    for index, equity in enumerate(equities):
+        curve.add(index * HOUR, (equity, 0, 0), dict.fromkeys(SOURCES, 0))
+    assert curve.max_drawdown == curve.max_drawdown_without([]) == with_it_as_a_tick.max_drawdown
+    assert len(list(curve.rows())) == len(equities)
+
+
+def test_what_it_costs_to_enter_is_a_drawdown() -> None:
+    curve = Curve()
+    curve.open(100)
+    curve.add(0, (99, 0, 0), dict.fromkeys(SOURCES, 0))
+    curve.add(HOUR, (98, 0, 0), None)
+    assert (curve.max_drawdown, curve.max_drawdown_without([(HOUR, 2 * HOUR)])) == (Decimal("0.02"), Decimal("0.01"))
+
+
+@pytest.mark.parametrize("initial", [0, -5])
+def test_from_an_initial_equity_of_nothing_there_is_no_drawdown(initial: int) -> None:
+    curve = Curve()
+    curve.open(initial)
+    curve.add(0, (-10, 0, 0), dict.fromkeys(SOURCES, 0))
+    assert curve.max_drawdown == curve.max_drawdown_without([]) == 0
+
+
 @given(points, st.data())
 def test_ticks_recorded_in_one_piece_are_those_recorded_one_by_one(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
     split = data.draw(st.integers(0, len(rows) - 1))
@@ -128,6 +154,7 @@ def test_a_run_that_ends_early_leaves_the_results_of_one_that_did_not(tmp_path: 
     folder_of(tmp_path).write("summary.json", "{}")
     early = folder_of(tmp_path, finished=False)
     early.write("equity.csv", "x\n")
+    early.close()
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()) == [
         "run.unfinished/equity.csv",
         "run/summary.json",

@@ -85,9 +85,9 @@ def test_there_is_a_tick_at_every_hour_from_the_start_to_the_end(name: str, run_
 
 
 @every_scenario
-def test_the_drawdown_is_the_deepest_fall_from_a_peak(name: str, run_once: RunOnce) -> None:
+def test_the_drawdown_is_the_deepest_fall_from_a_peak_and_the_first_is_the_initial_equity(name: str, run_once: RunOnce) -> None:
     ran = run_once(SCENARIOS[name])
-    peak, deepest = Decimal(0), Decimal(0)
+    peak, deepest = Decimal(ran.summary["initial_equity"]), Decimal(0)
     for row in ran.rows("equity.csv"):
         equity = Decimal(row["equity"])
         peak = max(peak, equity)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from basis_strategy_v1.app import strategy_of
+from basis_strategy_v1.config import load_config
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.strategies import STRATEGIES, make_strategy
 from basis_strategy_v1.strategies.strategy import VenueFacts
 from basis_strategy_v1.strategies.user_code import Blocks, Custom, read_blocks
@@ -24,7 +29,7 @@ PARAMETERS = {"parameters": {"size": 2}}
 def custom(folder: Path, code: str, name: str | None = None) -> Custom:
     path = folder / "mine.py"
     path.write_text(dedent(code))
-    return Custom(path, name)
+    return Custom(path, name, PARAMETERS)
 
 
 def decide(strategy: Any) -> Any:
@@ -96,7 +101,67 @@ NO_LISTS = [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("None", "None"), 
 @pytest.mark.parametrize(("given", "named"), NO_LISTS)
 def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: Path) -> None:
     code = f"class Mine:\n    def decide(self, *of):\n        return {given}\n"
-    assert refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named}"
+    assert (
+        refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named} (in decide at 2024-06-01T00:00:00Z)"
+    )
+
+
+LEAVES = [("sys.exit(0)", "SystemExit: 0"), ("sys.exit('x')", "SystemExit: x"), ("raise BaseException('y')", "BaseException: y")]
+
+
+@pytest.mark.parametrize(("leaves", "told"), LEAVES)
+def test_code_that_leaves_the_program_is_told_as_code_that_fails(leaves: str, told: str, tmp_path: Path) -> None:
+    code = f"import sys\nclass Mine:\n    def decide(self, *of):\n        {leaves}\n"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told} (in decide at 2024-06-01T00:00:00Z)"
+    code = f"import sys\nclass Mine:\n    def __init__(self):\n        {leaves}\n    def decide(self, *of): ...\n"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told} (in __init__)"
+    assert refused(tmp_path, f"import sys\n\n{leaves}\n") == f"STR-001: mine.py, line 3: {told}"
+    mine = custom(tmp_path, f"import sys\nclass Mine:\n    def decide(self, *of): ...\n    def needs(self, *of):\n        {leaves}\n")
+    with pytest.raises(ComponentError, match=rf"^STR-002: mine\.py, line 5: {told} \(in needs\)$"):
+        mine.needs(PARAMETERS)
+
+
+@pytest.mark.parametrize("stop", ["KeyboardInterrupt", "GeneratorExit"])
+def test_an_interruption_is_no_failure_of_the_strategy(stop: str, tmp_path: Path) -> None:
+    mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of):\n        raise {stop}\n    needs = decide\n")
+    for ask in (lambda: decide(mine), lambda: mine.needs(PARAMETERS)):
+        with pytest.raises((KeyboardInterrupt, GeneratorExit)):
+            ask()
+    with pytest.raises((KeyboardInterrupt, GeneratorExit)):
+        custom(tmp_path, f"raise {stop}\n")
+
+
+def test_a_strategy_may_change_its_parameters_and_the_config_stays_as_it_was_written(tmp_path: Path) -> None:
+    code = """
+        class Mine:
+            def needs(self, parameters):
+                parameters["asked"] = True
+                return []
+            def decide(self, snapshot, positions, parameters):
+                parameters["levels"].append(len(parameters["levels"]))
+                parameters["deep"]["er"]["size"] += 1
+                return [dict(parameters)]
+    """
+    (tmp_path / "mine.py").write_text(dedent(code))
+    strategy = {"file": str(tmp_path / "mine.py"), "parameters": {"levels": [7], "deep": {"er": {"size": 1}}}}
+    top = {"strategy_mode": "custom", "share_class": "usdt_stable", "initial_capital": 1, "venues": {"cex": ["bybit"]}}
+    config = load_config({**top, "start": "2024-06-01", "end": "2024-06-02", "strategy": strategy}, run=True)
+    written, digest = config.to_yaml(), config.hash
+    mine = strategy_of(config)
+    mine.needs(config.strategy)
+    with localcontext(EXACT):  # as in a run
+        for _ in range(2):
+            [seen] = mine.decide(at_price(1000), Held(), config.strategy)
+    assert seen == {"levels": [7, 1, 2], "deep": {"er": {"size": 3}}, "asked": True}  # its own copy lives on from tick to tick
+    assert config.strategy["parameters"] == {"levels": [7], "deep": {"er": {"size": 1}}}
+    assert (config.to_yaml(), config.hash) == (written, digest)
+
+
+def test_dir_of_a_snapshot_lists_the_readers_that_the_page_explains(repository: Path) -> None:
+    page = (repository / "docs/strategies.md").read_text()
+    table = page.split("| reader | gives |\n|---|---|\n")[1].split("\n\n")[0]
+    explained = {name for row in table.splitlines() for name in re.findall(r"`(\w+)", row.split("|")[1])}
+    assert set(dir(Seen(at_price(1000)))) == explained
 
 
 def test_a_class_that_cannot_be_made_is_named_with_its_line(tmp_path: Path) -> None:
@@ -156,10 +221,10 @@ def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match=r"STR-001: .*absent\.py cannot be read"):
-        Custom(tmp_path / "absent.py", None)
+        Custom(tmp_path / "absent.py", None, PARAMETERS)
     (tmp_path / "latin.py").write_bytes(b"# \xe9\n")
     with pytest.raises(ComponentError, match=r"STR-001: .*latin\.py cannot be read"):
-        Custom(tmp_path / "latin.py", None)
+        Custom(tmp_path / "latin.py", None, PARAMETERS)
 
 
 # Blocks.
@@ -180,6 +245,18 @@ def test_blocks_come_in_order_of_time_each_once(tmp_path: Path) -> None:
     sent = [blocks.decide(at_price(1000, hours), Held(), {}) for hours in (0, 1, 2, 3)]
     assert sent == [[], [{"n": Decimal("1.10")}], [{"n": 2}], []]
     assert (blocks.leave(at_price(1), Held(), {}), blocks.needs({}), blocks.placed(Decimal(1), {})) == ([], (), {})
+
+
+def test_a_refusal_names_the_lines_of_the_blocks_that_were_given_last(tmp_path: Path) -> None:
+    times = ("02", "01", "02")
+    rows = [f'{{"timestamp":"2024-06-01T{hour}:00:00Z","block":{{}}}}\n' for hour in times]
+    blocks = Blocks(blocks_file(tmp_path, "".join(rows)))
+    blocks.decide(at_price(1000, 1), Held(), {})
+    told = blocks.located(ComponentError("EIM-001", "of step 1: no", "CEXExecutionInterface"), AT.replace(hour=1))
+    assert (str(told), told.component) == ("EIM-001: line 2 at 2024-06-01T01:00:00Z: of step 1: no", "CEXExecutionInterface")
+    blocks.decide(at_price(1000, 2), Held(), {})
+    told = blocks.located(ComponentError("EXM-001", "nothing was sent. step 0: no; step 1: never"), AT.replace(hour=2))
+    assert str(told) == "EXM-001: lines 1, 3 at 2024-06-01T02:00:00Z: nothing was sent. line 1: no; line 3: never"
 
 
 def test_a_bare_block_happens_at_the_given_time(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import decimal
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.forewarning import forewarnings_in_short
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
@@ -100,18 +102,25 @@ def build(
     *,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> EventDrivenStrategyEngine:
-    """A backtest, ready to run."""
+    """A backtest, ready to run. `warn` is told, a line each, what looks wrong in its data."""
     started = time.perf_counter()
     settings = load_config(config, run=True)
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
-    folder = RunFolder(Path(results), run_id_of(settings))
-    logger = EventLogger(logs, "backtest")
-    writer = Writer(folder, logger, provider, started, report=report)
-    with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
-        return _engine(settings, strategy, provider, logger, writer, progress)
+    if warn is not None:
+        for line in forewarnings_in_short(settings, strategy, provider):
+            warn(line)
+    with ExitStack() as refused:  # what cannot begin holds no folder
+        folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
+        logger = refused.enter_context(EventLogger(logs, "backtest"))
+        writer = Writer(folder, logger, provider, started, report=report)
+        with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
+            engine = _engine(settings, strategy, provider, logger, writer, progress)
+        refused.pop_all()
+    return engine
 
 
 def _engine(

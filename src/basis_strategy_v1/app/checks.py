@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.strategies.strategy import Strategy
 
 MOST_LISTED = 5
+OF_USERS = ("custom", "blocks")  # strategy modes whose needs the program cannot know by itself
 
 
 def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
@@ -85,5 +86,31 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
 def gap_lines(config: Config, provider: Any) -> list[str]:
     """A line for each time at which a price that the run needs is missing: the last one then values what is held."""
     assert config.start is not None and config.end is not None
-    spans = provider.stale_spans(to_instant(config.start), to_instant(config.end)) if hasattr(provider, "stale_spans") else []
-    return [f"gap: {series} from {iso(start)} until {iso(end)}: no trade is opened on it" for series, start, end in spans]
+    last = to_instant(config.end)
+    spans = provider.stale_spans(to_instant(config.start), last) if hasattr(provider, "stale_spans") else []
+    return [f"gap: {series} from {iso(start)} until {iso(min(end, last))}: no trade is opened on it" for series, start, end in spans]
+
+
+def needs_are_known(config: Config, strategy: Strategy) -> bool:
+    """Whether it is known before the run which series it needs: a user's own strategy may not name any, and a file of blocks cannot."""
+    return config.strategy_mode not in OF_USERS or bool(strategy.needs(config.strategy))
+
+
+def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
+    """What is known of the series that the run needs, once nothing is wrong with them."""
+    told = f"data: {'generated' if provider.generated else 'real'}"
+    if needs_are_known(config, strategy):
+        return f"{told}, all series that the run needs are there"
+    looked_at = f"the prices of what is held at the start{' and the price of gas' if _pays_gas(config) else ''}"
+    told = f"{told}; which series the run needs is not known, only {looked_at} were looked at"
+    if config.strategy_mode == "blocks":
+        return told
+    return f"{told}: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"
+
+
+def ticks_of(config: Config, strategy: Strategy) -> int:
+    """How many ticks the run will have: one an interval, the end, and the times of a user's blocks."""
+    assert config.start is not None and config.end is not None
+    first, last, step = to_instant(config.start), to_instant(config.end), config.interval // MICROSECOND
+    others: set[int] = {last, *(instant for instant in getattr(strategy, "instants", ()) if first < instant <= last)}
+    return len(range(first, last + 1, step)) + sum(1 for instant in others if (instant - first) % step)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
+import tempfile
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.assumed import fees_of, margin_of, withdrawals_of
-from basis_strategy_v1.app.checks import gap_lines, require_runnable
+from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable, ticks_of
 from basis_strategy_v1.app.forewarning import WARNING, forewarnings
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.config import load_config
@@ -21,16 +25,15 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 from basis_strategy_v1.monitoring.event_logger import EventLogger
-from basis_strategy_v1.monitoring.event_reader import event_files, read_events
+from basis_strategy_v1.monitoring.event_reader import COLUMNS, event_files, export_csv, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.strategies.user_code import numbered_blocks
+from basis_strategy_v1.strategies.user_code import at_lines, numbered_blocks
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
 from basis_strategy_v1.venues.registry import VENUES
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -51,19 +54,21 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     """
     settings = load_config(config, run=not live, live=live)
     strategy = strategy_of(settings)
-    yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}"
+    ticks = f", {(number := ticks_of(settings, strategy)):,} tick{'s'[: number != 1]}" if settings.start and settings.end else ""
+    yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{ticks}"
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"
         return
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
-    yield f"data: {'generated' if provider.generated else 'real'}, all series that the run needs are there"
+    yield data_line(settings, strategy, provider)
     yield from gap_lines(settings, provider)
     warnings = 0
     for line in forewarnings(settings, strategy, provider):
         warnings += line.startswith(WARNING)
         yield line
-    yield f"ready, with {warnings} warning{'s'[: warnings > 1]}" if warnings else "ready"
+    ready = "ready" if needs_are_known(settings, strategy) else "ready, as far as is known"
+    yield f"{ready}, with {warnings} warning{'s'[: warnings > 1]}" if warnings else ready
 
 
 def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at: str | None, preflight: bool) -> Iterator[str]:
@@ -113,8 +118,7 @@ def _execute(manager: ExecutionInterfaceManager, number: int, now: datetime, blo
     try:
         return manager.execute(now, block)
     except ComponentError as error:
-        message = f"line {number} at {iso(now)}: {error.message}"
-        raise ComponentError(error.error_code, message, error.component, error.severity, error, error.partial_deltas) from error
+        raise at_lines(error, [number], now) from error
 
 
 def _preflight(manager: ExecutionInterfaceManager, rows: Sequence[NumberedBlock]) -> Iterator[str]:
@@ -185,16 +189,14 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     Raises:
         ComponentError: LOG-004, there is no such type of event, or there are no events there; LOG-003, what is there is damaged.
     """
-    if event_type is not None and event_type not in EVENT_TYPES:
-        known = ", ".join(sorted(EVENT_TYPES))
-        raise ComponentError("LOG-004", f"--type: there is no type of event {shown(event_type)}; there are {known}")
+    _require_type(event_type)
     path = folder / "events.csv"
     if path.is_file():
-        yield from _lines_of_csv(path, event_type)
+        for row in _rows_of_csv(path):
+            if event_type in (None, row["event_type"]):
+                yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
         return
-    files = event_files(folder)
-    if not files:
-        raise ComponentError("LOG-004", f"{folder} holds no events; give the folder of a run, or a folder of logs")
+    files = _logs_in(folder)
     for paths in files.values():
         for log in paths:
             for event in read_events(log):
@@ -203,12 +205,64 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
                     yield f"{event['timestamp']} {event['component']} {event['event_type']} {data}"
 
 
-def _lines_of_csv(path: Path, event_type: str | None) -> Iterator[str]:
+def export_events(folder: Path, event_type: str | None, target: Path) -> None:
+    """Write what `event_lines` prints as a CSV file with the columns of a run's events.csv. It appears whole or not at all.
+
+    Raises:
+        ComponentError: what `event_lines` raises; LOG-001, the file cannot be written, or is the one that is read.
+    """
+    _require_type(event_type)
+    path = folder / "events.csv"
+    if not path.is_file():
+        files = _logs_in(folder).values()
+        if event_type is None:
+            export_csv(files, target)
+            return
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place, "events.csv")
+            export_csv(files, path)
+            _copy_rows(path, event_type, target)
+        return
+    if target.resolve() == path.resolve():
+        raise ComponentError("LOG-001", f"{target} is the record of the run itself; choose another path")
+    _copy_rows(path, event_type, target)
+
+
+def _require_type(event_type: str | None) -> None:
+    if event_type is not None and event_type not in EVENT_TYPES:
+        known = ", ".join(sorted(EVENT_TYPES))
+        raise ComponentError("LOG-004", f"--type: there is no type of event {shown(event_type)}; there are {known}")
+
+
+def _logs_in(folder: Path) -> dict[str, list[Path]]:
+    files = event_files(folder)
+    if not files:
+        raise ComponentError("LOG-004", f"{folder} holds no events; give the folder of a run, or a folder of logs")
+    return files
+
+
+def _rows_of_csv(path: Path) -> Iterator[dict[str, str]]:
     csv.field_size_limit(LONGEST_FIELD)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if event_type in (None, row["event_type"]):
-                    yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
+                yield {column: row[column] for column in COLUMNS}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as fault:
         raise ComponentError("LOG-003", f"{path} cannot be read as the events of a run: {fault}; run the backtest again") from fault
+
+
+def _copy_rows(source: Path, event_type: str | None, target: Path) -> None:
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(row for row in _rows_of_csv(source) if event_type in (None, row["event_type"]))
+        os.replace(partial, target)
+    except OSError as fault:
+        reason = f"cannot write the events to {target}: {fault.strerror}; free space or rights there, or choose another path"
+        raise ComponentError("LOG-001", reason) from fault
+    finally:
+        with suppress(OSError):  # also where its folder could not be made
+            partial.unlink()

@@ -46,11 +46,30 @@ def forewarnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[
     holes = list(_holes(config, strategy, provider))
     for hole in holes:
         if not hole.ends_the_run:
-            yield f"{WARNING}{hole.message}: it would end the run ({hole.code}) if anything is held then; {hole.way_out}"
+            yield _uncertain(hole)
     yield from _outliers(config, provider)
     if certain := [hole for hole in holes if hole.ends_the_run]:
         told = "\n".join(f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}" for hole in certain)
         raise ComponentError(certain[0].code, told)
+
+
+def forewarnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
+    """A few lines of the warnings among these: one a hole, one a series with rows that look wrong. What is certain to end the run is left
+    to the run."""
+    if not hasattr(provider, "unusable_spans"):
+        return []
+    told = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
+    for series, odd in provider.outliers(*_period(config)):
+        more = len(odd) - 1
+        others = f"; {more:,} more such row{'s'[: more > 1]}" if more else ""
+        told.append(f"{_odd_row(series, *odd[0])}{others}")
+    if len(told) > MOST_LISTED:
+        told[MOST_LISTED:] = [f"{WARNING}and {len(told) - MOST_LISTED:,} more, see basis check"]
+    return told
+
+
+def _uncertain(hole: Hole) -> str:
+    return f"{WARNING}{hole.message}: it would end the run ({hole.code}) if anything is held then; {hole.way_out}"
 
 
 def _holes(config: Config, strategy: Strategy, provider: Any) -> Iterator[Hole]:
@@ -77,7 +96,8 @@ def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) ->
     always = (kind == "spot" and "perp_venue" in config.strategy) or (kind == "staking" and "protocol" in config.strategy)
     always = always or (kind == "perp" and _is_always_short(config))
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
-        message = f"{series}: from {iso(start // SECOND_US * SECOND_US)} until {iso(end)} the last row is older than max_staleness"
+        when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
+        message = f"{series}: {when} the last row is older than max_staleness"
         way_out = "fill the gap, raise data.max_staleness, or leave that time out of the run"
         yield Hole("DAT-002", message, way_out, always and _has_tick(config, start, end))
 
@@ -132,6 +152,11 @@ def _together(instants: Iterator[int], apart_us: int) -> Iterator[tuple[int, int
 def _outliers(config: Config, provider: Any) -> Iterator[str]:
     for series, odd in provider.outliers(*_period(config)):
         for stamp, message in odd[:MOST_LISTED]:
-            yield f"{WARNING}{series}, row of {iso(stamp)}: {message}"
-        if len(odd) > MOST_LISTED:
-            yield f"{WARNING}{series}: {len(odd) - MOST_LISTED} more such rows, the last of {iso(odd[-1][0])}"
+            yield _odd_row(series, stamp, message)
+        if (more := len(odd) - MOST_LISTED) > 0:
+            which = f"{more:,} more such rows, the last" if more > 1 else "1 more such row, that"
+            yield f"{WARNING}{series}: {which} of {iso(odd[-1][0])}"
+
+
+def _odd_row(series: str, stamp: int, message: str) -> str:
+    return f"{WARNING}{series}, row of {iso(stamp)}: {message}"

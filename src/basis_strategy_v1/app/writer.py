@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,15 @@ class Writer:
         self._is_complete = False
 
     def __call__(self, engine: EventDrivenStrategyEngine, *, finished: bool = True) -> RunResult:
+        """Write, and let other runs have the folders; where writing a finished run fails, what there is is written by a second call."""
+        if finished:
+            result = self._written(engine, finished=True)
+            self._folder.close()
+            return result
+        with closing(self._folder), self._logger:
+            return self._written(engine, finished=False)
+
+    def _written(self, engine: EventDrivenStrategyEngine, *, finished: bool) -> RunResult:
         if self._is_complete:  # only the page was interrupted, and what it is made of is there
             return self._timed(engine, {}, {})
         seconds = engine.seconds
@@ -152,7 +162,7 @@ def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
     for series, start, end in stale:
         hours.setdefault(series, []).append(end - start)
     return [
-        f"{series} has {len(spans)} gaps of {sum(spans) // HOUR_US} hours in all: "
+        f"{series} has {len(spans)} gap{'s'[: len(spans) > 1]} of {(lost := sum(spans) // HOUR_US)} hour{'s'[: lost != 1]} in all: "
         "there its last price values what is held, and no trade is opened on it."
         for series, spans in hours.items()
     ]

@@ -40,7 +40,7 @@ _BASIS = Record(
     _SPOT,
     _PERP,
     *_HEDGE,
-    Field("enter_above_apr", APR, "enter when the mean funding is above this fraction a year; null: enter at start", None),
+    Field("enter_above_apr", APR, "enter when the mean funding is at least this fraction a year; null: enter at start", None),
     Field("leave_below_apr", APR, "leave when the mean funding is below this fraction a year; null: never", None),
     Field("funding_window_hours", Whole(Bounds(at_least=1, at_most=8760)), "hours of funding that the mean is taken over", 72),
 )

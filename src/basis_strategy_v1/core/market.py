@@ -172,6 +172,14 @@ class MarketSnapshot(ABC):
         """The one series whose close is `price(token)` now; None where the price is made in another way."""
         return None
 
+    def next_expiry(self, kind: str, venue: str, name: str) -> int | None:
+        """The first instant at which the last visible row is too old, if no other comes before; None where nothing grows old."""
+        return None
+
+    def next_repricing(self, token: str) -> int | None:
+        """When another series than now begins to say what `price(token)` is; None where none does."""
+        return None
+
     def feed(self, kind: str, venue: str, name: str) -> Feed | None:
         """A faster reader of one series' closes, for this and later instants; None where the source has none to offer."""
         return None
@@ -350,6 +358,9 @@ def _listed(table: Any, have: str) -> str:
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
 
 
+FOR_THE_HOUSE = ("funding_missing", "has_rows", "price_series", "what_there_is")  # nothing that a strategy has a use for
+
+
 class Seen(Struct, frozen=True, gc=False, eq=False):
     """A snapshot as a strategy is given it: all that could be known, and nothing of when the next rows come."""
 
@@ -361,7 +372,7 @@ class Seen(Struct, frozen=True, gc=False, eq=False):
         return getattr(self._market, name)
 
     def __dir__(self) -> list[str]:
-        return [name for name in dir(MarketSnapshot) if not _is_hidden(name)]
+        return [name for name in dir(MarketSnapshot) if not _is_hidden(name) and name not in FOR_THE_HOUSE]
 
 
 def _is_hidden(name: str) -> bool:

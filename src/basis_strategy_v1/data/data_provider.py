@@ -84,7 +84,7 @@ class DataProvider:
 
     @property
     def series_used(self) -> tuple[str, ...]:
-        """The ids of the series that were read."""
+        """The ids of the series that were read; those that only cover less of the run than another of their symbol are not."""
         return self._library.series_used
 
     def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
@@ -103,8 +103,13 @@ class DataProvider:
 
     def outliers(self, since: int, until: int) -> list[tuple[str, list[tuple[int, str]]]]:
         """(series id, (stamp, what is odd) of each row between two instants) of each series that was read, by the rules of `validate`."""
-        found = [(series.id, outliers_between(series, since, until)) for series in self._library.loaded()]
-        return [(name, odd) for name, odd in found if odd]
+        found = []
+        for key, series in self._library.readable():
+            rows = outliers_between(series, since, until)
+            odd = [row for row in rows if self._library.answers(key, series, max(since, row[0] + series.interval_us))]
+            if odd:
+                found.append((series.id, odd))
+        return found
 
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""

@@ -12,7 +12,7 @@ from basis_strategy_v1.data.layout import FOLDERS, Key, by_key, duration_us
 from basis_strategy_v1.data.series import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from basis_strategy_v1.data.layout import SeriesSpec
@@ -67,6 +67,8 @@ class Library:
         self._names: dict[tuple[str, str], tuple[str, ...]] = {}
         # The keys whose answer does not depend on the instant; readers look here first.
         self.settled: dict[tuple[str, str, str], Series] = {}
+        # The ids of those among several that answered for their key.
+        self._answered: set[str] = set()
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -78,22 +80,46 @@ class Library:
 
     @property
     def series_used(self) -> tuple[str, ...]:
-        """The ids of the series that were loaded."""
-        return tuple(sorted(self._series))
+        """The ids of the series that were loaded; where a symbol has bars of several intervals, of those that answered."""
+        specs = (spec for group in self._by_key.values() for spec in group if len(group) == 1 or spec.id in self._answered)
+        return tuple(sorted(spec.id for spec in specs if spec.id in self._series))
 
     def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
-        """(series id, from, until before) of each time at which the last bar of a loaded price series is older than its interval."""
-        priced = (self._series[name] for name in self.series_used if self._series[name].kind in ("spot", "perp"))
-        return [(series.id, start, end) for series in priced for start, end in series.stale_spans(since, until)]
+        """(series id, from, until before) of each time at which a loaded price series answers with a bar older than its interval."""
+        priced = [(key, series) for key, series in self.readable() if key.kind in ("spot", "perp")]
+        return [(one.id, *span) for key, one in priced for span in self._while_it_answers(key, one, one.stale_spans(since, until))]
 
     def unusable_spans(self, key: tuple[str, str, str], since: int, until: int) -> list[tuple[str, int, int]]:
         """(series id, from, until before) of each time at which the last row of what answers for `key` is older than `max_staleness`."""
-        series = self.find(key, since)
-        return [] if series is None else [(series.id, start, end) for start, end in series.unusable_spans(since, until)]
+        self.all_of(key)
+        found = self._readable_of(Key(*key))
+        return [(one.id, *span) for one in found for span in self._while_it_answers(key, one, one.unusable_spans(since, until))]
 
-    def loaded(self) -> list[Series]:
-        """The series that were loaded, by id."""
-        return [self._series[name] for name in self.series_used]
+    def readable(self) -> list[tuple[Key, Series]]:
+        """The loaded series that answer at any instant, or may, by id."""
+        found = [(key, series) for key in self._by_key for series in self._readable_of(key)]
+        return sorted(found, key=lambda pair: pair[1].id)
+
+    def _readable_of(self, key: Key) -> list[Series]:
+        found = [self._series[spec.id] for spec in self._by_key.get(key, ()) if spec.id in self._series]
+        if len(found) > 1 and self._since is not None:
+            self._finest(key, found, self._since)  # settles it, where one of them covers the run
+        return [self.settled[key]] if key in self.settled else found
+
+    def answers(self, key: tuple[str, str, str], series: Series, instant: int) -> bool:
+        """Whether it is this one of the series of `key` that is read at `instant`."""
+        candidates = self.all_of(key)
+        answer = self.settled.get(key) or (candidates[0] if len(candidates) == 1 else self._finest(key, candidates, instant))
+        return answer is series
+
+    def _while_it_answers(self, key: tuple[str, str, str], series: Series, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Of spans within which no row of `series` begins, the parts in which it is `series` that is read: each from its beginning on."""
+        others = [other for other in self.all_of(key) if other is not series and key not in self.settled]
+        for start, end in spans:
+            if self.answers(key, series, start):
+                # Another may take its place with its first row of all, or with its first that is newer.
+                turns = {turn for other in others for turn in ((other.first_and_last() or (end,))[0], other.visible_next(start) or end)}
+                yield start, next((turn for turn in sorted(turns) if start < turn < end and not self.answers(key, series, turn)), end)
 
     def find(self, key: tuple[str, str, str], instant: int) -> Series | None:
         """The series that answers for `key` at `instant`; None where the source has none."""
@@ -101,7 +127,9 @@ class Library:
         if specs is None:
             return None
         if len(specs) > 1:
-            return self._finest(key, [self._load(spec) for spec in specs], instant)
+            series = self._finest(key, [self._load(spec) for spec in specs], instant)
+            self._answered.add(series.id)
+            return series
         self.settled[key] = series = self._load(specs[0])
         return series
 
@@ -125,6 +153,7 @@ class Library:
             if _covers(series, instant if self._since is None else self._since, end if self._until is None else self._until):
                 if self._since is not None:
                     self.settled[key] = series
+                    self._answered.add(series.id)
                 return series
         return max(candidates, key=lambda series: (series.visible_since(instant) or 0, -series.interval_us))
 

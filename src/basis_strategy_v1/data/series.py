@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from itertools import islice
-from operator import lt
+from itertools import islice, pairwise
+from operator import lt, sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
 from basis_strategy_v1.data.layout import STATES, render_duration
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _multiply = EXACT.multiply
 _STRIDE = 4_096  # rows looked through at a time
+_CALM = 64  # rows within which a price seldom moves far
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
 _WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
 
@@ -53,6 +54,13 @@ class Numbers:
         # Exact whatever the caller's decimal context is: the value is kept for others.
         return _multiply(self._values[index], self._unit) if self._exact is None else self._exact[index]
 
+    def floats(self, start: int, stop: int) -> list[float]:
+        """Those from `start` and before `stop`, each as `float` gives it."""
+        if self._exact is not None:
+            return list(map(float, self._exact[start:stop]))
+        divisor = self._divisor
+        return [value / divisor for value in self._values[start:stop]]
+
     def float(self, index: int) -> float:
         """The same float as `float(text)`: the division of two integers is rounded correctly."""
         return self._values[index] / self._divisor if self._exact is None else float(self._exact[index])
@@ -77,6 +85,17 @@ class Numbers:
             if (max(part) >= bound) if above else (min(part) <= bound):
                 return begin + next(i for i, value in enumerate(part) if (value >= bound if above else value <= bound))
         return None
+
+    def steps(self, start: int, stop: int, ratio: float) -> list[int]:
+        """The indices from `start` at which a number above 0 and the next, before `stop`, are apart by a factor of `ratio` or more."""
+        found: list[int] = []
+        for begin in range(start, stop - 1, _CALM):
+            end = min(begin + _CALM + 1, stop)
+            part: Sequence[Any] = self._values[begin:end] if self._exact is None else self.floats(begin, end)
+            if max(part) >= ratio * min(part):
+                pairs = enumerate(pairwise(part), begin)
+                found.extend(index for index, (one, after) in pairs if one >= ratio * after or after >= ratio * one)
+        return found
 
     def extend_scaled(self, values: Iterable[int], decimals: int) -> None:
         """Append `values * 10**-decimals`."""
@@ -369,22 +388,21 @@ class Series:
         return self._spans_older(self.max_staleness_us + 1, since, until)
 
     def _spans_older(self, age_us: int, since: int, until: int) -> list[tuple[int, int]]:
+        """What lasts beyond `until` ends a second after it, so that `until` itself is within."""
         edges = self._edges
-        found = []
-        for row in range(max(self.seek(since), 1), self.seek(until) + 1):
-            start, end = edges[row] + age_us, min(edges[row + 1], until + 1)
-            if max(start, since) < end:
-                found.append((max(start, since), end))
-        return found
+        first, last = max(self.seek(since), 1), self.seek(until)
+        ages = map(sub, edges[first + 1 : last + 2], edges[first : last + 1])
+        long = [row for row, age in enumerate(ages, first) if age > age_us]
+        spans = [(max(edges[row] + age_us, since), edges[row + 1]) for row in long]
+        return [(start, end if end <= until else until + SECOND_US) for start, end in spans if start < end and start <= until]
 
-    def columns_within(self, since: int, until: int) -> tuple[array[int], list[tuple[Column, list[float]]]]:
-        """The stamps of the rows from the one in force at `since` up to `until`, with two more on either side, and the numbers of each
-        column kept, as floats; no columns of a state."""
-        first, stop = max(self.seek(since) - 3, 0), min(self.seek(until) + 2, self.rows)
-        stamps = array("q", [edge - self.interval_us for edge in self._edges[first + 1 : stop + 1]])
-        kept = zip(self._kept, self._columns, strict=True)
-        numbers = [(column, [values.float(row) for row in range(first, stop)]) for column, values in kept if not column.is_text]
-        return stamps, numbers
+    def rows_around(self, since: int, until: int) -> tuple[int, int]:
+        """(first, stop), from 0, of the rows from the one in force at `since` up to `until`, with two more on either side."""
+        return max(self.seek(since) - 3, 0), min(self.seek(until) + 2, self.rows)
+
+    def numbers(self) -> list[tuple[Column, Numbers]]:
+        """The columns kept that are numbers; none of a state's texts."""
+        return [(column, values) for column, values in zip(self._kept, self._columns, strict=True) if not column.is_text]
 
     def mean_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
         """(mean of the rows that became visible within the window up to `instant`, their usual distance in microseconds).

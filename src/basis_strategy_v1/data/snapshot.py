@@ -104,6 +104,26 @@ class SeriesSnapshot(MarketSnapshot):
                 return None if is_in_usdc else key
         return None
 
+    def next_expiry(self, kind: str, venue: str, name: str) -> int | None:
+        series = self._series(kind, venue, name)
+        since = None if series is None else series.visible_since(self.instant)
+        return None if series is None or since is None else since + series.max_staleness_us + 1
+
+    def next_repricing(self, token: str) -> int | None:
+        if token in SAME_AS:
+            return self.next_repricing(SAME_AS[token])
+        earliest: int | None = None
+        for key, _ in self._library.price_keys.get(token) or self._library.find_price_keys(token):
+            series = self._settled.get(key) or self._library.find(key, self.instant)
+            if series is None:
+                continue
+            if series.visible_since(self.instant) is not None:
+                break  # the first that is visible says it
+            begins = series.visible_next(self.instant)
+            if begins is not None and (earliest is None or begins < earliest):
+                earliest = begins
+        return earliest
+
     def feed(self, kind: str, venue: str, name: str) -> Feed | None:
         series = self._settled.get((kind, venue, name))
         return None if series is None else series.feed()

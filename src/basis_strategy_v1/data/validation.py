@@ -21,7 +21,7 @@ from basis_strategy_v1.data.sources import csv_files, series_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from basis_strategy_v1.data.series import Series
+    from basis_strategy_v1.data.series import Numbers, Series
 
 # A step longer than this many of the series' own is a gap.
 GAP_STEPS = Decimal("1.5")
@@ -41,6 +41,8 @@ LARGEST_RATE = {
     "base_fee_gwei": Decimal(5000),
     "priority_fee_gwei": Decimal(5000),
 }
+
+_ROUNDING = 1e-9  # more than a product of two floats is out by
 
 # As protocols write them; by what is left of them without capitals.
 _TOKENS = {token.lower(): token for token in (*DOLLAR_TOKENS, *SAME_AS, *REDEEMED_BY)}
@@ -219,38 +221,33 @@ def outliers_between(series: Series, since: int, until: int) -> list[tuple[int, 
     The rules are those of a file, for the columns that readers keep; a price is held against the two nearest rows where one beside it
     is missing or out of reach.
     """
-    stamps, columns = series.columns_within(since, until)
+    first, stop = series.rows_around(since, until)
     found: list[tuple[int, str]] = []
-    for column, values in columns:
+    for column, numbers in series.numbers():
         name = column.name
         if column.allowed == POSITIVE:
-            found.extend(_jumps_in(name, values, float(_largest_jump(name, series.kind, series.interval_us))))
+            found.extend(_jumps_in(name, numbers, first, stop, float(_largest_jump(name, series.kind, series.interval_us))))
         if name in LARGEST_RATE:
-            limit = LARGEST_RATE[name]
-            found.extend((row, _beyond(name, f"{value:.10g}", limit)) for row, value in enumerate(values) if abs(value) > float(limit))
+            limit, bound = LARGEST_RATE[name], float(LARGEST_RATE[name])
+            values = enumerate(numbers.floats(first, stop), first)
+            found.extend((row, _beyond(name, f"{value:.10g}", limit)) for row, value in values if abs(value) > bound)
+    times = series.edges()  # row k, from 0, becomes visible at times[k + 1]
     return [
-        (stamps[row], message)
+        (times[row + 1] - series.interval_us, message)
         for row, message in sorted(found, key=lambda pair: pair[0])
-        if since <= (stamps[row + 1] + series.interval_us - 1 if row + 1 < len(stamps) else until)
-        and stamps[row] + series.interval_us <= until
+        if since < (times[row + 2] if row + 1 < stop else until + 1) and times[row + 1] <= until
     ]
 
 
-def _jumps_in(name: str, values: list[float], limit: float) -> list[tuple[int, str]]:
-    """(place, what is odd) of the numbers, all above 0, that are away from both beside them; at the ends, from the two nearest."""
-    if len(values) < 2:
-        return []
-    last = len(values) - 1
-    # The second of two rows has one row near it, and so the first.
-    near = [1, *range(last)], [2 if last > 1 else 0, *range(2, last + 1), last - 2 if last > 1 else 1]
-    away = [
-        (row, sorted({first, second} - {row}))
-        for row, (value, first, second) in enumerate(zip(values, *near, strict=True))
-        if abs(value - values[first]) > limit * values[first] and (second == row or abs(value - values[second]) > limit * values[second])
-    ]
-    return [
-        (row, _away(name, f"{values[row]:.10g}", Decimal(repr(limit)), *(f"{values[one]:.10g}" for one in beside))) for row, beside in away
-    ]
+def _jumps_in(name: str, numbers: Numbers, first: int, stop: int, limit: float) -> Iterator[tuple[int, str]]:
+    """(row, what is odd) of the numbers, all above 0, that are away from both beside them; at the ends, from the two nearest."""
+    last = stop - 1
+    steps = numbers.steps(first, stop, (1 + limit) * (1 - _ROUNDING))
+    for row in sorted({row for step in steps for row in (step, step + 1)}):
+        beside = (first + 1, first + 2) if row == first else (last - 2, last - 1) if row == last else (row - 1, row + 1)
+        value, near = numbers.float(row), [numbers.float(one) for one in beside if first <= one <= last]
+        if all(abs(value - one) > limit * one for one in near):
+            yield row, _away(name, f"{value:.10g}", Decimal(repr(limit)), *(f"{one:.10g}" for one in near))
 
 
 def _largest_jump(column: str, kind: str, interval_us: int) -> Decimal:

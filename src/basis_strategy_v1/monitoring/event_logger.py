@@ -14,7 +14,8 @@ from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring import event_reader
 from basis_strategy_v1.monitoring.event_files import BufferedFile, SyncedFile, writing
-from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
+from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, parse_line
+from basis_strategy_v1.monitoring.folder_lock import FolderLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MODES = ("backtest", "live")
 LIVE_MARK = ".live"
+OWN_FOLDER = "give each run its own folder with --logs"
 _COMPONENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -36,12 +38,15 @@ _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 class EventLogger:
     """Writes `directory`/events/<component>_events.jsonl.
 
-    In a backtest each file is begun anew and written in blocks; call `flush` or `close` to see the last events. Live an event is on the
-    disk before `log_event` returns, the files are renamed at UTC midnight and kept for 30 days, and the numbers go on after a restart.
-    Safe to use from several threads. `clock` says live which day it is; without one the event's own timestamp does.
+    In a backtest what earlier backtests left there is removed and the files are written in blocks; call `flush` or `close` to see the
+    last events. Live an event is on the disk before `log_event` returns, the files are renamed at UTC midnight and kept for 30 days, and
+    the numbers go on after a restart. Safe to use from several threads. `clock` says live which day it is; without one the event's own
+    timestamp does.
+    Until `close` no other process can open a log there; in one process several can be open, and the last one that begins a file has it.
 
     Raises:
-        ComponentError: LOG-001, the folder cannot be written, or it holds a live run's log and this is a backtest.
+        ComponentError: LOG-001, the folder cannot be written, another process is writing it, or it holds a live run's log and this is a
+            backtest.
         ValueError: an unknown `execution_mode`.
     """
 
@@ -59,7 +64,8 @@ class EventLogger:
         self._stamp: tuple[datetime, datetime] | None = None
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._mark()
+            self._lock = FolderLock(self._folder, self.directory / ".events.lock", "LOG-001", OWN_FOLDER)
+            self._begin()
         # What is pending reaches the disk also where nobody closed the log.
         self._finalizer = finalize(self, _close_all, self._files)
 
@@ -104,7 +110,10 @@ class EventLogger:
         with self._opening:
             self._closed = True
         self._finalizer.detach()
-        _close_all(self._files)
+        try:
+            _close_all(self._files)
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +124,15 @@ class EventLogger:
         except ComponentError:
             if error is None:  # otherwise the first failure is the one to tell
                 raise
+
+    def _begin(self) -> None:
+        try:
+            self._mark()
+            if self._lock.is_first and self.execution_mode == "backtest":
+                _remove_earlier(self._folder)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def _mark(self) -> None:
         mark = self._folder / LIVE_MARK
@@ -176,6 +194,19 @@ def file_stem(component: str) -> str:
     if not _COMPONENT.fullmatch(component):
         raise ValueError(f"component must be 1 to 100 of A-Z a-z 0-9 _ and begin with a letter, got {component!r}")
     return _WORD_STARTS.sub("_", component).lower() + "_events"
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove what earlier backtests wrote there, so that the folder holds one run; a file that is not of this log's making stays."""
+    for path in folder.glob("*_events.jsonl"):
+        if path.is_file() and not path.is_symlink() and _is_of_a_log(path):
+            path.unlink()
+
+
+def _is_of_a_log(path: Path) -> bool:
+    with path.open("rb") as file:
+        first = parse_line(file.readline())
+    return first is not None and _COMPONENT.fullmatch(first.component) is not None and file_stem(first.component) == path.stem
 
 
 def _close_all(files: dict[str, BufferedFile | SyncedFile]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from contextlib import suppress
 from datetime import date
 from heapq import merge
 from pathlib import Path
@@ -119,7 +120,8 @@ def export_csv(components: Iterable[Sequence[Path]], path: str | Path) -> None:
             "LOG-001", f"cannot write the events to {target}: {reason}; free space or rights there, or choose another path"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # also where its folder could not be made
+            partial.unlink()
 
 
 def _write_rows(lines: Iterable[EventLine], path: Path) -> None:

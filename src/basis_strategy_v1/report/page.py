@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from basis_strategy_v1.report.figures import figures_of, moving_sources
-from basis_strategy_v1.report.summary import PRICES, Summary, label, percent, rounded, total
+from basis_strategy_v1.report.summary import PRICES, Summary, counted, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
 if TYPE_CHECKING:
@@ -85,14 +85,15 @@ def _banner(summary: Summary) -> str:
     data = summary.data
     text = {
         True: "Made by a generator from a seed: nothing here was ever traded, and the result says nothing about a market.",
-        False: "Recorded prices, rates and indices.",
+        False: "Taken as recorded prices, rates and indices; whether they are cannot be known here.",
         None: "The run does not say whether its data were recorded or generated.",
     }[data.generated]
     kind = {True: "generated", False: "real", None: "unstated"}[data.generated]
     extent = ", ".join(
         filter(None, (f"Folder or file: {data.place}" if data.place else "", f"{len(data.series):,} series" if data.series else ""))
     )
-    return f'<p class="banner {kind}" role="note"><strong>{data.verdict} DATA</strong> <span>{escape(text)} {escape(extent)}</span></p>'
+    heading = " ".join(filter(None, (data.verdict, "DATA", data.remark)))
+    return f'<p class="banner {kind}" role="note"><strong>{heading}</strong> <span>{escape(text)} {escape(extent)}</span></p>'
 
 
 def _title(summary: Summary) -> str:
@@ -125,7 +126,7 @@ def _key_figures(summary: Summary) -> str:
     cards = [
         _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
         _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
-        _card("Annualised return", percent(summary.annualised_return), "per tick, 365 days"),
+        _card("Annualised return", percent(summary.annualised_return), summary.too_short or "per tick, 365 days"),
         _card("Maximum drawdown", percent(summary.max_drawdown), _drawdown_note(summary)),
         _card(
             "Costs",
@@ -144,7 +145,8 @@ def _at_market_card(summary: Summary, at_market: Decimal) -> str:
 
 def _drawdown_note(summary: Summary) -> str:
     fresh = summary.max_drawdown_fresh
-    return "per tick" if fresh in (None, summary.max_drawdown) else f"per tick; {percent(fresh)} without ticks on stale prices"
+    note = "per tick, from the initial equity on"
+    return note if fresh in (None, summary.max_drawdown) else f"{note}; {percent(fresh)} without ticks on stale prices"
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:
@@ -179,10 +181,10 @@ def _warnings(run: Run) -> str:
         found.append(f"Initial equity and profit and loss do not add up to the final equity: {rounded(unbridged, places)} is left.")
     failed = run.summary.instructions_failed
     if failed:
-        found.append(f"{failed:,} {'instruction' if failed == 1 else 'instructions'} failed; see the errors in events.csv.")
+        found.append(f"{counted(failed, 'instruction')} failed; see the errors in events.csv.")
     found += [f"L{str(liquidation)[1:]}." for liquidation in run.summary.liquidations[:MOST_LIQUIDATIONS]]
     if (more := len(run.summary.liquidations) - MOST_LIQUIDATIONS) > 0:
-        found.append(f"{more:,} more liquidations, listed among the settlements.")
+        found.append(f"{counted(more, 'more liquidation')}, listed among the settlements.")
     if run.summary.left_open:
         found.append(f"Still held at the end, though the run was to close it: {'; '.join(map(str, run.summary.left_open))}.")
     if any(held.takes_time for held in run.summary.left_open):
@@ -219,7 +221,8 @@ def _drawn_note(run: Run) -> str:
     if not rows:
         return '<p class="note">The run wrote no equity.csv.</p>'
     if points == rows:
-        return f'<p class="note">All {rows:,} ticks are drawn. Times are UTC.</p>'
+        drawn = f"All {rows:,} ticks are" if rows > 1 else "The only tick is"
+        return f'<p class="note">{drawn} drawn. Times are UTC.</p>'
     reckoned = "all ticks but those on stale prices" if run.curve.stale else "all ticks"
     return (
         f'<p class="note">{points:,} of {rows:,} ticks are drawn: the first, the last, and the lowest and the highest drawdown of '
@@ -234,7 +237,8 @@ def _funding(events: Events, boxes: dict[str, str]) -> str:
     tokens = sorted({payment.token for payment in events.funding})
     sums = [(token, total(payment.amount for payment in events.funding if payment.token == token)) for token in tokens]
     text = "; ".join(f"{rounded(amount, 2)} {token}" for token, amount in sums)
-    return f'{boxes["funding"]}<p class="note">{len(events.funding):,} payments, {escape(text)} in all. Positive: received.</p>'
+    payments = counted(len(events.funding), "payment")
+    return f'{boxes["funding"]}<p class="note">{payments}, {escape(text)} in all. Positive: received.</p>'
 
 
 def _entries(events: Events, event_type: str) -> str:
@@ -242,9 +246,8 @@ def _entries(events: Events, event_type: str) -> str:
     if not count:
         return f'<p class="note">No {event_type} took place.</p>'
     kinds = ", ".join(f"{escape(kind)} {number:,}" for kind, number in sorted(events.settled.items())) if event_type == "settlement" else ""
-    noun = event_type if count == 1 else f"{event_type}s"
     opened = " open" if count <= _LISTED_AT_ONCE else ""
-    title = f"{count:,} {noun}{': ' if kinds else ''}{kinds}"
+    title = f"{counted(count, event_type)}{': ' if kinds else ''}{kinds}"
     return f"<details{opened}><summary>{title}</summary>{entries_table(events.entries[event_type], count)}</details>"
 
 
@@ -272,7 +275,8 @@ def _series(summary: Summary) -> str:
 def _boxes(figures: dict[str, Any], stale: int) -> dict[str, str]:
     """figure name -> its place on the page, as high as it will be, so that nothing jumps when it is drawn."""
     names = {figure["id"].removeprefix("figure-"): figure for figure in figures["figures"]}
-    captions = {**_CAPTIONS, "drawdown": f"{_CAPTIONS['drawdown']}, without the {stale:,} ticks on stale prices"} if stale else _CAPTIONS
+    fresh = {"drawdown": f"{_CAPTIONS['drawdown']}, without the {counted(stale, 'tick')} on stale prices"} if stale else {}
+    captions = {**_CAPTIONS, **fresh}
     return {
         name: f"<figure><figcaption>{captions[name]}</figcaption>"
         f'<div class="plot" id="{figure["id"]}" style="height:{figure["height"]}px"></div></figure>'
@@ -282,7 +286,7 @@ def _boxes(figures: dict[str, Any], stale: int) -> dict[str, str]:
 
 _CAPTIONS = {
     "equity": "Equity; dotted: initial equity",
-    "drawdown": "Drawdown from the highest equity so far",
+    "drawdown": "Drawdown from the highest equity so far, at first the initial equity",
     "attribution": "Where the profit and loss came from, cumulative: gains above zero, losses below, the line is their sum",
     "waterfall": "From zero to the profit and loss",
     "positions": "Positions in token units, by venue",

@@ -87,7 +87,7 @@ def read_run(directory: Path) -> Run:
     return Run(
         summary,
         _text(directory / "config.yaml"),
-        read_curve(directory / "equity.csv", summary.stale_marks),
+        read_curve(directory / "equity.csv", float(summary.initial_equity), summary.stale_marks),
         read_holdings(directory / "positions.csv"),
         read_events(directory / "events.csv"),
     )
@@ -106,7 +106,8 @@ def read_run_summary(directory: Path) -> dict[str, Any]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
 
-def read_curve(path: Path, stale_marks: Sequence[StaleMark] = ()) -> Curve:
+def read_curve(path: Path, initial_equity: float, stale_marks: Sequence[StaleMark] = ()) -> Curve:
+    """The curve of a run. No row is from before the first trade, so the first peak is given."""
     if not path.is_file():
         return Curve([], [], [], {}, 0)
     with _named(path):
@@ -114,7 +115,7 @@ def read_curve(path: Path, stale_marks: Sequence[StaleMark] = ()) -> Curve:
             names = next(lines, "").rstrip("\n").split(",")
             equity = array("d", (float(line.split(",", 2)[1]) for line in lines if line.endswith("\n")))
         stale = _stale_ticks(path, stale_marks)
-        depth = array("d", drawdowns(equity, stale))
+        depth = array("d", drawdowns(equity, stale, initial_equity))
         kept = thin(depth)
         times, columns = _picked(path, kept, len(names))
     sources = dict(zip(names[2:], columns[1:], strict=False))

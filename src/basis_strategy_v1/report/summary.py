@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ GROUPS = {
 }
 SOURCES = tuple(source for sources in GROUPS.values() for source in sources)
 _READABLE_PLACES = 8
+_FEWEST_DAYS = 30  # over less, a return a year is mostly chance and the cost of entry
 _TICKERS = ("btc", "eth", "usdt")
 CURRENCIES = {"usdt_stable": "USDT", "eth_directional": "ETH"}
 
@@ -44,6 +46,11 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         return {True: "GENERATED", False: "REAL", None: "NOT STATED"}[self.generated]
+
+    @property
+    def remark(self) -> str:
+        """What `REAL` rests on: there is no mark, and whether the data were recorded cannot be known."""
+        return "" if self.generated is not False else "(no mark of generated data)"
 
 
 class Left(Struct, frozen=True):
@@ -93,8 +100,8 @@ class Liquidation(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions;
-    `max_drawdown_fresh` leaves out the ticks at which a price was older than its interval."""
+    """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions; the first peak of a drawdown is
+    the initial equity, and `max_drawdown_fresh` leaves out the ticks at which a price was older than its interval."""
 
     run_id: str
     strategy_mode: str = ""
@@ -131,6 +138,15 @@ class Summary(Struct, frozen=True, kw_only=True):
     @property
     def return_fraction(self) -> Decimal | None:
         return self.pnl / self.initial_equity if self.initial_equity else None
+
+    @property
+    def too_short(self) -> str:
+        """`over 2 days: says little` of the annualised return of a short run, else nothing."""
+        try:
+            days = (datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)).days
+        except (ValueError, TypeError):
+            return ""
+        return f"over {counted(days, 'day') if days else 'less than a day'}: says little" if days < _FEWEST_DAYS else ""
 
     def groups(self) -> dict[str, dict[str, Decimal]]:
         """group -> source -> amount, every source of `attribution` in exactly one group."""
@@ -174,6 +190,11 @@ def label(source: str) -> str:
     """`spot_price` -> `Spot price`."""
     text = " ".join(word.upper() if word in _TICKERS else word for word in source.split("_"))
     return text[:1].upper() + text[1:]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 tick`, `2,000 ticks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def rounded(amount: Decimal, places: int) -> str:

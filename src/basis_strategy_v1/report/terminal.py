@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.report.summary import PRICES, Summary, label, parse_summary, percent, rounded, total
+from basis_strategy_v1.report.summary import PRICES, Summary, counted, label, parse_summary, percent, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,9 +41,11 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     yield "Strategy", " ".join(filter(None, (summary.strategy_mode, summary.share_class))), ""
     yield "From", summary.start, ""
     yield "To", summary.end, ""
-    yield "Data", " ".join(filter(None, (summary.data.verdict, summary.data.place))), "bold yellow" if summary.data.generated else ""
+    data = summary.data
+    yield "Data", " ".join(filter(None, (data.verdict, data.place, data.remark))), "bold yellow" if data.generated else ""
     yield "Return", percent(summary.return_fraction), ""
-    yield "Annualised return", percent(summary.annualised_return), ""
+    annualised, remark = summary.annualised_return, summary.too_short
+    yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark and annualised is not None else ''}", ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
     if summary.max_drawdown_fresh not in (None, summary.max_drawdown):
         yield "  without ticks on stale prices", percent(summary.max_drawdown_fresh), ""
@@ -63,20 +65,23 @@ def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
         yield f"Liquidated on {liquidation.venue}", f"at {liquidation.timestamp}", "bold red"
         yield from (("", part, "bold red") for part in liquidation.parts)
     if (more := len(summary.liquidations) - MOST_LIQUIDATIONS) > 0:
-        yield "", f"{more:,} more liquidations", "bold red"
+        yield "", counted(more, "more liquidation"), "bold red"
     if summary.skipped:
-        yield "Skipped on stale prices", f"{len(summary.skipped):,} ticks", "bold yellow"
+        yield "Skipped on stale prices", counted(len(summary.skipped), "tick"), "bold yellow"
     if summary.missing_funding:
-        yield "Unknown funding, taken as 0", f"{len(summary.missing_funding):,} payments", "bold yellow"
+        yield "Unknown funding, taken as 0", counted(len(summary.missing_funding), "payment"), "bold yellow"
 
 
 def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:
-    """Initial equity, the sources that are not zero, their sum, final equity; the two prices also as one, since they hedge each other."""
+    """Initial equity, the sources that are not zero, their sum, final equity, and at market where that is another; the two prices also
+    as one, since they hedge each other."""
     rows = [("Initial equity", summary.initial_equity, ""), *_sources(summary)]
     rows += [
         ("Profit and loss", summary.pnl, "bold red" if summary.pnl < 0 else "bold green"),
         ("Final equity", summary.final_equity, "bold"),
     ]
+    if (at_market := summary.final_equity_at_market) not in (None, summary.final_equity):
+        rows.append(("Equity at market", at_market, ""))
     yield "Rounded, in", summary.currency, "dim"
     yield from ((name, rounded(amount, summary.places), style) for name, amount, style in rows)
 

@@ -26,10 +26,11 @@ def thin(values: Sequence[float], most: int = MOST_POINTS) -> list[int]:
     return sorted(kept)
 
 
-def drawdowns(equity: Sequence[float], left_out: frozenset[int] = frozenset()) -> list[float]:
-    """The fraction by which each value is below the highest up to it, 0 or negative; at an index that is left out, as before it."""
+def drawdowns(equity: Sequence[float], left_out: frozenset[int] = frozenset(), initial: float = float("-inf")) -> list[float]:
+    """The fraction by which each value is below the highest up to it, `initial` included, 0 or negative; at an index that is left out,
+    as before it."""
     found = []
-    peak, fallen = float("-inf"), 0.0
+    peak, fallen = initial, 0.0
     for index, value in enumerate(equity):
         if index not in left_out:
             peak = max(peak, value)

@@ -40,6 +40,7 @@ ETHER = "ETH"
 ETH_CLASS = "eth_directional"
 SCALE = 12
 DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
+FOR_GOOD = 2**62
 ZERO, ONE = Decimal(0), Decimal(1)
 _SCALE, _DIGITS = Decimal(SCALE), Decimal(DIGITS)
 _scaled = EXACT.scaleb
@@ -90,6 +91,7 @@ class Attribution:
         self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
         self._line: _Line | None = None
+        self.valid_until = FOR_GOOD  # what is held has to be taken over again by then, even where nothing happens (microseconds since 1970)
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Begin the books with what is held at the start."""
@@ -137,6 +139,7 @@ class Attribution:
         self._line = self._as_line(market)
         if self._line is None:
             self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
+        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(market)
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
@@ -255,6 +258,12 @@ class Attribution:
             perps.append((feed, perp.base))
             constant -= perp.cost
         return _line(constant, priced, perps, market.instant)
+
+    def _line_ends(self, market: MarketSnapshot) -> int:
+        """When a rate that the line holds is too old, or a series begins that prices a token before the one that the line reads."""
+        ends = [market.next_expiry("staking", REDEEMED_BY[token][0], token) for token in self._rates]
+        ends += [market.next_repricing(REDEEMED_BY[token][1] if token in self._rates else token) for token in self._amounts]
+        return min((end for end in ends if end is not None), default=FOR_GOOD)
 
     def _priced(self, market: MarketSnapshot) -> Held | None:
         """The feed that prices each token held, and the amount of what it prices; None where one has no feed."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.monitoring.folder_lock import FolderLock
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
 
 NOTHING = -(10**60)  # less than any equity
+OWN_FOLDERS = "give each run folders of its own with --results and --logs"
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every tick; the others change now and then
 
 
@@ -30,9 +32,15 @@ class Curve:
         self._columns: tuple[Any, ...] = (array("q"), array("q"), array("q"))  # equity, spot_price, perp_price
         self._adders: tuple[Callable[[list[int]], None], ...] = tuple([column.fromlist for column in self._columns])
         self._changes: list[tuple[int, dict[str, int]]] = []
+        self._initial = 0
         self._peak = NOTHING
         self._trough_ratio = (0, 1)
         self._deepest = NOTHING  # the lowest equity below the present peak that is no deeper fall than the deepest so far
+
+    def open(self, initial_equity: int) -> None:
+        """Begin with the equity before the first trade: the first peak, though no tick, so that what it costs to enter is a fall."""
+        self._initial = initial_equity
+        self._look_for_extremes([initial_equity])
 
     def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
         """Record a tick; `booked` where something other than prices has changed."""
@@ -41,7 +49,10 @@ class Curve:
         self.add_all(array("q", (instant,)), tuple([[value] for value in marked]))
 
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
-        """Record ticks that follow each other: their equities, and what token and perp prices did up to each."""
+        """Record ticks that follow each other: their equities, and what token and perp prices did up to each. They count as recorded once
+        their instants are; what an interruption left of them before is dropped."""
+        for column in self._columns:
+            del column[len(self.instants) :]
         try:
             for add, values in zip(self._adders, marked, strict=True):
                 add(values)
@@ -68,13 +79,13 @@ class Curve:
 
     @property
     def max_drawdown(self) -> Decimal:
-        """The deepest fall from a peak, a fraction of the peak."""
+        """The deepest fall from a peak, a fraction of the peak; the first peak is the initial equity."""
         fallen, of = self._trough_ratio
         return Decimal(fallen) / Decimal(of)
 
     def max_drawdown_without(self, spans: Sequence[tuple[int, int]]) -> Decimal:
         """The same over the ticks that are in none of the spans (from, until before; microseconds since 1970)."""
-        fallen, of, peak = 0, 1, 0
+        fallen, of, peak = 0, 1, max(self._initial, 0)
         for instant, equity in zip(self.instants, self._columns[0], strict=True):
             if any(start <= instant < end for start, end in spans):
                 continue
@@ -115,17 +126,18 @@ class Holdings:
 class RunFolder:
     """RESULTS/<run_id>/. Each file is written beside its place and then moved there, so that none is ever half there.
 
+    Until `close` no other process can write the results of the same config there.
+
     Raises:
-        ComponentError: RES-001, the folder cannot be written; the message says which and why.
+        ComponentError: RES-001, the folder cannot be written, or another process is writing there; the message says which and why.
     """
 
     def __init__(self, results: Path, run_id: str) -> None:
         self.path = results / run_id
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".probe"
-            probe.touch()
-            probe.unlink()
+            self._lock = FolderLock(self.path, results / f".{run_id}.lock", "RES-001", OWN_FOLDERS)
+            self._try_to_write()
 
     def begin(self, *, finished: bool, summary: str = "") -> Path | None:
         """Make room for a run's files, and give where results of the same config went that came out otherwise (over other data).
@@ -143,6 +155,19 @@ class RunFolder:
                 if stale.is_file():
                     stale.unlink()
         return kept
+
+    def close(self) -> None:
+        """Let other runs write there. A second call does nothing."""
+        self._lock.release()
+
+    def _try_to_write(self) -> None:
+        probe = self.path / ".probe"
+        try:
+            probe.touch()
+            probe.unlink()
+        except BaseException:
+            self.close()
+            raise
 
     def _set_aside(self) -> Path:
         number = 1

@@ -24,7 +24,7 @@ STRATEGIES: dict[str, Callable[[Mapping[str, Any], VenueFacts], Strategy]] = {
     "eth_leveraged": EthStaking,
     "usdt_market_neutral": UsdtMarketNeutral,
     "blocks": lambda parameters, venues: Blocks(parameters["file"]),
-    "custom": lambda parameters, venues: Custom(parameters["file"], parameters["class"]),
+    "custom": lambda parameters, venues: Custom(parameters["file"], parameters["class"], parameters),
 }
 
 

@@ -47,7 +47,7 @@ class Basis:
         return hedged or self._leave(legs, positions)
 
     def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
-        """Above the rate to enter by; without one, not where it would leave again at once."""
+        """At least at the rate to enter by; without one, not where it would leave again at once."""
         enter_above, leave_below = parameters["enter_above_apr"], parameters["leave_below_apr"]
         if enter_above is None:
             return leave_below is None or mean is None or mean >= leave_below

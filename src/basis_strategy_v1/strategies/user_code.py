@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
+from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal, getcontext
 from pathlib import Path
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
+NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # all else that a user's code raises is one, SystemExit too
+_STEP = re.compile(r"(^nothing was sent\. |; )step (\d+): ")
+
 
 class Custom:
     """The strategy in a user's Python file; what it raises names the file, the line and the tick."""
 
-    def __init__(self, path: Path, name: str | None) -> None:
+    def __init__(self, path: Path, name: str | None, parameters: Mapping[str, Any]) -> None:
         self._path = path
+        self._own = deepcopy(parameters["parameters"])  # the user's code may change it, and not what the config says
         self._strategy = self._ask("__init__", _load(path, name))
         self._decide = self._strategy.decide
         _require_callable(self._decide, path, self.decide)
@@ -36,22 +42,25 @@ class Custom:
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         try:
-            blocks = self._decide(Seen(snapshot), positions, parameters["parameters"])
-        except Exception as error:  # what a user's code raises cannot be known
+            blocks = self._decide(Seen(snapshot), positions, self._own)
+        except NOT_FAILURES:
+            raise
+        except BaseException as error:  # what a user's code raises cannot be known
             raise self._failure("decide", error, snapshot) from error
         if getcontext().prec != self._precision:
-            raise ComponentError("STR-002", f"{self._path.name}: decide changed the decimal context; use decimal.localcontext() in it")
-        return blocks if type(blocks) is list else self._as_blocks("decide", blocks)
+            told = f"{self._path.name}: decide changed the decimal context; use decimal.localcontext() in it"
+            raise ComponentError("STR-002", f"{told} (in decide at {iso(snapshot.at)})")
+        return blocks if type(blocks) is list else self._as_blocks("decide", blocks, snapshot)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         if not hasattr(self._strategy, "leave"):
             return []
-        return self._as_blocks("leave", self._ask("leave", self._strategy.leave, Seen(snapshot), positions, parameters["parameters"]))
+        return self._as_blocks("leave", self._ask("leave", self._strategy.leave, Seen(snapshot), positions, self._own), snapshot)
 
     def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
         if not hasattr(self._strategy, "needs"):
             return ()
-        found = self._ask("needs", self._strategy.needs, parameters["parameters"])
+        found = self._ask("needs", self._strategy.needs, self._own)
         if not _are_series(found):
             raise self._refusal("needs", 'a list of (kind, venue, name) such as ("perp", "bybit", "ETHUSDT")', found)
         return [(kind, venue, name) for kind, venue, name in found]
@@ -59,7 +68,7 @@ class Custom:
     def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
         if not hasattr(self._strategy, "placed"):
             return {}
-        found = self._ask("placed", self._strategy.placed, capital, parameters["parameters"])
+        found = self._ask("placed", self._strategy.placed, capital, self._own)
         if not _is_placement(found):
             raise self._refusal("placed", 'venue -> token -> Decimal, such as {"bybit": {"USDT": capital}}', found)
         return {venue: dict(tokens) for venue, tokens in found.items()}
@@ -67,23 +76,25 @@ class Custom:
     def _ask(self, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except Exception as error:  # what a user's code raises cannot be known
+        except NOT_FAILURES:
+            raise
+        except BaseException as error:  # what a user's code raises cannot be known
             raise self._failure(method, error) from error
 
-    def _failure(self, method: str, error: Exception, snapshot: MarketSnapshot | None = None) -> ComponentError:
+    def _failure(self, method: str, error: BaseException, snapshot: MarketSnapshot | None = None) -> ComponentError:
         if isinstance(error, ComponentError):
             return error
         when = f" at {iso(snapshot.at)}" if snapshot else ""
         message = f"{self._path.name}{_line_in(error, self._path)}: {_told(error)} (in {method}{when})"
         return ComponentError("STR-002", message, original_exception=error)
 
-    def _as_blocks(self, method: str, blocks: Any) -> Sequence[Block]:
+    def _as_blocks(self, method: str, blocks: Any, snapshot: MarketSnapshot) -> Sequence[Block]:
         if not isinstance(blocks, list | tuple):
-            raise self._refusal(method, "a list of blocks", blocks)
+            raise self._refusal(method, "a list of blocks", blocks, f" (in {method} at {iso(snapshot.at)})")
         return blocks
 
-    def _refusal(self, method: str, wanted: str, found: Any) -> ComponentError:
-        return ComponentError("STR-002", f"{self._path.name}: {method} must return {wanted}, got {shown(found)}")
+    def _refusal(self, method: str, wanted: str, found: Any, when: str = "") -> ComponentError:
+        return ComponentError("STR-002", f"{self._path.name}: {method} must return {wanted}, got {shown(found)}{when}")
 
 
 def _are_series(found: Any) -> bool:
@@ -103,19 +114,23 @@ class Blocks:
     """A JSONL file of `{"timestamp": …, "block": …}`, each sent at its own time."""
 
     def __init__(self, path: Path) -> None:
-        self._rows = read_blocks(path)
-        self._sent = 0
+        self._rows = numbered_blocks(path)
+        self._first = self._sent = 0  # of the rows, those that were given last begin and end here
 
     @property
     def instants(self) -> list[int]:
         """When there is something to send (microseconds since 1970)."""
-        return sorted({instant for instant, _ in self._rows})
+        return sorted({instant for instant, _, _ in self._rows})
 
     def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        first = self._sent
+        first = self._first = self._sent
         while self._sent < len(self._rows) and self._rows[self._sent][0] <= snapshot.instant:
             self._sent += 1
-        return [block for _, block in self._rows[first : self._sent]]
+        return [block for _, _, block in self._rows[first : self._sent]]
+
+    def located(self, error: ComponentError, at: datetime) -> ComponentError:
+        """What the blocks that were given last were refused for, with their lines in the file."""
+        return at_lines(error, [number for _, number, _ in self._rows[self._first : self._sent]], at)
 
     def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
         return []
@@ -148,6 +163,17 @@ def numbered_blocks(path: Path, at: datetime | None = None) -> list[tuple[int, i
         raise ComponentError("STR-001", f"{path} cannot be read: {fault.strerror}; give a JSONL file of blocks") from fault
     found = [(number, *_timed(path, number, line, at)) for number, line in enumerate(lines, 1) if line.strip()]
     return [(instant, number, block) for number, instant, block in sorted(found, key=lambda row: row[1])]
+
+
+def at_lines(error: ComponentError, lines: Sequence[int], at: datetime) -> ComponentError:
+    """The error with the lines of the file whose blocks were refused, and their time; the steps of a plan become lines."""
+    message = error.message
+    if error.error_code == "EXM-001":
+        message = _STEP.sub(lambda found: f"{found[1]}line {lines[int(found[2])]}: ", message)
+    told = f"line{'s'[: len(lines) > 1]} {', '.join(map(str, lines))} at {iso(at)}: {message}"
+    located = ComponentError(error.error_code, told, error.component, error.severity, error, error.partial_deltas)
+    located.done = error.done
+    return located
 
 
 def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[int, Block]:
@@ -188,7 +214,9 @@ def _load(path: Path, name: str | None) -> Any:
     sys.modules[module_name] = module
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:  # what a user's code raises cannot be known
+    except NOT_FAILURES:
+        raise
+    except BaseException as error:  # what a user's code raises cannot be known
         raise ComponentError("STR-001", f"{path.name}{_line_in(error, path)}: {_told(error)}", original_exception=error) from error
     return _class_in(module, module_name, path, name)
 
@@ -223,7 +251,7 @@ def _require_callable(decide: Callable[..., Any], path: Path, asked: Callable[..
         raise ComponentError("STR-001", f"{told}; write def decide(self, {', '.join(given)})", original_exception=error) from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """What an exception says, on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 

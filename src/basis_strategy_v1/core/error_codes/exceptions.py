@@ -9,6 +9,8 @@ from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RECORDED = "what was recorded up to then is in"  # how the note begins that tells where the remains of a run are
+
 
 class ComponentError(Exception):
     """A failure with a code from the registry.
