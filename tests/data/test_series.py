@@ -137,3 +137,13 @@ def test_a_staleness_shorter_than_the_interval_holds_too() -> None:
 def test_a_series_without_rows_has_nothing_to_say() -> None:
     series = series_of("funding/bybit/ETHUSDT", [], column())
     assert (series.read(5), series.floats(5), series.first_and_last(), series.visible_next(5)) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("long", ["", "1e-30"])
+def test_a_step_is_found_wherever_it_lies_and_only_within_the_rows_asked_for(long: str) -> None:
+    """Also between two parts that are looked through one after the other, and where the numbers do not fit in integers."""
+    for place in (*range(60, 68), 127, 128, 129, 198):
+        values = column(*["10"] * (place + 1), *["20"] * (199 - place), *[long] * bool(long))
+        assert values.steps(0, 200, 1.2) == [place]
+        assert values.steps(0, place + 2, 1.2) == values.steps(place, 200, 1.2) == [place]
+        assert values.steps(0, place + 1, 1.2) == values.steps(place + 1, 200, 1.2) == values.steps(0, 200, 2.1) == []

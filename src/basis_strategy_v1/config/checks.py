@@ -73,8 +73,7 @@ def _symbols(path: str, exchange: str, settings: Parsed) -> Iterator[Fault]:
 
 def _reserve(protocol: str, path: str, reserve: Parsed) -> Iterator[Fault]:
     category = reserve.get("emode_category")
-    known = pool_of(protocol, {}).emodes
-    if category and category not in known:
+    if category and category not in (known := pool_of(protocol, {}).emodes):
         yield Fault(f"{path}.emode_category", str(category), " | ".join(map(str, (0, *known))))
     ltv, threshold = reserve.get("ltv_bps"), reserve.get("liquidation_threshold_bps")
     if ltv is not None and threshold is not None and ltv > threshold:

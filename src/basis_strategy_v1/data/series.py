@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from itertools import islice, pairwise
-from operator import lt, sub
+from operator import lt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _multiply = EXACT.multiply
 _STRIDE = 4_096  # rows looked through at a time
-_CALM = 64  # rows within which a price seldom moves far
+_CALM = 64  # rows that are looked through one by one only where it shows in them together
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
 _WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
 
@@ -53,6 +53,17 @@ class Numbers:
     def decimal(self, index: int) -> Decimal:
         # Exact whatever the caller's decimal context is: the value is kept for others.
         return _multiply(self._values[index], self._unit) if self._exact is None else self._exact[index]
+
+    def steps(self, start: int, stop: int, ratio: float) -> list[int]:
+        """The indices from `start` at which a number above 0 and the next, before `stop`, are apart by a factor of `ratio` or more."""
+        found: list[int] = []
+        for begin in range(start, stop - 1, _CALM):
+            end = min(begin + _CALM + 1, stop)
+            part: Sequence[Any] = self._values[begin:end] if self._exact is None else self.floats(begin, end)
+            if max(part) >= ratio * min(part):
+                pairs = enumerate(pairwise(part), begin)
+                found.extend(index for index, (one, after) in pairs if one >= ratio * after or after >= ratio * one)
+        return found
 
     def floats(self, start: int, stop: int) -> list[float]:
         """Those from `start` and before `stop`, each as `float` gives it."""
@@ -85,17 +96,6 @@ class Numbers:
             if (max(part) >= bound) if above else (min(part) <= bound):
                 return begin + next(i for i, value in enumerate(part) if (value >= bound if above else value <= bound))
         return None
-
-    def steps(self, start: int, stop: int, ratio: float) -> list[int]:
-        """The indices from `start` at which a number above 0 and the next, before `stop`, are apart by a factor of `ratio` or more."""
-        found: list[int] = []
-        for begin in range(start, stop - 1, _CALM):
-            end = min(begin + _CALM + 1, stop)
-            part: Sequence[Any] = self._values[begin:end] if self._exact is None else self.floats(begin, end)
-            if max(part) >= ratio * min(part):
-                pairs = enumerate(pairwise(part), begin)
-                found.extend(index for index, (one, after) in pairs if one >= ratio * after or after >= ratio * one)
-        return found
 
     def extend_scaled(self, values: Iterable[int], decimals: int) -> None:
         """Append `values * 10**-decimals`."""
@@ -390,11 +390,16 @@ class Series:
     def _spans_older(self, age_us: int, since: int, until: int) -> list[tuple[int, int]]:
         """What lasts beyond `until` ends a second after it, so that `until` itself is within."""
         edges = self._edges
-        first, last = max(self.seek(since), 1), self.seek(until)
-        ages = map(sub, edges[first + 1 : last + 2], edges[first : last + 1])
-        long = [row for row, age in enumerate(ages, first) if age > age_us]
-        spans = [(max(edges[row] + age_us, since), edges[row + 1]) for row in long]
-        return [(start, end if end <= until else until + SECOND_US) for start, end in spans if start < end and start <= until]
+        found = []
+        rows = range(max(self.seek(since), 1), self.seek(until) + 1)
+        for begin in range(rows.start, rows.stop, _CALM):
+            stop = min(begin + _CALM, rows.stop)
+            if edges[stop] - edges[begin] > age_us:  # else none of them lasts so long
+                for row in range(begin, stop):
+                    start, end = max(edges[row] + age_us, since), edges[row + 1]
+                    if start < end and start <= until:
+                        found.append((start, end if end <= until else until + SECOND_US))
+        return found
 
     def rows_around(self, since: int, until: int) -> tuple[int, int]:
         """(first, stop), from 0, of the rows from the one in force at `since` up to `until`, with two more on either side."""
