@@ -81,6 +81,16 @@ def test_an_id_that_is_the_key_of_another_instruction_is_refused_and_takes_nothi
     assert manager.positions.positions == held(binance={"USDT": 6700, "ETH": 1})
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+def test_the_report_of_an_id_is_known_however_often_it_is_handed_in(atomic):
+    manager = house({"wallet": {"ETH": 5}})
+    steps = [act("wrap", "ETH", amount, "wallet") for amount in (1, 2)]
+    block = chain(*steps, atomic=atomic, instruction_id="a1")
+    report = manager.execute(NOON, block)
+    assert [manager.positions.update_state(NOON, "manual", report) for _ in range(3)] == [{}, {}, {}]
+    assert manager.positions.positions == held(wallet={"ETH": 2, "WETH": 3})
+
+
 def test_an_id_is_executed_once_whichever_of_two_managers_of_a_handler_is_asked():
     positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
     managers = [house(positions) for _ in range(2)]
