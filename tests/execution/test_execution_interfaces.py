@@ -108,6 +108,7 @@ def test_those_of_a_manager_share_its_positions_and_its_keys():
     manager.route_instruction(NOON, trade())
     assert manager.positions.positions == held(binance={"USDT": 3400, "ETH": 2})
     assert refused(manager.interfaces["binance"].execute_trade, trade("buy", 2)).error_code == "CEX-001"
+    assert refused(manager.interfaces["binance"].execute_trade, trade("buy", 2, instruction_id="mine")).error_code == "CEX-001"
     keys = [f"{to_instant(NOON):x}-{number}" for number in (1, 2, 3)]
     assert [key in manager.desk.keys for key in keys] == [True, True, False]
 
