@@ -92,6 +92,7 @@ def test_a_dict_knows_of_no_other_instant_than_its_own() -> None:
     assert market.next_beyond("binance", "ETHUSDT", Decimal(3400), above=True, until=NOW + 10) is None
     assert market.price_series("ETH") is None
     assert market.feed("spot", "bybit", "ETHUSDT") is None
+    assert (market.next_expiry("staking", "lido", "wstETH"), market.next_repricing("ETH")) == (None, None)
 
 
 @given(st.floats(1e-30, 1e30))
