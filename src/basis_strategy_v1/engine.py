@@ -149,7 +149,8 @@ class EventDrivenStrategyEngine:
 
         Most ticks only move prices, so what these need is at hand as a local name, and what they are worth is left to `_catch_up`.
         """
-        instants = self._instants = self._ticks()
+        regular_ticks, others = ticks_of(self.config, self.strategy)
+        instants = self._instants = array("q", sorted((*regular_ticks, *others)) if others else regular_ticks)
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
         move_to, snapshot, handler, attribution = self.clock.move_to, self.desk.market, self._handler, self.attribution
         decide, portfolio, parameters = self.strategy.decide, self.portfolio, self.config.strategy
@@ -231,16 +232,6 @@ class EventDrivenStrategyEngine:
         if self._progress is not None:
             self._progress(done, total)
 
-    def _ticks(self) -> array[int]:
-        """The instants of the ticks: every interval, the end, and the times of a user's blocks."""
-        first, last = to_instant(self.start), to_instant(self.end)
-        step = self.config.interval // MICROSECOND
-        regular = range(first, last + 1, step)
-        extra = {instant for instant in getattr(self.strategy, "instants", ()) if first < instant <= last}
-        extra.add(last)
-        extra -= {instant for instant in extra if (instant - first) % step == 0}
-        return array("q", sorted({*regular, *extra}) if extra else regular)
-
     def _pass_time(self, instant: int, at: datetime) -> MarketSnapshot:
         """Everything that falls due up to the tick, each at its own instant; then the tick's own prices."""
         while (due := self._next_due(instant)) is not None:
@@ -319,3 +310,12 @@ class EventDrivenStrategyEngine:
         market = self.desk.latest
         assert market is not None
         return market
+
+
+def ticks_of(config: Config, strategy: Strategy) -> tuple[range, list[int]]:
+    """The instants of the ticks (microseconds since 1970): every interval; and between these the end and the times of a user's blocks."""
+    assert config.start is not None and config.end is not None
+    first, last = to_instant(config.start), to_instant(config.end)
+    regular = range(first, last + 1, config.interval // MICROSECOND)
+    others = {last, *(instant for instant in getattr(strategy, "instants", ()) if first < instant <= last)}
+    return regular, sorted(instant for instant in others if instant not in regular)

@@ -19,6 +19,8 @@ from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.venues.exchanges import ROWS
 from basis_strategy_v1.venues.registry import make_venue
 
+from . import runs
+
 D = Decimal
 
 
@@ -37,16 +39,8 @@ def blocks(tmp_path: Path) -> Path:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    return {
-        "strategy_mode": "eth_basis",
-        "share_class": "usdt_stable",
-        "initial_capital": 10_000,
-        "start": "2024-06-01",
-        "end": "2024-06-02",
-        "strategy": {"spot_venue": "bybit", "perp_venue": "binance", "leverage": 3},
-        "venues": {"cex": ["bybit", "binance"]},
-        **changes,
-    }
+    strategy = {"spot_venue": "bybit", "perp_venue": "binance", "leverage": 3}
+    return runs.config(**{"strategy": strategy, "venues": {"cex": ["bybit", "binance"]}, **changes})
 
 
 def lending(**changes: Any) -> dict[str, Any]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,9 @@ from basis_strategy_v1.app import build
 from basis_strategy_v1.app.commands import event_lines
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
+
+from ..other_process import other_process
+from .runs import config
 
 RUN = """
 import json, sys
@@ -40,32 +40,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(**changes: Any) -> dict[str, Any]:
-    return {
-        "strategy_mode": "eth_basis",
-        "share_class": "usdt_stable",
-        "initial_capital": 10_000,
-        "start": "2024-06-01",
-        "end": "2024-06-02",
-        "strategy": {"spot_venue": "bybit", "perp_venue": "bybit"},
-        "venues": {"cex": ["bybit"]},
-        **changes,
-    }
-
-
-@contextmanager
-def half_way(data: Path, results: Path, logs: Path) -> Iterator[subprocess.Popen[str]]:
+def half_way(data: Path, results: Path, logs: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process in the middle of the run of `config()`; it goes on when it is sent a line."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    words = [sys.executable, "-c", RUN, json.dumps(config()), str(data), str(results), str(logs)]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "half way\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return other_process(RUN, json.dumps(config()), str(data), str(results), str(logs), says="half way")
 
 
 def refused(data: Path, results: Path, logs: Path, **changes: Any) -> str:

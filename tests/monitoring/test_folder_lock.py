@@ -8,8 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import pytest
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.folder_lock import FolderLock
+
+from ..other_process import other_process
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 EARLIER_FILES = ["health_events.jsonl", "manager_events.jsonl"]
@@ -38,20 +39,9 @@ with EventLogger(sys.argv[1], sys.argv[2]) as log:
 """
 
 
-@contextmanager
-def running(folder: Path, mode: str = "backtest") -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, mode: str = "backtest") -> AbstractContextManager[subprocess.Popen[str]]:
     """Another process that has opened its log and waits for a line."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(folder), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return other_process(RUN, str(folder), mode, says="open")
 
 
 def lock_of(folder: Path) -> Path:

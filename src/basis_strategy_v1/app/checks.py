@@ -106,11 +106,3 @@ def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
     if config.strategy_mode == "blocks":
         return told
     return f"{told}: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"
-
-
-def ticks_of(config: Config, strategy: Strategy) -> int:
-    """How many ticks the run will have: one an interval, the end, and the times of a user's blocks."""
-    assert config.start is not None and config.end is not None
-    first, last, step = to_instant(config.start), to_instant(config.end), config.interval // MICROSECOND
-    others: set[int] = {last, *(instant for instant in getattr(strategy, "instants", ()) if first < instant <= last)}
-    return len(range(first, last + 1, step)) + sum(1 for instant in others if (instant - first) % step)

@@ -15,13 +15,14 @@ import msgspec
 
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.assumed import fees_of, margin_of, withdrawals_of
-from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable, ticks_of
+from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
 from basis_strategy_v1.app.forewarning import WARNING, forewarnings
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.config import load_config
-from basis_strategy_v1.core.amounts import plain, shown
+from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.engine import ticks_of
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -54,7 +55,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     """
     settings = load_config(config, run=not live, live=live)
     strategy = strategy_of(settings)
-    ticks = f", {(number := ticks_of(settings, strategy)):,} tick{'s'[: number != 1]}" if settings.start and settings.end else ""
+    ticks = f", {counted(sum(map(len, ticks_of(settings, strategy))), 'tick')}" if settings.start and settings.end else ""
     yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{ticks}"
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"
@@ -68,7 +69,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
         warnings += line.startswith(WARNING)
         yield line
     ready = "ready" if needs_are_known(settings, strategy) else "ready, as far as is known"
-    yield f"{ready}, with {warnings} warning{'s'[: warnings > 1]}" if warnings else ready
+    yield f"{ready}, with {counted(warnings, 'warning')}" if warnings else ready
 
 
 def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at: str | None, preflight: bool) -> Iterator[str]:

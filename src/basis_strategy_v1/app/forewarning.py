@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.config.known_venues import exchange_of
+from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
@@ -60,8 +61,7 @@ def forewarnings_in_short(config: Config, strategy: Strategy, provider: Any) -> 
         return []
     told = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
     for series, odd in provider.outliers(*_period(config)):
-        more = len(odd) - 1
-        others = f"; {more:,} more such row{'s'[: more > 1]}" if more else ""
+        others = f"; {counted(len(odd) - 1, 'more such row')}" if len(odd) > 1 else ""
         told.append(f"{_odd_row(series, *odd[0])}{others}")
     if len(told) > MOST_LISTED:
         told[MOST_LISTED:] = [f"{WARNING}and {len(told) - MOST_LISTED:,} more, see basis check"]

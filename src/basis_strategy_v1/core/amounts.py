@@ -78,6 +78,11 @@ def plain(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 tick`, `2,000 ticks`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shown(value: Any) -> str:
     """A value from outside for one line of a message: control characters escaped, cut at 60 characters."""
     value = _built_in(value)

@@ -89,10 +89,7 @@ class Deltas(Struct, frozen=True, gc=False):
             return self
         if not self.amounts:
             return other
-        total = dict(self.amounts)
-        for venue, tokens in other.amounts.items():
-            total[venue] = _sum(total[venue], tokens) if venue in total else tokens
-        return Deltas._of(total)
+        return Deltas.total((self, other))
 
     def __neg__(self) -> Deltas:
         return Deltas._of(
@@ -113,7 +110,7 @@ class Deltas(Struct, frozen=True, gc=False):
 
     def as_floats(self) -> dict[str, dict[str, float]]:
         """The specification's shape: venue -> token -> net change."""
-        return floats_of(_numbers(self.amounts))  # by way of JSON: half the time of a float() for each
+        return floats_of(self.packed())  # by way of JSON: half the time of a float() for each
 
     def packed(self) -> bytes:
         """The exact amounts in a tenth of the memory, for those who keep thousands; `floats_of` and `unpacked` read it."""
@@ -135,15 +132,3 @@ def floats_of(packed: bytes) -> dict[str, dict[str, float]]:
         return _floats(packed)
     except ValidationError:  # beyond the largest float
         return {venue: {token: float(amount) for token, amount in tokens.items()} for venue, tokens in _decimals(packed).items()}
-
-
-def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    total = dict(one)
-    for token, amount in other.items():
-        if token not in total:
-            total[token] = amount
-        elif left := _add(total[token], amount):
-            total[token] = left
-        else:
-            del total[token]
-    return total

@@ -114,7 +114,7 @@ class SeriesSnapshot(MarketSnapshot):
             return self.next_repricing(SAME_AS[token])
         earliest: int | None = None
         for key, _ in self._library.price_keys.get(token) or self._library.find_price_keys(token):
-            series = self._settled.get(key) or self._library.find(key, self.instant)
+            series = self._series(*key)
             if series is None:
                 continue
             if series.visible_since(self.instant) is not None:

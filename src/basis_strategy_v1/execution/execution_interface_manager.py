@@ -172,9 +172,7 @@ class ExecutionInterfaceManager:
                 raise
             if self.event_logger is not None:
                 told = execution_events(report, instruction_block)
-                took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
-                routed, failed = self.instructions_routed, self.instructions_failed
-                told.append(("state_update", UpdateData(trigger_source, routed, failed, instruction_block["instruction_type"], took_ms)))
+                told.append(self._updated(trigger_source, instruction_block, started_s))
                 self._events.tell(timestamp, told)
         return floats_of(packed)
 

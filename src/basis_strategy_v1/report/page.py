@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.report.figures import figures_of, moving_sources
-from basis_strategy_v1.report.summary import PRICES, Summary, counted, label, percent, rounded, total
+from basis_strategy_v1.report.summary import PRICES, Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
 if TYPE_CHECKING:

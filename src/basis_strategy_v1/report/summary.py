@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from basis_strategy_v1.core.amounts import EXACT, plain
+from basis_strategy_v1.core.amounts import EXACT, counted, plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.position_names import Kind, read_name
@@ -190,11 +190,6 @@ def label(source: str) -> str:
     """`spot_price` -> `Spot price`."""
     text = " ".join(word.upper() if word in _TICKERS else word for word in source.split("_"))
     return text[:1].upper() + text[1:]
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 tick`, `2,000 ticks`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def rounded(amount: Decimal, places: int) -> str:

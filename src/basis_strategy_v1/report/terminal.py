@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.report.summary import PRICES, Summary, counted, label, parse_summary, percent, rounded, total
+from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.report.summary import PRICES, Summary, label, parse_summary, percent, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

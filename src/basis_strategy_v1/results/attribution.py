@@ -200,10 +200,10 @@ class Attribution:
         if line.perps:
             worths = _sums(0, line.perps, instants)
             totals = [total + worth for total, worth in zip(totals, worths, strict=True)]
-            gained = [booked + gain for gain in _all_rounded([line.gained + worth for worth in worths], line.unit)]
+            gained = [booked + _rounded(line.gained + worth, line.unit) for worth in worths]
         else:
             gained = [booked] * len(instants)
-        equities = _all_rounded(totals, line.unit)
+        equities = [_rounded(total, line.unit) for total in totals]
         others = self.initial_equity + self._booked_sum - booked
         return equities, [equity - others - gain for equity, gain in zip(equities, gained, strict=True)], gained
 
@@ -350,15 +350,6 @@ def _rounded(total: int, unit: int) -> int:
     of 0 then was a half."""
     whole, rest = divmod(total, unit)
     return whole if rest or not whole & 1 else whole - 1
-
-
-def _all_rounded(totals: list[int], unit: int) -> list[int]:
-    """Each of them `_rounded`."""
-    found = []
-    for total in totals:
-        whole, rest = divmod(total, unit)
-        found.append(whole if rest or not whole & 1 else whole - 1)
-    return found
 
 
 def _perps_on(line: _Line, instant: int) -> int:
