@@ -168,11 +168,11 @@ class ExecutionInterfaceManager:
             try:
                 report, packed = self._run(timestamp, instruction_block, None)
             except BaseException:
-                self._events.tell(timestamp, [self._updated(trigger_source, instruction_block, started_s)])
+                self._events.tell(timestamp, [self._updated(trigger_source, _kind_of(instruction_block, None), started_s)])
                 raise
             if self.event_logger is not None:
                 told = execution_events(report, instruction_block)
-                told.append(self._updated(trigger_source, instruction_block, started_s))
+                told.append(self._updated(trigger_source, instruction_block["instruction_type"], started_s))
                 self._events.tell(timestamp, told)
         return floats_of(packed)
 
@@ -372,7 +372,7 @@ class ExecutionInterfaceManager:
 
     def _note_failure(self, timestamp: Any, block: Any, failure: ComponentError) -> None:
         at = timestamp if _is_aware(timestamp) else self.desk.now()
-        kind = block.get("instruction_type", "unknown") if isinstance(block, dict) else "unknown"
+        kind = _kind_of(block, "unknown")
         self.instructions_failed += 1
         self._history.append((at, kind, failure))
         retried = isinstance(failure, VenueUnreachable) and self.settings.max_retry_attempts > 1
@@ -383,8 +383,7 @@ class ExecutionInterfaceManager:
             self.health_manager.report_critical(failure)
         self._events.tell_failure(at, kind, failure)
 
-    def _updated(self, trigger_source: str, block: Any, started_s: float) -> Told:
-        kind = block.get("instruction_type") if isinstance(block, dict) else None
+    def _updated(self, trigger_source: str, kind: Any, started_s: float) -> Told:
         took_ms = (self._measured_s() - started_s) * 1000 if self._measured_s else 0.0
         return "state_update", UpdateData(trigger_source, self.instructions_routed, self.instructions_failed, kind, took_ms)
 
@@ -396,6 +395,11 @@ def _history_row(timestamp: datetime, kind: Any, outcome: bytes | BaseException)
     else:
         row["error"] = str(outcome)
     return row
+
+
+def _kind_of(block: Any, otherwise: Any) -> Any:
+    """What a block says that it is, whatever was handed in."""
+    return block.get("instruction_type", otherwise) if isinstance(block, dict) else otherwise
 
 
 def _require_aware(timestamp: Any) -> None:
