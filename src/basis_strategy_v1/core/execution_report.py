@@ -31,6 +31,8 @@ class ExecutionReport(Struct, frozen=True, gc=False):
     from now on; nothing has moved), `liquidation`. `deltas` are exact; `expected` are the simulator's for the same
     instruction, so `deltas - expected` is the model's error (zero in a backtest). `reference` is the venue's own name of it:
     an order id, a transaction hash, or `simulated`.
+    `filled` is the filled share of the requested amount, 0 to 1. `settlements` are the reports of what fell due on chain just before it and
+    was brought up to date by it. `recorded`: an account holds these deltas already.
     `details` holds what else there is to know: fill price, request id, gas used.
     """
 
@@ -44,3 +46,6 @@ class ExecutionReport(Struct, frozen=True, gc=False):
     reference: str = "simulated"
     details: Mapping[str, Any] = {}
     replayed: bool = False
+    filled: Decimal = Decimal(1)
+    settlements: tuple[ExecutionReport, ...] = ()
+    recorded: bool = False

@@ -1,0 +1,140 @@
+"""What live execution asks of a venue account, and what its answers look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import Cost
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.state import State
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A complete request: all that is needed to send the same bytes again, or to look up what became of them. It holds no secret.
+
+    `client_id` is the venue's form of the key. `body` is JSON text in the gateway's own shape. `expires` is the instant (microseconds since
+    1970) after which the venue no longer executes it; None: it does not expire. `nonce` is the one that the journal assigned.
+    """
+
+    client_id: str
+    body: str
+    expires: int | None = None
+    nonce: int | None = None
+
+
+class Happened(Struct, frozen=True, kw_only=True):
+    """What a venue has executed so far.
+
+    `filled` is the filled share of the requested amount, 0 to 1. `reference` is the venue's name of it: an order id, a transaction hash.
+    `final`: nothing more follows. `failed`: executed without effect, for example a reverted transaction; `deltas` then hold its gas.
+    `changes` are the same deltas in the venues' conserved units (venue -> change of its state, `core/state_change.py`). `raw` is the answer
+    as it came.
+    """
+
+    deltas: Deltas
+    reference: str
+    changes: Mapping[str, Any] = {}
+    filled: Decimal = Decimal(1)
+    costs: tuple[Cost, ...] = ()
+    details: Mapping[str, Any] = {}
+    final: bool = True
+    failed: bool = False
+    raw: Any = None
+
+
+class Pending(Struct, frozen=True):
+    """The venue has it, or may still get it. Look it up again."""
+
+    reason: str
+
+
+class NeverHappened(Struct, frozen=True):
+    """It was not executed and can no longer be: it has expired, or its nonce was used by another transaction."""
+
+    reason: str
+
+
+Finding = Happened | Pending | NeverHappened
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
+
+    `id` is the venue's own, unique within the venue account.
+    """
+
+    id: str
+    kind: str
+    at: datetime
+    deltas: Deltas
+    changes: Mapping[str, Any] = {}
+    costs: tuple[Cost, ...] = ()
+    details: Mapping[str, Any] = {}
+
+
+class Gateway(Protocol):
+    """The way to one venue account. What it raises says what the caller does next.
+
+    VenueRejected: the venue refused, which is final. VenueUnreachable: nothing was sent, so the same bytes may be sent again.
+    OutcomeUnknown, or any other error of `send`: perhaps it was sent; it is looked up. MalformedAnswer: the venue answered something that
+    cannot be read. Calls come from changing threads. A call ends by its own deadline: it closes its socket, so that nothing is sent later.
+    """
+
+    name: str
+    """The configured name of the venue account."""
+    kind: str
+    """`exchange`, `chain` or `withdrawal`: selects the deadline by which an order settles (`live.settle_deadline_s`)."""
+    takes_nonce: bool
+    """Whether the journal assigns a nonce to each message."""
+
+    def quote(self, order: Order) -> Any:
+        """What `prepare` needs from the network (fees, balances, a simulation), as plain JSON values."""
+        ...
+
+    def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
+        """The complete message. Pure: the same arguments give the same bytes.
+
+        Raises:
+            VenueRejected: the order is outside the limits, the lots or what the quote allows.
+        """
+        ...
+
+    def send(self, message: Message) -> Happened | Pending:
+        """Send it once. Pending: acknowledged, and not executed yet."""
+        ...
+
+    def find(self, message: Message) -> Finding:
+        """What became of it.
+
+        Raises:
+            VenueRejected: the venue refused it when it came. VenueUnreachable: the venue cannot be asked now.
+        """
+        ...
+
+    def read(self, at: str | None = None) -> State:
+        """The venue states that this account knows wholly, at a named block or time, else now. It is compared, never taken over."""
+        ...
+
+    def due(self, since: str | None) -> tuple[Sequence[Due], str]:
+        """What happened since a cursor, oldest first, and the next cursor. Items may come again: the caller knows them by their id."""
+        ...
+
+
+class MalformedAnswer(ValueError):
+    """The venue answered something that cannot be read. `raw` is the answer as it came."""
+
+    def __init__(self, fault: str, raw: Any) -> None:
+        self.fault = fault
+        self.raw = raw
+        super().__init__(fault, raw)
+
+    def __str__(self) -> str:
+        return self.fault

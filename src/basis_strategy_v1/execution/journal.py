@@ -1,0 +1,219 @@
+"""What became of each instruction, by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, structs
+from msgspec.json import Encoder
+
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.gateway import Due, Message
+from basis_strategy_v1.core.instructions import Instruction
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.order import Order, Plan
+    from basis_strategy_v1.core.state import State
+
+ZERO = Decimal(0)
+AUTOMATIC = "auto:"  # no instruction_id holds a colon
+_encoded = Encoder().encode
+
+
+class Status(StrEnum):
+    """How far an instruction has come.
+
+    `intended`: written before anything is sent. `sent`: perhaps with the venue. `settled`: executed, with its report. `rejected`: refused.
+    `never happened`: not executed, and it can no longer be. `failed`: executed without effect; its costs are recorded.
+    """
+
+    INTENDED = "intended"
+    SENT = "sent"
+    SETTLED = "settled"
+    REJECTED = "rejected"
+    NEVER_HAPPENED = "never happened"
+    FAILED = "failed"
+
+
+OPEN = (Status.INTENDED, Status.SENT)
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One instruction in the journal.
+
+    `messages` are the attempts, oldest first; `reports` the numbered reports, each with the cumulative `filled`; `parent` the key of the
+    instruction that this one is a step or an internal move of. `is_logged`: its events are in the event log.
+    """
+
+    key: str
+    venue: str
+    instruction: Instruction
+    status: Status
+    order: Order | None = None
+    plan: int | None = None
+    step: int | None = None
+    parent: str | None = None
+    messages: tuple[Message, ...] = ()
+    reports: tuple[ExecutionReport, ...] = ()
+    reason: str = ""
+    is_logged: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its outcome is not known yet."""
+        return self.status in OPEN
+
+
+class Journal(Protocol):
+    """The one owner of "what became of key K". In a backtest it is a dict, live an SQLite file."""
+
+    run: str
+    """The run's identity, a part of every automatic key."""
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry of a key, if there is one."""
+        ...
+
+    def children(self, key: str) -> list[Entry]:
+        """The entries whose parent this is, in their order."""
+        ...
+
+
+class LiveJournal(Journal, Protocol):
+    """What live execution writes down. Every method returns once its row is on the disk."""
+
+    def open_entries(self) -> list[Entry]:
+        """Every entry whose outcome is not known, oldest first."""
+        ...
+
+    # Plans.
+
+    def begin_plan(self, plan: Plan) -> int:
+        """Store a plan whole, before its first step. Gives its number in the journal."""
+        ...
+
+    def plan_in_hand(self) -> tuple[int, Plan] | None:
+        """The plan that was begun and has not ended, if there is one."""
+        ...
+
+    def end_plan(self, number: int) -> None:
+        """All steps of the plan are closed, or will not be sent."""
+        ...
+
+    def memory(self) -> str | None:
+        """The strategy's memory of the newest plan, as text."""
+        ...
+
+    # One instruction.
+
+    def intended(
+        self, order: Order, *, notional_usd: Decimal = ZERO, plan: int | None = None, step: int | None = None, parent: str | None = None
+    ) -> None:
+        """Write down what is about to be sent, and what it spends of the day's notional. An entry of this key that is closed without
+        effect begins again."""
+        ...
+
+    def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False) -> Message:
+        """Write down a message before it leaves. `build` gets the account's next nonce where `takes_nonce`, else None.
+
+        The nonce and the message are stored in one write; where `build` raises, neither is.
+        """
+        ...
+
+    def add_report(self, key: str, report: ExecutionReport) -> None:
+        """A report of a part; more may follow."""
+        ...
+
+    def close(self, key: str, status: Status, report: ExecutionReport | None, state: State | None, reason: str = "") -> None:
+        """The outcome, with its last report and the account's state after it, in one write."""
+        ...
+
+    def logged(self, key: str) -> None:
+        """The events of this key are in the event log. Rides on the next write."""
+        ...
+
+    # The account.
+
+    def state(self) -> State | None:
+        """The account's state at the newest commit; None at the first start."""
+        ...
+
+    def spent_usd(self, day: str) -> Decimal:
+        """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""
+        ...
+
+    def cursor(self, venue: str) -> str | None:
+        """How far `due` of a venue account has been read."""
+        ...
+
+    def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
+        """Record what happened at a venue, each item once under the venue's id; gives those that are new.
+
+        `state` gives the account's state after the new ones; items, cursor and state are stored in one write.
+        """
+        ...
+
+
+def automatic_key(run: str, instant: int, place: str, instruction: Instruction) -> str:
+    """The key of an instruction without an id: a hash of the run, the instant, its place and its content.
+
+    The same decision has the same key after a restart. `place` tells apart what is equal at one instant.
+    """
+    text = b"%b|%x|%b|%b|" % (run.encode(), instant, place.encode(), type(instruction).__name__.encode())
+    return AUTOMATIC + blake2b(text + _encoded(instruction), digest_size=16).hexdigest()
+
+
+def child_key(key: str, step: int) -> str:
+    """The key of a step of a sequence, or of an internal move: no instruction_id holds a slash."""
+    return f"{key}/{step}"
+
+
+def require_same(entry: Entry, instruction: Instruction) -> None:
+    """Refuse an id that was used for another instruction.
+
+    Raises:
+        ComponentError: EIM-001, naming the first difference.
+    """
+    first = entry.instruction
+    if first == instruction:
+        return
+    if type(first) is not type(instruction):
+        what = f"it was a {type(first).__name__}, now it is a {type(instruction).__name__}"
+    else:
+        before, now = structs.asdict(first), structs.asdict(instruction)
+        name = next(field for field in before if before[field] != now[field])
+        what = f"{name} was {_shown(before[name])}, now it is {_shown(now[name])}"
+    raise ComponentError("EIM-001", f"instruction_id {entry.key!r} belongs to another instruction: {what}; choose another id")
+
+
+def _shown(value: Any) -> str:
+    return _encoded(value).decode()[:200]
+
+
+class MemoryJournal:
+    """The journal of a backtest. It keeps what somebody may ask for again: the instructions that have an id."""
+
+    def __init__(self, run: str = "") -> None:
+        self.run = run
+        self._entries: dict[str, Entry] = {}
+
+    def entry(self, key: str) -> Entry | None:
+        return self._entries.get(key)
+
+    def settled(self, key: str, instruction: Instruction, report: ExecutionReport, parent: str | None = None) -> None:
+        """Keep the report of what was executed under an id."""
+        self._entries[key] = Entry(
+            key=key, venue=report.venue, instruction=instruction, status=Status.SETTLED, parent=parent, reports=(report,), is_logged=True
+        )
+
+    def children(self, key: str) -> list[Entry]:
+        return [entry for entry in self._entries.values() if entry.parent == key]
+
+    def clear(self) -> None:
+        """Forget everything: the account begins again."""
+        self._entries.clear()
