@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
-    from basis_strategy_v1.execution.execution_manager import ExecutionManager
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.strategies.strategy import Strategy
 
@@ -59,7 +58,6 @@ class EventDrivenStrategyEngine:
         self,
         config: Config,
         manager: ExecutionInterfaceManager,
-        execution: ExecutionManager,
         strategy: Strategy,
         clock: SimulatedClock,
         event_logger: EventLogger,
@@ -71,15 +69,14 @@ class EventDrivenStrategyEngine:
         self.start, self.end = config.start, config.end
         self._end = to_instant(config.end)
         self.manager = manager
-        self.desk = manager.desk
-        manager.on_settlements = self._settled_by_the_way
+        self.account = manager.account
+        self.pipeline = manager.pipeline
         assert manager.positions is not None
         self._handler = manager.positions
-        self.execution = execution
         self.strategy = strategy
         self.clock = clock
         self.event_logger = event_logger
-        self.portfolio = Portfolio(self.desk, config.gas_reserve_eth)
+        self.portfolio = Portfolio(self.account, config.gas_reserve_eth)
         self.attribution = Attribution(config.share_class)
         self.curve = Curve()
         self.holdings = Holdings()
@@ -90,8 +87,8 @@ class EventDrivenStrategyEngine:
         self._write = write
         self._progress = progress
         self._changed = False
-        self._has_booked = True
-        self._booked_state: Any = None
+        self._has_cash_flows = True
+        self._recorded_state: Any = None
         self._quiet_until = 0
         self._next_day = 0
         self._instants = array("q")
@@ -138,21 +135,21 @@ class EventDrivenStrategyEngine:
             self.seconds["loop"] = time.perf_counter() - started
 
     def _open(self) -> None:
-        market = self.desk.market(self.start)
-        self.desk.passed(market)
-        self.attribution.open(*self.desk.exposures(market), market)
+        market = self.account.market(self.start)
+        self.account.settle_until(market)
+        self.attribution.open(*self.account.exposures(market), market)
         self.curve.open(self.attribution.initial_equity)
-        self._booked_state = self._handler.state
+        self._recorded_state = self._handler.state
 
     def _loop(self) -> None:
         """At every tick: time passes, the strategy decides, what it wants is executed, the record is kept.
 
-        Most ticks only move prices, so what these need is at hand as a local name, and what they are worth is left to `_catch_up`.
+        Most ticks only move prices, so what these need is at hand as a local name, and what they are worth is left to `_flush_marks`.
         """
         regular_ticks, others = ticks_of(self.config, self.strategy)
         instants = self._instants = array("q", sorted((*regular_ticks, *others)) if others else regular_ticks)
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
-        move_to, snapshot, handler, attribution = self.clock.move_to, self.desk.market, self._handler, self.attribution
+        move_to, snapshot, handler, attribution = self.clock.move_to, self.account.market, self._handler, self.attribution
         decide, portfolio, parameters = self.strategy.decide, self.portfolio, self.config.strategy
         total = len(instants)
         last, step, shown = self._end, max(total // 100, 1), 1 if self._progress else total + 1
@@ -165,22 +162,22 @@ class EventDrivenStrategyEngine:
                 if instant < self._quiet_until:
                     market = snapshot(at, instant)
                 else:
-                    self._catch_up(done)
-                    market = self._pass_time(instant, at)
+                    self._flush_marks(done)
+                    market = self._advance_to(instant, at)
                 if blocks := decide(market, portfolio, parameters):
-                    self._catch_up(done)
+                    self._flush_marks(done)
                     self._execute(at, market, blocks)
                 if instant == last:
-                    self._catch_up(done)
+                    self._flush_marks(done)
                     self._close(at, market)
-                if handler.state is not self._booked_state:
-                    self._catch_up(done)
-                    self._pass_over(market)
-                if self._has_booked or not attribution.is_line or instant == last:
+                if handler.state is not self._recorded_state:
+                    self._flush_marks(done)
+                    self._rebase(market)
+                if self._has_cash_flows or not attribution.is_line or instant == last:
                     self._mark(done, market)
                 done += 1
                 if self._changed or instant >= self._next_day or instant == last:
-                    self._catch_up(done)  # at least once a day, so that too old a price is found soon
+                    self._flush_marks(done)  # at least once a day, so that too old a price is found soon
                     self._add_holdings(instant)
                 if done == shown:
                     self._show(done, total)
@@ -199,19 +196,19 @@ class EventDrivenStrategyEngine:
             MissingData: a price had grown too old at a tick before: that is what ended the run.
         """
         try:
-            self._catch_up(done)
+            self._flush_marks(done)
         except MissingData as earlier:
             if isinstance(ended, Exception) and str(ended) != str(earlier):
                 raise earlier from ended
 
     def _mark(self, done: int, market: MarketSnapshot) -> None:
         """Record a tick at which something happened, or may have: the one after those that are done."""
-        self._catch_up(done)
+        self._flush_marks(done)
         marked = self.attribution.mark(market)
-        self.curve.add(market.instant, marked, self.attribution.booked if self._has_booked else None)
-        self.equity, self._has_booked = marked[0], False
+        self.curve.add(market.instant, marked, self.attribution.booked if self._has_cash_flows else None)
+        self.equity, self._has_cash_flows = marked[0], False
 
-    def _catch_up(self, done: int) -> None:
+    def _flush_marks(self, done: int) -> None:
         """Record those of the ticks that are done at which nothing but prices moved, before anything else does."""
         recorded = len(self.curve.instants)
         if recorded >= done:
@@ -232,51 +229,44 @@ class EventDrivenStrategyEngine:
         if self._progress is not None:
             self._progress(done, total)
 
-    def _pass_time(self, instant: int, at: datetime) -> MarketSnapshot:
-        """Everything that falls due up to the tick, each at its own instant; then the tick's own prices."""
-        while (due := self._next_due(instant)) is not None:
-            moment = at if due == instant else from_instant(due)
-            self._account(self.desk.settle_at(moment), self._market())
-        self.desk.grow_to(at)
-        market = self._market()
-        if self._handler.state is not self._booked_state or instant >= self.attribution.valid_until:
-            self._account((), market)
+    def _advance_to(self, instant: int, at: datetime) -> MarketSnapshot:
+        """Settle and record everything that falls due up to the step, each at its own instant; then the step's own prices."""
+        for due, reports in self.account.advance_to(at, self.attribution.next_rate):
+            self._record_settled(reports, due)
+        market = self.account.market(at)
+        if self._handler.state is not self._recorded_state or instant >= self.attribution.valid_until:
+            self._record_settled((), market)
         self._quiet_until = self._first_event()
         return market
 
-    def _next_due(self, until: int) -> int | None:
-        due = self.desk.next_due(until)
-        rate = self.attribution.next_rate(self._market())
-        if rate is not None and rate <= until and (due is None or rate < due):
-            return rate
-        return due
-
     def _first_event(self) -> int:
         """Until when nothing can happen but what the strategy does: no time passes unnoticed before this instant."""
-        if self.desk.is_growing():
+        if self.account.accrues():
             return 0
-        due = self._next_due(self._end)
+        due = self.account.next_due(self._end, self.attribution.next_rate)
         return min(self._end + 1 if due is None else due, self.attribution.valid_until)
 
-    def _account(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
-        self.attribution.settle(*self.desk.exposures(market), market, reports)
-        self._booked_state = self._handler.state
-        self._has_booked = True
+    def _record_settled(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
+        self.attribution.settle(*self.account.exposures(market), market, reports)
+        self._recorded_state = self._handler.state
+        self._has_cash_flows = True
         if reports:
             self._changed = self._changed or any(report.deltas for report in reports)
             self.attribution.book(reports, market)
-            self.manager.log_settlements(reports)
+            self.manager.record.log_settlements(reports)
 
-    def _settled_by_the_way(self, reports: Sequence[ExecutionReport]) -> None:
-        """What an instruction found to have fallen due on chain, before it changed anything: a liquidation costs something."""
-        self.attribution.book(reports, self._market())
-        self._changed = self._has_booked = True
+    def _record_executed(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
+        for report in reports:
+            if report.settlements:
+                self.attribution.book(report.settlements, market)
+        self.attribution.book(reports, market)
+        self._changed = self._has_cash_flows = True
 
-    def _pass_over(self, market: MarketSnapshot) -> None:
+    def _rebase(self, market: MarketSnapshot) -> None:
         """After executions: what is held now, and when the next thing falls due for it."""
-        self.attribution.rebase(*self.desk.exposures(market), market)
-        self._booked_state = self._handler.state
-        self._has_booked = True
+        self.attribution.rebase(*self.account.exposures(market), market)
+        self._recorded_state = self._handler.state
+        self._has_cash_flows = True
         self._quiet_until = self._first_event()
 
     def _close(self, at: datetime, market: MarketSnapshot) -> None:
@@ -284,32 +274,25 @@ class EventDrivenStrategyEngine:
             self._execute(at, market, blocks)
 
     def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]]) -> None:
-        self.desk.passed(market)
+        self.account.settle_until(market)
         try:
-            reports = self.execution.execute_blocks(at, blocks)
+            reports = self.pipeline.run(at, blocks)
         except StaleSeries as stale:
             self._skip(at, stale)
             return
         except ComponentError as error:
-            if error.done is not None:
-                self.attribution.book([error.done], market)
-                self._changed = self._has_booked = True
+            if error.reports:
+                self._record_executed(error.reports, market)
             if (located := getattr(self.strategy, "located", None)) is not None:  # a file of blocks, whose lines are wrong
                 raise located(error, at) from error
-            error.add_note(f"at the tick of {iso(at)}")
+            error.add_note(f"at {iso(at)}")
             raise
-        self.attribution.book(reports, market)
-        self._changed = self._has_booked = True
+        self._record_executed(reports, market)
 
     def _skip(self, at: datetime, stale: StaleSeries) -> None:
         self.skipped.append(Skipped(iso(at), stale.message))
         data = {"error_code": stale.error_code, "error_message": f"no trade: {stale.message}", "error_severity": "LOW"}
         self.event_logger.log_event(at, "error", COMPONENT, data)
-
-    def _market(self) -> MarketSnapshot:
-        market = self.desk.latest
-        assert market is not None
-        return market
 
 
 def ticks_of(config: Config, strategy: Strategy) -> tuple[range, list[int]]:

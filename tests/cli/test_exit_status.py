@@ -71,7 +71,7 @@ def test_an_order_that_is_refused_in_the_middle_of_a_run_is_a_run_that_failed(
     [folder] = (tmp_path / "results").iterdir()
     line, where = done.told
     assert (done.status, done.out, line.startswith(told)) == (1, "", True), line
-    assert line.endswith("; at the tick of 2024-06-02T00:00:00Z")
+    assert line.endswith("; at 2024-06-02T00:00:00Z")
     assert where == f"what was recorded up to then is in results/{folder.name}"
     assert (folder / "equity.csv").read_text().splitlines()[-1].startswith("2024-06-01T23:00:00Z,")
     assert not (folder / "summary.json").exists()
@@ -116,7 +116,7 @@ def test_a_series_that_only_an_order_asks_for_is_missing_from_the_input(basis: B
     done = basis("backtest", custom(tmp_path, UNHEARD_OF), "--data", sample)
     line, where = done.told
     assert (done.status, line.startswith("DAT-001: no spot data of bybit for DOGEUSDT at 2024-06-02T00:00:00Z; ")) == (2, True), line
-    assert line.endswith("; at the tick of 2024-06-02T00:00:00Z")
+    assert line.endswith("; at 2024-06-02T00:00:00Z")
     assert where.startswith("what was recorded up to then is in results/custom-")
 
 

@@ -32,7 +32,7 @@ def test_what_it_cost_is_booked_before_the_run_ends(tmp_path: Path) -> None:
         engine.run()
     error = stopped.value
     assert error.partial_deltas["aave"] == {"USDT": -1000.0, "aUSDT": 1000.0}
-    (gas,) = (cost.amount for cost in error.done.costs if cost.source == "gas")
-    at = engine.desk.market(error.done.at)
+    (gas,) = (cost.amount for cost in error.reports[-1].costs if cost.source == "gas")
+    at = engine.account.market(error.reports[-1].at)
     assert engine.attribution.booked["gas"] == -to_units(gas * at.price("ETH")) < 0
     assert gas == Decimal(221_000 * 20) / 10**9

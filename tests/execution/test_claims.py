@@ -83,7 +83,7 @@ def test_a_jump_over_the_time_tells_of_it_at_its_own_instant_as_settling_does(sa
     settled, jumped = (driven(DataProvider(sample), tmp_path / str(settles), settles=settles) for settles in (True, False))
     events = [json.loads(line) for line in jumped if '"kind":"claim"' in line]
     assert [(event["timestamp"], event["data"]) for event in events] == [
-        (at, {"key": f"claim-{venue}-{to_instant(moment(at)):x}-{venue}-1", "kind": "claim", "venue": venue, "deltas": {}, "costs": [],
+        (at, {"key": f"claim:{venue}:{to_instant(moment(at)):x}:{venue}-1", "kind": "claim", "venue": venue, "deltas": {}, "costs": [],
               "details": {"request_id": f"{venue}-1", "amount": "3", "claimable": at}})
         for venue, at in (("lido", "2024-06-08T01:00:00Z"), ("etherfi", "2024-06-10T01:00:00Z"))
     ]  # fmt: skip
@@ -105,9 +105,9 @@ def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str) -> No
     assert told(manager.settle(NOON + 5 * DAY - timedelta(microseconds=1))) == []
     [report] = manager.settle(NOON + 5 * DAY)
     assert report == ExecutionReport(
-        key=f"claim-lido-{manager.desk.latest.instant:x}-lido-1", venue="lido", at=NOON + 5 * DAY, kind="claim",
+        key=f"claim:lido:{manager.account.source.latest.instant:x}:lido-1", venue="lido", at=NOON + 5 * DAY, kind="claim",
         deltas=Deltas(), expected=Deltas(),
-        details={"request_id": "lido-1", "amount": "3", "claimable": "2024-06-06T12:10:00Z"},
+        details={"request_id": "lido-1", "amount": "3", "claimable": "2024-06-06T12:10:00Z"}, recorded=True,
     )  # fmt: skip
     assert manager.settle(NOON + 5 * DAY) == manager.settle(NOON + 50 * DAY) == []
     assert manager.positions.update_state(NOON, "execution_manager", report) == {}

@@ -16,6 +16,8 @@ from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.journal import automatic_key
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
 
@@ -39,20 +41,47 @@ def test_an_execution_is_told_whole():
     deltas = Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
     assert [manager.execute(NOON, trade()) for _ in range(2)] == [
         ExecutionReport(
-            key=f"{to_instant(NOON):x}-{number}", venue="binance", at=NOON, kind="execution", deltas=deltas, expected=deltas, costs=(),
-            reference="simulated", details={"filled": Decimal(1), "price": Decimal(3300)},
+            key=automatic_key("", to_instant(NOON), place, parse_instruction(trade())), venue="binance", at=NOON, kind="execution",
+            deltas=deltas, expected=deltas, costs=(), reference="simulated", details={"filled": Decimal(1), "price": Decimal(3300)},
         )
-        for number in (1, 2)
+        for place in ("0", "1")
     ]  # fmt: skip
 
 
 def test_a_repeated_id_executes_nothing_and_counts_nothing():
     manager = house({"binance": {"USDT": 5000}})
     first = manager.execute(NOON, trade(instruction_id="a1"))
-    again = manager.execute(LATER, trade("sell", 7, instruction_id="a1"))
+    again = manager.execute(LATER, trade(instruction_id="a1"))
     assert (first.replayed, again.replayed, again.deltas, again.at) == (False, True, first.deltas, NOON)
     assert (manager.instructions_routed, manager.routing_count, len(manager.routing_history)) == (1, 1, 1)
     assert manager.positions.positions == held(binance={"USDT": 1700, "ETH": 1})
+
+
+DIFFERENT = {
+    "an amount": (trade("buy", 7), 'amount was "1", now it is "7"'),
+    "a side": (trade("sell"), 'side was "buy", now it is "sell"'),
+    "a type": (send("binance", "bybit"), "it was a CexTrade, now it is a WalletTransfer"),
+}
+
+
+@pytest.mark.parametrize(("block", "difference"), DIFFERENT.values(), ids=DIFFERENT)
+def test_an_id_that_is_used_for_another_block_is_refused_with_the_difference(block, difference):
+    manager = house({"binance": {"USDT": 50_000}})
+    manager.execute(NOON, trade(instruction_id="a1"))
+    block = {**block, "instruction_id": "a1"}
+    message = f"instruction_id 'a1' belongs to another instruction: {difference}; choose another id"
+    assert refused(manager.execute, LATER, block).message == message
+    assert [problem.message for problem in manager.preflight(LATER, [block])] == [message]
+    assert manager.positions.positions == held(binance={"USDT": 46_700, "ETH": 1})
+
+
+def test_an_id_that_is_in_a_plan_twice_is_executed_once():
+    manager = house({"binance": {"USDT": 50_000}})
+    first, again = manager.run_plan(NOON, [trade(instruction_id="a1"), trade(instruction_id="a1")])
+    assert (first.replayed, again.replayed, again.deltas) == (False, True, first.deltas)
+    assert manager.positions.positions == held(binance={"USDT": 46_700, "ETH": 1})
+    error = refused(manager.run_plan, NOON, [trade(instruction_id="a2"), trade("sell", instruction_id="a2")])
+    assert error.message.startswith("nothing was sent. step 1: instruction_id 'a2' belongs to another instruction: side was")
 
 
 def test_an_id_whose_instruction_failed_is_free_again():
@@ -61,24 +90,27 @@ def test_an_id_whose_instruction_failed_is_free_again():
     assert manager.route_instruction(NOON, trade(instruction_id="a1")) == BOUGHT
 
 
-def test_a_report_under_the_key_of_a_refused_instruction_is_of_other_origin():
+def test_a_report_that_no_account_has_recorded_is_of_other_origin():
     manager = house({"binance": {"USDT": 5000}})
-    refused(manager.execute, NOON, trade("buy", 2))
     done = manager.execute(NOON, trade())
-    assert done.key == f"{to_instant(NOON):x}-2"
-    foreign = ExecutionReport(f"{to_instant(NOON):x}-1", "binance", NOON, "execution", Deltas.at("binance", {"USDT": Decimal(5)}), Deltas())
+    foreign = ExecutionReport("of somebody else", "binance", NOON, "execution", Deltas.at("binance", {"USDT": Decimal(5)}), Deltas())
     handed_in = [manager.positions.update_state(NOON, "manual", report) for report in (done, foreign, done)]
     assert handed_in == [{}, {"binance": {"USDT": 5.0}}, {}]
 
 
-def test_an_id_that_is_the_key_of_another_instruction_is_refused_and_takes_nothing_from_it():
+def test_an_automatic_key_is_no_instruction_id():
     manager = house({"binance": {"USDT": 10_000}})
     first = manager.execute(NOON, trade())
-    error = refused(manager.execute, NOON, trade(instruction_id=first.key))
-    assert error.message == f"instruction_id {first.key!r} is the key of another instruction; choose another id"
-    refused(manager.execute, NOON, trade("buy", 100, instruction_id="mine"))
-    assert manager.positions.update_state(NOON, "manual", first) == {}
-    assert manager.positions.positions == held(binance={"USDT": 6700, "ETH": 1})
+    assert "instruction_id" in refused(manager.execute, NOON, trade(instruction_id=first.key)).message
+
+
+def test_the_key_of_a_plan_step_depends_on_run_instant_place_and_content_alone():
+    plan = [trade(), trade("sell")]
+    first, again = (house({"binance": {"USDT": 10_000}}).run_plan(NOON, plan) for _ in range(2))
+    assert [report.key for report in first] == [report.key for report in again]
+    other = house({"binance": {"USDT": 50_000}})
+    keys = {report.key for at in (NOON, NOON, LATER) for report in other.run_plan(at, [trade(), trade()])}
+    assert len(keys) == 6
 
 
 @pytest.mark.parametrize("atomic", [True, False])
@@ -158,9 +190,9 @@ def test_a_sequence_gives_one_report_with_the_deltas_and_details_of_its_steps():
     assert set(report.details) == {"step_0", "step_1"}
 
 
-def test_a_sequence_without_an_id_has_the_key_of_its_first_step():
-    report = house().execute(NOON, chain(act("supply"), act("supply"), atomic=False))
-    assert report.key == house().execute(NOON, act("supply")).key
+def test_a_sequence_without_an_id_has_an_automatic_key():
+    block = chain(act("supply"), act("supply"), atomic=False)
+    assert house().execute(NOON, block).key == automatic_key("", to_instant(NOON), "0", parse_instruction(block))
 
 
 def test_a_step_takes_what_an_earlier_one_paid_out():
@@ -186,15 +218,26 @@ def test_a_sequence_that_is_repeated_under_its_id_goes_on_where_it_failed():
     assert manager.execute(NOON, plan).replayed
 
 
-def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
-    class Breaks(Market):
-        def get_data(self, timestamp):
-            if self.asked == 1:
-                raise ZeroDivisionError("a fault of the provider")
-            return super().get_data(timestamp)
+def failing_at_the_second_step(error):
+    """A manager whose lender raises an error at the second of its calls."""
+    manager = house()
+    venue = manager.account.venues["aave"]
+    simulate, calls = venue.simulate, []
 
-    error = refused(house(market=Breaks()).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
-    assert error.message == "step 1 (aave supply): routing failed: ZeroDivisionError: a fault of the provider"
+    def breaks(*of):
+        calls.append(of)
+        if len(calls) == 2:
+            raise error
+        return simulate(*of)
+
+    venue.simulate = breaks
+    return manager
+
+
+def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
+    manager = failing_at_the_second_step(ZeroDivisionError("a fault of the venue"))
+    error = refused(manager.execute, NOON, chain(act("supply"), act("supply"), atomic=False))
+    assert error.message == "step 1 (aave supply): routing failed: ZeroDivisionError: a fault of the venue"
     assert type(error.original_exception.__cause__) is ZeroDivisionError
     assert error.partial_deltas == {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
@@ -213,7 +256,7 @@ def test_live_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_ref
     gateway = FakeGateway([Outcome(deltas=supplied, reference=name) for name in ("0x1", "0x2")])
     manager = house(execution_mode="live", gateways={"aave": gateway}, timing=FakeTime().timing)
     report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False, instruction_id="s"))
-    assert (gateway.executed, report.reference) == (["s-0", "s-1"], "0x1, 0x2")
+    assert (gateway.executed, report.reference) == (["s/0", "s/1"], "0x1, 0x2")
 
 
 def test_live_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning():
@@ -224,7 +267,7 @@ def test_live_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning():
     plan = chain(act("supply"), act("supply"), atomic=False, instruction_id="s")
     assert [refused(manager.execute, NOON, plan).message for _ in range(2)] == ["step 1 (aave supply): reverted"] * 2
     manager.execute(NOON, plan)
-    assert gateway.executed == ["s-0", "s-1"]
+    assert gateway.executed == ["s/0", "s/1"]
 
 
 def test_a_sequence_without_an_id_begins_anew():
@@ -245,14 +288,7 @@ def test_sequences_of_two_ids_have_nothing_to_do_with_each_other():
 
 def test_the_error_of_a_step_keeps_its_code_its_component_and_its_cause():
     stale = ComponentError("DAT-005", "the gas is too old", "Gas", "CRITICAL")
-
-    class Breaks(Market):
-        def get_data(self, timestamp):
-            if self.asked == 1:
-                raise stale
-            return super().get_data(timestamp)
-
-    error = refused(house(market=Breaks()).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
+    error = refused(failing_at_the_second_step(stale).execute, NOON, chain(act("supply"), act("supply"), atomic=False))
     assert (error.error_code, error.message) == ("DAT-005", "step 1 (aave supply): the gas is too old")
     assert (error.component, error.severity, error.original_exception) == ("Gas", "CRITICAL", stale)
 
@@ -387,7 +423,7 @@ def test_the_history_keeps_the_last_ten_thousand_or_as_many_as_asked_for():
         manager.route_instruction(NOON + timedelta(hours=hour), trade())
     assert [row["timestamp"].hour for row in manager.routing_history] == [14, 15, 16]
     assert manager.get_state_snapshot()["routing_history_length"] == 3
-    assert house()._history.maxlen == 10_000
+    assert house().record.history.maxlen == 10_000
 
 
 def test_the_state_snapshot_is_all_of_the_state_as_plain_values():
@@ -619,7 +655,7 @@ def test_the_clock_is_the_one_given_or_the_providers():
 def test_the_health_tells_when_the_last_instruction_was():
     manager = house()
     manager.execute(LATER, trade())
-    assert manager.health.check()["last_update"] == LATER
+    assert manager.record.health.check()["last_update"] == LATER
 
 
 def test_a_time_in_another_zone_is_taken_everywhere():
@@ -635,7 +671,7 @@ def test_a_time_in_another_zone_is_taken_everywhere():
 
 def test_managers_of_one_handler_take_turns():
     handler = PositionUpdateHandler()
-    assert house(handler).desk.lock is house(handler).desk.lock is handler.lock
+    assert house(handler).account.lock is house(handler).account.lock is handler.lock
 
 
 def test_a_data_provider_that_changes_the_decimal_context_changes_nothing_here():
@@ -690,14 +726,14 @@ def test_an_action_is_told_whole(tmp_path):
     )
 
 
-def test_live_an_instruction_that_took_two_attempts_is_remembered_as_shaky():
+def test_live_an_instruction_that_took_two_attempts_is_remembered_as_trouble():
     filled = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(1)}), reference="x")
     gateway = FakeGateway([filled, VenueUnreachable("CEX-002", "away"), filled])
     manager = house(execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
     states = []
     for at in (NOON, LATER):
         manager.execute(at, trade())
-        states.append((manager.health.check()["status"], manager.health.check()["last_update"]))
+        states.append((manager.record.health.check()["status"], manager.record.health.check()["last_update"]))
     assert states == [("healthy", NOON), ("degraded", LATER)]
 
 

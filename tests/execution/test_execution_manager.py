@@ -8,9 +8,8 @@ import pytest
 
 from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.market import MissingData, StaleSeries
-from basis_strategy_v1.execution.execution_manager import _follows
 from basis_strategy_v1.execution.gateway import Outcome
-from basis_strategy_v1.execution.preflight import Problem
+from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
 from .fake_gateway import FakeGateway, FakeTime
 from .test_live_manager import FILL, FILLED, REJECTED
@@ -152,7 +151,7 @@ def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
     path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
     manager, executor = execution(HELD, market=DataProvider(tmp_path))
     simulated = []
-    venue = manager.desk.venues["binance"]
+    venue = manager.account.venues["binance"]
     venue.simulate = lambda *given, simulate=venue.simulate: simulated.append(given[0]) or simulate(*given)
     manager.execute(NOON, trade("buy", "0.1"))
     executor.execute_blocks(NOON, [trade("buy", "0.2"), trade("buy", "0.3")])

@@ -19,9 +19,8 @@ from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import Account, State, Transfer, Transit
 from basis_strategy_v1.execution.circuit_breaker import CircuitBreaker
-from basis_strategy_v1.execution.execution_interfaces import Context
 from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
-from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.live_execution import Context, LiveExecution
 from basis_strategy_v1.execution.timing import REAL_TIME
 from basis_strategy_v1.venues.venue import Moved
 

@@ -19,7 +19,7 @@ HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 
 
 def seen(positions=HELD, **parts):
     manager = house(positions, **parts)
-    return manager, Portfolio(manager.desk, Decimal("0.05"))
+    return manager, Portfolio(manager.account, Decimal("0.05"))
 
 
 def test_it_reads_as_venue_token_amount():
@@ -47,38 +47,38 @@ def test_a_withdrawal_has_the_terms_of_its_exchange():
 def test_margin_is_that_of_the_perps_at_the_snapshot():
     manager, portfolio = seen()
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
-    assert portfolio.margin("binance", manager.desk.latest) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+    assert portfolio.margin("binance", manager.account.source.latest) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
 
 
 def test_the_health_factor_is_none_without_debt():
     manager, portfolio = seen()
-    assert portfolio.health_factor("aave", manager.desk.market(NOON)) is None
+    assert portfolio.health_factor("aave", manager.account.market(NOON)) is None
     manager.execute(NOON, act("supply", amount=5000))
-    assert portfolio.health_factor("aave", manager.desk.latest) is None
+    assert portfolio.health_factor("aave", manager.account.source.latest) is None
     manager.execute(NOON, act("borrow", "WETH", "0.5"))
-    assert round(portfolio.health_factor("aave", manager.desk.latest), 4) == Decimal("2.3636")
+    assert round(portfolio.health_factor("aave", manager.account.source.latest), 4) == Decimal("2.3636")
 
 
 def test_the_borrow_rate_is_the_published_one_whatever_is_owed():
     manager, portfolio = seen()
-    market = manager.desk.market(NOON)
+    market = manager.account.market(NOON)
     published = market.lending("aave", "WETH").variable_borrow_rate
     assert [portfolio.borrow_rate("aave", "WETH", market, more) for more in (Decimal(0), Decimal(10**6))] == [published] * 2
 
 
 def test_with_rate_impact_the_borrow_rate_is_what_our_debt_makes_of_it_and_can_be_known_before():
     manager, portfolio = seen(config=WITH_IMPACT)
-    before = portfolio.borrow_rate("aave", "WETH", manager.desk.market(NOON))
+    before = portfolio.borrow_rate("aave", "WETH", manager.account.market(NOON))
     manager.execute(NOON, act("supply", amount=5000))
-    expected = portfolio.borrow_rate("aave", "WETH", manager.desk.latest, Decimal("0.5"))
+    expected = portfolio.borrow_rate("aave", "WETH", manager.account.source.latest, Decimal("0.5"))
     manager.execute(NOON, act("borrow", "WETH", "0.5"))
-    found = portfolio.borrow_rate("aave", "WETH", manager.desk.latest)
+    found = portfolio.borrow_rate("aave", "WETH", manager.account.source.latest)
     assert (found, found > before) == (expected, True)
 
 
 def test_what_is_asked_of_a_venue_that_cannot_answer_is_refused_by_name():
     manager, portfolio = seen()
-    market = manager.desk.market(NOON)
+    market = manager.account.market(NOON)
 
     def fault(ask, *arguments):
         with pytest.raises(LookupError) as refused:
@@ -107,21 +107,21 @@ def test_what_is_asked_of_a_venue_that_cannot_answer_is_refused_by_name():
 
 def test_gas_is_a_reserve_and_a_fee_or_free():
     manager, portfolio = seen()
-    market = manager.desk.market(NOON)
+    market = manager.account.market(NOON)
     assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, market)) == (0, 0)
     manager, portfolio = seen(config=WITH_GAS)
-    assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, manager.desk.market(NOON))) == (Decimal("0.05"), Decimal("0.001"))
+    assert (portfolio.gas_reserve(), portfolio.gas_fee(100_000, manager.account.market(NOON))) == (Decimal("0.05"), Decimal("0.001"))
 
 
 def test_what_has_not_been_opened_yet_is_opened_at_the_snapshot():
     manager, portfolio = seen({"binance": {"USDT": 10_000, "ETHUSDT-PERP": -1}})
-    assert portfolio.margin("binance", manager.desk.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+    assert portfolio.margin("binance", manager.account.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
 
 
 def test_gas_costs_what_the_snapshot_says_where_the_config_says_nothing():
     onchain = {**VENUES["onchain"], "wallet": {}}
     manager, portfolio = seen(config={**CONFIG, "venues": {**VENUES, "onchain": onchain}})
-    assert portfolio.gas_fee(100_000, manager.desk.market(NOON)) == Decimal("0.001")
+    assert portfolio.gas_fee(100_000, manager.account.market(NOON)) == Decimal("0.001")
 
 
 def test_the_costs_of_a_spot_and_a_perp_trade_are_those_of_their_exchanges_and_a_tenth():
@@ -138,11 +138,11 @@ def test_a_flash_loans_fee_is_the_lenders():
 def test_requests_are_claimable_once_the_queue_is_through():
     manager, portfolio = seen()
     report = manager.execute(NOON, act("unstake", "stETH", "all", "lido"))
-    assert portfolio.claimable("lido", manager.desk.latest) == ()
+    assert portfolio.claimable("lido", manager.account.source.latest) == ()
     through = NOON + timedelta(days=5)
     assert report.details["claimable"] == f"{through:%Y-%m-%dT%H:%M:%SZ}"
-    assert portfolio.claimable("lido", manager.desk.market(through - timedelta(microseconds=1))) == ()
-    assert portfolio.claimable("lido", manager.desk.market(through)) == (report.details["request_id"],)
+    assert portfolio.claimable("lido", manager.account.market(through - timedelta(microseconds=1))) == ()
+    assert portfolio.claimable("lido", manager.account.market(through)) == (report.details["request_id"],)
 
 
 def test_the_smallest_order_is_the_exchanges():
@@ -160,13 +160,13 @@ def test_what_a_venue_holds_cannot_be_rewritten():
 def test_a_short_can_grow_until_the_exchange_refuses_it_for_want_of_margin(usdt):
     manager, portfolio = seen({"binance": {"USDT": usdt}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
-    market = manager.desk.latest
+    market = manager.account.source.latest
     room = portfolio.shortable("binance", "ETHUSDT", Decimal(0), market)
     assert room > usdt * 10 / 3300
     manager.execute(NOON, trade("sell", room * Decimal("0.999"), trade_type="perp"))
-    assert portfolio.shortable("binance", "ETHUSDT", Decimal(0), manager.desk.latest) < room * Decimal("0.3")
+    assert portfolio.shortable("binance", "ETHUSDT", Decimal(0), manager.account.source.latest) < room * Decimal("0.3")
 
 
 def test_a_short_cannot_grow_on_no_margin():
     manager, portfolio = seen({"bybit": {"USDT": 0}})
-    assert portfolio.shortable("bybit", "ETHUSDT", Decimal(0), manager.desk.market(NOON)) == 0
+    assert portfolio.shortable("bybit", "ETHUSDT", Decimal(0), manager.account.market(NOON)) == 0

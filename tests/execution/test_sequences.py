@@ -37,11 +37,11 @@ def test_what_came_before_the_failure_is_in_the_log(tmp_path: Path) -> None:
     lines = (tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
     told = [(event["event_type"], event["data"].get("deltas")) for event in map(json.loads, lines[1:])]
     assert told == [
-        ("execution", {"wallet": error.done.deltas.as_texts()["wallet"]}),
+        ("execution", {"wallet": error.reports[-1].deltas.as_texts()["wallet"]}),
         ("error", None),
         ("instruction_routing_failed", None),
     ]
-    assert error.done.deltas.as_floats() == error.partial_deltas
+    assert error.reports[-1].deltas.as_floats() == error.partial_deltas
 
 
 def test_what_a_step_paid_out_is_counted_before_its_gas() -> None:
@@ -58,10 +58,10 @@ def test_an_old_price_after_a_step_was_done_is_an_error_and_no_plan_that_was_not
         raise StaleSeries("DAT-002", "the row is too old")
 
     manager = house(PositionUpdateHandler({"wallet": {"WETH": 1}}))
-    monkeypatch.setattr(manager.desk.venues["lido"], "simulate", too_old)
+    monkeypatch.setattr(manager.account.venues["lido"], "simulate", too_old)
     error = refused(manager.execute, NOON, chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 1, "lido"), atomic=False))
-    assert (type(error), error.error_code, error.done.at) == (ComponentError, "DAT-002", NOON)
-    assert error.done.deltas.as_floats() == error.partial_deltas == {"wallet": {"WETH": -1.0, "ETH": 1.0}}
-    assert manager.positions.update_state(NOON, "manual", error.done) == {}
+    assert (type(error), error.error_code, error.reports[-1].at) == (ComponentError, "DAT-002", NOON)
+    assert error.reports[-1].deltas.as_floats() == error.partial_deltas == {"wallet": {"WETH": -1.0, "ETH": 1.0}}
+    assert manager.positions.update_state(NOON, "manual", error.reports[-1]) == {}
     first = refused(manager.execute, NOON, chain(act("stake", "ETH", 1, "lido"), act("unwrap", "WETH", 1, "wallet"), atomic=False))
-    assert (type(first), first.done) == (StaleSeries, None)
+    assert (type(first), first.reports) == (StaleSeries, ())

@@ -42,7 +42,7 @@ def opened(positions):
     """A handler whose positions a manager has brought into the venues' own units."""
     handler = PositionUpdateHandler(positions)
     manager = ExecutionInterfaceManager(CONFIG, Market(), "backtest", positions=handler)
-    manager.desk.state(manager.desk.market(NOON))
+    manager.account.state(manager.account.market(NOON))
     return handler, manager
 
 
@@ -162,76 +162,73 @@ def test_a_naive_time_is_refused():
     assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "tick").error_code == "PUH-001"
 
 
-def test_beginning_anew_forgets_what_was_to_be_confirmed():
+RECORDED = structs.replace(REPORT, recorded=True)
+STATE = State({"binance": Account({"USDT": Decimal("12.5")})})
+
+
+def test_beginning_again_forgets_what_was_to_be_confirmed():
     handler = PositionUpdateHandler()
-    key = handler.new_keys("").next(0)
-    handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), structs.replace(REPORT, key=key))
+    handler.commit(STATE, RECORDED)
     handler.hold({})
-    assert handler.update_state(NOON, "deposit", DELTAS) == {"binance": {"USDT": 12.5}}
-    assert handler.update_state(NOON, "manual", structs.replace(REPORT, key=key)) == {"binance": {"USDT": 12.5}}
-
-
-def test_an_execution_is_known_by_its_key_whatever_else_was_handed_in_before():
-    handler = PositionUpdateHandler()
-    keys = [handler.new_keys("").next(0), handler.new_keys("").next(0)]
-    assert len(set(keys)) == 2
-    reports = [structs.replace(REPORT, key=key) for key in keys]
-    for report in reports:
-        handler.commit(State({"binance": Account({"USDT": Decimal("12.5")})}), report)
-    assert [handler.update_state(NOON, "manual", report) for report in (*reports, *reports)] == [{}] * 4
     assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
 
 
+def test_a_recorded_report_adds_nothing_whenever_it_comes_and_however_often():
+    handler = PositionUpdateHandler()
+    reports = [structs.replace(RECORDED, key=f"k{number}") for number in range(UNCONFIRMED + 10)]
+    for report in reports:
+        handler.commit(STATE, report)
+    assert [handler.update_state(NOON, "manual", report) for report in (reports[0], reports[9], reports[-1], reports[0])] == [{}] * 4
+    assert handler.positions == STATE.positions()
+
+
+def test_a_report_of_an_account_that_keeps_nothing_is_added():
+    handler = PositionUpdateHandler()
+    handler.commit(STATE, RECORDED)
+    assert handler.update_state(NOON, "manual", structs.replace(REPORT, key="of another manager")) == {"binance": {"USDT": 12.5}}
+
+
 @pytest.mark.parametrize("form", ["exact", "text", "float"])
-def test_deltas_of_an_execution_are_known_in_whatever_form_they_come(form):
+def test_deltas_of_an_execution_are_known_once_in_whatever_form_they_come(form):
     handler = PositionUpdateHandler()
     deltas = Deltas.at("binance", {"ETH": Decimal("0.1"), "USDT": Decimal("-330.3")})
-    handler.expect("k", deltas)
+    handler.expect(structs.replace(REPORT, deltas=deltas))
     given = {"exact": deltas.amounts, "text": deltas.as_texts(), "float": deltas.as_floats()}[form]
     assert handler.update_state(NOON, "execution_manager", given) == {}
     assert handler.update_state(NOON, "execution_manager", given) == {"binance": {"ETH": 0.1, "USDT": -330.3}}
+
+
+@pytest.mark.parametrize("trigger", ["deposit", "withdrawal", "correction"])
+def test_deltas_of_other_origin_are_added_though_an_execution_had_the_same(trigger):
+    handler = PositionUpdateHandler()
+    handler.commit(State(), RECORDED)
+    assert handler.update_state(NOON, trigger, DELTAS) == {"binance": {"USDT": 12.5}}
+    assert handler.update_state(NOON, "execution_manager", DELTAS) == {}
+    assert texts(handler) == {"binance": {"USDT": "12.5"}}
 
 
 def test_as_many_plain_deltas_as_a_history_has_may_be_handed_in_late():
     handler = PositionUpdateHandler()
     many = [Deltas.at("binance", {"ETH": Decimal(number)}) for number in range(1, HISTORY + 1)]
     for number, deltas in enumerate(many):
-        handler.expect(f"k{number}", deltas)
+        handler.expect(structs.replace(REPORT, key=f"k{number}", deltas=deltas))
     assert [handler.update_state(NOON, "manual", deltas.as_floats()) for deltas in (many[0], many[-1])] == [{}, {}]
 
 
 def test_a_report_handed_in_twice_takes_nothing_of_another_with_equal_deltas():
     handler = PositionUpdateHandler()
     for key in ("k1", "k2"):
-        handler.expect(key, DELTAS)
-    assert [handler.update_state(NOON, "manual", structs.replace(REPORT, key="k1")) for _ in range(2)] == [{}, {}]
+        handler.expect(structs.replace(RECORDED, key=key))
+    assert [handler.update_state(NOON, "manual", structs.replace(RECORDED, key="k1")) for _ in range(2)] == [{}, {}]
     assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {}
     assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {"binance": {"USDT": 12.5}}
-
-
-def test_a_report_that_the_state_holds_adds_nothing_however_often_it_comes():
-    handler = PositionUpdateHandler()
-    handler.expect("k0", Deltas())
-    handler.expect(REPORT.key, DELTAS)
-    assert [handler.update_state(NOON, "manual", REPORT) for _ in range(3)] == [{}, {}, {}]
-    assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}
-    assert handler.update_state(NOON, "manual", structs.replace(REPORT, key="of another manager")) == {"binance": {"USDT": 12.5}}
-
-
-def test_as_many_reports_as_there_are_may_be_handed_in_late():
-    handler = PositionUpdateHandler()
-    reports = [structs.replace(REPORT, key=f"k{number}") for number in range(UNCONFIRMED + 10)]
-    for report in reports:
-        handler.expect(report.key, report.deltas)
-    assert [handler.update_state(NOON, "manual", report) for report in (reports[0], reports[9], reports[-1])] == [{}, {}, {}]
-    assert handler.positions == {}
 
 
 def test_only_the_one_that_is_handed_in_is_confirmed():
     handler = PositionUpdateHandler()
     other = Deltas.at("binance", {"ETH": Decimal(1)})
-    for key, deltas in (("k1", DELTAS), ("k2", other)):
-        handler.expect(key, deltas)
+    for key, deltas in (("k1", DELTAS), ("k2", other), ("k3", Deltas())):
+        handler.expect(structs.replace(REPORT, key=key, deltas=deltas))
     assert handler.update_state(NOON, "manual", {"binance": {"USDT": 12.5}}) == {}
     assert handler.update_state(NOON, "manual", other) == {}
     assert handler.update_state(NOON, "manual", DELTAS) == {"binance": {"USDT": 12.5}}

@@ -32,7 +32,7 @@ def test_a_price_that_is_missing_or_none_is_an_error_and_never_a_silent_zero(pri
 
 def test_without_a_provider_the_error_says_what_to_give():
     found = manager()
-    found.desk.data_provider = None
+    found.account.source.data_provider = None
     assert (
         refused(found.route_instruction, NOON, TRADE).message == "no data provider was given; hand the manager one with get_data(timestamp)"
     )

@@ -107,7 +107,7 @@ class World:
         self.manager = ExecutionInterfaceManager(self.settings, self.market, "backtest", positions=handler)
         self.execution = ExecutionManager(self.settings, self.manager, handler)
         self.strategy = strategy_of(self.settings)
-        self.portfolio = Portfolio(self.manager.desk, self.settings.gas_reserve_eth)
+        self.portfolio = Portfolio(self.manager.account, self.settings.gas_reserve_eth)
         self.at = START
 
     def tick(self, hours: float = 1, **market: float) -> list[Block]:
@@ -117,7 +117,7 @@ class World:
         self.at += timedelta(hours=hours)
         self.manager.settle(self.at)
         with localcontext(EXACT):
-            blocks = list(self.strategy.decide(self.manager.desk.market(self.at), self.portfolio, self.settings.strategy))
+            blocks = list(self.strategy.decide(self.manager.account.market(self.at), self.portfolio, self.settings.strategy))
             if blocks:
                 self.execution.execute_blocks(self.at, blocks)
         return blocks
@@ -130,7 +130,7 @@ class World:
         return self.portfolio.amount(venue, token)
 
     def health(self) -> Decimal | None:
-        return self.portfolio.health_factor("aave", self.manager.desk.market(self.at))
+        return self.portfolio.health_factor("aave", self.manager.account.market(self.at))
 
     def ltv(self) -> Decimal:
         collateral = self.held("aave", "awstETH") * Decimal(str(self.market.oracle))

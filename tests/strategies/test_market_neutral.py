@@ -73,7 +73,7 @@ def raised(world: World, ticks: int = 400) -> list[list[str]]:
 
 
 def leverage(world: World) -> Decimal:
-    return world.portfolio.margin(world.settings.strategy["perp_venue"], world.manager.desk.market(world.at)).leverage
+    return world.portfolio.margin(world.settings.strategy["perp_venue"], world.manager.account.market(world.at)).leverage
 
 
 def test_margin_is_freed_through_the_queue_and_the_legs_shrink_together() -> None:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.execution.account import Account as TradingAccount
     from basis_strategy_v1.venues.venue import Moved, Venues
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -34,6 +36,11 @@ AT = datetime(2024, 6, 1, tzinfo=UTC)
 PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 1.0}
 STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
 TOKENS = ("USDT", "USDC", "ETH", "WETH", "WBTC", "stETH", "wstETH", "eETH", "weETH")
+
+
+def settled(account: TradingAccount, until: datetime) -> list[ExecutionReport]:
+    """What falls due up to a time, once the account holds it."""
+    return [report for _, reports in account.advance_to(until) for report in reports]
 
 
 def exactly(function: Callable[..., Any]) -> Callable[..., Any]:

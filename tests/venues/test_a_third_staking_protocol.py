@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -132,4 +133,4 @@ def renamed(folder: Path, name: str, names: dict[str, str]) -> str:
     config_hash = json.loads((folder / "summary.json").read_text())["config_hash"]
     for old, new in {config_hash: "hash", **names}.items():
         text = text.replace(old, new)
-    return text
+    return re.sub("auto:[0-9a-f]{32}", "key", text)

@@ -17,7 +17,8 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import Amounts, State
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account as TradingAccount
+from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.aave import RESERVES, aave
 from basis_strategy_v1.venues.aave_interest import UnknownRevision
@@ -33,6 +34,7 @@ from .markets import (
     observe,
     provider,
     run,
+    settled,
     value,
     venues,
     write_bars,
@@ -99,11 +101,11 @@ def recorded(tmp_path: Any) -> Any:
 def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
     all_venues = venues(FREE_GAS)
     handler = PositionUpdateHandler({"wallet": {"USDT": 100_000}})
-    desk = Desk(all_venues, recorded, handler)
-    start = desk.market(AT)
-    moved = run(action("aave", "supply", "USDT", 100_000), all_venues, desk.state(start), start)
-    desk.assign(moved.state)
-    reports = desk.settle(AT + timedelta(days=2))
+    account = TradingAccount(all_venues, MarketSource(recorded), handler)
+    start = account.market(AT)
+    moved = run(action("aave", "supply", "USDT", 100_000), all_venues, account.state(start), start)
+    account.ledger.assign(moved.state)
+    reports = settled(account, AT + timedelta(days=2))
     assert [(row.kind, row.at) for row in reports] == [("interest", AT + timedelta(days=day)) for day in (1, 2)]
     grown = 100_000 * D(LAST) / D(FIRST)
     assert abs(handler.positions["aave"]["aUSDT"] - grown) <= 3 * USDT_UNIT
@@ -114,15 +116,15 @@ def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
 def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_next_row_wins(recorded):
     all_venues = venues(FREE_GAS)
     handler = PositionUpdateHandler({"aave": {"aUSDT": 100_000, "variableDebtWETH": 10}})
-    desk = Desk(all_venues, recorded, handler)
-    desk.state(desk.market(AT))
-    desk.settle(AT + timedelta(hours=12))
+    account = TradingAccount(all_venues, MarketSource(recorded), handler)
+    account.state(account.market(AT))
+    settled(account, AT + timedelta(hours=12))
     supplied, owed = handler.positions["aave"]["aUSDT"], handler.positions["aave"]["variableDebtWETH"]
     years = D(12) / (365 * 24)
     assert abs(supplied - 100_000 * (1 + D("0.05") * years)) <= 2 * USDT_UNIT
     assert abs(owed - 10 * (D("0.06") * years).exp()) < D("1e-12")
-    assert all_venues["aave"].grow(handler.state, desk.market(AT + timedelta(hours=12))) is handler.state
-    desk.settle(AT + timedelta(days=1))
+    assert all_venues["aave"].grow(handler.state, account.market(AT + timedelta(hours=12))) is handler.state
+    settled(account, AT + timedelta(days=1))
     assert abs(handler.positions["aave"]["aUSDT"] - 100_000 * D("1.0371") / D(FIRST)) <= 2 * USDT_UNIT
 
 

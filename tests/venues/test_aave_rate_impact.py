@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account as TradingAccount
+from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.aave_data import joined
@@ -23,7 +24,7 @@ from basis_strategy_v1.venues.aave_interest import RAY, rounding_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, observed
 from basis_strategy_v1.venues.aave_settings import BPS_TO_RAY
 
-from .markets import AT, action, exactly, lending_row, provider, run, value, venues, write_bars, write_lending
+from .markets import AT, action, exactly, lending_row, provider, run, settled, value, venues, write_bars, write_lending
 
 D = Decimal
 REVISIONS = ("3.0", "3.7")
@@ -176,23 +177,25 @@ class World:
     def __init__(self, data: Any, positions: dict[str, Any], **aave_settings: Any) -> None:
         self.venues = venues(settings(**aave_settings))
         self.handler = PositionUpdateHandler(positions)
-        self.desk = Desk(self.venues, data, self.handler)
-        self.market = self.desk.market(AT)
-        self.desk.state(self.market)
+        self.account = TradingAccount(self.venues, MarketSource(data), self.handler)
+        self.market = self.account.market(AT)
+        self.account.state(self.market)
         self.told = Deltas()
 
     def settle(self, days: float) -> World:
         at = AT + timedelta(days=days)
-        self.told = sum((report.deltas for report in self.desk.settle(at)), self.told)
-        self.market = self.desk.market(at)
+        self.told = sum((report.deltas for report in settled(self.account, at)), self.told)
+        self.market = self.account.market(at)
         return self
 
     def act(self, name: str, token: str, amount: Any) -> None:
-        for report in self.desk.settle_growth(self.market.at):
+        state, reports = self.account.accrued_on_chain(self.account.state(self.market), self.market)
+        self.account.ledger.assign(state)
+        for report in reports:
             self.told += report.deltas
-        moved = run(action("aave", name, token, amount), self.venues, self.desk.state(self.market), self.market)
+        moved = run(action("aave", name, token, amount), self.venues, self.account.state(self.market), self.market)
         self.told += moved.deltas
-        self.desk.assign(moved.state)
+        self.account.ledger.assign(moved.state)
 
     def held(self, token: str) -> D:
         return self.handler.positions.get("aave", {}).get(token, D(0))
@@ -202,7 +205,7 @@ class World:
 
     @property
     def state(self) -> State:
-        return self.desk.state(self.market)
+        return self.account.state(self.market)
 
 
 def day_by_hand(ours: Fraction, owed: Fraction) -> tuple[Fraction, Fraction]:

@@ -15,12 +15,13 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import Account, Perp, State
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account as TradingAccount
+from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.cex import Exchange, Margin
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 
-from .markets import AT, exactly, holding, observe, provider, run, trade, transfer, value, venues, write_bars, write_funding
+from .markets import AT, exactly, holding, observe, provider, run, settled, trade, transfer, value, venues, write_bars, write_funding
 
 D = Decimal
 NO_FEES = {"perp_taker_fee_bps": D(0), "slippage_bps": D(0)}
@@ -146,12 +147,12 @@ def folder(tmp_path: Any, bars: list[Any], symbols: tuple[str, ...] = ("ETHUSDT"
     return provider(tmp_path)
 
 
-def held_at(data: Any, hour: int, **positions: Any) -> tuple[Desk, PositionUpdateHandler]:
-    """A desk whose account is opened at an hour after the start."""
+def held_at(data: Any, hour: int, **positions: Any) -> tuple[TradingAccount, PositionUpdateHandler]:
+    """An account that is opened at an hour after the start."""
     handler = PositionUpdateHandler({"bybit": {token.replace("_", "-"): amount for token, amount in positions.items()}})
-    desk = Desk({"bybit": exchange()}, data, handler)
-    desk.state(desk.market(AT + timedelta(hours=hour)))
-    return desk, handler
+    account = TradingAccount({"bybit": exchange()}, MarketSource(data), handler)
+    account.state(account.market(AT + timedelta(hours=hour)))
+    return account, handler
 
 
 CALM = (2000, 2005, 1995, 2000)
@@ -164,8 +165,8 @@ CALM = (2000, 2005, 1995, 2000)
 @exactly
 def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, position, spike):
     data = folder(tmp_path, [CALM, CALM, CALM, spike, CALM])
-    desk, handler = held_at(data, 1, USDT=2_000, ETHUSDT_PERP=position)
-    reports = desk.settle(AT + timedelta(hours=5))
+    account, handler = held_at(data, 1, USDT=2_000, ETHUSDT_PERP=position)
+    reports = settled(account, AT + timedelta(hours=5))
     (report,) = reports
     all_of_it = 2_000 + position * (D(spike[3]) - 2000)
     price = exchange().liquidation_price(Account({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(position), D(position * 2000))}), "ETHUSDT")
@@ -184,17 +185,17 @@ def test_the_high_has_to_reach_the_price_to_the_last_digit(tmp_path):
     price = exchange().liquidation_price(account, "ETHUSDT").quantize(D("1e-8"))
     for step, liquidated in ((D("-1e-8"), False), (D("1e-8"), True)):
         where = tmp_path / str(liquidated)
-        desk, _ = held_at(folder(where, [CALM, CALM, (2000, price + step, 1990, 2000), CALM]), 1, USDT=2_000, ETHUSDT_PERP=-10)
-        assert bool(desk.settle(AT + timedelta(hours=4))) is liquidated
+        account, _ = held_at(folder(where, [CALM, CALM, (2000, price + step, 1990, 2000), CALM]), 1, USDT=2_000, ETHUSDT_PERP=-10)
+        assert bool(settled(account, AT + timedelta(hours=4))) is liquidated
 
 
 @pytest.mark.parametrize("symbols", [("ETHUSDT",), ("ETHUSDT", "BTCUSDT")])
 def test_a_bar_from_before_the_position_was_opened_does_not_liquidate_it(tmp_path, symbols):
     data = folder(tmp_path, [CALM, (2000, 9000, 1995, 2000), CALM, CALM, *[CALM] * 5], symbols)
     shorts = {f"{symbol}_PERP": -5 for symbol in symbols}
-    desk, handler = held_at(data, 2, USDT=2_000, **shorts)  # the bar with the spike has just closed
+    account, handler = held_at(data, 2, USDT=2_000, **shorts)  # the bar with the spike has just closed
     before = handler.state
-    reports = desk.settle(AT + timedelta(hours=9))
+    reports = settled(account, AT + timedelta(hours=9))
     assert [report.kind for report in reports] == ["funding"] * len(symbols)
     assert handler.positions == before.positions()
 
@@ -205,8 +206,8 @@ def test_a_bar_from_before_does_not_liquidate_two_perps_at_a_funding_in_the_midd
     for symbol in symbols:
         write_funding(tmp_path, "bybit", symbol, {AT: 0, AT + timedelta(hours=1, minutes=30): 0, AT + timedelta(hours=8): 0})
     data = provider(tmp_path)
-    desk, _ = held_at(data, 1, USDT=2_000, ETHUSDT_PERP=-5, BTCUSDT_PERP=-5)
-    reports = desk.settle(AT + timedelta(hours=2))
+    account, _ = held_at(data, 1, USDT=2_000, ETHUSDT_PERP=-5, BTCUSDT_PERP=-5)
+    reports = settled(account, AT + timedelta(hours=2))
     assert [(report.kind, report.at) for report in reports] == [("funding", AT + timedelta(hours=1, minutes=30))] * 2
 
 
@@ -219,11 +220,11 @@ def test_two_perps_share_one_margin(tmp_path):
     data = provider(tmp_path)
     # The short ETH alone would stand 2600; with the BTC position's maintenance it does not.
     alone, _ = held_at(data, 1, USDT="6050", ETHUSDT_PERP=-10)
-    assert [row.kind for row in alone.settle(AT + timedelta(hours=4)) if row.kind == "liquidation"] == ["liquidation"]
+    assert [row.kind for row in settled(alone, AT + timedelta(hours=4)) if row.kind == "liquidation"] == ["liquidation"]
     richer, _ = held_at(data, 1, USDT="6140", ETHUSDT_PERP=-10)
-    assert [row.kind for row in richer.settle(AT + timedelta(hours=4))] == []
+    assert [row.kind for row in settled(richer, AT + timedelta(hours=4))] == []
     both, handler = held_at(data, 1, USDT="6140", ETHUSDT_PERP=-10, BTCUSDT_PERP=1)
-    (report,) = both.settle(AT + timedelta(hours=4))
+    (report,) = settled(both, AT + timedelta(hours=4))
     assert (report.kind, report.at) == ("liquidation", AT + timedelta(hours=3))
     assert report.deltas.tokens("bybit") == {"ETHUSDT-PERP": D(10), "BTCUSDT-PERP": D(-1), "USDT": D(-6140)}
     assert handler.positions == {}

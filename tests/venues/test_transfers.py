@@ -13,11 +13,12 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State, Transfer, Transit
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account as TradingAccount
+from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.transfers import Arrivals
 
-from .markets import AT, STAKED, change_of_positions, everything, exactly, holding, market, observe, run, transfer, value, venues
+from .markets import AT, STAKED, change_of_positions, everything, exactly, holding, market, observe, run, settled, transfer, value, venues
 
 D = Decimal
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
@@ -61,14 +62,14 @@ def test_what_is_on_its_way_arrives_at_its_own_instant_and_counts_as_equity_mean
         def get_data(self, timestamp: Any) -> dict[str, Any]:
             return everything(timestamp)
 
-    desk = Desk(all_venues, Provider(), handler)
+    account = TradingAccount(all_venues, MarketSource(Provider()), handler)
     for minutes in (0, 2):
-        at = desk.market(AT + timedelta(minutes=minutes))
-        moved = run(transfer("bybit", ("wallet", "okx")[minutes // 2], "USDT", 100), all_venues, desk.state(at), at)
-        desk.assign(moved.state)
-    assert [row.amount for row in desk.exposures(at)[0] if row.venue == IN_TRANSIT] == [D(197)]
-    assert desk.settle(AT + timedelta(minutes=7)) == []
-    reports = desk.settle(AT + timedelta(hours=1))
+        at = account.market(AT + timedelta(minutes=minutes))
+        moved = run(transfer("bybit", ("wallet", "okx")[minutes // 2], "USDT", 100), all_venues, account.state(at), at)
+        account.ledger.assign(moved.state)
+    assert [row.amount for row in account.exposures(at)[0] if row.venue == IN_TRANSIT] == [D(197)]
+    assert settled(account, AT + timedelta(minutes=7)) == []
+    reports = settled(account, AT + timedelta(hours=1))
     assert [(report.kind, report.venue, report.at, report.deltas) for report in reports] == [
         ("arrival", where, AT + timedelta(minutes=minutes), Deltas.nested({IN_TRANSIT: {"USDT": -D("98.5")}, where: {"USDT": D("98.5")}}))
         for where, minutes in (("wallet", 7.5), ("okx", 9.5))

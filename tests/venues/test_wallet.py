@@ -15,13 +15,14 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account as TradingAccount
+from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.venue import ONCHAIN
 from basis_strategy_v1.venues.wallet import exchange, receive, spend
 
-from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, venues, write_staking
+from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, settled, venues, write_staking
 
 D = Decimal
 NOW = market()
@@ -102,10 +103,10 @@ def test_rebasing_tokens_grow_when_their_protocol_publishes_a_rate(tmp_path):
     write_staking(tmp_path, "etherfi", "weETH", {AT: "1.05"})
     handler = PositionUpdateHandler({"wallet": {"stETH": 12, "eETH": 3, "wstETH": 10}})
     wallet = make_venue(ONCHAIN, "wallet", None)
-    desk = Desk({"wallet": wallet}, provider(tmp_path, max_staleness="72h"), handler)
-    desk.state(desk.market(AT))
+    account = TradingAccount({"wallet": wallet}, MarketSource(provider(tmp_path, max_staleness="72h")), handler)
+    account.state(account.market(AT))
     assert handler.positions["wallet"] == {"stETH": D(12), "eETH": D("2.999999999999999999"), "wstETH": D(10)}
-    reports = desk.settle(AT + timedelta(days=3))
+    reports = settled(account, AT + timedelta(days=3))
     grown = Deltas.at("wallet", {"stETH": D("0.006")})
     assert [(row.kind, row.at, row.deltas) for row in reports] == [
         ("interest", AT + timedelta(days=1), grown), ("interest", AT + timedelta(days=2), grown),

@@ -19,7 +19,6 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
-from basis_strategy_v1.execution.execution_manager import ExecutionManager
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -133,7 +132,6 @@ def _engine(
     manager = ExecutionInterfaceManager(
         settings, provider, "backtest", positions=handler, event_logger=logger, health_manager=health, clock=clock
     )
-    market = manager.desk.market(settings.start)
+    market = manager.account.market(settings.start)
     handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
-    execution = ExecutionManager(settings, manager, handler)
-    return EventDrivenStrategyEngine(settings, manager, execution, strategy, clock, logger, writer, progress)
+    return EventDrivenStrategyEngine(settings, manager, strategy, clock, logger, writer, progress)

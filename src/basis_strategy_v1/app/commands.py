@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.execution.preflight import Problem
+    from basis_strategy_v1.execution.pretrade_check import Problem
     from basis_strategy_v1.strategies.strategy import Block
 
     NumberedBlock = tuple[int, int, Block]
@@ -92,7 +92,7 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
     with EventLogger(logs, "backtest") as logger:
         handler = PositionUpdateHandler()
         manager = ExecutionInterfaceManager(settings, provider, "backtest", positions=handler, event_logger=logger, clock=clock)
-        market = manager.desk.market(first)
+        market = manager.account.market(first)
         handler.hold(opening_positions(settings, None, market, manager.gas_is_free()))
         if preflight:
             yield from _preflight(manager, rows)

@@ -70,7 +70,7 @@ def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[
     def refusal(held: Placed, market: MarketSnapshot) -> ComponentError | None:
         handler.hold(held)
         try:
-            exposures, perps = manager.desk.exposures(market)
+            exposures, perps = manager.account.exposures(market)
             Attribution(config.share_class).open(exposures, perps, market)
         except ComponentError as refused:
             return refused
@@ -78,7 +78,7 @@ def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[
 
     with decimal.localcontext(EXACT):
         try:
-            market = manager.desk.market(config.start)
+            market = manager.account.market(config.start)
             placed = opening_positions(config, strategy, market, manager.gas_is_free())
         except ComponentError as refused:
             return [refused]

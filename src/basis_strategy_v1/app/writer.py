@@ -102,7 +102,7 @@ class Writer:
             data=_data_told(self._provider),
             skipped=engine.skipped,
             assumptions=[
-                *assumptions(engine.config, engine.manager.desk.venues),
+                *assumptions(engine.config, engine.manager.account.venues),
                 *_told_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_told_of_gaps(stale),
             ],
@@ -136,10 +136,10 @@ def _was_to_leave(config: Config) -> bool:
 
 
 def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
-    config, desk = engine.config, engine.desk
-    market = desk.market(engine.end)
+    config, account = engine.config, engine.account
+    market = account.market(engine.end)
     reserve = Decimal(0) if engine.manager.gas_is_free() else config.gas_reserve_eth
-    return left_open(engine.portfolio, *desk.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
+    return left_open(engine.portfolio, *account.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
 
 
 def _told_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:

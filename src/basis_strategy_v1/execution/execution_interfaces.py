@@ -1,38 +1,33 @@
-"""The interfaces to venues. `execute` holds the only mode switch of the house."""
+"""The specification's interfaces to venues."""
 
 from __future__ import annotations
 
-import decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.amounts import EXACT, shown
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
-from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.instruction_steps import all_steps, venues_of
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer, parse_instruction
+from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.desk import Context, Desk
-from basis_strategy_v1.execution.deviation import require_estimate_met
-from basis_strategy_v1.execution.limits import require_within_limits
-from basis_strategy_v1.execution.steps import all_steps, not_offered, top_steps, venues_of
-from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.market_source import MarketSource
+from basis_strategy_v1.execution.pipeline import Pipeline
+from basis_strategy_v1.execution.routing_record import RoutingRecord
+from basis_strategy_v1.execution.step import StepSimulator, not_offered
 from basis_strategy_v1.venues.registry import known_names, make_venue
-from basis_strategy_v1.venues.transfers import simulate_transfer
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, Moved
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.config import Limits
-    from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.live_execution import LiveExecution
-    from basis_strategy_v1.venues.venue import Venues
 
 BACKTEST, LIVE = "backtest", "live"
-SIMULATED = "simulated"
 Kinds = tuple[type[Instruction], ...]
 TRADES: Kinds = (CexTrade,)
 ACTIONS: Kinds = (SmartContractAction, Chain)
 TRANSFERS: Kinds = (WalletTransfer,)
-_SAID: dict[type[Instruction], str] = {
+NAMES: dict[type[Instruction], str] = {
     CexTrade: "cex_trade", SmartContractAction: "smart_contract_action", Chain: "a chain", WalletTransfer: "wallet_transfer",
 }  # fmt: skip
 
@@ -49,11 +44,11 @@ def require_mode(name: str) -> str:
 
 
 class ExecutionInterface:
-    """One way to a venue, in one mode.
+    """One way to a venue, in one mode, as the specification has it: dicts in, floats out.
 
     An interface of its own (`CEXExecutionInterface("binance", settings, data_provider, "backtest")`) knows its own
     venue only, checks no balance, and pays no gas unless its settings name `gas_price_gwei`; those of a manager share its
-    venues, its positions and its clock.
+    account and its pipeline.
     """
 
     kind = ""
@@ -67,99 +62,42 @@ class ExecutionInterface:
         execution_mode: str = BACKTEST,
         *,
         protocol: str = "",
-        desk: Desk | None = None,
-        live: LiveExecution | None = None,
-        limits: Limits | None = None,
+        pipeline: Pipeline | None = None,
     ) -> None:
         self.venue = venue or protocol
         self.config = config
         self.data_provider = data_provider
         self.execution_mode = require_mode(execution_mode)
-        self._desk = desk or Desk(_own_venues(self.kind, self.venue, config), data_provider, None)
-        self._venues = self._desk.venues
-        self._is_live = execution_mode == LIVE
-        self._live = live
-        self._limits = limits
-
-    def execute(self, instruction: Instruction, context: Context, foreseen: Moved | None = None) -> tuple[ExecutionReport, State]:
-        """Execute one instruction and give the report and the state after it; the caller assigns the state.
-
-        `foreseen` is what `simulate` gave for just this instruction and context, where the caller has it.
-
-        Raises:
-            VenueRejected: the venue, or its simulator, says no; nothing was changed.
-            VenueUnreachable, OutcomeUnknown: live only.
-        """
-        if foreseen is not None:
-            moved = foreseen
-        elif type(instruction) is CexTrade and instruction.max_deviation_bps is None and self._limits is None:
-            moved = self._venues[instruction.venue].simulate(instruction, context.state, context.market)
-        else:
-            moved = self.simulate(instruction, context)
-        if self._is_live:
-            if self._live is None:
-                raise ComponentError(
-                    "EIM-002", f"{self.venue} has no live gateway; run a backtest, or give the manager one", self.component
-                )
-            return self._live.execute(instruction, context, moved)
-        deltas = moved.deltas
-        return ExecutionReport(
-            context.key, self.venue, context.at, "execution", deltas, deltas, moved.costs, SIMULATED, moved.details
-        ), moved.state
-
-    def simulate(self, instruction: Instruction, context: Context) -> Moved:
-        """What the instruction would do; also the check before a live one is sent."""
-        venues, state, market = self._venues, context.state, context.market
-        if type(instruction) is CexTrade:
-            moved = venues[instruction.venue].simulate(instruction, state, market)
-        elif isinstance(instruction, WalletTransfer):
-            moved = simulate_transfer(instruction, venues, state, market)
-        else:
-            moved = simulate_transaction(top_steps(instruction), venues, state, market)
-        if instruction.max_deviation_bps is not None:
-            require_estimate_met(instruction, moved, market, self.kind)
-        if self._limits is not None:
-            require_within_limits(instruction, moved, market, self._limits, self.kind)
-        return moved
-
-    # The specification's methods: dicts in, floats out, at the latest instant that the data provider knows.
+        self._pipeline = pipeline or _own_pipeline(self.kind, self.venue, config, data_provider, self.execution_mode)
 
     def _run(self, block: dict[str, Any], kinds: Kinds, mode: str | None = None) -> dict[str, dict[str, float]]:
+        """Execute a block at the latest instant that the data provider knows."""
         if mode is not None and mode != self.execution_mode:
             raise self._refused(f"this interface of {self.venue} runs in {self.execution_mode} mode; its {mode} methods cannot be called")
-        instruction = parse_instruction(block)
-        self._require_own(instruction, kinds)
-        name, done = instruction.instruction_id, self._desk.done
-        with self._desk.lock, decimal.localcontext(EXACT):
-            if name is not None and name in done:
-                return done[name].deltas.as_floats()
-            context = self._desk.context(self._desk.now(), name)
-            try:
-                report, after = self.execute(instruction, context)
-            except BaseException:
-                if name is None:
-                    self._desk.keys.withdraw(context.key)
-                raise
-            if name is not None:
-                self._desk.note_done(name, report)
-            return floats_of(self._desk.commit(after, report))
+        self._require_own(parse_instruction(block), kinds)
+        try:
+            _, packed = self._pipeline.execute(self._pipeline.account.source.now(), block)
+        except VenueRejected as refused:
+            raise refused.original_exception or refused from refused.__cause__
+        return floats_of(packed)
 
     def _require_own(self, instruction: Instruction, kinds: Kinds) -> None:
+        venues, own = self._pipeline.simulator.venues, self.venue
         if not isinstance(instruction, kinds):
-            takes = " or ".join(_SAID[kind] for kind in kinds)
-            raise self._refused(f"this method of {self.venue} takes {takes}, got {_SAID[type(instruction)]}")
-        named, own = venues_of(instruction), self.venue
+            takes = " or ".join(NAMES[kind] for kind in kinds)
+            raise self._refused(f"this method of {own} takes {takes}, got {NAMES[type(instruction)]}")
+        named = venues_of(instruction)
         if own not in named:
             raise self._refused(
                 f"this is the interface of {own}, the block is for {' and '.join(dict.fromkeys(named))}; route it through a manager"
             )
-        if unknown := [name for name in named if name not in self._desk.venues]:
+        if unknown := [name for name in named if name not in venues]:
             raise self._refused(f"this interface of {own} does not know {unknown[0]}; configure both and route the block through a manager")
         if isinstance(instruction, Chain) and not instruction.atomic:
             raise self._refused("a chain that is not atomic is several transactions; route it through a manager")
         if isinstance(instruction, SmartContractAction | Chain):
             for step in all_steps(instruction):
-                if fault := not_offered(step, self._desk.venues):
+                if fault := not_offered(step, venues):
                     raise self._refused(fault)
 
     def _refused(self, message: str) -> VenueRejected:
@@ -237,21 +175,21 @@ class OnChainExecutionInterface(ExecutionInterface):
         return self._run(instruction, TRANSFERS, LIVE)
 
 
-def _own_venues(kind: str, venue: str, config: Any) -> Venues:
-    """The venue of an interface of its own; one on chain has a wallet beside it, which pays and takes."""
+def _own_pipeline(kind: str, venue: str, config: Any, data_provider: Any, execution_mode: str) -> Pipeline:
+    """The pipeline of an interface of its own. One on chain has a wallet too, which pays and takes."""
     try:
-        own = {venue: make_venue(kind, venue, config)}
+        venues = {venue: make_venue(kind, venue, config)}
     except KeyError:
         raise ComponentError("EIM-002", f"no {kind} venue is called {venue!r}; there are {', '.join(known_names(kind))}") from None
-    if kind == CEX or venue == WALLET:
-        return own
-    gas_price = (config or {}).get("gas_price_gwei", 0)
-    return {**own, WALLET: make_venue(ONCHAIN, WALLET, {"gas_price_gwei": gas_price})}
+    if kind != CEX and venue != WALLET:
+        venues[WALLET] = make_venue(ONCHAIN, WALLET, {"gas_price_gwei": (config or {}).get("gas_price_gwei", 0)})
+    account = Account(venues, MarketSource(data_provider))
+    live: dict[str, LiveExecution] | None = {} if execution_mode == LIVE else None
+    return Pipeline(account, StepSimulator(venues), MemoryJournal(), RoutingRecord(), live)
 
 
 __all__ = [
     "CEXExecutionInterface",
-    "Context",
     "DEXExecutionInterface",
     "ExecutionInterface",
     "OnChainExecutionInterface",

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.instruction_steps import all_steps
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.deviation import BPS, gross_notional
-from basis_strategy_v1.execution.steps import all_steps
 from basis_strategy_v1.venues.venue import reject
 
 if TYPE_CHECKING:

@@ -6,6 +6,8 @@ from decimal import localcontext
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -16,16 +18,27 @@ from basis_strategy_v1.venues.venue import CEX, COMPONENTS, DEX, ONCHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from typing import Any
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.execution.desk import Context
     from basis_strategy_v1.execution.gateway import Gateway
     from basis_strategy_v1.venues.venue import Moved
 
 T = TypeVar("T")
+
+
+class Context(Struct, frozen=True, gc=False):
+    """When and on what an instruction is executed, and the key under which it is known."""
+
+    at: datetime
+    key: str
+    state: State
+    market: MarketSnapshot
+
 
 UNREACHABLE = {CEX: "CEX-002", DEX: "DEX-002", ONCHAIN: "OCH-002"}
 UNKNOWN = {CEX: "CEX-003", DEX: "DEX-003", ONCHAIN: "OCH-003"}

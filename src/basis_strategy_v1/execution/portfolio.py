@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.execution.desk import Desk
+    from basis_strategy_v1.execution.account import Account as TradingAccount
 
 ZERO = Decimal(0)
 FREE = Withdrawal()
@@ -29,10 +29,10 @@ MARGIN_OF_COSTS = Decimal("1.1")
 class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     """venue -> token -> amount, and what follows from it at the snapshot that the strategy was given."""
 
-    def __init__(self, desk: Desk, gas_reserve: Decimal = ZERO) -> None:
-        self._desk = desk
+    def __init__(self, account: TradingAccount, gas_reserve: Decimal = ZERO) -> None:
+        self._account = account
         self._gas_reserve = gas_reserve
-        venues = desk.venues
+        venues = account.venues
         # What can be asked of whom.
         self._exchanges = {name: venue for name, venue in venues.items() if isinstance(venue, Exchange)}
         self._lenders = {name: venue for name, venue in venues.items() if isinstance(venue, Lender)}
@@ -40,7 +40,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         self._flash_lenders = {name: venue for name, venue in venues.items() if isinstance(venue, FlashLender)}
 
     def _held(self) -> Mapping[str, Mapping[str, Decimal]]:
-        return self._desk.positions.positions if self._desk.positions is not None else {}
+        return self._account.ledger.positions
 
     def __getitem__(self, venue: str) -> Mapping[str, Decimal]:
         return MappingProxyType(self._held()[venue])  # what is recorded is not the strategy's to change
@@ -62,7 +62,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def withdrawal(self, venue: str, token: str) -> Withdrawal:
         """Fee, minimum (token units) and minutes of a transfer out of a venue."""
-        exchange = self._desk.venues[venue]
+        exchange = self._account.venues[venue]
         return exchange.row.withdrawals.get(token, FREE) if isinstance(exchange, Exchange) else FREE
 
     def costs_of_trades(self, spot_venue: str, perp_venue: str) -> Decimal:
@@ -77,7 +77,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
-        return self._exchange(venue, "margin").margin(self._desk.state(market).part(venue, Account), market)
+        return self._exchange(venue, "margin").margin(self._account.state(market).part(venue, Account), market)
 
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
@@ -97,7 +97,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""
         lender = self._lenders.get(protocol) or self._unanswered("health_factor", protocol, self._lenders)
-        return lender.health_factor(self._desk.state(market), market)
+        return lender.health_factor(self._account.state(market), market)
 
     def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ZERO) -> Decimal:
         """What a debt of the token pays now, a fraction a year: the published rate, and with `rate_impact` what our own debt makes of it.
@@ -105,7 +105,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         `more` is what would be owed on top.
         """
         lender = self._pool_lenders.get(protocol) or self._unanswered("borrow_rate", protocol, self._pool_lenders)
-        return lender.borrow_rate(self._desk.state(market), token, market, more)
+        return lender.borrow_rate(self._account.state(market), token, market, more)
 
     def _exchange(self, name: str, question: str) -> Exchange:
         return self._exchanges.get(name) or self._unanswered(question, name, self._exchanges)
@@ -115,16 +115,16 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def _unanswered(self, question: str, name: str, able: Iterable[str]) -> NoReturn:
         """Refuse a question to a venue that is not configured, or of another kind."""
-        why = "which has none" if name in self._desk.venues else "which is not configured under venues"
+        why = "which has none" if name in self._account.venues else "which is not configured under venues"
         raise LookupError(f"{question} of {name}, {why}; it can be asked of {', '.join(able) or 'no venue of this config'}")
 
     def gas_reserve(self) -> Decimal:
         """ETH of the wallet that is kept for gas; 0 where gas is free."""
-        return ZERO if gas_is_free(self._desk.venues) else self._gas_reserve
+        return ZERO if gas_is_free(self._account.venues) else self._gas_reserve
 
     def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal:
         """ETH that a transaction of so many units of gas costs now; 0 where gas is free."""
-        wallet = wallet_of(self._desk.venues)
+        wallet = wallet_of(self._account.venues)
         return ZERO if wallet.is_free() else wallet.gas_fee(units, market)
 
     def flash_fee(self, protocol: str, token: str, amount: Decimal) -> Decimal:
@@ -133,9 +133,9 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def loanable(self, protocol: str, token: str, market: MarketSnapshot) -> Decimal | None:
         """The most that a flash loan can be now, in the token; None where that is not known."""
-        return self._flash_lender(protocol, "loanable").loanable(self._desk.state(market), token, market)
+        return self._flash_lender(protocol, "loanable").loanable(self._account.state(market), token, market)
 
     def claimable(self, protocol: str, market: MarketSnapshot) -> tuple[str, ...]:
         """The ids of the withdrawal requests at a staking protocol that can be claimed now, oldest first."""
-        requests = self._desk.state(market).part(protocol, Queue).requests
+        requests = self._account.state(market).part(protocol, Queue).requests
         return tuple(request.request_id for request in requests if request.claimable <= market.instant)

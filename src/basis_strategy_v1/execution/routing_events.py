@@ -1,4 +1,4 @@
-"""What the manager tells the event log of each instruction."""
+"""The events that the manager logs of each instruction."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.monitoring.event_logger import AppendAll
 
     Data = Mapping[str, Any] | Struct
-    Told = tuple[str, Data]  # the type of an event, and its data
+    Event = tuple[str, Data]  # the type of an event, and its data
 
-    class Tell(Protocol):
-        def __call__(self, at: datetime, told: Sequence[Told]) -> None: ...
+    class Log(Protocol):
+        def __call__(self, at: datetime, events: Sequence[Event]) -> None: ...
 
 
 COMPONENT = "ExecutionInterfaceManager"
@@ -44,35 +44,35 @@ class RoutingEvents:
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
         self._logger = logger
-        # Writes what is told of one time: (at, [(event_type, data)]).
-        self.tell: Tell = _to_nobody if logger is None else self._tell_live if live else self._tell
+        # Writes the events of one time: (at, [(event_type, data)]).
+        self.log: Log = _to_nobody if logger is None else self._log_live if live else self._log
         self._append: AppendAll = self._append_first
         self._unwritten: list[tuple[datetime, str, str, Data]] = []
         self._lock = Lock()
 
-    def _tell(self, at: datetime, told: Sequence[Told]) -> None:
+    def _log(self, at: datetime, events: Sequence[Event]) -> None:
         if type(at) is not datetime or at.tzinfo is not UTC:
             at = from_instant(to_instant(at))
         try:
-            self._append(at, COMPONENT, told)
+            self._append(at, COMPONENT, events)
         except ValueError as closed:
             raise ComponentError(UNWRITABLE, str(closed), original_exception=closed) from closed
 
-    def _append_first(self, at: datetime, component: str, told: Sequence[Told]) -> None:
+    def _append_first(self, at: datetime, component: str, events: Sequence[Event]) -> None:
         assert self._logger is not None
         # What stands in for the logger, or overrides its method, is asked for every event.
         is_own = type(self._logger).log_event is EventLogger.log_event
         self._append = self._logger.appender(component, at) if is_own else self._append_each
-        self._append(at, component, told)
+        self._append(at, component, events)
 
-    def _append_each(self, at: datetime, component: str, told: Sequence[Told]) -> None:
+    def _append_each(self, at: datetime, component: str, events: Sequence[Event]) -> None:
         assert self._logger is not None
-        for event_type, data in told:
+        for event_type, data in events:
             self._logger.log_event(at, event_type, component, data)
 
-    def _tell_live(self, at: datetime, told: Sequence[Told]) -> None:
+    def _log_live(self, at: datetime, events: Sequence[Event]) -> None:
         with self._lock:
-            self._unwritten += [(at, event_type, COMPONENT, data) for event_type, data in told]
+            self._unwritten += [(at, event_type, COMPONENT, data) for event_type, data in events]
             self._write()
 
     def require_written(self) -> None:
@@ -97,21 +97,21 @@ class RoutingEvents:
             self._unwritten.pop(0)
         return None
 
-    def tell_failure(self, at: datetime, kind: Any, error: ComponentError) -> None:
+    def log_failure(self, at: datetime, kind: Any, error: ComponentError) -> None:
         """The error, and what it means for the routing. An old price is none of its failures: nothing was wrong with the block."""
         if self._logger is None or error.error_code == UNWRITABLE:
             return
         data: dict[str, Any] = {"error_code": error.error_code, "error_message": error.message, "error_severity": error.severity}
         trace = "".join(traceback.format_exception(error))
-        self.tell(at, [("error", {**data, "component": error.component, "stack_trace": trace})])
+        self.log(at, [("error", {**data, "component": error.component, "stack_trace": trace})])
         if isinstance(error, StaleSeries):
             return
         raw = getattr(error.original_exception, "raw", None)
-        told = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
-        self.tell(at, [(CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), told)])
+        failed = {**data, "instruction_type": kind, **({} if raw is None else {"raw": repr(raw)})}
+        self.log(at, [(CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), failed)])
 
 
-def _to_nobody(at: datetime, told: Sequence[Told]) -> None:
+def _to_nobody(at: datetime, events: Sequence[Event]) -> None:
     """Where there is no log."""
 
 
@@ -167,8 +167,8 @@ class UpdateData(Struct, frozen=True, gc=False):
     processing_time_ms: float
 
 
-def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> list[Told]:
-    """What is told of an execution, of a repetition, and of an answer that could not be booked."""
+def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> list[Event]:
+    """The events of an execution, of a repetition, and of an answer that could not be read."""
     if report.replayed:
         return [("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()})]
     asked = block.get
@@ -197,7 +197,7 @@ def _steps(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def settlement_data(report: ExecutionReport) -> SettlementData:
-    """What is told of a settlement."""
+    """The data of a settlement event."""
     return SettlementData(report.key, report.kind, report.venue, report.deltas.amounts, report.costs, report.details)
 
 

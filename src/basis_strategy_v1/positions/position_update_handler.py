@@ -15,10 +15,11 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas, floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.keys import Keys
+from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_units
+from basis_strategy_v1.positions.ledger import Places
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -26,47 +27,35 @@ if TYPE_CHECKING:
 UNCONFIRMED = 10_000  # as many as a manager's history has
 # Whose plain tokens are in the wallet, until a manager says which protocols it has.
 PROTOCOLS = ("aave", "morpho", *STAKED_AT, "uniswap", "curve")
+# What these say has come or gone is no execution of ours.
+OF_OTHER_ORIGIN = ("deposit", "withdrawal", "correction")
 KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
 
 
-class Book:
-    """What is one for all managers of an account: whose turn it is, up to when everything has fallen due, and which ids were executed."""
-
-    def __init__(self) -> None:
-        self.lock = RLock()
-        self.passed: MarketSnapshot | None = None  # up to this one everything has fallen due; it only moves forwards
-        self.done: dict[str, ExecutionReport] = {}  # by instruction_id: what is asked for again is not executed again
-        self.parts_done: dict[str, list[ExecutionReport]] = {}  # by instruction_id: of a sequence the steps that came through
-
-    def begin_anew(self) -> None:
-        self.passed = None
-        self.done.clear()
-        self.parts_done.clear()
-
-
-class PositionUpdateHandler(Book):
+class PositionUpdateHandler:
     """Holds the state and reads it as `positions`.
 
     An ExecutionInterfaceManager that was given this handler commits each execution to it at once. Handing the same
-    deltas in again through `update_state`, as the specification's flow does, confirms them and adds nothing. Deltas of
-    other origin (a deposit, a correction) are added. Safe to use from several threads: the managers of a handler hold its
-    `lock` while they execute.
+    deltas in again through `update_state`, as the specification's flow does, confirms them and adds nothing (docs/decisions/0015).
+    Deltas of other origin (a deposit, a correction) are added. Safe to use from several threads: the managers of a handler hold its
+    `lock` while they read the state and commit.
     """
 
     def __init__(self, positions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        super().__init__()
+        self.lock = RLock()
         self.protocols: Collection[str] = PROTOCOLS
         self.state = State()
-        self.opened: State | None = None  # the state, where a manager has read all of it in its venues' own units
-        self._keys: list[Keys] = []  # of each desk: the state holds what was executed under a key that is in use
-        self._executed: set[str] = set()  # the other keys of what the state holds
-        self._unconfirmed: deque[tuple[str, bytes]] = deque(maxlen=UNCONFIRMED)  # the newest that have not been handed in
-        self.hold(positions or {})
+        self._opened: State | None = None  # the state, once it is wholly in the venues' own units
+        self.settled: MarketSnapshot | None = None  # up to this snapshot everything that falls due has been settled
+        self.calls, self.plans = Places(), Places()
+        self.journal = MemoryJournal()
+        self._unconfirmed: deque[tuple[str, bytes]] = deque(maxlen=UNCONFIRMED)  # key and packed deltas of what was not handed in
         self.last_update_timestamp: datetime | None = None
         self._read: tuple[State, dict[str, dict[str, Decimal]]] | None = None
+        self.hold(positions or {})
 
     def hold(self, positions: Mapping[str, Mapping[str, Any]]) -> None:
-        """Begin anew with these positions.
+        """Begin again with these positions.
 
         Raises:
             ComponentError: PUH-001, an amount is not a finite number.
@@ -75,10 +64,8 @@ class PositionUpdateHandler(Book):
         with self.lock:
             self.state = State({venue: Amounts(tokens) for venue, tokens in amounts.items() if tokens})
             self._unconfirmed.clear()
-            self._executed.clear()
-            self.begin_anew()
-            for keys in self._keys:
-                keys.forget()
+            self.settled = None
+            self.journal.clear()
 
     @property
     def positions(self) -> dict[str, dict[str, Decimal]]:
@@ -88,31 +75,36 @@ class PositionUpdateHandler(Book):
             self._read = read = (state, state.positions())
         return read[1]
 
-    def new_keys(self, run: str) -> Keys:
-        """The keys of one more manager: no two reports of this handler have the same."""
-        number = len(self._keys) + 1
-        self._keys.append(keys := Keys(run if number == 1 else f"{run}{number}-"))
-        return keys
+    # The ledger of an account.
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the state is wholly in the venues' own units."""
+        return self.state is self._opened
+
+    def assign(self, state: State) -> None:
+        """Take over the state after time has passed."""
+        self.state = self._opened = state
 
     def commit(self, state: State, report: ExecutionReport) -> bytes:
-        """Assign the state after an execution under a key of `new_keys`, or one that `know` is told of; its deltas, packed."""
-        self.state = self.opened = state  # before anything that could fail: what the venue has done is held
+        """Take over the state after an execution; gives its deltas, packed."""
+        self.state = self._opened = state  # before anything that could fail: what the venue has done is held
         packed = report.deltas.packed()
         self._unconfirmed.append((report.key, packed))
         return packed
 
-    def know(self, key: str) -> None:
-        """Take the report of this key for known, whenever it is handed in: the state holds it already."""
-        self._executed.add(key)
+    def expect(self, report: ExecutionReport) -> None:
+        """The state holds these deltas already, when they are handed in."""
+        if report.deltas:
+            self._unconfirmed.append((report.key, report.deltas.packed()))
 
-    def expect(self, key: str, deltas: Deltas) -> None:
-        """Take this report and its deltas for known, when they are handed in."""
-        self.know(key)
-        if deltas:
-            self._unconfirmed.append((key, deltas.packed()))
+    # The specification's flow.
 
     def update_state(self, timestamp: datetime, trigger_source: str, execution_deltas: Any = None) -> dict[str, dict[str, float]]:
         """Take in deltas (a report, Deltas, or venue -> token -> number) and give what was new of them, as floats.
+
+        A report that an account has recorded, and deltas equal to those of an execution that was not handed in yet, add nothing.
+        With the trigger `deposit`, `withdrawal` or `correction` deltas are always added.
 
         Raises:
             ComponentError: PUH-001, the timestamp is naive or the deltas are not venue -> token -> finite number.
@@ -121,23 +113,24 @@ class PositionUpdateHandler(Book):
             _require_aware(timestamp)
         with self.lock:
             self.last_update_timestamp = timestamp
-            if execution_deltas is None or self._confirms(execution_deltas):
+            if execution_deltas is None or self._confirms(execution_deltas, trigger_source):
                 return {}
             with decimal.localcontext(EXACT):
                 deltas = _parsed(execution_deltas)
                 self.state = _with_deltas(self.state, deltas, self.protocols)
             return deltas.as_floats()
 
-    def _confirms(self, given: Any) -> bool:
-        """Whether these deltas are of an execution that the state holds. A report is known by its key, whenever it comes; plain deltas by
-        their amounts, each execution's once."""
+    def _confirms(self, given: Any, trigger_source: str) -> bool:
+        """Whether these deltas are of an execution that the state holds."""
         if isinstance(given, ExecutionReport):
             name, waiting = given.key, self._unconfirmed
             if waiting and waiting[-1][0] == name:  # nearly all of them: what was just executed
                 waiting.pop()
-                return True
-            is_awaited = self._take_off(lambda key, packed: key == name)
-            return is_awaited or given.replayed or name in self._executed or any(name in keys for keys in self._keys)
+            else:
+                self._take_off(lambda key, packed: key == name)
+            return given.recorded or given.replayed
+        if trigger_source in OF_OTHER_ORIGIN:
+            return False
         if not isinstance(given, Deltas):
             if self._take_off(lambda key, packed: floats_of(packed) == given):
                 return True
@@ -145,7 +138,7 @@ class PositionUpdateHandler(Book):
         return self._take_off(lambda key, packed: Deltas.unpacked(packed) == given)
 
     def _take_off(self, is_it: Callable[[str, bytes], bool]) -> bool:
-        """Strike the newest that it is off those that are waited for."""
+        """Strike the newest that it is off those that were not handed in."""
         for place in range(len(self._unconfirmed) - 1, -1, -1):
             if is_it(*self._unconfirmed[place]):
                 del self._unconfirmed[place]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 BPS = Decimal(10_000)
+ONE = Decimal(1)
 NO_PERP = Perp(ZERO, ZERO)
 NO_ACCOUNT = Account()
 REALISED_UNIT = Decimal("1e-8")
@@ -86,7 +87,7 @@ class Exchange(Holder):
         if instruction.price is not None:
             limited = self._limited(instruction, instruction.price, listing.tick, price, fill)
             if limited is None:
-                return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price})
+                return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price}, 0, ZERO)
             fill = limited
         worth = amount * price
         if worth < listing.minimum and not instruction.reduce_only:
@@ -161,7 +162,7 @@ class Exchange(Holder):
             else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, deltas, costs, {"filled": amount, "price": fill})
+        return Moved(moved, deltas, costs, {"filled": amount, "price": fill}, 0, _share(amount, trade))
 
     def _perp_trade(
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
@@ -201,7 +202,7 @@ class Exchange(Holder):
             else _costs(("fees", settle, fee), ("slippage", settle, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, Deltas({self.name: changes}), costs, details)
+        return Moved(moved, Deltas({self.name: changes}), costs, details, 0, _share(amount, trade))
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -436,6 +437,11 @@ def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Deci
     else:  # turned around: the old position is closed, the rest is opened at the fill
         realised = base * fill - cost
     return Perp(base, cost + realised), realised
+
+
+def _share(filled: Decimal, trade: CexTrade) -> Decimal:
+    """The filled share of the requested amount: less than 1 where it was cut down to whole lots, or to the position that it reduces."""
+    return ONE if filled == trade.amount else filled / trade.amount
 
 
 def _costs(*rows: tuple[str, str, Decimal]) -> tuple[Cost, ...]:

@@ -31,43 +31,56 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
 
     A failing step raises, naming its index and itself, and leaves the caller's state as it was.
     """
-    moved = _fold(steps, venues, state, market) if len(steps) > 1 else _step(steps[0], venues, state, market, ())
+    if len(steps) > 1:
+        moved, resolved = _fold(steps, venues, state, market)
+    else:
+        moved, step = _step(steps[0], venues, state, market, ())
+        resolved = [step]
     wallet = wallet_of(venues)
-    return moved if wallet.is_free() else wallet.pay_gas(moved, gas_units(steps, venues) + moved.more_gas, market)
+    if not wallet.is_free():
+        moved = wallet.pay_gas(moved, gas_units(steps, venues) + moved.more_gas, market)
+    return structs.replace(moved, steps=tuple(resolved))
 
 
-def _fold(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
-    """The state through all steps. A failure deep in a chain says which step it was."""
+def _fold(
+    steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot
+) -> tuple[Moved, list[SmartContractAction]]:
+    """The state through all steps, and the steps with their amounts as numbers. A failure deep in a chain says which step it was."""
+    resolved: list[SmartContractAction] = []
     outputs: list[Deltas] = []
     costs: tuple[Cost, ...] = ()
     details: dict[str, Any] = {}
     more_gas = 0
     for index, step in enumerate(steps):
         try:
-            moved = _step(step, venues, state, market, outputs)
+            moved, known = _step(step, venues, state, market, outputs)
         except VenueRejected as refused:
             message = f"step {index} ({step.protocol} {step.action}): {refused.message}"
             raise VenueRejected(refused.error_code, message, refused.component, original_exception=refused) from refused
         state = moved.state
+        resolved.append(known)
         outputs.append(moved.deltas)
         costs += moved.costs
         more_gas += moved.more_gas
         if moved.details:
             details[f"step_{index}"] = moved.details
-    return Moved(state, Deltas.total(outputs), costs, details, more_gas)
+    return Moved(state, Deltas.total(outputs), costs, details, more_gas), resolved
 
 
-def _step(step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]) -> Moved:
+def _step(
+    step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]
+) -> tuple[Moved, SmartContractAction]:
     if step.token in REBASING:
         state = with_share_rate(state, step.token, market)
     if step.token_out in REBASING:
         state = with_share_rate(state, step.token_out, market)
     resolved = _resolved(step, venues, state, outputs)
     if step.action == "flash_loan":
-        moved = _flash_loan(resolved, venues, state, market)
+        moved, inner = _flash_loan(resolved, venues, state, market)
+        resolved = structs.replace(resolved, steps=tuple(inner))
     else:
         moved = venues[step.protocol].simulate(resolved, state, market)
-    return as_read(state, moved, moved.deltas, step.protocol)
+    return as_read(state, moved, moved.deltas, step.protocol), resolved
 
 
 def _resolved(step: SmartContractAction, venues: Venues, state: State, outputs: Sequence[Deltas]) -> SmartContractAction:
@@ -113,14 +126,14 @@ def before_gas(deltas: Deltas, costs: Sequence[Cost]) -> Deltas:
     return deltas + Deltas.at(WALLET, {"ETH": gas})
 
 
-def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
+def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> tuple[Moved, list[SmartContractAction]]:
     """The steps while the loan is out. What the lender has lent out is not there for them to withdraw or borrow."""
     lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)
     if not isinstance(lender, FlashLender):
         reject(ONCHAIN, f"{loan.protocol} has no flash loans; take one from another protocol")
     fee = lender.flash_fee(token, amount, state, market)
     lent = lender.lend_flash(state, token, amount, market)
-    inner = _fold(loan.steps, venues, receive(lent, token, amount), market)
+    inner, steps = _fold(loan.steps, venues, receive(lent, token, amount), market)
     owed = amount + fee
     held = to_amount(token, inner.state.part(WALLET, Wallet).units_of(token))
     if state.checked and held < owed:
@@ -129,7 +142,7 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
     after = lender.take_back(spend(inner.state, token, owed, "flash loan"), token, amount, market)
     deltas = inner.deltas + Deltas.at(loan.protocol, {token: -fee})
     costs = (*inner.costs, Cost("fees", token, fee)) if fee else inner.costs
-    return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)}, inner.more_gas)
+    return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)}, inner.more_gas), steps
 
 
 def gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:

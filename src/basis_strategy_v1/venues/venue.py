@@ -30,7 +30,8 @@ COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAI
 class Moved(Struct, frozen=True, gc=False):
     """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices.
 
-    `more_gas` are the gas units that it takes beyond those of its kind.
+    `more_gas` are the gas units that it takes beyond those of its kind. `filled` is the filled share of the requested amount, 0 to 1.
+    `steps` are the actions of a transaction on chain with every amount as a number: "all" and `output_of` are resolved.
     """
 
     state: State
@@ -38,6 +39,8 @@ class Moved(Struct, frozen=True, gc=False):
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
     more_gas: int = 0
+    filled: Decimal = Decimal(1)
+    steps: tuple[SmartContractAction, ...] = ()
 
 
 class Settlement(NamedTuple):

@@ -1,4 +1,4 @@
-"""The errors of the house, sorted by what the caller does next."""
+"""The errors of this package, sorted by what the caller does next."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-RECORDED = "what was recorded up to then is in"  # how the note begins that tells where the remains of a run are
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+
+RECORDED = "what was recorded up to then is in"  # how the note begins that names the folder of a run that failed
 
 
 class ComponentError(Exception):
     """A failure with a code from the registry.
 
     `severity` and, where `message` is empty, the text come from the registry entry of `error_code`.
-    `partial_deltas` (venue -> token -> net change) is what had already happened when a sequence that is not atomic
-    failed, and `done` its report; they are empty and None otherwise.
+    `reports` are of what had already been executed when a plan, or a sequence that is not atomic, failed; `partial_deltas`
+    (venue -> token -> net change) is their sum. `settlements` are of what fell due before that. All are empty otherwise.
 
     Raises:
         KeyError: the code is in no registry entry, which is a fault of the program and not of its input.
@@ -39,8 +41,16 @@ class ComponentError(Exception):
         self.severity = severity or entry.severity
         self.original_exception = original_exception
         self.partial_deltas: dict[str, dict[str, float]] = {venue: dict(tokens) for venue, tokens in (partial_deltas or {}).items()}
-        self.done: Any = None  # the ExecutionReport of the same
+        self.reports: tuple[ExecutionReport, ...] = ()
+        self.settlements: tuple[ExecutionReport, ...] = ()
         super().__init__(f"{error_code}: {self.message}")
+
+    def add_earlier(self, reports: Iterable[ExecutionReport]) -> None:
+        """Put the reports of what was executed before in front of those that are known."""
+        self.reports = (*reports, *self.reports)
+        from basis_strategy_v1.core.deltas import Deltas
+
+        self.partial_deltas = Deltas.total(report.deltas for report in self.reports).as_floats()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (

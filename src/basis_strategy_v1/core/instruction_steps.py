@@ -8,7 +8,6 @@ from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAc
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import Instruction
-    from basis_strategy_v1.venues.venue import Venues
 
 
 def venues_of(instruction: Instruction) -> list[str]:
@@ -18,12 +17,6 @@ def venues_of(instruction: Instruction) -> list[str]:
     if isinstance(instruction, WalletTransfer):
         return [instruction.from_venue, instruction.to_venue]
     return [step.protocol for step in all_steps(instruction)]
-
-
-def not_offered(action: SmartContractAction, venues: Venues) -> str | None:
-    """What to tell of an action that its protocol does not have."""
-    offered = venues[action.protocol].actions
-    return None if action.action in offered else f"{action.protocol} has {', '.join(offered) or 'no actions'}; got {action.action}"
 
 
 def located(index: int, step: SmartContractAction, message: str) -> str:

@@ -5,31 +5,29 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.instruction_steps import all_steps, located
 from basis_strategy_v1.core.instructions import CexTrade, Chain, OutputOf, SmartContractAction, parse_instruction
+from basis_strategy_v1.core.journal import require_same_instruction
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.execution.desk import Context
-from basis_strategy_v1.execution.steps import all_steps, located
 from basis_strategy_v1.venues.chain import before_gas, gas_units, simulate_transaction, with_output
 from basis_strategy_v1.venues.venue import Moved
 from basis_strategy_v1.venues.wallet import WalletVenue, receive, wallet_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.journal import Journal
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.execution.execution_interfaces import ExecutionInterface
+    from basis_strategy_v1.execution.step import StepSimulator
     from basis_strategy_v1.venues.venue import Venues
-
-    InterfaceOf = Callable[[Instruction], ExecutionInterface]  # raises what routing would raise
 
 Fault = tuple[str, str]  # code and message
 
@@ -42,61 +40,47 @@ class Problem(NamedTuple):
     message: str
 
 
-class Foreseen(Struct, frozen=True, gc=False):
-    """What an instruction would do to a state at a snapshot: where it is executed on just these, it need not be simulated again."""
+class PreTradeCheck:
+    """Carries the state from step to step and collects every problem. A step that would fail counts as not there for those after it."""
 
-    instruction: Instruction
-    state: State
-    market: MarketSnapshot
-    moved: Moved
-
-    def holds(self, context: Context) -> bool:
-        """Whether the instruction is executed on what it was simulated on."""
-        return self.state is context.state and self.market is context.market
-
-
-class Preflight:
-    """Carries the state from step to step. After a step that would fail it goes on as if that step had not been there."""
-
-    def __init__(
-        self, timestamp: datetime, market: MarketSnapshot, state: State, venues: Venues, interface_of: InterfaceOf, *, chaining: bool
-    ) -> None:
-        self._timestamp = timestamp
+    def __init__(self, market: MarketSnapshot, state: State, simulator: StepSimulator, journal: Journal) -> None:
+        self.problems: list[Problem] = []
+        self.missing: MissingData | None = None  # what the steps met; of a series that is old and one that is missing, the latter
         self._market = market
         self._state = state
-        self._venues = venues
-        self._interface_of = interface_of
-        self._chaining = chaining
-        self.missing: MissingData | None = None  # what the steps met; of a series that is old and one that is missing, the latter
-        self.foreseen: Foreseen | None = None  # of the last instruction, where it would come through as a whole
+        self._simulator = simulator
+        self._venues = simulator.venues
+        self._journal = journal
+        self._instructions: dict[str, Instruction] = {}  # of this plan, by id
+        self._idle: str | None = None  # why the last instruction would fill nothing
 
-    def plan(self, blocks: Sequence[Any], is_done: Callable[[str], bool]) -> tuple[list[Problem], list[Foreseen | None]]:
-        """The problems of all blocks, and what each block that has none would do; `is_done` tells the ids that would be replayed."""
-        problems: list[Problem] = []
-        foreseen: list[Foreseen | None] = []
-        known: set[str] = set()
+    def run(self, blocks: Sequence[Any]) -> None:
+        """Find the problems of all blocks. A block that was executed already would be replayed and has none."""
         for index, block in enumerate(blocks):
-            if faults := self._faults_of_block(block, known, is_done):
-                problems += [Problem(index, *fault) for fault in faults]
-            elif len(blocks) > 1 and (fault := _unfilled(self.foreseen)):
-                problems.append(Problem(index, "EIM-001", fault))
-            foreseen.append(self.foreseen)
-        return problems, foreseen
+            try:
+                instruction = parse_instruction(block)
+                if self._is_repeated(instruction):
+                    continue
+            except ComponentError as error:
+                self.problems.append(Problem(index, error.error_code, error.message))
+                continue
+            found = self.faults(instruction)
+            if not found and len(blocks) > 1 and self._idle is not None:
+                found = [("EIM-001", self._idle)]
+            if not found and instruction.instruction_id is not None:
+                self._instructions[instruction.instruction_id] = instruction
+            self.problems += [Problem(index, *fault) for fault in found]
 
-    def _faults_of_block(self, block: Any, known: set[str], is_done: Callable[[str], bool]) -> list[Fault]:
-        """The faults of one block of a plan; `known` are the ids of those before it."""
-        self.foreseen = None
-        try:
-            instruction = parse_instruction(block)
-        except ComponentError as error:
-            return [(error.error_code, error.message)]
+    def _is_repeated(self, instruction: Instruction) -> bool:
         name = instruction.instruction_id
-        if name is not None and (name in known or is_done(name)):
-            return []
-        found = self.faults(instruction)
-        if name is not None and not found:
-            known.add(name)
-        return found
+        if name is None:
+            return False
+        entry = self._journal.entry(name)
+        first = self._instructions.get(name) or (entry.instruction if entry is not None else None)
+        if first is None:
+            return False
+        require_same_instruction(name, first, instruction)
+        return entry is None or not entry.is_open
 
     def _gasless(self) -> Venues:
         """The venues for the steps within one transaction, which pay no gas of their own: it pays once, at its end."""
@@ -104,20 +88,22 @@ class Preflight:
 
     def faults(self, instruction: Instruction) -> list[Fault]:
         """Why the instruction would be refused; the state moves on by what of it would come through."""
-        self.foreseen = None
+        self._idle = None
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._faults_of_sequence(instruction.steps)
         try:
-            context = Context(self._timestamp, "preflight", self._state, self._market)
-            moved = self._interface_of(instruction).simulate(instruction, context)
+            simulated = self._simulated(instruction)
         except ComponentError as error:
             within = self._looked_into(instruction)
             self._note(error)
-            refused_anyway = isinstance(instruction, Chain) and not self._chaining
+            refused_anyway = isinstance(instruction, Chain) and not self._simulator.atomic_chaining
             return [_fault(error), *within] if refused_anyway else within or [_fault(error)]
-        self.foreseen = Foreseen(instruction, self._state, self._market, moved)
-        self._state = moved.state
+        self._state = simulated.state
+        self._idle = unfilled(instruction, simulated)
         return []
+
+    def _simulated(self, instruction: Instruction) -> Moved:
+        return self._simulator.simulate(instruction, self._simulator.destination(instruction), self._state, self._market)
 
     def _note(self, error: ComponentError) -> None:
         if isinstance(error, MissingData) and (
@@ -134,8 +120,7 @@ class Preflight:
                 outputs.append(None)
                 continue
             try:
-                resolved = with_output(step, outputs)  # type: ignore[arg-type]  # its output is there, as was just seen
-                moved = self._interface_of(resolved).simulate(resolved, Context(self._timestamp, "preflight", self._state, self._market))
+                moved = self._simulated(with_output(step, outputs))  # type: ignore[arg-type]  # its output is there, as was just seen
             except ComponentError as error:
                 found += _in_step(index, step, self._looked_into(step) or [_fault(error)], chained=True)
                 self._note(error)
@@ -194,7 +179,7 @@ class Preflight:
 
     def _routing_fault(self, action: SmartContractAction) -> Fault | None:
         try:
-            self._interface_of(structs.replace(action, steps=()))
+            self._simulator.destination(structs.replace(action, steps=()))
         except ComponentError as error:
             return _fault(error)
         return None
@@ -222,11 +207,29 @@ def _hangs_on_a_failure(step: SmartContractAction, outputs: Sequence[Deltas | No
     return isinstance(step.amount, OutputOf) and outputs[step.amount.step] is None
 
 
-def _unfilled(foreseen: Foreseen | None) -> str | None:
+def unfilled(instruction: Instruction, simulated: Moved) -> str | None:
     """Why a leg of a plan would fill nothing: the others would then be sent without it."""
-    if foreseen is None or not isinstance(foreseen.instruction, CexTrade) or foreseen.moved.deltas:
+    if not isinstance(instruction, CexTrade) or simulated.deltas:
         return None
-    trade = foreseen.instruction
-    limit, price = plain(foreseen.moved.details["limit"]), plain(foreseen.moved.details["price"])
-    what = f"{trade.side} of {plain(trade.amount)} {trade.symbol} {trade.trade_type}"
+    limit, price = plain(simulated.details["limit"]), plain(simulated.details["price"])
+    what = f"{instruction.side} of {plain(instruction.amount)} {instruction.symbol} {instruction.trade_type}"
     return f"{what} would fill nothing: its limit is {limit}, the price {price}"
+
+
+def refusal(problems: Sequence[Problem], blocks: Sequence[Any], missing: MissingData | None) -> ComponentError:
+    """What a plan is refused with: the data that are missing, where there is nothing else wrong with it."""
+    first = next((problem for problem in problems if problem.code.startswith("DAT-")), None)
+    only_data = first is not None and all(problem.code.startswith("DAT-") or _follows(problem, first, blocks) for problem in problems)
+    if missing is not None and only_data:
+        return missing
+    listed = "; ".join(f"step {problem.step}: {problem.message}" for problem in problems)
+    return ComponentError("EXM-001", f"nothing was sent. {listed}")
+
+
+def _follows(problem: Problem, first: Problem, blocks: Sequence[Any]) -> bool:
+    """Whether a problem may come of an earlier step that lacked data: its proceeds are not there."""
+    try:
+        parse_instruction(blocks[problem.step])
+    except ComponentError:
+        return False
+    return problem.step > first.step and problem.code == "EIM-001"

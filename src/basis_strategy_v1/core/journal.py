@@ -14,7 +14,7 @@ from msgspec.json import Encoder
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.gateway import Due, Message
-from basis_strategy_v1.core.instructions import Instruction
+from basis_strategy_v1.core.instructions import Chain, Instruction
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.order import Order, Plan
@@ -173,22 +173,21 @@ def child_key(key: str, step: int) -> str:
     return f"{key}/{step}"
 
 
-def require_same(entry: Entry, instruction: Instruction) -> None:
+def require_same_instruction(key: str, first: Instruction, now: Instruction) -> None:
     """Refuse an id that was used for another instruction.
 
     Raises:
         ComponentError: EIM-001, naming the first difference.
     """
-    first = entry.instruction
-    if first == instruction:
+    if first == now:
         return
-    if type(first) is not type(instruction):
-        what = f"it was a {type(first).__name__}, now it is a {type(instruction).__name__}"
+    if type(first) is not type(now):
+        what = f"it was a {type(first).__name__}, now it is a {type(now).__name__}"
     else:
-        before, now = structs.asdict(first), structs.asdict(instruction)
-        name = next(field for field in before if before[field] != now[field])
-        what = f"{name} was {_shown(before[name])}, now it is {_shown(now[name])}"
-    raise ComponentError("EIM-001", f"instruction_id {entry.key!r} belongs to another instruction: {what}; choose another id")
+        before, after = structs.asdict(first), structs.asdict(now)
+        name = next(field for field in before if before[field] != after[field])
+        what = f"{name} was {_shown(before[name])}, now it is {_shown(after[name])}"
+    raise ComponentError("EIM-001", f"instruction_id {key!r} belongs to another instruction: {what}; choose another id")
 
 
 def _shown(value: Any) -> str:
@@ -196,7 +195,7 @@ def _shown(value: Any) -> str:
 
 
 class MemoryJournal:
-    """The journal of a backtest. It keeps what somebody may ask for again: the instructions that have an id."""
+    """The journal of a backtest. It keeps what somebody may ask for again: the instructions that have an id, and their steps."""
 
     def __init__(self, run: str = "") -> None:
         self.run = run
@@ -205,14 +204,18 @@ class MemoryJournal:
     def entry(self, key: str) -> Entry | None:
         return self._entries.get(key)
 
+    def children(self, key: str) -> list[Entry]:
+        return [entry for entry in self._entries.values() if entry.parent == key]
+
     def settled(self, key: str, instruction: Instruction, report: ExecutionReport, parent: str | None = None) -> None:
         """Keep the report of what was executed under an id."""
         self._entries[key] = Entry(
             key=key, venue=report.venue, instruction=instruction, status=Status.SETTLED, parent=parent, reports=(report,), is_logged=True
         )
 
-    def children(self, key: str) -> list[Entry]:
-        return [entry for entry in self._entries.values() if entry.parent == key]
+    def begun(self, key: str, sequence: Chain) -> None:
+        """Keep a sequence of which some steps were executed: under its id only the rest of it is executed later."""
+        self._entries[key] = Entry(key=key, venue=sequence.steps[0].protocol, instruction=sequence, status=Status.SENT)
 
     def clear(self) -> None:
         """Forget everything: the account begins again."""

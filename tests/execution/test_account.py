@@ -1,4 +1,4 @@
-"""The desk: one state, one market, one time, shared by the interfaces of a manager."""
+"""The account of a manager: one state, one market, and the only place where time passes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import DataProvider, PositionUpdateHandler
-from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, from_instant, to_instant
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.desk import Desk
+from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.market_source import MarketSource
+from basis_strategy_v1.positions.ledger import Places
 from basis_strategy_v1.venues.registry import make_venue
 
 from .trading import NOON, Market, act, held, house, refused, send, trade
@@ -23,9 +25,13 @@ LATER = NOON + timedelta(minutes=5)
 NOTHING = ExecutionReport(key="k1", venue="binance", at=NOON, kind="execution", deltas=Deltas(), expected=Deltas())
 
 
-def desk(positions=None, provider=None, **parts):
+def account(positions=None, provider=None, clock=None):
     venues = {"binance": make_venue("cex", "binance", None), "wallet": make_venue("onchain", "wallet", {"gas_price_gwei": 0})}
-    return Desk(venues, provider or Market(), positions, **parts)
+    return Account(venues, MarketSource(provider or Market(), clock), positions)
+
+
+def settle_at(found, at):
+    return [report for _, reports in found.advance_to(at) for report in reports]
 
 
 def csv_provider(folder, **parts):
@@ -40,84 +46,87 @@ def csv_provider(folder, **parts):
 
 def test_now_is_the_clocks_time_but_never_before_the_last_snapshot():
     clock = SimulatedClock(NOON)
-    found = desk(clock=clock)
-    assert found.now() == NOON
+    found = account(clock=clock)
+    assert found.source.now() == NOON
     found.market(LATER)
-    assert found.now() == LATER
+    assert found.source.now() == LATER
     clock.move_to(LATER + timedelta(hours=1))
-    assert found.now() == LATER + timedelta(hours=1)
+    assert found.source.now() == LATER + timedelta(hours=1)
 
 
 def test_without_a_clock_now_is_the_last_snapshots_time_or_the_providers_or_the_machines():
     class Ending(Market):
         latest = LATER
 
-    assert desk(provider=Ending()).now() == LATER
-    found = desk()
+    assert account(provider=Ending()).source.now() == LATER
+    found = account()
     before = SystemClock().now()
-    assert before <= found.now() <= SystemClock().now()
+    assert before <= found.source.now() <= SystemClock().now()
     found.market(NOON)
-    assert found.now() == NOON
+    assert found.source.now() == NOON
 
 
 def test_the_providers_own_clock_is_used(tmp_path):
-    assert desk(provider=csv_provider(tmp_path, clock=SimulatedClock(NOON))).now() == NOON
+    assert account(provider=csv_provider(tmp_path, clock=SimulatedClock(NOON))).source.now() == NOON
 
 
 # The market and the state.
 
 
 def test_a_provider_with_snapshots_is_asked_once_for_an_instant(tmp_path):
-    found = desk(provider=csv_provider(tmp_path))
+    found = account(provider=csv_provider(tmp_path))
     assert found.market(NOON) is found.market(NOON)
 
 
 def test_without_a_provider_the_error_says_what_to_give():
-    found = Desk({}, None, None)
+    found = Account({}, MarketSource(None))
     assert refused(found.market, NOON).error_code == "DAT-006"
 
 
 def test_looking_changes_nothing():
     handler = PositionUpdateHandler({"binance": {"ETHUSDT-PERP": -1}})
-    found = desk(handler)
+    found = account(handler)
     state = handler.state
     market, seen = found.look(NOON)
-    assert (market.at, seen.positions(), handler.state is state, found.latest) == (NOON, held(binance={"ETHUSDT-PERP": -1}), True, None)
+    assert (market.at, seen.positions(), handler.state is state, found.source.latest) == (
+        NOON,
+        held(binance={"ETHUSDT-PERP": -1}),
+        True,
+        None,
+    )
     opened = found.state(found.market(NOON))
     assert found.look(LATER)[1] is opened
-    assert found.latest.at is NOON
-    assert desk().look(NOON)[1].checked is False
+    assert found.source.latest.at is NOON
+    assert account().look(NOON)[1].checked is False
 
 
 def test_positions_at_a_venue_that_is_not_configured_are_refused():
-    found = desk(PositionUpdateHandler({"okx": {"USDT": 1}}))
+    found = account(PositionUpdateHandler({"okx": {"USDT": 1}}))
     error = refused(found.state, found.market(NOON))
     assert (error.error_code, error.message) == ("PUH-001", "positions name okx, which is not configured; configured are binance, wallet")
 
 
 def test_positions_on_their_way_cannot_be_opened():
-    found = desk(PositionUpdateHandler({"in_transit": {"USDT": 1}}))
+    found = account(PositionUpdateHandler({"in_transit": {"USDT": 1}}))
     assert refused(found.state, found.market(NOON)).message == "positions name in_transit, which is not configured"
 
 
 def test_without_positions_nothing_is_kept_and_nothing_falls_due():
-    found = desk()
+    found = account()
     assert found.commit(State(), NOTHING) == b"{}"
-    found.note_done("mine", NOTHING)
-    found.assign(State())
-    found.expect("k1", Deltas())
+    found.ledger.assign(State())
+    found.ledger.expect(NOTHING)
     market = found.market(NOON)
-    assert (found.settle_at(NOON), found.settle_growth(NOON), found.next_due(to_instant(LATER)), found.is_growing()) == (
+    assert (settle_at(found, NOON), found.accrued_on_chain(found.state(market), market)[1], found.next_due(to_instant(LATER))) == (
         [],
         [],
         None,
-        False,
     )
-    assert found.exposures(market) == ([], [])
+    assert (found.accrues(), found.exposures(market), found.ledger.positions) == (False, ([], []), {})
 
 
 def test_nothing_falls_due_before_there_is_a_market():
-    assert desk(PositionUpdateHandler()).next_due(to_instant(LATER)) is None
+    assert account(PositionUpdateHandler()).next_due(to_instant(LATER)) is None
 
 
 # What falls due.
@@ -147,7 +156,7 @@ def test_a_perp_pays_funding_and_what_is_on_its_way_arrives_in_order():
 def test_settling_begins_the_market_where_there_was_none():
     manager = house({"binance": {"USDT": 1}})
     assert manager.settle(NOON) == []
-    assert manager.desk.latest.at is NOON
+    assert manager.account.source.latest.at is NOON
 
 
 def test_what_grows_is_brought_to_the_time_asked_for():
@@ -158,13 +167,13 @@ def test_what_grows_is_brought_to_the_time_asked_for():
             return data
 
     manager = house({"wallet": {"USDT": 1000}}, market=Growing())
-    assert manager.desk.is_growing() is False
+    assert manager.account.accrues() is False
     manager.execute(NOON, act("supply"))
-    assert manager.desk.is_growing() is True
+    assert manager.account.accrues() is True
     manager.settle(LATER)
     assert manager.positions.positions == held(aave={"aUSDT": 1100})
     state = manager.positions.state
-    manager.desk.grow_to(LATER)
+    manager.settle(LATER)
     assert manager.positions.state.positions() == state.positions()
 
 
@@ -172,20 +181,19 @@ def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
     manager = house({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "wallet", 100))
-    exposures, perps = manager.desk.exposures(manager.desk.latest)
+    exposures, perps = manager.account.exposures(manager.account.source.latest)
     assert [(row.venue, row.held_as, row.token, row.amount) for row in exposures] == [
         ("in_transit", "USDT", "USDT", Decimal(99)), ("binance", "USDT", "USDT", Decimal(10_000)), ("bybit", "USDT", "USDT", Decimal(100)),
     ]  # fmt: skip
     assert [(row.venue, row.symbol, row.base) for row in perps] == [("binance", "ETHUSDT", Decimal(-1))]
 
 
-@pytest.mark.parametrize("instants", [[1, 1, 1], [1, 2, 1, 2], [5, 4, 3]])
-def test_a_key_is_never_given_twice(instants):
-    found, again = desk(), desk(run="r-")
-    keys = [found.context(from_instant(instant), None).key for instant in instants]
-    assert len(set(keys)) == len(keys)
-    assert [again.context(from_instant(instant), None).key for instant in instants] == [f"r-{key}" for key in keys]
-    assert found.context(NOON, "own").key == "own"
+@pytest.mark.parametrize("instants", [[1, 1, 1], [1, 2, 1, 2], [5, 4, 3], [2, 1, 2, 1]])
+def test_no_two_calls_of_one_instant_have_the_same_place_and_each_run_gives_the_same_places(instants):
+    places, again = Places(), Places()
+    found = [(instant, places.next(instant)) for instant in instants]
+    assert len(set(found)) == len(found)
+    assert [(instant, again.next(instant)) for instant in instants] == found
 
 
 FOUR_HOURS = timedelta(hours=4) - timedelta(minutes=10)
@@ -196,14 +204,14 @@ def test_what_falls_due_just_then_is_found_and_nothing_else(microseconds, found)
     manager = house({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     funding = to_instant(NOON + FOUR_HOURS)
-    due = manager.desk.next_due(funding + microseconds)
+    due = manager.account.next_due(funding + microseconds)
     assert due == (None if found is None else funding + found)
 
 
 def test_with_nothing_on_its_way_nothing_falls_due():
     manager = house({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade())
-    assert manager.desk.next_due(to_instant(NOON + timedelta(hours=9))) is None
+    assert manager.account.next_due(to_instant(NOON + timedelta(hours=9))) is None
 
 
 def test_what_fell_due_is_a_report_of_its_own():
@@ -213,7 +221,7 @@ def test_what_fell_due_is_a_report_of_its_own():
     deltas = Deltas.at("binance", {"USDT": Decimal("0.33")})
     assert manager.settle(at) == [
         ExecutionReport(
-            key=f"funding-binance-{to_instant(at):x}-0",
+            key=f"funding:binance:{to_instant(at):x}:0",
             venue="binance",
             at=at,
             kind="funding",
@@ -221,6 +229,7 @@ def test_what_fell_due_is_a_report_of_its_own():
             expected=deltas,
             costs=(Cost("funding", "USDT", Decimal("-0.33")),),
             details={"symbol": "ETHUSDT", "rate": "0.0001", "mark": "3300", "position": "-1", "missing": False},
+            recorded=True,
         )
     ]
 
@@ -245,7 +254,7 @@ def test_what_falls_due_at_one_instant_has_keys_of_its_own():
 
 def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
     manager = house({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
-    exposures, perps = manager.desk.exposures(manager.desk.market(NOON))
+    exposures, perps = manager.account.exposures(manager.account.market(NOON))
     assert ([(row.venue, row.held_as, row.token, row.amount) for row in exposures], perps) == (
         [
             ("binance", "USDT", "USDT", Decimal(5)),
@@ -257,16 +266,16 @@ def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
 
 
 def test_without_positions_nothing_grows():
-    assert house().desk.is_growing() is False
+    assert house().account.accrues() is False
 
 
 def test_settling_at_an_instant_books_what_falls_due_right_then_and_moves_the_time():
     manager = house({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
-    found, funding = manager.desk, NOON + FOUR_HOURS
-    (report,) = found.settle_at(funding)
+    found, funding = manager.account, NOON + FOUR_HOURS
+    (report,) = settle_at(found, funding)
     assert (report.kind, report.at, report.deltas) == ("funding", funding, Deltas.at("binance", {"USDT": Decimal("0.33")}))
     assert manager.positions.positions["binance"]["USDT"] == 10_000 + Decimal("0.33")
     assert found.next_due(to_instant(funding)) is None
-    assert found.settle_at(NOON) == []
+    assert settle_at(found, NOON) == []
     assert found.next_due(to_instant(funding)) is None

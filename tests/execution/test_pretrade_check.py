@@ -9,8 +9,6 @@ import pytest
 
 from basis_strategy_v1 import EventLogger, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
-from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.execution_interfaces import Context
 
 from .trading import CONFIG, NOON, WITH_GAS, Market, act, chain, house, refused, send, trade
 
@@ -169,7 +167,7 @@ def test_an_instruction_that_is_known_would_be_replayed():
     manager = house(HELD)
     manager.route_instruction(NOON, trade("buy", 3, instruction_id="a1"))
     again = trade("buy", 3, instruction_id="a1")
-    assert manager.preflight(NOON, [again, trade("buy", "0.01", instruction_id="b"), trade("buy", 99, instruction_id="b")]) == []
+    assert manager.preflight(NOON, [again, trade("buy", "0.01", instruction_id="b"), trade("buy", "0.01", instruction_id="b")]) == []
 
 
 def test_an_id_of_a_step_that_fails_is_still_free():
@@ -191,12 +189,12 @@ def test_nothing_is_changed_counted_or_logged(tmp_path):
     handler = PositionUpdateHandler(HELD)
     with EventLogger(tmp_path, clock=SimulatedClock(NOON)) as logger:
         manager = house(handler, event_logger=logger)
-        state, seen = handler.state, (manager.get_state_snapshot(), manager._health_check(), manager.desk.latest)
+        state, seen = handler.state, (manager.get_state_snapshot(), manager._health_check(), manager.account.source.latest)
         blocks = [trade(), act("supply"), chain(act("supply"), act("supply", amount=9999)), {}, send("bybit", "wallet")]
         asked = copy.deepcopy(blocks)
         manager.preflight(NOON + timedelta(days=1), blocks)
         assert handler.state is state
-        assert (manager.get_state_snapshot(), manager._health_check(), manager.desk.latest) == seen
+        assert (manager.get_state_snapshot(), manager._health_check(), manager.account.source.latest) == seen
         assert blocks == asked
         first = manager.execute(NOON, trade()).key
     assert len((tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()) == 2
@@ -262,18 +260,10 @@ def test_what_is_no_list_is_shown():
     assert refused(house().preflight, NOON, 7).message == "a plan must be a list of instruction blocks, got 7"
 
 
-def test_what_was_foreseen_holds_on_the_same_state_and_the_same_snapshot_only():
-    manager = house(HELD)
-    _, (foreseen,), _ = manager.plan(NOON, [trade()])
-    key, state, market = "k", foreseen.state, foreseen.market
-    assert foreseen.moved.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
-    others = (state, market), (State(), market), (state, manager.desk.market(NOON + timedelta(hours=1)))
-    assert [foreseen.holds(Context(NOON, key, *given)) for given in others] == [True, False, False]
-
-
-def test_nothing_is_foreseen_before_an_instruction_was_looked_at():
-    manager = house(HELD)
-    assert manager.plan(NOON, [trade("buy", 99)])[1] == [None]
+def test_a_plan_of_too_many_blocks_is_refused_before_it_is_looked_at():
+    message = "a plan holds at most 10,000 blocks, got 1,000,000,000; hand in several plans"
+    assert refused(house().preflight, NOON, range(10**9)).message == message
+    assert refused(house().run_plan, NOON, range(10**9)).message == f"{message}; nothing was sent"
 
 
 def test_where_no_venue_of_a_kind_is_configured_none_is_named():

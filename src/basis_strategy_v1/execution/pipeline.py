@@ -1,0 +1,459 @@
+"""The way of an order: parse, simulate, approve, send, commit. One pass down, one report up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import getcontext, setcontext
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, structs
+
+from basis_strategy_v1.core.amounts import EXACT, shown
+from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.instruction_steps import located
+from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruction
+from basis_strategy_v1.core.journal import automatic_key, child_key, require_same_instruction
+from basis_strategy_v1.core.market import StaleSeries
+from basis_strategy_v1.execution.live_execution import Context
+from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem, refusal, unfilled
+from basis_strategy_v1.venues.chain import before_gas, with_output
+from basis_strategy_v1.venues.venue import CEX, COMPONENTS
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.instructions import Instruction, SmartContractAction
+    from basis_strategy_v1.core.journal import MemoryJournal
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.execution.account import Account
+    from basis_strategy_v1.execution.live_execution import LiveExecution
+    from basis_strategy_v1.execution.routing_record import RoutingRecord
+    from basis_strategy_v1.execution.step import Destination, StepSimulator
+    from basis_strategy_v1.venues.venue import Moved
+
+    Reports = tuple[ExecutionReport, ...]
+
+SIMULATED = "simulated"
+MOST_BLOCKS = 10_000
+NOTHING: tuple[()] = ()
+
+
+class Step(Struct, gc=False):
+    """An instruction that was simulated: where it goes, what accrued on chain just before it, and what it would do."""
+
+    instruction: Instruction
+    key: str
+    destination: Destination
+    settlements: Reports
+    simulated: Moved
+
+
+class Prepared(Struct, gc=False):
+    """A block that was simulated: one step; of a sequence that is not atomic several.
+
+    `state` is the state after it. `earlier` are the reports of a sequence's steps that an earlier call executed. `failure`: why a sequence
+    stops after its last step here. `repeats`: it was executed before, or is in its plan already, under the same id; it has no steps.
+    """
+
+    block: Any
+    instruction: Instruction
+    steps: Sequence[Step]
+    state: State
+    key: str = ""
+    earlier: Sequence[ExecutionReport] = NOTHING
+    failure: ComponentError | None = None
+    repeats: bool = False
+
+
+class Pipeline:
+    """Runs the plans of one account. `live` are the ways to the venues; None in a backtest, where the simulated result is the outcome."""
+
+    def __init__(
+        self,
+        account: Account,
+        simulator: StepSimulator,
+        journal: MemoryJournal,
+        record: RoutingRecord,
+        live: Mapping[str, LiveExecution] | None = None,
+    ) -> None:
+        self.account = account
+        self.simulator = simulator
+        self.journal = journal
+        self._record = record
+        self._live = live
+        self._lock = account.lock
+        self._calls, self._plans = account.ledger.calls, account.ledger.plans
+        self._is_recorded = account.ledger.state.checked
+        self._exact = EXACT.copy()  # in which all of it is computed; what is given us (data, gateways) runs in a copy of it
+
+    # Entrances.
+
+    def run(self, at: datetime, blocks: Sequence[Any]) -> list[ExecutionReport]:
+        """Execute a plan; a report for each block.
+
+        Every block of a plan of two or more is simulated on the state that the ones before it leave, before the first one is sent: never
+        one leg without the other.
+
+        Raises:
+            StaleSeries: a price is too old to trade on; nothing was sent. MissingData: a series is missing; the same.
+            ComponentError: EXM-001, the plan would fail, or is no list of blocks; the message names each problem and its step;
+                nothing was sent. Or what a single block was refused for. Its `reports` are of what was executed before.
+        """
+        require_plan(blocks, "EXM-001", "; nothing was sent")
+        outside = getcontext()
+        with self._lock:
+            setcontext(self._exact)
+            try:
+                if len(blocks) == 1:
+                    return [self._run_one(at, blocks[0], self._plan_place(at), None)[0]]
+                return self._run_together(at, blocks, self._plan_place(at)) if blocks else []
+            finally:
+                setcontext(outside)
+
+    def execute(self, at: datetime, block: Any, trigger: str | None = None) -> tuple[ExecutionReport, bytes]:
+        """Execute one block that was handed in directly; its report, and its deltas packed. With a `trigger` its update is logged too.
+
+        Raises:
+            ComponentError: EIM-001, the block or the venue's answer says no (`original_exception` holds the venue's own
+                error); EIM-002, the venue is not configured or not available; DAT-…, the data lack what is needed; LOG-001,
+                live: nothing was sent, because what was done before could not be logged.
+        """
+        outside = getcontext()
+        with self._lock:
+            setcontext(self._exact)
+            try:
+                return self._run_one(at, block, None, trigger)
+            finally:
+                setcontext(outside)
+
+    def check(self, at: datetime, blocks: Sequence[Any]) -> PreTradeCheck:
+        """Simulate a plan as `run` does and find all of its problems. Nothing is sent, counted, logged or changed."""
+        require_aware(at)
+        require_plan(blocks, "EIM-001", "")
+        outside = getcontext()
+        with self._lock:
+            setcontext(self._exact)
+            try:
+                market, state = self.account.look(at)
+                check = PreTradeCheck(market, state, self.simulator, self.journal)
+                check.run(blocks)
+                return check
+            finally:
+                setcontext(outside)
+
+    # A plan of one block, or a direct call.
+
+    def _run_one(self, at: datetime, block: Any, place: str | None, trigger: str | None) -> tuple[ExecutionReport, bytes]:
+        record = self._record
+        record.current_instruction = block
+        started_s = record.measured_s() if record.measured_s else 0.0
+        settled: Reports = NOTHING
+        try:
+            if type(at) is not datetime or at.tzinfo is not UTC:  # the quick way for nearly all of them
+                require_aware(at)
+            instruction = parse_instruction(block)
+            if instruction.instruction_id is not None and (first := self._first_report(instruction)) is not None:
+                return self._replay(at, first, block, trigger, started_s)
+            market, settled = self._arrive(at)
+            prepared = self._prepare(block, instruction, place, self.account.state(market), market)
+            return self._deliver(at, prepared, market, settled, trigger, started_s)
+        except Exception as error:
+            failure = error if isinstance(error, ComponentError) else foreign(error)
+            failure.settlements = settled
+            record.failed(at, block, failure, trigger, started_s)
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _arrive(self, at: datetime) -> tuple[MarketSnapshot, Reports]:
+        """The snapshot to execute on, once everything that fell due before it is settled and logged."""
+        if self._live is not None:
+            self._record.events.require_written()
+        market, settled = self.account.arrive(at)
+        self._record.last_routing_timestamp = at
+        if not settled:
+            return market, NOTHING
+        self.take_up(settled)
+        return market, tuple(settled)
+
+    def take_up(self, settlements: Sequence[ExecutionReport]) -> None:
+        """Log what fell due; the state holds it."""
+        for report in settlements:
+            self.account.ledger.expect(report)
+        self._record.log_settlements(settlements)
+
+    def _first_report(self, instruction: Instruction) -> ExecutionReport | None:
+        """The report of what was executed under this id, where it was."""
+        assert instruction.instruction_id is not None
+        entry = self.journal.entry(instruction.instruction_id)
+        if entry is None:
+            return None
+        require_same_instruction(entry.key, entry.instruction, instruction)
+        return None if entry.is_open else structs.replace(entry.reports[-1], replayed=True, settlements=NOTHING)
+
+    def _replay(
+        self, at: datetime, first: ExecutionReport, block: Any, trigger: str | None, started_s: float
+    ) -> tuple[ExecutionReport, bytes]:
+        """Give the report of what was executed under this id before. Nothing is executed or counted."""
+        self.account.ledger.expect(first)
+        self._record.executed(at, first, block, trigger, started_s)
+        return first, first.deltas.packed()
+
+    # A plan of several blocks: all are simulated, then all are sent.
+
+    def _run_together(self, at: datetime, blocks: Sequence[Any], place: str) -> list[ExecutionReport]:
+        prepared: list[Prepared] = []
+        settled: Reports = NOTHING
+        try:
+            require_aware(at)
+            instructions = [parse_instruction(block) for block in blocks]
+            market, settled = self._arrive(at)
+            state = self.account.state(market)
+            for index, instruction in enumerate(instructions):
+                one = self._prepare(blocks[index], instruction, f"{place}.{index}", state, market, prepared)
+                if one.failure is not None:
+                    raise one.failure
+                if one.steps and (fault := unfilled(instruction, one.steps[-1].simulated)) is not None:
+                    raise ComponentError("EIM-001", fault)
+                prepared.append(one)
+                state = one.state
+        except Exception as error:
+            failure = error if isinstance(error, ComponentError) else foreign(error)
+            refused = self._refused(at, blocks, len(prepared), failure)
+            refused.settlements = settled
+            raise refused from error
+        return self._deliver_all(at, prepared, market, settled)
+
+    def _refused(self, at: datetime, blocks: Sequence[Any], index: int, failure: ComponentError) -> ComponentError:
+        check = self.check(at, blocks)
+        return refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
+
+    def _deliver_all(self, at: datetime, prepared: Sequence[Prepared], market: MarketSnapshot, settled: Reports) -> list[ExecutionReport]:
+        reports: list[ExecutionReport] = []
+        record = self._record
+        for one in prepared:
+            record.current_instruction = one.block
+            started_s = record.measured_s() if record.measured_s else 0.0
+            try:
+                if one.repeats and (first := self._first_report(one.instruction)) is not None:
+                    reports.append(self._replay(at, first, one.block, None, started_s)[0])
+                    continue
+                reports.append(self._deliver(at, one, market, settled, None, started_s)[0])
+            except Exception as error:
+                failure = error if isinstance(error, ComponentError) else foreign(error)
+                record.failed(at, one.block, failure, None, started_s)
+                failure.add_earlier(reports)
+                if failure is error:
+                    raise
+                raise failure from error
+            settled = NOTHING
+        return reports
+
+    # Simulating.
+
+    def _plan_place(self, at: datetime) -> str:
+        try:
+            return f"p{self._plans.next(to_instant(at))}"
+        except ValueError as fault:
+            raise ComponentError("EIM-001", str(fault), COMPONENT) from None
+
+    def _prepare(
+        self,
+        block: Any,
+        instruction: Instruction,
+        place: str | None,
+        state: State,
+        market: MarketSnapshot,
+        before: Sequence[Prepared] = NOTHING,
+    ) -> Prepared:
+        """Simulate a block on the state that those before it in its plan leave."""
+        name = instruction.instruction_id
+        if name is None:
+            key = automatic_key(self.journal.run, market.instant, place or self._calls.next(market.instant), instruction)
+        else:
+            key = name
+            if self._is_repeated(instruction, before):
+                return Prepared(block, instruction, NOTHING, state, name, repeats=True)
+        if type(instruction) is Chain and not instruction.atomic:
+            return self._prepare_sequence(block, instruction, key, state, market)
+        step = self._simulate(instruction, key, state, market)
+        return Prepared(block, instruction, (step,), step.simulated.state, key)
+
+    def _is_repeated(self, instruction: Instruction, before: Sequence[Prepared]) -> bool:
+        """Whether a block of a plan was executed already, or is in the plan before, under the same id."""
+        for one in before:
+            if one.key == instruction.instruction_id:
+                require_same_instruction(one.key, one.instruction, instruction)
+                return True
+        return self._first_report(instruction) is not None
+
+    def _simulate(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step:
+        destination = self.simulator.destination(instruction)
+        settlements: Reports = NOTHING
+        if destination.kind != CEX:
+            state, accrued = self.account.accrued_on_chain(state, market)
+            settlements = tuple(accrued)
+        try:
+            simulated = self.simulator.simulate(instruction, destination, state, market)
+        except VenueRejected as refused:
+            raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
+        return Step(instruction, key, destination, settlements, simulated)
+
+    def _prepare_sequence(self, block: Any, chain: Chain, key: str, state: State, market: MarketSnapshot) -> Prepared:
+        """Each step is a transaction of its own; what happens before a failure stays.
+
+        Under an `instruction_id` a repetition begins with the step that failed.
+        """
+        earlier = [entry.reports[-1] for entry in self.journal.children(key)] if chain.instruction_id is not None else []
+        outputs = [before_gas(report.deltas, report.costs) for report in earlier]
+        steps: list[Step] = []
+        for index, action in enumerate(chain.steps[len(earlier) :], len(earlier)):
+            try:
+                step = self._simulate(with_output(action, outputs), child_key(key, index), state, market)
+            except Exception as raised:  # noqa: BLE001 raised again where the steps before it have been sent
+                error = raised if isinstance(raised, ComponentError) else foreign(raised)
+                failure = _stopped(index, action, error, is_begun=bool(steps))
+                failure.__cause__ = raised
+                return Prepared(block, chain, steps, state, key, earlier, failure)
+            steps.append(step)
+            state = step.simulated.state
+            outputs.append(before_gas(step.simulated.deltas, step.simulated.costs))
+        return Prepared(block, chain, steps, state, key, earlier)
+
+    # Sending.
+
+    def _deliver(
+        self, at: datetime, prepared: Prepared, market: MarketSnapshot, settled: Reports, trigger: str | None, started_s: float
+    ) -> tuple[ExecutionReport, bytes]:
+        """Send what was prepared, commit it, and log it."""
+        if type(prepared.instruction) is Chain and not prepared.instruction.atomic:
+            return self._deliver_sequence(at, prepared, market, settled, trigger, started_s)
+        step = prepared.steps[0]
+        report, state = self._send(at, step, market, settled)
+        packed = self.account.commit(state, report)
+        name = prepared.instruction.instruction_id
+        if name is not None:
+            self.journal.settled(name, prepared.instruction, report)
+        self._record.routed(at, prepared.block, report, packed, started_s)
+        self._record.executed(at, report, prepared.block, trigger, started_s)
+        return report, packed
+
+    def _send(self, at: datetime, step: Step, market: MarketSnapshot, settled: Reports) -> tuple[ExecutionReport, State]:
+        """Send one step; its report, and the state after it. In a backtest the simulated result is the outcome."""
+        simulated = step.simulated
+        settlements = step.settlements
+        if settlements:
+            self.take_up(settlements)
+        if settled:
+            settlements = settled + settlements
+        if self._live is not None:
+            return self._send_live(at, step, market, settlements)
+        deltas = simulated.deltas
+        report = ExecutionReport(
+            step.key, step.destination.venue, at, "execution", deltas, deltas, simulated.costs, SIMULATED, simulated.details, False,
+            simulated.filled, settlements, self._is_recorded,
+        )  # fmt: skip
+        return report, simulated.state
+
+    def _send_live(self, at: datetime, step: Step, market: MarketSnapshot, settlements: Reports) -> tuple[ExecutionReport, State]:
+        assert self._live is not None
+        venue, kind = step.destination.venue, step.destination.kind
+        live = self._live.get(venue)
+        if live is None:
+            message = f"{venue} has no live gateway; run a backtest, or give the manager one"
+            raise ComponentError("EIM-002", message, COMPONENTS[kind])
+        context = Context(at, step.key, self.account.state(market), market)
+        try:
+            report, state = live.execute(step.instruction, context, step.simulated)
+        except VenueRejected as refused:
+            raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
+        return structs.replace(report, settlements=settlements, recorded=self._is_recorded), state
+
+    def _deliver_sequence(
+        self, at: datetime, prepared: Prepared, market: MarketSnapshot, settled: Reports, trigger: str | None, started_s: float
+    ) -> tuple[ExecutionReport, bytes]:
+        chain, key, record, ledger = prepared.instruction, prepared.key, self._record, self.account.ledger
+        assert isinstance(chain, Chain)
+        name, failure = chain.instruction_id, prepared.failure
+        done: list[ExecutionReport] = []
+        first = len(prepared.earlier)
+        for step in prepared.steps:
+            try:
+                report, state = self._send(at, step, market, settled)
+            except ComponentError as error:  # live
+                index = first + len(done)
+                failure = _stopped(index, chain.steps[index], error, is_begun=bool(done))
+                failure.__cause__ = error
+                break
+            ledger.assign(state)
+            settled = NOTHING
+            if name is not None:
+                self.journal.settled(step.key, step.instruction, report, parent=key)
+            done.append(report)
+        if failure is not None:
+            if name is not None and done:
+                self.journal.begun(name, chain)
+            if done:
+                ledger.expect(partly := _joined(key, at, done, first))
+                failure.add_earlier([partly])
+            raise failure
+        logged = _joined(key, at, done, first)
+        whole = _joined(key, at, [*prepared.earlier, *done], 0) if first else logged
+        if name is not None:
+            self.journal.settled(name, chain, whole)
+        ledger.expect(whole)
+        packed = whole.deltas.packed()
+        record.routed(at, prepared.block, whole, packed, started_s)
+        record.executed(at, logged, prepared.block, trigger, started_s)
+        return whole, packed
+
+
+def require_plan(blocks: Any, code: str, end: str) -> None:
+    """Refuse what is no list of blocks, and one that is too long."""
+    if type(blocks) is not list and (isinstance(blocks, Mapping | str | bytes) or not isinstance(blocks, Sequence)):
+        raise ComponentError(code, f"a plan must be a list of instruction blocks, got {shown(blocks)}{end}")
+    if len(blocks) > MOST_BLOCKS:
+        raise ComponentError(code, f"a plan holds at most {MOST_BLOCKS:,} blocks, got {len(blocks):,}; hand in several plans{end}")
+
+
+def require_aware(timestamp: Any) -> None:
+    """Refuse a time without a zone."""
+    try:
+        to_instant(timestamp)
+    except ValueError as fault:
+        raise ComponentError("EIM-001", str(fault), COMPONENT) from None
+
+
+def foreign(error: Exception) -> ComponentError:
+    """What is raised for an error of somebody else's code: a data provider's, for one."""
+    failure = ComponentError("EIM-001", f"routing failed: {type(error).__name__}: {error}", COMPONENT, original_exception=error)
+    failure.__cause__ = error
+    return failure
+
+
+def _stopped(index: int, step: SmartContractAction, error: ComponentError, *, is_begun: bool) -> ComponentError:
+    """What a sequence ends with that failed at a step."""
+    code = "EIM-001" if isinstance(error, VenueRejected) else error.error_code
+    # An old price is why nothing was sent; where something was, it is an error like any other.
+    kind = ComponentError if is_begun and isinstance(error, StaleSeries) else type(error)
+    return kind(code, located(index, step, error.message), error.component, error.severity, error)
+
+
+def _joined(key: str, at: datetime, done: Sequence[ExecutionReport], first: int) -> ExecutionReport:
+    """Several transactions as one report; `first` is the index of the first of them within its sequence."""
+    return ExecutionReport(
+        key=key,
+        venue=done[0].venue,
+        at=at,
+        kind="execution",
+        deltas=Deltas.total(report.deltas for report in done),
+        expected=Deltas.total(report.expected for report in done),
+        costs=tuple(cost for report in done for cost in report.costs),
+        reference=", ".join(dict.fromkeys(report.reference for report in done)),
+        details={f"step_{index}": report.details for index, report in enumerate(done, first)},
+        settlements=tuple(settled for report in done for settled in report.settlements),
+        recorded=done[0].recorded,
+    )
