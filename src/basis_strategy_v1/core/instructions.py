@@ -54,7 +54,7 @@ COMPONENT = "ExecutionInterfaceManager"
 TYPES = ("cex_trade", "smart_contract_action", "wallet_transfer")
 
 
-class Instruction(Struct, frozen=True, kw_only=True):
+class Instruction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     instruction_id: str | None = None
     estimated_deltas: Deltas | None = None
     max_deviation_bps: Decimal | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from hashlib import blake2b
+from hashlib import blake2b as _digest
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, structs
@@ -160,12 +160,11 @@ class LiveJournal(Journal, Protocol):
 
 
 def automatic_key(run: str, instant: int, place: str, instruction: Instruction) -> str:
-    """The key of an instruction without an id: a hash of the run, the instant, its place and its content.
+    """The key of an instruction without an id: its run, instant, place and a hash of its content.
 
     The same decision has the same key after a restart. `place` tells apart what is equal at one instant.
     """
-    text = b"%b|%x|%b|%b|" % (run.encode(), instant, place.encode(), type(instruction).__name__.encode())
-    return AUTOMATIC + blake2b(text + _encoded(instruction), digest_size=16).hexdigest()
+    return f"{AUTOMATIC}{run}{instant:x}.{place}.{_digest(_encoded(instruction)).hexdigest()[:16]}"
 
 
 def child_key(key: str, step: int) -> str:

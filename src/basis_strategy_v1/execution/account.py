@@ -95,13 +95,15 @@ class Account:
 
     def arrive(self, at: datetime) -> tuple[MarketSnapshot, list[ExecutionReport]]:
         """The snapshot for an instruction, and what fell due between the last one and it."""
-        market = self.source.latest
-        if market is not None and market.at is at and market is self.ledger.settled and self.source.knows_rows:
+        ledger, market = self.ledger, self.source.latest
+        if market is not None and market.at is at and market is ledger.settled and self.source.knows_rows:
             return market, []
         market = self.market(at)
         if self._is_behind(market):
-            settled = [report for _, reports in self.advance_to(at) for report in reports]
-            return self.market(at), settled
+            assert ledger.settled is not None
+            if self.accrues() or self._next_due(self.state(market), ledger.settled, market.instant, None) is not None:
+                settled = [report for _, reports in self.advance_to(at) for report in reports]
+                return self.market(at), settled
         self.settle_until(market)
         return market, []
 

@@ -50,22 +50,37 @@ class Step(Struct, gc=False):
     settlements: Reports
     simulated: Moved
 
+    def state_after(self, state: State) -> State:
+        return self.simulated.state
 
-class Prepared(Struct, gc=False):
-    """A block that was simulated: one step; of a sequence that is not atomic several.
 
-    `state` is the state after it. `earlier` are the reports of a sequence's steps that an earlier call executed. `failure`: why a sequence
-    stops after its last step here. `repeats`: it was executed before, or is in its plan already, under the same id; it has no steps.
+class StepSequence(Struct, gc=False):
+    """A chain that is not atomic, simulated step by step: each is a transaction of its own, and what happens before a failure stays.
+
+    `earlier` are the reports of the steps that an earlier call executed. `failure` is why it stops after its last step here.
     """
 
-    block: Any
-    instruction: Instruction
-    steps: Sequence[Step]
-    state: State
-    key: str = ""
-    earlier: Sequence[ExecutionReport] = NOTHING
+    instruction: Chain
+    key: str
+    steps: list[Step]
+    earlier: list[ExecutionReport]
     failure: ComponentError | None = None
-    repeats: bool = False
+
+    def state_after(self, state: State) -> State:
+        return self.steps[-1].simulated.state if self.steps else state
+
+
+class Repetition(Struct, gc=False):
+    """An instruction that was executed before, or is in its plan already, under the same id."""
+
+    instruction: Instruction
+    key: str
+
+    def state_after(self, state: State) -> State:
+        return state
+
+
+Prepared = Step | StepSequence | Repetition
 
 
 class Pipeline:
@@ -103,13 +118,15 @@ class Pipeline:
                 nothing was sent. Or what a single block was refused for. Its `reports` are of what was executed before.
         """
         require_plan(blocks, "EXM-001", "; nothing was sent")
+        require_aware(at)
         outside = getcontext()
         with self._lock:
             setcontext(self._exact)
             try:
+                place = f"p{self._plans.next(to_instant(at))}"
                 if len(blocks) == 1:
-                    return [self._run_one(at, blocks[0], self._plan_place(at), None)[0]]
-                return self._run_together(at, blocks, self._plan_place(at)) if blocks else []
+                    return [self._run_one(at, blocks[0], f"{place}.0", None)[0]]
+                return self._run_together(at, blocks, place) if blocks else []
             finally:
                 setcontext(outside)
 
@@ -158,8 +175,11 @@ class Pipeline:
             if instruction.instruction_id is not None and (first := self._first_report(instruction)) is not None:
                 return self._replay(at, first, block, trigger, started_s)
             market, settled = self._arrive(at)
-            prepared = self._prepare(block, instruction, place, self.account.state(market), market)
-            return self._deliver(at, prepared, market, settled, trigger, started_s)
+            key = instruction.instruction_id or automatic_key(
+                self.journal.run, market.instant, place or self._calls.next(market.instant), instruction
+            )
+            prepared = self._prepare(instruction, key, self.account.state(market), market)
+            return self._deliver(at, block, prepared, market, settled, trigger, started_s)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             failure.settlements = settled
@@ -199,88 +219,47 @@ class Pipeline:
     ) -> tuple[ExecutionReport, bytes]:
         """Give the report of what was executed under this id before. Nothing is executed or counted."""
         self.account.ledger.expect(first)
-        self._record.executed(at, first, block, trigger, started_s)
+        self._record.repeated(at, block, first, trigger, started_s)
         return first, first.deltas.packed()
 
     # A plan of several blocks: all are simulated, then all are sent.
 
     def _run_together(self, at: datetime, blocks: Sequence[Any], place: str) -> list[ExecutionReport]:
-        prepared: list[Prepared] = []
+        plan: list[Prepared] = []
         settled: Reports = NOTHING
         try:
-            require_aware(at)
             instructions = [parse_instruction(block) for block in blocks]
             market, settled = self._arrive(at)
             state = self.account.state(market)
             for index, instruction in enumerate(instructions):
-                one = self._prepare(blocks[index], instruction, f"{place}.{index}", state, market, prepared)
-                if one.failure is not None:
-                    raise one.failure
-                if one.steps and (fault := unfilled(instruction, one.steps[-1].simulated)) is not None:
-                    raise ComponentError("EIM-001", fault)
-                prepared.append(one)
-                state = one.state
+                one = self._prepare_next(instruction, f"{place}.{index}", state, market, plan)
+                state = one.state_after(state)
+                plan.append(one)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
-            refused = self._refused(at, blocks, len(prepared), failure)
+            refused = self._refused(at, blocks, len(plan), failure)
             refused.settlements = settled
             raise refused from error
-        return self._deliver_all(at, prepared, market, settled)
+        return self._deliver_all(at, blocks, plan, market, settled)
 
-    def _refused(self, at: datetime, blocks: Sequence[Any], index: int, failure: ComponentError) -> ComponentError:
-        check = self.check(at, blocks)
-        return refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
-
-    def _deliver_all(self, at: datetime, prepared: Sequence[Prepared], market: MarketSnapshot, settled: Reports) -> list[ExecutionReport]:
-        reports: list[ExecutionReport] = []
-        record = self._record
-        for one in prepared:
-            record.current_instruction = one.block
-            started_s = record.measured_s() if record.measured_s else 0.0
-            try:
-                if one.repeats and (first := self._first_report(one.instruction)) is not None:
-                    reports.append(self._replay(at, first, one.block, None, started_s)[0])
-                    continue
-                reports.append(self._deliver(at, one, market, settled, None, started_s)[0])
-            except Exception as error:
-                failure = error if isinstance(error, ComponentError) else foreign(error)
-                record.failed(at, one.block, failure, None, started_s)
-                failure.add_earlier(reports)
-                if failure is error:
-                    raise
-                raise failure from error
-            settled = NOTHING
-        return reports
-
-    # Simulating.
-
-    def _plan_place(self, at: datetime) -> str:
-        try:
-            return f"p{self._plans.next(to_instant(at))}"
-        except ValueError as fault:
-            raise ComponentError("EIM-001", str(fault), COMPONENT) from None
-
-    def _prepare(
-        self,
-        block: Any,
-        instruction: Instruction,
-        place: str | None,
-        state: State,
-        market: MarketSnapshot,
-        before: Sequence[Prepared] = NOTHING,
+    def _prepare_next(
+        self, instruction: Instruction, place: str, state: State, market: MarketSnapshot, before: Sequence[Prepared]
     ) -> Prepared:
-        """Simulate a block on the state that those before it in its plan leave."""
-        name = instruction.instruction_id
-        if name is None:
-            key = automatic_key(self.journal.run, market.instant, place or self._calls.next(market.instant), instruction)
-        else:
-            key = name
-            if self._is_repeated(instruction, before):
-                return Prepared(block, instruction, NOTHING, state, name, repeats=True)
-        if type(instruction) is Chain and not instruction.atomic:
-            return self._prepare_sequence(block, instruction, key, state, market)
-        step = self._simulate(instruction, key, state, market)
-        return Prepared(block, instruction, (step,), step.simulated.state, key)
+        """Simulate a block of a plan on the state that those before it leave.
+
+        Raises:
+            ComponentError: it would be refused, or would fill nothing.
+        """
+        if instruction.instruction_id is not None and self._is_repeated(instruction, before):
+            return Repetition(instruction, instruction.instruction_id)
+        key = instruction.instruction_id or automatic_key(self.journal.run, market.instant, place, instruction)
+        one = self._prepare(instruction, key, state, market)
+        if isinstance(one, StepSequence):
+            if one.failure is not None:
+                raise one.failure
+        elif (fault := unfilled(instruction, one.simulated)) is not None:
+            raise ComponentError("EIM-001", fault)
+        return one
 
     def _is_repeated(self, instruction: Instruction, before: Sequence[Prepared]) -> bool:
         """Whether a block of a plan was executed already, or is in the plan before, under the same id."""
@@ -290,7 +269,40 @@ class Pipeline:
                 return True
         return self._first_report(instruction) is not None
 
-    def _simulate(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step:
+    def _refused(self, at: datetime, blocks: Sequence[Any], index: int, failure: ComponentError) -> ComponentError:
+        check = self.check(at, blocks)
+        return refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
+
+    def _deliver_all(
+        self, at: datetime, blocks: Sequence[Any], plan: Sequence[Prepared], market: MarketSnapshot, settled: Reports
+    ) -> list[ExecutionReport]:
+        reports: list[ExecutionReport] = []
+        record = self._record
+        for block, one in zip(blocks, plan, strict=True):
+            record.current_instruction = block
+            started_s = record.measured_s() if record.measured_s else 0.0
+            try:
+                if isinstance(one, Repetition):
+                    first = self._first_report(one.instruction)
+                    assert first is not None  # what it repeats has been executed by now
+                    reports.append(self._replay(at, first, block, None, started_s)[0])
+                else:
+                    reports.append(self._deliver(at, block, one, market, settled, None, started_s)[0])
+                    settled = NOTHING
+            except Exception as error:
+                failure = error if isinstance(error, ComponentError) else foreign(error)
+                record.failed(at, block, failure, None, started_s)
+                failure.add_earlier(reports)
+                if failure is error:
+                    raise
+                raise failure from error
+        return reports
+
+    # Simulating.
+
+    def _prepare(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step | StepSequence:
+        if type(instruction) is Chain and not instruction.atomic:
+            return self._prepare_sequence(instruction, key, state, market)
         destination = self.simulator.destination(instruction)
         settlements: Reports = NOTHING
         if destination.kind != CEX:
@@ -302,49 +314,44 @@ class Pipeline:
             raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
         return Step(instruction, key, destination, settlements, simulated)
 
-    def _prepare_sequence(self, block: Any, chain: Chain, key: str, state: State, market: MarketSnapshot) -> Prepared:
-        """Each step is a transaction of its own; what happens before a failure stays.
-
-        Under an `instruction_id` a repetition begins with the step that failed.
-        """
+    def _prepare_sequence(self, chain: Chain, key: str, state: State, market: MarketSnapshot) -> StepSequence:
+        """Under an `instruction_id` a repetition begins with the step that failed."""
         earlier = [entry.reports[-1] for entry in self.journal.children(key)] if chain.instruction_id is not None else []
         outputs = [before_gas(report.deltas, report.costs) for report in earlier]
-        steps: list[Step] = []
+        found = StepSequence(chain, key, [], earlier)
         for index, action in enumerate(chain.steps[len(earlier) :], len(earlier)):
             try:
-                step = self._simulate(with_output(action, outputs), child_key(key, index), state, market)
+                step = self._prepare(with_output(action, outputs), child_key(key, index), state, market)
             except Exception as raised:  # noqa: BLE001 raised again where the steps before it have been sent
                 error = raised if isinstance(raised, ComponentError) else foreign(raised)
-                failure = _stopped(index, action, error, is_begun=bool(steps))
-                failure.__cause__ = raised
-                return Prepared(block, chain, steps, state, key, earlier, failure)
-            steps.append(step)
+                found.failure = _stopped(index, action, error, is_begun=bool(found.steps))
+                found.failure.__cause__ = raised
+                return found
+            assert isinstance(step, Step)
+            found.steps.append(step)
             state = step.simulated.state
             outputs.append(before_gas(step.simulated.deltas, step.simulated.costs))
-        return Prepared(block, chain, steps, state, key, earlier)
+        return found
 
     # Sending.
 
     def _deliver(
-        self, at: datetime, prepared: Prepared, market: MarketSnapshot, settled: Reports, trigger: str | None, started_s: float
-    ) -> tuple[ExecutionReport, bytes]:
-        """Send what was prepared, commit it, and log it."""
-        if type(prepared.instruction) is Chain and not prepared.instruction.atomic:
-            return self._deliver_sequence(at, prepared, market, settled, trigger, started_s)
-        step = prepared.steps[0]
-        report, state = self._send(at, step, market, settled)
+        self, at: datetime, block: Any, prepared: Step | StepSequence, market: MarketSnapshot, settled: Reports, trigger: str | None,
+        started_s: float,
+    ) -> tuple[ExecutionReport, bytes]:  # fmt: skip
+        """Send what was prepared, commit it, count it and log it."""
+        if isinstance(prepared, StepSequence):
+            return self._deliver_sequence(at, block, prepared, market, settled, trigger, started_s)
+        report, state = self._send(at, prepared, market, settled)
         packed = self.account.commit(state, report)
-        name = prepared.instruction.instruction_id
-        if name is not None:
-            self.journal.settled(name, prepared.instruction, report)
-        self._record.routed(at, prepared.block, report, packed, started_s)
-        self._record.executed(at, report, prepared.block, trigger, started_s)
+        if prepared.instruction.instruction_id is not None:
+            self.journal.settled(prepared.key, prepared.instruction, report)
+        self._record.executed(at, block, report, report, packed, trigger, started_s)
         return report, packed
 
     def _send(self, at: datetime, step: Step, market: MarketSnapshot, settled: Reports) -> tuple[ExecutionReport, State]:
         """Send one step; its report, and the state after it. In a backtest the simulated result is the outcome."""
-        simulated = step.simulated
-        settlements = step.settlements
+        simulated, settlements = step.simulated, step.settlements
         if settlements:
             self.take_up(settlements)
         if settled:
@@ -352,11 +359,10 @@ class Pipeline:
         if self._live is not None:
             return self._send_live(at, step, market, settlements)
         deltas = simulated.deltas
-        report = ExecutionReport(
+        return ExecutionReport(
             step.key, step.destination.venue, at, "execution", deltas, deltas, simulated.costs, SIMULATED, simulated.details, False,
             simulated.filled, settlements, self._is_recorded,
-        )  # fmt: skip
-        return report, simulated.state
+        ), simulated.state  # fmt: skip
 
     def _send_live(self, at: datetime, step: Step, market: MarketSnapshot, settlements: Reports) -> tuple[ExecutionReport, State]:
         assert self._live is not None
@@ -373,42 +379,46 @@ class Pipeline:
         return structs.replace(report, settlements=settlements, recorded=self._is_recorded), state
 
     def _deliver_sequence(
-        self, at: datetime, prepared: Prepared, market: MarketSnapshot, settled: Reports, trigger: str | None, started_s: float
-    ) -> tuple[ExecutionReport, bytes]:
-        chain, key, record, ledger = prepared.instruction, prepared.key, self._record, self.account.ledger
-        assert isinstance(chain, Chain)
-        name, failure = chain.instruction_id, prepared.failure
+        self, at: datetime, block: Any, prepared: StepSequence, market: MarketSnapshot, settled: Reports, trigger: str | None,
+        started_s: float,
+    ) -> tuple[ExecutionReport, bytes]:  # fmt: skip
+        chain, key, failure, ledger = prepared.instruction, prepared.key, prepared.failure, self.account.ledger
+        name, first = chain.instruction_id, len(prepared.earlier)
         done: list[ExecutionReport] = []
-        first = len(prepared.earlier)
         for step in prepared.steps:
             try:
                 report, state = self._send(at, step, market, settled)
             except ComponentError as error:  # live
-                index = first + len(done)
-                failure = _stopped(index, chain.steps[index], error, is_begun=bool(done))
+                failure = _stopped(first + len(done), chain.steps[first + len(done)], error, is_begun=bool(done))
                 failure.__cause__ = error
                 break
             ledger.assign(state)
             settled = NOTHING
+            done.append(report)
             if name is not None:
                 self.journal.settled(step.key, step.instruction, report, parent=key)
-            done.append(report)
         if failure is not None:
-            if name is not None and done:
-                self.journal.begun(name, chain)
-            if done:
-                ledger.expect(partly := _joined(key, at, done, first))
-                failure.add_earlier([partly])
-            raise failure
-        logged = _joined(key, at, done, first)
-        whole = _joined(key, at, [*prepared.earlier, *done], 0) if first else logged
+            raise self._partly_done(at, prepared, done, failure)
+        executed = _joined(key, at, done, first)
+        whole = _joined(key, at, [*prepared.earlier, *done], 0) if first else executed
         if name is not None:
             self.journal.settled(name, chain, whole)
         ledger.expect(whole)
         packed = whole.deltas.packed()
-        record.routed(at, prepared.block, whole, packed, started_s)
-        record.executed(at, logged, prepared.block, trigger, started_s)
+        self._record.executed(at, block, whole, executed, packed, trigger, started_s)
         return whole, packed
+
+    def _partly_done(
+        self, at: datetime, prepared: StepSequence, done: Sequence[ExecutionReport], failure: ComponentError
+    ) -> ComponentError:
+        """The error of a sequence, with the report of the steps before the one that failed."""
+        if done:
+            if prepared.instruction.instruction_id is not None:
+                self.journal.begun(prepared.key, prepared.instruction)
+            partly = _joined(prepared.key, at, done, len(prepared.earlier))
+            self.account.ledger.expect(partly)
+            failure.add_earlier([partly])
+        return failure
 
 
 def require_plan(blocks: Any, code: str, end: str) -> None:

@@ -64,16 +64,25 @@ class RoutingRecord:
         self._now = now
         self._retries = retries
 
-    def routed(self, at: datetime, block: Mapping[str, Any], report: ExecutionReport, packed: bytes, started_s: float) -> None:
-        """Count an instruction that was executed."""
+    def executed(
+        self, at: datetime, block: Mapping[str, Any], report: ExecutionReport, logged: ExecutionReport, packed: bytes, trigger: str | None,
+        started_s: float,
+    ) -> None:  # fmt: skip
+        """Count an instruction that was executed, and log it. `logged` is what this call executed: the rest of a resumed sequence."""
         self.instructions_routed += 1
-        self.history.append((at, block["instruction_type"], packed))
+        kind = block["instruction_type"]
+        self.history.append((at, kind, packed))
         if self.measured_s is not None:
             had_trouble = not DEGRADED.isdisjoint(report.details)
             self._health.record(True, (self.measured_s() - started_s) * 1000, None, had_trouble, at)
+        if self.is_logged:
+            events = execution_events(logged, block)
+            if trigger is not None:
+                events.append(self._update(trigger, kind, started_s))
+            self.events.log(at, events)
 
-    def executed(self, at: datetime, report: ExecutionReport, block: Mapping[str, Any], trigger: str | None, started_s: float) -> None:
-        """Log an execution, or a repetition; and the update that asked for it, where there is a `trigger`."""
+    def repeated(self, at: datetime, block: Mapping[str, Any], report: ExecutionReport, trigger: str | None, started_s: float) -> None:
+        """Log a repetition, and the update that asked for it."""
         if self.is_logged:
             events = execution_events(report, block)
             if trigger is not None:
