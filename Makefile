@@ -1,4 +1,4 @@
-# make backtest | check | prove | bench | mutate | browser | wheel | lock | clean
+# make backtest | check | prove | compare | bench | mutate | browser | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,15 +12,19 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 SEEDS ?= 1 2 3
+# The commit whose results this checkout gives too. A commit that changes results on purpose names the configs in CHANGED; the next one
+# makes it the BASE and empties CHANGED.
+BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
+CHANGED :=
 
-.PHONY: backtest check lint types imports test prove bench mutate browser wheel lock clean
+.PHONY: backtest check lint types imports test results prove compare bench mutate browser wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
 	$(BIN)/basis data sample build/sample
 	$(BIN)/basis backtest config/eth_basis.yaml --data build/sample
 
-check: lint types imports test
+check: lint types imports results test
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -42,6 +46,12 @@ prove: .venv/dev.stamp node_modules/.package-lock.json
 	for seed in $(SEEDS); do \
 		BASIS_SEED=$$seed $(PYTEST) -m "prove or hypothesis" --hypothesis-profile=prove --hypothesis-seed=$$seed; \
 	done
+
+results: $(BIN)/basis
+	$(BIN)/python tools/compare.py $(BASE) --sample-only --changed $(CHANGED)
+
+compare: $(BIN)/basis
+	$(BIN)/python tools/compare.py $(BASE)
 
 bench: .venv/dev.stamp
 	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
