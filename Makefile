@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 SEEDS ?= 1 2 3
 # The commit whose results this checkout gives too. A commit that changes results on purpose names the configs in CHANGED; the next one
@@ -36,7 +36,7 @@ types: .venv/dev.stamp
 imports: .venv/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
-test: .venv/dev.stamp node_modules/.package-lock.json browser
+test: .venv/dev.stamp build/pip/stamp node_modules/.package-lock.json browser
 	mkdir -p build/coverage
 	$(PYTEST) --hypothesis-profile=ci --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
@@ -86,16 +86,26 @@ $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer with its venv module is needed; name it with make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv
 
+# A lock names everything, so nothing is resolved: a newer release of something that it pins cannot get in the way.
 .venv/run.stamp: requirements.lock | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	[ -e .venv/dev.stamp ] || $(PIP) check
 	touch $@
 
 $(BIN)/basis: pyproject.toml .venv/run.stamp
-	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
 .venv/dev.stamp: requirements-dev.lock | $(BIN)/basis
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	$(PIP) check
+	touch $@
+
+# An old pip and the newest one, for tests/test_install.py.
+build/pip/stamp: requirements-dev.lock | $(BIN)/python
+	rm -rf build/pip
+	$(PIP) download --quiet --no-deps --dest build/pip pip==23.2
+	$(PIP) download --quiet --no-deps --dest build/pip pip
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json
