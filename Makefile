@@ -1,4 +1,4 @@
-# make backtest | check | prove | bench | mutate | browser | wheel | lock | clean
+# make backtest | check | prove | compare | bench | mutate | browser | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,18 +9,22 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 SEEDS ?= 1 2 3
+# The commit whose results this checkout gives too. A commit that changes results on purpose names the configs in CHANGED; the next one
+# makes it the BASE and empties CHANGED.
+BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
+CHANGED :=
 
-.PHONY: backtest check lint types imports test prove bench mutate browser wheel lock clean
+.PHONY: backtest check lint types imports test results prove compare bench mutate browser wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
 	$(BIN)/basis data sample build/sample
 	$(BIN)/basis backtest config/eth_basis.yaml --data build/sample
 
-check: lint types imports test
+check: lint types imports results test
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -32,7 +36,7 @@ types: .venv/dev.stamp
 imports: .venv/dev.stamp
 	$(BIN)/lint-imports --no-cache
 
-test: .venv/dev.stamp node_modules/.package-lock.json browser
+test: .venv/dev.stamp build/pip/stamp node_modules/.package-lock.json browser
 	mkdir -p build/coverage
 	$(PYTEST) --hypothesis-profile=ci --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=95
@@ -42,6 +46,12 @@ prove: .venv/dev.stamp node_modules/.package-lock.json
 	for seed in $(SEEDS); do \
 		BASIS_SEED=$$seed $(PYTEST) -m "prove or hypothesis" --hypothesis-profile=prove --hypothesis-seed=$$seed; \
 	done
+
+results: $(BIN)/basis
+	$(BIN)/python tools/compare.py $(BASE) --sample-only --changed $(CHANGED)
+
+compare: $(BIN)/basis
+	$(BIN)/python tools/compare.py $(BASE)
 
 bench: .venv/dev.stamp
 	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
@@ -76,16 +86,26 @@ $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer with its venv module is needed; name it with make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv
 
+# A lock names everything, so nothing is resolved: a newer release of something that it pins cannot get in the way.
 .venv/run.stamp: requirements.lock | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	[ -e .venv/dev.stamp ] || $(PIP) check
 	touch $@
 
 $(BIN)/basis: pyproject.toml .venv/run.stamp
-	$(PIP) install --no-build-isolation --no-deps --editable .
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
 .venv/dev.stamp: requirements-dev.lock | $(BIN)/basis
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	$(PIP) check
+	touch $@
+
+# An old pip and the newest one, for tests/test_install.py.
+build/pip/stamp: requirements-dev.lock | $(BIN)/python
+	rm -rf build/pip
+	$(PIP) download --quiet --no-deps --dest build/pip pip==23.2
+	$(PIP) download --quiet --no-deps --dest build/pip pip
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json

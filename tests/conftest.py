@@ -1,4 +1,4 @@
-"""Hypothesis profiles, the shared market data, and the rule that CI skips nothing it can install."""
+"""Hypothesis profiles, the shared market data, which tests are slow, how long a test may take, and that CI skips nothing it can install."""
 
 from __future__ import annotations
 
@@ -14,9 +14,39 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
-INSTALLABLE = ("browser", "chain")
+INSTALLABLE = ("browser", "chain", "installer")
+
+# Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
+SLOW = (
+    "app/test_forewarning.py",
+    "app/test_two_runs.py",
+    "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
+    "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",
+    "cli/test_commands.py::test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used",
+    "cli/test_commands.py::test_with_a_folder_and_a_database_in_the_config_the_environment_says_which",
+    "cli/test_process.py",
+    "config/test_any_json.py",
+    "data/test_data_provider.py::test_nonsense_after_the_end_changes_no_answer",
+    "data/test_database.py",
+    "data/test_snapshot.py::test_any_order_of_instants_reads_the_last_bar_closed",
+    "data/test_snapshot.py::test_what_is_told_of_old_prices_is_what_reading_meets",
+    "data/test_validation.py::test_the_real_data_have_the_gaps_that_are_known",
+    "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_tell_the_same",
+    "monitoring/test_event_logger.py::test_a_hundred_thousand_events_leave_memory_flat",
+    "scenarios/test_a_year_of_basis.py",
+    "scenarios/test_whole_cycle.py",
+    "test_compare.py",
+    "test_documents.py::test_help_is_what_the_readme_promises",
+    "test_examples.py",
+    "venues/test_a_third_staking_protocol.py",
+)
+FAST_SHARE = 0.9
+FAST_S = 30
+# Seconds for a test with its fixtures, on a busy machine; pyproject.toml has the limit of all others. A chain test may compile first.
+LIMITS_S = {"prove": 3_600, "chain": 600, "installer": 600, "browser": 300, "slow": 300}
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100, database=None)
+settings.register_profile("fast", derandomize=True, deadline=None, max_examples=10, database=None)
 settings.register_profile("prove", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 
@@ -42,6 +72,49 @@ def market_data(shared: Path) -> Path:
     if not directory.is_dir():
         pytest.skip("../shared/data/market is not beside the checkout")
     return directory
+
+
+def is_slow(item: pytest.Item) -> bool:
+    name = item.nodeid.removeprefix("tests/")
+    return any(item.get_closest_marker(marker) for marker in (*INSTALLABLE, "prove")) or name.startswith(SLOW)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, which selects by markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow, give each its time limit, and put slow files first, so that two processes end at about the same time."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker("slow")
+        if limit := next((LIMITS_S[name] for name in LIMITS_S if item.get_closest_marker(name)), None):
+            item.add_marker(pytest.mark.timeout(limit))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+    config.stash[SHARE] = sum(not item.get_closest_marker("slow") for item in items) / max(len(items), 1)
+
+
+SHARE = pytest.StashKey[float]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """`make fast` fails where it no longer runs its share of the tests."""
+    if is_fast_run(session.config) and session.config.stash[SHARE] < FAST_SHARE and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def is_fast_run(config: pytest.Config) -> bool:
+    """Whether all the tests but the slow ones run, in this process."""
+    return config.option.markexpr == "not slow" and SHARE in config.stash and config.args_source is not pytest.Config.ArgsSource.ARGS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not is_fast_run(config):
+        return
+    share, limit = f"{config.stash[SHARE]:.1%}", f"{FAST_SHARE:.0%}"
+    terminalreporter.write_line(f"fast: {share} of the tests; at least {limit} are to be fast: SLOW in tests/conftest.py names the others")
+    reports = [report for kept in terminalreporter.stats.values() for report in kept if isinstance(report, pytest.TestReport)]
+    if sum(report.duration for report in reports) > FAST_S:
+        for report in sorted(reports, key=lambda report: -report.duration)[:10]:
+            terminalreporter.write_line(f"{report.duration:.2f} s {report.when} {report.nodeid}")
 
 
 @pytest.hookimpl(wrapper=True)

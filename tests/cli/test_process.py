@@ -94,6 +94,14 @@ class Mine:
 """
 
 
+# A suite in the background ignores SIGINT, and a process begins with what its parent ignores.
+HEARS_CTRL_C = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+]
+
+
 def interrupted(config: Path, data: Path) -> tuple[int, str, str]:
     """(status, output, errors) of a run that got Ctrl-C in its middle.
 
@@ -102,7 +110,9 @@ def interrupted(config: Path, data: Path) -> tuple[int, str, str]:
     """
     command = [*BASIS, "backtest", str(config), "--data", str(data)]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    process = subprocess.Popen(command, cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain)
+    process = subprocess.Popen(
+        [*HEARS_CTRL_C, *command], cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain
+    )
     deadline = time.monotonic() + 60
     while not (config.parent / "half.way").exists() and process.poll() is None and time.monotonic() < deadline:
         os.sched_yield()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import hashlib
 import http.client
 import json
 import os
 import platform
-import socket
+import re
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,7 @@ from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -140,16 +142,26 @@ def compiled(entry: str, contract: str, *, compiler: str = "solc", via_ir: bool 
     options = json.dumps({"root": str(root), "entry": entry, "compiler": compiler, "viaIR": via_ir, "nodeModules": str(NODE_MODULES)})
     kept = COMPILED / f"{hashlib.sha256((_source_digest(root) + options).encode()).hexdigest()[:32]}.json"
     if not kept.exists():
-        _compile_into(kept, options)
+        with _alone(kept.with_suffix(".lock")):
+            if not kept.exists():
+                _compile_into(kept, options)
     found = json.loads(kept.read_text())[contract]
     return Artifact(contract, found["abi"], found["bytecode"])
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of this file: one process compiles, the others wait and take what it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _compile_into(kept: Path, options: str) -> None:
     done = subprocess.run(["node", str(COMPILE_SCRIPT), options], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"solc refused {options}: {done.stderr}")
-    kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(f".{os.getpid()}")
     partial.write_text(done.stdout)
     partial.rename(kept)
@@ -194,11 +206,10 @@ class Chain:
             raise RuntimeError(f"this chain runs already, on port {self.port}")
         if not ANVIL.exists():
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
-        self.port = _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="anvil-")
-        options = ["--port", str(self.port), "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
-        quiet = [
-            "--silent",
+        # Port 0: the system chooses a free one, so that two nodes that start at once cannot get the same.
+        options = ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
+        costs = [
             "--gas-price",
             "0",
             "--block-base-fee-per-gas",
@@ -210,23 +221,31 @@ class Chain:
             "--cache-path",
             self._folder.name,
         ]
-        self.process = subprocess.Popen([str(ANVIL), *options, *quiet], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen([str(ANVIL), *options, *costs], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.stop)
         try:
-            self._wait_until_open()
+            self.port = self._port_once_open()
+            self._http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             self.accounts = tuple(self.rpc("eth_accounts"))
         except BaseException:
             self.stop()  # who could not start it has nothing to stop
             raise
 
-    def _wait_until_open(self, attempts: int = 500) -> None:
-        for _ in range(attempts):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    self._http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-                    return
+    @property
+    def _log(self) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / "anvil.log"
+
+    def _port_once_open(self, patience_s: float = 60) -> int:
+        """The port that the node says it listens on."""
+        assert self.process is not None
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if found := re.search(rb"Listening on 127\.0\.0\.1:(\d+)", self._log.read_bytes()):
+                return int(found[1])
             time.sleep(0.01)
-        raise RuntimeError(f"anvil did not open port {self.port}")
+        raise RuntimeError(f"anvil did not open a port: {self._log.read_text(errors='replace')[-500:]}")
 
     def stop(self) -> None:
         if self._http is not None:
@@ -339,12 +358,6 @@ class Chain:
 
     def balance(self, address: str) -> int:
         return int(self.rpc("eth_getBalance", (address, "latest")), 16)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _decoded(signature: str, raw: str) -> Any:

@@ -45,7 +45,7 @@ def node() -> Iterator[Callable[[Answer], str]]:
                 """Quiet."""
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}/a-key"
 
