@@ -203,6 +203,9 @@ def test_the_page_names_no_address_outside_itself(tmp_path: Path) -> None:
     assert [address for address in addresses if not address.startswith(("#", "data:,"))] == []
     policy = next(given["content"] for tag, given in page.elements if given.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
+    # plotly's own code has a server that charts are sent to; the page's script, the last one, takes it and the button away.
+    script = (tmp_path / "run" / "report.html").read_text().rpartition("<script>")[2]
+    assert 'plotlyServerURL: ""' in script and "showSendToCloud: false" in script and "modeBarButtons: [[" in script
 
 
 def test_a_run_that_wrote_only_its_summary_has_a_page(tmp_path: Path) -> None:
