@@ -64,6 +64,22 @@ def test_what_it_costs_to_enter_is_a_drawdown() -> None:
     assert (curve.max_drawdown, curve.max_drawdown_without([(HOUR, 2 * HOUR)])) == (Decimal("0.02"), Decimal("0.01"))
 
 
+@pytest.mark.parametrize(
+    ("second_trough", "deepest"),
+    [(178, Decimal(21) / 199), (179, Decimal(20) / 199), (180, Decimal(10) / 100), (181, Decimal(10) / 100)],
+)
+def test_a_second_fall_counts_from_the_first_unit_on_by_which_it_is_the_deeper_one(second_trough: int, deepest: Decimal) -> None:
+    curve = Curve()
+    curve.open(100)
+    in_one_piece = Curve()
+    in_one_piece.open(100)
+    equities = [90, 199, second_trough]
+    for index, equity in enumerate(equities):
+        curve.add(index * HOUR, (equity, 0, 0), dict.fromkeys(SOURCES, 0))
+    in_one_piece.add_all(array("q", (0, HOUR, 2 * HOUR)), (equities, [0] * 3, [0] * 3))
+    assert (curve.max_drawdown, curve.max_drawdown_without([]), in_one_piece.max_drawdown) == (deepest, deepest, deepest)
+
+
 @pytest.mark.parametrize("initial", [0, -5])
 def test_from_an_initial_equity_of_nothing_there_is_no_drawdown(initial: int) -> None:
     curve = Curve()
