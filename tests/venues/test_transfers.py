@@ -171,7 +171,9 @@ def test_nothing_arrives_where_nothing_is_on_its_way():
 
 def test_what_is_overdue_is_due_right_after_now_so_that_going_from_one_due_instant_to_the_next_ends():
     arrivals = Arrivals(venues())
-    overdue = State({IN_TRANSIT: Transit((Transfer(NOW.instant - 9, "k", "okx", "USDT", D(1)), Transfer(NOW.instant, "l", "okx", "ETH", D(2))))})
+    overdue = State(
+        {IN_TRANSIT: Transit((Transfer(NOW.instant - 9, "k", "okx", "USDT", D(1)), Transfer(NOW.instant, "l", "okx", "ETH", D(2))))}
+    )
     assert arrivals.next_due(overdue, NOW, NOW.instant) is None
     assert arrivals.next_due(overdue, NOW, NOW.instant + 1) == NOW.instant + 1
     after, settled = arrivals.observe(overdue, NOW)
