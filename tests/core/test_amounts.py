@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 from enum import IntEnum
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.amounts import EXACT, LARGEST, SMALLEST, exact_number, plain, positive_amount, shown, text_of
+from basis_strategy_v1.core.amounts import EXACT, LARGEST, SMALLEST, exact_number, plain, positive_amount, printable, shown, text_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -153,6 +154,33 @@ def test_an_amount_is_written_without_exponent_or_trailing_zeros(amount: str, te
 )
 def test_a_value_is_shown_on_one_short_line(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (Path("results/a b"), "results/a b"),
+        (PurePosixPath("x" * 300), "x" * 300),
+        (Path("a\nbasis: done"), "'a\\nbasis: done'"),
+        (Path("a\x1b[31m"), "'a\\x1b[31m'"),
+        (Path("a\udcff"), "'a\\udcff'"),
+    ],
+)
+def test_a_path_is_shown_whole_on_one_line(path: Path, text: str) -> None:
+    assert shown(path) == text
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_what_is_printable_is_one_line_in_any_encoding(text: str) -> None:
+    line = printable(text)
+    assert line.isprintable() and len(line.splitlines()) <= 1
+    assert line.encode("utf-8").decode() == line
+    assert printable(line) == line
+    assert line == text or not text.isprintable()
+
+
+def test_what_cannot_be_printed_is_escaped_and_the_rest_stays() -> None:
+    assert printable("é\t\n\x1b]0;x\x07\u202e\ud800 日") == "é\\t\\n\\x1b]0;x\\x07\\u202e\\ud800 日"
 
 
 def test_only_text_has_a_text() -> None:

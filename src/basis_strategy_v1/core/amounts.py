@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal
+from pathlib import PurePath
 from typing import Any
 
 # Wide enough for a product of two amounts at the limits below with 18 decimals each: nothing is ever rounded by accident.
@@ -83,9 +84,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text: str) -> str:
+    """A text from outside as a part of one line: what would move the cursor, break the line or cannot be encoded is escaped."""
+    if text.isprintable():
+        return text
+    return "".join([letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text])
+
+
 def shown(value: Any) -> str:
-    """A value from outside for one line of a message: control characters escaped, cut at 60 characters."""
+    """A value from outside for one line of a message: control characters escaped, cut at 60 characters. A path is whole, and quoted only
+    where something in it is escaped."""
     value = _built_in(value)
+    if isinstance(value, PurePath):
+        return str(value) if str(value).isprintable() else repr(str(value))
     if isinstance(value, str):
         text = repr(value[:60])
     elif isinstance(value, int) and abs(value) >= 10**60:
