@@ -85,13 +85,16 @@ def backtest(
         with progress_bar(enabled=not quiet) as progress:
             warn = None if quiet else complain
             result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress, warn=warn).run()
-    except KeyboardInterrupt as stop:  # typer would forget what is noted
-        raise Interrupted("; ".join(["interrupted", *_notes(stop)])) from None
+    except BaseException as ended:
+        _name_as_given(results, ended)
+        if isinstance(ended, KeyboardInterrupt):  # typer would forget what is noted
+            raise Interrupted("; ".join(["interrupted", *_notes(ended)])) from None
+        raise
     if not quiet:
         _print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
-            say(f"an earlier run of this config came to other results (other data, or another version); they are kept in {shown(kept)}")
-        say(f"results: {shown(result.paths['summary.json'].parent)}")
+            say(f"an earlier run of this config came to other results (other data, or another version); they are kept in {shown(results / kept.name)}")
+        say(f"results: {shown(results / result.run_id)}")
 
 
 @app.command(epilog="Example: basis execute examples/02_blocks.jsonl --config config/blocks.yaml --data build/sample")
@@ -261,8 +264,15 @@ def _notes(error: BaseException) -> list[str]:
     return getattr(error, "__notes__", [])
 
 
+def _name_as_given(results: Path, error: BaseException) -> None:
+    """In the notes of an error, name the run's folder as the user does: its full path may be long."""
+    from basis_strategy_v1.core.error_codes.exceptions import RECORDED
+
+    error.__notes__ = [f"{RECORDED} {shown(results / Path(note).name)}" if note.startswith(RECORDED) else note for note in _notes(error)]
+
+
 def _fail(error: ComponentError) -> NoReturn:
-    """Tell what went wrong and, on a line of its own, where the recorded part of a run is."""
+    """Print what went wrong and, on a line of its own, where the recorded part of a run is."""
     from basis_strategy_v1.core.error_codes.exceptions import RECORDED
 
     where = [note for note in _notes(error) if note.startswith(RECORDED)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -203,6 +204,35 @@ def test_a_run_whose_summary_cannot_be_printed_has_its_results(config: Path, sam
     assert (done.returncode, done.stderr) == (1, "basis: the output cannot be written: No space left on device\n")
     [folder] = (config.parent / "results").iterdir()
     assert (folder / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("kibibytes", "code", "left"),
+    [
+        (1, "LOG-001", []),
+        (8, "RES-001", []),
+        (200, "RES-001", ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json"]),
+    ],
+    ids=["the log", "the equity", "the page"],
+)
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_file(
+    kibibytes: int, code: str, left: list[str], config: Path, sample: Path
+) -> None:
+    """Files of a size that the system refuses stand for the full disk: every write beyond it fails in the same place."""
+
+    def few_bytes() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes * 1024, kibibytes * 1024))
+
+    config.write_text(CONFIG.replace("2024-06-04", "2024-07-04"))
+    words = [*BASIS, "backtest", str(config), "--data", str(sample)]
+    done = subprocess.run(words, cwd=config.parent, capture_output=True, text=True, env=UNMEASURED, preexec_fn=few_bytes, check=False)
+    first, *others = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, first.startswith(f"basis: {code}: "), "File too large" in first) == (2, "", True, True), first
+    assert len(others) <= 1 and all(line.startswith("what was recorded up to then is in ") for line in others)
+    [folder] = (config.parent / "results").iterdir()
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == left or code == "LOG-001"
+    assert [name for name in files if name.startswith(".") or name.endswith(".partial")] == []
 
 
 def test_errors_that_cannot_be_printed_leave_the_status(tmp_path: Path) -> None:

@@ -263,7 +263,17 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     (folder / "report.html").mkdir()
     with pytest.raises(ComponentError, match=r"report.html cannot be written"):
         write_report(folder)
-    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("report")) == ["report.html"]
+    assert sorted(path.name for path in folder.iterdir() if "report" in path.name) == ["report.html"]
+
+
+def test_a_link_in_place_of_the_page_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    folder = plain_run().write(tmp_path / "run")
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for name in ("report.html", ".report.html.part"):
+        (folder / name).symlink_to(precious)
+    assert not write_report(folder).is_symlink()
+    assert (precious.read_text(), (folder / ".report.html.part").is_symlink()) == ("mine", False)
 
 
 def test_amounts_in_eth_have_six_decimals(tmp_path: Path) -> None:

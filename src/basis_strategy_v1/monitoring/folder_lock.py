@@ -9,6 +9,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import finalize
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FolderLock:
             try:
                 lock.acquire()
             except Timeout:
-                holder = f"{folder} is being written by another run{_named_in(path)}"
+                holder = f"{shown(folder)} is being written by another run{_named_in(path)}"
                 raise ComponentError(code, f"{holder}; wait for it or {way_out}") from None
             except OSError as error:
                 if error.errno not in NO_LOCKS:
