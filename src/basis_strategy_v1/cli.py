@@ -8,7 +8,8 @@ try:
 
     import typer
 
-    from basis_strategy_v1.core.amounts import counted, printable, shown
+    from basis_strategy_v1.core.amounts import counted, shown
+    from basis_strategy_v1.core.text import printable
     from basis_strategy_v1.terminal import (
         INTERRUPTED,
         OutputLost,
@@ -93,7 +94,8 @@ def backtest(
     if not quiet:
         _print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
-            say(f"an earlier run of this config came to other results (other data, or another version); they are kept in {shown(results / kept.name)}")
+            other = "an earlier run of this config came to other results (other data, or another version); they are kept in"
+            say(f"{other} {shown(results / kept.name)}")
         say(f"results: {shown(results / result.run_id)}")
 
 

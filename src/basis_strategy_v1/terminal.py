@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.core.amounts import printable
+from basis_strategy_v1.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

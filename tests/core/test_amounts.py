@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.amounts import EXACT, LARGEST, SMALLEST, exact_number, plain, positive_amount, printable, shown, text_of
+from basis_strategy_v1.core.amounts import EXACT, LARGEST, SMALLEST, exact_number, plain, positive_amount, shown, text_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -168,19 +168,6 @@ def test_a_value_is_shown_on_one_short_line(value: Any, text: str) -> None:
 )
 def test_a_path_is_shown_whole_on_one_line(path: Path, text: str) -> None:
     assert shown(path) == text
-
-
-@given(st.text(st.characters(exclude_categories=[])))
-def test_what_is_printable_is_one_line_in_any_encoding(text: str) -> None:
-    line = printable(text)
-    assert line.isprintable() and len(line.splitlines()) <= 1
-    assert line.encode("utf-8").decode() == line
-    assert printable(line) == line
-    assert line == text or not text.isprintable()
-
-
-def test_what_cannot_be_printed_is_escaped_and_the_rest_stays() -> None:
-    assert printable("é\t\n\x1b]0;x\x07\u202e\ud800 日") == "é\\t\\n\\x1b]0;x\\x07\\u202e\\ud800 日"
 
 
 def test_only_text_has_a_text() -> None:

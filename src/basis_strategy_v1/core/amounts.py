@@ -84,13 +84,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def printable(text: str) -> str:
-    """A text from outside as a part of one line: what would move the cursor, break the line or cannot be encoded is escaped."""
-    if text.isprintable():
-        return text
-    return "".join([letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text])
-
-
 def shown(value: Any) -> str:
     """A value from outside for one line of a message: control characters escaped, cut at 60 characters. A path is whole, and quoted only
     where something in it is escaped."""

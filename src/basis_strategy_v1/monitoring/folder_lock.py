@@ -42,7 +42,7 @@ class FolderLock:
         self.is_first = False
         self._release: finalize[..., FolderLock] | None = None
         with _taking:
-            _remove_what_is_no_file(path)
+            remove_unless_file(path)
             lock = FileLock(
                 path, PATIENCE_S, thread_local=False, is_singleton=True, poll_interval=0.01, fallback_to_soft=False, on_acquired=_sign
             )
@@ -65,7 +65,8 @@ class FolderLock:
             self._release()
 
 
-def _remove_what_is_no_file(path: Path) -> None:
+def remove_unless_file(path: Path) -> None:
+    """Remove a link, a pipe or a device in the place of a file that is to be written; a folder stays, and is an error when it is opened."""
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
         path.unlink(missing_ok=True)
 
