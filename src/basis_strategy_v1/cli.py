@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 try:
-    from functools import partial
     from pathlib import Path
     from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
     import typer
-except KeyboardInterrupt:  # Ctrl-C before there is a `main` that could tell of it
+
+    from basis_strategy_v1.core.amounts import counted, shown
+    from basis_strategy_v1.core.text import printable
+    from basis_strategy_v1.terminal import (
+        INTERRUPTED,
+        OutputLost,
+        complain,
+        drop_output,
+        open_closed_streams,
+        say,
+        signals_interrupt,
+        writing_output,
+    )
+except KeyboardInterrupt:  # Ctrl-C before there is a `main` that could report it
     raise SystemExit(130) from None
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
-FAILED, WRONG_INPUT, RESTART, INTERRUPTED = 1, 2, 3, 130
+# A signal ends a command with 128 and its number: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
+FAILED, WRONG_INPUT, RESTART = 1, 2, 3
 # What the user gave is wrong, config, data, files or a place to write to, whenever a run comes to it.
 INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-")
 # A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the tick: then the run has failed.
@@ -37,7 +50,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from basis_strategy_v1 import __version__
 
-        typer.echo(f"basis {__version__}")
+        say(f"basis {__version__}")
         raise typer.Exit
 
 
@@ -67,19 +80,23 @@ def backtest(
     """Run a strategy over real or sample data and write the results."""
     from basis_strategy_v1.app import build
     from basis_strategy_v1.app.writer import EARLIER
-    from basis_strategy_v1.progress import progress_bar
+    from basis_strategy_v1.terminal import progress_bar
 
     try:
         with progress_bar(enabled=not quiet) as progress:
-            warn = None if quiet else partial(typer.echo, err=True)
+            warn = None if quiet else complain
             result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress, warn=warn).run()
-    except KeyboardInterrupt as stop:  # typer would forget what is noted
-        _stop("; ".join(["interrupted", *_notes(stop)]), INTERRUPTED)
+    except BaseException as ended:
+        _name_as_given(results, ended)
+        if isinstance(ended, KeyboardInterrupt):  # typer would forget what is noted
+            raise Interrupted("; ".join(["interrupted", *_notes(ended)])) from None
+        raise
     if not quiet:
         _print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
-            typer.echo(f"an earlier run of this config came to other results (other data, or another version); they are kept in {kept}")
-        typer.echo(f"results: {result.paths['summary.json'].parent}")
+            other = "an earlier run of this config came to other results (other data, or another version); they are kept in"
+            say(f"{other} {shown(results / kept.name)}")
+        say(f"results: {shown(results / result.run_id)}")
 
 
 @app.command(epilog="Example: basis execute examples/02_blocks.jsonl --config config/blocks.yaml --data build/sample")
@@ -95,7 +112,7 @@ def execute(
     from basis_strategy_v1.app.commands import run_blocks
 
     for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight):
-        typer.echo(line)
+        say(line)
 
 
 @app.command(epilog="Example: basis check config/eth_basis.yaml")
@@ -109,14 +126,14 @@ def check(
     if schema:
         from basis_strategy_v1.config import json_schema
 
-        typer.echo(_json(json_schema()))
+        say(_json(json_schema()))
         return
     if config is None:
         _stop("check: give a CONFIG, or --schema", WRONG_INPUT)
     from basis_strategy_v1.app.commands import check_run
 
     for line in check_run(config, data=data, live=live):
-        typer.echo(line)
+        say(line)
 
 
 @app.command(epilog="Example: basis report results/eth_basis-0123456789ab")
@@ -128,7 +145,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's fold
 
     path = write_report(run, costs_of_run(run))
     _print_summary(read_run_summary(run))
-    typer.echo(f"report: {path}")
+    say(f"report: {shown(path)}")
 
 
 @app.command(epilog="Example: basis events results/eth_basis-0123456789ab --type settlement")
@@ -142,10 +159,10 @@ def events(
 
     if csv is not None:
         export_events(run, event_type, csv)
-        typer.echo(f"events: {csv}")
+        say(f"events: {shown(csv)}")
         return
     for line in event_lines(run, event_type):
-        typer.echo(line)
+        say(line)
 
 
 @app.command(epilog="Example: basis venues")
@@ -154,7 +171,7 @@ def venues() -> None:
     from basis_strategy_v1.app.commands import venue_lines
 
     for line in venue_lines():
-        typer.echo(line)
+        say(line)
 
 
 @app.command(epilog="Example: basis errors EIM-001")
@@ -165,9 +182,9 @@ def errors(
     from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
     if code is not None and code.upper() not in REGISTRY:
-        _stop(f"errors: no error code {code!r}; there are {', '.join(REGISTRY)}", WRONG_INPUT)
+        _stop(f"errors: no error code {shown(code)}; there are {', '.join(REGISTRY)}", WRONG_INPUT)
     for entry in REGISTRY.values() if code is None else (REGISTRY[code.upper()],):
-        typer.echo(f"{entry.code}  {entry.severity:<8} {entry.component}: {entry.message}\n    {entry.resolution}")
+        say(f"{entry.code}  {entry.severity:<8} {entry.component}: {entry.message}\n    {entry.resolution}")
 
 
 @data_app.command("sample", epilog="Example: basis data sample build/sample")
@@ -179,7 +196,7 @@ def data_sample(
     from basis_strategy_v1.data.sample import write_sample
 
     write_sample(directory, seed)
-    typer.echo(f"sample: {directory} (generated from seed {seed}, not market data)")
+    say(f"sample: {shown(directory)} (generated from seed {seed}, not market data)")
 
 
 @data_app.command("validate", epilog="Example: basis data validate build/sample")
@@ -189,8 +206,8 @@ def data_validate(directory: Annotated[Path, typer.Argument(metavar="DIR", help=
 
     findings = validate(directory)
     for finding in findings:
-        typer.echo(f"{finding.file}:{finding.line}: {finding.kind}: {finding.message}")
-    typer.echo(f"{len(findings)} findings")
+        say(f"{printable(finding.file)}:{finding.line}: {finding.kind}: {finding.message}")
+    say(counted(len(findings), "finding"))
     if any(finding.kind in ("malformed", "disorder", "duplicate", "empty") for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -204,7 +221,7 @@ def data_import(
     from basis_strategy_v1.data.database import import_to_database
 
     counts = import_to_database(directory, database)
-    typer.echo(f"imported {len(counts)} series, {sum(counts.values())} rows into {database}")
+    say(f"imported {len(counts)} series, {sum(counts.values())} rows into {shown(database)}")
 
 
 @data_app.command(
@@ -222,7 +239,7 @@ def data_download(
     from basis_strategy_v1.live.download import download_pool
 
     path, rows = download_pool(rpc, pool, block, words, directory)
-    typer.echo(f"{path} has {rows} row{'' if rows == 1 else 's'}")
+    say(f"{shown(path)} has {counted(rows, 'row')}")
 
 
 def _print_summary(summary: Any) -> None:
@@ -230,7 +247,8 @@ def _print_summary(summary: Any) -> None:
 
     from basis_strategy_v1.report.terminal import summary_table
 
-    Console(highlight=False).print(summary_table(summary))
+    with writing_output():
+        Console(highlight=False).print(summary_table(summary))
 
 
 def _json(value: Any) -> str:
@@ -240,7 +258,7 @@ def _json(value: Any) -> str:
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    typer.echo(f"basis: {message}", err=True)
+    complain(f"basis: {message}")
     raise SystemExit(status)
 
 
@@ -248,8 +266,15 @@ def _notes(error: BaseException) -> list[str]:
     return getattr(error, "__notes__", [])
 
 
+def _name_as_given(results: Path, error: BaseException) -> None:
+    """In the notes of an error, name the run's folder as the user does: its full path may be long."""
+    from basis_strategy_v1.core.error_codes.exceptions import RECORDED
+
+    error.__notes__ = [f"{RECORDED} {shown(results / Path(note).name)}" if note.startswith(RECORDED) else note for note in _notes(error)]
+
+
 def _fail(error: ComponentError) -> NoReturn:
-    """Tell what went wrong and, on a line of its own, where the recorded part of a run is."""
+    """Print what went wrong and, on a line of its own, where the recorded part of a run is."""
     from basis_strategy_v1.core.error_codes.exceptions import RECORDED
 
     where = [note for note in _notes(error) if note.startswith(RECORDED)]
@@ -259,12 +284,23 @@ def _fail(error: ComponentError) -> NoReturn:
     _stop("\n".join(["; ".join([f"{error.error_code}: {error.message}", *ticks]), *where]), status)
 
 
+class Interrupted(Exception):
+    """A signal ended the command; the message says what is left of it."""
+
+
 def main() -> None:
     """Run the command; every failure is a clear line and an exit status."""
-    try:
-        _run()
-    except KeyboardInterrupt:
-        _stop("interrupted", INTERRUPTED)
+    open_closed_streams()
+    with signals_interrupt() as signalled:
+        try:
+            _run()
+        except KeyboardInterrupt:
+            _stop("interrupted", signalled.status)
+        except Interrupted as stop:
+            _stop(str(stop), signalled.status)
+        except OutputLost as lost:
+            drop_output()
+            _stop(f"the output cannot be written: {lost}", FAILED)
 
 
 def _run() -> NoReturn:
@@ -278,11 +314,15 @@ def _run() -> NoReturn:
         _fail(error)
     except UsageError as wrong:
         if type(wrong).__name__ == "NoArgsIsHelpError":  # a command without words, whose message is its help
-            typer.echo(wrong.format_message(), err=True)
+            complain(wrong.format_message())
             raise SystemExit(WRONG_INPUT) from None
-        _stop(f"{wrong.format_message()} See basis --help", WRONG_INPUT)
+        _stop(f"{printable(wrong.format_message())} See basis --help", WRONG_INPUT)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except OSError as fault:
+        if fault.filename is None:  # typer prints too: its help
+            raise OutputLost(fault.strerror) from fault
+        _stop(f"{shown(Path(fault.filename))}: {fault.strerror}", FAILED)
     except SystemExit as left:
         if isinstance(left.__context__, BrokenPipeError):  # the reader, such as `head`, has enough
             raise SystemExit(0) from None

@@ -425,7 +425,7 @@ def test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used(b
     rows = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*rows[:5], *rows[8:]]))
     gap = basis("data", "validate", broken)
-    assert (gap.status, gap.out.splitlines()[-1]) == (0, "1 findings")
+    assert (gap.status, gap.out.splitlines()[-1]) == (0, "1 finding")
     assert gap.out.startswith("funding/bybit/ETHUSDT.csv:6: gap: ")
     path.write_text("".join([*rows[:5], rows[4], *rows[5:]]))
     doubled = basis("data", "validate", broken)

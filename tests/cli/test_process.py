@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from .conftest import CONFIG
 
 BASIS = [sys.executable, "-m", "basis_strategy_v1.cli"]
+UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 MINUTES = 60 * 24 * 60
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -102,21 +104,18 @@ HEARS_CTRL_C = [
 ]
 
 
-def interrupted(config: Path, data: Path) -> tuple[int, str, str]:
-    """(status, output, errors) of a run that got Ctrl-C in its middle.
+def interrupted(config: Path, data: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """(status, output, errors) of a run that got a signal in its middle.
 
     The run is not measured: coverage holds a lock of its own while it looks at a new file, and an interruption there leaves it
     locked for ever (`lock_data` of coverage/collector.py; a traceback of the hanging process showed it).
     """
     command = [*BASIS, "backtest", str(config), "--data", str(data)]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     process = subprocess.Popen(
-        [*HEARS_CTRL_C, *command], cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain
+        [*HEARS_CTRL_C, *command], cwd=config.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=UNMEASURED
     )
-    deadline = time.monotonic() + 60
-    while not (config.parent / "half.way").exists() and process.poll() is None and time.monotonic() < deadline:
-        os.sched_yield()
-    process.send_signal(signal.SIGINT)
+    wait_for(config.parent / "half.way", process)
+    process.send_signal(number)
     try:
         out, err = process.communicate(timeout=60)
     finally:
@@ -124,13 +123,22 @@ def interrupted(config: Path, data: Path) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_ctrl_c_in_the_middle_ends_with_130_and_leaves_what_was_written_readable(minutes: Path, config: Path) -> None:
+def wait_for(mark: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
+        os.sched_yield()
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written_readable(
+    number: signal.Signals, expected: int, minutes: Path, config: Path
+) -> None:
     (config.parent / "mine.py").write_text(HELD_UP)
     dates = CONFIG.replace("2024-06-01", "2024-01-01").replace("2024-06-04", "2024-02-28") + "interval: 1m\n"
     config.write_text(dates.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    status, out, err = interrupted(config, minutes)
+    status, out, err = interrupted(config, minutes, number)
     [folder] = (config.parent / "results").iterdir()
-    assert (status, out) == (130, "")
+    assert (status, out) == (expected, "")
     assert err == f"basis: interrupted; what was recorded up to then is in results/{folder.name}\n"
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
     rows = read(folder / "equity.csv")
@@ -144,6 +152,37 @@ def test_ctrl_c_in_the_middle_ends_with_130_and_leaves_what_was_written_readable
     assert (printed.returncode, len(printed.stdout.splitlines())) == (0, len(events))
 
 
+def test_a_signal_that_is_ignored_stays_ignored(config: Path, sample: Path) -> None:
+    """As under nohup: the terminal closes, and the run goes on."""
+    (config.parent / "mine.py").write_text(
+        "import os, signal\nclass Mine:\n    def decide(self, *of):\n        os.kill(os.getpid(), signal.SIGHUP)\n        return []\n"
+    )
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    words = [*BASIS, "backtest", str(config), "--data", str(sample), "--quiet", "--no-report"]
+    for ignored, status in (('trap "" HUP; ', 0), ("", 129)):
+        done = subprocess.run(["sh", "-c", f'{ignored}exec "$@"', "sh", *words], cwd=config.parent, capture_output=True, check=False)
+        assert done.returncode == status
+
+
+def test_a_terminal_that_has_gone_does_not_keep_a_run_from_being_recorded(minutes: Path, config: Path) -> None:
+    (config.parent / "mine.py").write_text(HELD_UP)
+    dates = CONFIG.replace("2024-06-01", "2024-01-01").replace("2024-06-04", "2024-02-28") + "interval: 1m\n"
+    config.write_text(dates.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*BASIS, "backtest", str(config), "--data", str(minutes)],
+        cwd=config.parent, stdout=terminal, stderr=terminal, env={**UNMEASURED, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(terminal)
+    os.read(screen, 1)
+    os.close(screen)
+    wait_for(config.parent / "half.way", process)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 129
+    [folder] = (config.parent / "results").iterdir()
+    assert len(read(folder / "equity.csv")) >= 4_999
+
+
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -155,6 +194,84 @@ def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
     done = subprocess.run([*BASIS, "venues"], stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "words", [["venues"], ["errors", "EIM-001"], ["--help"], ["venues", "--help"], ["check", "--schema"], ["--version"]]
+)
+def test_output_on_a_full_disk_is_one_line_and_a_failure(words: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*BASIS, *words], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (1, "basis: the output cannot be written: No space left on device\n")
+
+
+def test_a_run_whose_summary_cannot_be_printed_has_its_results(config: Path, sample: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*BASIS, "backtest", str(config), "--data", str(sample), "--no-report"],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=config.parent, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "basis: the output cannot be written: No space left on device\n")
+    [folder] = (config.parent / "results").iterdir()
+    assert (folder / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("kibibytes", "code", "left"),
+    [
+        (1, "LOG-001", []),
+        (8, "RES-001", []),
+        (200, "RES-001", ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json"]),
+    ],
+    ids=["the log", "the equity", "the page"],
+)
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_half_file(
+    kibibytes: int, code: str, left: list[str], config: Path, sample: Path
+) -> None:
+    """Files of a size that the system refuses stand for the full disk: every write beyond it fails in the same place."""
+
+    def few_bytes() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes * 1024, kibibytes * 1024))
+
+    config.write_text(CONFIG.replace("2024-06-04", "2024-07-04"))
+    words = [*BASIS, "backtest", str(config), "--data", str(sample)]
+    done = subprocess.run(words, cwd=config.parent, capture_output=True, text=True, env=UNMEASURED, preexec_fn=few_bytes, check=False)
+    first, *others = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, first.startswith(f"basis: {code}: "), "File too large" in first) == (2, "", True, True), first
+    assert len(others) <= 1 and all(line.startswith("what was recorded up to then is in ") for line in others)
+    [folder] = (config.parent / "results").iterdir()
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == left or code == "LOG-001"
+    assert [name for name in files if name.startswith(".") or name.endswith(".partial")] == []
+
+
+def test_errors_that_cannot_be_printed_leave_the_status(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*BASIS, "backtest", "none.yaml"], stdout=subprocess.PIPE, stderr=full, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_run_whose_streams_are_closed_is_run_and_writes_nothing_of_its_output_into_its_files(
+    closed: str, config: Path, sample: Path
+) -> None:
+    words = [*BASIS, "backtest", str(config), "--data", str(sample), "--no-report"]
+    (config.parent / "mine.py").write_text(
+        "import os\nclass Mine:\n    def decide(self, *of):\n        os.write(2, b'noise')\n        return []\n"
+    )
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], cwd=config.parent, check=False)
+    assert done.returncode == 0
+    [folder] = (config.parent / "results").iterdir()
+    written = [path for path in config.parent.rglob("*") if path.is_file() and path.name != "mine.py"]
+    assert (folder / "summary.json") in written
+    assert [path for path in written if b"noise" in path.read_bytes()] == []
+
+
+def test_output_in_an_encoding_that_lacks_a_letter_is_escaped(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*BASIS, "backtest", "é.yaml"], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (2, "basis: CFG-001: \\xe9.yaml: not found; allowed: a YAML file that can be read\n")
 
 
 def test_on_a_terminal_a_bar_shows_the_progress_and_the_time_left(minutes: Path, config: Path) -> None:

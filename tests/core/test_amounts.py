@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal, localcontext
 from enum import IntEnum
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -153,6 +154,20 @@ def test_an_amount_is_written_without_exponent_or_trailing_zeros(amount: str, te
 )
 def test_a_value_is_shown_on_one_short_line(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (Path("results/a b"), "results/a b"),
+        (PurePosixPath("x" * 300), "x" * 300),
+        (Path("a\nbasis: done"), "'a\\nbasis: done'"),
+        (Path("a\x1b[31m"), "'a\\x1b[31m'"),
+        (Path("a\udcff"), "'a\\udcff'"),
+    ],
+)
+def test_a_path_is_shown_whole_on_one_line(path: Path, text: str) -> None:
+    assert shown(path) == text
 
 
 def test_only_text_has_a_text() -> None:

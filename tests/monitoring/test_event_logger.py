@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -24,9 +25,9 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_files import BLOCK_EVENTS, FIRST_EVENTS, TAIL_BYTES
-from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
+from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, LONGEST_LINE, LONGEST_TEXT
 from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
-from basis_strategy_v1.monitoring.event_reader import read_events
+from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 MANAGER = "ExecutionInterfaceManager"
@@ -52,6 +53,77 @@ def written(tmp_path, data):
 
 
 # What a line is
+
+
+class Hostile:
+    """Whatever is asked of it, it raises an error of its own kind, which raises when its text is asked for."""
+
+    class Refusal(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    def __getattribute__(self, name):
+        raise Hostile.Refusal
+
+    def _refuse(self, *_):
+        raise Hostile.Refusal
+
+    __str__ = __repr__ = __iter__ = __len__ = __hash__ = __bool__ = __int__ = __float__ = _refuse
+
+
+class HostileMap(Mapping):
+    def __getitem__(self, name):
+        raise Hostile.Refusal
+
+    def __iter__(self):
+        raise Hostile.Refusal
+
+    def __len__(self):
+        return 1
+
+
+class HostileTime(datetime):
+    def isoformat(self, *_):
+        raise Hostile.Refusal
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Hostile(), "<Hostile that raises Refusal>"),
+        (HostileMap(), "<HostileMap that raises Refusal>"),
+        (HostileTime(2024, 6, 1, tzinfo=UTC), "<HostileTime that raises Refusal>"),
+        (Hostile.Refusal(), "<Refusal whose text raises RuntimeError>"),
+    ],
+    ids=["object", "mapping", "datetime", "error"],
+)
+def test_an_object_that_raises_whatever_is_asked_of_it_is_named_and_the_event_is_kept(tmp_path, value, text):
+    assert written(tmp_path, {"before": 1, "raw": value, "after": [Decimal("1.5"), value]}) == {
+        "before": 1,
+        "raw": text,
+        "after": ["1.5", text],
+    }
+
+
+def test_in_a_line_that_is_too_long_each_text_is_cut_and_the_rest_is_as_it_was(tmp_path):
+    long, fits = "x" * 10_000_000, "y" * LONGEST_TEXT
+    data = {"instruction_type": long, "fits": fits, "amount": Decimal("0.10"), "steps": [long, 1.5, None], long: True}
+    cut = f"{'x' * LONGEST_TEXT}... (10000000 characters)"
+    assert written(tmp_path, data) == {"instruction_type": cut, "fits": fits, "amount": "0.10", "steps": [cut, 1.5, None], cut: True}
+
+
+def test_a_long_line_of_short_texts_is_kept_whole(tmp_path):
+    steps = ["swap USDT"] * (LONGEST_LINE // 8)
+    assert written(tmp_path, {"steps": steps}) == {"steps": steps}
+
+
+def test_of_several_events_of_one_time_only_the_long_one_is_cut(tmp_path):
+    with EventLogger(tmp_path) as log:
+        append = log.appender(MANAGER, NOON)
+        append(NOON, MANAGER, [("error", {"n": 1}), ("error", {"text": "x" * LONGEST_LINE}), ("error", {"n": 3})])
+    first, second, third = lines_of(tmp_path / "events" / MANAGER_FILE)
+    assert (first, third) == (event(1, {"n": 1}, event_type="error"), event(3, {"n": 3}, event_type="error"))
+    assert len(second["data"]["text"]) < LONGEST_TEXT + 100
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
@@ -348,16 +420,85 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
-def test_a_full_disk_is_log_001_each_time_and_the_run_can_end(tmp_path, mode):
-    (tmp_path / "events").mkdir()
-    (tmp_path / "events" / MANAGER_FILE).symlink_to("/dev/full")
-    with EventLogger(tmp_path, mode) as log:
+def test_a_full_disk_is_log_001_each_time_and_the_run_can_end(tmp_path, mode, no_room):
+    with EventLogger(tmp_path, mode) as log, no_room():
         for _ in range(2):
             with pytest.raises(ComponentError) as refused:
                 log.log_event(NOON, "execution", MANAGER, {})
     assert (refused.value.error_code, refused.value.severity) == ("LOG-001", "HIGH")
-    assert "No space left on device" in refused.value.message
+    assert "File too large" in refused.value.message
     assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize("mode", ["backtest", "live"])
+@pytest.mark.parametrize("name", [MANAGER_FILE, f"{MANAGER_FILE}.torn"])
+@pytest.mark.parametrize("target", ["precious", "nowhere"])
+def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(tmp_path, mode, name, target):
+    events = tmp_path / "events"
+    events.mkdir()
+    (tmp_path / "precious").write_text("mine")
+    if name != MANAGER_FILE:
+        (events / MANAGER_FILE).write_text('{"timestamp"')  # cut off by a crash, and to be moved
+    (events / name).symlink_to(tmp_path / target)
+    with EventLogger(tmp_path, mode) as log:
+        log.log_event(NOON, "settlement", MANAGER, {})
+    assert lines_of(events / MANAGER_FILE)[-1]["event_type"] == "settlement"
+    assert (events / name).is_symlink() == (mode == "backtest" and name != MANAGER_FILE)  # a backtest does not touch that file
+    assert ((tmp_path / "precious").read_text(), (tmp_path / "nowhere").exists()) == ("mine", False)
+
+
+def test_a_link_in_place_of_a_live_runs_mark_is_replaced_and_is_a_mark_too(tmp_path):
+    (tmp_path / "events").mkdir()
+    mark = tmp_path / "events" / ".live"
+    mark.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ComponentError, match="holds the log of a live run"):
+        EventLogger(tmp_path)
+    EventLogger(tmp_path, "live").close()
+    assert (mark.is_symlink(), mark.is_file(), (tmp_path / "nowhere").exists()) == (False, True, False)
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
+    (tmp_path / "events" / MANAGER_FILE).mkdir(parents=True)
+    with EventLogger(tmp_path) as log, pytest.raises(ComponentError, match=r"LOG-001: cannot write the events to .*: File exists;"):
+        log.log_event(NOON, "execution", MANAGER, {})
+
+
+def test_a_pipe_among_the_logs_is_not_read(tmp_path):
+    with EventLogger(tmp_path) as log:
+        log.log_event(NOON, "execution", MANAGER, {})
+    os.mkfifo(tmp_path / "events" / "pipe_events.jsonl")
+    os.mkfifo(tmp_path / "events" / MANAGER_FILE.replace(".jsonl", ".2024-05-31.jsonl"))
+    assert [path.name for paths in event_files(tmp_path).values() for path in paths] == [MANAGER_FILE]
+
+
+def test_a_csv_does_not_follow_a_link_left_where_it_is_first_written(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f"events.csv.{os.getpid()}.partial").symlink_to(tmp_path / "precious")
+    with EventLogger(tmp_path) as log:
+        log.log_event(NOON, "execution", MANAGER, {})
+        log.export_csv(tmp_path / "events.csv")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert len((tmp_path / "events.csv").read_text().splitlines()) == 2
+
+
+def test_another_working_directory_does_not_move_the_log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with EventLogger("logs") as log:
+        log.log_event(NOON, "execution", MANAGER, {})
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        log.log_event(NOON, "execution", "Other", {})
+        log.export_csv(tmp_path / "all.csv")
+    assert sorted(path.name for path in (tmp_path / "logs" / "events").iterdir()) == [MANAGER_FILE, "other_events.jsonl"]
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 3
+
+
+def test_a_folder_is_named_on_one_line_whatever_it_is_called(tmp_path):
+    folder = tmp_path / "a\nbasis: done\x1b[31m"
+    folder.write_text("a file")
+    with pytest.raises(ComponentError) as refused:
+        EventLogger(folder)
+    assert refused.value.message.isprintable()
 
 
 FULL = """

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,15 +132,6 @@ def test_a_fork_does_not_hold_what_its_parent_holds_and_cannot_end_it(tmp_path: 
     assert held(tmp_path).is_first
 
 
-def test_what_a_fork_lets_go_of_stays_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = held(tmp_path)
-    with monkeypatch.context() as fork:  # a real one, as above, takes with it what was measured in it
-        fork.setattr(os, "getpid", lambda: 0)
-        lock.release()
-    with pytest.raises(ComponentError, match=rf"being written by another run \(process {os.getpid()}\)"):
-        held(tmp_path)
-
-
 def test_a_lock_that_its_holder_just_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flock, tried = fcntl.flock, []
 
@@ -156,14 +146,30 @@ def test_a_lock_that_its_holder_just_removed_is_made_anew(tmp_path: Path, monkey
     assert (len(tried), lock.is_first, (tmp_path / ".run.lock").read_text()) == (2, True, str(os.getpid()))
 
 
-def test_a_lock_whose_file_somebody_removed_leaves_the_next_ones_file(tmp_path: Path) -> None:
+def test_a_lock_whose_file_somebody_replaced_leaves_the_next_ones_file(tmp_path: Path) -> None:
     first = held(tmp_path)
-    (tmp_path / ".run.lock").unlink()
-    second = held(tmp_path)
+    for others in ("1", "not a number"):
+        (tmp_path / ".run.lock").unlink()
+        (tmp_path / ".run.lock").write_text(others)
     first.release()
-    assert second.is_first and (tmp_path / ".run.lock").exists()
-    (tmp_path / ".run.lock").unlink()
-    second.release()
+    assert (tmp_path / ".run.lock").read_text() == "not a number"
+
+
+def test_what_is_no_file_in_place_of_the_lock_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    target, path = tmp_path / "precious", tmp_path / ".run.lock"
+    target.write_text("mine")
+    for place_it in (lambda: path.symlink_to(target), lambda: path.symlink_to(tmp_path / "nowhere"), lambda: os.mkfifo(path)):
+        place_it()
+        lock = held(tmp_path)
+        assert lock.is_first and path.is_file() and not path.is_symlink()
+        lock.release()
+    assert (target.read_text(), sorted(place.name for place in tmp_path.iterdir())) == ("mine", ["precious"])
+
+
+def test_a_folder_in_place_of_the_lock_is_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / ".run.lock").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        held(tmp_path)
 
 
 def test_where_there_are_no_locks_everybody_is_let_in_and_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +180,6 @@ def test_where_there_are_no_locks_everybody_is_let_in_and_nothing_is_removed(tmp
 
     with monkeypatch.context() as network:
         network.setattr(fcntl, "flock", unsupported)
-        with EventLogger(tmp_path), EventLogger(tmp_path):
-            assert not lock_of(tmp_path).exists()
-    with monkeypatch.context() as windows:
-        windows.setitem(sys.modules, "fcntl", None)
         with EventLogger(tmp_path), EventLogger(tmp_path):
             assert not lock_of(tmp_path).exists()
     assert files_of(tmp_path) == EARLIER_FILES

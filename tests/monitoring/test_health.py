@@ -254,11 +254,30 @@ def test_a_critical_error_is_logged_with_its_stack_trace(tmp_path):
     assert trace.endswith("CEX-003: perhaps sent\n")
 
 
-def test_a_critical_error_is_remembered_even_where_the_log_cannot_be_written(tmp_path):
-    (tmp_path / "events").mkdir()
-    (tmp_path / "events" / "unified_health_manager_events.jsonl").symlink_to("/dev/full")
-    with EventLogger(tmp_path) as log:
+def test_a_critical_error_is_remembered_even_where_the_log_cannot_be_written(tmp_path, no_room):
+    with EventLogger(tmp_path) as log, no_room():
         manager = UnifiedHealthManager(event_logger=log)
         manager.report_critical(CRITICAL)
     assert [error.error_code for error in manager.critical_errors] == ["CEX-003", "LOG-001"]
     assert list(manager.check_health()) == ["CEXExecutionInterface", "EventLogger"]
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def test_an_error_without_a_text_is_named_by_its_kind():
+    def raises():
+        raise Mute
+
+    manager = UnifiedHealthManager()
+    manager.register_component("A", raises)
+    manager.register_component("B", lambda: {"status": Mute()})
+    first, second = ([error["error_message"] for error in answer["errors"]] for answer in manager.check_health().values())
+    assert first == ["A: its health check raised Mute: <Mute whose text raises RuntimeError>"]
+    assert second[0].startswith(
+        "B: its health check must give a dict with status healthy, degraded, unhealthy, got {'status': <Mute instance"
+    )

@@ -9,9 +9,11 @@ import select
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -80,6 +82,15 @@ class Chromium:
         self._events.clear()
         self.call("Page.navigate", {"url": page.resolve().as_uri()})
         self._await_event("Page.loadEventFired")
+
+    @contextmanager
+    def script(self, source: str) -> Iterator[None]:
+        """Runs a script in each page that is opened meanwhile, before the page's own."""
+        added = self.call("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+        try:
+            yield
+        finally:
+            self.call("Page.removeScriptToEvaluateOnNewDocument", added)
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited."""

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.browser
 
 FIGURES = ("equity", "drawdown", "attribution", "waterfall", "positions", "funding")
 MARKS = "figure => document.querySelectorAll(`#figure-${figure} .main-svg :is(.scatterlayer, .barlayer, .waterfalllayer) path`).length"
+# A browser without a screen has no mouse, and without one the page shows no buttons.
+WITH_A_MOUSE = "const asked = matchMedia; window.matchMedia = query => query === '(hover: hover)' ? { matches: true } : asked(query);"
 MARKUP = '</script><script>document.title="owned"</script><img src="http://a.invalid/x.png"><b>bold</b><a href="http://a.invalid">a</a>'
 
 
@@ -51,6 +53,20 @@ def test_no_figure_of_a_tile_is_wider_than_its_tile(browser: Chromium, tmp_path:
     browser.open(write_report(run.write(tmp_path / "run")))
     assert browser.run("document.querySelectorAll('.card').length") == 6
     assert browser.run("[...document.querySelectorAll('.card')].filter(card => card.scrollWidth > card.clientWidth).length") == 0
+
+
+def test_no_button_of_a_chart_offers_to_send_it_anywhere(browser: Chromium, page: Path) -> None:
+    browser.look()
+    with browser.script(WITH_A_MOUSE):
+        browser.open(page)
+    titles = "[...document.querySelectorAll('.modebar-btn')].map(button => button.dataset.title)"
+    assert set(browser.run(titles)) == {"Download plot as a PNG", "Zoom", "Pan", "Reset axes"}
+    browser.run("window.opened = []; window.open = address => { opened.push(String(address)); return null; }")
+    browser.run("document.querySelectorAll('.modebar-btn').forEach(button => button.click())")
+    browser.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
+    assert browser.run("opened") == []
+    assert browser.run("document.querySelectorAll('.plotly-cloud-dialog').length") == 0
+    assert [address for address in browser.requests if not address.startswith(("blob:", "data:"))] == [page.resolve().as_uri()]
 
 
 def test_the_page_follows_the_readers_light_and_dark(browser: Chromium, page: Path) -> None:

@@ -203,6 +203,9 @@ def test_the_page_names_no_address_outside_itself(tmp_path: Path) -> None:
     assert [address for address in addresses if not address.startswith(("#", "data:,"))] == []
     policy = next(given["content"] for tag, given in page.elements if given.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
+    # plotly's own code has a server that charts are sent to; the page's script, the last one, takes it and the button away.
+    script = (tmp_path / "run" / "report.html").read_text().rpartition("<script>")[2]
+    assert 'plotlyServerURL: ""' in script and "showSendToCloud: false" in script and "modeBarButtons: [[" in script
 
 
 def test_a_run_that_wrote_only_its_summary_has_a_page(tmp_path: Path) -> None:
@@ -260,7 +263,17 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     (folder / "report.html").mkdir()
     with pytest.raises(ComponentError, match=r"report.html cannot be written"):
         write_report(folder)
-    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("report")) == ["report.html"]
+    assert sorted(path.name for path in folder.iterdir() if "report" in path.name) == ["report.html"]
+
+
+def test_a_link_in_place_of_the_page_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    folder = plain_run().write(tmp_path / "run")
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for name in ("report.html", ".report.html.part"):
+        (folder / name).symlink_to(precious)
+    assert not write_report(folder).is_symlink()
+    assert (precious.read_text(), (folder / ".report.html.part").is_symlink()) == ("mine", False)
 
 
 def test_amounts_in_eth_have_six_decimals(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
@@ -32,6 +33,16 @@ sizes = st.decimals(min_value=-(10**4), max_value=10**4, places=8)
 @given(amounts)
 def test_units_are_the_amount_rounded_half_to_even_at_the_twelfth_decimal(amount: Decimal) -> None:
     assert to_units(amount) * UNIT == amount.quantize(UNIT, ROUND_HALF_EVEN)
+
+
+@pytest.mark.parametrize(("halves", "units"), [(1, 0), (3, 2), (5, 2), (7, 4), (-1, 0), (-3, -2), (-5, -2)])
+def test_half_a_unit_goes_to_the_even_one(provider: DataProvider, halves: int, units: int) -> None:
+    amount = halves * UNIT / 2
+    assert to_units(amount) == units
+    books = Attribution("usdt_stable")
+    books.open(*Held((amount, D(0), D(0), D(0)), ((D(0), D(0)), (D(0), D(0)))).exposures(), at(provider, 3))
+    assert (books.is_line, books.mark(at(provider, 4))[0]) == (True, units)
+    assert books.marks(array("q", [at(provider, 5).instant]))[0] == [units]
 
 
 @given(st.integers(-(10**30), 10**30))
@@ -279,6 +290,16 @@ def test_a_cost_in_a_coin_is_booked_at_its_price(provider: DataProvider) -> None
     assert units_text(books.booked["fees"]) == "-302.165"
     assert units_text(books.booked["funding"]) == "3"
     assert books.booked["gas"] == 0
+
+
+def test_the_costs_of_a_replayed_report_are_not_charged_again(provider: DataProvider) -> None:
+    moment, cost = datetime(2024, 6, 2, tzinfo=UTC), Cost("fees", "USDT", D("1.5"))
+    report = ExecutionReport("k", "bybit", moment, "execution", Deltas(), Deltas(), (cost,))
+    books = Attribution("usdt_stable")
+    books.open([], [], at(provider, 3))
+    books.book([report], at(provider, 3))
+    books.book([replace(report, replayed=True), replace(report, replayed=True)], at(provider, 3))
+    assert {source: units for source, units in books.booked.items() if units} == {"fees": to_units(D("-1.5"))}
 
 
 def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider) -> None:

@@ -40,6 +40,11 @@ def test_a_margin_that_was_used_up_before_loses_nothing_more() -> None:
     assert [row["lost"] for row in liquidations_in([line("settlement", fund)])] == [{}]
 
 
+def test_a_cost_of_nothing_is_neither_lost_nor_repaid() -> None:
+    nothing = {**LOAN, "costs": [{"source": "liquidation", "token": "WETH", "amount": "0"}]}
+    assert [(row["lost"], row["repaid"]) for row in liquidations_in([line("settlement", nothing)])] == [({}, {})]
+
+
 def test_other_events_are_none() -> None:
     funding = {**PERP, "kind": "funding"}
     named = {"kind": "arrival", "venue": "a", "deltas": {}, "costs": [], "note": {"kind": "liquidation"}}

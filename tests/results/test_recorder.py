@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import SOURCES, units_text
-from basis_strategy_v1.results.recorder import EQUITY_HEADER, Curve, Holdings, RunFolder, plain_json
+from basis_strategy_v1.results.recorder import EQUITY_HEADER, RUN_FILES, Curve, Holdings, RunFolder, plain_json
 
 HOUR = 3_600_000_000
 beyond_eight_bytes = st.integers(-(2 * 10**20), 2 * 10**20)
@@ -62,6 +62,22 @@ def test_what_it_costs_to_enter_is_a_drawdown() -> None:
     curve.add(0, (99, 0, 0), dict.fromkeys(SOURCES, 0))
     curve.add(HOUR, (98, 0, 0), None)
     assert (curve.max_drawdown, curve.max_drawdown_without([(HOUR, 2 * HOUR)])) == (Decimal("0.02"), Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("second_trough", "deepest"),
+    [(178, Decimal(21) / 199), (179, Decimal(20) / 199), (180, Decimal(10) / 100), (181, Decimal(10) / 100)],
+)
+def test_a_second_fall_counts_from_the_first_unit_on_by_which_it_is_the_deeper_one(second_trough: int, deepest: Decimal) -> None:
+    curve = Curve()
+    curve.open(100)
+    in_one_piece = Curve()
+    in_one_piece.open(100)
+    equities = [90, 199, second_trough]
+    for index, equity in enumerate(equities):
+        curve.add(index * HOUR, (equity, 0, 0), dict.fromkeys(SOURCES, 0))
+    in_one_piece.add_all(array("q", (0, HOUR, 2 * HOUR)), (equities, [0] * 3, [0] * 3))
+    assert (curve.max_drawdown, curve.max_drawdown_without([]), in_one_piece.max_drawdown) == (deepest, deepest, deepest)
 
 
 @pytest.mark.parametrize("initial", [0, -5])
@@ -127,15 +143,86 @@ def folder_of(results: Path, *, finished: bool = True) -> RunFolder:
     return folder
 
 
-def test_a_folder_of_results_begins_empty_of_files(tmp_path: Path) -> None:
+def test_a_run_removes_what_an_earlier_one_wrote_when_there_is_something_to_put_in_its_place(tmp_path: Path) -> None:
     first = folder_of(tmp_path / "deep" / "results")
-    assert first.write("a.txt", "one\n").read_text() == "one\n"
-    assert first.write_rows("b.csv", "x", iter(["1\n", "2\n"])).read_text() == "x\n1\n2\n"
-    (first.path / "kept").mkdir()
+    assert first.write("config.yaml", "one\n").read_text() == "one\n"
+    assert first.write_rows("equity.csv", "x", iter(["1\n", "2\n"])).read_text() == "x\n1\n2\n"
+    for left_by_a_kill in (".equity.csv.part", "events.csv.123.partial"):
+        (first.path / left_by_a_kill).touch()
     again = RunFolder(tmp_path / "deep" / "results", "run")
-    assert sorted(os.listdir(again.path)) == ["a.txt", "b.csv", "kept"]  # until there is something to put in their place
+    assert len(os.listdir(again.path)) == 4
     again.begin(finished=True)
-    assert sorted(os.listdir(again.path)) == ["kept"]
+    assert os.listdir(again.path) == []
+
+
+def test_files_that_no_run_writes_are_kept(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    for name in RUN_FILES:
+        folder.write(name, "")
+    for own in ("notes.txt", "equity_of_mine.csv", "summary.json.bak", ".hidden"):
+        (folder.path / own).write_text("mine")
+    (folder.path / "pictures").mkdir()
+    folder_of(tmp_path)
+    assert sorted(os.listdir(folder.path)) == [".hidden", "equity_of_mine.csv", "notes.txt", "pictures", "summary.json.bak"]
+    assert (folder.path / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_writes_no_file_of_another_name(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        folder_of(tmp_path).write("notes.txt", "")
+
+
+@pytest.mark.parametrize("removed", range(len(RUN_FILES)))
+def test_a_kill_while_an_earlier_runs_files_are_removed_leaves_no_old_summary(
+    tmp_path: Path, removed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path)
+    for name in RUN_FILES:
+        folder.write(name, "{}")
+    unlink, left = Path.unlink, iter(range(removed + 1))
+
+    def until_killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name in RUN_FILES and next(left) == removed:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", until_killed)
+        with pytest.raises(KeyboardInterrupt):
+            RunFolder(tmp_path, "run").begin(finished=True, summary="{}")
+    there = set(os.listdir(folder.path))
+    assert len(there) == len(RUN_FILES) - removed
+    assert ("summary.json" in there) == (removed == 0)
+
+
+def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "run").mkdir()
+    for name in (".probe", ".equity.csv.part", "equity.csv"):
+        (tmp_path / "run" / name).symlink_to(precious)
+    (tmp_path / "run" / ".config.yaml.part").symlink_to(tmp_path / "nowhere")
+    folder = folder_of(tmp_path)
+    (folder.path / ".equity.csv.part").symlink_to(precious)
+    folder.write("equity.csv", "x\n")
+    folder.write("config.yaml", "y\n")
+    assert (precious.read_text(), (tmp_path / "nowhere").exists()) == ("mine", False)
+    assert {path.name: path.is_symlink() for path in folder.path.iterdir()} == {"equity.csv": False, "config.yaml": False}
+
+
+def test_a_letter_that_no_encoding_has_is_written_as_its_number(tmp_path: Path) -> None:
+    assert folder_of(tmp_path).write("config.yaml", "tag: \ud800\n").read_text() == "tag: \\ud800\n"
+
+
+def test_another_working_directory_does_not_move_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = folder_of(Path("results"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert folder.write("config.yaml", "") == tmp_path / "results/run/config.yaml"
+    (folder.path / "equity.csv").mkdir()
+    with pytest.raises(ComponentError, match=r"^RES-001: results/run/equity\.csv cannot be written: Is a directory; "):
+        folder.write("equity.csv", "")
 
 
 def test_results_that_came_out_otherwise_are_kept_and_those_that_did_not_are_written_over(tmp_path: Path) -> None:
@@ -180,7 +267,7 @@ def test_a_file_that_fails_half_way_is_never_in_its_place(tmp_path: Path) -> Non
 
     with pytest.raises(ComponentError, match=r"RES-001: .*equity\.csv cannot be written: No space left on device"):
         folder.write_rows("equity.csv", "x", rows())  # type: ignore[arg-type]
-    assert (folder.path / "equity.csv").read_text() == "old\n"
+    assert (os.listdir(folder.path), (folder.path / "equity.csv").read_text()) == (["equity.csv"], "old\n")
 
 
 def test_json_keeps_the_order_of_the_program() -> None:

@@ -71,6 +71,21 @@ def test_at_a_health_of_0_95_or_less_all_of_it_may_be_covered(revision: str) -> 
 
 
 @each_revision
+def test_at_a_health_of_exactly_1_nobody_is_liquidated(revision: str) -> None:
+    pool, user = position(revision, usdt=17_000 * USDT)
+    assert account_data(user, pool, prices(2_000), NOW_S).health_factor_wad == WAD
+    with pytest.raises(Reverted, match=r"the health factor is 1\.000000, it must be below 1"):
+        liquidation_call(pool, user, "WETH", "USDT", ALL, NOW_S, prices(2_000))
+
+
+@each_revision
+def test_at_a_health_of_exactly_0_95_all_of_the_debt_may_be_covered(revision: str) -> None:
+    pool, user = position(revision, usdt=17_000 * USDT)
+    assert account_data(user, pool, prices(1_900), NOW_S).health_factor_wad == 95 * WAD // 100
+    assert liquidation_call(pool, user, "WETH", "USDT", ALL, NOW_S, prices(1_900)).debt_repaid == 17_000 * USDT
+
+
+@each_revision
 def test_the_protocol_keeps_its_part_of_the_bonus_only(revision: str) -> None:
     pool, user = position(revision, fee_bps=1_000)
     whole = liquidation_call(*position(revision), "WETH", "USDT", ALL, NOW_S, prices(1_800)).collateral_paid

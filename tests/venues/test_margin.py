@@ -72,6 +72,19 @@ def test_no_more_can_be_opened_than_the_margin_carries():
     run(block, all_venues, holding(all_venues, prices(), bybit={"USDT": 2_000}), prices())
 
 
+def test_at_a_leverage_cap_of_1_what_slips_counts_twice_in_the_margin_of_a_short():
+    """It lessens the cash, and the price that the position is valued at is above the one that it was filled at."""
+    settings = {"max_leverage": D(1), "slippage_bps": D(100)}
+    block = trade("bybit", "sell", "ETHUSDT", 1, "perp")  # filled at 1980
+    for cash, would_have in (("1990", "1970"), ("2019.99", "1999.99")):
+        message = f"sell of 1 ETHUSDT perp needs 2000 USDT of margin on bybit, which would have {would_have}; "
+        assert rejected(block, settings, USDT=cash).startswith(message)
+    all_venues = venues({"bybit": {**NO_FEES, **settings}})
+    for cash in ("2020", "2020.01"):
+        moved = run(block, all_venues, holding(all_venues, prices(), bybit={"USDT": cash}), prices())
+        assert moved.state.positions()["bybit"]["ETHUSDT-PERP"] == -1
+
+
 def test_a_position_that_would_be_liquidated_at_once_cannot_be_opened():
     settings = {"maintenance_margin_bps": D(200)}
     block = trade("bybit", "buy", "ETHUSDT", 10, "perp")

@@ -168,3 +168,29 @@ def test_nothing_arrives_where_nothing_is_on_its_way():
     assert arrivals.next_due(waiting, NOW, NOW.instant + 8) is None
     assert arrivals.next_due(waiting, NOW, NOW.instant + 9) == NOW.instant + 9
     assert arrivals.observe(waiting, NOW) == (waiting, ())
+
+
+def test_what_is_overdue_is_due_right_after_now_so_that_going_from_one_due_instant_to_the_next_ends():
+    arrivals = Arrivals(venues())
+    overdue = State(
+        {IN_TRANSIT: Transit((Transfer(NOW.instant - 9, "k", "okx", "USDT", D(1)), Transfer(NOW.instant, "l", "okx", "ETH", D(2))))}
+    )
+    assert arrivals.next_due(overdue, NOW, NOW.instant) is None
+    assert arrivals.next_due(overdue, NOW, NOW.instant + 1) == NOW.instant + 1
+    after, settled = arrivals.observe(overdue, NOW)
+    assert [row.details for row in settled] == [{"transfer": "k"}, {"transfer": "l"}]
+    assert after.positions() == {"okx": {"USDT": D(1), "ETH": D(2)}}
+    assert arrivals.next_due(after, NOW, NOW.instant + 1) is None
+
+
+def test_what_arrives_is_what_is_due_and_nothing_else_whatever_its_place():
+    mixed = [Transfer(NOW.instant + 5, "later", "okx", "USDT", D(1)), Transfer(NOW.instant, "now", "okx", "USDT", D(2))]
+    after, settled = Arrivals(venues()).observe(State({IN_TRANSIT: Transit(tuple(mixed))}), NOW)
+    assert [row.details for row in settled] == [{"transfer": "now"}]
+    assert after.positions() == {"okx": {"USDT": D(2)}, IN_TRANSIT: {"USDT": D(1)}}
+
+
+def test_a_delay_of_less_than_a_microsecond_is_none():
+    settings = {"bybit": {"withdrawal": {"USDT": {"minutes": "0.00000001"}}}}
+    moved = run(transfer("bybit", "okx", "USDT", 1), *given(settings, bybit={"USDT": 1}), NOW)
+    assert (moved.state.positions(), "arrives" in moved.details) == ({"okx": {"USDT": D(1)}}, False)

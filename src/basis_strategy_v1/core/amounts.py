@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal
+from pathlib import PurePath
 from typing import Any
 
 # Wide enough for a product of two amounts at the limits below with 18 decimals each: nothing is ever rounded by accident.
@@ -84,8 +85,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value from outside for one line of a message: control characters escaped, cut at 60 characters."""
+    """A value from outside for one line of a message: control characters escaped, cut at 60 characters. A path is whole, and quoted only
+    where something in it is escaped."""
     value = _built_in(value)
+    if isinstance(value, PurePath):
+        return str(value) if str(value).isprintable() else repr(str(value))
     if isinstance(value, str):
         text = repr(value[:60])
     elif isinstance(value, int) and abs(value) >= 10**60:

@@ -9,9 +9,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NoReturn
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_line import Event, EventLine, lines_of, parse_line
 from basis_strategy_v1.monitoring.event_reader import dated_files
+from basis_strategy_v1.monitoring.folder_lock import remove_unless_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,10 +46,10 @@ class BufferedFile:
         self._written_at = 1  # the number at which the next block is written
         self._size = 0
         with writing(path):
-            # A new file, not the old one emptied: whoever still writes the old one does not write into this.
-            if path.is_file() and not path.is_symlink():
-                path.unlink()
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            # A new file, not the old one emptied: whoever still writes the old one does not write into this, and no link is followed.
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             self._identity = os.fstat(self._fd).st_ino
 
     def append(self, at: datetime, event_type: str, component: str, data: Data) -> None:
@@ -58,7 +60,7 @@ class BufferedFile:
         """Take several events of one time, all of them or none."""
         with self._lock:
             if self._fd < 0:
-                raise ValueError(CLOSED.format(path=self.path))
+                raise ValueError(CLOSED.format(path=shown(self.path)))
             sequence, before = self._sequence, len(self._pending)
             events = []
             for event_type, data in told:
@@ -91,7 +93,7 @@ class BufferedFile:
         with suppress(FileNotFoundError):
             if self.path.stat().st_ino == self._identity:
                 return
-        raise ComponentError("LOG-001", f"{self.path} is no longer this run's file; give each run its own folder with --logs")
+        raise ComponentError("LOG-001", f"{shown(self.path)} is no longer this run's file; give each run its own folder with --logs")
 
     def _write_or_drop(self, before: int, count: int) -> None:
         try:
@@ -128,7 +130,7 @@ class SyncedFile:
         self._clock = clock
         self._lock = Lock()
         with writing(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._fd = _append_to(path)
             try:
                 self._take_up(self._today(at))
             except BaseException:
@@ -139,7 +141,7 @@ class SyncedFile:
         """Write and sync one event; where that fails LOG-001 is raised, no half line stays and its number is still free."""
         with self._lock, writing(self.path):
             if self._fd < 0:
-                raise ValueError(CLOSED.format(path=self.path))
+                raise ValueError(CLOSED.format(path=shown(self.path)))
             today = self._today(at)
             if today > self._day:
                 self._rotate(today)
@@ -198,7 +200,7 @@ class SyncedFile:
         return last
 
     def _set_aside(self, torn: bytes) -> None:
-        with self.torn_path.open("ab") as side:
+        with os.fdopen(_append_to(self.torn_path), "ab") as side:
             side.write(torn + b"\n")
             side.flush()
             os.fsync(side.fileno())
@@ -206,7 +208,7 @@ class SyncedFile:
     def _rotate(self, today: date) -> None:
         if self.path.exists():  # not, where the last attempt got no further than the renaming
             os.replace(self.path, self.path.with_name(f"{self.path.stem}.{self._day}.jsonl"))
-        fresh = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        fresh = _append_to(self.path)
         os.close(self._fd)
         self._fd, self._size, self._day = fresh, 0, today
         sync_folder(self.path.parent)
@@ -216,6 +218,12 @@ class SyncedFile:
         for day, path in dated_files(self.path):
             if day < today - timedelta(days=KEPT_DAYS):
                 path.unlink(missing_ok=True)
+
+
+def _append_to(path: Path) -> int:
+    """A descriptor that appends to a file, which is made where there is none. What is no file is replaced, and no link is followed."""
+    remove_unless_file(path)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
 
 
 @contextmanager
@@ -231,7 +239,7 @@ def refuse(path: Path, error: OSError) -> NoReturn:
     reason = error.strerror or str(error)
     raise ComponentError(
         "LOG-001",
-        f"cannot write the events to {path}: {reason}; free space or rights there, or choose another folder with --logs",
+        f"cannot write the events to {shown(path)}: {reason}; free space or rights there, or choose another folder with --logs",
         original_exception=error,
     ) from error
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from basis_strategy_v1.core.text import as_text
+
 EVENT_TYPES = frozenset(
     {
         "component_initialization",
@@ -24,8 +26,9 @@ EVENT_TYPES = frozenset(
     }
 )
 DEEPEST = 32
-UNENCODABLE = (TypeError, ValueError, RecursionError)
-_PLAIN = (bool, int, float, Decimal, date, type(None))
+LONGEST_LINE = 256 * 1024  # bytes; in a longer one each text is cut
+LONGEST_TEXT = 10_000
+_PLAIN = (bool, int, float, Decimal, datetime, date, type(None))
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -52,13 +55,31 @@ def lines_of(events: list[Event]) -> bytes:
     """The events' lines, each with its newline.
 
     Decimals become strings, datetimes ISO text, Structs objects, non-finite floats null; control characters stay escaped inside
-    their strings. What JSON has no form for is written as its text, so that no event is lost for what it carries. The order within
+    their strings. What JSON has no form for is written as its text, so that no event is lost for what it carries, be it an object that
+    raises whatever is asked of it. In a line of more than LONGEST_LINE bytes texts are cut. The order within
     `data` is the caller's; a set has none, so its bytes differ from run to run.
     """
     try:
-        return encode_lines(events)
-    except UNENCODABLE:
-        return encode_lines([msgspec.structs.replace(event, data=_plain(event.data, 0)) for event in events])
+        lines = encode_lines(events)
+    except Exception:  # noqa: BLE001 what the objects of a stranger raise cannot be known
+        lines = encode_lines([msgspec.structs.replace(event, data=_plain(event.data, 0)) for event in events])
+    return lines if len(lines) <= LONGEST_LINE else b"".join(map(_shortened, lines.splitlines(keepends=True)))
+
+
+def _shortened(line: bytes) -> bytes:
+    if len(line) <= LONGEST_LINE:
+        return line
+    return _ENCODER.encode(_cut(msgspec.json.decode(line))) + b"\n"
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_cut(name): _cut(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_cut(inner) for inner in value]
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]}... ({len(value)} characters)"
+    return value
 
 
 def parse_line(line: bytes) -> EventLine | None:
@@ -84,9 +105,18 @@ def _foreign(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value in JSON's own types, cut off where it is nested too deep."""
-    if isinstance(value, _PLAIN):
+    """The value in JSON's own types, cut off where it is nested too deep, and named where it raises."""
+    try:
+        return _made_plain(value, depth)
+    except Exception as error:  # noqa: BLE001 a stranger's object
+        return f"<{type(value).__name__} that raises {type(error).__name__}>"
+
+
+def _made_plain(value: Any, depth: int) -> Any:
+    if type(value) in _PLAIN:
         return value
+    if isinstance(value, _PLAIN):
+        return _foreign(value)
     if depth == DEEPEST:
         return f"<{type(value).__name__} nested deeper than {DEEPEST}>"
     if isinstance(value, msgspec.Struct):
@@ -102,7 +132,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _text(value: Any) -> str:
     # A lone surrogate (half of a character, from a broken file name or message) has no UTF-8 form.
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return as_text(value).encode("utf-8", "backslashreplace").decode()
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_foreign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,13 +10,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from weakref import finalize
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring import event_reader
 from basis_strategy_v1.monitoring.event_files import BufferedFile, SyncedFile, writing
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, parse_line
-from basis_strategy_v1.monitoring.folder_lock import FolderLock
+from basis_strategy_v1.monitoring.folder_lock import FolderLock, remove_unless_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,8 +54,8 @@ class EventLogger:
 
     def __init__(self, directory: str | Path = "logs", execution_mode: str = "backtest", *, clock: Clock | None = None) -> None:
         if execution_mode not in MODES:
-            raise ValueError(f"execution_mode must be backtest or live, got {execution_mode!r}")
-        self.directory = Path(directory)
+            raise ValueError(f"execution_mode must be backtest or live, got {shown(execution_mode)}")
+        self.directory = Path(directory).absolute()  # whatever becomes of the working directory
         self.execution_mode = execution_mode
         self._clock = clock
         self._folder = self.directory / "events"
@@ -77,7 +79,7 @@ class EventLogger:
             ComponentError: LOG-001, the event could not be written; its number is still free.
         """
         if event_type not in EVENT_TYPES:
-            raise ValueError(f"event_type {event_type!r} is not one of {', '.join(sorted(EVENT_TYPES))}")
+            raise ValueError(f"event_type {shown(event_type)} is not one of {', '.join(sorted(EVENT_TYPES))}")
         at = timestamp if type(timestamp) is datetime and timestamp.tzinfo is UTC else self._in_utc(timestamp)
         append = self._appends.get(component)
         if append is None:
@@ -137,11 +139,12 @@ class EventLogger:
     def _mark(self) -> None:
         mark = self._folder / LIVE_MARK
         if self.execution_mode == "live":
+            remove_unless_file(mark)
             mark.touch()
-        elif mark.exists():
+        elif os.path.lexists(mark):
             raise ComponentError(
                 "LOG-001",
-                f"{self._folder} holds the log of a live run, which a backtest would overwrite; choose another folder with --logs",
+                f"{shown(self._folder)} holds the log of a live run, which a backtest would overwrite; choose another folder with --logs",
             )
 
     def _in_utc(self, timestamp: datetime) -> datetime:
@@ -159,7 +162,7 @@ class EventLogger:
             if file is not None:
                 return file
             if self._closed:
-                raise ValueError(f"the event log in {self._folder} is closed; nothing more can be logged")
+                raise ValueError(f"the event log in {shown(self._folder)} is closed; nothing more can be logged")
             path = self._folder / f"{file_stem(component)}.jsonl"
             file = self._at(path, at)
             self._files[component] = file
@@ -192,7 +195,7 @@ def file_stem(component: str) -> str:
         ValueError: what is not a name of ASCII letters, digits and underscores could lead out of the folder.
     """
     if not _COMPONENT.fullmatch(component):
-        raise ValueError(f"component must be 1 to 100 of A-Z a-z 0-9 _ and begin with a letter, got {component!r}")
+        raise ValueError(f"component must be 1 to 100 of A-Z a-z 0-9 _ and begin with a letter, got {shown(component)}")
     return _WORD_STARTS.sub("_", component).lower() + "_events"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_line import EventLine, decode_line, parse_line
 
@@ -59,7 +60,9 @@ class EventReader:
                 line = parse_line(text)
                 if line is None:
                     if file.peek(1):
-                        raise ComponentError("LOG-003", f"{self.path}, line {number} is no event; remove that line or restore the file")
+                        raise ComponentError(
+                            "LOG-003", f"{shown(self.path)}, line {number} is no event; remove that line or restore the file"
+                        )
                     self.torn = text
                     return
                 yield place, line
@@ -80,7 +83,7 @@ def event_files(directory: str | Path) -> dict[str, list[Path]]:
     """The event files below `directory`/events by their name without a day, each with the oldest first."""
     found: dict[str, list[Path]] = {}
     for path in sorted((Path(directory) / "events").glob("*_events*.jsonl")):
-        match = _NAME.fullmatch(path.name)
+        match = _NAME.fullmatch(path.name) if path.is_file() else None  # reading a pipe would never end
         if match and not match["day"]:
             found[match["stem"]] = [*(dated for _, dated in dated_files(path)), path]
         elif match:
@@ -93,7 +96,7 @@ def dated_files(path: Path) -> list[tuple[date, Path]]:
     found = []
     for candidate in path.parent.glob(f"{path.stem}.*.jsonl"):
         match = _NAME.fullmatch(candidate.name)
-        if match and match["day"]:
+        if match and match["day"] and candidate.is_file():
             found.append((date.fromisoformat(match["day"]), candidate))
     return sorted(found)
 
@@ -117,7 +120,7 @@ def export_csv(components: Iterable[Sequence[Path]], path: str | Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ComponentError(
-            "LOG-001", f"cannot write the events to {target}: {reason}; free space or rights there, or choose another path"
+            "LOG-001", f"cannot write the events to {shown(target)}: {reason}; free space or rights there, or choose another path"
         ) from error
     finally:
         with suppress(OSError):  # also where its folder could not be made
@@ -125,7 +128,8 @@ def export_csv(components: Iterable[Sequence[Path]], path: str | Path) -> None:
 
 
 def _write_rows(lines: Iterable[EventLine], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    path.unlink(missing_ok=True)  # a link there is not followed
+    with path.open("x", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for line in lines:

@@ -1,25 +1,34 @@
-"""One process at a time writes a folder: a lock that the system lets go of when the process ends, however it ends."""
+"""One process at a time writes a folder: a lock that the system releases when the process ends, however it ends."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary, finalize
+from weakref import finalize
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from filelock import BaseFileLock
+
+# What a file system answers that has no locks (some of those on a network).
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+PATIENCE_S = 0.05  # enough for another try where the holder has just removed the file
+_taking = RLock()  # a lock may be released by the garbage collector while another one is taken
+
 
 class FolderLock:
-    """Holds a folder until `release`, or until nobody has it any more; all who hold a folder in one process share the lock.
+    """Holds a folder until `release`, or until nobody refers to it any more; all who hold a folder in one process share the lock.
 
-    `path` is the lock's own file, outside of what it protects; it is there while the folder is held, and says by which process.
-    `is_first` is whether nobody else in this process held the folder. Where there are no locks (Windows, some network file systems)
-    everybody is let in, and nobody is first.
+    `path` is the lock's own file, outside of what it protects. It exists while the folder is held, and names the process in it. A link or
+    anything else that is no file is replaced there, never followed. `is_first` is whether nobody else in this process held the folder.
+    Where there are no locks everybody is let in, and nobody is first.
 
     Raises:
         ComponentError: `code`, another process holds the folder; the message says which, and `way_out`.
@@ -27,87 +36,62 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, path: Path, code: str, way_out: str) -> None:
-        try:
-            self._held, self.is_first = _take(path.absolute())
-        except BlockingIOError:
-            told = f"{folder} is being written by another run{_process_in(path)}; wait for it or {way_out}"
-            raise ComponentError(code, told) from None
+        from filelock import FileLock, Timeout
+
+        path = path.absolute()
+        self.is_first = False
+        self._release: finalize[..., FolderLock] | None = None
+        with _taking:
+            remove_unless_file(path)
+            lock = FileLock(
+                path, PATIENCE_S, thread_local=False, is_singleton=True, poll_interval=0.01, fallback_to_soft=False, on_acquired=_sign
+            )
+            try:
+                lock.acquire()
+            except Timeout:
+                holder = f"{shown(folder)} is being written by another run{_named_in(path)}"
+                raise ComponentError(code, f"{holder}; wait for it or {way_out}") from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                path.unlink(missing_ok=True)
+                return
+            self.is_first = lock.lock_counter == 1
+            self._release = finalize(self, _let_go, lock, path)
 
     def release(self) -> None:
         """Let others in, once all in this process have done so. A second call does nothing."""
-        self._held = None
+        if self._release is not None:
+            self._release()
 
 
-class _Held:
-    """The one lock of this process on a file; it goes with the last one who has it."""
-
-    __slots__ = ("__weakref__",)
-
-
-_all_held: WeakValueDictionary[tuple[int, int, int], _Held] = WeakValueDictionary()  # by process (a fork has none), device and inode
-_taking = Lock()
+def remove_unless_file(path: Path) -> None:
+    """Remove a link, a pipe or a device in the place of a file that is to be written; a folder stays, and is an error when it is opened."""
+    if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
+        path.unlink(missing_ok=True)
 
 
-def _take(path: Path) -> tuple[_Held | None, bool]:
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-    except ImportError:  # Windows
-        return None, False
-    with _taking:
-        while True:
-            # Looked up before it is opened: on some file systems closing a second descriptor would end the lock of the first.
-            if (shared := _shared(path)) is not None:
-                return shared, False
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                flock(fd, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                os.close(fd)
-                raise
-            except OSError:
-                os.close(fd)
-                path.unlink(missing_ok=True)
-                return None, False
-            if _is_at(path, fd):
-                return _held_by(fd, path), True
-            os.close(fd)  # whoever held it until now has just removed it
-
-
-def _shared(path: Path) -> _Held | None:
-    with suppress(FileNotFoundError):
-        return _all_held.get(_key(path.stat()))
-    return None
-
-
-def _held_by(fd: int, path: Path) -> _Held:
-    with suppress(OSError):  # a full disk: the number is only told
+def _sign(fd: int) -> None:
+    with suppress(OSError):  # a full disk: the number only serves the message
         os.truncate(fd, 0)
-        os.write(fd, str(os.getpid()).encode())
-    held = _all_held[_key(os.fstat(fd))] = _Held()
-    finalize(held, _let_go, fd, path, os.getpid())
-    return held
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
 
 
-def _let_go(fd: int, path: Path, process: int) -> None:
-    if os.getpid() != process:  # a fork has what its parent had, but not its lock
-        return
-    with suppress(OSError):  # the folder is gone, or may no longer be written
-        if _is_at(path, fd):
-            path.unlink()
-    os.close(fd)
+def _let_go(lock: BaseFileLock, path: Path) -> None:
+    with _taking:
+        # Removed while it is held: who waits for this file sees that it is gone, and makes a new one. A fork holds nothing.
+        if lock.lock_counter == 1 and _process_in(path) == os.getpid():
+            with suppress(OSError):  # the folder may no longer be written
+                path.unlink()
+        lock.release()
 
 
-def _is_at(path: Path, fd: int) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    return False
+def _named_in(path: Path) -> str:
+    process = _process_in(path)
+    return "" if process is None else f" (process {process})"
 
 
-def _key(found: os.stat_result) -> tuple[int, int, int]:
-    return os.getpid(), found.st_dev, found.st_ino
-
-
-def _process_in(path: Path) -> str:
+def _process_in(path: Path) -> int | None:
     with suppress(OSError, ValueError):
-        return f" (process {int(path.read_bytes())})"
-    return ""
+        return int(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import traceback
 from collections import deque
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,12 +82,12 @@ class ComponentHealth:
             if ok and not retried:
                 self._recent.append(processing_time_ms)
                 return
-            shown = {} if ok else shown_error(error, timestamp)
-            critical = shown.get("error_severity") == "CRITICAL"
+            entry = {} if ok else shown_error(error, timestamp)
+            critical = entry.get("error_severity") == "CRITICAL"
             self._recent.append(Trouble(processing_time_ms, ok=ok, critical=critical, retried=retried))
-            if shown:
+            if entry:
                 self._error_count += 1
-                self._errors.append(shown)
+                self._errors.append(entry)
 
     def record_unmeasured(self, count: int, timestamp: datetime | None) -> None:
         """Count updates that went well at once and whose time nobody took, the last of them at `timestamp`."""
@@ -136,7 +139,7 @@ class UnifiedHealthManager:
     def register_component(self, component_name: str, checker: Checker) -> None:
         """Ask `checker` from now on; a component built anew takes the place of the one before it."""
         if not callable(checker):
-            raise ValueError(f"the checker of {component_name} must be callable, got {checker!r}")
+            raise ValueError(f"the checker of {component_name} must be callable, got {shown(checker)}")
         with self._lock:
             self._checkers[component_name] = checker
 
@@ -147,12 +150,12 @@ class UnifiedHealthManager:
         gives no such answer makes its component unhealthy with HLT-001, and the others are still asked.
         """
         with self._lock:
-            checkers, critical = dict(self._checkers), [shown for _, shown in self._critical]
+            checkers, critical = dict(self._checkers), [entry for _, entry in self._critical]
         answers = {name: self._ask(name, checker) for name, checker in checkers.items()}
-        for shown in critical:
-            answer = answers.setdefault(shown["component"], _answer(HEALTHY))
+        for entry in critical:
+            answer = answers.setdefault(entry["component"], _answer(HEALTHY))
             answer["status"] = UNHEALTHY
-            answer["errors"] = [*answer["errors"], shown][-SHOWN_ERRORS:]
+            answer["errors"] = [*answer["errors"], entry][-SHOWN_ERRORS:]
         return answers
 
     @property
@@ -165,18 +168,18 @@ class UnifiedHealthManager:
 
         Where the log cannot be written either, that is remembered too; the first error stays the one to raise.
         """
-        shown = {"component": getattr(error, "component", "unknown"), **shown_error(error, self._clock.now())}
+        entry = {"component": getattr(error, "component", "unknown"), **shown_error(error, self._clock.now())}
         with self._lock:
-            self._critical.append((error, shown))
+            self._critical.append((error, entry))
         if self._event_logger is None:
             return
         trace = "".join(traceback.format_exception(error))
-        data = {key: value for key, value in shown.items() if key != "timestamp"} | {"stack_trace": trace}
+        data = {key: value for key, value in entry.items() if key != "timestamp"} | {"stack_trace": trace}
         try:
-            self._event_logger.log_event(shown["timestamp"], "error", "UnifiedHealthManager", data)
+            self._event_logger.log_event(entry["timestamp"], "error", "UnifiedHealthManager", data)
         except ComponentError as unwritten:
             with self._lock:
-                self._critical.append((unwritten, {"component": unwritten.component, **shown_error(unwritten, shown["timestamp"])}))
+                self._critical.append((unwritten, {"component": unwritten.component, **shown_error(unwritten, entry["timestamp"])}))
 
     @property
     def critical_errors(self) -> tuple[BaseException, ...]:
@@ -193,10 +196,11 @@ class UnifiedHealthManager:
         try:
             found = checker()
         except Exception as error:  # noqa: BLE001 any code at all: what it raises is its answer
-            return self._no_answer(f"{name}: its health check raised {type(error).__name__}: {error}")
+            return self._no_answer(f"{name}: its health check raised {type(error).__name__}: {as_text(error)}")
         status = found.get("status") if isinstance(found, Mapping) else None
         if not isinstance(status, str) or status not in WORSE:
-            return self._no_answer(f"{name}: its health check must give a dict with status {', '.join(WORSE)}, got {found!r}")
+            wanted = f"must give a dict with status {', '.join(WORSE)}"
+            return self._no_answer(f"{name}: its health check {wanted}, got {reprlib.repr(found)}")
         answer = {**_answer(status), **found, "errors": list(found.get("errors") or ())[-SHOWN_ERRORS:]}
         average_ms = answer["metrics"].get("avg_processing_time_ms", 0.0)
         if status == HEALTHY and self._threshold_ms is not None and average_ms >= self._threshold_ms:
@@ -212,7 +216,9 @@ def shown_error(error: BaseException | str | None, timestamp: datetime | None) -
     return {
         "timestamp": timestamp,
         "error_code": getattr(error, "error_code", None),
-        "error_message": getattr(error, "message", None) or str(error or "the update failed"),
+        "error_message": getattr(error, "message", None)
+        or ("the update failed" if error is None else as_text(error))
+        or "the update failed",
         "error_severity": getattr(error, "severity", "MEDIUM"),
     }
 

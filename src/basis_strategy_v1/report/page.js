@@ -37,7 +37,11 @@
     };
   };
 
-  const config = { displaylogo: false, displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
+  // The buttons are named one by one: plotly adds new ones with new versions, and one of these offered to upload the chart.
+  const config = {
+    displaylogo: false, displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false, responsive: true,
+    modeBarButtons: [["toImage"], ["zoom2d", "pan2d"], ["resetScale2d"]], showSendToCloud: false, plotlyServerURL: "",
+  };
 
   const drawing = (figure) => {
     const traces = figure.traces.map((trace) => ({ ...filled(trace, ""), visible: !trace.meta || !trace.meta.view || trace.meta.view === view }));

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.page import page_of
 from basis_strategy_v1.report.run_folder import read_run
@@ -21,11 +23,16 @@ def write_report(run_directory: Path, costs: Sequence[Mapping[str, str]] = ()) -
     """
     path = run_directory / "report.html"
     page = page_of(read_run(run_directory), costs)
-    unfinished = path.with_suffix(".html.part")
+    unfinished = path.with_name(f".{path.name}.part")
     try:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
+        unfinished.unlink(missing_ok=True)  # a link there is not followed
+        with unfinished.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(page)
         unfinished.replace(path)
     except OSError as refused:
-        unfinished.unlink(missing_ok=True)
-        raise ComponentError("RES-001", f"{path} cannot be written: {refused.strerror}; make the folder writable", "Report") from refused
+        with suppress(OSError):
+            unfinished.unlink()
+        raise ComponentError(
+            "RES-001", f"{shown(path)} cannot be written: {refused.strerror}; make the folder writable", "Report"
+        ) from refused
     return path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from array import array
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.amounts import plain, shown
 from basis_strategy_v1.core.clock import iso, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.folder_lock import FolderLock
@@ -123,37 +123,47 @@ class Holdings:
                     yield f"{stamp},{venue},{token},{plain(amount)}\n"
 
 
-class RunFolder:
-    """RESULTS/<run_id>/. Each file is written beside its place and then moved there, so that none is ever half there.
+# All that a run writes into its folder, in the order in which an earlier run's are removed: without its summary a folder is no
+# finished run's, whatever else is still there. Files of other names are their owner's.
+RUN_FILES = ("summary.json", "report.html", "equity.csv", "positions.csv", "events.csv", "config.yaml", "timing.json")
 
-    Until `close` no other process can write the results of the same config there.
+UNFINISHED_EXPORT = "events.csv.*.partial"
+
+
+class RunFolder:
+    """RESULTS/<run_id>/. Each file is written under another name and then moved to its own, so that none is ever half there.
+
+    Until `close` no other process can write the results of the same config there. `path` is absolute, whatever becomes of the working
+    directory; messages name the folder as it was given.
 
     Raises:
         ComponentError: RES-001, the folder cannot be written, or another process is writing there; the message says which and why.
     """
 
     def __init__(self, results: Path, run_id: str) -> None:
-        self.path = results / run_id
-        with _writing(self.path):
+        self._given = results
+        self.path = results.absolute() / run_id
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(self.path, results / f".{run_id}.lock", "RES-001", OWN_FOLDERS)
+            self._lock = FolderLock(results / run_id, self.path.with_name(f".{run_id}.lock"), "RES-001", OWN_FOLDERS)
             self._try_to_write()
 
     def begin(self, *, finished: bool, summary: str = "") -> Path | None:
         """Make room for a run's files, and give where results of the same config went that came out otherwise (over other data).
 
-        A run that did not come to its end leaves the results of one that did, and goes beside them.
+        A run that did not come to its end leaves the results of one that did, and goes into a folder of its own.
         """
         earlier, kept = self.path / "summary.json", None
         if not finished and earlier.is_file():
             self.path = self.path.with_name(f"{self.path.name}.unfinished")
-        with _writing(self.path):
-            if finished and earlier.is_file() and earlier.read_text(encoding="utf-8") != summary:
+        with self._writing():
+            if finished and earlier.is_file() and earlier.read_bytes() != summary.encode("utf-8", "backslashreplace"):
                 kept = self._set_aside()
             self.path.mkdir(parents=True, exist_ok=True)
-            for stale in self.path.iterdir():
-                if stale.is_file():
-                    stale.unlink()
+            written = [self.path / name for name in RUN_FILES]
+            for stale in (*written, *map(_part, written), *self.path.glob(UNFINISHED_EXPORT)):
+                if not stale.is_dir():
+                    stale.unlink(missing_ok=True)
         return kept
 
     def close(self) -> None:
@@ -163,7 +173,8 @@ class RunFolder:
     def _try_to_write(self) -> None:
         probe = self.path / ".probe"
         try:
-            probe.touch()
+            with _new(probe):
+                pass
             probe.unlink()
         except BaseException:
             self.close()
@@ -188,19 +199,37 @@ class RunFolder:
 
     @contextmanager
     def _open(self, name: str) -> Iterator[TextIOWrapper]:
-        path, part = self.path / name, self.path / f".{name}.part"
-        with _writing(path):
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                yield file
-            os.replace(part, path)
+        assert name in RUN_FILES
+        path = self.path / name
+        part = _part(path)
+        with self._writing(name):
+            try:
+                with _new(part) as file:
+                    yield file
+                os.replace(part, path)
+            except BaseException:
+                with suppress(OSError):
+                    part.unlink()
+                raise
+
+    @contextmanager
+    def _writing(self, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            place = shown(self._given / self.path.name / name)
+            raise ComponentError("RES-001", f"{place} cannot be written: {fault.strerror}; choose another folder with --results") from fault
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as fault:
-        raise ComponentError("RES-001", f"{path} cannot be written: {fault.strerror}; choose another folder with --results") from fault
+def _part(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_name(f".{path.name}.part")
+
+
+def _new(path: Path) -> TextIOWrapper:
+    """A new file. What is there is removed: a link is not followed, and nobody's open file is written into."""
+    path.unlink(missing_ok=True)
+    return path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 EQUITY_HEADER = f"timestamp,equity,{','.join(SOURCES)}"

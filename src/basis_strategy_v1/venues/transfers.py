@@ -44,8 +44,8 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
     before = with_share_rate(state, token, market) if on_chain else state
     after = sender.take(before, token, amount, market)
     details = {"amount": plain(amount), "arriving": plain(arriving)}
-    if terms.minutes:
-        arrives = market.instant + int(terms.minutes * MINUTE_US)
+    if delay_us := int(terms.minutes * MINUTE_US):
+        arrives = market.instant + delay_us
         key = f"{transfer.from_venue}-{transfer.to_venue}-{token}-{market.instant}"
         on_its_way = Transfer(arrives, key, transfer.to_venue, token, arriving)
         after = after.with_part(IN_TRANSIT, after.part(IN_TRANSIT, Transit).with_(on_its_way))
@@ -83,15 +83,17 @@ class Arrivals:
         transit = state.parts.get(IN_TRANSIT)
         if not isinstance(transit, Transit) or not transit.transfers:
             return None
-        first = transit.transfers[0].arrives
-        return first if first <= until else None
+        # Always after the market's instant: whoever goes from one due instant to the next comes to the end, whatever `observe` leaves.
+        due = max(transit.transfers[0].arrives, market.instant + 1)
+        return due if due <= until else None
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         transit = state.part(IN_TRANSIT, Transit)
         arrived = [transfer for transfer in transit.transfers if transfer.arrives <= market.instant]
         if not arrived:
             return state, ()
-        after = state.with_part(IN_TRANSIT, Transit(transit.transfers[len(arrived) :]))
+        still = tuple(transfer for transfer in transit.transfers if transfer.arrives > market.instant)
+        after = state.with_part(IN_TRANSIT, Transit(still))
         settled: list[Settlement] = []
         for transfer in arrived:
             receiver = _holder(transfer.to_venue, self._venues)
