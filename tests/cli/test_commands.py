@@ -237,7 +237,7 @@ def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path
 def test_check_reads_the_file_of_the_strategy(basis: Basis, config: Path, sample: Path) -> None:
     (config.parent / "mine.py").write_text("class Mine:\n    pass\n")
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    told = "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    told = "STR-001: mine.py must have one class with a method decide, or a function decide; it has none; write one"
     assert basis("check", config, "--data", sample).told == [told]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
 from textwrap import dedent
@@ -14,16 +13,16 @@ import pytest
 from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.strategies import STRATEGIES, make_strategy
 from basis_strategy_v1.strategies.strategy import VenueFacts
-from basis_strategy_v1.strategies.user_code import Blocks, Custom, read_blocks
+from basis_strategy_v1.strategies.user_code import Custom
 
-from .markets import Held, at_price
+from .markets import Held, at_price, step
 
 PARAMETERS = {"parameters": {"size": 2}}
+NOW = step(at_price(1000), Held(), PARAMETERS)
 
 
 def custom(folder: Path, code: str, name: str | None = None) -> Custom:
@@ -33,7 +32,8 @@ def custom(folder: Path, code: str, name: str | None = None) -> Custom:
 
 
 def decide(strategy: Any) -> Any:
-    return strategy.decide(at_price(1000), Held(), PARAMETERS)
+    """The blocks of the first step."""
+    return strategy.decide(NOW, None)[0]
 
 
 def refused(folder: Path, code: str, name: str | None = None) -> str:
@@ -61,7 +61,7 @@ GOOD = """
 def test_all_four_methods_are_asked(tmp_path: Path) -> None:
     mine = custom(tmp_path, GOOD)
     assert decide(mine) == [{"size": 2}]
-    assert mine.leave(at_price(1000), Held(), PARAMETERS) == ({"out": True},)
+    assert mine.leave(NOW, None) == (({"out": True},), None)
     assert mine.needs(PARAMETERS) == [("spot", "bybit", "ETHUSDT")]
     assert mine.placed(Decimal(5), PARAMETERS) == {"bybit": {"USDT": Decimal(5)}}
 
@@ -69,7 +69,7 @@ def test_all_four_methods_are_asked(tmp_path: Path) -> None:
 def test_only_decide_is_required(tmp_path: Path) -> None:
     mine = custom(tmp_path, "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        return []\n")
     assert decide(mine) == []
-    assert mine.leave(at_price(1000), Held(), PARAMETERS) == []
+    assert mine.leave(NOW, None) == ([], None)
     assert mine.needs(PARAMETERS) == ()
     assert mine.placed(Decimal(5), PARAMETERS) == {}
 
@@ -151,7 +151,7 @@ def test_a_strategy_may_change_its_parameters_and_the_config_stays_as_it_was_wri
     mine.needs(config.strategy)
     with localcontext(EXACT):  # as in a run
         for _ in range(2):
-            [seen] = mine.decide(at_price(1000), Held(), config.strategy)
+            ([seen], _) = mine.decide(step(at_price(1000), Held(), config.strategy), None)
     assert seen == {"levels": [7, 1, 2], "deep": {"er": {"size": 3}}, "asked": True}  # its own copy lives on from tick to tick
     assert config.strategy["parameters"] == {"levels": [7], "deep": {"er": {"size": 1}}}
     assert (config.to_yaml(), config.hash) == (written, digest)
@@ -176,11 +176,12 @@ def test_the_other_methods_are_named_too(method: str, tmp_path: Path) -> None:
     arguments: dict[str, tuple[Any, ...]] = {
         "needs": (PARAMETERS,),
         "placed": (Decimal(1), PARAMETERS),
-        "leave": (at_price(1), Held(), PARAMETERS),
+        "leave": (NOW, None),
     }
     with pytest.raises(ComponentError) as error:
         getattr(mine, method)(*arguments[method])
-    assert str(error.value) == f"STR-002: mine.py, line 4: ValueError: no (in {method})"
+    when = " at 2024-06-01T00:00:00Z" if method == "leave" else ""
+    assert str(error.value) == f"STR-002: mine.py, line 4: ValueError: no (in {method}{when})"
 
 
 @pytest.mark.parametrize("given", ["5", "['spot']", "[('spot', 'bybit')]", "[('spot', 'bybit', 1)]"])
@@ -208,14 +209,15 @@ def test_a_file_that_fails_while_it_is_read_names_the_line(tmp_path: Path) -> No
 
 def test_a_file_without_a_class_with_decide_is_refused(tmp_path: Path) -> None:
     code = "from pathlib import Path\nclass Other:\n    pass\n"
-    assert refused(tmp_path, code) == "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    assert (
+        refused(tmp_path, code) == "STR-001: mine.py must have one class with a method decide, or a function decide; it has none; write one"
+    )
     assert refused(tmp_path, code, "Mine") == "STR-001: mine.py has no class Mine with a method decide; it has none"
 
 
 def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
     code = "class A:\n    def decide(self, *of):\n        return ['a']\nclass B(A):\n    def decide(self, *of):\n        return ['b']\n"
-    has = "it has A, B; name one of them in strategy.class"
-    assert refused(tmp_path, code) == f"STR-001: mine.py must have one class with a method decide, {has}"
+    assert refused(tmp_path, code) == "STR-001: mine.py must have one strategy; it has A, B: name a class in strategy.class"
     assert decide(custom(tmp_path, code, "B")) == ["b"]
 
 
@@ -225,68 +227,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(b"# \xe9\n")
     with pytest.raises(ComponentError, match=r"STR-001: .*latin\.py cannot be read"):
         Custom(tmp_path / "latin.py", None, PARAMETERS)
-
-
-# Blocks.
-
-AT = datetime(2024, 6, 1, tzinfo=UTC)
-
-
-def blocks_file(folder: Path, text: str) -> Path:
-    path = folder / "blocks.jsonl"
-    path.write_text(text)
-    return path
-
-
-def test_blocks_come_in_order_of_time_each_once(tmp_path: Path) -> None:
-    rows = '{"timestamp":"2024-06-01T02:00:00Z","block":{"n":2}}\n\n{"timestamp":"2024-06-01T03:00:00+02:00","block":{"n":1.10}}\n'
-    blocks = Blocks(blocks_file(tmp_path, rows))
-    assert blocks.instants == [to_instant(AT.replace(hour=1)), to_instant(AT.replace(hour=2))]
-    sent = [blocks.decide(at_price(1000, hours), Held(), {}) for hours in (0, 1, 2, 3)]
-    assert sent == [[], [{"n": Decimal("1.10")}], [{"n": 2}], []]
-    assert (blocks.leave(at_price(1), Held(), {}), blocks.needs({}), blocks.placed(Decimal(1), {})) == ([], (), {})
-
-
-def test_a_refusal_names_the_lines_of_the_blocks_that_were_given_last(tmp_path: Path) -> None:
-    times = ("02", "01", "02")
-    rows = [f'{{"timestamp":"2024-06-01T{hour}:00:00Z","block":{{}}}}\n' for hour in times]
-    blocks = Blocks(blocks_file(tmp_path, "".join(rows)))
-    blocks.decide(at_price(1000, 1), Held(), {})
-    told = blocks.located(ComponentError("EIM-001", "of step 1: no", "CEXExecutionInterface"), AT.replace(hour=1))
-    assert (str(told), told.component) == ("EIM-001: line 2 at 2024-06-01T01:00:00Z: of step 1: no", "CEXExecutionInterface")
-    blocks.decide(at_price(1000, 2), Held(), {})
-    told = blocks.located(ComponentError("EXM-001", "nothing was sent. step 0: no; step 1: never"), AT.replace(hour=2))
-    assert str(told) == "EXM-001: lines 1, 3 at 2024-06-01T02:00:00Z: nothing was sent. line 1: no; line 3: never"
-
-
-def test_a_bare_block_happens_at_the_given_time(tmp_path: Path) -> None:
-    path = blocks_file(tmp_path, '{"n": 1}\n{"block": {"n": 2}}\n')
-    assert read_blocks(path, AT) == [(to_instant(AT), {"n": 1}), (to_instant(AT), {"n": 2})]
-
-
-WRONG_LINES = [
-    ("{", "not a JSON object"),
-    ("[1]", "must be a JSON object"),
-    ('{"n": 1}', 'has no "block"'),
-    ('{"block": {}}', "has no timestamp"),
-    ('{"block": {}, "timestamp": 5}', "has no timestamp"),
-    ('{"block": {}, "timestamp": "yesterday"}', "timestamp: Invalid isoformat string"),
-    ('{"block": {}, "timestamp": "2024-06-01T00:00:00"}', "timestamp: a timestamp needs a time zone"),
-    ('{"block": {}, "timestamp": "2024-06-01T00:00:00Z", "note": 1}', "unknown field note"),
-]
-
-
-@pytest.mark.parametrize(("line", "why"), WRONG_LINES)
-def test_a_wrong_line_is_named(line: str, why: str, tmp_path: Path) -> None:
-    good = '{"timestamp": "2024-06-01T00:00:00Z", "block": {}}'
-    with pytest.raises(ComponentError) as error:
-        Blocks(blocks_file(tmp_path, f"{good}\n{line}\n"))
-    assert str(error.value).startswith(f"STR-001: {tmp_path / 'blocks.jsonl'}, line 2: {why}")
-
-
-def test_a_file_of_blocks_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match=r"STR-001: .*none\.jsonl cannot be read: No such file or directory; give a JSONL file"):
-        read_blocks(tmp_path / "none.jsonl")
 
 
 def test_a_mode_without_a_strategy_says_which_there_are() -> None:
