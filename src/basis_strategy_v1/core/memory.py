@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.core.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -53,7 +53,7 @@ def require_frozen(memory: Any, kinds: Collection[type[Struct]] | None = None) -
     try:
         _require(memory, kinds, MOST_LEVELS)
     except _NotFrozen as fault:
-        raise ComponentError("STR-001", f"{printable(f'memory{fault.place} {fault.why}')} ({ALLOWED})") from None
+        raise ComponentError("STR-001", f"{one_line(f'memory{fault.place} {fault.why}')} ({ALLOWED})") from None
 
 
 def encode_memory(memory: Any) -> str:
@@ -79,7 +79,7 @@ def decode_memory(text: str, kinds: Iterable[type[Struct]]) -> Any:
         known = kinds_by_name(kinds)
         memory = _from_json(msgspec.json.decode(text), known)
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as fault:
-        told = f"the stored memory cannot be read: {printable(str(fault))}; it was stored as {shown(text)}"
+        told = f"the stored memory cannot be read: {one_line(str(fault))}; it was stored as {shown(text)}"
         raise ComponentError("STR-001", told) from fault
     require_frozen(memory, known.values())
     return memory

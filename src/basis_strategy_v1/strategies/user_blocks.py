@@ -12,7 +12,7 @@ import msgspec
 
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.core.text import one_line, printable
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def at_lines(error: ComponentError, lines: Sequence[int], at: datetime) -> Compo
 
 def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[int, Block]:
     def refused(why: str) -> ComponentError:
-        return ComponentError("STR-001", f"{printable(str(path))}, line {number}: {printable(why)}")
+        return ComponentError("STR-001", f"{printable(str(path))}, line {number}: {one_line(why)}")
 
     try:
         row = msgspec.json.Decoder(float_hook=Decimal).decode(line)

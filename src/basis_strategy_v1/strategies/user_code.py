@@ -12,12 +12,13 @@ from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.core.memory import require_frozen
-from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.core.text import one_line, printable
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 from basis_strategy_v1.strategies.user_attributes import Attributes
 from basis_strategy_v1.strategies.user_file import (
     NOT_FAILURES,
     error_text,
+    keeping_directory,
     line_in,
     read_module,
     strategy_in,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # Its attributes are looked at after each of its first steps, each plan, and each step of a number that this divides.
 LOOKED_AT_FIRST = 100
+LONGEST_NAME = 200
 
 
 class Custom:
@@ -121,7 +123,7 @@ class Custom:
         if self.warnings or (name := self._attributes.changed()) is None:
             return
         kept = "keep it in memory" if self._decide_remembers else "return it as memory: decide(step, memory) -> (blocks, memory)"
-        changed = f"decide changes its {self._attributes.noun} {printable(name, 60)}"
+        changed = f"decide changes its {self._attributes.noun} {one_line(name, 60)}"
         line = f"{self._file}: {changed}, which does not survive a restart of a live run; {kept}."
         self.warnings.append(line)
         if self.warn is not None:
@@ -149,7 +151,8 @@ class Custom:
 
     def _ask(self, method: str, function: Callable[..., Any], *arguments: Any, step: Step | None = None) -> Any:
         try:
-            return function(*arguments)
+            with keeping_directory():
+                return function(*arguments)
         except NOT_FAILURES:
             raise
         except BaseException as error:  # what a user's code raises cannot be known
@@ -178,12 +181,20 @@ def _when(method: str, step: Step) -> str:
 
 def _are_series(found: Any) -> bool:
     return isinstance(found, list | tuple) and all(
-        isinstance(row, list | tuple) and len(row) == 3 and all(isinstance(word, str) for word in row) for row in found
+        isinstance(row, list | tuple) and len(row) == 3 and all(map(_is_name, row)) for row in found
     )
 
 
 def _is_placement(found: Any) -> bool:
     return isinstance(found, dict) and all(
-        isinstance(tokens, dict) and all(isinstance(amount, Decimal) and amount >= 0 for amount in tokens.values())
-        for tokens in found.values()
+        _is_name(venue) and isinstance(tokens, dict) and all(_is_name(token) and _is_amount(amount) for token, amount in tokens.items())
+        for venue, tokens in found.items()
     )
+
+
+def _is_name(word: Any) -> bool:
+    return isinstance(word, str) and len(word) <= LONGEST_NAME and word.isprintable()
+
+
+def _is_amount(amount: Any) -> bool:
+    return isinstance(amount, Decimal) and amount.is_finite() and amount >= 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.amounts import text_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.memory import kinds_by_name
-from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.core.text import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,7 @@ def read_module(path: Path) -> ModuleType:
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        told = f"{printable(str(path))} cannot be read: {printable(str(fault))}; give the path of a Python file"
+        told = f"{printable(str(path))} cannot be read: {one_line(str(fault))}; give the path of a Python file"
         raise ComponentError("STR-001", told) from fault
     name = f"basis_user_strategy_{path.stem}"
     spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
@@ -40,13 +42,25 @@ def read_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
+        with keeping_directory():
+            exec(compile(source, str(path), "exec"), module.__dict__)
     except NOT_FAILURES:
         raise
     except BaseException as error:  # what a user's code raises cannot be known
         told = f"{printable(path.name)}{line_in(error, path)}: {error_text(error)}"
         raise ComponentError("STR-001", told, original_exception=error) from error
     return module
+
+
+@contextmanager
+def keeping_directory() -> Iterator[None]:
+    """Come back to the working directory, which a user's code may leave: what the command line names lies there."""
+    here = os.open(".", os.O_PATH)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def strategy_in(module: ModuleType, path: Path, name: str | None) -> Any:
@@ -82,11 +96,11 @@ def structs_in(module: ModuleType, path: Path) -> tuple[type[Struct], ...]:
     Raises:
         ComponentError: STR-001, two of them have the same name.
     """
-    found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Struct)]
+    found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Struct) and value is not Struct]
     try:
         return tuple(kinds_by_name(found).values())
     except ValueError as fault:
-        raise ComponentError("STR-001", f"{printable(path.name)}: {printable(str(fault))}") from None
+        raise ComponentError("STR-001", f"{printable(path.name)}: {one_line(str(fault))}") from None
 
 
 def takes_memory(function: Callable[..., Any], method: str, path: Path) -> bool:
@@ -111,7 +125,7 @@ def takes_memory(function: Callable[..., Any], method: str, path: Path) -> bool:
         return True
     if not needs_words and (len(places) == len(SIMPLE_FORM) or (is_open and len(places) < len(NEW_FORM))):
         return False
-    given = printable(", ".join(_written(taken)))
+    given = one_line(", ".join(_written(taken)))
     raise ComponentError("STR-001", f"{file}: {method}({given}) is neither form of a strategy; write {forms}")
 
 
@@ -135,7 +149,7 @@ def error_text(error: BaseException) -> str:
     except BaseException as fault:  # noqa: BLE001 the text is the user's own code too
         said = f"its text cannot be read, as it raises {type(fault).__name__}"
     name = type(error).__name__
-    return printable(f"{name}: {' '.join(said.split())}" if said.strip() else name)
+    return one_line(f"{name}: {said}" if said.strip() else name)
 
 
 def line_in(error: BaseException, path: Path) -> str:
