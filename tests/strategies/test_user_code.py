@@ -306,3 +306,10 @@ def test_a_file_that_goes_into_another_folder_comes_back(tmp_path: Path, monkeyp
     """
     mine = custom(tmp_path, code.replace("leave = needs", "def leave(self, *of): return self.needs(of)"))
     assert (mine.needs(PARAMETERS), mine.leave(NOW, None), Path.cwd()) == ([], ([], None), tmp_path)
+
+
+def test_a_strategy_that_changes_the_decimal_context_is_refused(tmp_path: Path) -> None:
+    code = "from decimal import getcontext\nclass Mine:\n    def decide(self, *of):\n        getcontext().prec = 9\n        return []\n"
+    with localcontext(EXACT):
+        said = refused(tmp_path, code)
+    assert said == f"STR-002: mine.py: decide changed the decimal context; use decimal.localcontext() in it{AT}"

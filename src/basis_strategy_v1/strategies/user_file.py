@@ -40,6 +40,7 @@ def read_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
         with keeping_directory():
