@@ -122,7 +122,11 @@ def check(
     live: Annotated[bool, typer.Option("--live", help="Also check what a live run needs.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")] = False,
 ) -> None:
-    """Check now everything that can fail later: the config, the data that it needs, the strategy's file."""
+    """Check now everything that can fail later: the config, the data that it needs, the strategy's file.
+
+    A strategy of your own (strategy_mode custom) is a program, and check runs its file, as backtest does: read a file that you were
+    given before you check it.
+    """
     if schema:
         from basis_strategy_v1.config import json_schema
 

@@ -15,6 +15,7 @@ from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
 from basis_strategy_v1.results.recorder import Curve, Holdings
+from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class EventDrivenStrategyEngine:
         self.strategy = strategy
         self.clock = clock
         self.event_logger = event_logger
+        self.memory: Any = None  # the strategy's, after the last plan that was not skipped
         self.portfolio = Portfolio(self.account, config.gas_reserve_eth)
         self.attribution = Attribution(config.share_class)
         self.curve = Curve()
@@ -164,9 +166,12 @@ class EventDrivenStrategyEngine:
                 else:
                     self._flush_marks(done)
                     market = self._advance_to(instant, at)
-                if blocks := decide(market, portfolio, parameters):
+                blocks, memory = decide(Step(at, market, portfolio, parameters), self.memory)
+                if blocks:
                     self._flush_marks(done)
-                    self._execute(at, market, blocks)
+                    self._execute(at, market, blocks, memory)
+                else:
+                    self.memory = memory
                 if instant == last:
                     self._flush_marks(done)
                     self._close(at, market)
@@ -270,10 +275,15 @@ class EventDrivenStrategyEngine:
         self._quiet_until = self._first_event()
 
     def _close(self, at: datetime, market: MarketSnapshot) -> None:
-        if self.config.close_at_end and (blocks := self.strategy.leave(market, self.portfolio, self.config.strategy)):
-            self._execute(at, market, blocks)
+        if not self.config.close_at_end:
+            return
+        blocks, memory = self.strategy.leave(Step(at, market, self.portfolio, self.config.strategy), self.memory)
+        if blocks:
+            self._execute(at, market, blocks, memory)
+        else:
+            self.memory = memory
 
-    def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]]) -> None:
+    def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]], memory: Any) -> None:
         self.account.settle_until(market)
         try:
             reports = self.pipeline.run(at, blocks)
@@ -287,6 +297,7 @@ class EventDrivenStrategyEngine:
                 raise located(error, at) from error
             error.add_note(f"at {iso(at)}")
             raise
+        self.memory = memory
         self._record_executed(reports, market)
 
     def _skip(self, at: datetime, stale: StaleSeries) -> None:

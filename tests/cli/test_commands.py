@@ -237,8 +237,35 @@ def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path
 def test_check_reads_the_file_of_the_strategy(basis: Basis, config: Path, sample: Path) -> None:
     (config.parent / "mine.py").write_text("class Mine:\n    pass\n")
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    told = "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    told = "STR-001: mine.py must have one class with a method decide, or a function decide; it has none; write one"
     assert basis("check", config, "--data", sample).told == [told]
+
+
+def test_a_strategy_that_changes_its_attributes_is_warned_of_once_and_the_summary_keeps_it(
+    basis: Basis, config: Path, sample: Path
+) -> None:
+    code = (
+        "class Mine:\n    steps = 0\n    def decide(self, snapshot, positions, parameters):\n        self.steps += 1\n        return []\n"
+    )
+    (config.parent / "mine.py").write_text(code)
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    done = basis("backtest", config, "--data", sample)
+    restart = "which does not survive a restart of a live run; return it as memory: decide(step, memory) -> (blocks, memory)."
+    line = f"mine.py: decide changes its attribute steps, {restart}"
+    assert (done.status, done.err) == (0, f"warning: {line}\n")
+    [folder] = (config.parent / "results").iterdir()
+    assert json.loads((folder / "summary.json").read_text())["assumptions"][-1] == line
+    quiet = basis("backtest", config, "--data", sample, "--quiet")
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_check_runs_the_file_of_the_strategy_and_its_help_says_so(basis: Basis, config: Path, sample: Path) -> None:
+    code = "import pathlib\npathlib.Path(__file__).with_name('it.ran').touch()\ndef decide(step, memory):\n    return [], memory\n"
+    (config.parent / "mine.py").write_text(code)
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    assert basis("check", config, "--data", sample).status == 0
+    assert (config.parent / "it.ran").exists()
+    assert "check runs its file, as backtest does" in " ".join(basis("check", "--help").out.split())
 
 
 def test_check_live_wants_limits(basis: Basis, config: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.strategies.basis import Basis
-from basis_strategy_v1.strategies.strategy import VenueFacts
+from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy, VenueFacts
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 D = Decimal
@@ -38,7 +39,7 @@ class Margin(NamedTuple):
 
 
 class Held(dict[str, Mapping[str, Decimal]]):
-    """venue -> token -> amount; the perp's profit counts as margin beside the balance."""
+    """venue -> token -> amount; the perp's profit counts as margin on top of the balance."""
 
     profit = D(0)
     lot = D("0.01")
@@ -75,20 +76,50 @@ def at_price(price: int, hours: int = 0) -> DictSnapshot:
     return DictSnapshot(START + timedelta(hours=hours), {"market_data": {"prices": {"ETH": price, "USDT": 1}}})
 
 
-def basis(base: str = "ETH", **changes: Any) -> Basis:
-    return Basis(base, {**DEFAULTS, **changes}, FACTS)
+def step(snapshot: DictSnapshot, positions: Any, parameters: Mapping[str, Any]) -> Step:
+    return Step(snapshot.at, snapshot, positions, parameters)
+
+
+class Restarted:
+    """A strategy that is made again for every step, with its memory as it was stored after the one before."""
+
+    def __init__(self, make: Callable[[], Strategy], parameters: Mapping[str, Any]) -> None:
+        self._make, self._parameters = make, parameters
+        self.memory: Any = None
+
+    def decide(self, snapshot: DictSnapshot, positions: Any) -> Sequence[Block]:
+        return self._kept(self._make().decide, snapshot, positions)
+
+    def leave(self, snapshot: DictSnapshot, positions: Any) -> Sequence[Block]:
+        return self._kept(self._make().leave, snapshot, positions)
+
+    def placed(self, capital: Decimal) -> dict[str, dict[str, Decimal]]:
+        return self._make().placed(capital, self._parameters)
+
+    def needs(self) -> Sequence[tuple[str, str, str]]:
+        return self._make().needs(self._parameters)
+
+    def _kept(self, method: Callable[[Step, Any], Plan], snapshot: DictSnapshot, positions: Any) -> Sequence[Block]:
+        stored = decode_memory(encode_memory(self.memory), self._make().memory_kinds)
+        blocks, self.memory = method(step(snapshot, positions, self._parameters), stored)
+        return blocks
+
+
+def basis(base: str = "ETH", **changes: Any) -> Restarted:
+    parameters = {**DEFAULTS, **changes}
+    return Restarted(lambda: Basis(base, parameters, FACTS), parameters)
 
 
 def decided(held: Held, price: int = 1000, **changes: Any) -> list[str]:
     """What a strategy does, a line an instruction."""
-    return told(basis(**changes).decide(at_price(price), held, {**DEFAULTS, **changes}))
+    return lines(basis(**changes).decide(at_price(price), held))
 
 
-def told(blocks: Any) -> list[str]:
-    return [_told(block) for block in blocks]
+def lines(blocks: Any) -> list[str]:
+    return [_line(block) for block in blocks]
 
 
-def _told(block: dict[str, Any]) -> str:
+def _line(block: dict[str, Any]) -> str:
     if block["instruction_type"] == "wallet_transfer":
         return f"move {block['amount']} {block['token']} from {block['from_venue']} to {block['to_venue']}"
     reduce_only = " reduce_only" if block.get("reduce_only") else ""

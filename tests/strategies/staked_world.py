@@ -10,7 +10,9 @@ from typing import Any
 from basis_strategy_v1 import ExecutionInterfaceManager, ExecutionManager, PositionUpdateHandler, load_config
 from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.execution.portfolio import Portfolio
+from basis_strategy_v1.strategies.strategy import Step
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 WAD = 10**18
@@ -71,7 +73,10 @@ class Market:
 
 
 class World:
-    """A strategy with what it holds; time and the market move when told to."""
+    """A strategy with what it holds; time and the market move when a test moves them.
+
+    Each step is decided by a strategy that is made again, with the memory as it was stored after the one before.
+    """
 
     def __init__(
         self, mode: str, positions: Mapping[str, Mapping[str, Any]], gas_reserve: str = "0", aave: Any = None,
@@ -107,20 +112,24 @@ class World:
         self.manager = ExecutionInterfaceManager(self.settings, self.market, "backtest", positions=handler)
         self.execution = ExecutionManager(self.settings, self.manager, handler)
         self.strategy = strategy_of(self.settings)
+        self.stored = encode_memory(None)
         self.portfolio = Portfolio(self.manager.account, self.settings.gas_reserve_eth)
         self.at = START
 
     def tick(self, hours: float = 1, **market: float) -> list[Block]:
-        """Let time pass, then what the strategy does at the tick; `market` are the numbers that are new by then."""
+        """Let time pass, then what the strategy does at the step; `market` are the numbers that are new by then."""
         for name, value in market.items():
             setattr(self.market, name, value)
         self.at += timedelta(hours=hours)
         self.manager.settle(self.at)
         with localcontext(EXACT):
-            blocks = list(self.strategy.decide(self.manager.account.market(self.at), self.portfolio, self.settings.strategy))
+            strategy = strategy_of(self.settings)
+            step = Step(self.at, self.manager.account.market(self.at), self.portfolio, self.settings.strategy)
+            blocks, memory = strategy.decide(step, decode_memory(self.stored, strategy.memory_kinds))
             if blocks:
                 self.execution.execute_blocks(self.at, blocks)
-        return blocks
+            self.stored = encode_memory(memory)
+        return list(blocks)
 
     def run(self, ticks: int) -> list[list[Block]]:
         """The blocks of so many ticks, those without any left out."""

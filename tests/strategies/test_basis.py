@@ -8,7 +8,7 @@ import pytest
 
 from basis_strategy_v1.core.market import DictSnapshot
 
-from .markets import DEFAULTS, D, Held, at_price, basis, decided, told
+from .markets import D, Held, at_price, basis, decided, lines
 
 
 def test_it_enters_with_both_legs_at_once() -> None:
@@ -49,7 +49,7 @@ def test_cash_that_was_sent_to_grow_with_is_invested_when_it_has_come_and_nothin
     strategy = basis()
 
     def plan(held: Held, price: int) -> list[str]:
-        return told(strategy.decide(at_price(price), delayed(held), DEFAULTS))
+        return lines(strategy.decide(at_price(price), delayed(held)))
 
     assert plan(both_legs("50", margin="56000"), 1000) == ["move 2899.78 USDT from binance to bybit"]
     assert plan(both_legs("50", margin="53106", in_transit={"USDT": "2890"}), 990) == []
@@ -62,8 +62,8 @@ def test_cash_that_was_sent_to_grow_with_is_invested_when_it_has_come_and_nothin
 
 def test_margin_that_came_free_while_cash_was_on_its_way_is_not_sent_after_it() -> None:
     strategy = basis()
-    assert len(strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")), DEFAULTS)) == 1
-    assert told(strategy.decide(at_price(950), delayed(both_legs("50", margin="55600", cash="2890")), DEFAULTS)) == [
+    assert len(strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")))) == 1
+    assert lines(strategy.decide(at_price(950), delayed(both_legs("50", margin="55600", cash="2890")))) == [
         "buy 3.0360 ETHUSDT spot on bybit",
         "sell 3.0360 ETHUSDT perp on binance",
     ]
@@ -72,8 +72,8 @@ def test_margin_that_came_free_while_cash_was_on_its_way_is_not_sent_after_it() 
 def test_cash_on_its_way_to_the_spot_venue_is_no_margin() -> None:
     coming = {"margin": "53106", "in_transit": {"USDT": "2890"}}
     strategy = basis()
-    strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")), DEFAULTS)
-    assert told(strategy.decide(at_price(1200), delayed(both_legs("50", **coming)), DEFAULTS)) == [
+    strategy.decide(at_price(1000), delayed(both_legs("50", margin="56000")))
+    assert lines(strategy.decide(at_price(1200), delayed(both_legs("50", **coming)))) == [
         "sell 5.7400 ETHUSDT spot on bybit",
         "buy 5.7400 ETHUSDT perp on binance reduce_only",
     ]
@@ -197,16 +197,16 @@ def test_the_larger_leg_is_cut_back_to_the_other_beyond_the_tolerance(spot: str,
 
 def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> None:
     strategy = basis()
-    assert strategy.decide(at_price(1000), both_legs("50", margin="50000"), DEFAULTS) == []
-    assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
-    assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == []
+    assert strategy.decide(at_price(1000), both_legs("50", margin="50000")) == []
+    assert lines(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}))) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert lines(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}))) == []
 
 
 def test_a_short_that_was_liquidated_before_it_was_seen_counts_as_one() -> None:
     strategy = basis()
-    strategy.decide(at_price(1000), OUT, DEFAULTS)
-    assert told(strategy.decide(at_price(2000, hours=24), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
-    assert strategy.decide(at_price(2000, hours=48), OUT, DEFAULTS) == []
+    strategy.decide(at_price(1000), OUT)
+    assert lines(strategy.decide(at_price(2000, hours=24), Held(bybit={"ETH": D(50)}))) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert strategy.decide(at_price(2000, hours=48), OUT) == []
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_spot_that_it_was_given_is_hedged(perp_venue: str, held: Held, sent: lis
 
 def test_spot_that_was_given_and_sold_does_not_keep_it_out() -> None:
     strategy = basis()
-    assert told(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}), DEFAULTS)) == ["sell 50.0000 ETHUSDT spot on bybit"]
-    assert told(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}), DEFAULTS)) == [
+    assert lines(strategy.decide(at_price(1000), Held(bybit={"ETH": D(50)}))) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert lines(strategy.decide(at_price(1000, hours=1), Held(bybit={"USDT": D(50_000)}, binance={"USDT": D(50_000)}))) == [
         "buy 49.9000 ETHUSDT spot on bybit",
         "sell 49.9000 ETHUSDT perp on binance",
     ]
@@ -235,7 +235,7 @@ def test_spot_that_was_given_and_sold_does_not_keep_it_out() -> None:
 def test_spot_that_was_given_is_sold_while_the_funding_keeps_it_out() -> None:
     rules = {"enter_above_apr": D("0.1")}
     held = Held(bybit={"ETH": D(50)}, binance={"USDT": D(60_000)})
-    assert told(basis(**rules).decide(paying("0.05"), held, {**DEFAULTS, **rules})) == ["sell 50.0000 ETHUSDT spot on bybit"]
+    assert lines(basis(**rules).decide(paying("0.05"), held)) == ["sell 50.0000 ETHUSDT spot on bybit"]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_spot_that_was_given_is_sold_while_the_funding_keeps_it_out() -> None:
 )
 def test_leaving_sends_nothing_of_a_leg_that_is_less_than_the_exchange_trades(spot: str, short: str, sent: list[str]) -> None:
     held = both_legs(short, margin="50000", spot=spot)
-    assert told(basis().leave(at_price(1000), held, DEFAULTS)) == sent
+    assert lines(basis().leave(at_price(1000), held)) == sent
 
 
 def test_dollars_of_another_kind_are_not_sent_as_collateral() -> None:
@@ -301,18 +301,18 @@ def test_the_mean_of_the_funding_says_when_to_enter_and_to_leave(
     held: Held, mean: str | None, enter: str | None, leave: str | None, count: int
 ) -> None:
     rules = {"enter_above_apr": enter and D(enter), "leave_below_apr": leave and D(leave)}
-    assert len(basis(**rules).decide(paying(mean), held, {**DEFAULTS, **rules})) == count
+    assert len(basis(**rules).decide(paying(mean), held)) == count
 
 
 def test_the_capital_is_split_by_the_leverage() -> None:
-    assert basis(leverage=D(3)).placed(D(100_000), DEFAULTS) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
-    assert basis(perp_venue="bybit").placed(D(100), DEFAULTS) == {"bybit": {"USDT": D(100)}}
+    assert basis(leverage=D(3)).placed(D(100_000)) == {"bybit": {"USDT": D(75_000)}, "binance": {"USDT": D(25_000)}}
+    assert basis(perp_venue="bybit").placed(D(100)) == {"bybit": {"USDT": D(100)}}
     in_two_dollars = {"bybit": {"USDT": D(50)}, "hyperliquid": {"USDC": D(50)}}
-    assert basis("BTC", perp_venue="hyperliquid").placed(D(100), DEFAULTS) == in_two_dollars
+    assert basis("BTC", perp_venue="hyperliquid").placed(D(100)) == in_two_dollars
 
 
 def test_it_needs_both_prices_and_the_funding() -> None:
-    assert basis("BTC", spot_venue="binance_spot", perp_venue="binance_perp").needs(DEFAULTS) == [
+    assert basis("BTC", spot_venue="binance_spot", perp_venue="binance_perp").needs() == [
         ("spot", "binance", "BTCUSDT"),
         ("perp", "binance", "BTCUSDT"),
         ("funding", "binance", "BTCUSDT"),

@@ -6,7 +6,7 @@ import pytest
 
 from basis_strategy_v1.strategies.pure_lending import PureLending
 
-from .markets import D, Held, at_price
+from .markets import D, Held, at_price, step
 
 PARAMETERS = {"protocol": "aave", "token": "USDT"}
 
@@ -15,8 +15,10 @@ PARAMETERS = {"protocol": "aave", "token": "USDT"}
 def test_it_withdraws_where_the_wallet_can_pay_the_gas(gwei: int, count: int) -> None:
     held = Held(aave={"aUSDT": D(1000)}, wallet={"ETH": D("0.05")})
     held.gas_gwei = D(gwei)
-    assert len(PureLending().leave(at_price(3000), held, PARAMETERS)) == count
+    blocks, memory = PureLending().leave(step(at_price(3000), held, PARAMETERS), None)
+    assert (len(blocks), memory) == (count, None)
 
 
 def test_of_nothing_it_withdraws_nothing() -> None:
-    assert PureLending().leave(at_price(3000), Held(wallet={"ETH": D(1), "USDT": D(5)}), PARAMETERS) == []
+    held = Held(wallet={"ETH": D(1), "USDT": D(5)})
+    assert PureLending().leave(step(at_price(3000), held, PARAMETERS), None) == ([], None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
 from textwrap import dedent
@@ -14,34 +13,14 @@ import pytest
 from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.strategies import STRATEGIES, make_strategy
 from basis_strategy_v1.strategies.strategy import VenueFacts
-from basis_strategy_v1.strategies.user_code import Blocks, Custom, read_blocks
+from basis_strategy_v1.strategies.user_code import Custom
 
-from .markets import Held, at_price
-
-PARAMETERS = {"parameters": {"size": 2}}
-
-
-def custom(folder: Path, code: str, name: str | None = None) -> Custom:
-    path = folder / "mine.py"
-    path.write_text(dedent(code))
-    return Custom(path, name, PARAMETERS)
-
-
-def decide(strategy: Any) -> Any:
-    return strategy.decide(at_price(1000), Held(), PARAMETERS)
-
-
-def refused(folder: Path, code: str, name: str | None = None) -> str:
-    with pytest.raises(ComponentError) as error:
-        decide(custom(folder, code, name))
-    assert "\n" not in error.value.message
-    return str(error.value)
-
+from .markets import Held, at_price, step
+from .user_files import AT, NOW, PARAMETERS, custom, decide, refused
 
 GOOD = """
     from decimal import Decimal
@@ -61,7 +40,7 @@ GOOD = """
 def test_all_four_methods_are_asked(tmp_path: Path) -> None:
     mine = custom(tmp_path, GOOD)
     assert decide(mine) == [{"size": 2}]
-    assert mine.leave(at_price(1000), Held(), PARAMETERS) == ({"out": True},)
+    assert mine.leave(NOW, None) == (({"out": True},), None)
     assert mine.needs(PARAMETERS) == [("spot", "bybit", "ETHUSDT")]
     assert mine.placed(Decimal(5), PARAMETERS) == {"bybit": {"USDT": Decimal(5)}}
 
@@ -69,12 +48,12 @@ def test_all_four_methods_are_asked(tmp_path: Path) -> None:
 def test_only_decide_is_required(tmp_path: Path) -> None:
     mine = custom(tmp_path, "class Mine:\n    def decide(self, snapshot, positions, parameters):\n        return []\n")
     assert decide(mine) == []
-    assert mine.leave(at_price(1000), Held(), PARAMETERS) == []
+    assert mine.leave(NOW, None) == ([], None)
     assert mine.needs(PARAMETERS) == ()
     assert mine.placed(Decimal(5), PARAMETERS) == {}
 
 
-def test_an_exception_names_file_line_and_tick(tmp_path: Path) -> None:
+def test_an_exception_names_file_line_and_step(tmp_path: Path) -> None:
     code = """
         class Mine:
             def decide(self, snapshot, positions, parameters):
@@ -82,12 +61,12 @@ def test_an_exception_names_file_line_and_tick(tmp_path: Path) -> None:
             def helper(self):
                 return {}["missing"]
     """
-    assert refused(tmp_path, code) == "STR-002: mine.py, line 6: KeyError: 'missing' (in decide at 2024-06-01T00:00:00Z)"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 6: KeyError: 'missing'{AT}"
 
 
-def test_an_exception_without_words_is_told_by_its_name(tmp_path: Path) -> None:
+def test_of_an_exception_without_words_its_name_is_given(tmp_path: Path) -> None:
     code = "class Mine:\n    def decide(self, *of):\n        assert 1 == 2\n"
-    assert refused(tmp_path, code) == "STR-002: mine.py, line 3: AssertionError (in decide at 2024-06-01T00:00:00Z)"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 3: AssertionError{AT}"
 
 
 def test_what_the_market_lacks_keeps_its_own_code(tmp_path: Path) -> None:
@@ -101,18 +80,16 @@ NO_LISTS = [("1", "1"), ("'buy'", "'buy'"), ("{}", "a dict"), ("None", "None"), 
 @pytest.mark.parametrize(("given", "named"), NO_LISTS)
 def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: Path) -> None:
     code = f"class Mine:\n    def decide(self, *of):\n        return {given}\n"
-    assert (
-        refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named} (in decide at 2024-06-01T00:00:00Z)"
-    )
+    assert refused(tmp_path, code) == f"STR-002: mine.py: decide must return a list of blocks, got {named}{AT}"
 
 
 LEAVES = [("sys.exit(0)", "SystemExit: 0"), ("sys.exit('x')", "SystemExit: x"), ("raise BaseException('y')", "BaseException: y")]
 
 
 @pytest.mark.parametrize(("leaves", "told"), LEAVES)
-def test_code_that_leaves_the_program_is_told_as_code_that_fails(leaves: str, told: str, tmp_path: Path) -> None:
+def test_code_that_leaves_the_program_counts_as_code_that_fails(leaves: str, told: str, tmp_path: Path) -> None:
     code = f"import sys\nclass Mine:\n    def decide(self, *of):\n        {leaves}\n"
-    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told} (in decide at 2024-06-01T00:00:00Z)"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told}{AT}"
     code = f"import sys\nclass Mine:\n    def __init__(self):\n        {leaves}\n    def decide(self, *of): ...\n"
     assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told} (in __init__)"
     assert refused(tmp_path, f"import sys\n\n{leaves}\n") == f"STR-001: mine.py, line 3: {told}"
@@ -151,8 +128,8 @@ def test_a_strategy_may_change_its_parameters_and_the_config_stays_as_it_was_wri
     mine.needs(config.strategy)
     with localcontext(EXACT):  # as in a run
         for _ in range(2):
-            [seen] = mine.decide(at_price(1000), Held(), config.strategy)
-    assert seen == {"levels": [7, 1, 2], "deep": {"er": {"size": 3}}, "asked": True}  # its own copy lives on from tick to tick
+            ([seen], _) = mine.decide(step(at_price(1000), Held(), config.strategy), None)
+    assert seen == {"levels": [7, 1, 2], "deep": {"er": {"size": 3}}, "asked": True}  # its own copy lives on from step to step
     assert config.strategy["parameters"] == {"levels": [7], "deep": {"er": {"size": 1}}}
     assert (config.to_yaml(), config.hash) == (written, digest)
 
@@ -176,23 +153,35 @@ def test_the_other_methods_are_named_too(method: str, tmp_path: Path) -> None:
     arguments: dict[str, tuple[Any, ...]] = {
         "needs": (PARAMETERS,),
         "placed": (Decimal(1), PARAMETERS),
-        "leave": (at_price(1), Held(), PARAMETERS),
+        "leave": (NOW, None),
     }
     with pytest.raises(ComponentError) as error:
         getattr(mine, method)(*arguments[method])
-    assert str(error.value) == f"STR-002: mine.py, line 4: ValueError: no (in {method})"
+    when = " at 2024-06-01T00:00:00Z" if method == "leave" else ""
+    assert str(error.value) == f"STR-002: mine.py, line 4: ValueError: no (in {method}{when})"
 
 
-@pytest.mark.parametrize("given", ["5", "['spot']", "[('spot', 'bybit')]", "[('spot', 'bybit', 1)]"])
+@pytest.mark.parametrize("given", ["5", "['spot']", "[('spot', 'bybit')]", "[('spot', 'bybit', 1)]", "[('spot', 'bybit', '\\x1b[31m')]"])
 def test_needs_are_series(given: str, tmp_path: Path) -> None:
     mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def needs(self, parameters):\n        return {given}\n")
     with pytest.raises(ComponentError, match=r"mine\.py: needs must return a list of \(kind, venue, name\)"):
         mine.needs(PARAMETERS)
 
 
-@pytest.mark.parametrize("given", ["5", "{'bybit': 5}", "{'bybit': {'USDT': 0.5}}", "{'bybit': {'USDT': -capital}}"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "5",
+        "{'bybit': 5}",
+        "{'bybit': {'USDT': 0.5}}",
+        "{'bybit': {'USDT': -capital}}",
+        "{'bybit': {'USDT': capital * Decimal('NaN')}}",
+        "{'\\x07': {'USDT': capital}}",
+    ],
+)
 def test_a_placement_is_amounts_by_venue_and_token(given: str, tmp_path: Path) -> None:
-    mine = custom(tmp_path, f"class Mine:\n    def decide(self, *of): ...\n    def placed(self, capital, of):\n        return {given}\n")
+    placed = f"    def placed(self, capital, of):\n        return {given}\n"
+    mine = custom(tmp_path, f"from decimal import Decimal\nclass Mine:\n    def decide(self, *of): ...\n{placed}")
     with pytest.raises(ComponentError, match=r"mine\.py: placed must return venue -> token -> Decimal"):
         mine.placed(Decimal(5), PARAMETERS)
 
@@ -208,14 +197,14 @@ def test_a_file_that_fails_while_it_is_read_names_the_line(tmp_path: Path) -> No
 
 def test_a_file_without_a_class_with_decide_is_refused(tmp_path: Path) -> None:
     code = "from pathlib import Path\nclass Other:\n    pass\n"
-    assert refused(tmp_path, code) == "STR-001: mine.py must have one class with a method decide, it has none; write one"
+    wanted = "one class with a method decide, or a function decide"
+    assert refused(tmp_path, code) == f"STR-001: mine.py must have {wanted}; it has none; write one"
     assert refused(tmp_path, code, "Mine") == "STR-001: mine.py has no class Mine with a method decide; it has none"
 
 
 def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
     code = "class A:\n    def decide(self, *of):\n        return ['a']\nclass B(A):\n    def decide(self, *of):\n        return ['b']\n"
-    has = "it has A, B; name one of them in strategy.class"
-    assert refused(tmp_path, code) == f"STR-001: mine.py must have one class with a method decide, {has}"
+    assert refused(tmp_path, code) == "STR-001: mine.py must have one strategy; it has A, B: name a class in strategy.class"
     assert decide(custom(tmp_path, code, "B")) == ["b"]
 
 
@@ -227,69 +216,100 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         Custom(tmp_path / "latin.py", None, PARAMETERS)
 
 
-# Blocks.
-
-AT = datetime(2024, 6, 1, tzinfo=UTC)
-
-
-def blocks_file(folder: Path, text: str) -> Path:
-    path = folder / "blocks.jsonl"
-    path.write_text(text)
-    return path
-
-
-def test_blocks_come_in_order_of_time_each_once(tmp_path: Path) -> None:
-    rows = '{"timestamp":"2024-06-01T02:00:00Z","block":{"n":2}}\n\n{"timestamp":"2024-06-01T03:00:00+02:00","block":{"n":1.10}}\n'
-    blocks = Blocks(blocks_file(tmp_path, rows))
-    assert blocks.instants == [to_instant(AT.replace(hour=1)), to_instant(AT.replace(hour=2))]
-    sent = [blocks.decide(at_price(1000, hours), Held(), {}) for hours in (0, 1, 2, 3)]
-    assert sent == [[], [{"n": Decimal("1.10")}], [{"n": 2}], []]
-    assert (blocks.leave(at_price(1), Held(), {}), blocks.needs({}), blocks.placed(Decimal(1), {})) == ([], (), {})
-
-
-def test_a_refusal_names_the_lines_of_the_blocks_that_were_given_last(tmp_path: Path) -> None:
-    times = ("02", "01", "02")
-    rows = [f'{{"timestamp":"2024-06-01T{hour}:00:00Z","block":{{}}}}\n' for hour in times]
-    blocks = Blocks(blocks_file(tmp_path, "".join(rows)))
-    blocks.decide(at_price(1000, 1), Held(), {})
-    told = blocks.located(ComponentError("EIM-001", "of step 1: no", "CEXExecutionInterface"), AT.replace(hour=1))
-    assert (str(told), told.component) == ("EIM-001: line 2 at 2024-06-01T01:00:00Z: of step 1: no", "CEXExecutionInterface")
-    blocks.decide(at_price(1000, 2), Held(), {})
-    told = blocks.located(ComponentError("EXM-001", "nothing was sent. step 0: no; step 1: never"), AT.replace(hour=2))
-    assert str(told) == "EXM-001: lines 1, 3 at 2024-06-01T02:00:00Z: nothing was sent. line 1: no; line 3: never"
-
-
-def test_a_bare_block_happens_at_the_given_time(tmp_path: Path) -> None:
-    path = blocks_file(tmp_path, '{"n": 1}\n{"block": {"n": 2}}\n')
-    assert read_blocks(path, AT) == [(to_instant(AT), {"n": 1}), (to_instant(AT), {"n": 2})]
-
-
-WRONG_LINES = [
-    ("{", "not a JSON object"),
-    ("[1]", "must be a JSON object"),
-    ('{"n": 1}', 'has no "block"'),
-    ('{"block": {}}', "has no timestamp"),
-    ('{"block": {}, "timestamp": 5}', "has no timestamp"),
-    ('{"block": {}, "timestamp": "yesterday"}', "timestamp: Invalid isoformat string"),
-    ('{"block": {}, "timestamp": "2024-06-01T00:00:00"}', "timestamp: a timestamp needs a time zone"),
-    ('{"block": {}, "timestamp": "2024-06-01T00:00:00Z", "note": 1}', "unknown field note"),
-]
-
-
-@pytest.mark.parametrize(("line", "why"), WRONG_LINES)
-def test_a_wrong_line_is_named(line: str, why: str, tmp_path: Path) -> None:
-    good = '{"timestamp": "2024-06-01T00:00:00Z", "block": {}}'
-    with pytest.raises(ComponentError) as error:
-        Blocks(blocks_file(tmp_path, f"{good}\n{line}\n"))
-    assert str(error.value).startswith(f"STR-001: {tmp_path / 'blocks.jsonl'}, line 2: {why}")
-
-
-def test_a_file_of_blocks_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match=r"STR-001: .*none\.jsonl cannot be read: No such file or directory; give a JSONL file"):
-        read_blocks(tmp_path / "none.jsonl")
-
-
 def test_a_mode_without_a_strategy_says_which_there_are() -> None:
     with pytest.raises(ComponentError) as error:
         make_strategy("astrology", {}, VenueFacts({}, {}))
     assert str(error.value) == f"STR-001: strategy_mode astrology is not in this version; it has {', '.join(STRATEGIES)}"
+
+
+# Hostile code.
+
+
+def test_a_long_error_is_cut(tmp_path: Path) -> None:
+    code = "class Mine:\n    def decide(self, *of):\n        raise RuntimeError('x' * 10**7)\n"
+    said = refused(tmp_path, code)
+    assert said == f"STR-002: mine.py, line 3: RuntimeError: {'x' * 486}… (cut: 10,000,014 characters){AT}"
+
+
+def test_an_error_without_a_text_of_its_own_is_named(tmp_path: Path) -> None:
+    code = """
+        class Mute(Exception):
+            def __str__(self):
+                raise SystemExit("no text")
+        class Mine:
+            def decide(self, *of):
+                raise Mute
+    """
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 7: Mute: its text cannot be read, as it raises SystemExit{AT}"
+    interrupted = custom(tmp_path, code.replace('SystemExit("no text")', "KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        decide(interrupted)
+
+
+ESCAPES = "\\x1b]0;x\\x07\\x1b[31m\\n\\u202e"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (f"class Mine:\n    def decide(self, *of):\n        raise RuntimeError('{ESCAPES}')\n", "STR-002: mine.py, line 3: RuntimeError: "),
+        (f"raise RuntimeError('{ESCAPES}')\n", "STR-001: mine.py, line 1: RuntimeError: "),
+        (f"class Mine:\n    def decide(self, *of):\n        raise type('{ESCAPES}', (Exception,), {{}})\n", "STR-002: mine.py, line 3: "),
+    ],
+)
+def test_what_a_terminal_would_act_on_is_escaped_in_an_error(code: str, said: str, tmp_path: Path) -> None:
+    message = refused(tmp_path, code)
+    assert message.startswith(said)
+    assert "\\x1b]0;x\\x07\\x1b[31m" in message
+
+
+def test_and_in_the_names_of_classes_and_files(tmp_path: Path) -> None:
+    code = f"for name in ('A', '{ESCAPES}'):\n    globals()[name] = type(name, (), {{'decide': lambda self, *of: []}})\n"
+    assert refused(tmp_path, code).startswith("STR-001: mine.py must have one strategy; it has ")
+    path = tmp_path / "mine\x1b[31m.py"
+    path.write_text("class Mine:\n    def decide(self, *of): return 5\n")
+    with pytest.raises(ComponentError, match=r"^STR-002: mine\\x1b\[31m\.py: decide must return a list of blocks, got 5"):
+        decide(Custom(path, None, PARAMETERS))
+
+
+def test_defaults_of_a_decide_that_is_refused_are_not_asked_for_their_text(tmp_path: Path) -> None:
+    code = """
+        class Loud:
+            def __repr__(self):
+                raise RuntimeError
+        class Mine:
+            def decide(self, a=Loud(), *, b=Loud()): ...
+    """
+    forms = "def decide(self, step, memory) or def decide(self, snapshot, positions, parameters)"
+    assert refused(tmp_path, code) == f"STR-001: mine.py: decide(a=…, *, b=…) is neither form of a strategy; write {forms}"
+
+
+def test_a_decide_that_does_not_say_what_it_takes_is_refused(tmp_path: Path) -> None:
+    code = "class Mine:\n    decide = staticmethod(max)\n"
+    assert refused(tmp_path, code).startswith("STR-001: mine.py: what decide takes cannot be read; write def decide(step, memory) or ")
+
+
+def test_a_file_that_goes_into_another_folder_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = """
+        import os
+        os.chdir("/")
+        class Mine:
+            def __init__(self):
+                os.chdir("/")
+            def decide(self, *of):
+                return []
+            def needs(self, parameters):
+                os.chdir("/")
+                return []
+            leave = needs
+    """
+    mine = custom(tmp_path, code.replace("leave = needs", "def leave(self, *of): return self.needs(of)"))
+    assert (mine.needs(PARAMETERS), mine.leave(NOW, None), Path.cwd()) == ([], ([], None), tmp_path)
+
+
+def test_a_strategy_that_changes_the_decimal_context_is_refused(tmp_path: Path) -> None:
+    code = "from decimal import getcontext\nclass Mine:\n    def decide(self, *of):\n        getcontext().prec = 9\n        return []\n"
+    with localcontext(EXACT):
+        said = refused(tmp_path, code)
+    assert said == f"STR-002: mine.py: decide changed the decimal context; use decimal.localcontext() in it{AT}"

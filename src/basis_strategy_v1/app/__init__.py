@@ -27,6 +27,7 @@ from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.strategy import VenueFacts
+from basis_strategy_v1.strategies.user_code import Custom
 from basis_strategy_v1.venues.exchanges import exchange_row
 from basis_strategy_v1.venues.registry import offering, pool_of
 
@@ -103,13 +104,15 @@ def build(
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> EventDrivenStrategyEngine:
-    """A backtest, ready to run. `warn` is told, a line each, what looks wrong in its data."""
+    """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy."""
     started = time.perf_counter()
     settings = load_config(config, run=True)
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     if warn is not None:
+        if isinstance(strategy, Custom):
+            strategy.warn = warn
         for line in forewarnings_in_short(settings, strategy, provider):
             warn(line)
     with ExitStack() as refused:  # what cannot begin holds no folder

@@ -28,7 +28,7 @@ from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import COLUMNS, event_files, export_csv, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.strategies.user_code import at_lines, numbered_blocks
+from basis_strategy_v1.strategies.user_blocks import at_lines, numbered_blocks
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
 from basis_strategy_v1.venues.registry import VENUES
 from basis_strategy_v1.venues.venue import CEX

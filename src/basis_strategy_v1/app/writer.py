@@ -105,6 +105,7 @@ class Writer:
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_told_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_told_of_gaps(stale),
+                *getattr(engine.strategy, "warnings", ()),
             ],
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,

@@ -16,3 +16,9 @@ def as_text(value: object) -> str:
         return str(value)
     except Exception as error:  # noqa: BLE001 any code at all
         return f"<{type(value).__name__} whose text raises {type(error).__name__}>"
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """A text of any length as a part of one line: its first `most` characters, with how many there are where that is not all."""
+    line = printable(" ".join(text[:most].split()))
+    return line if len(text) <= most else f"{line}… (cut: {len(text):,} characters)"

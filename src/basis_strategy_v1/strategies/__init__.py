@@ -9,7 +9,8 @@ from basis_strategy_v1.strategies.basis import Basis
 from basis_strategy_v1.strategies.market_neutral import UsdtMarketNeutral
 from basis_strategy_v1.strategies.pure_lending import PureLending
 from basis_strategy_v1.strategies.staking import EthStaking
-from basis_strategy_v1.strategies.user_code import Blocks, Custom
+from basis_strategy_v1.strategies.user_blocks import Blocks
+from basis_strategy_v1.strategies.user_code import Custom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,13 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.strategies.hedge import SMALLEST_CHANGE, ZERO, Hedge, Legs
-from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts
+from msgspec.structs import replace
+
+from basis_strategy_v1.strategies.hedge import SMALLEST_CHANGE, ZERO, Hedge, HedgeMemory, Legs, not_growing
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from basis_strategy_v1.core.market import MarketSnapshot
+Decision = tuple[list[Block], "BasisMemory"]
+
+
+class BasisMemory(HedgeMemory, frozen=True, gc=False):
+    """What the positions do not show."""
+
+    is_out: bool = False  # the short was liquidated: it does not enter again
 
 
 class Basis:
@@ -21,30 +29,33 @@ class Basis:
     brought back to its target, not merely to the threshold, so that small moves cost nothing.
     """
 
+    memory_kinds = (BasisMemory,)
+
     def __init__(self, base: str, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
         self._hedge = Hedge(base, parameters, venues)
-        self._is_out = False
 
     # Decisions.
 
-    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        mean = self._mean_funding(snapshot, parameters)
-        legs = self._hedge.read(snapshot, positions)
+    def decide(self, step: Step, memory: BasisMemory | None) -> Plan:
+        mean = self._mean_funding(step)
+        legs, memory = self._hedge.read(step, memory or BasisMemory())
         if not legs.short:
-            enters = not self._is_out and self._wants_in(mean, parameters)
-            if legs.long and legs.long * legs.price > self._hedge.smallest(legs, positions):
-                return self._alone(legs, positions, enters)
-            return self._hedge.expand(legs, positions) if enters else []
-        leave_below = parameters["leave_below_apr"]
+            enters = not memory.is_out and self._wants_in(mean, step.parameters)
+            if legs.long and legs.long * legs.price > self._hedge.smallest(legs, step.positions):
+                return self._alone(legs, step.positions, enters, memory)
+            return self._hedge.expand(legs, step.positions, memory) if enters else ([], memory)
+        leave_below = step.parameters["leave_below_apr"]
         if leave_below is not None and mean is not None and mean < leave_below:
-            return self._leave(legs, positions)
-        return self._rebalance(legs, positions)
+            return self._leave(legs, step.positions, memory)
+        return self._rebalance(legs, step.positions, memory)
 
-    def _alone(self, legs: Legs, positions: Holdings, enters: bool) -> Sequence[Block]:
+    def _alone(self, legs: Legs, positions: Holdings, enters: bool, memory: BasisMemory) -> Decision:
         """The spot leg alone is a bet, not a hedge. One that was given is hedged; one that a liquidation has left is sold for good."""
-        self._is_out = self._is_out or self._hedge.has_been_short
-        hedged = self._hedge.take_on(legs, positions, legs.long) if enters and not self._is_out else []
-        return hedged or self._leave(legs, positions)
+        if memory.has_been_short and not memory.is_out:
+            memory = replace(memory, is_out=True)
+        if enters and not memory.is_out and (hedged := self._hedge.take_on(legs, positions, legs.long)):
+            return hedged, memory
+        return self._leave(legs, positions, memory)
 
     def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
         """At least at the rate to enter by; without one, not where it would leave again at once."""
@@ -53,40 +64,44 @@ class Basis:
             return leave_below is None or mean is None or mean >= leave_below
         return mean is not None and mean >= enter_above
 
-    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        return self._leave(self._hedge.read(snapshot, positions), positions)
+    def leave(self, step: Step, memory: BasisMemory | None) -> Plan:
+        legs, memory = self._hedge.read(step, memory or BasisMemory())
+        return self._leave(legs, step.positions, memory)
 
-    def _leave(self, legs: Legs, positions: Holdings) -> list[Block]:
+    def _leave(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
         """Sell the spot leg and buy the perp back; of a leg that is less than the exchange trades nothing is sent."""
-        self._hedge.is_to_grow = False
         (spot_lot, minimum), (perp_lot, _) = self._hedge.smallest_orders(positions)
         blocks: list[Block] = []
         if legs.long >= spot_lot and (legs.long - spot_lot) * legs.price >= minimum:
             blocks.append(self._hedge.spot("sell", legs.long))
         if legs.short >= perp_lot:
             blocks.append(self._hedge.buy_back(legs.short))
-        return blocks
+        return blocks, not_growing(memory)
 
-    def _rebalance(self, legs: Legs, positions: Holdings) -> list[Block]:
+    def _rebalance(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
         allowed, missing = self._hedge.allowed(legs), legs.margin_missing
         blocks: list[Block] = []
-        if self._hedge.is_short(legs, missing, allowed):
-            blocks = self._on_shortage(legs, positions)
-        elif self._hedge.is_to_grow or legs.cash > allowed or -missing > allowed:
-            blocks = self._hedge.expand(legs, positions)
+        if self._hedge.lacks_margin(legs, missing, allowed):
+            blocks, memory = self._on_shortfall(legs, positions, memory)
+        elif memory.is_to_grow or legs.cash > allowed or -missing > allowed:
+            blocks, memory = self._hedge.expand(legs, positions, memory)
         # Cutting the larger leg back to the other needs neither cash nor margin.
-        return blocks or self._hedge.even_out(legs, positions)
+        return blocks or self._hedge.even_out(legs, positions), memory
 
-    def _on_shortage(self, legs: Legs, positions: Holdings) -> list[Block]:
-        """Margin is short: bring collateral from the spot leg, or make both legs smaller."""
+    def _on_shortfall(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
+        """The margin is too small: bring collateral from the spot leg, or make both legs smaller."""
         hedge = self._hedge
-        if hedge.on_shortage == "ignore":
-            return []
-        may_move = hedge.on_shortage == "move"
+        if hedge.on_shortfall == "ignore":
+            return [], memory
+        may_move = hedge.on_shortfall == "move"
         moves = may_move and self._can_move(legs, positions)
         carried = legs.target if moves or (may_move and hedge.is_one_account) else legs.carried
         blocks, _, freed = hedge.shrink(legs, carried, positions)
-        return [*blocks, *hedge.send(legs.cash + freed, positions, to_perp=True)] if moves else blocks
+        memory = not_growing(memory)
+        if not moves:
+            return blocks, memory
+        sent, memory = hedge.send(legs.cash + freed, positions, memory, to_perp=True)
+        return [*blocks, *sent], memory
 
     def _can_move(self, legs: Legs, positions: Holdings) -> bool:
         """Whether collateral can be sent: nothing is on its way already, and it is more than the exchange's minimum."""
@@ -97,11 +112,12 @@ class Basis:
 
     # Funding.
 
-    def _mean_funding(self, snapshot: MarketSnapshot, parameters: Mapping[str, Any]) -> Decimal | None:
+    def _mean_funding(self, step: Step) -> Decimal | None:
         """Mean of the rates in the window, a fraction a year; None where no rule asks for it or no rate is known."""
+        parameters = step.parameters
         if parameters["enter_above_apr"] is None and parameters["leave_below_apr"] is None:
             return None
-        return snapshot.mean_funding(self._hedge.perp_exchange, self._hedge.perp_symbol, parameters["funding_window_hours"])
+        return step.snapshot.mean_funding(self._hedge.perp_exchange, self._hedge.perp_symbol, parameters["funding_window_hours"])
 
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return self._hedge.series()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.position_names import perp_name
-from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, trade, transfer
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from basis_strategy_v1.core.market import MarketSnapshot
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -25,15 +23,30 @@ CUSHION = Decimal("0.002")
 SMALLEST_CHANGE = Decimal(25)
 # What an order must be above the exchange's minimum, so that cutting it down to lots and the slippage leave enough of it.
 ROOM = Decimal("1.05")
-# Of what the margin may be off by: cash less than this is not sent to grow with, nor as margin where that is not pressing.
+# Of what the margin may be off by: cash less than this is not sent to grow with, nor as margin where that can wait.
 WORTH_SENDING = Decimal("0.1")
-
 
 Order = tuple[Decimal, Decimal]
 
 
+class HedgeMemory(Struct, frozen=True, gc=False):
+    """What the positions do not show of a hedge."""
+
+    has_been_short: bool = False  # a short was held, or ordered: a long leg that is found alone later was left by a liquidation
+    is_to_grow: bool = False  # cash was sent for both legs to grow with: once it has come they do, before anything more is sent
+    sent_to_perp: bool = True  # where the last transfer went; what is on its way at the start counts as margin
+
+
+M = TypeVar("M", bound=HedgeMemory)
+
+
+def not_growing(memory: M) -> M:
+    """The memory once the legs are not to grow any more."""
+    return replace(memory, is_to_grow=False) if memory.is_to_grow else memory
+
+
 class Legs(Struct, frozen=True, gc=False):
-    """Both legs at a tick: `long`, `at_spot` and `short` in base units, everything else in the quote."""
+    """Both legs at a step: `long`, `at_spot` and `short` in base units, everything else in the quote."""
 
     price: Decimal
     leverage: Decimal
@@ -72,7 +85,7 @@ class Legs(Struct, frozen=True, gc=False):
 class Hedge:
     """Where the legs are traded, as what, and by which rules. Orders change both legs in one plan, so that none is left alone.
 
-    `smallest_order` is the least change in base units; None: what the exchanges take.
+    It keeps rules only. `smallest_order` is the least change in base units; None: what the exchanges take.
     """
 
     def __init__(self, base: str, parameters: Mapping[str, Any], venues: VenueFacts, smallest_order: Decimal | None = None) -> None:
@@ -83,17 +96,9 @@ class Hedge:
         self.is_one_account = self.spot_venue == self.perp_venue
         # Whether cash of one venue can be sent to the other and be margin, or cash, there.
         self.is_movable = not self.is_one_account and self.quote == self.perp_quote
-        self.on_shortage: str = parameters["on_margin_shortage"]
-        # Cash has been sent for both legs to grow with: once it has come they do, before anything more is sent.
-        self.is_to_grow = False
-        self._sent_to_perp = True  # where the last transfer went; what is on its way at the start counts as margin
-        # Seen short, or sold: a long leg found alone after that is what a liquidation has left.
-        self.has_been_short = False
+        self.on_shortfall: str = parameters["on_margin_shortage"]
         self._base = base
         self._smallest_order = smallest_order
-        # Asked for once: what the exchanges charge and take stays the same.
-        self._cushion: Decimal | None = None
-        self._orders: tuple[Order, Order] | None = None
         self._position = perp_name(self.perp_symbol)
         self._exchange, self.perp_exchange = (name.partition("_")[0] for name in (self.spot_venue, self.perp_venue))
         self._leverage: Decimal = parameters["leverage"]
@@ -115,14 +120,14 @@ class Hedge:
 
     # How it stands.
 
-    def read(self, snapshot: MarketSnapshot, positions: Holdings, elsewhere: Decimal | None = None) -> Legs:
-        """Both legs; `elsewhere` is what the long one has outside the spot venue, in base units."""
-        spot_venue, perp_venue = self.spot_venue, self.perp_venue
-        price = snapshot.spot(self._exchange, self.symbol)
+    def read(self, step: Step, memory: M, elsewhere: Decimal | None = None) -> tuple[Legs, M]:
+        """Both legs, and the memory that has seen them; `elsewhere` is what the long one has outside the spot venue, in base units."""
+        spot_venue, perp_venue, positions = self.spot_venue, self.perp_venue, step.positions
+        price = step.snapshot.spot(self._exchange, self.symbol)
         short = -positions.amount(perp_venue, self._position)
-        if short:
-            self.has_been_short = True
-        margin = positions.margin(perp_venue, snapshot).equity
+        if short and not memory.has_been_short:
+            memory = replace(memory, has_been_short=True)
+        margin = positions.margin(perp_venue, step.snapshot).equity
         cash = positions.amount(spot_venue, self.quote)
         if self.is_one_account:  # what the perp's target margin does not need is cash
             cash = max(ZERO, min(cash, margin - short * price / self._leverage))
@@ -130,23 +135,22 @@ class Hedge:
         at_spot = positions.amount(spot_venue, self._base)
         long = at_spot if elsewhere is None else at_spot + elsewhere
         coming = positions.in_transit(self.quote)
-        return Legs(price, self._leverage, long, at_spot, short, cash, margin, coming, coming if self._sent_to_perp else ZERO)
+        coming_margin = coming if memory.sent_to_perp else ZERO
+        return Legs(price, self._leverage, long, at_spot, short, cash, margin, coming, coming_margin), memory
 
     def allowed(self, legs: Legs) -> Decimal:
         """By how much the margin may be off."""
         return legs.total * self._threshold_bps / BPS
 
-    def is_short(self, legs: Legs, missing: Decimal, allowed: Decimal) -> bool:
-        """Whether the margin counts as short: by its ratio to the notional, where the parameters give one."""
+    def lacks_margin(self, legs: Legs, missing: Decimal, allowed: Decimal) -> bool:
+        """Whether the margin counts as too small: by its ratio to the notional, where the parameters give one."""
         if self._min_ratio is None:
             return missing > allowed
         return legs.margin + legs.coming_margin < legs.notional * self._min_ratio
 
     def cushion(self, positions: Holdings) -> Decimal:
         """The share of a purchase that is kept back."""
-        if self._cushion is None:
-            self._cushion = max(CUSHION, positions.costs_of_trades(self.spot_venue, self.perp_venue))
-        return self._cushion
+        return max(CUSHION, positions.costs_of_trades(self.spot_venue, self.perp_venue))
 
     def wanted(self, legs: Legs, positions: Holdings) -> Decimal:
         """The notional by which the capital would let the legs grow."""
@@ -154,10 +158,8 @@ class Hedge:
 
     def smallest_orders(self, positions: Holdings) -> tuple[Order, Order]:
         """(lot, smallest notional) of a spot and of a perp order."""
-        if self._orders is None:
-            spot = positions.smallest_order(self.spot_venue, "spot", self.symbol)
-            self._orders = spot, positions.smallest_order(self.perp_venue, "perp", self.perp_symbol)
-        return self._orders
+        spot = positions.smallest_order(self.spot_venue, "spot", self.symbol)
+        return spot, positions.smallest_order(self.perp_venue, "perp", self.perp_symbol)
 
     def smallest(self, legs: Legs, positions: Holdings) -> Decimal:
         """The least change that is worth its fees and that both exchanges take as an order."""
@@ -183,13 +185,13 @@ class Hedge:
             return [self.buy_back(-gap)]
         return [self.spot("sell", gap)] if gap else []
 
-    def follow(self, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def follow(self, legs: Legs, step: Step) -> list[Block]:
         """The short brought to the long leg, where they differ by more than is tolerated, as far as the exchange takes it on the margin."""
-        gap = self._gap(legs, positions)
+        gap = self._gap(legs, step.positions)
         if gap < 0:
             return [self.buy_back(-gap)]
-        sold = min(gap, self.shortable(snapshot, positions)) if gap else gap
-        return [self.sell_perp(sold)] if sold * legs.price > self.smallest(legs, positions) else []
+        sold = min(gap, self.shortable(step)) if gap else gap
+        return [self.sell_perp(sold)] if sold * legs.price > self.smallest(legs, step.positions) else []
 
     def take_on(self, legs: Legs, positions: Holdings, long: Decimal) -> list[Block]:
         """A long leg that was there at the start hedged, up to what the margin carries at the leverage."""
@@ -197,9 +199,9 @@ class Hedge:
         amount = min(long, margin * legs.leverage * (1 - self.cushion(positions)) / legs.price)
         return [self.sell_perp(amount)] if amount * legs.price > self.smallest(legs, positions) else []
 
-    def shortable(self, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+    def shortable(self, step: Step) -> Decimal:
         """By how many base units the exchange lets the short grow on the margin that is there."""
-        return positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(positions), snapshot)
+        return step.positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(step.positions), step.snapshot)
 
     def _gap(self, legs: Legs, positions: Holdings) -> Decimal:
         """Base units by which the long leg is larger than the short one; 0 where that is tolerated, or less than an order."""
@@ -208,36 +210,42 @@ class Hedge:
             return ZERO
         return gap
 
-    def expand(self, legs: Legs, positions: Holdings, *, unhedged: Decimal = ZERO) -> list[Block]:
+    def expand(self, legs: Legs, positions: Holdings, memory: M, *, unhedged: Decimal = ZERO) -> tuple[list[Block], M]:
         """Both legs grow to what the capital carries, as far as cash and margin reach; those are first brought to where that needs them.
 
         One transfer for one growth: while it is on its way nothing is done, and when it has come the legs grow by what is there then,
         however the price has moved meanwhile. The short leg grows by `unhedged` base units more.
         """
         if legs.coming:
-            return []
+            return [], memory
         wanted = self.wanted(legs, positions)
-        moves = [] if self.is_to_grow else self._share_out(legs, max(wanted, ZERO), positions)
-        self.is_to_grow = False
+        moves: list[Block] = []
+        if not memory.is_to_grow:
+            moves, memory = self._share_out(legs, max(wanted, ZERO), positions, memory)
+        memory = not_growing(memory)
         if moves:
             sender, sent = moves[0]["from_venue"], moves[0]["amount"]
             fee, _, minutes = positions.withdrawal(sender, self.quote)
             if minutes:
-                self.is_to_grow = True
-                return moves
+                return moves, replace(memory, is_to_grow=True)
             cash, margin = (-sent, sent - fee) if sender == self.spot_venue else (sent - fee, -sent)
             legs = replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)
-        return [*moves, *self._grow(legs, wanted, positions, unhedged)]
+        grown = self._grow(legs, wanted, positions, unhedged)
+        if grown and not memory.has_been_short:  # it may be liquidated before the next step sees it
+            memory = replace(memory, has_been_short=True)
+        return [*moves, *grown], memory
 
-    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings) -> list[Block]:
+    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings, memory: M) -> tuple[list[Block], M]:
         """The transfer that growing by `wanted` needs. Unrealised profit is margin but no cash: it cannot be moved."""
         least = self.worth_sending(legs)
         missing = wanted * (1 + self.cushion(positions)) - legs.cash
         if missing > 0:
             sent = min(missing, positions.amount(self.perp_venue, self.quote))
-            return self.send(sent, positions, to_perp=False, at_least=least)
+            return self.send(sent, positions, memory, to_perp=False, at_least=least)
+        if self.on_shortfall != "move":
+            return [], memory
         lacking = (legs.notional + wanted) / legs.leverage - legs.margin
-        return self.send(min(-missing, lacking), positions, to_perp=True, at_least=least) if self.on_shortage == "move" else []
+        return self.send(min(-missing, lacking), positions, memory, to_perp=True, at_least=least)
 
     def _grow(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> list[Block]:
         """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
@@ -247,13 +255,11 @@ class Hedge:
         if notional < self.smallest(legs, positions):
             return []
         amount = notional / legs.price
-        self.has_been_short = True
         return [self.spot("buy", amount), self.sell_perp(amount + unhedged)]
 
     def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
         """Both legs smaller, down to a notional of `carried` as far as the spot venue has of them; by how many base units, and the cash
         that it brings. With two accounts in whole lots of both: cash that is sent on must not count what an exchange cuts off."""
-        self.is_to_grow = False
         amount = min((legs.notional - carried) / legs.price, legs.at_spot, legs.short)
         if not self.is_one_account:
             lot = max(lot for lot, _ in self.smallest_orders(positions))
@@ -263,17 +269,18 @@ class Hedge:
         return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions))
 
     def worth_sending(self, legs: Legs) -> Decimal:
-        """The least cash that is sent where nothing presses."""
+        """The least cash that is sent where that can wait."""
         return self.allowed(legs) * WORTH_SENDING
 
-    def send(self, amount: Decimal, positions: Holdings, *, to_perp: bool, at_least: Decimal = ZERO) -> list[Block]:
+    def send(self, amount: Decimal, positions: Holdings, memory: M, *, to_perp: bool, at_least: Decimal = ZERO) -> tuple[list[Block], M]:
         """Cash of one venue to the other; nothing where it cannot be sent, is not worth the fee, or is less than `at_least`."""
         if not self.is_movable:
-            return []
+            return [], memory
         sender, receiver = (self.spot_venue, self.perp_venue) if to_perp else (self.perp_venue, self.spot_venue)
         fee, minimum, _ = positions.withdrawal(sender, self.quote)
         amount = amount.quantize(CENT, ROUND_DOWN)
         if amount <= max(minimum, fee + SMALLEST_CHANGE) or amount < at_least:
-            return []
-        self._sent_to_perp = to_perp
-        return [transfer(sender, receiver, self.quote, amount)]
+            return [], memory
+        if memory.sent_to_perp is not to_perp:
+            memory = replace(memory, sent_to_perp=to_perp)
+        return [transfer(sender, receiver, self.quote, amount)], memory

@@ -5,27 +5,35 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from basis_strategy_v1.strategies.lenders import WETH, Lender
-from basis_strategy_v1.strategies.spread import Spread
+from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
-from basis_strategy_v1.strategies.strategy import Block, Holdings, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, action, chain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from basis_strategy_v1.core.market import MarketSnapshot
-
-# Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next tick.
+# Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
 MOST_ROUNDS = 12
 # More than a round takes at any lender, and than a whole build by flash loan; kept back from what is staked.
 ROUND_GAS, CHAIN_GAS = 700_000, 1_000_000
-# After a repayment the health factor is above its minimum by this share, so that the next tick does not repay again.
+# After a repayment the health factor is above its minimum by this share, so that the next step does not repay again.
 HEALTH_CLEARANCE = Decimal("1.005")
 
 
 def work_of(stake: StakedEther, parameters: Mapping[str, Any]) -> StakedEther | Loop:
     """What stakes the ether of the wallet and brings it back: with a lender a loop, else the stake alone."""
     return stake if stake.lender is None else Loop(stake, stake.lender, parameters)
+
+
+class LoopMemory(Struct, frozen=True, gc=False):
+    """What the positions do not show of a loop."""
+
+    target: Decimal  # debt / collateral to hold: `target_ltv`, or less where that was not healthy
+    spread: SpreadMemory = SpreadMemory()
 
 
 class Loop:
@@ -40,71 +48,75 @@ class Loop:
         self._is_flash: bool = parameters["flash"]
         self._spread = Spread(stake.protocol, stake.tokens.wrapped, parameters)
 
-    def decide(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def decide(self, held: Held, step: Step, memory: LoopMemory | None) -> tuple[list[Block], LoopMemory]:
         """Repay where health or the spread demand it, else build up to the target. Ether worth staking pays for that; what has none waits
-        while gas is dear."""
-        price = self._lender.price(snapshot)
-        self._spread.observe(snapshot, lambda: self._borrow_rate(held, price, snapshot, positions))
+        while gas is expensive."""
+        price = self._lender.price(step.snapshot)
+        known = memory or LoopMemory(self._target)
+        spread = self._spread.observe(known.spread, step.snapshot, lambda: self._borrow_rate(held, price, known.target, step))
+        now = known if spread is known.spread else replace(known, spread=spread)
         if held.debt:
-            repaid = self._to_repay(held, price, snapshot, positions)
+            repaid, now = self._to_repay(held, price, step, now)
             if repaid:
-                if not self._stake.can_pay_gas(held, snapshot, positions):
-                    return []
-                repaid = self._stake.repayable(held, snapshot, positions, repaid)
-                return [self._stake.sell(held, snapshot, positions, repaid, ZERO)] if repaid else []
-        return self._build(held, price, snapshot, positions)
+                return self._repay(repaid, held, step), now
+        return self._build(held, price, step, now), now
 
-    def release(self, ether: Decimal, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Block:
+    def release(self, ether: Decimal, held: Held, step: Step) -> Block:
         """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is."""
-        collateral = held.collateral * self._lender.price(snapshot)
+        collateral = held.collateral * self._lender.price(step.snapshot)
         share = held.debt / collateral if collateral else ZERO
         repaid = min(wei(ether * share / (1 - share)), held.debt)
-        return self._stake.sell(held, snapshot, positions, repaid, ether)
+        return self._stake.sell(held, step, repaid, ether)
 
-    def _borrow_rate(self, held: Held, price: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+    def _borrow_rate(self, held: Held, price: Decimal, target: Decimal, step: Step) -> Decimal:
         """What the debt pays; without one, what the debt would pay that is to be built, lest it is built and repaid in turn."""
         own = held.staked * price + held.ether
-        more = ZERO if held.debt else max(wei(self._target / (1 - self._target) * own), ZERO)
-        return self._lender.borrow_rate(snapshot, positions, more)
+        more = ZERO if held.debt else max(wei(target / (1 - target) * own), ZERO)
+        return self._lender.borrow_rate(step.snapshot, step.positions, more)
 
     # Less debt.
 
-    def _to_repay(self, held: Held, price: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
-        if self._spread.is_out:
-            return held.debt
-        health = positions.health_factor(self._lender.name, snapshot)
+    def _to_repay(self, held: Held, price: Decimal, step: Step, memory: LoopMemory) -> tuple[Decimal, LoopMemory]:
+        """How much of the debt is to go; a target that is not healthy is lowered for good."""
+        if memory.spread.is_out:
+            return held.debt, memory
+        health = step.positions.health_factor(self._lender.name, step.snapshot)
         if health is None or health >= self._min_health:
-            return ZERO
+            return ZERO, memory
         collateral = held.collateral * price
         healthy = held.debt / collateral * health / (self._min_health * HEALTH_CLEARANCE)
-        self._target = min(self._target, healthy)
-        return wei((held.debt - self._target * collateral) / (1 - self._target))
+        target = min(memory.target, healthy)
+        return wei((held.debt - target * collateral) / (1 - target)), replace(memory, target=target)
+
+    def _repay(self, repaid: Decimal, held: Held, step: Step) -> list[Block]:
+        if not self._stake.can_pay_gas(held, step):
+            return []
+        repaid = self._stake.repayable(held, step, repaid)
+        return [self._stake.sell(held, step, repaid, ZERO)] if repaid else []
 
     # More debt.
 
-    def _build(self, held: Held, price: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
-        target = ZERO if self._spread.is_out else self._target
-        spare = self._stake.spare(held, snapshot, positions)
+    def _build(self, held: Held, price: Decimal, step: Step, memory: LoopMemory) -> list[Block]:
+        target = ZERO if memory.spread.is_out else memory.target
+        spare = self._stake.spare(held, step)
         is_below = held.debt < (target - self._tolerance) * held.collateral * price
         if not spare and not is_below and held.wrapped * held.rate < SMALLEST_STAKE:
             return []
-        if not self._stake.can_pay_gas(held, snapshot, positions):
+        if not self._stake.can_pay_gas(held, step):
             return []
-        steps = (self._by_flash_loan if self._is_flash else self._by_rounds)(held, spare, price, target, snapshot, positions)
+        steps = (self._by_flash_loan if self._is_flash else self._by_rounds)(held, spare, price, target, step)
         return [chain(*steps)] if steps else []
 
-    def _by_flash_loan(
-        self, held: Held, spare: Decimal, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings
-    ) -> list[Block]:
+    def _by_flash_loan(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Borrowed first: all of it is staked at once, and the debt that this secures pays the loan back."""
-        fee = positions.gas_fee(CHAIN_GAS, snapshot)
+        fee = step.positions.gas_fee(CHAIN_GAS, step.snapshot)
         own = held.ether - fee
         grown = price / held.rate  # WETH of collateral per ETH staked
-        fee_share = positions.flash_fee(self._lender.name, WETH, Decimal(1))
+        fee_share = step.positions.flash_fee(self._lender.name, WETH, Decimal(1))
         loan = wei((target * (held.staked * price + own * grown) - held.debt) / (1 + fee_share - target * grown))
         if loan + own < SMALLEST_STAKE or loan < WORTH_OF_GAS * fee or not loan:
             return self._stake_and_supply(spare, held)
-        owed = loan + positions.flash_fee(self._lender.name, WETH, loan)
+        owed = loan + step.positions.flash_fee(self._lender.name, WETH, loan)
         steps = [
             *([] if held.debt else self._lender.opening()),
             self._stake.unwrap_weth(loan),
@@ -114,12 +126,10 @@ class Loop:
         ]
         return [action(self._lender.name, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
 
-    def _by_rounds(
-        self, held: Held, spare: Decimal, price: Decimal, target: Decimal, snapshot: MarketSnapshot, positions: Holdings
-    ) -> list[Block]:
+    def _by_rounds(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Supply, borrow what the target allows, stake it, supply again, until the target is near enough."""
         grown = price / held.rate
-        round_fee = positions.gas_fee(ROUND_GAS, snapshot)
+        round_fee = step.positions.gas_fee(ROUND_GAS, step.snapshot)
         steps = self._stake_and_supply(spare, held)
         opening = [] if held.debt else self._lender.opening()
         collateral, debt = held.staked * price + spare * grown, held.debt

@@ -1,20 +1,21 @@
-"""Staked ether, and a perp short of as much: what staking earns and what the longs pay, without the price."""
+"""Staked ether, and a short perp of as much: what staking earns and what the longs pay, without the price."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.hedge import ZERO, Hedge, Legs
-from basis_strategy_v1.strategies.loop import work_of
+from basis_strategy_v1.strategies.hedge import ZERO, Hedge, HedgeMemory, Legs, not_growing
+from basis_strategy_v1.strategies.loop import LoopMemory, work_of
+from basis_strategy_v1.strategies.spread import SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, Held, StakedEther
-from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, transfer
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from basis_strategy_v1.core.market import MarketSnapshot
+    from collections.abc import Mapping
 
 # Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
 SMALLEST_ORDER = Decimal("0.02")
@@ -23,6 +24,16 @@ FEE_ALLOWED = Decimal("0.01")
 # Of the tolerated deviation of the margin: once it is being corrected, it is corrected down to this much of it.
 CORRECTED = Decimal("0.1")
 
+Decision = tuple[list[Block], "NeutralMemory"]
+
+
+class NeutralMemory(HedgeMemory, frozen=True, gc=False):
+    """What the positions do not show."""
+
+    is_freeing: bool = False  # the margin is too small, and ETH is on its way to be sold for it
+    was_liquidated: bool = False  # the stake alone would be a bet on the price: it is given back for good
+    loop: LoopMemory | None = None  # None before the loop is first looked at, and without a lender
+
 
 class UsdtMarketNeutral:
     """Buys ETH, sends it to the wallet and stakes it, with a perp short of all the ETH that there is, wherever it is.
@@ -30,122 +41,129 @@ class UsdtMarketNeutral:
     ETH changes hands at the spot venue only, in one plan with the perp, so that a transfer or a queue leaves nothing unhedged.
     """
 
+    memory_kinds = (NeutralMemory, LoopMemory, SpreadMemory)
+
     def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
         self._hedge = Hedge("ETH", parameters, venues, SMALLEST_ORDER)
         self._stake = StakedEther(parameters, venues)
         self._work = work_of(self._stake, parameters)
-        self._is_freeing = False  # margin is short, and ETH on its way to be sold for it
-        self._was_liquidated = False
 
-    def _read(self, snapshot: MarketSnapshot, positions: Holdings) -> tuple[Held, Legs]:
+    def _read(self, step: Step, memory: NeutralMemory | None) -> tuple[Held, Legs, NeutralMemory]:
         """What is held on chain, and both legs: the long one is all ETH, wherever and as whatever it is held."""
-        held = self._stake.read(snapshot, positions)
-        return held, self._hedge.read(snapshot, positions, held.exposure + positions.in_transit("ETH"))
+        held = self._stake.read(step)
+        legs, seen = self._hedge.read(step, memory or NeutralMemory(), held.exposure + step.positions.in_transit("ETH"))
+        return held, legs, seen
 
     # Decisions.
 
-    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        held, legs = self._read(snapshot, positions)
-        is_alone = not legs.short and _at_risk(held, legs) * legs.price > self._hedge.smallest(legs, positions)
-        if is_alone and self._hedge.has_been_short:
-            self._was_liquidated = True  # the stake alone would be a bet on the price
-        if self._was_liquidated or self._stake.is_leaving(snapshot):
-            return self._leave(held, legs, snapshot, positions)
+    def decide(self, step: Step, memory: NeutralMemory | None) -> Plan:
+        held, legs, memory = self._read(step, memory)
+        is_alone = not legs.short and _at_risk(held, legs) * legs.price > self._hedge.smallest(legs, step.positions)
+        if is_alone and memory.has_been_short and not memory.was_liquidated:
+            memory = replace(memory, was_liquidated=True)
+        if memory.was_liquidated or self._stake.is_leaving(step):
+            return self._leave(held, legs, step), memory
         if is_alone:
-            return self._take_on(held, legs, snapshot, positions)
-        return (
-            self._follow(legs, snapshot, positions)
-            or self._margin(held, legs, snapshot, positions)
-            or self._fuel(held, legs, snapshot, positions)
-            or self._forward(legs, positions)
-            or self._put_to_work(held, snapshot, positions)
-        )
+            return self._take_on(held, legs, step), memory
+        if blocks := self._follow(legs, step):
+            return blocks, memory
+        blocks, memory = self._margin(held, legs, step, memory)
+        if blocks := blocks or self._fuel(held, legs, step) or self._forward(legs, step.positions, memory):
+            return blocks, memory
+        return self._put_to_work(held, step, memory)
 
-    def _follow(self, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _follow(self, legs: Legs, step: Step) -> list[Block]:
         """The short brought to the ETH that is held."""
-        return self._hedge.follow(legs, snapshot, positions) if legs.short else []
+        return self._hedge.follow(legs, step) if legs.short else []
 
-    def _take_on(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _take_on(self, held: Held, legs: Legs, step: Step) -> list[Block]:
         """ETH that was there at the start is hedged, if the margin carries the short of all of it; else it is sold, and bought again as
         the margin allows."""
-        hedged = self._hedge.take_on(legs, positions, legs.long)
+        hedged = self._hedge.take_on(legs, step.positions, legs.long)
         unhedged = (legs.long - sum(block["amount"] for block in hedged)) * legs.price
-        return hedged if unhedged <= self._hedge.allowed(legs) else self._leave(held, legs, snapshot, positions)
+        return hedged if unhedged <= self._hedge.allowed(legs) else self._leave(held, legs, step)
 
-    def _forward(self, legs: Legs, positions: Holdings) -> list[Block]:
+    def _forward(self, legs: Legs, positions: Holdings, memory: NeutralMemory) -> list[Block]:
         """ETH at the exchange goes to the wallet."""
-        if self._is_freeing or legs.at_spot < SMALLEST_STAKE:
+        if memory.is_freeing or legs.at_spot < SMALLEST_STAKE:
             return []
         fee, minimum, _ = positions.withdrawal(self._hedge.spot_venue, "ETH")
         return [transfer(self._hedge.spot_venue, WALLET, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
 
-    def _fuel(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _fuel(self, held: Held, legs: Legs, step: Step) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
-        hedge = self._hedge
+        hedge, positions = self._hedge, step.positions
         if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
             return []
         amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(hedge.spot_venue, "ETH")[1]) * (1 + FEE_ALLOWED)
         if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions)):
             return []
-        if hedge.shortable(snapshot, positions) < amount:
+        if hedge.shortable(step) < amount:
             return []
         return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
-    def _put_to_work(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _put_to_work(self, held: Held, step: Step, memory: NeutralMemory) -> Decision:
         """ETH in the wallet is staked; and, with a lender, more of it borrowed and staked."""
-        if not self._stake.can_pay_gas(held, snapshot, positions):
-            return []
-        claims = self._stake.claims(snapshot, positions)
-        return claims if claims or self._is_freeing else self._work.decide(held, snapshot, positions)
+        if not self._stake.can_pay_gas(held, step):
+            return [], memory
+        claims = self._stake.claims(step)
+        if claims or memory.is_freeing:
+            return claims, memory
+        blocks, loop = self._work.decide(held, step, memory.loop)
+        return blocks, memory if loop is memory.loop else replace(memory, loop=loop)
 
     # Margin.
 
-    def _margin(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _margin(self, held: Held, legs: Legs, step: Step, memory: NeutralMemory) -> Decision:
         """Both legs brought to what the capital carries at `leverage`, where the margin is off by more than is tolerated."""
         allowed, missing = self._hedge.allowed(legs), legs.margin_missing
         lacking = missing - legs.cash  # what is missing even with the cash of the spot venue
-        self._is_freeing = self._goes_on_freeing(legs, lacking, allowed)
-        if self._is_freeing:
-            return self._free(held, legs, allowed, snapshot, positions)
-        if missing > allowed and self._hedge.on_shortage == "move":
-            return self._send_cash(legs, min(legs.cash, missing), positions)
-        return self._grow(legs, positions) if self._hedge.is_to_grow or -lacking > allowed else []
+        is_freeing = self._goes_on_freeing(legs, lacking, allowed, memory)
+        if is_freeing is not memory.is_freeing:
+            memory = replace(memory, is_freeing=is_freeing)
+        if is_freeing:
+            return self._free(held, legs, allowed, step, memory)
+        if missing > allowed and self._hedge.on_shortfall == "move":
+            return self._send_cash(legs, min(legs.cash, missing), step.positions, memory)
+        return self._grow(legs, step.positions, memory) if memory.is_to_grow or -lacking > allowed else ([], memory)
 
-    def _goes_on_freeing(self, legs: Legs, lacking: Decimal, allowed: Decimal) -> bool:
-        if self._hedge.on_shortage == "ignore" or not legs.short:
+    def _goes_on_freeing(self, legs: Legs, lacking: Decimal, allowed: Decimal, memory: NeutralMemory) -> bool:
+        if self._hedge.on_shortfall == "ignore" or not legs.short:
             return False
-        if self._is_freeing:
+        if memory.is_freeing:
             return lacking > max(allowed * CORRECTED, SMALLEST_STAKE * legs.price * (1 + 1 / legs.leverage))
-        return lacking > 0 and self._hedge.is_short(legs, lacking, allowed)
+        return lacking > 0 and self._hedge.lacks_margin(legs, lacking, allowed)
 
-    def _grow(self, legs: Legs, positions: Holdings) -> list[Block]:
+    def _grow(self, legs: Legs, positions: Holdings, memory: NeutralMemory) -> Decision:
         """Cash buys ETH, as far as the margin carries the short of it. What the wallet keeps for gas is hedged too, from the first
         purchase on."""
-        return self._hedge.expand(legs, positions, unhedged=ZERO if legs.short else legs.long)
+        return self._hedge.expand(legs, positions, memory, unhedged=ZERO if legs.short else legs.long)
 
-    def _send_cash(self, legs: Legs, amount: Decimal, positions: Holdings) -> list[Block]:
+    def _send_cash(self, legs: Legs, amount: Decimal, positions: Holdings, memory: NeutralMemory) -> Decision:
         """Cash of the spot venue becomes margin."""
-        return [] if legs.coming else self._hedge.send(amount, positions, to_perp=True, at_least=self._hedge.worth_sending(legs))
+        if legs.coming:
+            return [], memory
+        return self._hedge.send(amount, positions, memory, to_perp=True, at_least=self._hedge.worth_sending(legs))
 
-    def _free(self, held: Held, legs: Legs, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _free(self, held: Held, legs: Legs, allowed: Decimal, step: Step, memory: NeutralMemory) -> Decision:
         """Make both legs smaller: ETH that is at the exchange is sold at once, what lacks is on its way there."""
         hedge = self._hedge
-        moves = hedge.on_shortage == "move" or hedge.is_one_account
+        moves = hedge.on_shortfall == "move" or hedge.is_one_account
         carried = legs.target if moves else legs.carried
-        blocks, sold, freed = hedge.shrink(legs, carried, positions)
+        blocks, sold, freed = hedge.shrink(legs, carried, step.positions)
+        memory = not_growing(memory)
         if moves:
-            blocks += self._send_cash(legs, legs.cash + freed, positions)
+            sent, memory = self._send_cash(legs, legs.cash + freed, step.positions, memory)
+            blocks += sent
         lacking = (legs.notional - carried) / legs.price - sold
-        return [*blocks, *self._fetch(held, legs, lacking, allowed, snapshot, positions)]
+        return [*blocks, *self._fetch(held, legs, lacking, allowed, step)], memory
 
-    def _fetch(
-        self, held: Held, legs: Legs, lacking: Decimal, allowed: Decimal, snapshot: MarketSnapshot, positions: Holdings
-    ) -> list[Block]:
+    def _fetch(self, held: Held, legs: Legs, lacking: Decimal, allowed: Decimal, step: Step) -> list[Block]:
         """The next step that brings so much ETH to the exchange: out of the wallet, or out of the stake."""
-        if not self._stake.can_pay_gas(held, snapshot, positions):
+        if not self._stake.can_pay_gas(held, step):
             return []
-        claims = self._stake.claims(snapshot, positions)
-        if claims or lacking < SMALLEST_STAKE or positions.in_transit("ETH"):
+        claims = self._stake.claims(step)
+        if claims or lacking < SMALLEST_STAKE or step.positions.in_transit("ETH"):
             return claims
         if held.ether >= SMALLEST_STAKE:
             return [transfer(WALLET, self._hedge.spot_venue, "ETH", min(lacking, held.ether))]
@@ -153,28 +171,29 @@ class UsdtMarketNeutral:
         is_enough_for_now = held.queued and lacking * legs.price <= allowed  # not a request for every move of the price
         if lacking < SMALLEST_STAKE or is_enough_for_now or not held.staked:
             return []
-        if not self._stake.can_pay_gas(held, snapshot, positions, lacking):
+        if not self._stake.can_pay_gas(held, step, lacking):
             return []
-        return [self._work.release(lacking, held, snapshot, positions)]
+        return [self._work.release(lacking, held, step)]
 
     # The end.
 
-    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        return self._leave(*self._read(snapshot, positions), snapshot, positions)
+    def leave(self, step: Step, memory: NeutralMemory | None) -> Plan:
+        held, legs, memory = self._read(step, memory)
+        return self._leave(held, legs, step), memory
 
-    def _leave(self, held: Held, legs: Legs, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def _leave(self, held: Held, legs: Legs, step: Step) -> list[Block]:
         """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
-        smallest = self._hedge.smallest(legs, positions)
+        smallest = self._hedge.smallest(legs, step.positions)
         is_last = (_at_risk(held, legs) - legs.at_spot) * legs.price < smallest
-        blocks = [] if is_last else self._follow(legs, snapshot, positions)
+        blocks = [] if is_last else self._follow(legs, step)
         if not blocks:
             blocks = self._sell_at_exchange(legs, smallest, is_last)
-        if not self._stake.can_give_back(held, snapshot, positions):
+        if not self._stake.can_give_back(held, step):
             return blocks
         if held.ether >= SMALLEST_STAKE:
             blocks.append(transfer(WALLET, self._hedge.spot_venue, "ETH", held.ether))
-        blocks += self._stake.claims(snapshot, positions)
-        return [*blocks, *self._stake.give_back(held, snapshot, positions)]
+        blocks += self._stake.claims(step)
+        return [*blocks, *self._stake.give_back(held, step)]
 
     def _sell_at_exchange(self, legs: Legs, smallest: Decimal, is_last: bool) -> list[Block]:
         blocks = []

@@ -6,30 +6,30 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.position_names import deposit_name
-from basis_strategy_v1.strategies.strategy import Block, Holdings, action
+from basis_strategy_v1.strategies.strategy import Plan, Step, action
 
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from basis_strategy_v1.core.market import MarketSnapshot
+    from collections.abc import Mapping
 
 
 class PureLending:
-    """Supplies all of the token at the first tick."""
+    """Supplies all of the token at the first step."""
 
-    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        protocol, token = parameters["protocol"], parameters["token"]
-        return [action(protocol, "supply", token=token, amount="all")] if positions.amount("wallet", token) else []
+    memory_kinds = ()
 
-    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
-        protocol, token = parameters["protocol"], parameters["token"]
-        if not positions.amount(protocol, deposit_name(token)):
-            return []
-        can_pay_gas = positions.amount("wallet", "ETH") >= positions.gas_fee(WITHDRAWAL_GAS, snapshot)
-        return [action(protocol, "withdraw", token=token, amount="all")] if can_pay_gas else []
+    def decide(self, step: Step, memory: None) -> Plan:
+        protocol, token = step.parameters["protocol"], step.parameters["token"]
+        return [action(protocol, "supply", token=token, amount="all")] if step.positions.amount("wallet", token) else [], memory
+
+    def leave(self, step: Step, memory: None) -> Plan:
+        protocol, token = step.parameters["protocol"], step.parameters["token"]
+        if not step.positions.amount(protocol, deposit_name(token)):
+            return [], memory
+        can_pay_gas = step.positions.amount("wallet", "ETH") >= step.positions.gas_fee(WITHDRAWAL_GAS, step.snapshot)
+        return [action(protocol, "withdraw", token=token, amount="all")] if can_pay_gas else [], memory
 
     def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return [("lending", parameters["protocol"], parameters["token"])]

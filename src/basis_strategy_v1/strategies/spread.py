@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)
 
+Row = tuple[int, Decimal, Decimal]  # microseconds since 1970, ETH per token, borrow rate (a fraction a year)
+
+
+class SpreadMemory(Struct, frozen=True, gc=False):
+    """The rows of the window, oldest first, and whether the spread was too small when the last of them came."""
+
+    is_out: bool = False
+    rows: tuple[Row, ...] = ()
+
 
 class Spread:
     """Staking minus borrowing over a window that ends now, from the rows as they became visible.
@@ -26,30 +36,31 @@ class Spread:
     """
 
     def __init__(self, protocol: str, token: str, parameters: Mapping[str, Any]) -> None:
-        self.is_out = False
         self._key = ("staking", protocol, token)
         self._window_us = parameters["spread_window_hours"] * HOUR_US
         self._leave_below = parameters["min_spread_bps"] / BPS
         self._enter_above = self._leave_below + parameters["spread_hysteresis_bps"] / BPS
-        self._rows: deque[tuple[int, Decimal, Decimal]] = deque()  # when, ETH per token, borrow rate
 
-    def observe(self, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> None:
-        """Take in the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
+    def observe(self, memory: SpreadMemory, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> SpreadMemory:
+        """The memory with the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
         stamp = snapshot.row_stamp(*self._key)
-        if stamp is None or (self._rows and self._rows[-1][0] == stamp):
-            return
+        if stamp is None or (memory.rows and memory.rows[-1][0] == stamp):
+            return memory
         _, protocol, token = self._key
-        self._rows.append((stamp, snapshot.redemption(protocol, token), borrow_rate()))
-        while len(self._rows) > 1 and self._rows[1][0] <= stamp - self._window_us:
-            self._rows.popleft()
-        spread = self.value()
-        if spread is not None:
-            self.is_out = spread < (self._enter_above if self.is_out else self._leave_below)
+        rows = (*memory.rows, (stamp, snapshot.redemption(protocol, token), borrow_rate()))
+        first = 0
+        while first + 1 < len(rows) and rows[first + 1][0] <= stamp - self._window_us:
+            first += 1
+        rows = rows[first:]
+        spread = self.value(rows)
+        if spread is None:
+            return SpreadMemory(memory.is_out, rows)
+        return SpreadMemory(spread < (self._enter_above if memory.is_out else self._leave_below), rows)
 
-    def value(self) -> Decimal | None:
+    def value(self, rows: tuple[Row, ...]) -> Decimal | None:
         """The spread, a fraction a year; None until the rows cover the window."""
-        if not self._rows or self._rows[-1][0] - self._rows[0][0] < self._window_us:
+        if not rows or rows[-1][0] - rows[0][0] < self._window_us:
             return None
-        (first, then, _), (last, now, _) = self._rows[0], self._rows[-1]
-        borrowing = sum((rate for _, _, rate in self._rows), Decimal(0)) / len(self._rows)
+        (first, then, _), (last, now, _) = rows[0], rows[-1]
+        borrowing = sum((rate for _, _, rate in rows), Decimal(0)) / len(rows)
         return (now / then - 1) * YEAR_US / (last - first) - borrowing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
@@ -11,13 +11,11 @@ from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.core.tokens import STAKED_AT
 from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
-from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, action, chain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-    from basis_strategy_v1.core.market import MarketSnapshot
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -27,7 +25,7 @@ SMALLEST_STAKE = Decimal("0.1")
 WORTH_OF_GAS = 50
 # More than a stake, and a supply of what it gave, take at any protocol.
 STAKE_GAS = 350_000
-# More than anything takes but the building of a loop. While that is dearer than the ETH of the wallet, nothing is sent that can wait.
+# More than anything takes but the building of a loop. While that costs more than the ETH of the wallet, nothing is sent that can wait.
 TRANSACTION_GAS = 1_000_000
 # A debt grows until the transaction is mined: a loan that pays it off is larger by this much, the rest goes back at once.
 GROWTH_ALLOWED = Decimal("0.0001")
@@ -36,6 +34,7 @@ REQUEST_GAS = 80_000
 # The health factor that a sale leaves at least; of what it has above 1, half at most is used up.
 HEALTH_KEPT = Decimal("1.01")
 QUEUED = queued_name("ETH")
+M = TypeVar("M")
 
 
 class Held(NamedTuple):
@@ -80,9 +79,10 @@ class StakedEther:
         self._unstake: str = parameters["unstake"]
         self._worst_sale = 1 - parameters["sale_slippage_bps"] / BPS
 
-    def read(self, snapshot: MarketSnapshot, positions: Holdings) -> Held:
-        """What is held at a tick."""
-        lender, rebasing, wrapped = self.lender, self.tokens.rebasing, self.tokens.wrapped
+    def read(self, step: Step) -> Held:
+        """What is held at a step."""
+        positions, lender = step.positions, self.lender
+        rebasing, wrapped = self.tokens.rebasing, self.tokens.wrapped
         return Held(
             wallet_ether=positions.amount(WALLET, "ETH"),
             reserve=positions.gas_reserve(),
@@ -92,30 +92,30 @@ class StakedEther:
             collateral=lender.collateral(positions) if lender else ZERO,
             debt=lender.debt(positions) if lender else ZERO,
             queued=positions.amount(self.protocol, QUEUED),
-            rate=snapshot.redemption(self.protocol, wrapped),
+            rate=step.snapshot.redemption(self.protocol, wrapped),
         )
 
-    def is_leaving(self, snapshot: MarketSnapshot) -> bool:
+    def is_leaving(self, step: Step) -> bool:
         """Whether the time to give everything back has come."""
-        return self._leave_at is not None and snapshot.at >= self._leave_at
+        return self._leave_at is not None and step.at >= self._leave_at
 
-    def can_pay_gas(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, asked: Decimal = ZERO) -> bool:
+    def can_pay_gas(self, held: Held, step: Step, asked: Decimal = ZERO) -> bool:
         """Whether the wallet can pay for any transaction now, and for one that asks for so much ETH at the queue: it takes more gas with
-        every request that it is made of. Gas that is dear for a while is waited for."""
+        every request that it is made of. While gas is expensive it waits."""
         largest = self.tokens.largest_request
         more = int(asked / largest) if largest and asked > largest else 0
-        return held.wallet_ether >= positions.gas_fee(TRANSACTION_GAS + more * REQUEST_GAS, snapshot)
+        return held.wallet_ether >= step.positions.gas_fee(TRANSACTION_GAS + more * REQUEST_GAS, step.snapshot)
 
-    def can_give_back(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
+    def can_give_back(self, held: Held, step: Step) -> bool:
         """Whether the wallet can pay for the end of the stake now."""
         asked = held.rebasing if self._unstake == "dex" else held.rebasing + held.staked * held.rate - held.debt
-        return self.can_pay_gas(held, snapshot, positions, asked)
+        return self.can_pay_gas(held, step, asked)
 
-    def spare(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Decimal:
+    def spare(self, held: Held, step: Step) -> Decimal:
         """ETH to stake now, its gas taken off; 0 where that is not worth it."""
         if held.ether < SMALLEST_STAKE:
             return ZERO
-        fee = positions.gas_fee(STAKE_GAS, snapshot)
+        fee = step.positions.gas_fee(STAKE_GAS, step.snapshot)
         spare = held.ether - fee
         return spare if spare >= max(SMALLEST_STAKE, WORTH_OF_GAS * fee) else ZERO
 
@@ -132,10 +132,10 @@ class StakedEther:
 
     # Steps.
 
-    def decide(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
-        """Stake what is to spare."""
-        spare = self.spare(held, snapshot, positions)
-        return [self.stake(spare)] if spare else []
+    def decide(self, held: Held, step: Step, memory: M) -> tuple[list[Block], M]:
+        """Stake what is to spare; there is nothing to remember."""
+        spare = self.spare(held, step)
+        return [self.stake(spare)] if spare else [], memory
 
     def stake(self, ether: Decimal) -> Block:
         return action(self.protocol, "stake", token="ETH", amount=wei(ether), token_out=self.tokens.wrapped)
@@ -143,21 +143,21 @@ class StakedEther:
     def unwrap_weth(self, amount: Decimal | str) -> Block:
         return action(WALLET, "unwrap", token=WETH, amount=amount)
 
-    def claims(self, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def claims(self, step: Step) -> list[Block]:
         """A block for each withdrawal request whose time has come."""
-        return [action(self.protocol, "claim", request_id=name) for name in positions.claimable(self.protocol, snapshot)]
+        return [action(self.protocol, "claim", request_id=name) for name in step.positions.claimable(self.protocol, step.snapshot)]
 
-    def sell(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal, brought: Decimal) -> Block:
+    def sell(self, held: Held, step: Step, repaid: Decimal, brought: Decimal) -> Block:
         """One transaction that sells as much of the stake as repays `repaid` of the debt and brings `brought` ETH into the wallet.
 
         Where the stake is not worth that much, or what is left of it would not be healthy, all of it is sold.
         """
-        loan, fee = self._loan(held, positions, repaid)
-        needed = wei((repaid + fee + brought) / (self._market_rate(held, snapshot) * self._worst_sale))
+        loan, fee = self._loan(held, step, repaid)
+        needed = wei((repaid + fee + brought) / (self._market_rate(held, step) * self._worst_sale))
         whole = needed >= held.staked
-        if self._leaves_unhealthy(held, snapshot, positions, repaid, needed) and self._is_loanable(held, snapshot, positions):
+        if self._leaves_unhealthy(held, step, repaid, needed) and self._is_loanable(held, step):
             repaid, whole = held.debt, True
-            loan, fee = self._loan(held, positions, repaid)
+            loan, fee = self._loan(held, step, repaid)
         taken = "all" if whole else needed - held.wrapped
         steps = []
         if self.lender and held.collateral and (whole or needed > held.wrapped):
@@ -165,44 +165,44 @@ class StakedEther:
         steps.append(self._swap("all" if whole else needed))
         return chain(*self._while_loaned(held, loan, repaid, steps), self.unwrap_weth("all"))
 
-    def _leaves_unhealthy(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal, sold: Decimal) -> bool:
+    def _leaves_unhealthy(self, held: Held, step: Step, repaid: Decimal, sold: Decimal) -> bool:
         """Whether the debt that is left would be badly secured: more is sold than the repayment needs."""
         if self.lender is None or repaid >= held.debt or sold <= held.wrapped:
             return False
-        health = positions.health_factor(self.lender.name, snapshot)
+        health = step.positions.health_factor(self.lender.name, step.snapshot)
         if health is None:
             return False
         left = health * (held.staked - sold) / held.collateral * held.debt / (held.debt - repaid)
         return left < min(HEALTH_KEPT, (1 + health) / 2)
 
-    def _is_loanable(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> bool:
-        return self.repayable(held, snapshot, positions, held.debt) == held.debt
+    def _is_loanable(self, held: Held, step: Step) -> bool:
+        return self.repayable(held, step, held.debt) == held.debt
 
-    def release(self, ether: Decimal, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> Block:
+    def release(self, ether: Decimal, held: Held, step: Step) -> Block:
         """What brings so much ETH into the wallet: a sale, or a request at the protocol's queue. For a stake without debt."""
         if self._unstake == "dex":
-            return self.sell(held, snapshot, positions, ZERO, ether)
+            return self.sell(held, step, ZERO, ether)
         return action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))
 
-    def repayable(self, held: Held, snapshot: MarketSnapshot, positions: Holdings, repaid: Decimal) -> Decimal:
+    def repayable(self, held: Held, step: Step, repaid: Decimal) -> Decimal:
         """As much of a repayment as its flash loan can bring now: a lender lends no more than its cash. What is repaid is cash again, so
         that the rest follows in steps; 0 where a step is not worth it."""
-        cash = positions.loanable(self.lender.name, WETH, snapshot) if self.lender else None
-        if cash is None or self._loan(held, positions, repaid)[0] <= cash:
+        cash = step.positions.loanable(self.lender.name, WETH, step.snapshot) if self.lender else None
+        if cash is None or self._loan(held, step, repaid)[0] <= cash:
             return repaid
         part = wei(cash * (1 - GROWTH_ALLOWED))
         return part if part >= SMALLEST_STAKE else ZERO
 
-    def give_back(self, held: Held, snapshot: MarketSnapshot, positions: Holdings) -> list[Block]:
+    def give_back(self, held: Held, step: Step) -> list[Block]:
         """The transaction that ends the stake: debt is repaid from a sale; the rest is sold too, or asked for at the protocol's queue.
 
         Where the lender has not the cash for a loan of all the debt, the next step: a part of it.
         """
-        if held.debt and (part := self.repayable(held, snapshot, positions, held.debt)) < held.debt:
-            return [self.sell(held, snapshot, positions, part, ZERO)] if part else []
-        loan, fee = self._loan(held, positions, held.debt)
+        if held.debt and (part := self.repayable(held, step, held.debt)) < held.debt:
+            return [self.sell(held, step, part, ZERO)] if part else []
+        loan, fee = self._loan(held, step, held.debt)
         steps: list[Block] = [self.lender.withdraw("all")] if self.lender and held.collateral else []
-        needed = wei((held.debt + fee) / (self._market_rate(held, snapshot) * self._worst_sale)) if held.debt else ZERO
+        needed = wei((held.debt + fee) / (self._market_rate(held, step) * self._worst_sale)) if held.debt else ZERO
         sells_all = self._unstake == "dex" or needed >= held.staked
         if held.staked and (sells_all or needed):
             steps.append(self._swap("all" if sells_all else needed))
@@ -215,12 +215,12 @@ class StakedEther:
             steps.append(action(self.protocol, "unstake", token=self.tokens.rebasing, amount="all"))
         return [chain(*steps)] if steps else []
 
-    def _loan(self, held: Held, positions: Holdings, repaid: Decimal) -> tuple[Decimal, Decimal]:
+    def _loan(self, held: Held, step: Step, repaid: Decimal) -> tuple[Decimal, Decimal]:
         """The flash loan that repays so much, and its fee."""
         if not repaid or self.lender is None:
             return ZERO, ZERO
         loan = wei(repaid * (1 + GROWTH_ALLOWED)) if repaid >= held.debt else repaid
-        return loan, positions.flash_fee(self.lender.name, WETH, loan)
+        return loan, step.positions.flash_fee(self.lender.name, WETH, loan)
 
     def _while_loaned(self, held: Held, loan: Decimal, repaid: Decimal, steps: list[Block]) -> list[Block]:
         """The steps with the debt repaid before them, by a loan that they pay back."""
@@ -232,10 +232,10 @@ class StakedEther:
     def _swap(self, amount: Decimal | str) -> Block:
         return action(self.dex, "swap", token=self.tokens.wrapped, amount=amount, token_out=WETH)
 
-    def _market_rate(self, held: Held, snapshot: MarketSnapshot) -> Decimal:
+    def _market_rate(self, held: Held, step: Step) -> Decimal:
         """WETH per wrapped token at the DEX; where the data have no price there, what the protocol redeems."""
         try:
-            return snapshot.dex_rate(self.dex, self._pair)
+            return step.snapshot.dex_rate(self.dex, self._pair)
         except MissingData:
             return held.rate
 

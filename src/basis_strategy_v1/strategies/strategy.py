@@ -1,10 +1,13 @@
-"""What a strategy is: a snapshot, what is held and parameters in; instruction blocks out."""
+"""What a strategy is: a step and its memory in; instruction blocks and its memory out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -14,7 +17,7 @@ Positions = Mapping[str, Mapping[str, Decimal]]
 
 
 class VenueFacts(NamedTuple):
-    """What the strategies here are told of the configured venues, before anything is held."""
+    """What the strategies need to know of the configured venues, before anything is held."""
 
     settles_in: Mapping[str, str]  # exchange -> the token that it settles in
     # Lender from one pool, as Aave is -> collateral -> the e-mode category in which it secures most of a WETH debt.
@@ -54,15 +57,36 @@ class Holdings(Protocol):
     def claimable(self, protocol: str, market: MarketSnapshot) -> tuple[str, ...]: ...
 
 
+class Step(Struct, frozen=True, gc=False, eq=False):
+    """One moment at which a strategy decides: everything that it may look at."""
+
+    at: datetime
+    snapshot: MarketSnapshot  # what could be known at `at`
+    positions: Holdings
+    parameters: Mapping[str, Any]  # the config's `strategy` section; for a user's strategy its own `parameters`
+
+
+Plan = tuple[Sequence[Block], Any]  # the blocks, which are checked together and sent in order, and the memory for the next step
+
+
 class Strategy(Protocol):
     """A strategy's file has a class like this; only `decide` is required of a user's own.
 
-    `decide` is called at every tick. The blocks that it returns are one plan: checked together, then sent in order.
+    `decide` and `leave` are pure: the same step and memory give the same plan, in a new process too. What the next step has to
+    know, and the positions do not show, is the memory: a frozen value (`core/memory.py`), None at first. It is kept once the
+    plan has passed its check, an empty plan included; where the plan was skipped, the next step gets the memory of before.
     """
 
-    def decide(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]: ...
+    @property
+    def memory_kinds(self) -> tuple[type[Struct], ...]:
+        """The frozen Structs that its memory may hold, without which a stored memory cannot be read."""
+        ...
 
-    def leave(self, snapshot: MarketSnapshot, positions: Holdings, parameters: Mapping[str, Any]) -> Sequence[Block]:
+    def decide(self, step: Step, memory: Any) -> Plan:
+        """What to do at a step; it is called at each of them."""
+        ...
+
+    def leave(self, step: Step, memory: Any) -> Plan:
         """The blocks that close everything, for `close_at_end`."""
         ...
 
