@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.state import RATE_UNIT, Account, Amounts, Part, Perp, State, Transfer, Transit, Wallet
+from basis_strategy_v1.core.state import RATE_UNIT, Account, Amounts, Perp, State, Transfer, Transit, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, to_amount
 
 ONE = Decimal(1)
@@ -31,7 +31,7 @@ ONE = Decimal(1)
         (Amounts({"aUSDT": ONE, "USDT": Decimal(0)}), {"aUSDT": ONE}),
     ],
 )
-def test_a_part_renders_what_it_holds(part: Part, positions: dict[str, Decimal]) -> None:
+def test_a_part_renders_what_it_holds(part: VenueState, positions: dict[str, Decimal]) -> None:
     assert part.positions() == positions
 
 

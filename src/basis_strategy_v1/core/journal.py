@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b as _digest
@@ -43,11 +44,23 @@ class Status(StrEnum):
 OPEN = (Status.INTENDED, Status.SENT)
 
 
+class Decision(Struct, frozen=True, kw_only=True):
+    """What a person has decided about an entry whose outcome could not be found out. Recovery closes the entry by it.
+
+    `reference` is the venue's name of the execution that they have found there; None: it never happened. `by` is who decided.
+    """
+
+    reference: str | None
+    at: datetime
+    by: str
+
+
 class Entry(Struct, frozen=True, kw_only=True):
     """One instruction in the journal.
 
-    `messages` are the attempts, oldest first; `reports` the numbered reports, each with the cumulative `filled`; `parent` the key of the
-    instruction that this one is a step or an internal move of. `is_logged`: its events are in the event log.
+    `messages` are the attempts, oldest first, also those from before an entry began again; `reports` the numbered reports, each with the
+    cumulative `filled`; `parent` the key of the instruction that this one is a step or an internal move of. `is_logged`: its events are in
+    the event log.
     """
 
     key: str
@@ -62,6 +75,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     reports: tuple[ExecutionReport, ...] = ()
     reason: str = ""
     is_logged: bool = False
+    decision: Decision | None = None
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +105,10 @@ class LiveJournal(Journal, Protocol):
         """Every entry whose outcome is not known, oldest first."""
         ...
 
+    def unlogged_entries(self) -> list[Entry]:
+        """Every closed entry whose events are perhaps not in the event log, oldest first."""
+        ...
+
     # Plans.
 
     def begin_plan(self, plan: Plan) -> int:
@@ -99,6 +117,10 @@ class LiveJournal(Journal, Protocol):
 
     def plan_in_hand(self) -> tuple[int, Plan] | None:
         """The plan that was begun and has not ended, if there is one."""
+        ...
+
+    def plan_entries(self, number: int) -> list[Entry]:
+        """The entries of a plan, oldest first: what a restart finds of it, whatever keys the present code would give."""
         ...
 
     def end_plan(self, number: int) -> None:
@@ -118,15 +140,21 @@ class LiveJournal(Journal, Protocol):
         effect begins again."""
         ...
 
-    def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False) -> Message:
+    def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False, first_nonce: int = 0) -> Message:
         """Write down a message before it leaves. `build` gets the account's next nonce where `takes_nonce`, else None.
 
-        The nonce and the message are stored in one write; where `build` raises, neither is.
+        The nonce and the message are stored in one write; where `build` raises, neither is. The next nonce is the lowest one, from
+        `first_nonce` on (the lowest that the chain still takes), that no message has which happened or still can. All attempts of one
+        entry have the same, so that at most one of them can happen. `build` is called under the journal's lock.
         """
         ...
 
     def add_report(self, key: str, report: ExecutionReport) -> None:
         """A report of a part; more may follow."""
+        ...
+
+    def note(self, key: str, reason: str) -> None:
+        """Keep with an open entry why it is open, for example the answer that cannot be read, as it came. It replaces the note before."""
         ...
 
     def close(self, key: str, status: Status, report: ExecutionReport | None, state: State | None, reason: str = "") -> None:
@@ -137,14 +165,31 @@ class LiveJournal(Journal, Protocol):
         """The events of this key are in the event log. Rides on the next write."""
         ...
 
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
+        """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None). The entry stays open
+        until recovery closes it.
+
+        Raises:
+            ComponentError: JRN-005, no entry of this key is open.
+        """
+        ...
+
     # The account.
 
     def state(self) -> State | None:
         """The account's state at the newest commit; None at the first start."""
         ...
 
+    def begin_account(self, state: State, cursors: Mapping[str, str]) -> None:
+        """Store the state that was read from the venues at the first start, and from where on `due` of each is read, in one write."""
+        ...
+
     def spent_usd(self, day: str) -> Decimal:
         """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""
+        ...
+
+    def spent_gas_eth(self, day: str) -> Decimal:
+        """What the gas of a day's instructions has cost, in ETH."""
         ...
 
     def cursor(self, venue: str) -> str | None:
@@ -154,8 +199,18 @@ class LiveJournal(Journal, Protocol):
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
         """Record what happened at a venue, each item once under the venue's id; gives those that are new.
 
-        `state` gives the account's state after the new ones; items, cursor and state are stored in one write.
+        `state` gives the account's state after the new ones; items, cursor and state are stored in one write. It is called under the
+        journal's lock, only where there are new ones: whoever holds the account's lock meanwhile has it already. Without new ones the
+        cursor rides on the next write.
         """
+        ...
+
+    def unlogged_due(self) -> list[tuple[str, Due]]:
+        """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""
+        ...
+
+    def due_logged(self, venue: str, ids: Iterable[str]) -> None:
+        """The events of these items are in the event log. Rides on the next write."""
         ...
 
 

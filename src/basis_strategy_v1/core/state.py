@@ -1,9 +1,9 @@
-"""What we hold and what the venues are like, in conserved units: one immutable part per venue."""
+"""What we hold and what the venues are like, in conserved units: one immutable state per venue."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -17,12 +17,28 @@ ZERO = Decimal(0)
 IN_TRANSIT = "in_transit"
 WALLET = "wallet"
 RATE_UNIT = 10**18
+AS_READ = "as read"
+"""Marks what is read at a venue and not held there: a rate, an index, a stamp, a setting. A change takes its new value; all else changes
+by differences (`core/state_change.py`)."""
+IN_ORDER = "in order"
+"""Marks a tuple that is always sorted."""
+Reading = Annotated[int, AS_READ]
 
 
-class Part(Protocol):
-    """What one venue holds for us, and how it reads as positions (token -> amount, zeros left out)."""
+class VenueState:
+    """What one venue holds for us, and what it is like. Each kind is a frozen Struct with a tag, under which it is stored."""
 
-    def positions(self) -> dict[str, Decimal]: ...
+    __slots__ = ()
+
+    def positions(self) -> dict[str, Decimal]:
+        """How it reads as positions: token -> amount, zeros left out."""
+        return {}
+
+
+class ModelState:
+    """The state of something at a venue that is not ours, such as a pool. Each kind is a frozen Struct with a tag."""
+
+    __slots__ = ()
 
 
 class Perp(Struct, frozen=True, gc=False):
@@ -35,7 +51,7 @@ class Perp(Struct, frozen=True, gc=False):
     cost: Decimal
 
 
-class Account(Struct, frozen=True, gc=False):
+class Account(Struct, VenueState, frozen=True, gc=False, tag="Account"):
     """An account at an exchange."""
 
     balances: dict[str, Decimal] = {}
@@ -58,11 +74,11 @@ class Account(Struct, frozen=True, gc=False):
         return Account(after, self.perps if perps is None else perps)
 
 
-class Wallet(Struct, frozen=True, gc=False):
+class Wallet(Struct, VenueState, frozen=True, gc=False, tag="Wallet"):
     """The trader's own address: token -> base units (a share token: shares), and what a share is worth in 1e-18."""
 
     units: dict[str, int] = {}
-    share_rates: dict[str, int] = {}
+    share_rates: dict[str, Reading] = {}
 
     def units_of(self, token: str) -> int:
         """Base units held, a rebasing token as its balance reads now (rounded down, as its contract does)."""
@@ -92,10 +108,10 @@ class Transfer(NamedTuple):
     amount: Decimal
 
 
-class Transit(Struct, frozen=True):
+class Transit(Struct, VenueState, frozen=True, tag="Transit"):
     """What has left one venue and not reached the next, earliest arrival first."""
 
-    transfers: tuple[Transfer, ...] = ()
+    transfers: Annotated[tuple[Transfer, ...], IN_ORDER] = ()
 
     def positions(self) -> dict[str, Decimal]:
         found: dict[str, Decimal] = {}
@@ -107,7 +123,7 @@ class Transit(Struct, frozen=True):
         return Transit(tuple(sorted((*self.transfers, transfer))))
 
 
-class Amounts(Struct, frozen=True):
+class Amounts(Struct, VenueState, frozen=True, tag="Amounts"):
     """Plain amounts of a venue whose own units are not known (yet)."""
 
     amounts: dict[str, Decimal] = {}
@@ -120,24 +136,24 @@ P = TypeVar("P")
 
 
 class State(Struct, frozen=True, gc=False, eq=False):
-    """All parts by venue. Immutable: `with_parts` gives the state after a change.
+    """The state of each venue. Immutable: `with_parts` gives the state after a change.
 
     `checked` is False where what is held is not known: then nothing is rejected for want of a balance.
     """
 
-    parts: Mapping[str, Part] = {}
+    parts: Mapping[str, VenueState] = {}
     checked: bool = True
 
     def part(self, venue: str, kind: type[P]) -> P:
-        """The part of a venue, or an empty one."""
+        """The state of a venue, or an empty one."""
         found = self.parts.get(venue)
         return found if isinstance(found, kind) else kind()
 
-    def with_part(self, venue: str, part: Part) -> State:
-        """The state with one part replaced."""
+    def with_part(self, venue: str, part: VenueState) -> State:
+        """The whole state with that of one venue replaced."""
         return State({**self.parts, venue: part}, self.checked)
 
-    def with_parts(self, **parts: Part) -> State:
+    def with_parts(self, **parts: VenueState) -> State:
         return State({**self.parts, **parts}, self.checked)
 
     def positions(self) -> dict[str, dict[str, Decimal]]:

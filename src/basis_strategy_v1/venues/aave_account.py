@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from basis_strategy_v1.core.state import Reading
 from basis_strategy_v1.venues.aave_interest import ROUNDINGS, Rounding, percent_mul, rounding_of, wad_div
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules, liquidity_index_at, variable_borrow_index_at
 from basis_strategy_v1.venues.aave_words import in_millionths, in_usd
@@ -67,7 +68,7 @@ class UserAccount(Struct, frozen=True):
     supplied: dict[str, int] = {}
     borrowed: dict[str, int] = {}
     collateral: frozenset[str] = frozenset()
-    emode: int = 0
+    emode: Reading = 0
 
 
 class AccountData(NamedTuple):

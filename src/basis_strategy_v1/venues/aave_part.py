@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.position_names import debt_name, deposit_name
+from basis_strategy_v1.core.state import AS_READ, Reading, VenueState
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, variable_borrow_index_at
@@ -15,20 +17,20 @@ from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, v
 Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)
 
 
-class AavePart(Struct, frozen=True):
+class AavePart(Struct, VenueState, frozen=True, tag="AaveState"):
     """Our account as of `instant` (microseconds since 1970), which lies in the second `now_s`.
 
     `stamps` are those of the rows that the reserves were read from, `told` is what was last reported, `published` are the reserves
     without us.
     """
 
-    pool: Pool
+    pool: Annotated[Pool, AS_READ]
     user: UserAccount
-    instant: int
-    now_s: int
-    stamps: dict[str, int] = {}
+    instant: Reading
+    now_s: Reading
+    stamps: dict[str, Reading] = {}
     told: Units = {}
-    published: dict[str, Reserve] = {}
+    published: Annotated[dict[str, Reserve], AS_READ] = {}
 
     def with_user(self, user: UserAccount) -> AavePart:
         return AavePart(self.pool, user, self.instant, self.now_s, self.stamps, self.told, self.published)

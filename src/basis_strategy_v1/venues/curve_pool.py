@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.state import ModelState
 from basis_strategy_v1.core.state_rows import CURVE_POOL
 from basis_strategy_v1.venues.reverted import Reverted
 
@@ -24,7 +25,7 @@ A_PRECISION: dict[str, int] = {"3pool": 1, "ng": 100}
 NG_ADMIN_FEE = 5 * 10**9
 
 
-class StableSwapPool(msgspec.Struct, frozen=True):
+class StableSwapPool(msgspec.Struct, ModelState, frozen=True, tag="CurvePool"):
     """What an exchange depends on.
 
     `balances`: wei of each coin that belong to the liquidity providers (without admin fees).

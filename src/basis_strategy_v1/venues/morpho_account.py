@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from msgspec import Struct, structs
 
 from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SUPPLY, morpho_name, read_name
+from basis_strategy_v1.core.state import AS_READ, Reading, VenueState
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, assets_down, assets_up, debt_of, supplied_of
@@ -16,9 +17,9 @@ from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, ass
 class Held(NamedTuple):
     """One market as it was last touched, with our position in it; `stamp` is that of the row that it goes on from."""
 
-    market: Market
+    market: Annotated[Market, AS_READ]
     position: Position
-    stamp: int
+    stamp: Reading
 
     def now(self, now_s: int) -> Market:
         return accrue(self.market, now_s)
@@ -29,14 +30,14 @@ class Held(NamedTuple):
         return bool(position.supply_shares or position.borrow_shares or position.collateral)
 
 
-class MorphoPart(Struct, frozen=True):
+class MorphoPart(Struct, VenueState, frozen=True, tag="MorphoState"):
     """Our positions by market, as of `now_s`.
 
     `told` is what was last reported, `lent` what is out in flash loans while a chain runs; both base units by token.
     """
 
     held: dict[str, Held] = {}
-    now_s: int = 0
+    now_s: Reading = 0
     told: dict[str, int] = {}
     lent: dict[str, int] = {}
 

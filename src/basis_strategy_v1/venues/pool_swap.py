@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.core.state import AS_READ, ModelState, VenueState
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_amount, to_units
 from basis_strategy_v1.venues.market_swap import MarketSwap, MarketSwapRow, as_traded
@@ -70,13 +71,10 @@ class PoolModel(Protocol):
         ...
 
 
-class MovedPools(Struct, frozen=True):
+class MovedPools(Struct, VenueState, frozen=True, tag="MovedPools"):
     """Pools that our own swaps have moved: name -> (stamp of the row that they moved from, state). They hold nothing of ours."""
 
-    states: dict[str, tuple[int, Any]] = {}
-
-    def positions(self) -> dict[str, Decimal]:
-        return {}
+    states: Annotated[dict[str, tuple[int, ModelState]], AS_READ] = {}
 
 
 class _Found(NamedTuple):

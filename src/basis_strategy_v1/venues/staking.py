@@ -12,7 +12,7 @@ from basis_strategy_v1.core.clock import DAY_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import queued_name
-from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
+from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
@@ -66,7 +66,7 @@ class Request(NamedTuple):
     told: bool = False
 
 
-class Queue(Struct, frozen=True):
+class Queue(Struct, VenueState, frozen=True, tag="Queue"):
     """Our withdrawal requests; `asked` counts all that were ever made, so that ids do not repeat."""
 
     requests: tuple[Request, ...] = ()

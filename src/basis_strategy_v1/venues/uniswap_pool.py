@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.state import ModelState
 from basis_strategy_v1.venues.reverted import Reverted
 
 MIN_TICK = -887_272
@@ -53,7 +54,7 @@ LOG_SQRT_BASE = log(1.0001) / 2
 LOG_Q96 = log(Q96)
 
 
-class PoolState(msgspec.Struct, frozen=True):
+class PoolState(msgspec.Struct, ModelState, frozen=True, tag="UniswapPool"):
     """What a swap depends on. `ticks` holds every initialised tick as (tick, liquidity_net), ascending."""
 
     sqrt_price_x96: int

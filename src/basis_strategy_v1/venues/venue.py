@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import Cost
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.core.state import Part, State
+    from basis_strategy_v1.core.state import State, VenueState
 
 CEX, DEX, ONCHAIN = "cex", "dex", "onchain"
 REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
@@ -114,8 +114,8 @@ class Venue(ABC):
         """What is held there."""
         return (), ()
 
-    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Part:
-        """The part of a state that holds these amounts (token names as in positions).
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> VenueState:
+        """The venue's state that holds these amounts (token names as in positions).
 
         Raises:
             ComponentError: PUH-001, the venue cannot hold them.
