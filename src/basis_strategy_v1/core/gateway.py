@@ -30,18 +30,35 @@ class Message(Struct, frozen=True, kw_only=True):
     nonce: int | None = None
 
 
+class Due(Struct, frozen=True, kw_only=True):
+    """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
+
+    `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
+    """
+
+    id: str
+    venue: str
+    kind: str
+    at: datetime
+    deltas: Deltas
+    changes: Mapping[str, Any] = {}
+    costs: tuple[Cost, ...] = ()
+    details: Mapping[str, Any] = {}
+
+
 class Happened(Struct, frozen=True, kw_only=True):
     """What a venue has executed so far.
 
     `filled` is the filled share of the requested amount, 0 to 1. `reference` is the venue's name of it: an order id, a transaction hash.
     `final`: nothing more follows. `failed`: executed without effect, for example a reverted transaction; `deltas` then hold its gas.
-    `changes` are the same deltas in the venues' conserved units (venue -> change of its state, `core/state_change.py`). `raw` is the answer
-    as it came.
+    `changes` are the same deltas in the venues' conserved units (venue -> change of its state, `core/state_change.py`). `settlements` are
+    what fell due on chain just before it and was brought up to date by it. `raw` is the answer as it came.
     """
 
     deltas: Deltas
     reference: str
     changes: Mapping[str, Any] = {}
+    settlements: tuple[Due, ...] = ()
     filled: Decimal = Decimal(1)
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
@@ -63,21 +80,6 @@ class NeverHappened(Struct, frozen=True):
 
 
 Finding = Happened | Pending | NeverHappened
-
-
-class Due(Struct, frozen=True, kw_only=True):
-    """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
-
-    `id` is the venue's own, unique within the venue account.
-    """
-
-    id: str
-    kind: str
-    at: datetime
-    deltas: Deltas
-    changes: Mapping[str, Any] = {}
-    costs: tuple[Cost, ...] = ()
-    details: Mapping[str, Any] = {}
 
 
 class Gateway(Protocol):

@@ -53,10 +53,15 @@ class Account:
         """What is held, in the venues' own units."""
         ledger = self.ledger
         if not ledger.is_opened:
-            ledger.assign(self._open(ledger.state, market))
+            ledger.assign(self.opened(ledger.state, market))
         return ledger.state
 
-    def _open(self, state: State, market: MarketSnapshot) -> State:
+    def opened(self, state: State, market: MarketSnapshot) -> State:
+        """A state of plain amounts in the venues' own units.
+
+        Raises:
+            ComponentError: PUH-001, a venue that is not configured, or that cannot hold them.
+        """
         for name, part in state.parts.items():
             if isinstance(part, Amounts) and part.amounts:
                 if name not in self.venues:
@@ -84,9 +89,10 @@ class Account:
         kept = self.source.latest
         try:
             market = self.market(at)
-            state = self.ledger.state if self.ledger.is_opened else self._open(self.ledger.state, market)
+            state = self.ledger.state if self.ledger.is_opened else self.opened(self.ledger.state, market)
             if self._is_behind(market):
-                *_, (market, state, _) = self._passage(at, market.instant, state)
+                assert self.ledger.settled is not None
+                *_, (market, state, _) = self.passage(self.ledger.settled, at, state)
             return market, state
         finally:
             self.source.latest = kept
@@ -121,7 +127,8 @@ class Account:
         ledger = self.ledger
         if ledger.settled is None:
             self.settle_until(self.source.latest or self.market(at))
-        for market, state, reports in self._passage(at, to_instant(at), self.state(self.source.latest or self.market(at)), also):
+        assert ledger.settled is not None
+        for market, state, reports in self.passage(ledger.settled, at, self.state(self.source.latest or self.market(at)), also):
             if state is not ledger.state:
                 ledger.assign(state)
             self.settle_until(market)
@@ -134,12 +141,13 @@ class Account:
         if settled is None or market.instant >= settled.instant:
             self.ledger.settled = market
 
-    def _passage(
-        self, at: datetime, end: int, state: State, also: NextDue | None = None
+    def passage(
+        self, since: MarketSnapshot, at: datetime, state: State, also: NextDue | None = None
     ) -> Iterator[tuple[MarketSnapshot, State, list[ExecutionReport] | None]]:
-        """Each instant up to a time at which something falls due, the state after it and its reports; then the time itself, with None."""
-        market = self.ledger.settled
-        while market is not None and (due := self._next_due(state, market, end, also)) is not None:
+        """Each instant between a snapshot and a time at which something falls due, the state after it and its reports; then the time
+        itself, with None. Nothing is assigned."""
+        market, end = since, to_instant(at)
+        while (due := self._next_due(state, market, end, also)) is not None:
             market = self.market(at if due == end else from_instant(due))
             state, reports = self._updated((self._arrivals, *self._all), state, market)
             yield market, state, reports

@@ -1,0 +1,127 @@
+"""The account of a live manager: what falls due is asked of the venues, and the state is what they reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.clock import from_instant, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.state_change import apply_changes
+from basis_strategy_v1.execution.account import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from basis_strategy_v1.core.gateway import Due, Gateway
+    from basis_strategy_v1.core.journal import LiveJournal
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.state import State
+    from basis_strategy_v1.execution.account import NextDue
+    from basis_strategy_v1.execution.market_source import MarketSource
+    from basis_strategy_v1.positions.ledger import Ledger
+    from basis_strategy_v1.venues.venue import Venues
+
+    Unreachable = Callable[[str, ComponentError], None]  # a venue account, and why it could not be asked
+
+
+class LiveAccount(Account):
+    """State after = state before + what the venues reported: no simulated state is ever taken over.
+
+    `advance_to` asks each gateway what happened since its cursor in the journal, records each item once, and yields them in order of their
+    time. A venue that cannot be asked is reported to `unreachable`; the others go on.
+    """
+
+    def __init__(
+        self,
+        venues: Venues,
+        source: MarketSource,
+        ledger: Ledger,
+        gateways: Mapping[str, Gateway],
+        journal: LiveJournal,
+        unreachable: Unreachable,
+    ) -> None:
+        super().__init__(venues, source, ledger, simulates_time=False)
+        self._gateways = gateways
+        self._journal = journal
+        self._unreachable = unreachable
+
+    def accrues(self) -> bool:
+        """Always: what happens at a venue is only known once it was asked."""
+        return True
+
+    def arrive(self, at: datetime) -> tuple[MarketSnapshot, list[ExecutionReport]]:
+        """The snapshot for an instruction; what falls due is asked for by `advance_to`."""
+        market = self.market(at)
+        self.settle_until(market)
+        return market, []
+
+    def advance_to(self, at: datetime, also: NextDue | None = None) -> Iterator[tuple[MarketSnapshot, list[ExecutionReport]]]:
+        """Take up what happened at the venues up to a time, each item at its own instant; also the instants that `also` names."""
+        ledger = self.ledger
+        since = ledger.settled or self.source.latest or self.market(at)
+        state = self.state(since)
+        end = to_instant(at)
+        groups = _by_instant(self._new_items(state), end)
+        market = since
+        while True:
+            rate = None if also is None else also(market)
+            instants = [instant for instant in (next(iter(groups), None), rate) if instant is not None and instant <= end]
+            if not instants:
+                break
+            instant = min(instants)
+            market = self.market(at if instant == end else from_instant(instant))
+            items = groups.pop(instant, ())
+            state = _after(state, items)
+            ledger.assign(state)
+            self.settle_until(market)
+            yield market, [report_of(item) for item in items]
+        market = self.market(at, end)
+        state = self._accrued(state, market)
+        if state is not ledger.state:
+            ledger.assign(state)
+        self.settle_until(market)
+
+    def _new_items(self, state: State) -> list[Due]:
+        """What happened at all venues since their cursors; it is in the journal when this returns."""
+        found: list[Due] = []
+        for name, gateway in self._gateways.items():
+            try:
+                items, cursor = gateway.due(self._journal.cursor(name))
+            except ComponentError as error:
+                self._unreachable(name, error)
+                continue
+            before = state
+
+            def after(new: Sequence[Due], before: State = before) -> State:
+                return _after(before, new)
+
+            new = self._journal.add_due(name, items, cursor, after)
+            state = _after(state, new)
+            found += new
+        return found
+
+
+def report_of(item: Due) -> ExecutionReport:
+    """What happened at a venue by itself, as a report."""
+    return ExecutionReport(
+        key=item.id, venue=item.venue, at=item.at, kind=item.kind, deltas=item.deltas, expected=item.deltas, costs=item.costs,
+        details=item.details, recorded=True,
+    )  # fmt: skip
+
+
+def _by_instant(items: Iterable[Due], end: int) -> dict[int, list[Due]]:
+    """The items by instant, earliest first; at one instant what has arrived comes first. What is late counts as of now."""
+    groups: dict[int, list[Due]] = {}
+    for item in sorted(items, key=lambda item: (to_instant(item.at), item.kind != "arrival")):
+        groups.setdefault(min(to_instant(item.at), end), []).append(item)
+    return groups
+
+
+def _after(state: State, items: Iterable[Due]) -> State:
+    for item in items:
+        if item.changes:
+            state = apply_changes(state, item.changes)
+    return state
