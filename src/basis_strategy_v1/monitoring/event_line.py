@@ -61,6 +61,14 @@ def lines_of(events: list[Event]) -> bytes:
         return encode_lines([msgspec.structs.replace(event, data=_plain(event.data, 0)) for event in events])
 
 
+def json_of(value: Any) -> bytes:
+    """Any value as JSON, by the rules of `lines_of`."""
+    try:
+        return _ENCODER.encode(value)
+    except UNENCODABLE:
+        return _ENCODER.encode(_plain(value, 0))
+
+
 def parse_line(line: bytes) -> EventLine | None:
     """The event of one line; None where the line is torn or is no event."""
     try:
