@@ -41,6 +41,9 @@ class MemoryLiveJournal:
     def unlogged_entries(self) -> list[Entry]:
         return [entry for entry in self.entries.values() if not entry.is_open and not entry.is_logged]
 
+    def children(self, key: str) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.parent == key]
+
     def intended(
         self,
         order: Order,

@@ -50,6 +50,13 @@ class Concluded(Struct, frozen=True, kw_only=True):
         return self.sent
 
 
+class NotConcluded(Struct, frozen=True, kw_only=True):
+    """An order of which more will be heard: the error that it comes to at its deadline, and whether the venue has answered at all."""
+
+    error: OutcomeUnknown
+    is_answered: bool
+
+
 class OrderInHand(Struct, kw_only=True):
     """An order that was sent.
 

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, Outcom
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, Pending
 from basis_strategy_v1.execution.conclusion import Conclusions
 from basis_strategy_v1.execution.journal import Status
-from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, OrderInHand, Sent, is_answer, is_last
+from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, NotConcluded, OrderInHand, Sent, is_answer, is_last
 from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL, VenueCalls, settles_as
 
 if TYPE_CHECKING:
@@ -108,20 +108,24 @@ class Sender:
                 return Sent(report=structs.replace(entry.reports[-1], replayed=True))
             return self._sent(order, plan, step, parent, notional_usd).given()
 
-    def look_up(self, entry: Entry) -> Concluded | OutcomeUnknown:
-        """Ask once what became of an open entry: its conclusion, or the error that it comes to if it stays open. Nothing is sent.
-
-        Raises:
-            VenueUnreachable, OutcomeUnknown: the venue gave no answer.
-        """
-        if not entry.messages:
-            return self._conclusions.close(entry.key, Status.NEVER_HAPPENED, "it was not sent")
+    def look_up(self, entry: Entry) -> Concluded | NotConcluded:
+        """Ask once what became of an entry that was sent and is open. Nothing is sent."""
         hand = self._again_in_hand(entry)
         answer = self._find(hand)
+        if is_last(answer):
+            self.connection.breaker.answered()
+            return self._conclusions.conclude(hand, answer)
         if isinstance(answer, VenueUnreachable | OutcomeUnknown):
-            raise answer
+            hand.why, hand.cause = f"{self.name} cannot be asked: {answer.message}", answer
+            return NotConcluded(error=self._lost(hand), is_answered=False)
         self.connection.breaker.answered()
-        return self._conclusions.conclude(hand, answer) if is_last(answer) else self._lost(hand)
+        return NotConcluded(error=self._lost(hand), is_answered=True)
+
+    def lost(self, entry: Entry, why: str) -> OutcomeUnknown:
+        """What is said of an open entry at its deadline."""
+        hand = self._again_in_hand(entry)
+        hand.why = why
+        return self._lost(hand)
 
     def deadline_s(self, order: Order) -> float:
         """How long an order may take to settle."""
