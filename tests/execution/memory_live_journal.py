@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from basis_strategy_v1.core.journal import Decision, Entry, Status
 from basis_strategy_v1.core.state import Account, State
-from basis_strategy_v1.execution.journal import Entry, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Message
@@ -30,7 +31,6 @@ class MemoryLiveJournal:
         self.calls: list[str] = []
         self.fails: dict[str, BaseException] = {}
         self.saved: State | None = None
-        self.nonce = 6
 
     def entry(self, key: str) -> Entry | None:
         return self.entries.get(key)
@@ -69,10 +69,9 @@ class MemoryLiveJournal:
             messages=messages,
         )
 
-    def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False) -> Message:
-        message = build(self.nonce + 1 if takes_nonce else None)
+    def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False, first_nonce: int = 0) -> Message:
+        message = build(first_nonce if takes_nonce else None)
         self._write("sent", key)
-        self.nonce += takes_nonce
         self._change(key, status=Status.SENT, messages=(*self.entries[key].messages, message))
         return message
 
@@ -91,6 +90,10 @@ class MemoryLiveJournal:
         reports = self.entries[key].reports if report is None else (*self.entries[key].reports, report)
         self._change(key, status=status, reports=reports, reason=reason)
         self.saved = self.saved if state is None else state
+
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
+        self._change(key, decision=Decision(reference=reference, at=at, by=by))
+        return self.entries[key]
 
     def logged(self, key: str) -> None:
         self._change(key, is_logged=True)

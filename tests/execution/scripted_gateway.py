@@ -117,8 +117,8 @@ class ScriptedGateway:
         self.executed.append(client_id)
         self._known[client_id] = outcome
 
-    def find(self, message: Any) -> Any:
-        self.calls.append(f"find {message.client_id}")
+    def find(self, message: Any, reference: str | None = None) -> Any:
+        self.calls.append(f"find {reference or message.client_id}")
         if self._finds is None:
             return self._known.get(message.client_id, NeverHappened("it is not known"))
         return self._done(self._next(self._finds))

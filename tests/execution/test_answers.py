@@ -15,7 +15,7 @@ from basis_strategy_v1.core.gateway import MalformedAnswer, NeverHappened, Pendi
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.execution.answers import require_finding, require_state
 
-from .sending import AFTER, BUY, FEE, FILL, HALF, order
+from .sending import AFTER, FEE, FILL, HALF, order
 
 
 class Record(Struct, frozen=True):
@@ -220,4 +220,3 @@ def test_a_state_is_refused_that_has(read, fault):
 
 def test_a_state_that_is_whole_is_given_as_it_is():
     assert require_state(AFTER) is AFTER
-    assert BUY.amount == 1

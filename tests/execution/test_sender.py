@@ -16,8 +16,8 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, Outcom
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Account, State
-from basis_strategy_v1.execution.journal import Status
 
 from .scripted_gateway import STARTED, Hangs, Lost
 from .sending import (
@@ -84,10 +84,17 @@ def test_an_order_that_filled_in_part_reports_its_share():
 
 def test_the_gateway_is_given_the_order_with_its_bounds_the_limits_the_quote_and_the_nonce():
     """Defects `gateway.py:53`, the bare block, and `limits.py:32`: the bound is part of what is sent."""
-    bench = Bench(FILL, quotes=[{"gas": "21000"}], gateway={"takes_nonce": True}, limits={"max_fee_gwei": 100})
+    quote = {"gas": "21000", "nonce": 7}
+    bench = Bench(FILL, quotes=[quote], gateway={"takes_nonce": True}, limits={"max_fee_gwei": 100})
     bounded = order(price=Decimal(3300), worst_price=Decimal("3316.5"))
     bench.send(bounded)
-    assert bench.gateway.given == [(bounded, {"max_fee_gwei": 100}, {"gas": "21000"}, 7)]
+    assert bench.gateway.given == [(bounded, {"max_fee_gwei": 100}, quote, 7)]
+
+
+@pytest.mark.parametrize("quote", [None, {}, {"nonce": "7"}, {"nonce": True}, []])
+def test_a_quote_without_the_nonce_that_the_message_needs_is_none(quote):
+    bench = Bench(quotes=[quote], gateway={"takes_nonce": True}, attempts=1)
+    assert bench.fails(VenueUnreachable).message == "binance gave no quote: 'no nonce'; nothing was sent in 1 attempt"
 
 
 def test_a_message_has_a_nonce_only_where_the_gateway_takes_one():
@@ -234,7 +241,8 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
     bench = Bench(reverted, held=held, reads=[after], gateway={"name": "wallet", "kind": "chain"})
     error = bench.fails(VenueRejected, order(instruction=supply, venue="wallet"))
     assert (error.error_code, error.message) == ("OCH-001", "wallet executed k1 without effect (0xab); its costs are recorded")
-    assert (error.partial_deltas, error.done.deltas, error.done.filled) == ({"wallet": {"ETH": -0.01}}, gas, 0)
+    (spent,) = error.reports
+    assert (error.partial_deltas, spent.deltas, spent.filled) == ({"wallet": {"ETH": -0.01}}, gas, 0)
     assert (bench.row, bench.holdings.state.parts, bench.journal.saved.parts) == (("failed", ""), after.parts, after.parts)
 
 
@@ -296,7 +304,7 @@ def test_a_quote_that_fails_means_that_nothing_was_sent(trouble):
     bench = Bench(quotes=[trouble] * 3)
     error = bench.fails(VenueUnreachable)
     assert error.message.startswith("binance gave no quote: ")
-    assert error.message.endswith("; nothing was sent; nothing was sent in 3 attempts")
+    assert error.message.endswith("; nothing was sent in 3 attempts")
     assert (bench.gateway.calls, bench.row[0], bench.journal.entries["k1"].messages) == (["quote k1"] * 3, "never happened", ())
 
 

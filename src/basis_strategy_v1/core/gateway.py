@@ -102,7 +102,10 @@ class Gateway(Protocol):
     """Whether the journal assigns a nonce to each message."""
 
     def quote(self, order: Order) -> Any:
-        """What `prepare` needs from the network (fees, balances, a simulation), as plain JSON values."""
+        """What `prepare` needs from the network (fees, balances, a simulation), as plain JSON values.
+
+        Where `takes_nonce` it is a dict, whose `nonce` is the lowest one that the chain still takes.
+        """
         ...
 
     def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
@@ -117,8 +120,8 @@ class Gateway(Protocol):
         """Send it once. Pending: acknowledged, and not executed yet."""
         ...
 
-    def find(self, message: Message) -> Finding:
-        """What became of it.
+    def find(self, message: Message, reference: str | None = None) -> Finding:
+        """What became of it. `reference`: the venue's name of the execution, where a person has found it there.
 
         Raises:
             VenueRejected: the venue refused it when it came. VenueUnreachable: the venue cannot be asked now.

@@ -9,17 +9,17 @@ from msgspec import structs
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, NeverHappened
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.execution.comparison import has_moved, unlike_expected, unlike_reading
-from basis_strategy_v1.execution.journal import Status
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.execution.journal import LiveJournal
     from basis_strategy_v1.execution.order_in_hand import Answer, OrderInHand
     from basis_strategy_v1.execution.sending_health import SendingHealth
     from basis_strategy_v1.execution.venue_calls import VenueCalls
@@ -88,7 +88,7 @@ class Conclusions:
             return Concluded(status=status, sent=sent)
         told = f"{self._venue} executed {report.key} without effect ({report.reference}); its costs are recorded"
         error = self._calls.rejected(hand.order, told)
-        error.done, error.partial_deltas = report, report.deltas.as_floats()
+        error.add_earlier([report])
         return Concluded(status=status, sent=sent, error=error)
 
     def _commit(self, report: ExecutionReport, status: Status, answer: Happened) -> None:

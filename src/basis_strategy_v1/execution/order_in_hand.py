@@ -12,8 +12,8 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, Outcom
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import Chain, SmartContractAction
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.order import Order
-from basis_strategy_v1.execution.journal import Status
 
 if TYPE_CHECKING:
     Answer = Happened | Pending | NeverHappened | VenueRejected | MalformedAnswer | OutcomeUnknown | VenueUnreachable

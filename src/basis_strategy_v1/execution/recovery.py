@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from basis_strategy_v1.execution.journal import Entry, Status
+from basis_strategy_v1.core.journal import Entry, Status
 from basis_strategy_v1.execution.order_in_hand import Concluded, NotConcluded
 from basis_strategy_v1.execution.sender import LEAST_PAUSE_S, MOST_PAUSE_S
 from basis_strategy_v1.execution.timing import REAL_TIME
@@ -102,8 +102,9 @@ class Recovery:
 
     def _looked_up(self, entry: Entry, silent: dict[str, str]) -> Closed | StillOpen:
         if not entry.messages:
-            self._journal.close(entry.key, Status.NEVER_HAPPENED, None, None, "it was not sent")
-            return Closed(entry, Concluded(status=Status.NEVER_HAPPENED))
+            return self._never_happened(entry, "it was not sent")
+        if entry.decision is not None and entry.decision.reference is None:
+            return self._never_happened(entry, f"{entry.decision.by} decided that it never happened")
         sender = self._senders.by_venue.get(entry.venue)
         if sender is None:
             return self._still_open(entry, 0.0, "EIM-002", _without_gateway(entry))
@@ -121,6 +122,11 @@ class Recovery:
             lost = sender.lost(entry, f"what {entry.venue} answers cannot be read")
             return self._still_open(entry, deadline_s, lost.error_code, lost.message)
         return Closed(entry, found)
+
+    def _never_happened(self, entry: Entry, reason: str) -> Closed:
+        self._journal.close(entry.key, Status.NEVER_HAPPENED, None, None, reason)
+        self._senders.health.is_well(entry.key)
+        return Closed(entry, Concluded(status=Status.NEVER_HAPPENED))
 
     def _still_open(self, entry: Entry, deadline_s: float, error_code: str, reason: str) -> StillOpen:
         now_s = self._timing.monotonic()

@@ -10,9 +10,9 @@ from msgspec import Struct, structs
 
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
-from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, Pending
+from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.execution.conclusion import Conclusions
-from basis_strategy_v1.execution.journal import Status
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, NotConcluded, OrderInHand, Sent, is_answer, is_last
 from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL, VenueCalls, settles_as
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import Entry, LiveJournal
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.execution.conclusion import Holdings
     from basis_strategy_v1.execution.connection import Connection, KeysInHand
-    from basis_strategy_v1.execution.journal import Entry, LiveJournal
     from basis_strategy_v1.execution.order_in_hand import Answer
     from basis_strategy_v1.execution.sending_health import SendingHealth
     from basis_strategy_v1.execution.timing import Timing
@@ -90,7 +90,7 @@ class Sender:
         Under a key whose entry is open nothing is sent: it is looked up. Under one that has settled the first report is given again.
 
         Raises:
-            VenueRejected: the venue refused, which is final; or it executed without effect, and `done` is the report of the costs.
+            VenueRejected: the venue refused, which is final; or it executed without effect, and `reports` has the report of the costs.
             VenueUnreachable: nothing was sent, in any of the attempts, or it can no longer happen. The key may be sent again.
             OutcomeUnknown: perhaps it was executed; the entry stays open. The message says what to inspect, and how to go on.
             ComponentError: EIM-001, the key is open at another venue; EIM-002, the connection's breaker is open; EIM-003, the answer cannot
@@ -109,16 +109,21 @@ class Sender:
             return self._sent(order, plan, step, parent, notional_usd).given()
 
     def look_up(self, entry: Entry) -> Concluded | NotConcluded:
-        """Ask once what became of an entry that was sent and is open. Nothing is sent."""
+        """Ask once what became of an entry that was sent and is open, by the venue's reference where a person has decided that it happened.
+
+        Nothing is sent.
+        """
         hand = self._again_in_hand(entry)
-        answer = self._find(hand)
-        if is_last(answer):
-            self.connection.breaker.answered()
-            return self._conclusions.conclude(hand, answer)
+        reference = entry.decision.reference if entry.decision is not None else None
+        answer = self._find(hand, reference)
         if isinstance(answer, VenueUnreachable | OutcomeUnknown):
             hand.why, hand.cause = f"{self.name} cannot be asked: {answer.message}", answer
             return NotConcluded(error=self._lost(hand), is_answered=False)
         self.connection.breaker.answered()
+        if reference is not None and isinstance(answer, NeverHappened | VenueRejected):
+            hand.why = f"{self.name} has no execution {reference}"
+        elif is_last(answer):
+            return self._conclusions.conclude(hand, answer)
         return NotConcluded(error=self._lost(hand), is_answered=True)
 
     def lost(self, entry: Entry, why: str) -> OutcomeUnknown:
@@ -169,10 +174,12 @@ class Sender:
 
     def _prepared(self, order: Order) -> Message:
         quote = self._calls.quote(order)
+        takes_nonce = self._gateway.takes_nonce
         return self._journal.sent(
             order.key,
             lambda nonce: self._calls.prepare(order, self._settings.limits, quote, nonce),
-            takes_nonce=self._gateway.takes_nonce,
+            takes_nonce=takes_nonce,
+            first_nonce=quote["nonce"] if takes_nonce else 0,
         )
 
     def _answered(self, order: Order, message: Message) -> Answer:
@@ -225,11 +232,14 @@ class Sender:
             answer = self._find(hand)
         return answer
 
-    def _find(self, hand: OrderInHand) -> Answer:
+    def _find(self, hand: OrderInHand, reference: str | None = None) -> Answer:
         hand.notes["looked_up"] = True
         answer: Answer
         try:
-            answer = self._calls.find(hand.order, hand.messages, hand.filled)
+            if reference is not None:
+                answer = self._calls.find_one(hand.order, hand.messages[-1], hand.filled, reference)
+            else:
+                answer = self._calls.find(hand.order, hand.messages, hand.filled)
         except (VenueRejected, MalformedAnswer, VenueUnreachable, OutcomeUnknown) as error:
             answer = error
         self._take_note(hand, answer)

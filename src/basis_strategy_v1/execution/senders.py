@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.execution.conclusion import Holdings
-    from basis_strategy_v1.execution.journal import LiveJournal
     from basis_strategy_v1.execution.timing import Timing
 
 

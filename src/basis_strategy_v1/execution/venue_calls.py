@@ -45,9 +45,18 @@ class VenueCalls:
             VenueRejected, VenueUnreachable.
         """
         try:
-            return self._ask(order, lambda: self.gateway.quote(order))
+            return self._ask(order, self._quote_of(order))
         except (OutcomeUnknown, MalformedAnswer) as error:
-            raise self.unreachable(order, f"{self.gateway.name} gave no quote: {_said(error)}; nothing was sent", error) from error
+            raise self.unreachable(order, f"{self.gateway.name} gave no quote: {_said(error)}", error) from error
+
+    def _quote_of(self, order: Order) -> Callable[[], Any]:
+        def call() -> Any:
+            quote = self.gateway.quote(order)
+            if self.gateway.takes_nonce and not (isinstance(quote, dict) and type(quote.get("nonce")) is int):
+                raise MalformedAnswer("no nonce", quote)
+            return quote
+
+        return call
 
     def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
         """The complete message.
@@ -84,7 +93,7 @@ class VenueCalls:
         refused: VenueRejected | None = None
         for message in reversed(messages):
             try:
-                finding = self._find(order, message, filled)
+                finding = self.find_one(order, message, filled)
             except VenueRejected as error:
                 refused = refused or error
                 continue
@@ -96,8 +105,9 @@ class VenueCalls:
         assert last is not None, "an order that was sent has a message"
         return last
 
-    def _find(self, order: Order, message: Message, filled: Decimal) -> Finding:
-        return self._ask(order, lambda: require_finding(self.gateway.find(message), order, filled))
+    def find_one(self, order: Order, message: Message, filled: Decimal, reference: str | None = None) -> Finding:
+        """What became of one message, or of the execution that a person has found under the venue's reference."""
+        return self._ask(order, lambda: require_finding(self.gateway.find(message, reference), order, filled))
 
     def read(self, order: Order) -> State:
         """What the venue account holds now."""
