@@ -20,6 +20,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade
 from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.live.http_deadline import put_under_deadlines
 
 from .ledger import QUOTE
@@ -149,4 +150,4 @@ class LedgerGateway:
             raise MalformedAnswer(f"an order without {error}", content) from error
 
     def _changes(self, moved: dict[str, Decimal]) -> dict[str, Any]:
-        return {self.name: dict(moved)}
+        return {self.name: change_between(Account(), Account(moved))}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from basis_strategy_v1.core.journal import Decision, Entry, Status
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state_change import apply_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Message
     from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.state import State
 
 HAD_EFFECT = (Status.SETTLED,)
 
@@ -108,20 +109,13 @@ class MemoryLiveJournal:
 
 
 class Held:
-    """What is held at exchanges; changes are venue -> token -> amount."""
+    """What is held, and taken over as an account does it."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State | None], None]) -> None:
-        if not self.state.checked:
-            write(None)
-            return
-        after = self.state
-        for venue, change in changes.items():
-            part = after.parts.get(venue)
-            if not isinstance(part, Account) or not isinstance(change, dict):
-                raise ValueError(f"there is no account {venue}")
-            after = after.with_part(venue, part.moved(change))
-        write(after)
+    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State, State], None]) -> None:
+        before = self.state
+        after = apply_changes(before, changes) if before.checked else before
+        write(before, after)
         self.state = after

@@ -8,8 +8,8 @@ import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.state import Account, State, Wallet
-from basis_strategy_v1.execution.comparison import has_moved, unlike_expected, unlike_reading
+from basis_strategy_v1.core.state import Account, Perp, State, Wallet
+from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
 
 from .sending import BEFORE, EXPECTED, UNCHECKED, report
 
@@ -106,3 +106,31 @@ def test_nothing_has_moved_where_the_venue_shows_what_is_held_of_all_that_would_
 )
 def test_something_has_perhaps_moved_where_it_shows_anything_else_or_not_all(held, read):
     assert has_moved(EXPECTED, held, read) is True
+
+
+# The changes of the states, next to the deltas.
+
+
+def changed_to(moved, **states):
+    before, after = State({"binance": account(ETH=1, USDT=5)}), State({"binance": account(ETH=1, USDT=5)} | states)
+    return list(unlike_deltas(moved, before, after))
+
+
+def test_what_changes_at_an_exchange_is_what_the_deltas_say():
+    assert changed_to(deltas(ETH="1", USDT="-2"), binance=account(ETH=2, USDT=3)) == []
+    assert changed_to(deltas(ETH="-1"), binance=account(USDT=5)) == []
+
+
+def test_what_changes_otherwise_is_named():
+    assert changed_to(deltas(ETH="1"), binance=account(ETH=2, USDT=4)) == ["-1 USDT at binance, where the deltas are 0"]
+    assert changed_to(deltas(ETH="1")) == ["0 ETH at binance, where the deltas are 1"]
+    assert changed_to(Deltas(), binance=account(ETH=1)) == ["-5 USDT at binance, where the deltas are 0"]
+
+
+def test_a_perp_is_its_base():
+    held = Account({"ETH": Decimal(1), "USDT": Decimal(5)}, {"ETHUSDT": Perp(Decimal(-2), Decimal(-6600))})
+    assert changed_to(Deltas.at("binance", {"ETHUSDT-PERP": Decimal(-2)}), binance=held) == []
+
+
+def test_on_chain_the_wallet_has_it_and_interest_accrues():
+    assert changed_to(Deltas.at("aave", {"USDT": Decimal(-1)}), wallet=Wallet({"USDT": 7})) == []

@@ -18,6 +18,7 @@ from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, N
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state_change import change_between
 
 from .scripted_gateway import STARTED, Hangs, Lost
 from .sending import (
@@ -230,7 +231,8 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
     """Defect `live_execution.py:111`: a revert's gas was not recorded."""
     gas = Deltas.at("wallet", {"ETH": Decimal("-0.01")})
     reverted = Happened(
-        deltas=gas, changes={"wallet": {"ETH": Decimal("-0.01")}}, reference="0xab", filled=Decimal(0), failed=True,
+        deltas=gas, changes={"wallet": change_between(Account(), Account({"ETH": Decimal("-0.01")}))}, reference="0xab", filled=Decimal(0),
+        failed=True,
         costs=(Cost("gas", "ETH", Decimal("0.01")),),
     )  # fmt: skip
     supply = parse_instruction(
@@ -638,14 +640,15 @@ def test_such_an_answer_about_a_transfer_stays_an_error_for_what_is_on_its_way_c
     ("changes", "said"),
     [
         ({}, "deltas without the changes of the venues' states"),
-        ({"okx": {}}, "changes that do not fit what is held: there is no account okx"),
+        ({"binance": {"type": "Pool"}}, "changes that do not fit what is held: binance: the type of a change must be one of "),
+        ({"okx": {}}, "changes of 0 ETH at binance, where the deltas are 1"),
     ],
 )
 def test_changes_that_cannot_be_applied_leave_the_row_open(changes, said):
     """attack.md, row 1: a row settles only once its report is made."""
     bench = Bench(changed(FILL, changes=changes), held=BEFORE, reads=[AFTER])
     error = bench.fails(ComponentError)
-    assert (error.error_code, error.message.startswith(f"binance answered k1 with {said}; ")) == ("EIM-003", True)
+    assert (error.error_code, error.message.startswith(f"binance answered k1 with {said}")) == ("EIM-003", True)
     assert (bench.row[0], bench.holdings.state, error.original_exception.raw) == ("sent", BEFORE, FILL.raw)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import os
 from decimal import Decimal
 from threading import Event, current_thread
 
@@ -129,3 +130,21 @@ def test_an_interruption_of_the_caller_cuts_the_call_off(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         within(5, call)
     assert line.is_cut.is_set()
+
+
+def test_calls_one_after_another_share_a_thread_and_one_that_hangs_keeps_its_own():
+    first = within(5, current_thread)
+    go_on = Event()
+    with pytest.raises(TimeoutError):
+        within(0.001, lambda: go_on.wait(5))
+    later = {within(5, current_thread) for _ in range(20)}
+    go_on.set()
+    assert (first.is_alive(), len(later) <= 2) == (True, True)
+
+
+def test_a_call_works_in_a_forked_process():
+    within(5, lambda: None)
+    child = os.fork()
+    if not child:
+        os._exit(within(5, lambda: 7))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -137,6 +137,8 @@ def _fault_of_changes(changes: Any) -> str | None:
     for venue, change in changes.items():
         if not _is_name(venue):
             return f"changes of {shown(venue)}, which is not a venue"
+        if not isinstance(change, Mapping):
+            return f"a change of {shown(venue)} that is {shown(change)}"
         if fault := _not_exact(change, DEEPEST):
             return f"a change of {shown(venue)} that has {fault}"
     return None

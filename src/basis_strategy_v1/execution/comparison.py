@@ -34,6 +34,19 @@ def unlike_expected(report: ExecutionReport) -> Iterator[str]:
             yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
 
 
+def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
+    """Each amount at an exchange whose change is not the one of the deltas. On chain tokens go to the wallet, and interest accrues."""
+    had, has = before.positions(), after.positions()
+    for venue, part in after.parts.items():
+        moved = deltas.tokens(venue)
+        if isinstance(part, Account) and (moved or part is not before.parts.get(venue)):
+            then, now = had.get(venue, {}), has.get(venue, {})
+            for token in dict.fromkeys((*moved, *then, *now)):
+                change = now.get(token, ZERO) - then.get(token, ZERO)
+                if change != moved.get(token, ZERO):
+                    yield f"{plain(change)} {token} at {venue}, where the deltas are {plain(moved.get(token, ZERO))}"
+
+
 def unlike_reading(deltas: Deltas, held: State, read: State) -> Iterator[str]:
     """Each token of the deltas of which the venue shows another amount than is held, in every part that it shows."""
     tokens = {token for (_, token), _ in deltas.items()}

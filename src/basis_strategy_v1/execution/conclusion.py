@@ -10,7 +10,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, NeverHappened
 from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.execution.comparison import has_moved, unlike_expected, unlike_reading
+from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ class Holdings(Protocol):
     @property
     def state(self) -> State: ...
 
-    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State | None], None]) -> None:
-        """Make the state after an execution, hand it to `write`, which stores it with the outcome in one write, then take it over.
+    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State, State], None]) -> None:
+        """Make the state after an execution, call `write` with the states before and after, then take the new one over.
 
-        All of it under the account's lock. Where nothing is known to be held: `write(None)`.
+        All of it under the account's lock. `write` stores the outcome and the state in one write; where it raises, nothing is taken over.
+        Where nothing is known to be held, both states are the one that is not checked.
 
         Raises:
             ValueError: the changes do not fit the state; nothing was written.
@@ -102,13 +103,17 @@ class Conclusions:
             raise MalformedAnswer("deltas without the changes of the venues' states", raw)
         fits = False
 
-        def write(state: State | None) -> None:
+        def write(before: State, after: State) -> None:
             nonlocal fits
+            if after.checked and (fault := next(unlike_deltas(report.deltas, before, after), None)) is not None:
+                raise MalformedAnswer(f"changes of {fault}", raw)
             fits = True
-            self._journal.close(report.key, status, report, state)
+            self._journal.close(report.key, status, report, after if after.checked else None)
 
         try:
             self._holdings.commit(report, answer.changes, write)
+        except MalformedAnswer:
+            raise
         except ValueError as unfit:
             if fits:
                 raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import time
+from collections import deque
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
@@ -30,6 +32,23 @@ class Timing(NamedTuple):
     within: Within
 
 
+class _Worker:
+    """A thread that makes one call after another. One that hangs is not used again before it is done."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        Thread(target=self._run, name="venue-call", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.calls.get()()
+            _idle.append(self)
+
+
+_idle: deque[_Worker] = deque()
+os.register_at_fork(after_in_child=_idle.clear)  # no thread but the forking one is there in the child
+
+
 class _Call(Generic[T]):
     """A call in a thread of its own, under a deadline."""
 
@@ -37,7 +56,12 @@ class _Call(Generic[T]):
         self.deadline = Deadline(timeout_s, time.monotonic)
         self._call = call
         self._ends: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()
-        Thread(target=contextvars.copy_context().run, args=(self._run,), name="venue-call", daemon=True).start()
+        context = contextvars.copy_context()
+        try:
+            worker = _idle.pop()
+        except IndexError:
+            worker = _Worker()
+        worker.calls.put(lambda: context.run(self._run))
 
     def _run(self) -> None:
         set_deadline(self.deadline)
