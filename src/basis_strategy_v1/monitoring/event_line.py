@@ -82,6 +82,14 @@ def _cut(value: Any) -> Any:
     return value
 
 
+def json_of(value: Any) -> bytes:
+    """Any value as JSON, by the rules of `lines_of`."""
+    try:
+        return _ENCODER.encode(value)
+    except UNENCODABLE:
+        return _ENCODER.encode(_plain(value, 0))
+
+
 def parse_line(line: bytes) -> EventLine | None:
     """The event of one line; None where the line is torn or is no event."""
     try:

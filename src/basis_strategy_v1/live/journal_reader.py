@@ -1,0 +1,174 @@
+"""Reads the journal of live trading."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Self
+
+from msgspec import DecodeError
+
+from basis_strategy_v1.core.gateway import Message
+from basis_strategy_v1.core.instruction_codec import decode_instruction
+from basis_strategy_v1.core.journal import OPEN, Entry, Status
+from basis_strategy_v1.core.state_codec import decode_state
+from basis_strategy_v1.live.journal_file import NAME, damaged, open_to_read, reported
+from basis_strategy_v1.live.journal_text import decode_decision, decode_due, decode_order, decode_plan, decode_report
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from basis_strategy_v1.core.gateway import Due
+    from basis_strategy_v1.core.order import Plan
+    from basis_strategy_v1.core.state import State
+
+_NEWEST = "number = (SELECT max(number) FROM entry AS other WHERE other.key = entry.key)"
+_OPEN = "status IN ('intended', 'sent')"
+_CLOSED = "status NOT IN ('intended', 'sent')"
+assert OPEN == (Status.INTENDED, Status.SENT)
+
+
+class JournalReader:
+    """The journal in a folder, as far as it is written; another process may go on writing it. Safe to use from several threads.
+
+    Raises:
+        ComponentError: JRN-001, there is none, or it cannot be read; JRN-002, another program has locked it; JRN-003, it is damaged;
+            JRN-004, it is of another version. Every method raises the same.
+    """
+
+    def __init__(self, folder: str | Path = "state") -> None:
+        self.path = Path(folder).absolute() / NAME
+        self._lock = RLock()
+        with reported(self.path):
+            self._database: sqlite3.Connection | None = self._opened()
+        (self.run,) = self._one("SELECT run FROM journal", ())
+
+    def _opened(self) -> sqlite3.Connection:
+        return open_to_read(self.path)
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry of a key, if there is one."""
+        found = self._entries("key = ? ORDER BY number DESC LIMIT 1", key)
+        return found[0] if found else None
+
+    def children(self, key: str) -> list[Entry]:
+        """The entries whose parent this is, in their order."""
+        return self._entries(f"parent = ? AND {_NEWEST} ORDER BY first", key)
+
+    def open_entries(self) -> list[Entry]:
+        """Every entry whose outcome is not known, oldest first."""
+        return self._entries(f"{_OPEN} ORDER BY number")
+
+    def unlogged_entries(self) -> list[Entry]:
+        """Every closed entry whose events are perhaps not in the event log, oldest first."""
+        return self._entries(f"is_logged = 0 AND {_CLOSED} ORDER BY number")
+
+    def plan_entries(self, number: int) -> list[Entry]:
+        """The entries of a plan, oldest first."""
+        return self._entries(f"plan = ? AND {_NEWEST} ORDER BY first", number)
+
+    def plan_in_hand(self) -> tuple[int, Plan] | None:
+        """The plan that was begun and has not ended, if there is one."""
+        row = self._one("SELECT number, plan FROM plan WHERE has_ended = 0", ())
+        return row and (row[0], self._decoded(decode_plan, row[1]))
+
+    def memory(self) -> str | None:
+        """The strategy's memory of the newest plan, as text."""
+        row = self._one("SELECT memory FROM plan ORDER BY number DESC LIMIT 1", ())
+        memory: str | None = row and row[0]
+        return memory
+
+    def state(self) -> State | None:
+        """The account's state at the newest commit; None where there is none yet."""
+        import basis_strategy_v1.venues.registry  # noqa: F401 the kinds of venue states
+
+        row = self._one("SELECT state FROM account", ())
+        state: State | None = row and self._decoded(decode_state, row[0])
+        return state
+
+    def spent_usd(self, day: str) -> Decimal:
+        """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""
+        return self._sum("SELECT notional_usd FROM entry WHERE day = ? AND status NOT IN ('rejected', 'never happened')", day)
+
+    def spent_gas_eth(self, day: str) -> Decimal:
+        """What the gas of a day's instructions has cost, in ETH."""
+        return self._sum("SELECT gas_eth FROM entry WHERE day = ?", day)
+
+    def cursor(self, venue: str) -> str | None:
+        """How far `due` of a venue account has been read."""
+        row = self._one("SELECT position FROM cursor WHERE venue = ?", (venue,))
+        position: str | None = row and row[0]
+        return position
+
+    def unlogged_due(self) -> list[tuple[str, Due]]:
+        """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""
+        rows = self._all("SELECT venue, item FROM due WHERE is_logged = 0 ORDER BY number", ())
+        return [(venue, self._decoded(decode_due, item)) for venue, item in rows]
+
+    def close_file(self) -> None:
+        """Close the file. A second call does nothing."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close_file()
+
+    # Rows.
+
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise ValueError(f"the journal {self.path} is closed")
+        return self._database
+
+    def _all(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock, reported(self.path):
+            return self._open_database().execute(statement, values).fetchall()
+
+    def _one(self, statement: str, values: Sequence[Any]) -> Any:
+        rows = self._all(statement, values)
+        return rows[0] if rows else None
+
+    def _sum(self, statement: str, day: str) -> Decimal:
+        return sum((Decimal(text) for (text,) in self._all(statement, (day,))), Decimal(0))
+
+    def _entries(self, condition: str, *values: Any) -> list[Entry]:
+        with self._lock:
+            return [self._entry(row) for row in self._all(f"SELECT * FROM entry WHERE {condition}", values)]
+
+    def _entry(self, row: sqlite3.Row) -> Entry:
+        messages = self._all(
+            "SELECT client_id, body, expires, message.nonce FROM message JOIN entry ON entry.number = message.entry WHERE first = ?"
+            " ORDER BY message.entry, message.number",
+            (row["first"],),
+        )
+        reports = self._all("SELECT report FROM report WHERE entry = ? ORDER BY number", (row["number"],))
+        instruction = self._decoded(decode_instruction, row["instruction"])
+        return Entry(
+            key=row["key"],
+            venue=row["venue"],
+            instruction=instruction,
+            status=Status(row["status"]),
+            order=self._decoded(lambda text: decode_order(text, instruction), row["order_text"]),
+            plan=row["plan"],
+            step=row["step"],
+            parent=row["parent"],
+            messages=tuple(Message(**dict(message)) for message in messages),
+            reports=tuple(self._decoded(decode_report, report) for (report,) in reports),
+            reason=row["reason"],
+            is_logged=bool(row["is_logged"]),
+            decision=row["decision"] and self._decoded(decode_decision, row["decision"]),
+        )
+
+    def _decoded(self, decode: Any, text: str) -> Any:
+        try:
+            return decode(text)
+        except (DecodeError, ValueError) as fault:
+            raise damaged(self.path, f"a row cannot be read ({fault})") from fault
