@@ -87,18 +87,27 @@ class Gateway(Protocol):
 
     VenueRejected: the venue refused, which is final. VenueUnreachable: nothing was sent, so the same bytes may be sent again.
     OutcomeUnknown, or any other error of `send`: perhaps it was sent; it is looked up. MalformedAnswer: the venue answered something that
-    cannot be read. Calls come from changing threads. A call ends by its own deadline: it closes its socket, so that nothing is sent later.
+    cannot be read. An execution without effect that cost something is no error: it is a Happened that `failed`.
+    Calls come from changing threads; `find`, `read` and `due` also while another call is under way. A call ends by the deadline of
+    `core/deadline.py`, which closes its sockets, so that nothing is sent later.
     """
 
     name: str
     """The configured name of the venue account."""
     kind: str
-    """`exchange`, `chain` or `withdrawal`: selects the deadline by which an order settles (`live.settle_deadline_s`)."""
+    """`exchange` or `chain`: selects the deadline by which an order settles (`live.settle_deadline_s`). A transfer out of an exchange has
+    that of a `withdrawal`."""
+    connection: str
+    """What it shares with other accounts on its way to the venue, an exchange's host or a chain's node: accounts of one connection share
+    a circuit breaker and the lock that lets one order be sent at a time."""
     takes_nonce: bool
     """Whether the journal assigns a nonce to each message."""
 
     def quote(self, order: Order) -> Any:
-        """What `prepare` needs from the network (fees, balances, a simulation), as plain JSON values."""
+        """What `prepare` needs from the network (fees, balances, a simulation), as plain JSON values.
+
+        Where `takes_nonce` it is a dict, whose `nonce` is the lowest one that the chain still takes.
+        """
         ...
 
     def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
@@ -113,8 +122,8 @@ class Gateway(Protocol):
         """Send it once. Pending: acknowledged, and not executed yet."""
         ...
 
-    def find(self, message: Message) -> Finding:
-        """What became of it.
+    def find(self, message: Message, reference: str | None = None) -> Finding:
+        """What became of it. `reference`: the venue's name of the execution, where a person has found it there.
 
         Raises:
             VenueRejected: the venue refused it when it came. VenueUnreachable: the venue cannot be asked now.

@@ -1,4 +1,4 @@
-"""Leaves a venue alone for a while once it has failed several times in a row."""
+"""Leaves a connection alone for a while once it has failed several times in a row."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PAUSE_S = 60.0
+UNREADABLE = "EIM-003"  # an answer, though one that cannot be recorded
 
 
 class CircuitBreaker:
-    """One venue's. Closed: everything passes. Open: nothing does, for `pause_s`; then one instruction at a time is let through
-    as a probe, and an answer to it closes the breaker.
+    """One connection's, which several venues may share. Closed: everything passes. Open: nothing does, for `pause_s`; then one
+    instruction at a time is let through as a probe, and an answer to it closes the breaker.
 
     A failure is an instruction that ended as unreachable or unknown, whatever number of attempts it took. A rejection, and
-    an answer that cannot be read, are answers: the venue is there. Safe to use from several threads.
+    an answer that cannot be read, are answers: the venue is there. Any other error says nothing about it. Safe to use from several
+    threads.
     """
 
     def __init__(self, venue: str, *, failures: int, monotonic: Callable[[], float], pause_s: float = PAUSE_S) -> None:
@@ -51,11 +53,12 @@ class CircuitBreaker:
         except (VenueUnreachable, OutcomeUnknown) as error:
             self._count_failure(error.message)
             raise
-        except ComponentError:
-            self._close()
+        except ComponentError as error:
+            if isinstance(error, VenueRejected) or error.error_code == UNREADABLE:
+                self.answered()
             raise
         else:
-            self._close()
+            self.answered()
         finally:
             if probe:
                 self._probing = False
@@ -85,7 +88,8 @@ class CircuitBreaker:
             if self._failures >= self._limit:
                 self._until = self._monotonic() + self._pause_s
 
-    def _close(self) -> None:
+    def answered(self) -> None:
+        """The venue has answered something: it is there."""
         with self._lock:
             self._failures = 0
             self._until = None

@@ -1,0 +1,68 @@
+"""What a venue reported, next to what was simulated and to what the venue shows. It compares and never corrects."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.state import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from basis_strategy_v1.core.deltas import Deltas
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.state import State
+
+ZERO = Decimal(0)
+MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation, or the report, is wrong
+ACCRUAL = Decimal("1e-6")  # of what grows by itself between two looks
+
+
+def unlike_expected(report: ExecutionReport) -> Iterator[str]:
+    """Each change that is not the filled share of the expected one: in its sign, or by more than 5 % and the token's costs."""
+    costs: dict[str, Decimal] = {}
+    for cost in report.costs:
+        costs[cost.token] = costs.get(cost.token, ZERO) + abs(cost.amount)
+    places = dict.fromkeys((*dict(report.expected.items()), *dict(report.deltas.items())))
+    for venue, token in places:
+        expected = report.expected.get(venue, token) * report.filled
+        moved = report.deltas.get(venue, token)
+        allowed = abs(expected) * MODEL_ERROR + costs.get(token, ZERO)
+        if abs(moved - expected) > allowed:
+            yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
+
+
+def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
+    """Each amount at an exchange whose change is not the one of the deltas. On chain tokens go to the wallet, and interest accrues."""
+    had, has = before.positions(), after.positions()
+    for venue, part in after.parts.items():
+        moved = deltas.tokens(venue)
+        if isinstance(part, Account) and (moved or part is not before.parts.get(venue)):
+            then, now = had.get(venue, {}), has.get(venue, {})
+            for token in dict.fromkeys((*moved, *then, *now)):
+                change = now.get(token, ZERO) - then.get(token, ZERO)
+                if change != moved.get(token, ZERO):
+                    yield f"{plain(change)} {token} at {venue}, where the deltas are {plain(moved.get(token, ZERO))}"
+
+
+def unlike_reading(deltas: Deltas, held: State, read: State) -> Iterator[str]:
+    """Each token of the deltas of which the venue shows another amount than is held, in every part that it shows."""
+    tokens = {token for (_, token), _ in deltas.items()}
+    before = held.positions()
+    for venue, part in read.parts.items():
+        shown, ours = part.positions(), before.get(venue, {})
+        slack = ZERO if isinstance(part, Account) else ACCRUAL
+        for token in sorted(tokens & (shown.keys() | ours.keys())):
+            has, there = ours.get(token, ZERO), shown.get(token, ZERO)
+            if abs(has - there) > slack * abs(has):
+                yield f"{venue} shows {plain(there)} {token}, held are {plain(has)}"
+
+
+def has_moved(expected: Deltas, held: State, read: State) -> bool:
+    """Whether the venue shows anything else than what is held, or does not show all that an order would have changed."""
+    if not held.checked or not expected.amounts.keys() <= read.parts.keys():
+        return True
+    ours = held.positions()
+    return any(part.positions() != ours.get(venue, {}) for venue, part in read.parts.items())

@@ -1,0 +1,275 @@
+"""Sends orders to one venue account: written down first, sent once, and looked up until the outcome is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, structs
+
+from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.execution.conclusion import Conclusions
+from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, NotConcluded, OrderInHand, Sent, is_answer, is_last
+from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL, VenueCalls, settles_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from decimal import Decimal
+
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import Entry, LiveJournal
+    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.execution.conclusion import Holdings
+    from basis_strategy_v1.execution.connection import Connection, KeysInHand
+    from basis_strategy_v1.execution.order_in_hand import Answer
+    from basis_strategy_v1.execution.sending_health import SendingHealth
+    from basis_strategy_v1.execution.timing import Timing
+
+MOST_DELAY_S = 60.0  # of one order's retries together
+LEAST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # between two look-ups
+SETTLE_DEADLINE_S = MappingProxyType({EXCHANGE: 30.0, CHAIN: 900.0, WITHDRAWAL: 21_600.0})
+
+
+class SendSettings(Struct, frozen=True, kw_only=True):
+    """How orders are sent.
+
+    `attempts`: how often in all, while the venue is unreachable; `delay_s` before the second, doubling. `timeout_s` of one call. `failures`
+    in a row after which a connection is left alone for a while. `settle_deadline_s`: how long an order may take to settle. `limits` go to
+    the gateway as they are.
+    """
+
+    attempts: int = 3
+    delay_s: float = 0.1
+    timeout_s: float = 15.0
+    failures: int = 3
+    settle_deadline_s: Mapping[str, float] = SETTLE_DEADLINE_S
+    limits: Any = None
+
+
+class Sender:
+    """The way of orders to one venue account. Senders may share a connection; all of one manager share journal, holdings, keys and health.
+
+    Safe to use from several threads: orders of one connection are sent one at a time, and nobody waits for another connection.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        journal: LiveJournal,
+        holdings: Holdings,
+        connection: Connection,
+        *,
+        keys: KeysInHand,
+        health: SendingHealth,
+        clock: Clock,
+        timing: Timing,
+        settings: SendSettings,
+    ) -> None:
+        self.name = gateway.name
+        self.connection = connection
+        self._gateway = gateway
+        self._journal = journal
+        self._keys = keys
+        self._health = health
+        self._clock = clock
+        self._timing = timing
+        self._settings = settings
+        self._calls = VenueCalls(gateway, settings.timeout_s, timing)
+        self._conclusions = Conclusions(gateway.name, self._calls, journal, holdings, health)
+
+    def send(
+        self, order: Order, *, plan: int | None = None, step: int | None = None, parent: str | None = None, notional_usd: Decimal = ZERO
+    ) -> Sent:
+        """Send an order and wait until it has settled, at most for its kind's deadline.
+
+        Under a key whose entry is open nothing is sent: it is looked up. Under one that has settled the first report is given again.
+
+        Raises:
+            VenueRejected: the venue refused, which is final; or it executed without effect, and `reports` has the report of the costs.
+            VenueUnreachable: nothing was sent, in any of the attempts, or it can no longer happen. The key may be sent again.
+            OutcomeUnknown: perhaps it was executed; the entry stays open. The message says what to inspect, and how to go on.
+            ComponentError: EIM-001, the key is open at another venue; EIM-002, the connection's breaker is open; EIM-003, the answer cannot
+                be recorded (`original_exception.raw`), and the entry stays open.
+        """
+        with self._keys.held(order.key):
+            entry = self._journal.entry(order.key)
+            if entry is not None and entry.is_open:
+                if entry.venue != self.name:
+                    raise ComponentError("EIM-001", _open_elsewhere(entry, self.name))
+                if entry.messages:
+                    return self._resumed(entry).given()
+                self._conclusions.close(order.key, Status.NEVER_HAPPENED, "it was not sent")
+            elif entry is not None and entry.status is Status.SETTLED:
+                return Sent(report=structs.replace(entry.reports[-1], replayed=True))
+            return self._sent(order, plan, step, parent, notional_usd).given()
+
+    def look_up(self, entry: Entry) -> Concluded | NotConcluded:
+        """Ask once what became of an entry that was sent and is open, by the venue's reference where a person has decided that it happened.
+
+        Nothing is sent.
+        """
+        hand = self._again_in_hand(entry)
+        reference = entry.decision.reference if entry.decision is not None else None
+        answer = self._find(hand, reference)
+        if isinstance(answer, VenueUnreachable | OutcomeUnknown):
+            hand.why, hand.cause = f"{self.name} cannot be asked: {answer.message}", answer
+            return NotConcluded(error=self._lost(hand), is_answered=False)
+        self.connection.breaker.answered()
+        if reference is not None and isinstance(answer, NeverHappened | VenueRejected):
+            hand.why = f"{self.name} has no execution {reference}"
+        elif is_last(answer):
+            return self._conclusions.conclude(hand, answer)
+        return NotConcluded(error=self._lost(hand), is_answered=True)
+
+    def lost(self, entry: Entry, why: str) -> OutcomeUnknown:
+        """What is said of an open entry at its deadline."""
+        hand = self._again_in_hand(entry)
+        hand.why = why
+        return self._lost(hand)
+
+    def deadline_s(self, order: Order) -> float:
+        """How long an order may take to settle."""
+        return self._settings.settle_deadline_s[settles_as(order, self._gateway)]
+
+    # Sending.
+
+    def _sent(self, order: Order, plan: int | None, step: int | None, parent: str | None, notional_usd: Decimal) -> Concluded:
+        with self.connection.breaker.guard():
+            with self.connection.lock:
+                self._journal.intended(order, notional_usd=notional_usd, plan=plan, step=step, parent=parent)
+                hand, answer = self._transmit(order)
+            if isinstance(answer, OutcomeUnknown):
+                answer = self._find(hand)
+            answer = self._wait_for(is_answer, hand, answer)
+        return self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer))
+
+    def _transmit(self, order: Order) -> tuple[OrderInHand, Answer]:
+        """Quote, prepare, write down and send; again while the venue is unreachable."""
+        attempt, delay_s, left_s = 1, self._settings.delay_s, MOST_DELAY_S
+        message: Message | None = None
+        while True:
+            try:
+                message = message or self._prepared(order)
+                answer = self._answered(order, message)
+                break
+            except VenueUnreachable as error:
+                if attempt >= self._settings.attempts or left_s <= 0 or self._has_expired(message):
+                    raise self._never_sent(order, error, attempt) from error
+            except VenueRejected as refused:
+                self._conclusions.close(order.key, Status.REJECTED, refused.message)
+                raise
+            pause_s = min(delay_s, left_s)
+            self._timing.sleep(pause_s)
+            attempt, delay_s, left_s = attempt + 1, delay_s * 2, left_s - pause_s
+        hand = self._in_hand(order, (message,))
+        if attempt > 1:
+            hand.notes["attempts"] = attempt
+        self._take_note(hand, answer)
+        return hand, answer
+
+    def _prepared(self, order: Order) -> Message:
+        quote = self._calls.quote(order)
+        takes_nonce = self._gateway.takes_nonce
+        return self._journal.sent(
+            order.key,
+            lambda nonce: self._calls.prepare(order, self._settings.limits, quote, nonce),
+            takes_nonce=takes_nonce,
+            first_nonce=quote["nonce"] if takes_nonce else 0,
+        )
+
+    def _answered(self, order: Order, message: Message) -> Answer:
+        try:
+            return self._calls.send(order, message)
+        except (OutcomeUnknown, MalformedAnswer) as answer:
+            return answer
+
+    def _has_expired(self, message: Message | None) -> bool:
+        return message is not None and message.expires is not None and message.expires <= to_instant(self._clock.now())
+
+    def _never_sent(self, order: Order, error: VenueUnreachable, attempts: int) -> VenueUnreachable:
+        told = f"{error.message}; nothing was sent in {attempts} attempt{'s' if attempts > 1 else ''}"
+        self._conclusions.close(order.key, Status.NEVER_HAPPENED, told)
+        return self._calls.unreachable(order, told, error)
+
+    # Looking up.
+
+    def _resumed(self, entry: Entry) -> Concluded:
+        hand = self._again_in_hand(entry)
+        with self.connection.breaker.guard():
+            answer = self._wait_for(is_answer, hand, self._find(hand))
+        return self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer))
+
+    def _again_in_hand(self, entry: Entry) -> OrderInHand:
+        assert entry.order is not None, "what was sent live was an order"
+        hand = self._in_hand(entry.order, entry.messages)
+        hand.why = f"{self.name} has not reported yet what became of {entry.key}"
+        hand.filled = max((report.filled for report in entry.reports), default=ZERO)
+        return hand
+
+    def _in_hand(self, order: Order, messages: Sequence[Message]) -> OrderInHand:
+        return OrderInHand(order=order, messages=messages, ends_s=self._timing.monotonic() + self.deadline_s(order), notes={})
+
+    def _wait_for(self, is_enough: Callable[[Answer], bool], hand: OrderInHand, answer: Answer) -> Answer:
+        """The first answer that is enough, asked for again and again until the order's deadline.
+
+        Raises:
+            OutcomeUnknown: there was none.
+        """
+        pause_s = max(self._settings.delay_s, LEAST_PAUSE_S)
+        while not is_enough(answer):
+            left_s = hand.ends_s - self._timing.monotonic()
+            if left_s <= 0:
+                lost = self._lost(hand)
+                self._health.trouble(hand.order.key, lost.error_code, lost.message, is_critical=True)
+                raise lost
+            self._timing.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 2, MOST_PAUSE_S)
+            answer = self._find(hand)
+        return answer
+
+    def _find(self, hand: OrderInHand, reference: str | None = None) -> Answer:
+        hand.notes["looked_up"] = True
+        answer: Answer
+        try:
+            if reference is not None:
+                answer = self._calls.find_one(hand.order, hand.messages[-1], hand.filled, reference)
+            else:
+                answer = self._calls.find(hand.order, hand.messages, hand.filled)
+        except (VenueRejected, MalformedAnswer, VenueUnreachable, OutcomeUnknown) as error:
+            answer = error
+        self._take_note(hand, answer)
+        return answer
+
+    def _take_note(self, hand: OrderInHand, answer: Answer) -> None:
+        """Keep what an answer says about an order that goes on: why it does, and the part that is filled."""
+        if isinstance(answer, Pending):
+            hand.why, hand.cause = f"{self.name} has it pending: {answer.reason}", None
+        elif isinstance(answer, OutcomeUnknown) and not hand.why:
+            hand.why, hand.cause = answer.message, answer
+        elif isinstance(answer, Happened) and not answer.final:
+            hand.why, hand.cause = f"{self.name} has filled a part of it", None
+            if answer.filled > hand.filled:
+                hand.filled = answer.filled
+                self._journal.add_report(hand.order.key, hand.report(answer))
+
+    def _lost(self, hand: OrderInHand) -> OutcomeUnknown:
+        """What is said of an order that has not settled by its deadline."""
+        order, key = hand.order, hand.order.key
+        sought = " or ".join(message.client_id for message in reversed(hand.messages))
+        message = (
+            f"{hand.why}; {key} has not settled within {self.deadline_s(order):g} s and was perhaps executed: look for {sought} at "
+            f"{self.name}, then run `basis resolve {key} --happened REFERENCE` or `basis resolve {key} --never`"
+        )
+        return self._calls.unknown(order, message, hand.cause)
+
+
+def _open_elsewhere(entry: Entry, venue: str) -> str:
+    return (
+        f"{entry.key} is open at {entry.venue} and is not sent to {venue}: wait until it is known what became of it, "
+        "or choose another instruction_id"
+    )
