@@ -86,7 +86,7 @@ def json_of(value: Any) -> bytes:
     """Any value as JSON, by the rules of `lines_of`."""
     try:
         return _ENCODER.encode(value)
-    except UNENCODABLE:
+    except Exception:  # noqa: BLE001 what the objects of a stranger raise cannot be known
         return _ENCODER.encode(_plain(value, 0))
 
 
