@@ -12,7 +12,7 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.exposure import default_on_failure, leaves
 
 from ..venues import markets
-from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_leaves, exposed, trade, transfer
+from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_leaves, exposed, simulated, trade, transfer
 
 D = Decimal
 FLAT = markets.holding(VENUES, MARKET, wallet={"ETH": 1, "USDT": 10**6}, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
@@ -210,11 +210,12 @@ def test_exposure_counts_spot_perps_deposits_debts_queues_transit_and_staked_tok
 
 
 def test_what_waits_in_a_queue_or_is_on_its_way_is_still_ours():
-    venues_before = exposed(RICH).net
-    queued = exposed(after(action("lido", "unstake", "stETH", 5))).net
-    sent = exposed(after(transfer("bybit", "wallet", "ETH", 5))).net
-    assert round(queued["ETH"] - venues_before["ETH"], 1) == 0
-    assert round(sent["ETH"] - venues_before["ETH"], 1) == 0
+    slow = markets.venues({"bybit": {"withdrawal": "default"}})
+    queued = after(action("lido", "unstake", "stETH", 5))
+    (sent,) = simulated(transfer("bybit", "wallet", "ETH", 5), venues=slow)
+    assert (queued.positions()["lido"].keys(), sent.state.positions()["in_transit"]) == ({"ETH-QUEUED"}, {"ETH": D("4.9988")})
+    held = exposed(RICH).net["ETH"]
+    assert [round(exposed(state).net["ETH"] - held, 1) for state in (queued, sent.state)] == [0, 0]
 
 
 def test_an_empty_state_is_exposed_to_nothing():

@@ -333,7 +333,10 @@ def test_just_the_gas_that_a_day_may_cost_is_approved_and_what_is_left_is_said()
 
 def test_a_transfer_out_of_the_wallet_pays_gas_too():
     block = transfer("wallet", "bybit", "USDT", 100)
-    assert refusal(block, limits(max_fee_gwei=12)) == ("OCH-001", "a gas unit costs 12.75 gwei, limits.max_fee_gwei is 12; wait or raise the limit")
+    assert refusal(block, limits(max_fee_gwei=12)) == (
+        "OCH-001",
+        "a gas unit costs 12.75 gwei, limits.max_fee_gwei is 12; wait or raise the limit",
+    )
 
 
 def test_a_trade_pays_none():
@@ -383,7 +386,9 @@ def test_the_notional_of_a_chain_is_the_sum_of_those_of_its_steps_and_nothing_hi
 @given(st.integers(1, 400_000), st.integers(31, 2000))
 def test_a_swap_as_it_was_simulated_is_never_below_its_own_least_out(amount, slippage_bps):
     with localcontext(EXACT):
-        order = approved(action("uniswap", "swap", "USDT", amount, token_out="WETH"), limits(max_slippage_bps=slippage_bps), venues=SLIPPERY).order
+        order = approved(
+            action("uniswap", "swap", "USDT", amount, token_out="WETH"), limits(max_slippage_bps=slippage_bps), venues=SLIPPERY
+        ).order
         out = order.expected.get("uniswap", "WETH")
         fair = D(amount) * (1 - D("0.003")) / ETH
         assert order.minimum_out <= out

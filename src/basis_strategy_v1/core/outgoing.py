@@ -15,7 +15,6 @@ from basis_strategy_v1.core.limits import Limits, is_listed
 from basis_strategy_v1.core.state import IN_TRANSIT
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.order import Approved, Order
 
 GWEI_PER_ETH = 10**9
@@ -140,7 +139,7 @@ def _of_transfer(order: Order, transfer: WalletTransfer, outgoing: OutgoingTrans
         yield f"amount is {plain(outgoing.amount)}, approved was {plain(transfer.amount)}"
 
 
-def _of_calls(instruction: Instruction, outgoing: OutgoingTransaction) -> Iterator[str]:
+def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransaction) -> Iterator[str]:
     meant = _actions(instruction)
     sent = [call.step for call in outgoing.calls if call.step is not None]
     if len(sent) != len(meant):
@@ -161,8 +160,9 @@ def _most_of(token: str, actions: list[SmartContractAction]) -> Decimal:
     return sum((action.amount for action in actions if action.token == token and isinstance(action.amount, Decimal)), Decimal(0))
 
 
-def _actions(instruction: Instruction) -> list[SmartContractAction]:
-    steps = instruction.steps if isinstance(instruction, Chain) else (instruction,) if isinstance(instruction, SmartContractAction) else ()
+def _actions(instruction: SmartContractAction | Chain) -> list[SmartContractAction]:
+    """All of them, each followed by those of its own loan."""
+    steps = instruction.steps if isinstance(instruction, Chain) else (instruction,)
     return [found for step in steps for found in (step, *(deeper for inner in step.steps for deeper in _actions(inner)))]
 
 
