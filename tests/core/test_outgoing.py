@@ -26,8 +26,12 @@ D = Decimal
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 PAYEE, POOL, TOKEN, ROUTER, WALLET, STRANGER = ("0x" + digits * 20 for digits in ("aA", "b0", "c1", "d2", "e3", "99"))
 LIMITS = Limits(
-    max_notional_per_instruction=D(5000), max_slippage_bps=D(50), withdrawal_addresses=(PAYEE,), max_fee_gwei=D(100), max_gas_per_day_eth=D(1)
-)  # fmt: skip
+    max_notional_per_instruction=D(5000),
+    max_slippage_bps=D(50),
+    withdrawal_addresses=(PAYEE,),
+    max_fee_gwei=D(100),
+    max_gas_per_day_eth=D(1),
+)
 
 
 def approved(block, venue="bybit", *, notional="1000", expected=(), gas_left="0.5", **named):
@@ -213,7 +217,8 @@ CALLS_THAT_DIFFER = {
     "gas that costs too much": (
         structs.replace(TRANSACTION, gas=Gas(D(101), 1000)), "it pays up to 101 gwei per gas unit, limits.max_fee_gwei is 100"),
     "more gas than the day has left": (
-        structs.replace(TRANSACTION, gas=Gas(D(100), 5_000_001)), "it pays up to 0.5000001 ETH for gas, limits.max_gas_per_day_eth leaves 0.5"),
+        structs.replace(TRANSACTION, gas=Gas(D(100), 5_000_001)),
+        "it pays up to 0.5000001 ETH for gas, limits.max_gas_per_day_eth leaves 0.5"),
 }  # fmt: skip
 
 

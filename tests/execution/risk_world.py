@@ -25,6 +25,7 @@ D = Decimal
 VENUES: Venues = markets.venues()
 MARKET = markets.market()
 RICH = markets.rich(VENUES, MARKET)
+NOTHING_SPENT = Spent()
 WIDE = Limits(
     max_notional_per_instruction=D(10**9), max_notional_per_day=D(10**9), max_slippage_bps=D(100), max_unhedged_notional=D(5000),
     withdrawal_addresses=("0x" + "aB" * 20,),
@@ -58,7 +59,7 @@ def enters_or_leaves(*blocks: dict[str, Any], state: State = RICH, market: Any =
 
 def approved(
     block: dict[str, Any], limits: Limits = WIDE, *, state: State = RICH, market: Any = MARKET, venues: Venues = VENUES,
-    spent: Spent = Spent(), leaves: bool = False, **named: Any,
+    spent: Spent = NOTHING_SPENT, leaves: bool = False, **named: Any,
 ) -> Approved:  # fmt: skip
     """The block as an approved order, at noon of the first of June 2024."""
     (moved,) = simulated(block, state=state, market=market, venues=venues)

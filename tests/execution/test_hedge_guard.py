@@ -169,8 +169,8 @@ def test_what_cannot_be_closed_is_critical_with_every_reason():
     found = decide({"ETH": gap(10)}, state=state, venues={"bybit": VENUES["bybit"], "wallet": VENUES["wallet"]})
     assert found.blocks == ()
     assert found.critical == (
-        "33002.5 USD of ETH are unhedged for 61 s and cannot be closed, limits.max_unhedged_notional is 5000: sell of 10 ETHUSDT perp needs "
-        "330.26 USDT of margin on bybit, which would have -20.46; trade less or move USDT there first"
+        "33002.5 USD of ETH are unhedged for 61 s and cannot be closed, limits.max_unhedged_notional is 5000: "
+        "sell of 10 ETHUSDT perp needs 330.26 USDT of margin on bybit, which would have -20.46; trade less or move USDT there first"
     )
 
 

@@ -17,6 +17,8 @@ from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_le
 D = Decimal
 FLAT = markets.holding(VENUES, MARKET, wallet={"ETH": 1, "USDT": 10**6}, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
 BUY, SHORT = trade("bybit", "buy", "ETHUSDT", 10), trade("bybit", "sell", "ETHUSDT", 10, "perp")
+BACK = trade("bybit", "buy", "ETHUSDT", 10, "perp", reduce_only=True)
+SMALLER = [trade("bybit", "sell", "ETHUSDT", 5), trade("bybit", "buy", "ETHUSDT", 5, "perp")]
 BASIS = after(BUY, SHORT, state=FLAT)
 EMODE = action("aave", "set_emode", category=1)
 LEND = (action("aave", "supply", "wstETH", 15), action("aave", "borrow", "WETH", "10.005"))
@@ -43,14 +45,14 @@ HEDGED_LOAN = after(action("aave", "supply", "USDT", 100_000), action("aave", "b
 
 PLANS = {
     "a basis is entered": ("enters", FLAT, [BUY, SHORT]),
-    "a basis is left": ("leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", "9.99"), trade("bybit", "buy", "ETHUSDT", 10, "perp", reduce_only=True)]),
+    "a basis is left": ("leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", "9.99"), BACK]),
     "a basis is made smaller": ("leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", 3), trade("bybit", "buy", "ETHUSDT", 3, "perp")]),
     "a basis is made larger": ("enters", BASIS, [trade("bybit", "buy", "ETHUSDT", 3), trade("bybit", "sell", "ETHUSDT", 3, "perp")]),
     "a basis is made smaller, its legs by other lots": (
         "leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", "3.00799"), trade("bybit", "buy", "ETHUSDT", "3.00", "perp")]),
     "a hedge is made good by a larger perp": ("enters", BASIS, [trade("bybit", "sell", "ETHUSDT", "0.01", "perp")]),
     "only the spot leg of a basis is sold": ("enters", BASIS, [trade("bybit", "sell", "ETHUSDT", 3)]),
-    "only the perp leg of a basis is closed": ("enters", BASIS, [trade("bybit", "buy", "ETHUSDT", 10, "perp", reduce_only=True)]),
+    "only the perp leg of a basis is closed": ("enters", BASIS, [BACK]),
     "margin is moved between exchanges": ("enters", BASIS, [transfer("binance", "bybit", "USDT", 1000)]),
     "a coin is bought": ("enters", FLAT, [BUY]),
     "a coin that nothing hedges is sold": ("leaves", UNHEDGED, [trade("bybit", "sell", "ETHUSDT", 5)]),
@@ -74,7 +76,7 @@ PLANS = {
     "a debt is made": ("enters", SUPPLIED, [action("aave", "borrow", "WETH", 1)]),
     "a debt is repaid": ("leaves", INDEBTED, [action("aave", "repay", "WETH", 1)]),
     "a debt is repaid out of a hedged purchase": (
-        "leaves", HEDGED_LOAN, [action("aave", "repay", "WETH", "all"), trade("bybit", "sell", "ETHUSDT", 5), trade("bybit", "buy", "ETHUSDT", 5, "perp")]),
+        "leaves", HEDGED_LOAN, [action("aave", "repay", "WETH", "all"), *SMALLER]),
     "a debt is repaid while a perp grows": (
         "enters", HEDGED_LOAN, [action("aave", "repay", "WETH", 1), trade("bybit", "sell", "ETHUSDT", 1, "perp")]),
     "a debt is moved to another lender": (
@@ -82,7 +84,8 @@ PLANS = {
         [action("morpho", "borrow", "WETH", 5, market="wstETH/WETH"), action("aave", "repay", "WETH", "all")]),
     "a loop is entered by a flash loan": ("enters", RICH, [LOOP]),
     "a loop is unwound by a flash loan": ("leaves", LOOPED, [UNLOOP]),
-    "collateral is taken back from morpho": ("leaves", AT_MORPHO, [action("morpho", "withdraw_collateral", "wstETH", 5, market="wstETH/WETH")]),
+    "collateral is taken back from morpho": (
+        "leaves", AT_MORPHO, [action("morpho", "withdraw_collateral", "wstETH", 5, market="wstETH/WETH")]),
     "coins are unstaked": ("leaves", RICH, [action("lido", "unstake", "stETH", 5)]),
     "coins are staked": ("enters", RICH, [action("lido", "stake", "ETH", 5)]),
     "a coin is wrapped": ("enters", RICH, [action("wallet", "wrap", "ETH", 5)]),
@@ -157,8 +160,8 @@ sides = st.sampled_from(["buy", "sell"])
 trades = st.builds(lambda venue, side, amount, kind: trade(venue, side, "ETHUSDT", amount, kind),
                    st.sampled_from(["bybit", "binance"]), sides, amounts, st.sampled_from(["spot", "perp"]))  # fmt: skip
 neutral = st.sampled_from([
-    transfer("wallet", "bybit", "USDT", 1000), action("aave", "supply", "USDT", 1000), action("uniswap", "swap", "USDT", 1000, token_out="USDC"),
-    action("aave", "supply", "WETH", 1), action("lido", "stake", "ETH", 1),
+    transfer("wallet", "bybit", "USDT", 1000), action("uniswap", "swap", "USDT", 1000, token_out="USDC"),
+    action("aave", "supply", "USDT", 1000), action("aave", "supply", "WETH", 1), action("lido", "stake", "ETH", 1),
 ])  # fmt: skip
 COINS = {"bybit": {"ETH": 50, "USDT": 10**6}, "binance": {"ETH": 50, "USDT": 10**6}}
 MANY = markets.holding(VENUES, MARKET, wallet={"ETH": 50, "WETH": 50, "USDT": 10**6}, **COINS)

@@ -40,6 +40,10 @@ def refusal(block, *given_limits, **named):
 
 # Notional.
 
+THERE = action("uniswap", "swap", "USDT", 300_000, token_out="USDC")
+BACK = action("uniswap", "swap", "USDC", {"output_of": 0}, token_out="USDT")
+BEHIND_A_WITHDRAWAL = chain(action("aave", "withdraw", "USDT", 1), action("uniswap", "swap", "WETH", 90, token_out="wstETH"))
+DOLLARS = action("uniswap", "swap", "USDT", 1000, token_out="WETH")
 LOAN_STEPS = [action("aave", "supply", "WETH", 3), action("aave", "borrow", "USDT", 1000)]
 NOTIONALS = {
     "a spot trade, at its venue's price": (trade("bybit", "buy", "ETHUSDT", 2), 2 * ETH),
@@ -49,10 +53,10 @@ NOTIONALS = {
     "a deposit": (action("aave", "supply", "USDT", 1000), D(1000)),
     "a deposit of all": (action("aave", "supply", "WETH", "all"), 500 * ETH),
     "a staked token, at what it is redeemed for": (action("aave", "supply", "wstETH", 10), 10 * D(repr(markets.STAKED["wstETH"])) * ETH),
-    "a withdrawal and a swap": (chain(action("aave", "withdraw", "USDT", 1), action("uniswap", "swap", "WETH", 90, token_out="wstETH")), 1 + 90 * ETH),
-    "a swap there and back": (
-        chain(action("uniswap", "swap", "USDT", 300_000, token_out="USDC"), action("uniswap", "swap", "USDC", {"output_of": 0}, token_out="USDT")), None),
-    "a flash loan and what runs while it is out": (action("aave", "flash_loan", "USDT", 5, sub_instructions=LOAN_STEPS), 5 + 3 * ETH + 1000),
+    "a withdrawal and a swap": (BEHIND_A_WITHDRAWAL, 1 + 90 * ETH),
+    "a swap there and back": (chain(THERE, BACK), None),
+    "a flash loan and what runs while it is out": (
+        action("aave", "flash_loan", "USDT", 5, sub_instructions=LOAN_STEPS), 5 + 3 * ETH + 1000),
     "an e-mode": (action("aave", "set_emode", category=1), D(0)),
     "a wrap": (action("wallet", "wrap", "ETH", 2), 2 * ETH),
     "a request to unstake": (action("lido", "unstake", "stETH", 2), 2 * ETH),
@@ -139,10 +143,10 @@ SLIPS = {
     "a spot trade": (trade("bybit", "buy", "ETHUSDT", 1), "CEX-001"),
     "a perp trade": (trade("bybit", "sell", "ETHUSDT", 1, "perp"), "CEX-001"),
     "a reduce-only trade": (trade("bybit", "buy", "ETHUSDT", 1, "perp", reduce_only=True), "CEX-001"),
-    "a swap": (action("uniswap", "swap", "USDT", 1000, token_out="WETH"), "OCH-001"),
+    "a swap": (DOLLARS, "OCH-001"),
     "a swap in a flash loan of a large chain": (
         chain(action("aave", "supply", "USDT", 100_000),
-              action("aave", "flash_loan", "USDC", 9, sub_instructions=[action("uniswap", "swap", "USDT", 1000, token_out="WETH")])), "OCH-001"),
+              action("aave", "flash_loan", "USDC", 9, sub_instructions=[DOLLARS])), "OCH-001"),
 }  # fmt: skip
 SHORT = after(trade("bybit", "sell", "ETHUSDT", 5, "perp"))
 
