@@ -31,6 +31,23 @@ class Order(Struct, frozen=True, kw_only=True):
     leaves: bool = False
 
 
+class Approved(Struct, frozen=True, kw_only=True):
+    """An order that is within the limits: only this can be sent, and only `execution/risk.py` makes it.
+
+    `notional_usd` is the sum over its steps at the snapshot's prices. `gas_left_eth` is what the day's limit leaves for gas, None without
+    a limit.
+    """
+
+    order: Order
+    notional_usd: Decimal
+    gas_left_eth: Decimal | None = None
+
+    @property
+    def spends_usd(self) -> Decimal:
+        """What it uses of the day's notional: nothing where its plan leaves."""
+        return Decimal(0) if self.order.leaves else self.notional_usd
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """The blocks of one decision, in the order in which they are sent.
 

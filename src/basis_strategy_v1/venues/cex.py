@@ -101,6 +101,11 @@ class Exchange(Holder):
         listing = self._list(symbol, trade_type)
         return listing.lot, listing.minimum
 
+    def price_and_tick(self, trade: CexTrade, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
+        """The snapshot's price of a trade, and the step of its limit price (quote per base)."""
+        read = market.perp if trade.trade_type == "perp" else market.spot
+        return read(self._prices_as, trade.symbol, for_trade=True), self._list(trade.symbol, trade.trade_type).tick
+
     def _list(self, symbol: str, trade_type: str) -> Listing:
         base, row, perp = self._base(symbol), self.row, trade_type == "perp"
         lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)

@@ -11,15 +11,16 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.instructions import OutputOf, SmartContractAction
+from basis_strategy_v1.core.instructions import Chain, OutputOf, SmartContractAction
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, in_base_units, to_amount
-from basis_strategy_v1.venues.venue import ONCHAIN, FlashLender, Moved, OnChainVenue, Venues, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, FlashLender, Moved, OnChainVenue, StepResult, Venues, reject
 from basis_strategy_v1.venues.wallet import amount_of, as_read, receive, spend, wallet_of, with_share_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.market import MarketSnapshot
 
 # What a transaction costs before it does anything; a chain pays it once.
@@ -36,10 +37,10 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
     else:
         moved, step = _step(steps[0], venues, state, market, ())
         resolved = [step]
-    wallet = wallet_of(venues)
+    wallet, results = wallet_of(venues), moved.results
     if not wallet.is_free():
         moved = wallet.pay_gas(moved, gas_units(steps, venues) + moved.more_gas, market)
-    return structs.replace(moved, steps=tuple(resolved))
+    return structs.replace(moved, steps=tuple(resolved), results=results)
 
 
 def _fold(
@@ -48,6 +49,7 @@ def _fold(
     """The state through all steps, and the steps with their amounts as numbers. A failure deep in a chain says which step it was."""
     resolved: list[SmartContractAction] = []
     outputs: list[Deltas] = []
+    results: list[StepResult] = []
     costs: tuple[Cost, ...] = ()
     details: dict[str, Any] = {}
     more_gas = 0
@@ -60,11 +62,12 @@ def _fold(
         state = moved.state
         resolved.append(known)
         outputs.append(moved.deltas)
+        results += moved.results
         costs += moved.costs
         more_gas += moved.more_gas
         if moved.details:
             details[f"step_{index}"] = moved.details
-    return Moved(state, Deltas.total(outputs), costs, details, more_gas), resolved
+    return Moved(state, Deltas.total(outputs), costs, details, more_gas, results=tuple(results)), resolved
 
 
 def _step(
@@ -80,7 +83,9 @@ def _step(
         resolved = structs.replace(resolved, steps=tuple(inner))
     else:
         moved = venues[step.protocol].simulate(resolved, state, market)
-    return as_read(state, moved, moved.deltas, step.protocol), resolved
+    read = as_read(state, moved, moved.deltas, step.protocol)
+    results = moved.results or (StepResult(resolved, read.deltas, read.costs),)
+    return structs.replace(read, results=results), resolved
 
 
 def _resolved(step: SmartContractAction, venues: Venues, state: State, outputs: Sequence[Deltas]) -> SmartContractAction:
@@ -140,9 +145,17 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
         reject(ONCHAIN, f"flash loan of {plain(amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
                         "borrow less or let a step bring the rest")  # fmt: skip
     after = lender.take_back(spend(inner.state, token, owed, "flash loan"), token, amount, market)
-    deltas = inner.deltas + Deltas.at(loan.protocol, {token: -fee})
-    costs = (*inner.costs, Cost("fees", token, fee)) if fee else inner.costs
-    return Moved(after, deltas, costs, {**inner.details, "flash_fee": plain(fee)}, inner.more_gas), steps
+    own, costs = Deltas.at(loan.protocol, {token: -fee}), (Cost("fees", token, fee),) if fee else ()
+    results = (StepResult(structs.replace(loan, steps=tuple(steps)), own, costs), *inner.results)
+    details = {**inner.details, "flash_fee": plain(fee)}
+    return Moved(after, inner.deltas + own, (*inner.costs, *costs), details, inner.more_gas, results=results), steps
+
+
+def resolved_instruction(instruction: Instruction, moved: Moved) -> Instruction:
+    """The instruction with every amount of its steps as the number that it was simulated with."""
+    if isinstance(instruction, Chain):
+        return structs.replace(instruction, steps=moved.steps)
+    return moved.steps[0] if isinstance(instruction, SmartContractAction) else instruction
 
 
 def gas_units(steps: Sequence[SmartContractAction], venues: Venues) -> int:

@@ -27,11 +27,20 @@ REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
 COMPONENTS = {CEX: "CEXExecutionInterface", DEX: "DEXExecutionInterface", ONCHAIN: "OnChainExecutionInterface"}
 
 
+class StepResult(Struct, frozen=True, gc=False):
+    """What one action of a transaction did; its amount is a number."""
+
+    action: SmartContractAction
+    deltas: Deltas
+    costs: tuple[Cost, ...] = ()
+
+
 class Moved(Struct, frozen=True, gc=False):
     """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices.
 
     `more_gas` are the gas units that it takes beyond those of its kind. `filled` is the filled share of the requested amount, 0 to 1.
     `steps` are the actions of a transaction on chain with every amount as a number: "all" and `output_of` are resolved.
+    `results` are what each of them did, a flash loan before the steps that run while it is out.
     """
 
     state: State
@@ -41,6 +50,7 @@ class Moved(Struct, frozen=True, gc=False):
     more_gas: int = 0
     filled: Decimal = Decimal(1)
     steps: tuple[SmartContractAction, ...] = ()
+    results: tuple[StepResult, ...] = ()
 
 
 class Settlement(NamedTuple):

@@ -46,6 +46,8 @@ _ROWS = (
               "All faults are listed, each with its path, its value and what is allowed. `basis check CONFIG` shows them too."),
     ErrorCode("CFG-002", "Config", "HIGH", "An environment variable has a value that is not allowed",
               "Unset it or use one of the values that the message names."),
+    ErrorCode("CFG-003", "Config", "HIGH", "A key is missing or cannot be used",
+              "The message names the environment variable or the file, and never its value. docs/live.md has the list."),
     ErrorCode("DAT-001", "DataProvider", "HIGH", "A series is missing",
               "The message names the series and the time. Bring it, or choose a venue that has it; `basis check` says what a run needs."),
     ErrorCode("DAT-002", "DataProvider", "HIGH", "A series is stale",

@@ -1,0 +1,160 @@
+"""What a secret looks like, and how it is taken out of a text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_strategy_v1.core.secret_text import forms_of, looks_like_secret, pattern_of, scrubbed, scrubbed_value
+
+KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
+HEX = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+NODE = "https://mainnet.infura.io/v3/9aa3d95b3bc440fa88ea12eaa4456161"
+
+SECRETS = {
+    "a private key": f"0x{HEX}",
+    "a private key without its prefix": HEX.upper(),
+    "an API key": KEY,
+    "twelve words": WORDS,
+    "twenty-four words": f"{WORDS} {WORDS}",
+    "fifteen words": f"{WORDS}\nlegal winner thank",
+    "a key file": "-----BEGIN EC PRIVATE KEY-----\nMHQCAQ\n-----END EC PRIVATE KEY-----",
+    "a web token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP",
+    "a node with a key in its path": NODE,
+    "a node with a key in its query": "https://rpc.example/?key=9aa3d95b3bc440fa88ea12eaa4456161",
+    "a URL with a password": "https://me:x@rpc.example",
+    "with space around it": f"  {HEX}\n",
+}  # fmt: skip
+PLAIN = {
+    "a symbol": "ETHUSDT",
+    "an address": "0x7Fc66500c84A76Ad7e9c93437bFc5Ac33E2DDaE9",
+    "a sentence": "the exchange takes no order below five dollars and says so at once",
+    "eleven words": WORDS.rpartition(" ")[0],
+    "thirteen words": f"{WORDS} legal",
+    "a URL": "https://api.bybit.com/v5/order/create?category=linear",
+    "a URL of this machine": "http://127.0.0.1:9000",
+    "a long number": "1" * 40,
+    "a long word": "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
+    "half a key": KEY[:31],
+    "a path": "/home/somebody/keys/wallet-keystore-2024.json",
+    "what is no URL": "http://[::1",
+    "text with a URL in it": f"see {NODE}",
+    "nothing": "",
+    "a number": 5,
+    "None": None,
+}
+
+
+@pytest.mark.parametrize("value", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_known_by_its_form(value):
+    assert looks_like_secret(value) is True
+
+
+@pytest.mark.parametrize("value", PLAIN.values(), ids=PLAIN)
+def test_what_has_another_form_is_none(value):
+    assert looks_like_secret(value) is False
+
+
+SCRUBBED = {
+    "a known secret": (f"refused {KEY} at once", "refused *** at once"),
+    "twice": (f"{KEY}{KEY}", "******"),
+    "a query": ("GET /order?symbol=ETHUSDT&apiKey=abc&signature=def failed", "GET /order?symbol=ETHUSDT&apiKey=***&signature=*** failed"),
+    "a header": ("X-MBX-APIKEY: abc, Accept: json", "X-MBX-APIKEY: ***, Accept: json"),
+    "a bearer": ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
+    "basic": ("authorization=Basic YWJj", "authorization=Basic ***"),
+    "JSON": ('{"secret": "abc", "side": "buy"}', '{"secret": "***", "side": "buy"}'),
+    "JSON in JSON": (r'{\"api_secret\": \"abc\", \"side\": \"buy\"}', r'{\"api_secret\": \"***\", \"side\": \"buy\"}'),
+    "a dict": ("{'OK-ACCESS-PASSPHRASE': 'abc'}", "{'OK-ACCESS-PASSPHRASE': '***'}"),
+    "a signature of bybit": ("X-BAPI-SIGN=abc sign=def", "X-BAPI-SIGN=*** sign=***"),
+    "a password": ("https://me:abc@rpc.example/v3", "https://***@rpc.example/v3"),
+    "a user": ("wss://abc@rpc.example", "wss://***@rpc.example"),
+    "a session": ("session_token=abc access-token=abc", "session_token=*** access-token=***"),
+}  # fmt: skip
+KEPT = (
+    "withdraw of 5 USDT: token: USDT, key: a1, amount=5; design=x",
+    "POST https://api.bybit.com/v5/order/create 10001 params error: user@host",
+    "the instruction moves 6600 USD, limits.max_notional_per_instruction is 6000",
+    f"transaction 0x{'ab' * 32} reverted",
+)
+
+
+@pytest.mark.parametrize(("text", "told"), SCRUBBED.values(), ids=SCRUBBED)
+def test_secrets_are_taken_out_of_a_text(text, told):
+    assert scrubbed(text, pattern_of([KEY])) == told
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_the_rest_of_a_text_stays(text):
+    assert scrubbed(text, pattern_of([KEY, "hunter2"])) == text
+    assert scrubbed(text, None) == text
+
+
+def test_every_form_of_a_secret_is_known():
+    secret = 'a+b/c "d"=é'
+    forms = forms_of(secret)
+    assert forms == [
+        secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode()
+    ]  # fmt: skip
+    assert [scrubbed(f"<{form}>", pattern_of([secret])) for form in forms] == ["<***>"] * 5
+
+
+def test_a_private_key_is_known_with_and_without_its_prefix_in_either_case():
+    for form in (f"0x{HEX}", HEX, HEX.upper()):
+        assert scrubbed(f"key {form}.", pattern_of([f"0x{HEX}"])) == "key ***."
+    assert scrubbed(f"key {KEY.upper()}.", pattern_of([KEY])) == f"key {KEY.upper()}."
+
+
+def test_the_keys_in_the_address_of_a_node_are_secrets_of_their_own_and_its_host_is_not():
+    address = "https://me:pa%20ss@node.example/v3/9aa3d95b3bc4?token=abc&empty="
+    known = pattern_of([address])
+    told = [scrubbed(text, known) for text in ("node.example", "/v3/", "9aa3d95b3bc4", "pa%20ss", "pa ss", "abc", "me:pa%20ss")]
+    assert told == ["node.example", "/v3/", "***", "***", "***", "***", "***"]
+
+
+def test_the_longest_is_taken_out_first():
+    assert scrubbed("abcdef", pattern_of(["abc", "abcdef"])) == "***"
+
+
+def test_without_a_secret_there_is_nothing_to_look_for():
+    assert pattern_of([]) is None
+    assert pattern_of([""]) is None
+
+
+def test_in_data_every_text_is_scrubbed_and_what_a_name_hides():
+    raw = {
+        "apiKey": 5,
+        "sign": None,
+        "info": [{"msg": f"bad {KEY}", "n": 1.5, KEY: True}, ("x", None)],
+        "design": "x",
+        "sign ": "y",
+        "X-BAPI-SIGN": "z",
+    }
+    assert scrubbed_value(raw, pattern_of([KEY])) == {
+        "apiKey": "***", "sign": None, "info": [{"msg": "bad ***", "n": 1.5, "***": True}, ["x", None]], "design": "x", "sign ": "y",
+        "X-BAPI-SIGN": "***",
+    }  # fmt: skip
+    assert scrubbed_value({1: "apiKey"}, None) == {1: "apiKey"}
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=8, max_size=40)
+
+
+@given(texts, st.text(max_size=30), st.text(max_size=30))
+def test_no_known_secret_is_left_whatever_stands_around_it(secret, before, after):
+    for form in forms_of(secret):
+        assert secret not in scrubbed(f"{before}{form}{after}", pattern_of([secret]))
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "a-" * 30_000, "://" * 30_000, "secret:" + " " * 100_000, "sign" * 30_000])
+def test_a_long_answer_is_scrubbed_in_no_time(text):
+    """A venue's answer may be long; none makes the search quadratic, which took minutes here."""
+    started = time.process_time()
+    assert scrubbed(text, pattern_of([KEY])) == text
+    assert time.process_time() - started < 5
