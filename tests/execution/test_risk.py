@@ -69,7 +69,7 @@ def test_the_notional_is_the_sum_over_the_steps_at_the_snapshots_prices(block, u
     found = approved(block, state=SUPPLIED).notional_usd
     if usd is None:  # what came out of the first swap is what goes into the second
         (moved,) = simulated(block, state=SUPPLIED)
-        usd = 300_000 + moved.steps[0].deltas.get("uniswap", "USDC")
+        usd = 300_000 + moved.results[0].deltas.get("uniswap", "USDC")
         assert usd > 599_000
     assert found == usd
 

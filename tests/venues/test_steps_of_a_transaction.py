@@ -77,5 +77,5 @@ def test_an_action_on_its_own_is_one_step():
 def test_trades_and_transfers_have_no_steps_and_are_resolved_as_they_are():
     for block in (trade("bybit", "buy", "ETHUSDT", 1), transfer("wallet", "bybit", "USDT", 10)):
         moved = run(block, VENUES, RICH, MARKET)
-        assert moved.steps == ()
+        assert (moved.steps, moved.results) == ((), ())
         assert resolved_instruction(parse_instruction(block), moved) == parse_instruction(block)

@@ -116,7 +116,7 @@ def notional_usd(instruction: Instruction, simulated: Moved, market: MarketSnaps
         return instruction.amount * priced.price * priced.quote_usd
     if isinstance(instruction, WalletTransfer):
         return instruction.amount * market.price(instruction.token)
-    return sum((_step_usd(step, market) for step in simulated.steps), ZERO)
+    return sum((_step_usd(step, market) for step in simulated.results), ZERO)
 
 
 def _step_usd(step: StepResult, market: MarketSnapshot) -> Decimal:
@@ -147,7 +147,7 @@ def _require_slippage(simulated: Moved, limits: Limits, priced: Priced | None) -
     worst = limits.max_slippage_bps
     if worst is None:
         return
-    slips = [_slip(step) for step in simulated.steps if step.action.action == "swap"]
+    slips = [_slip(step) for step in simulated.results if step.action.action == "swap"]
     if priced is not None and (filled := simulated.details["filled"]):
         slips.append((_sum(simulated.costs, "slippage"), filled * priced.price))
     for slipped, of in slips:
@@ -168,7 +168,7 @@ def _bounded(order: Order, instruction: Instruction, simulated: Moved, limits: L
     if priced is not None and isinstance(instruction, CexTrade):
         worst = worst_price(instruction, priced, worst_bps)
         return structs.replace(order, instruction=instruction, price=priced.price, worst_price=worst, leaves=leaves)
-    results = iter(simulated.steps)
+    results = iter(simulated.results)
     minimum = None
     if isinstance(instruction, Chain):
         instruction = structs.replace(instruction, steps=tuple(_with_minimum(step, results, worst_bps) for step in instruction.steps))
@@ -225,7 +225,7 @@ def _minimum_out(swap: StepResult, worst_bps: Decimal) -> Decimal:
 def _require_addresses(instruction: Instruction, simulated: Moved, limits: Limits, addresses: Mapping[str, str]) -> None:
     if isinstance(instruction, WalletTransfer):
         _require_payee(instruction.to_venue, limits.withdrawal_addresses, addresses.get(instruction.to_venue))
-    for name in dict.fromkeys(step.action.protocol for step in simulated.steps):
+    for name in dict.fromkeys(step.action.protocol for step in simulated.results):
         address = addresses.get(name)
         if limits.contracts is not None and address is not None and not is_listed(address, limits.contracts):
             raise _Beyond(f"{name} is {address}, which is not in limits.contracts; add it there or leave {name} out")
