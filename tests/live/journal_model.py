@@ -278,7 +278,12 @@ def state(number: int) -> State:
 
 def due(name: str) -> Due:
     return Due(
-        id=name, kind="funding", at=AT, deltas=Deltas.at("bybit", {"USDT": D("0.1")}), changes={"bybit": {"type": "Account", "changed": {}}}
+        id=name,
+        venue="bybit",
+        kind="funding",
+        at=AT,
+        deltas=Deltas.at("bybit", {"USDT": D("0.1")}),
+        changes={"bybit": {"type": "Account", "changed": {}}},
     )
 
 
