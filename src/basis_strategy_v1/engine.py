@@ -300,7 +300,7 @@ class EventDrivenStrategyEngine:
         self.memory = memory
         self._record_executed(reports, market)
 
-    def _skip(self, at: datetime, stale: StaleSeries) -> None:
+    def _skip(self, at: datetime, stale: ComponentError) -> None:
         self.skipped.append(Skipped(iso(at), stale.message))
         data = {"error_code": stale.error_code, "error_message": f"no trade: {stale.message}", "error_severity": "LOW"}
         self.event_logger.log_event(at, "error", COMPONENT, data)

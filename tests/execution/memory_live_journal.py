@@ -11,7 +11,7 @@ from basis_strategy_v1.core.journal import Decision, Entry, Status
 from basis_strategy_v1.core.state_change import apply_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -114,8 +114,16 @@ class Held:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State, State], None]) -> None:
+    def commit(
+        self,
+        report: ExecutionReport,
+        settled: Sequence[Mapping[str, Any]],
+        changes: Mapping[str, Any],
+        write: Callable[[State, State], None],
+    ) -> None:
         before = self.state
+        for items in settled:
+            before = apply_changes(before, items)
         after = apply_changes(before, changes) if before.checked else before
         write(before, after)
         self.state = after

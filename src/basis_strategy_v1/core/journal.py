@@ -127,6 +127,10 @@ class LiveJournal(Journal, Protocol):
         """All steps of the plan are closed, or will not be sent."""
         ...
 
+    def newest_plan(self) -> Plan | None:
+        """The plan that was stored last, if there is one."""
+        ...
+
     def memory(self) -> str | None:
         """The strategy's memory of the newest plan, as text."""
         ...

@@ -18,6 +18,7 @@ class Order(Struct, frozen=True, kw_only=True):
     `venue` is the configured name of the account that sends it: the exchange of a trade, the sender of a transfer, the wallet of an action.
     `price` is the snapshot's price of a trade (quote per base), `worst_price` the limit that goes to the venue, `minimum_out` the least
     that a swap may pay out (token units). `expected` are the simulated deltas. `leaves`: the plan reduces risk (contract, section 8).
+    `asked` is the instruction as it was given, as text (`core/instruction_codec.py`); empty where it is the same.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Order(Struct, frozen=True, kw_only=True):
     worst_price: Decimal | None = None
     minimum_out: Decimal | None = None
     leaves: bool = False
+    asked: str = ""
 
 
 class Approved(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unl
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.journal import LiveJournal
@@ -34,10 +34,17 @@ class Holdings(Protocol):
     @property
     def state(self) -> State: ...
 
-    def commit(self, report: ExecutionReport, changes: Mapping[str, Any], write: Callable[[State, State], None]) -> None:
+    def commit(
+        self,
+        report: ExecutionReport,
+        settled: Sequence[Mapping[str, Any]],
+        changes: Mapping[str, Any],
+        write: Callable[[State, State], None],
+    ) -> None:
         """Make the state after an execution, call `write` with the states before and after, then take the new one over.
 
-        All of it under the account's lock. `write` stores the outcome and the state in one write; where it raises, nothing is taken over.
+        `settled` are the changes of what fell due just before it: the state before is the one after these. All of it under the account's
+        lock. `write` stores the outcome and the state in one write; where it raises, nothing is taken over.
         Where nothing is known to be held, both states are the one that is not checked.
 
         Raises:
@@ -111,7 +118,7 @@ class Conclusions:
             self._journal.close(report.key, status, report, after if after.checked else None)
 
         try:
-            self._holdings.commit(report, answer.changes, write)
+            self._holdings.commit(report, [item.changes for item in answer.settlements], answer.changes, write)
         except MalformedAnswer:
             raise
         except ValueError as unfit:

@@ -25,6 +25,7 @@ from basis_strategy_v1.execution.execution_interfaces import (
     require_mode,
 )
 from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.live_run import LiveRun
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.pipeline import Pipeline, require_aware
 from basis_strategy_v1.execution.pretrade_check import Problem
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.execution.gateway import Gateway
+    from basis_strategy_v1.execution.live_run import LiveParts
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
+    from basis_strategy_v1.venues.venue import Venue
 
 E = TypeVar("E", bound=ExecutionInterface)
 TRIGGERS = ("execution_manager", "manual", "retry")
@@ -74,6 +77,7 @@ class ExecutionInterfaceManager:
         history: int = HISTORY,
         gateways: Mapping[str, Gateway] | None = None,
         timing: Timing = REAL_TIME,
+        live: LiveParts | None = None,
     ) -> None:
         environment = Environment.read()
         self.config = config
@@ -99,9 +103,15 @@ class ExecutionInterfaceManager:
             retries=settings.max_retry_attempts > 1,
         )
         configured = _configured_venues(settings)
-        venues = {name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()}
-        self.account = Account(venues, source, positions, simulates_time=not is_live)
-        self.pipeline, own = self._pipelines(gateways or {}, timing)
+        venues = venues_of_config(settings)
+        self.live: LiveRun | None = None
+        if live is None:
+            self.account = Account(venues, source, positions, simulates_time=not is_live)
+            self.pipeline, own = self._pipelines(gateways or {}, timing)
+        else:
+            assert positions is not None, "what is held live is always known"
+            self.live = LiveRun(live, venues, source, positions, self.record, self.clock, timing, settings.enable_atomic_chaining)
+            self.account, self.pipeline, own = self.live.account, self.live.pipeline, self.live.pipeline
         self.cex_execution_interfaces = _interfaces(CEXExecutionInterface, configured[CEX], self, own)
         self.dex_execution_interfaces = _interfaces(DEXExecutionInterface, configured[DEX], self, own)
         self.onchain_execution_interfaces = _interfaces(OnChainExecutionInterface, configured[ONCHAIN], self, own)
@@ -325,6 +335,12 @@ def _configured_venues(settings: Config) -> dict[str, dict[str, Any]]:
     if configured[DEX] or configured[ONCHAIN]:
         configured[ONCHAIN].setdefault(WALLET, {})  # what protocols pay and take is in the wallet, named or not
     return configured
+
+
+def venues_of_config(settings: Config) -> dict[str, Venue]:
+    """The simulators of a config's venues, by name."""
+    configured = _configured_venues(settings)
+    return {name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()}
 
 
 def _interfaces(make: type[E], rows: Mapping[str, Any], manager: ExecutionInterfaceManager, pipeline: Pipeline) -> dict[str, E]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.order_in_hand import settlement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from typing import Any
 
+    from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Due, Gateway
     from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -77,7 +79,7 @@ class LiveAccount(Account):
             state = _after(state, items)
             ledger.assign(state)
             self.settle_until(market)
-            yield market, [report_of(item) for item in items]
+            yield market, [settlement_of(item) for item in items]
         market = self.market(at, end)
         state = self._accrued(state, market)
         if state is not ledger.state:
@@ -104,12 +106,33 @@ class LiveAccount(Account):
         return found
 
 
-def report_of(item: Due) -> ExecutionReport:
-    """What happened at a venue by itself, as a report."""
-    return ExecutionReport(
-        key=item.id, venue=item.venue, at=item.at, kind=item.kind, deltas=item.deltas, expected=item.deltas, costs=item.costs,
-        details=item.details, recorded=True,
-    )  # fmt: skip
+class LiveHoldings:
+    """The account as a sender sees it: what is held, and where an execution is taken over."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    @property
+    def state(self) -> State:
+        return self._account.ledger.state
+
+    def commit(
+        self,
+        report: ExecutionReport,
+        settled: Sequence[Mapping[str, Any]],
+        changes: Mapping[str, Any],
+        write: Callable[[State, State], None],
+    ) -> None:
+        """State after = state before + what the venue reported, stored by `write` and then taken over."""
+        ledger = self._account.ledger
+        with ledger.lock:
+            before = ledger.state
+            if before.checked:
+                for items in settled:
+                    before = apply_changes(before, items)
+            after = apply_changes(before, changes) if before.checked else before
+            write(before, after)
+            ledger.commit(after, report)
 
 
 def _by_instant(items: Iterable[Due], end: int) -> dict[int, list[Due]]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import Chain, SmartContractAction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.order import Order
@@ -86,7 +86,16 @@ class OrderInHand(Struct, kw_only=True):
             reference=answer.reference,
             details={**answer.details, **self.notes},
             filled=answer.filled,
+            settlements=tuple(settlement_of(item) for item in answer.settlements),
         )
+
+
+def settlement_of(item: Due) -> ExecutionReport:
+    """What happened at a venue by itself, as a report."""
+    return ExecutionReport(
+        key=item.id, venue=item.venue, at=item.at, kind=item.kind, deltas=item.deltas, expected=item.deltas, costs=item.costs,
+        details=item.details, recorded=True,
+    )  # fmt: skip
 
 
 def _venue_of(order: Order) -> str:

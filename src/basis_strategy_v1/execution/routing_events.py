@@ -14,6 +14,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.monitoring.event_logger import AppendAll
 
     Data = Mapping[str, Any] | Struct
@@ -188,6 +190,24 @@ def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> list[
     if "malformed" in report.details:
         return [("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)]
     return [("execution", data)]
+
+
+def block_of(instruction: Instruction) -> dict[str, Any]:
+    """As much of an instruction's block as its event names."""
+    if isinstance(instruction, CexTrade):
+        names: tuple[str, ...] = ("side", "symbol", "trade_type", "amount")
+        return {"instruction_type": "cex_trade", **{name: getattr(instruction, name) for name in names}}
+    if isinstance(instruction, WalletTransfer):
+        return {"instruction_type": "wallet_transfer", **{name: getattr(instruction, name) for name in ("token", "amount", "to_venue")}}
+    if isinstance(instruction, Chain):
+        return {"instruction_type": "smart_contract_action", "sub_instructions": [_step_block(step) for step in instruction.steps]}
+    assert isinstance(instruction, SmartContractAction)
+    return {"instruction_type": "smart_contract_action", "protocol": instruction.protocol, **_step_block(instruction)}
+
+
+def _step_block(step: SmartContractAction) -> dict[str, Any]:
+    block = {"action": step.action, "token": step.token, "amount": step.amount}
+    return {**block, "sub_instructions": [_step_block(inner) for inner in step.steps]} if step.steps else block
 
 
 def _steps(blocks: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,13 +12,14 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
-from basis_strategy_v1.execution.routing_events import RoutingEvents, UpdateData, execution_events, settlement_data
+from basis_strategy_v1.execution.routing_events import RoutingEvents, UpdateData, block_of, execution_events, settlement_data
 from basis_strategy_v1.monitoring.health import ComponentHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.execution.routing_events import Event
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
@@ -105,6 +106,11 @@ class RoutingRecord:
         self.events.log_failure(at, kind, failure)
         if trigger is not None:
             self.log_update(at, trigger, kind_of(block, None), started_s)
+
+    def recovered(self, report: ExecutionReport, instruction: Instruction) -> None:
+        """Log an execution that an earlier process did not log."""
+        if self.is_logged:
+            self.events.log(report.at, execution_events(report, block_of(instruction)))
 
     def log_update(self, at: datetime, trigger: str, kind: Any, started_s: float) -> None:
         """Log an update of the manager."""

@@ -75,6 +75,12 @@ class JournalReader:
         row = self._one("SELECT number, plan FROM plan WHERE has_ended = 0", ())
         return row and (row[0], self._decoded(decode_plan, row[1]))
 
+    def newest_plan(self) -> Plan | None:
+        """The plan that was stored last, if there is one."""
+        row = self._one("SELECT plan FROM plan ORDER BY number DESC LIMIT 1", ())
+        plan: Plan | None = row and self._decoded(decode_plan, row[0])
+        return plan
+
     def memory(self) -> str | None:
         """The strategy's memory of the newest plan, as text."""
         row = self._one("SELECT memory FROM plan ORDER BY number DESC LIMIT 1", ())

@@ -1,0 +1,160 @@
+"""Puts the parts of a live run together."""
+
+from __future__ import annotations
+
+import decimal
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.app import open_data, strategy_of
+from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.opening import opening_positions
+from basis_strategy_v1.app.writer import Writer
+from basis_strategy_v1.config import Config, load_config
+from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.limits import Limits
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
+from basis_strategy_v1.execution.live_run import LiveParts
+from basis_strategy_v1.execution.market_source import MarketSource
+from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld
+from basis_strategy_v1.execution.risk import require_limits
+from basis_strategy_v1.execution.sender import SendSettings
+from basis_strategy_v1.execution.timing import Timing
+from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.event_reader import event_files, read_events
+from basis_strategy_v1.monitoring.health import UnifiedHealthManager
+from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.results.recorder import RunFolder
+from basis_strategy_v1.results.summary import run_id_of
+from basis_strategy_v1.venues.venue import CEX
+from basis_strategy_v1.venues.wallet import gas_is_free
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.venues.venue import Venues
+
+MANAGER_LOG = "execution_interface_manager"
+PAPER = "paper.sqlite"
+
+
+def build_paper_replay(
+    config: Any,
+    data: Any,
+    state: str | Path = "state",
+    results: str | Path = "results",
+    logs: str | Path = "logs",
+    *,
+    report: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    at: Callable[[str], None] | None = None,
+) -> LiveEngine:
+    """A run over recorded data without waiting: simulated venues behind the real journal, limits and engine.
+
+    `at` is called at each point at which the process could end, by its name.
+
+    Raises:
+        ComponentError: CFG-001, DAT-006, STR-001, RES-001, LOG-001 or JRN-…: whatever can be known to be wrong before the run.
+    """
+    started = time.perf_counter()
+    settings = load_config(config, run=True)
+    limits = require_limits(limits_of(settings))
+    strategy = strategy_of(settings)
+    provider = open_data(settings, data)
+    require_runnable(settings, strategy, provider)
+    assert settings.start is not None
+    clock = SimulatedClock(settings.start)
+    folder = Path(state)
+    with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
+        journal = refused.enter_context(SqliteJournal(folder) if at is None else SqliteJournal(folder, at=at))
+        run_folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
+        logger = refused.enter_context(EventLogger(logs, "live", clock=clock))
+        source = MarketSource(provider, clock)
+        venues = venues_of_config(settings)
+        market = source.at(settings.start)
+        handler = PositionUpdateHandler(opening_positions(settings, strategy, market, gas_is_free(venues)))
+        world = PaperWorld(venues, source, clock, folder / PAPER, handler.state)
+        parts = LiveParts(
+            gateways=paper_gateways(world, venues, clock),
+            journal=journal,
+            limits=limits,
+            keys_in_log=lambda keys: keys_in_log(Path(logs), keys),
+            settings=send_settings(settings, limits),
+        )
+        health = UnifiedHealthManager(event_logger=logger, clock=clock)
+        manager = ExecutionInterfaceManager(
+            settings,
+            provider,
+            "live",
+            positions=handler,
+            event_logger=logger,
+            health_manager=health,
+            clock=clock,
+            timing=AT_ONCE,
+            live=parts,
+        )
+        writer = Writer(run_folder, logger, provider, started, report=report)
+        engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)
+        assert manager.live is not None
+        engine.live = manager.live
+        refused.pop_all()
+    return engine
+
+
+def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> Mapping[str, Gateway]:
+    """A gateway for each exchange, and one for the wallet with every protocol on its chain."""
+    names = [name for name, venue in venues.items() if venue.kind == CEX]
+    if WALLET in venues:
+        names.append(WALLET)
+    return {name: PaperGateway(name, world, clock) for name in names}
+
+
+def send_settings(settings: Config, limits: Limits) -> SendSettings:
+    """How orders are sent, as the config has it."""
+    return SendSettings(
+        attempts=settings.max_retry_attempts,
+        delay_s=float(settings.retry_delay_seconds),
+        timeout_s=float(settings.venue_timeout),
+        failures=settings.max_retries_per_venue,
+        limits=limits,
+    )
+
+
+def limits_of(settings: Config) -> Limits | None:
+    """The config's section `limits`, as the rules of live trading read it."""
+    if settings.limits is None:
+        return None
+    given = {name: getattr(settings.limits, name) for name in Limits.__struct_fields__ if hasattr(settings.limits, name)}
+    return Limits(**{name: value for name, value in given.items() if value is not None})
+
+
+def keys_in_log(logs: Path, keys: Collection[str]) -> set[str]:
+    """Which of some keys have an execution or a settlement in the event log."""
+    wanted, found = set(keys), set()
+    for path in event_files(logs / "events").get(MANAGER_LOG, []):
+        for event in read_events(path):
+            key = event["data"].get("key") if event["event_type"] in ("execution", "settlement") else None
+            if key in wanted:
+                found.add(key)
+    return found
+
+
+def _now() -> float:
+    return 0.0
+
+
+def _no_wait(seconds: float) -> None:
+    """Recorded time passes at once."""
+
+
+def _directly(timeout_s: float, call: Callable[[], Any], /) -> Any:
+    return call()
+
+
+AT_ONCE = Timing(_no_wait, _now, _directly)

@@ -1,0 +1,136 @@
+"""The parts of a live run, how they are put together, and how an account is taken up again after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
+from basis_strategy_v1.core.limits import Limits
+from basis_strategy_v1.core.state import State
+from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
+from basis_strategy_v1.execution.live_pipeline import LivePipeline
+from basis_strategy_v1.execution.order_in_hand import settlement_of
+from basis_strategy_v1.execution.recovery import Recovered, Recovery
+from basis_strategy_v1.execution.sender import SendSettings
+from basis_strategy_v1.execution.senders import Senders
+from basis_strategy_v1.execution.step import StepSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import LiveJournal
+    from basis_strategy_v1.execution.market_source import MarketSource
+    from basis_strategy_v1.execution.routing_record import RoutingRecord
+    from basis_strategy_v1.execution.timing import Timing
+    from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+    from basis_strategy_v1.venues.venue import Venues
+
+    KeysInLog = Callable[[Collection[str]], Collection[str]]  # which of some keys have an event in the log
+
+
+class LiveParts(Struct, frozen=True, kw_only=True):
+    """What a live run has and a backtest has not: a gateway for each venue account, the journal, and the limits.
+
+    `keys_in_log` says which of some keys have their event in the event log already.
+    """
+
+    gateways: Mapping[str, Gateway]
+    journal: LiveJournal
+    limits: Limits
+    keys_in_log: KeysInLog
+    settings: SendSettings = SendSettings()
+    addresses: Mapping[str, str] = {}
+
+
+class LiveRun:
+    """Account, senders and pipeline of a live run."""
+
+    def __init__(
+        self,
+        parts: LiveParts,
+        venues: Venues,
+        source: MarketSource,
+        handler: PositionUpdateHandler,
+        record: RoutingRecord,
+        clock: Clock,
+        timing: Timing,
+        atomic_chaining: bool,
+    ) -> None:
+        self.parts = parts
+        self.journal = parts.journal
+        self._record = record
+        self._clock = clock
+        self.account = LiveAccount(venues, source, handler, parts.gateways, parts.journal, self._unreachable)
+        self.senders = Senders(
+            parts.gateways.values(), parts.journal, LiveHoldings(self.account), parts.settings, clock=clock, timing=timing
+        )
+        self.recovery = Recovery(self.senders, timing)
+        simulator = StepSimulator(venues, atomic_chaining=atomic_chaining)
+        self.pipeline = LivePipeline(self.account, simulator, parts.journal, record, self.senders, parts.limits, parts.addresses)
+
+    def _unreachable(self, venue: str, error: ComponentError) -> None:
+        self.senders.health.trouble(f"what falls due at {venue}", error.error_code, error.message)
+
+    # Starting.
+
+    def start(self, at: datetime, opened: State | None = None) -> Recovered:
+        """Take up the account: at the first start from the venues (or `opened`), later from the journal; then close what was left open.
+
+        Raises:
+            ComponentError: JRN-006, an outcome cannot be found out; the message says what to inspect.
+        """
+        state = self.journal.state()
+        if state is None:
+            state = self._first_state(at, opened)
+        self.account.ledger.assign(state)
+        recovered = self.recovery.until_closed()
+        if recovered.open:
+            reasons = "\n".join(entry.reason for entry in recovered.open)
+            raise ComponentError("JRN-006", reasons)
+        self._log_what_is_missing()
+        return recovered
+
+    def _first_state(self, at: datetime, opened: State | None) -> State:
+        market = self.account.market(at)
+        cursors: dict[str, str] = {}
+        state = opened
+        if state is None:
+            state = State()
+            for name, gateway in self.parts.gateways.items():
+                try:
+                    state = state.with_parts(**gateway.read().parts)
+                except ComponentError as error:
+                    raise VenueUnreachable("EIM-002", f"{name} cannot be read at {iso(at)}: {error.message}; start again later") from error
+        state = self.account.opened(state, market)
+        for name, gateway in self.parts.gateways.items():
+            _, cursors[name] = gateway.due(None)
+        self.journal.begin_account(state, cursors)
+        return state
+
+    def recover(self) -> Recovered:
+        """Look up once what is open; log what was closed. For the timer."""
+        found = self.recovery.once()
+        if found.closed:
+            self._log_what_is_missing()
+        return found
+
+    def _log_what_is_missing(self) -> None:
+        """Log each report of the journal that is not in the event log: a process ended between the two."""
+        journal, record = self.journal, self._record
+        for entry in self.recovery.unlogged(self.parts.keys_in_log):
+            report = entry.reports[-1]
+            record.recovered(report, entry.instruction)
+            journal.logged(entry.key)
+        unlogged = journal.unlogged_due()
+        there = self.parts.keys_in_log({item.id for _, item in unlogged}) if unlogged else ()
+        for venue, item in unlogged:
+            if item.id not in there:
+                record.log_settlements([settlement_of(item)])
+            journal.due_logged(venue, [item.id])

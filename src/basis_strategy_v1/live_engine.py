@@ -1,0 +1,232 @@
+"""The live loop: the same steps as a backtest, on the wall clock or over recorded data, behind the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import structs
+
+from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown
+from basis_strategy_v1.core.memory import decode_memory, encode_memory
+from basis_strategy_v1.engine import EventDrivenStrategyEngine, ticks_of
+from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
+from basis_strategy_v1.execution.hedge_guard import judge
+from basis_strategy_v1.execution.live_pipeline import PlanStopped
+from basis_strategy_v1.strategies.strategy import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.execution.hedge_guard import Since
+    from basis_strategy_v1.execution.live_run import LiveRun
+
+COMPONENT = "EventDrivenStrategyEngine"
+ZERO = Decimal(0)
+
+
+class Waits(Protocol):
+    """How a live run waits and is told to stop."""
+
+    def is_stopping(self) -> bool:
+        """Whether the run is to end after the step in hand."""
+        ...
+
+    def is_halted(self) -> bool:
+        """Whether nothing new is to be started."""
+        ...
+
+    def until(self, at: datetime, each_s: float) -> Iterator[None]:
+        """Wait until a time; yields about every `each_s` meanwhile, and ends early when the run is to stop."""
+        ...
+
+
+class LiveEngine(EventDrivenStrategyEngine):
+    """Runs a strategy live. The account is taken up from the journal, and every decision goes through it.
+
+    `waits` None: recorded data are replayed without waiting (`--speed max`).
+    """
+
+    live: LiveRun
+    waits: Waits | None = None
+    recovery_interval_s = 10.0
+    _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
+    _since: Since
+
+    def _open(self) -> None:
+        """Take up the account, close what an earlier process left open, and open the record with what is held now."""
+        in_hand, newest = self.live.journal.plan_in_hand(), self.live.journal.newest_plan()
+        if newest is not None:
+            self._goes_on_at = to_instant(newest.at) + (in_hand is None)
+        at = self.start if newest is None else newest.at
+        if isinstance(self.clock, SimulatedClock):
+            self.clock.move_to(at)
+        self.live.start(at)
+        market = self.account.market(at)
+        self.account.settle_until(market)
+        self.attribution.open(*self.account.exposures(market), market)
+        self.curve.open(self.attribution.initial_equity)
+        self._recorded_state = self._handler.state
+
+    # The loop.
+
+    def _loop(self) -> None:
+        self._resume()
+        done = 0
+        market = self.account.market(self.start)
+        for at in self._steps():
+            if isinstance(self.clock, SimulatedClock):
+                self.clock.move_to(at)
+            instant = to_instant(at)
+            self._instants.append(instant)
+            market = self._advance_to(instant, at)
+            self._work(at, market)
+            self._close_where_it_ends(at, instant, market)
+            if self._handler.state is not self._recorded_state:
+                self._rebase(market)
+            self._mark(done, market)
+            done += 1
+            if self._changed or instant >= self._next_day or instant == self._end:
+                self._add_holdings(instant)
+            self._show(done, len(self._instants))
+        if done:
+            self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
+
+    def _steps(self) -> Iterator[datetime]:
+        """The times of the steps: of recorded data every interval from the start; else on the wall clock, where missed ones are skipped."""
+        if self.waits is None:
+            regular, others = ticks_of(self.config, self.strategy)
+            for instant in sorted((*regular, *others)):
+                if self._goes_on_at is None or instant >= self._goes_on_at:
+                    yield self.start if instant == to_instant(self.start) else from_instant(instant)
+            return
+        yield from self._wall_clock_steps(self.waits)
+
+    def _wall_clock_steps(self, waits: Waits) -> Iterator[datetime]:
+        interval = self.config.interval // MICROSECOND
+        due = (to_instant(self.clock.now()) // interval + 1) * interval
+        while not waits.is_stopping():
+            for _ in waits.until(from_instant(due), self.recovery_interval_s):
+                self._watch()
+            if waits.is_stopping():
+                return
+            now = to_instant(self.clock.now())
+            yield from_instant(due)
+            following = (max(now, to_instant(self.clock.now())) // interval + 1) * interval
+            if following > due + interval:
+                self._log_skipped(due + interval, following - interval)
+            due = following
+
+    def _log_skipped(self, first: int, last: int) -> None:
+        told = f"no step from {iso(from_instant(first))} to {iso(from_instant(last))}: the one before took too long"
+        data = {"error_code": "ENG-003", "error_message": told, "error_severity": "LOW"}
+        self.event_logger.log_event(self.clock.now(), "error", COMPONENT, data)
+
+    # One step.
+
+    def _work(self, at: datetime, market: MarketSnapshot) -> None:
+        """Close what is open; go on with the plan in hand, or decide."""
+        recovered = self.live.recover()
+        self._record_recovered([closed.entry.key for closed in recovered.closed], market)
+        if recovered.open:
+            return
+        if self.live.pipeline.plan_in_hand() is not None:
+            self._continue(market)
+        elif self.waits is None or not self.waits.is_halted():
+            self._decide(at, market)
+        self._guard(at, market)
+
+    def _decide(self, at: datetime, market: MarketSnapshot) -> None:
+        blocks, memory = self.strategy.decide(Step(at, market, self.portfolio, self.config.strategy), self.memory)
+        if blocks or memory != self.memory:
+            self._execute(at, market, blocks, memory)
+
+    def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]], memory: Any) -> None:
+        if self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory))):
+            self.memory = memory
+
+    def _continue(self, market: MarketSnapshot) -> None:
+        in_hand = self.live.pipeline.plan_in_hand()
+        assert in_hand is not None
+        self._try(in_hand.plan.at, market, lambda: self.live.pipeline.complete(in_hand))
+
+    def _try(self, at: datetime, market: MarketSnapshot, run: Callable[[], Sequence[ExecutionReport]]) -> bool:
+        """Run a plan and record what it did, whatever became of the rest; whether it passed its check."""
+        before = exposures_of(self.account.state(market), self.account.venues, market).net
+        try:
+            self._record_executed(run(), market)
+        except OutcomeUnknown as unknown:
+            self._record_executed(unknown.reports, market)
+        except PlanStopped as stopped:
+            self._record_executed(stopped.reports, market)
+            if stopped.on_failure == UNWIND:
+                self.live.pipeline.meant = dict(before)
+                self._guard(at, market, at_once=True)
+        except ComponentError as refused:
+            if refused.severity == "CRITICAL":
+                raise
+            self._skip(at, refused)
+            return False
+        return True
+
+    def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
+        if self.waits is None and instant == self._end:
+            self._close(at, market)
+
+    # What happens between the steps, and after a restart.
+
+    def _watch(self) -> None:
+        """Read what fell due, close what is open, and keep the hedge, while the next step is waited for."""
+        now = self.clock.now()
+        market = self._advance_to(to_instant(now), now)
+        recovered = self.live.recover()
+        self._record_recovered([closed.entry.key for closed in recovered.closed], market)
+        if not recovered.open and self.live.pipeline.plan_in_hand() is not None:
+            self._continue(market)
+        self._guard(now, market)
+        if self._handler.state is not self._recorded_state:
+            self._rebase(market)
+
+    def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False) -> None:
+        """Close what has been unhedged for too long."""
+        pipeline, limits = self.live.pipeline, self.live.parts.limits
+        if pipeline.meant is None:
+            return
+        venues, state = self.account.venues, self.account.state(market)
+        gaps = unhedged(exposures_of(state, venues, market).net, pipeline.meant, market)
+        if at_once:
+            limits = structs.replace(limits, max_unhedged_notional=ZERO, max_unhedged_seconds=ZERO)
+        verdict = judge(
+            dict.fromkeys(gaps, 0) if at_once else self._since,
+            gaps,
+            now=market.instant,
+            limits=limits,
+            state=state,
+            venues=venues,
+            market=market,
+        )
+        self._since = verdict.since
+        if verdict.critical:
+            raise ComponentError("ENG-002", verdict.critical)
+        if verdict.blocks:
+            meant = pipeline.meant
+            self._record_executed(pipeline.run(at, verdict.blocks, encode_memory(self.memory), "complete"), market)
+            pipeline.meant = meant
+
+    def _record_recovered(self, keys: Sequence[str], market: MarketSnapshot) -> None:
+        entries = [self.live.journal.entry(key) for key in keys]
+        reports: list[ExecutionReport] = [entry.reports[-1] for entry in entries if entry is not None and entry.reports]
+        if reports:
+            self._record_executed(reports, market)
+
+    def _resume(self) -> None:
+        """Take up the strategy's memory, and find the step to go on from."""
+        self._since = {}
+        text = self.live.journal.memory()
+        if text is not None:
+            self.memory = decode_memory(text, getattr(self.strategy, "memory_kinds", ()))
