@@ -159,7 +159,8 @@ class LiveEngine(EventDrivenStrategyEngine):
         """Run a plan and record what it did, whatever became of the rest; whether it passed its check."""
         before = exposures_of(self.account.state(market), self.account.venues, market).net
         try:
-            self._record_executed(run(), market)
+            if reports := run():
+                self._record_executed(reports, market)
         except OutcomeUnknown as unknown:
             self._record_executed(unknown.reports, market)
         except PlanStopped as stopped:
