@@ -8,6 +8,7 @@ try:
 
     import typer
 
+    from basis_strategy_v1.cli_live import add_commands
     from basis_strategy_v1.core.amounts import counted, shown
     from basis_strategy_v1.core.text import printable
     from basis_strategy_v1.terminal import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 # A signal ends a command with 128 and its number: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
 FAILED, WRONG_INPUT, RESTART = 1, 2, 3
 # What the user gave is wrong, config, data, files or a place to write to, whenever a run comes to it.
-INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-")
+INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-", "JRN-")
 # A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the tick: then the run has failed.
 BLOCK_CODES = ("EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
 
@@ -253,6 +254,9 @@ def _print_summary(summary: Any) -> None:
 
     with writing_output():
         Console(highlight=False).print(summary_table(summary))
+
+
+add_commands(app, _print_summary)
 
 
 def _json(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,6 @@ from basis_strategy_v1.execution.live_pipeline import PlanStopped
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -31,15 +30,7 @@ ZERO = Decimal(0)
 
 
 class Waits(Protocol):
-    """How a live run waits and is told to stop."""
-
-    def is_stopping(self) -> bool:
-        """Whether the run is to end after the step in hand."""
-        ...
-
-    def is_halted(self) -> bool:
-        """Whether nothing new is to be started."""
-        ...
+    """How a live run waits."""
 
     def until(self, at: datetime, each_s: float) -> Iterator[None]:
         """Wait until a time; yields about every `each_s` meanwhile, and ends early when the run is to stop."""
@@ -55,6 +46,8 @@ class LiveEngine(EventDrivenStrategyEngine):
     live: LiveRun
     waits: Waits | None = None
     recovery_interval_s = 10.0
+    is_halted: Callable[[], bool] = staticmethod(lambda: False)
+    is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
     _since: Since
 
@@ -94,6 +87,8 @@ class LiveEngine(EventDrivenStrategyEngine):
             if self._changed or instant >= self._next_day or instant == self._end:
                 self._add_holdings(instant)
             self._show(done, len(self._instants))
+            if self.is_stopping():
+                break
         if done:
             self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
 
@@ -110,10 +105,10 @@ class LiveEngine(EventDrivenStrategyEngine):
     def _wall_clock_steps(self, waits: Waits) -> Iterator[datetime]:
         interval = self.config.interval // MICROSECOND
         due = (to_instant(self.clock.now()) // interval + 1) * interval
-        while not waits.is_stopping():
+        while not self.is_stopping():
             for _ in waits.until(from_instant(due), self.recovery_interval_s):
                 self._watch()
-            if waits.is_stopping():
+            if self.is_stopping():
                 return
             now = to_instant(self.clock.now())
             yield from_instant(due)
@@ -137,7 +132,7 @@ class LiveEngine(EventDrivenStrategyEngine):
             return
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
-        elif self.waits is None or not self.waits.is_halted():
+        elif not self.is_halted():
             self._decide(at, market)
         self._guard(at, market)
 

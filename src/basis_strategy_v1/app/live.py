@@ -14,8 +14,9 @@ from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, load_config
-from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
@@ -105,6 +106,24 @@ def build_paper_replay(
         engine.live = manager.live
         refused.pop_all()
     return engine
+
+
+def require_live_options(*, paper: bool, data: Path | None, speed: str | None) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        ComponentError: CFG-001.
+    """
+    if speed is not None and speed != "max":
+        raise ComponentError("CFG-001", f"--speed must be max, got {shown(speed)}")
+    if speed is not None and data is None:
+        raise ComponentError("CFG-001", "--speed max replays recorded data: name them with --data DIR")
+    if data is not None and not paper:
+        raise ComponentError("CFG-001", "--data without --paper is refused: recorded prices must never reach a real venue; add --paper")
+    if not paper:
+        raise ComponentError("CFG-001", "no venue has a live gateway in this version; add --paper")
+    if data is None or speed is None:
+        raise ComponentError("CFG-001", "--paper needs recorded data in this version: add --data DIR --speed max")
 
 
 def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> Mapping[str, Gateway]:

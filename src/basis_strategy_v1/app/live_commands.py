@@ -1,0 +1,93 @@
+"""What `basis status`, `halt`, `resume` and `resolve` do with a state folder. They work while `basis live` runs, and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import SystemClock, iso
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.live.journal_reader import JournalReader
+
+HALT = "HALT"
+
+
+def is_halted(folder: Path) -> bool:
+    """Whether nothing new is to be started."""
+    return (folder / HALT).exists()
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, and what is held.
+
+    Raises:
+        ComponentError: JRN-…, there is no journal, or it cannot be read.
+    """
+    with JournalReader(folder) as journal:
+        state, in_hand = journal.state(), journal.plan_in_hand()
+        day = iso(SystemClock().now())[:10]
+        return {
+            "run": journal.run,
+            "halted": is_halted(folder),
+            "open": [
+                {"key": entry.key, "venue": entry.venue, "status": str(entry.status), "reason": entry.reason}
+                for entry in journal.open_entries()
+            ],
+            "plan_in_hand": None if in_hand is None else {"number": in_hand[0], "at": iso(in_hand[1].at), "blocks": len(in_hand[1].blocks)},
+            "spent_usd_today": plain(journal.spent_usd(day)),
+            "spent_gas_eth_today": plain(journal.spent_gas_eth(day)),
+            "positions": {}
+            if state is None
+            else {venue: {token: plain(amount) for token, amount in tokens.items()} for venue, tokens in state.positions().items()},
+        }
+
+
+def status_lines(folder: Path) -> list[str]:
+    """The same, for a person."""
+    found = status_of(folder)
+    lines = [f"run {found['run']}: {'halted' if found['halted'] else 'not halted'}"]
+    if (plan := found["plan_in_hand"]) is not None:
+        lines.append(f"plan in hand: {plan['blocks']} blocks of {plan['at']}")
+    lines += [f"open: {row['key']} at {row['venue']} is {row['status']}{row['reason'] and ': '}{row['reason']}" for row in found["open"]]
+    lines.append(f"spent today: {found['spent_usd_today']} USD notional, {found['spent_gas_eth_today']} ETH gas")
+    lines += [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
+    return lines
+
+
+def halt(folder: Path) -> str:
+    """Let `basis live` start nothing new; the plan in hand follows its `on_failure`."""
+    JournalReader(folder).close_file()  # a folder without a journal has nothing to halt
+    (folder / HALT).touch()
+    return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
+
+
+def resume(folder: Path) -> str:
+    """End a halt.
+
+    Raises:
+        ComponentError: JRN-001, there is no journal.
+    """
+    JournalReader(folder).close_file()
+    if not is_halted(folder):
+        return "it was not halted"
+    (folder / HALT).unlink()
+    return "resumed: the next step decides again"
+
+
+def resolve(folder: Path, key: str, reference: str | None) -> str:
+    """Record a person's decision about an open instruction; the next start of `basis live` closes it.
+
+    Raises:
+        ComponentError: JRN-002, a run has the journal; JRN-005, the key is not open.
+    """
+    with JournalReader(folder) as journal:
+        entry = journal.entry(key)
+        if entry is None or not entry.is_open:
+            there = ", ".join(found.key for found in journal.open_entries()) or "none"
+            raise ComponentError("JRN-005", f"no open instruction has the key {key!r}; open are {there}")
+    with SqliteJournal(folder) as writable:
+        writable.resolve(key, reference, at=SystemClock().now(), by="basis resolve")
+    what = "never happened" if reference is None else f"happened as {reference}"
+    return f"{key}: it {what}; `basis live` closes it at its next start"
