@@ -176,6 +176,11 @@ class LiveEngine(EventDrivenStrategyEngine):
 
     # What happens between the steps, and after a restart.
 
+    def _record_settled(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
+        super()._record_settled(reports, market)
+        if reports:
+            self.live.settlements_logged(reports)
+
     def _watch(self) -> None:
         """Read what fell due, close what is open, and keep the hedge, while the next step is waited for."""
         now = self.clock.now()

@@ -22,7 +22,7 @@ from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
 from basis_strategy_v1.execution.live_run import LiveParts
 from basis_strategy_v1.execution.market_source import MarketSource
-from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld
+from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld, pass_point
 from basis_strategy_v1.execution.risk import require_limits
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.timing import Timing
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.venues.venue import Venues
 
-MANAGER_LOG = "execution_interface_manager"
+MANAGER_LOG = "execution_interface_manager_events"
 PAPER = "paper.sqlite"
 
 
@@ -54,7 +54,7 @@ def build_paper_replay(
     *,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
-    at: Callable[[str], None] | None = None,
+    at: Callable[[str], None] = pass_point,
 ) -> LiveEngine:
     """A run over recorded data without waiting: simulated venues behind the real journal, limits and engine.
 
@@ -73,14 +73,14 @@ def build_paper_replay(
     clock = SimulatedClock(settings.start)
     folder = Path(state)
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
-        journal = refused.enter_context(SqliteJournal(folder) if at is None else SqliteJournal(folder, at=at))
+        journal = refused.enter_context(SqliteJournal(folder, at=at))
         run_folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
         logger = refused.enter_context(EventLogger(logs, "live", clock=clock))
         source = MarketSource(provider, clock)
         venues = venues_of_config(settings)
         market = source.at(settings.start)
         handler = PositionUpdateHandler(opening_positions(settings, strategy, market, gas_is_free(venues)))
-        world = PaperWorld(venues, source, clock, folder / PAPER, handler.state)
+        world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, at)
         parts = LiveParts(
             gateways=paper_gateways(world, venues, clock),
             journal=journal,
@@ -156,7 +156,7 @@ def limits_of(settings: Config) -> Limits | None:
 def keys_in_log(logs: Path, keys: Collection[str]) -> set[str]:
     """Which of some keys have an execution or a settlement in the event log."""
     wanted, found = set(keys), set()
-    for path in event_files(logs / "events").get(MANAGER_LOG, []):
+    for path in event_files(logs).get(MANAGER_LOG, []):
         for event in read_events(path):
             key = event["data"].get("key") if event["event_type"] in ("execution", "settlement") else None
             if key in wanted:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.execution.market_source import MarketSource
@@ -124,13 +125,23 @@ class LiveRun:
     def _log_what_is_missing(self) -> None:
         """Log each report of the journal that is not in the event log: a process ended between the two."""
         journal, record = self.journal, self._record
-        for entry in self.recovery.unlogged(self.parts.keys_in_log):
-            report = entry.reports[-1]
-            record.recovered(report, entry.instruction)
-            journal.logged(entry.key)
         unlogged = journal.unlogged_due()
         there = self.parts.keys_in_log({item.id for _, item in unlogged}) if unlogged else ()
         for venue, item in unlogged:
             if item.id not in there:
                 record.log_settlements([settlement_of(item)])
             journal.due_logged(venue, [item.id])
+        for entry in self.recovery.unlogged(self.parts.keys_in_log):
+            report = entry.reports[-1]
+            accrued = {settled.key for settled in report.settlements}
+            there = self.parts.keys_in_log(accrued) if accrued else ()
+            record.log_settlements([settled for settled in report.settlements if settled.key not in there])
+            record.recovered(report, entry.instruction)
+            journal.logged(entry.key)
+
+    def settlements_logged(self, reports: Collection[ExecutionReport]) -> None:
+        """The events of what fell due are in the event log."""
+        keys = {report.key for report in reports}
+        for venue, item in self.journal.unlogged_due():
+            if item.id in keys:
+                self.journal.due_logged(venue, [item.id])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -44,14 +44,22 @@ CREATE TABLE IF NOT EXISTS world (id INTEGER PRIMARY KEY CHECK (id = 0), state T
 """
 
 
+def pass_point(point: str) -> None:
+    """Nothing is done at a point."""
+
+
 class PaperWorld:
     """All simulated venues of one run: what they hold for us, what they executed, and what fell due.
 
     A venue does not forget: its ledger is a file, and every change is one transaction of it. `state` is what is held at the first start.
+    `at` is called at each point at which the process could end, by its name.
     """
 
-    def __init__(self, venues: Venues, source: MarketSource, clock: Clock, path: Path, state: State) -> None:
+    def __init__(
+        self, venues: Venues, source: MarketSource, clock: Clock, path: Path, state: State, at: Callable[[str], None] = pass_point
+    ) -> None:
         self.venues = venues
+        self._at = at
         self._source = source
         self._clock = clock
         self._lock = RLock()
@@ -101,10 +109,13 @@ class PaperWorld:
             if _is_beyond(simulated, instruction, worst_price):
                 simulated = Moved(state, Deltas(), details={**simulated.details, "filled": ZERO}, filled=ZERO)
             answer = _answer(client_id, simulated, before, state, settlements)
+            self._at("before execute")
             with self._file:
                 self._file.execute("BEGIN")
                 self._file.execute("INSERT INTO executed VALUES (?, ?)", (client_id, msgspec.json.encode(answer).decode()))
+                self._at("within execute")
                 self._keep(simulated.state, market)
+            self._at("after execute")
             return answer
 
     def found(self, client_id: str) -> Happened | None:
@@ -146,6 +157,7 @@ class PaperWorld:
         for at, state, reports in self._account.passage(since, now, self._state):
             if reports:
                 fell_due = True
+                self._at("before due")
                 with self._file:
                     self._file.execute("BEGIN")
                     changes = changes_between(before, state)
