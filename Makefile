@@ -137,5 +137,6 @@ $(VENV)/wheels/stamp: requirements.lock | $(BIN)/python
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json
+	@[ ! -L node_modules ] || { echo "node_modules is a link, and npm would empty the folder that it leads to: remove the link first"; exit 2; }
 	npm ci --ignore-scripts --no-progress
 	touch $@
