@@ -1,4 +1,4 @@
-# make backtest | check | prove | compare | bench | mutate | browser | wheel | lock | clean
+# make backtest | fast | check | prove | compare | bench | mutate | browser | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,55 +8,81 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
-BIN := .venv/bin
+# The environment that everything runs in, and the pip it gets: PIP_RELEASE is `==23.2`, or empty for the one that PYTHON brings.
+VENV ?= .venv
+PIP_RELEASE ?=
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# A file's tests stay together, and files begin in the order of tests/conftest.py: the slow ones first.
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+FAST := $(PYTEST) $(TWO_PROCESSES) -m "not slow" --hypothesis-profile=fast
+SUITE := $(PYTEST) $(TWO_PROCESSES) --hypothesis-profile=ci
 SEEDS ?= 1 2 3
 # The commit whose results this checkout gives too. A commit that changes results on purpose names the configs in CHANGED; the next one
 # makes it the BASE and empties CHANGED.
 BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
 CHANGED :=
 
-.PHONY: backtest check lint types imports test results prove compare bench mutate browser wheel lock clean
+.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench mutate browser wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
 	$(BIN)/basis data sample build/sample
 	$(BIN)/basis backtest config/eth_basis.yaml --data build/sample
 
-check: lint types imports results test
+fast: $(VENV)/dev.stamp
+	$(FAST)
 
-lint: .venv/dev.stamp
+check: lint types imports results anyhow test
+
+lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/dev.stamp
+types: $(VENV)/dev.stamp
 	$(BIN)/mypy --strict src
 
-imports: .venv/dev.stamp
+imports: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-cache
-
-test: .venv/dev.stamp build/pip/stamp node_modules/.package-lock.json browser
-	mkdir -p build/coverage
-	$(PYTEST) --hypothesis-profile=ci --cov --cov-report=
-	$(BIN)/coverage report --skip-covered --fail-under=95
-	$(BIN)/coverage report --skip-covered --fail-under=100 --include='*/core/*,*/execution/*,*/monitoring/*'
-
-prove: .venv/dev.stamp node_modules/.package-lock.json
-	for seed in $(SEEDS); do \
-		BASIS_SEED=$$seed $(PYTEST) -m "prove or hypothesis" --hypothesis-profile=prove --hypothesis-seed=$$seed; \
-	done
 
 results: $(BIN)/basis
 	$(BIN)/python tools/compare.py $(BASE) --sample-only --changed $(CHANGED)
 
+anyhow: $(VENV)/dev.stamp
+	tools/anyhow.sh $(FAST)
+
+# The data of each run are in a folder of its own, so that two at once do not meet; the last one's stay for `coverage report`.
+test: tested-with
+	mkdir -p build/coverage
+	run="$$(mktemp -d build/coverage/run.XXXXXX)"; trap 'rm -rf "$$run"' EXIT; export COVERAGE_FILE="$$PWD/$$run/data"; \
+	$(SUITE) --cov --cov-report=; \
+	cp "$$COVERAGE_FILE" build/coverage/data; \
+	$(BIN)/coverage report --skip-covered --fail-under=95; \
+	$(BIN)/coverage report --skip-covered --fail-under=100 --include='*/core/*,*/execution/*,*/monitoring/*'
+
+suite: tested-with
+	$(SUITE)
+
+tested-with: $(VENV)/dev.stamp $(VENV)/wheels/stamp node_modules/.package-lock.json browser
+
+prove: tested-with
+	for seed in $(SEEDS); do \
+		BASIS_SEED=$$seed $(PYTEST) -m "prove or hypothesis" --hypothesis-profile=prove --hypothesis-seed=$$seed; \
+	done
+	tools/anyhow.sh $(SUITE)
+	$(MAKE) VENV=build/python/pip-23.2 PIP_RELEASE===23.2 suite
+	$(BIN)/python tools/pythons.py | while read -r version python; do \
+		$(MAKE) VENV=build/python/$$version PYTHON="$$python" "PIP_RELEASE=>=23.2" suite </dev/null; \
+	done
+
 compare: $(BIN)/basis
 	$(BIN)/python tools/compare.py $(BASE)
 
-bench: .venv/dev.stamp
+bench: $(VENV)/dev.stamp
 	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
-mutate: .venv/dev.stamp
+mutate: $(VENV)/dev.stamp
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
@@ -67,10 +93,10 @@ browser:
 			</dev/null >/dev/null || echo "chromium could not be installed: the browser tests are skipped (with CI=true they fail)"; \
 	else echo "chromium is not installed: the browser tests are skipped (with CI=true they fail)"; fi
 
-wheel: .venv/dev.stamp
+wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
-lock: .venv/dev.stamp
+lock: $(VENV)/dev.stamp
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --group build --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra live --group build --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
@@ -84,30 +110,33 @@ clean:
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer with its venv module is needed; name it with make PYTHON=/path/to/python3.11"; exit 2; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
+	[ -z "$(PIP_RELEASE)" ] || $(PIP) install --quiet --upgrade "pip$(PIP_RELEASE)"
 
 # A lock names everything, so nothing is resolved: a newer release of something that it pins cannot get in the way.
-.venv/run.stamp: requirements.lock | $(BIN)/python
+$(VENV)/run.stamp: requirements.lock | $(BIN)/python
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
-	[ -e .venv/dev.stamp ] || $(PIP) check
+	[ -e $(VENV)/dev.stamp ] || $(PIP) check
 	touch $@
 
-$(BIN)/basis: pyproject.toml .venv/run.stamp
+$(BIN)/basis: pyproject.toml $(VENV)/run.stamp
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 	touch $@
 
-.venv/dev.stamp: requirements-dev.lock | $(BIN)/basis
+$(VENV)/dev.stamp: requirements-dev.lock | $(BIN)/basis
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	$(PIP) check
 	touch $@
 
-# An old pip and the newest one, for tests/test_install.py.
-build/pip/stamp: requirements-dev.lock | $(BIN)/python
-	rm -rf build/pip
-	$(PIP) download --quiet --no-deps --dest build/pip pip==23.2
-	$(PIP) download --quiet --no-deps --dest build/pip pip
+# What tests/test_install.py installs from, without a network: what the package needs, an old pip and the newest one.
+$(VENV)/wheels/stamp: requirements.lock | $(BIN)/python
+	rm -rf $(@D)
+	$(PIP) download --quiet --no-deps --require-hashes --dest $(@D) -r requirements.lock
+	$(PIP) download --quiet --no-deps --dest $(@D) pip==23.2
+	$(PIP) download --quiet --no-deps --dest $(@D) pip
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json
+	@[ ! -L node_modules ] || { echo "node_modules is a link, and npm would empty the folder that it leads to: remove the link first"; exit 2; }
 	npm ci --ignore-scripts --no-progress
 	touch $@

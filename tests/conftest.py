@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -97,12 +97,21 @@ SHARE = pytest.StashKey[float]()
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """`make fast` fails where it no longer runs its share of the tests."""
-    if is_fast_run(session.config) and session.config.stash[SHARE] < FAST_SHARE and session.exitstatus == pytest.ExitCode.OK:
+    if SHARE in session.config.stash and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["share"] = session.config.stash[SHARE]
+    elif is_fast_run(session.config) and session.config.stash[SHARE] < FAST_SHARE and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of `--numprocesses` has ended; each has collected all the tests."""
+    if share := getattr(node, "workeroutput", {}).get("share"):
+        node.config.stash[SHARE] = share
+
+
 def is_fast_run(config: pytest.Config) -> bool:
-    """Whether all the tests but the slow ones run, in this process."""
+    """Whether all the tests but the slow ones were to run."""
     return config.option.markexpr == "not slow" and SHARE in config.stash and config.args_source is not pytest.Config.ArgsSource.ARGS
 
 

@@ -99,10 +99,18 @@ def test_every_command_has_an_example_that_it_would_take() -> None:
     assert faults == []
 
 
-def test_the_first_page_is_short_and_opens_with_the_two_commands() -> None:
+def test_the_first_page_is_short_and_opens_with_the_commands_of_users_and_of_contributors() -> None:
     lines = text_of("README.md").splitlines()
-    assert len(lines) < 150
-    assert [line.split("#")[0].strip() for line in lines[2:4]] == ["make backtest", "make check"]
+    assert len(lines) < 160
+    commands = [line.split("#")[0].strip() for line in lines[:25] if line.startswith("    ")]
+    assert commands == [
+        "pip install .",
+        "basis data sample build/sample",
+        "basis backtest config/eth_basis.yaml --data build/sample",
+        "make backtest",
+        "make fast",
+        "make check",
+    ]
 
 
 def test_readme_counts_the_import_rules_as_they_are() -> None:

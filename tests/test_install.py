@@ -1,4 +1,4 @@
-"""The locks install as they are, whatever has been released since, with an old pip and with the newest."""
+"""The locks install as they are, whatever has been released since, and the package with nothing but Python and a pip, old or new."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import basis_strategy_v1
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-PIPS = REPOSITORY / "build" / "pip"
+# What `make` has downloaded: what the package needs, and the two pips. No test reaches the network.
+DOWNLOADED = Path(sys.prefix) / "wheels"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ \\;]+)(?: ; (?P<marker>[^\\]+?))? \\$", re.MULTILINE)
 NEWER = "9999.0"
+OLD_PIP = "pip-23.2-py3-none-any.whl"
 
 pytestmark = pytest.mark.installer
 
@@ -77,11 +82,10 @@ def write_lock(lock: str, folder: Path, hashes: dict[str, str]) -> None:
 @pytest.fixture(params=["23.2", "newest"])
 def pip(request: pytest.FixtureRequest) -> Path:
     """The wheel of a pip."""
-    found = sorted(PIPS.glob("pip-*.whl"))
-    chosen = [path for path in found if (path.name == "pip-23.2-py3-none-any.whl") == (request.param == "23.2")]
-    if not chosen:
-        pytest.skip(f"pip {request.param} is not in build/pip: run make build/pip/stamp")
-    return chosen[0]
+    found = {path.name == OLD_PIP: path for path in DOWNLOADED.glob("pip-*.whl")}
+    if len(found) != 2:
+        pytest.skip(f"{DOWNLOADED} does not have the pips: run make .venv/wheels/stamp")
+    return found[request.param == "23.2"]
 
 
 @pytest.fixture
@@ -91,18 +95,23 @@ def checkout(pip: Path, wheels: dict[str, str], tmp_path: Path) -> Path:
     for lock in ("requirements.lock", "requirements-dev.lock"):
         write_lock(lock, tmp_path, wheels)
     (tmp_path / "pyproject.toml").touch()
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
-    python = tmp_path / ".venv" / "bin" / "python"
-    own = {**os.environ, "PYTHONPATH": str(pip), "PIP_CONFIG_FILE": os.devnull}
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-index", pip], check=True, env=own)
+    make_environment(tmp_path / ".venv", pip)
     return tmp_path
 
 
-def make(checkout: Path, target: str, wheels: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`make TARGET`, with nothing but the folder of wheels to install from."""
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "MAKE", "MFLAGS"))}
-    offered = {**keep, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels[""], "PIP_CONFIG_FILE": os.devnull}
-    return subprocess.run(["make", target], cwd=checkout, env=offered, capture_output=True, text=True, check=False)
+def make_environment(folder: Path, pip: Path) -> None:
+    """An environment that has just this pip."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", pip, cwd=folder, PYTHONPATH=str(pip))
+
+
+def run(*words: str | Path, cwd: Path, status: int = 0, **more: str) -> str:
+    """What a command prints, where it ends with `status`. It asks no index, and the caller's settings for pip and make do not reach it."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "MAKE", "MFLAGS", "COVERAGE_"))}
+    offered = {**keep, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+    done = subprocess.run(words, cwd=cwd, env=offered, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr if status == 0 else "") == (status, "")
+    return done.stdout
 
 
 def installed(checkout: Path) -> dict[str, str]:
@@ -122,19 +131,50 @@ def test_the_locks_ask_for_extras_somewhere() -> None:
 
 
 def test_make_installs_what_the_locks_pin_though_there_are_newer_releases_of_it_all(checkout: Path, wheels: dict[str, str]) -> None:
-    run = make(checkout, ".venv/run.stamp", wheels)
-    assert (run.returncode, run.stderr) == (0, "")
+    run("make", ".venv/run.stamp", cwd=checkout, PIP_FIND_LINKS=wheels[""])
     assert installed(checkout) == pins("requirements.lock")
     (checkout / ".venv" / "bin" / "basis").touch()
-    dev = make(checkout, ".venv/dev.stamp", wheels)
-    assert (dev.returncode, dev.stderr) == (0, "")
+    run("make", ".venv/dev.stamp", cwd=checkout, PIP_FIND_LINKS=wheels[""])
     assert installed(checkout) == pins("requirements-dev.lock")
 
 
 def test_make_refuses_a_lock_that_lacks_a_package(checkout: Path, wheels: dict[str, str]) -> None:
     lock = checkout / "requirements.lock"
     lock.write_text(re.sub(r"^markdown-it-py==.*\n", "", lock.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")
-    run = make(checkout, ".venv/run.stamp", wheels)
-    assert run.returncode != 0
-    assert "requires markdown-it-py, which is not installed" in run.stdout
+    printed = run("make", ".venv/run.stamp", cwd=checkout, status=2, PIP_FIND_LINKS=wheels[""])
+    assert "requires markdown-it-py, which is not installed" in printed
     assert not (checkout / ".venv" / "run.stamp").exists()
+
+
+# The package.
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The files of the checkout that a build takes."""
+    folder = tmp_path / "source"
+    shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize("what", ["the folder", "the wheel"])
+def test_python_and_pip_are_all_that_a_backtest_of_the_sample_needs(what: str, pip: Path, source: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "empty"
+    make_environment(environment, pip)
+    run_pip = partial(run, environment / "bin" / "python", "-m", "pip", cwd=tmp_path, PIP_FIND_LINKS=str(DOWNLOADED), PIP_QUIET="1")
+    if what == "the wheel":
+        run_pip("wheel", "--no-deps", "--wheel-dir", tmp_path, source)
+        [source] = tmp_path.glob("basis_strategy-*.whl")
+    run_pip("install", "--no-compile", source)
+
+    def basis(*words: str) -> str:
+        """The command with a path on which there is nothing else: no node, no npm, no make."""
+        return run(environment / "bin" / "basis", *words, cwd=tmp_path, PATH=str(environment / "bin"))
+
+    assert basis("--version") == f"basis {basis_strategy_v1.__version__}\n"
+    basis("data", "sample", "build/sample")
+    printed = basis("backtest", str(REPOSITORY / "config" / "eth_basis.yaml"), "--data", "build/sample")
+    assert re.search(r"^Final equity +102,712\.82$", printed, re.MULTILINE)
+    assert [path.name for path in (tmp_path / "results").glob("*/report.html")] == ["report.html"]

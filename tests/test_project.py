@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -104,9 +105,17 @@ def test_every_make_target_that_a_document_names_exists(document: str) -> None:
 
 
 def test_contributing_names_every_make_target_a_person_calls() -> None:
-    assert {"backtest", "check", "prove", "bench", "mutate", "browser", "wheel", "lock", "clean"} <= make_targets()
-    named = set(re.findall(r"`make ([a-z]+)", (REPOSITORY / "CONTRIBUTING.md").read_text()))
-    assert {"backtest", "check", "prove", "bench", "mutate"} <= named
+    named = set(re.findall(r"^\| `make ([a-z]+)", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    assert named == set((REPOSITORY / "Makefile").read_text().splitlines()[0].removeprefix("# make ").split(" | "))
+
+
+def test_every_file_and_test_that_is_named_as_slow_exists() -> None:
+    text = (REPOSITORY / "tests" / "conftest.py").read_text()
+    named = ast.literal_eval(text.partition("SLOW = ")[2].partition("\n)\n")[0] + ")")
+    assert len(named) > 5
+    for name in named:
+        file, _, test = name.partition("::")
+        assert f"def {test}" in (REPOSITORY / "tests" / file).read_text(), name
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:

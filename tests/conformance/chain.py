@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import hashlib
 import http.client
 import json
@@ -13,7 +12,6 @@ import re
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
+from filelock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -142,20 +141,12 @@ def compiled(entry: str, contract: str, *, compiler: str = "solc", via_ir: bool 
     options = json.dumps({"root": str(root), "entry": entry, "compiler": compiler, "viaIR": via_ir, "nodeModules": str(NODE_MODULES)})
     kept = COMPILED / f"{hashlib.sha256((_source_digest(root) + options).encode()).hexdigest()[:32]}.json"
     if not kept.exists():
-        with _alone(kept.with_suffix(".lock")):
+        COMPILED.mkdir(parents=True, exist_ok=True)
+        with FileLock(kept.with_suffix(".lock")):  # one process compiles, the others wait and take what it made
             if not kept.exists():
                 _compile_into(kept, options)
     found = json.loads(kept.read_text())[contract]
     return Artifact(contract, found["abi"], found["bytecode"])
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of this file: one process compiles, the others wait and take what it made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _compile_into(kept: Path, options: str) -> None:

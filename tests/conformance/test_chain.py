@@ -1,14 +1,20 @@
-"""The local node: what a reverted call says, and that a snapshot brings everything back."""
+"""The local node: what a reverted call says, that a snapshot brings everything back, and that a contract is compiled once."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .chain import TransactionReverted, artifact, call_data, parse_signature
+from . import chain as chain_module
+from .chain import TransactionReverted, artifact, call_data, compiled, parse_signature
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .chain import Chain
 
 pytestmark = pytest.mark.chain
@@ -38,3 +44,18 @@ def test_a_signature_with_tuples_is_taken_apart_at_the_outer_commas() -> None:
 
 def test_call_data_starts_with_the_known_selector_of_transfer() -> None:
     assert call_data("transfer(address,uint256)", ("0x" + "00" * 20, 1))[:10] == "0xa9059cbb"
+
+
+def test_a_contract_that_several_need_at_once_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "Empty.sol").write_text("// SPDX-License-Identifier: MIT\npragma solidity ^0.8.0;\ncontract Empty {}\n")
+    node = tmp_path / "bin" / "node"
+    node.parent.mkdir()
+    node.write_text(f'#!/bin/sh\necho compiled >> {tmp_path}/calls\nexec {shutil.which("node")} "$@"\n')
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(chain_module, "COMPILED", tmp_path / "compiled")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: compiled("Empty.sol", "Empty", root=tmp_path / "sources"), range(2)))
+    assert both[0] == both[1] == compiled("Empty.sol", "Empty", root=tmp_path / "sources")
+    assert (tmp_path / "calls").read_text() == "compiled\n"
