@@ -51,6 +51,17 @@ def test_a_strategy_that_leaves_the_program_is_a_run_that_failed_too(config: Pat
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, told)
 
 
+def test_a_strategy_that_changes_the_working_directory_moves_no_results(config: Path, sample: Path) -> None:
+    code = "import os\nos.chdir('/')\ndef decide(step, memory):\n    os.chdir('/')\n    return [], memory\n"
+    (config.parent / "mine.py").write_text(code)
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    done = run("backtest", config.name, "--data", sample, "--results", "mine", "--logs", "my logs", cwd=config.parent)
+    [folder] = (config.parent / "mine").glob("custom-*")
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", f"results: mine/{folder.name}")
+    assert {"summary.json", "report.html", "events.csv"} <= {path.name for path in folder.iterdir()}
+    assert (config.parent / "my logs" / "events").is_dir()
+
+
 def test_ctrl_c_while_the_program_is_still_being_read_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")  # found before the real one
     done = run("venues", cwd=tmp_path)

@@ -103,7 +103,7 @@ WHALE = 140_000  # ETH; its debt at the target is 420,000 of the million WETH in
 
 
 def whale(*, rate_impact: bool, **more: Any) -> World:
-    """A loop that is large beside the pool."""
+    """A loop that is large compared with the pool."""
     parameters = {"lender": "aave", "target_ltv": "0.75", "flash": True, "spread_hysteresis_bps": 0, "min_health_factor": 1, **more}
     return World("eth_leveraged", {"wallet": {"ETH": WHALE}}, aave={"rate_impact": rate_impact}, **parameters)
 

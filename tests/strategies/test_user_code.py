@@ -86,15 +86,15 @@ def test_what_is_no_list_of_blocks_is_refused(given: str, named: str, tmp_path: 
 LEAVES = [("sys.exit(0)", "SystemExit: 0"), ("sys.exit('x')", "SystemExit: x"), ("raise BaseException('y')", "BaseException: y")]
 
 
-@pytest.mark.parametrize(("leaves", "told"), LEAVES)
-def test_code_that_leaves_the_program_counts_as_code_that_fails(leaves: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("leaves", "said"), LEAVES)
+def test_code_that_leaves_the_program_counts_as_code_that_fails(leaves: str, said: str, tmp_path: Path) -> None:
     code = f"import sys\nclass Mine:\n    def decide(self, *of):\n        {leaves}\n"
-    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told}{AT}"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {said}{AT}"
     code = f"import sys\nclass Mine:\n    def __init__(self):\n        {leaves}\n    def decide(self, *of): ...\n"
-    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {told} (in __init__)"
-    assert refused(tmp_path, f"import sys\n\n{leaves}\n") == f"STR-001: mine.py, line 3: {told}"
+    assert refused(tmp_path, code) == f"STR-002: mine.py, line 4: {said} (in __init__)"
+    assert refused(tmp_path, f"import sys\n\n{leaves}\n") == f"STR-001: mine.py, line 3: {said}"
     mine = custom(tmp_path, f"import sys\nclass Mine:\n    def decide(self, *of): ...\n    def needs(self, *of):\n        {leaves}\n")
-    with pytest.raises(ComponentError, match=rf"^STR-002: mine\.py, line 5: {told} \(in needs\)$"):
+    with pytest.raises(ComponentError, match=rf"^STR-002: mine\.py, line 5: {said} \(in needs\)$"):
         mine.needs(PARAMETERS)
 
 

@@ -133,7 +133,7 @@ def _given(source: object, reading: Reading) -> tuple[object, Path]:
     from basis_strategy_v1.config.yaml_reader import read_yaml
 
     path = Path(source)
-    return read_yaml(path, reading.faults), path.parent
+    return read_yaml(path, reading.faults), path.absolute().parent  # whatever becomes of the working directory
 
 
 def _build(parsed: dict[str, Any], given: Mapping[str, Any], folder: Path, top: Record) -> Config:

@@ -79,8 +79,8 @@ def decode_memory(text: str, kinds: Iterable[type[Struct]]) -> Any:
         known = kinds_by_name(kinds)
         memory = _from_json(msgspec.json.decode(text), known)
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as fault:
-        told = f"the stored memory cannot be read: {one_line(str(fault))}; it was stored as {shown(text)}"
-        raise ComponentError("STR-001", told) from fault
+        message = f"the stored memory cannot be read: {one_line(str(fault))}; it was stored as {shown(text)}"
+        raise ComponentError("STR-001", message) from fault
     require_frozen(memory, known.values())
     return memory
 

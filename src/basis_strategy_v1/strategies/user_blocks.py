@@ -73,8 +73,8 @@ def at_lines(error: ComponentError, lines: Sequence[int], at: datetime) -> Compo
     message = error.message
     if error.error_code == "EXM-001":
         message = _STEP.sub(lambda found: f"{found[1]}line {lines[int(found[2])]}: ", message)
-    told = f"line{'s'[: len(lines) > 1]} {', '.join(map(str, lines))} at {iso(at)}: {message}"
-    located = ComponentError(error.error_code, told, error.component, error.severity, error, error.partial_deltas)
+    message = f"line{'s'[: len(lines) > 1]} {', '.join(map(str, lines))} at {iso(at)}: {message}"
+    located = ComponentError(error.error_code, message, error.component, error.severity, error, error.partial_deltas)
     located.reports, located.settlements = error.reports, error.settlements
     return located
 

@@ -110,8 +110,8 @@ class Custom:
             try:
                 require_frozen(after, self._kinds)
             except ComponentError as error:
-                told = f"{self._file}: {method} must return a frozen memory: {error.message}{_when(method, step)}"
-                raise ComponentError(error.error_code, told) from None
+                message = f"{self._file}: {method} must return a frozen memory: {error.message}{_when(method, step)}"
+                raise ComponentError(error.error_code, message) from None
         return self._as_blocks(method, "(blocks, memory) with a list of blocks", blocks, step), after
 
     def _as_blocks(self, method: str, wanted: str, blocks: Any, step: Step) -> Sequence[Block]:

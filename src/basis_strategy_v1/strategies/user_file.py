@@ -34,8 +34,8 @@ def read_module(path: Path) -> ModuleType:
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        told = f"{printable(str(path))} cannot be read: {one_line(str(fault))}; give the path of a Python file"
-        raise ComponentError("STR-001", told) from fault
+        message = f"{printable(str(path))} cannot be read: {one_line(str(fault))}; give the path of a Python file"
+        raise ComponentError("STR-001", message) from fault
     name = f"basis_user_strategy_{path.stem}"
     spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
     assert spec is not None
@@ -48,8 +48,8 @@ def read_module(path: Path) -> ModuleType:
     except NOT_FAILURES:
         raise
     except BaseException as error:  # what a user's code raises cannot be known
-        told = f"{printable(path.name)}{line_in(error, path)}: {error_text(error)}"
-        raise ComponentError("STR-001", told, original_exception=error) from error
+        message = f"{printable(path.name)}{line_in(error, path)}: {error_text(error)}"
+        raise ComponentError("STR-001", message, original_exception=error) from error
     return module
 
 
