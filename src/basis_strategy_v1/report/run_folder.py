@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.report.summary import StaleMark, Summary, parse_summary
 from basis_strategy_v1.report.thinning import drawdowns, thin
 
@@ -101,7 +103,7 @@ def read_run_summary(directory: Path) -> dict[str, Any]:
     """
     path = directory / "summary.json"
     if not path.is_file():
-        raise ComponentError("RES-001", f"{directory} holds no summary.json; give the folder of a finished run", "Report")
+        raise ComponentError("RES-001", f"{shown(directory)} holds no summary.json; give the folder of a finished run", "Report")
     with _named(path):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
@@ -189,13 +191,13 @@ def read_events(path: Path) -> Events:
 
 def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
     """Keep of an execution or a settlement what the page shows."""
-    shown = events.entries[event_type]
-    if event_type == "execution" and len(shown) >= MOST_ENTRIES:
+    kept = events.entries[event_type]
+    if event_type == "execution" and len(kept) >= MOST_ENTRIES:
         return
     found = _data_of(text)
     entry = Entry(moment(timestamp), found if isinstance(found, dict) else {"data": found})
-    if len(shown) < MOST_ENTRIES:
-        shown.append(entry)
+    if len(kept) < MOST_ENTRIES:
+        kept.append(entry)
     if event_type == "settlement":
         events.settled[str(entry.data.get("kind", "other"))] += 1
         if entry.data.get("kind") == "funding":
@@ -230,7 +232,9 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, IndexError, ArithmeticError, AttributeError, msgspec.MsgspecError, csv.Error) as wrong:
-        raise ComponentError("RES-001", f"{path} cannot be read: {wrong}; run the backtest again", "Report") from wrong
+        raise ComponentError(
+            "RES-001", f"{shown(path)} cannot be read: {printable(str(wrong))}; run the backtest again", "Report"
+        ) from wrong
 
 
 def _text(path: Path) -> str:
