@@ -171,7 +171,9 @@ def test_deltas_that_somebody_built_are_looked_at_too():
 
 @pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
 def test_positions_at_the_start_are_looked_at_alike(given, message):
-    assert refused(PositionUpdateHandler, given or 7).message == message.replace("deltas", "positions").replace("as in positions", "as in deltas")
+    assert refused(PositionUpdateHandler, given or 7).message == message.replace("deltas", "positions").replace(
+        "as in positions", "as in deltas"
+    )
 
 
 def test_a_naive_time_is_refused():
