@@ -141,9 +141,12 @@ def _moment(at: str | None, settings: Config) -> datetime | None:
         return settings.start
     try:
         moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise ComponentError("CFG-001", f"--at: {shown(at)} is no time; write one such as 2024-06-01T00:00:00Z") from None
+    try:
         to_instant(moment)
     except ValueError as fault:
-        raise ComponentError("CFG-001", f"--at: {fault}; write a time such as 2024-06-01T00:00:00Z") from None
+        raise ComponentError("CFG-001", f"--at: {fault}") from None
     return moment
 
 

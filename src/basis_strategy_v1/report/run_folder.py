@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections import Counter
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRIES = 2_000
+# As PyYAML writes it into a run's config.yaml.
+_STRATEGY_FILE = re.compile(r"^strategy:\n(?:  .*\n)*?  file: (.+)$", re.MULTILINE)
 _ENTRY_TYPES = ("execution", "settlement")
 # The digits of a JSON number stay text: what is shown is what was written.
 _data_of = msgspec.json.Decoder(float_hook=str).decode
@@ -63,12 +66,14 @@ class Payment(NamedTuple):
 
 
 class Events(NamedTuple):
-    """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many."""
+    """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many;
+    `funding`: each payment of something; `settled_at_nothing`: kind -> how many of them moved nothing, such as a funding at a rate of 0."""
 
     entries: dict[str, list[Entry]]
     counts: Counter[str]
     settled: Counter[str]
     funding: list[Payment]
+    settled_at_nothing: Counter[str]
 
 
 class Run(NamedTuple):
@@ -77,6 +82,12 @@ class Run(NamedTuple):
     curve: Curve
     holdings: list[Holding]
     events: Events
+
+    @property
+    def strategy_file(self) -> str:
+        """The name of the user's own file of blocks or code; empty where the config names none."""
+        found = _STRATEGY_FILE.search(self.config)
+        return "" if found is None else found[1].strip("'\"").replace("\\", "/").rpartition("/")[2]
 
 
 def read_run(directory: Path) -> Run:
@@ -172,7 +183,7 @@ def _holding(venue: str, token: str, times: list[str], indices: array[int], amou
 
 
 def read_events(path: Path) -> Events:
-    events = Events({kind: [] for kind in _ENTRY_TYPES}, Counter(), Counter(), [])
+    events = Events({kind: [] for kind in _ENTRY_TYPES}, Counter(), Counter(), [], Counter())
     if not path.is_file():
         return events
     csv.field_size_limit(2**31 - 1)  # the steps of a long chain are one field
@@ -199,9 +210,11 @@ def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
     if len(kept) < MOST_ENTRIES:
         kept.append(entry)
     if event_type == "settlement":
-        events.settled[str(entry.data.get("kind", "other"))] += 1
-        if entry.data.get("kind") == "funding":
-            events.funding.extend(Payment(entry.timestamp, *moved) for moved in deltas_of(entry.data))
+        kind, moved = str(entry.data.get("kind", "other")), deltas_of(entry.data)
+        events.settled[kind] += 1
+        events.settled_at_nothing[kind] += not moved
+        if kind == "funding":
+            events.funding.extend(Payment(entry.timestamp, *change) for change in moved)
 
 
 def deltas_of(data: dict[str, Any]) -> list[tuple[str, str, Decimal]]:
