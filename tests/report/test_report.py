@@ -360,7 +360,7 @@ def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("mode", "file", "title", "strategy"),
     [
-        ("custom", "/home/me/carry_and_wait.py", "Carry and wait", "carry_and_wait.py"),
+        ("custom", "../mine/carry_and_wait.py", "Carry and wait", "carry_and_wait.py"),
         ("custom", "'mine and yours.py'", "Mine and yours", "mine and yours.py"),
         ("blocks", "orders/may.jsonl", "Blocks", "may.jsonl"),
     ],
