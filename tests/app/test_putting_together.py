@@ -238,7 +238,7 @@ def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
         "leverage up to 100 (as of 2025-05-31)",
     }
     assert rows[1]["withdrawal"] == "free, arrives at once"
-    assert "withdrawal_days 9" in rows[2]["margin_and_terms"]
+    assert "withdrawal 9 days, gas stake 78000, " in rows[2]["margin_and_terms"]
 
 
 def test_a_folder_without_a_config_of_this_version_has_no_assumed_costs(tmp_path: Path) -> None:

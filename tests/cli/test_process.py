@@ -62,6 +62,32 @@ def test_a_strategy_that_changes_the_working_directory_moves_no_results(config: 
     assert (config.parent / "my logs" / "events").is_dir()
 
 
+@pytest.mark.parametrize("ends", ["comes to its end", "fails"])
+def test_a_strategy_that_changes_the_working_directory_moves_no_file(ends: str, config: Path, sample: Path) -> None:
+    """Its results, its log and the series that it asks for later are where they were when it began."""
+    last = "1 / 0" if ends == "fails" else "return [BUY]"
+    (config.parent / "mine.py").write_text(
+        "import os\n"
+        "BUY = {'instruction_type': 'cex_trade', 'venue': 'bybit', 'trade_type': 'spot', 'side': 'buy',\n"
+        "       'symbol': 'ETHUSDT', 'amount': '1'}\n"
+        "class Mine:\n"
+        "    def decide(self, snapshot, *of):\n"
+        "        os.chdir('/')\n"
+        f"        if snapshot.at.day == 3 and snapshot.at.hour == 0:\n            {last}\n"
+        "        return []\n"
+    )
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    (config.parent / "data").symlink_to(sample)
+    done = run("backtest", config.name, "--data", "data", cwd=config.parent)
+    [folder] = (path for path in (config.parent / "results").iterdir() if path.is_dir())
+    assert done.returncode == (1 if ends == "fails" else 0), done.stderr
+    where = done.stderr if ends == "fails" else done.stdout
+    assert where.splitlines()[-1].endswith(f" results/{folder.name}")
+    assert (folder / "summary.json").exists() == (folder / "report.html").exists() == (ends != "fails")
+    assert len((folder / "equity.csv").read_text().splitlines()) == (49 if ends == "fails" else 74)
+    assert list((config.parent / "logs" / "events").iterdir()) != []
+
+
 def test_ctrl_c_while_the_program_is_still_being_read_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")  # found before the real one
     done = run("venues", cwd=tmp_path)

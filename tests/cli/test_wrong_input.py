@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def test_a_config_with_five_faults_names_all_five_at_once(basis: Basis, tmp_path
         ("start: 2024-06-01", "start: 2024-06-01T00:00:00", "start: '2024-06-01T00:00:00'; allowed:"),
         ("perp_venue: bybit", "perp_venue: okx", "strategy.perp_venue: 'okx'; allowed: a venue under venues.cex: bybit"),
         ("strategy_mode: eth_basis", "strategy_mode: luck", "strategy_mode: 'luck'; allowed: "),
+        ("perp_venue: bybit", "perp_venue: bybit, leverage: null", "strategy.leverage: null; allowed: a number"),
+        ("perp_venue: bybit", "perp_venue: bybit, leverage: true", "strategy.leverage: true; allowed: a number"),
+        ("perp_venue: bybit", "perp_venue: bybit, leverage: 0.0", "strategy.leverage: 0.0; allowed: a number"),
         ("start: 2024-06-01\n", "", "start: missing; allowed:"),
     ],
 )
@@ -55,6 +59,46 @@ def test_a_fault_of_the_config_is_told_with_its_path_its_value_and_what_is_allow
     done = basis("backtest", config, "--data", sample)
     [line] = done.told
     assert (done.status, line.startswith(f"CFG-001: {told}")) == (2, True), line
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "meant"),
+    [
+        ("strategy_mode: eth_basis", "strategy_mode: eth_bases", "eth_basis"),
+        ("strategy_mode: eth_basis", "strategy_mode: ETH_BASIS", "eth_basis"),
+        ("share_class: usdt_stable", "share_class: usdt_stabel", "usdt_stable"),
+    ],
+)
+def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(
+    before: str, after: str, meant: str, basis: Basis, config: Path
+) -> None:
+    config.write_text(CONFIG.replace(before, after))
+    assert any(line.endswith(f"; did you mean {meant}?") for line in basis("check", config).told)
+
+
+def test_no_message_about_a_config_shows_python(basis: Basis, config: Path) -> None:
+    numbers = ("venue_timeout: -1.5", "max_retries_per_venue: 1e9", "interval: null", "close_at_end: 0.5", "gas_reserve_eth: -0.5")
+    config.write_text(CONFIG + "\n".join(numbers) + "\n")
+    done = basis("check", config)
+    assert len(done.told) == len(numbers)
+    assert [word for word in ("Decimal(", "None", "True", "False") if word in done.err] == []
+
+
+def test_a_strategy_that_asks_its_snapshot_for_what_it_does_not_have_is_answered_with_what_there_is(
+    basis: Basis, config: Path, sample: Path
+) -> None:
+    (config.parent / "mine.py").write_text("class Mine:\n    def decide(self, snapshot, *of):\n        return snapshot.prices\n")
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    line = basis("backtest", config, "--data", sample).told[0]
+    assert line.startswith("STR-002: mine.py, line 3: AttributeError: a strategy's snapshot has no prices; it has at, dex_rate, "), line
+    assert "SeriesSnapshot" not in line
+
+
+def test_an_amount_that_is_a_word_is_answered_with_what_a_number_is(basis: Basis, config: Path, sample: Path) -> None:
+    block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": "all"}
+    (config.parent / "blocks.jsonl").write_text(json.dumps(block) + "\n")
+    [line] = basis("execute", "blocks.jsonl", "--config", config, "--data", sample).told
+    assert line.endswith("cex_trade: amount must be a number such as 1.5, in at most 96 characters, got 'all'"), line
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"a: [1", "not YAML"), (b"\xff\xfe", "run.yaml"), (b"", "run.yaml")])

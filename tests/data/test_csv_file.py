@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -122,6 +123,30 @@ def test_the_line_is_counted_across_pieces(file: Path, monkeypatch: pytest.Monke
         read(file, HEADER + FIRST + SECOND + THIRD.replace("13.5", "x"))
     with pytest.raises(ComponentError, match="line 4: column timestamp: '2024-01-01T01:00:00Z' is there twice"):
         read(file, HEADER + FIRST + SECOND + SECOND)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    else:
+        path.symlink_to("/dev/zero")
+    spec = spec_of(BARS)
+    assert spec is not None
+    with pytest.raises(ComponentError) as raised:
+        CsvReading(path, spec, None).read()
+    assert str(raised.value) == f"DAT-006: {path} cannot be read: it is no regular file"
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path, file: Path) -> None:
+    loaded = read(file, HEADER + FIRST)
+    (tmp_path / "link.csv").symlink_to(file)
+    spec = spec_of(BARS)
+    assert spec is not None
+    assert CsvReading(tmp_path / "link.csv", spec, None).read() == loaded
 
 
 def test_a_file_that_is_gone_is_named(file: Path) -> None:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.data import duckdb_file
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import Key
 from basis_strategy_v1.data.series import Numbers
-from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
+from basis_strategy_v1.data.sources import CsvFolder
 
 Write = Callable[..., Path]
 T0 = datetime(2024, 6, 1, tzinfo=UTC)
@@ -182,6 +184,195 @@ def test_a_table_changed_by_hand_is_refused(write: Write, tmp_path: Path) -> Non
         assert str(raised.value) == (
             f"DAT-003: {tmp_path / name} table gas/ethereum: {expected}; write the database again with `basis data import`"
         )
+
+
+# Damaged files, and files made to do harm.
+
+RATES = ("2024-06-01T00:00:00Z,0.0001", "2024-06-01T08:00:00Z,-0.0002", "2024-06-01T16:00:00Z,0.0003")
+SET, ALTER = 'UPDATE "funding/okx/ETHUSDT" SET', 'ALTER TABLE "funding/okx/ETHUSDT" ALTER'
+AS_TEXT, AS_FLOAT = f"{ALTER} funding_rate TYPE VARCHAR", f"{ALTER} funding_rate TYPE DOUBLE"
+SECOND, OF_SECOND = "WHERE timestamp = TIMESTAMP '2024-06-01 08:00:00'", "in the row of 2024-06-01T08:00:00Z column funding_rate:"
+NO_TABLE = "there is no such table (a view is not read)"
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ComponentError) as raised:
+        provider = DataProvider(database=path)
+        provider.snapshot(T0 + timedelta(days=1)).funding("okx", "ETHUSDT")
+    return str(raised.value)
+
+
+@pytest.fixture
+def rates(write: Write, tmp_path: Path) -> Path:
+    """A database of one series of rates, to be changed."""
+    import_to_database(write("funding/okx/ETHUSDT", *RATES), tmp_path / "x.duckdb")
+    return tmp_path / "x.duckdb"
+
+
+CHANGED = {
+    "null": ([f"{SET} funding_rate = NULL {SECOND}"], f"{OF_SECOND} '' is not a number"),
+    "a word": ([AS_TEXT, f"{SET} funding_rate = 'about 1' {SECOND}"], f"{OF_SECOND} 'about 1' is not a number"),
+    "nan as text": ([AS_TEXT, f"{SET} funding_rate = 'nan' {SECOND}"], f"{OF_SECOND} 'nan' is not a number"),
+    "nan": ([AS_FLOAT, f"{SET} funding_rate = 'nan' {SECOND}"], "column funding_rate is DOUBLE; expected DECIMAL or VARCHAR"),
+    "no time": ([f"{SET} timestamp = NULL {SECOND}"], "a row has no timestamp"),
+    "an endless time": ([f"{SET} timestamp = 'infinity' {SECOND}"], "a row has no timestamp"),
+    "text for times": ([f"{ALTER} timestamp TYPE VARCHAR"], "column timestamp is VARCHAR; expected TIMESTAMP"),
+    "no times": (['ALTER TABLE "funding/okx/ETHUSDT" DROP timestamp'], "there is no column timestamp"),
+    "too many digits": ([f"{ALTER} funding_rate TYPE DECIMAL(38, 30)", f"{SET} funding_rate = 99999999 {SECOND}"], "it cannot be read ("),
+    "no table": (['DROP TABLE "funding/okx/ETHUSDT"'], NO_TABLE),
+}
+
+
+@pytest.mark.parametrize("how", CHANGED)
+def test_what_no_file_would_have_is_refused_as_in_a_file(rates: Path, how: str) -> None:
+    statements, expected = CHANGED[how]
+    told = refused(marked(rates, *statements))
+    assert told.startswith(f"DAT-003: {rates} table funding/okx/ETHUSDT: {expected}"), told
+    assert told.endswith("; write the database again with `basis data import`") and told.isprintable()
+
+
+def test_a_number_that_its_column_does_not_allow_is_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:
+    folder = write("staking/lido/wstETH", "2024-06-01T00:00:00Z,1.17", "2024-06-02T00:00:00Z,1.18")
+    for name, rate in (("zero", "0"), ("negative", "-1.17")):
+        import_to_database(folder, tmp_path / name)
+        marked(
+            tmp_path / name, f"UPDATE \"staking/lido/wstETH\" SET eth_per_token = {rate} WHERE timestamp > TIMESTAMP '2024-06-01 12:00:00'"
+        )
+        with pytest.raises(ComponentError) as raised:
+            DataProvider(database=tmp_path / name).snapshot(T0).redemption("lido", "wstETH")
+        assert f"in the row of 2024-06-02T00:00:00Z column eth_per_token: '{rate}" in str(raised.value)
+
+
+def test_a_price_that_is_none_is_refused_whether_or_not_the_column_is_kept(write: Write, tmp_path: Path) -> None:
+    folder = write("ohlcv/bybit/spot/ETHUSDT_1h", "2024-05-31T22:00:00Z,10,12,9,11,1", "2024-05-31T23:00:00Z,11,12,10,11.5,1")
+    for column in ("open", "close"):
+        import_to_database(folder, tmp_path / column)
+        marked(
+            tmp_path / column,
+            f"UPDATE \"ohlcv/bybit/spot/ETHUSDT_1h\" SET {column} = NULL WHERE timestamp > TIMESTAMP '2024-05-31 22:30:00'",
+        )
+        with pytest.raises(ComponentError) as raised:
+            DataProvider(database=tmp_path / column).snapshot(T0).spot("bybit", "ETHUSDT")
+        assert f"in the row of 2024-05-31T23:00:00Z column {column}: '' is not a number" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DROP TABLE basis_series", "was not written by `basis data import`"),
+        ("DROP TABLE basis_data; CREATE VIEW basis_data AS SELECT 1 AS schema_version", "was not written by `basis data import`"),
+        ("ALTER TABLE basis_series RENAME id TO name", "cannot be read (Binder Error: "),
+        ("INSERT INTO basis_series SELECT 'gas/x' || range, 1 FROM range(10000)", "lists more than 10,000 series; split it"),
+    ],
+)  # fmt: skip
+def test_a_database_whose_list_of_series_was_changed_is_refused(rates: Path, statement: str, expected: str) -> None:
+    assert refused(marked(rates, statement)).startswith(f"DAT-006: the database {rates} {expected}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "SELECT TIMESTAMP '2024-06-01' AS timestamp, CAST(column0 AS VARCHAR) AS funding_rate FROM read_csv('{secret}')",
+        "SELECT TIMESTAMP '2024-06-01' AS timestamp, CAST(1 AS DECIMAL(18, 2)) AS funding_rate FROM range(2000000000)",
+    ],
+    ids=["another file", "endless"],
+)
+def test_a_view_is_not_read_whatever_it_is_on(rates: Path, tmp_path: Path, body: str) -> None:
+    (tmp_path / "secret.csv").write_text("0.5\n")
+    name = '"funding/okx/ETHUSDT"'
+    marked(rates, f"DROP TABLE {name}", f"CREATE VIEW {name} AS {body.format(secret=tmp_path / 'secret.csv')}")
+    assert refused(rates) == f"DAT-003: {rates} table funding/okx/ETHUSDT: {NO_TABLE}; write the database again with `basis data import`"
+
+
+def test_nothing_in_a_database_reaches_a_file_or_an_extension(rates: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("0.5\n")
+    with DuckDbFile(rates)._open() as connection:
+        for statement in (
+            f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')",
+            "SELECT * FROM 'https://example.invalid/rates.parquet'",
+            f"ATTACH '{tmp_path / 'other.duckdb'}'",
+            "LOAD httpfs",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+            'DROP TABLE given.main."funding/okx/ETHUSDT"',
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+    assert not (tmp_path / "other.duckdb").exists()
+
+
+def test_a_column_that_is_computed_is_not_read(rates: Path) -> None:
+    name = '"funding/okx/ETHUSDT"'
+    marked(rates, f"DROP TABLE {name}", f"CREATE TABLE {name} (timestamp TIMESTAMP, funding_rate VARCHAR AS (repeat('1', 1000000000)))")
+    assert "it has a column that is computed" in refused(rates)
+
+
+def test_more_rows_than_a_series_can_have_are_not_read(rates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_file, "MOST_ROWS", 2)
+    assert "table funding/okx/ETHUSDT: it has 3 rows; at most 2 are read; " in refused(rates)
+
+
+def test_a_databases_own_macros_do_not_stand_in_for_functions(rates: Path) -> None:
+    endless = "(SELECT count(*) FROM range(1000000000000))"
+    marked(
+        rates,
+        f"CREATE MACRO epoch_us(stamp) AS {endless}",
+        f"CREATE MACRO duckdb_tables() AS TABLE SELECT * FROM range({endless})",
+        f"CREATE MACRO greatest(a, b) AS {endless}",
+    )
+    assert DataProvider(database=rates).snapshot(T0 + timedelta(hours=16)).funding("okx", "ETHUSDT") == Decimal("0.0003")
+
+
+def test_a_flipped_bit_changes_nothing_or_is_named(rates: Path, tmp_path: Path) -> None:
+    good, damaged = rates.read_bytes(), tmp_path / "damaged.duckdb"
+    spec = DuckDbFile(rates).specs[0]
+    whole = DuckDbFile(rates).load(spec, None)
+    found = set()
+    for place in range(0, len(good), len(good) // 60):
+        damaged.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
+        try:
+            opened = DuckDbFile(damaged)
+            found.add("the same" if opened.specs == (spec,) and opened.load(spec, None) == whole else "another")
+        except ComponentError as error:
+            assert error.message.isprintable() and str(damaged) in error.message
+            found.add(error.error_code)
+    assert found <= {"the same", "DAT-003", "DAT-006"} and "DAT-006" in found
+
+
+@pytest.mark.parametrize("name", ["it's.duckdb", "a;b.duckdb", 'a"b.duckdb', "http:x.duckdb", "a\nb\x1b.duckdb"])
+def test_a_database_of_any_name_is_read_and_named_on_one_line(
+    rates: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    provider = DataProvider(database=name)
+    monkeypatch.chdir("/")
+    assert provider.snapshot(T0).funding("okx", "ETHUSDT") == Decimal("0.0001")
+    monkeypatch.chdir(tmp_path)
+    assert refused(marked(tmp_path / name, "DROP TABLE basis_series")).isprintable()
+
+
+def test_a_database_whose_name_has_no_encoding_is_refused(rates: Path, tmp_path: Path) -> None:
+    rates.rename(tmp_path / "a\udcff.duckdb")
+    expected = f"DAT-006: '{tmp_path}/a\\udcff.duckdb' is no name in UTF-8, and a database can have no other; rename it"
+    assert refused(tmp_path / "a\udcff.duckdb") == expected
+    with pytest.raises(ComponentError) as raised:
+        import_to_database(tmp_path, tmp_path / "a\udcff.duckdb")
+    assert str(raised.value) == expected
+
+
+def test_a_pipe_or_a_device_is_no_database(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.duckdb")
+    (tmp_path / "zero.duckdb").symlink_to("/dev/zero")
+    for name in ("pipe.duckdb", "zero.duckdb"):
+        assert refused(tmp_path / name) == f"DAT-006: the database {tmp_path / name} is no regular file"
+
+
+def test_a_link_left_where_an_import_writes_first_is_not_followed(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f".x.duckdb.{os.getpid()}.unfinished").symlink_to(tmp_path / "precious")
+    import_to_database(write("funding/okx/ETHUSDT", *RATES), tmp_path / "x.duckdb")
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 def test_a_bar_whose_close_is_not_between_its_low_and_its_high_is_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,14 @@ def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / f"{GAS}.csv").mkdir(parents=True)
     assert validate(tmp_path) == [Finding("gas/ethereum.csv", 0, "malformed", "it cannot be read: Is a directory")]
+
+
+def test_a_pipe_or_a_device_is_told_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "gas").mkdir()
+    os.mkfifo(tmp_path / f"{GAS}.csv")
+    (tmp_path / "gas" / "base.csv").symlink_to("/dev/zero")
+    told = [Finding(f"gas/{name}.csv", 0, "malformed", "it cannot be read: it is no regular file") for name in ("base", "ethereum")]
+    assert validate(tmp_path) == told
 
 
 @settings(deadline=None, max_examples=60)

@@ -133,11 +133,21 @@ def test_what_is_kept_in_other_units_cannot_be_changed_from_outside():
     assert texts(handler)["aave"] == {"aUSDT": "50"}
 
 
+A_NAME = "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit"
+A_TOKEN = "a token as in deltas, such as USDT, aUSDT or morpho:wstETH/WETH:debt"
 BAD = {
     "no mapping": (7, "deltas must be venue -> token -> amount, got 7"),
     "a venue without tokens": ({"binance": 7}, "deltas of binance must be token -> amount, got 7"),
-    "a venue that is no name": ({7: {}}, "a venue of deltas must be a name, got 7"),
-    "a token that is no name": ({"binance": {7: 1}}, "a token of binance in deltas must be a name, got 7"),
+    "a venue that is no name": ({7: {}}, f"a venue of deltas must be {A_NAME}, got 7"),
+    "a token that is no name": ({"binance": {7: 1}}, f"a token of binance in deltas must be {A_TOKEN}, got 7"),
+    "a lone surrogate": ({"binance": {"USDT": 1, "\ud800": 1}}, f"a token of binance in deltas must be {A_TOKEN}, got '\\ud800'"),
+    "an escape sequence": ({"binance": {"USDT": 1}, "\x1b[31m": {"USDT": 1}}, f"a venue of deltas must be {A_NAME}, got '\\x1b[31m'"),
+    "a name of ten megabytes": ({"binance": {"x" * 10**7: 1}}, f"a token of binance in deltas must be {A_TOKEN}, got '{'x' * 56}..."),
+    "more than a float can hold": ({"binance": {"USDT": "1e400"}}, "deltas of binance: USDT must be between -1e30 and 1e30, got '1e400'"),
+    "less than a float can hold": (
+        {"binance": {"USDT": -(10**31)}},
+        f"deltas of binance: USDT must be between -1e30 and 1e30, got {-(10**31)}",
+    ),
     "an amount that is no number": (
         {"binance": {"USDT": None}},
         "deltas of binance: USDT must be a number (int, float, Decimal or text), got None",
@@ -153,9 +163,17 @@ def test_what_are_no_deltas_is_refused_and_changes_nothing(given, message):
     assert (error.error_code, error.message, texts(handler)) == ("PUH-001", message, {"binance": {"USDT": "1"}})
 
 
+def test_deltas_that_somebody_built_are_looked_at_too():
+    handler = PositionUpdateHandler({"binance": {"USDT": 1}})
+    error = refused(handler.update_state, NOON, "deposit", Deltas({"binance": {"\ud800": Decimal(1)}}))
+    assert (error.error_code, texts(handler)) == ("PUH-001", {"binance": {"USDT": "1"}})
+
+
 @pytest.mark.parametrize(("given", "message"), BAD.values(), ids=BAD)
 def test_positions_at_the_start_are_looked_at_alike(given, message):
-    assert refused(PositionUpdateHandler, given or 7).message == message.replace("deltas", "positions")
+    assert refused(PositionUpdateHandler, given or 7).message == message.replace("deltas", "positions").replace(
+        "as in positions", "as in deltas"
+    )
 
 
 def test_a_naive_time_is_refused():

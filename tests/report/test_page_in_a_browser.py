@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,21 @@ def test_zooming_into_one_figure_moves_the_others(browser: Chromium, page: Path)
     browser.run("Plotly.relayout('figure-equity', {'xaxis.range': ['2024-07-01', '2024-07-15']}).then(() => null)")
     ranges = "['drawdown', 'attribution'].map(name => document.getElementById(`figure-${name}`).layout.xaxis.range)"
     assert browser.run(ranges) == [["2024-07-01", "2024-07-15"]] * 2
+
+
+def test_figures_over_time_stand_under_each_other_whatever_their_labels_are(browser: Chromium, tmp_path: Path) -> None:
+    run = basis_year(days=40)
+    run.summary |= {"initial_equity": "1100000", "final_equity": str(1_000_000 + Decimal(run.summary["final_equity"]))}
+    for row in run.equity:
+        row[1] = str(1_000_000 + Decimal(row[1]))
+    browser.look()
+    browser.open(write_report(run.write(tmp_path / "run")))
+    edges = (
+        "[...document.querySelectorAll('.plot')].filter(plot => plot.id !== 'figure-waterfall')"
+        ".map(plot => plot.querySelector('.nsewdrag').getBoundingClientRect()).map(box => [box.left, box.right])"
+    )
+    found = browser.run(edges)
+    assert len(found) == len(FIGURES) - 1 and {tuple(edge) for edge in found} == {tuple(found[0])}
 
 
 def test_paper_is_light_and_the_figures_fit_it(browser: Chromium, page: Path) -> None:

@@ -357,6 +357,38 @@ def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None
         assert f"Annualised return{told}" in Page(write_report(run.write(tmp_path / str(number)))).text
 
 
+@pytest.mark.parametrize(
+    ("mode", "file", "title", "strategy"),
+    [
+        ("custom", "../mine/carry_and_wait.py", "Carry and wait", "carry_and_wait.py"),
+        ("custom", "'mine and yours.py'", "Mine and yours", "mine and yours.py"),
+        ("blocks", "orders/may.jsonl", "Blocks", "may.jsonl"),
+    ],
+)
+def test_a_strategy_of_ones_own_is_titled_by_its_file(tmp_path: Path, mode: str, file: str, title: str, strategy: str) -> None:
+    run = plain_run(strategy_mode=mode)
+    run.config = f"strategy_mode: {mode}\nstrategy:\n  class: null\n  file: {file}\nvenues: {{}}\n"
+    page = write_report(run.write(tmp_path / "run")).read_text()
+    assert f"<title>{title} · " in page and f"<h1>{title}</h1>" in page
+    assert f"<dt>Strategy</dt><dd>{strategy}</dd>" in page
+
+
+def test_backticks_in_a_sentence_mark_code(tmp_path: Path) -> None:
+    run = plain_run(assumptions=["Each report's `priced_by` says which, `<b>` too.", "An odd ` stays."])
+    page = write_report(run.write(tmp_path / "run")).read_text()
+    assert "<li>Each report&#x27;s <code>priced_by</code> says which, <code>&lt;b&gt;</code> too.</li><li>An odd ` stays.</li>" in page
+
+
+def test_a_funding_at_a_rate_of_nothing_is_counted_apart_from_the_payments(tmp_path: Path) -> None:
+    run = plain_run()
+    for paid in ("1.5", "-0.5"):
+        run.log(START, "settlement", {"kind": "funding", "venue": "bybit", "deltas": {"bybit": {"USDT": paid}}})
+    run.log(START, "settlement", {"kind": "funding", "venue": "bybit", "deltas": {}})
+    text = Page(write_report(run.write(tmp_path / "run"))).text
+    assert "3 settlements: funding 3" in text
+    assert "2 payments, 1.00 USDT in all. Positive: received. At 1 more settlement the rate was 0, and nothing was paid." in text
+
+
 def test_one_of_a_kind_is_not_told_as_many(tmp_path: Path) -> None:
     run = plain_run(liquidations=[{"timestamp": "2024-11-06T04:00:00Z", "venue": "aave"}] * 6)
     run.equity.append([stamp(START), "100000", *["0"] * len(SOURCES)])

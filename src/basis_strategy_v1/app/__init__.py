@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.forewarning import forewarnings_in_short
 from basis_strategy_v1.app.opening import opening_positions
@@ -108,6 +110,7 @@ def build(
     started = time.perf_counter()
     settings = load_config(config, run=True)
     strategy = strategy_of(settings)
+    settings = _anchored(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     if warn is not None:
@@ -123,6 +126,13 @@ def build(
             engine = _engine(settings, strategy, provider, logger, writer, progress)
         refused.pop_all()
     return engine
+
+
+def _anchored(config: Config) -> Config:
+    """The config with an absolute path of the user's file: its hash stays what it is where the file changes the working directory."""
+    if "file" not in config.strategy:
+        return config
+    return replace(config, strategy={**config.strategy, "file": Path(config.strategy["file"]).absolute()})
 
 
 def _engine(

@@ -22,6 +22,7 @@ from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.engine import ticks_of
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
@@ -83,7 +84,7 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
     moment = _moment(at, settings)
     rows = numbered_blocks(blocks, moment)
     if not rows:
-        raise ComponentError("STR-001", f"{blocks} holds no blocks")
+        raise ComponentError("STR-001", f"{shown(blocks)} holds no blocks")
     if outside := list(_outside(settings, blocks, rows)):
         raise ComponentError("STR-001", "\n".join(outside))
     first = from_instant(rows[0][0])
@@ -108,7 +109,7 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
 def _outside(settings: Config, path: Path, rows: Sequence[NumberedBlock]) -> Iterator[str]:
     """A line for each block before the config's start or after its end, in the order of the file."""
     for instant, number, _ in sorted(rows, key=lambda row: row[1]):
-        lies = f"{path}, line {number}: {iso(instant)} lies"
+        lies = f"{shown(path)}, line {number}: {iso(instant)} lies"
         if settings.start is not None and instant < to_instant(settings.start):
             yield f"{lies} before the config's start, {iso(settings.start)}: change start, or leave the line out"
         elif settings.end is not None and instant > to_instant(settings.end):
@@ -140,9 +141,12 @@ def _moment(at: str | None, settings: Config) -> datetime | None:
         return settings.start
     try:
         moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise ComponentError("CFG-001", f"--at: {shown(at)} is no time; write one such as 2024-06-01T00:00:00Z") from None
+    try:
         to_instant(moment)
     except ValueError as fault:
-        raise ComponentError("CFG-001", f"--at: {fault}; write a time such as 2024-06-01T00:00:00Z") from None
+        raise ComponentError("CFG-001", f"--at: {fault}") from None
     return moment
 
 
@@ -195,7 +199,7 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     if path.is_file():
         for row in _rows_of_csv(path):
             if event_type in (None, row["event_type"]):
-                yield f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}"
+                yield printable(f"{row['timestamp']} {row['component']} {row['event_type']} {row['data']}")
         return
     files = _logs_in(folder)
     for paths in files.values():
@@ -203,7 +207,7 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
             for event in read_events(log):
                 if event_type in (None, event["event_type"]):
                     data = msgspec.json.encode(event["data"]).decode()
-                    yield f"{event['timestamp']} {event['component']} {event['event_type']} {data}"
+                    yield printable(f"{event['timestamp']} {event['component']} {event['event_type']} {data}")
 
 
 def export_events(folder: Path, event_type: str | None, target: Path) -> None:
@@ -225,7 +229,7 @@ def export_events(folder: Path, event_type: str | None, target: Path) -> None:
             _copy_rows(path, event_type, target)
         return
     if target.resolve() == path.resolve():
-        raise ComponentError("LOG-001", f"{target} is the record of the run itself; choose another path")
+        raise ComponentError("LOG-001", f"{shown(target)} is the record of the run itself; choose another path")
     _copy_rows(path, event_type, target)
 
 
@@ -238,7 +242,7 @@ def _require_type(event_type: str | None) -> None:
 def _logs_in(folder: Path) -> dict[str, list[Path]]:
     files = event_files(folder)
     if not files:
-        raise ComponentError("LOG-004", f"{folder} holds no events; give the folder of a run, or a folder of logs")
+        raise ComponentError("LOG-004", f"{shown(folder)} holds no events; give the folder of a run, or a folder of logs")
     return files
 
 
@@ -249,20 +253,23 @@ def _rows_of_csv(path: Path) -> Iterator[dict[str, str]]:
             for row in csv.DictReader(file):
                 yield {column: row[column] for column in COLUMNS}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as fault:
-        raise ComponentError("LOG-003", f"{path} cannot be read as the events of a run: {fault}; run the backtest again") from fault
+        raise ComponentError(
+            "LOG-003", f"{shown(path)} cannot be read as the events of a run: {printable(str(fault))}; run the backtest again"
+        ) from fault
 
 
 def _copy_rows(source: Path, event_type: str | None, target: Path) -> None:
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        partial.unlink(missing_ok=True)  # a link there is not followed
+        with partial.open("x", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
             table.writerows(row for row in _rows_of_csv(source) if event_type in (None, row["event_type"]))
         os.replace(partial, target)
     except OSError as fault:
-        reason = f"cannot write the events to {target}: {fault.strerror}; free space or rights there, or choose another path"
+        reason = f"cannot write the events to {shown(target)}: {fault.strerror}; free space or rights there, or choose another path"
         raise ComponentError("LOG-001", reason) from fault
     finally:
         with suppress(OSError):  # also where its folder could not be made

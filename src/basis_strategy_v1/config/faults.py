@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
@@ -78,9 +79,14 @@ class Reading:
         if isinstance(key, str) and is_secret_name(key):
             self.faults.append(Fault(where, "not shown", _SECRETS))
             return
-        nearest = get_close_matches(key[:64], known, n=1) if isinstance(key, str) else []
-        hint = f"unknown key, did you mean {nearest[0]}?" if nearest else "unknown key"
-        self.faults.append(Fault(where, hint, ", ".join(known) or "no key at all"))
+        hint = did_you_mean(key, known, ", did you mean")
+        self.faults.append(Fault(where, f"unknown key{hint}", ", ".join(known) or "no key at all"))
+
+
+def did_you_mean(value: object, known: Iterable[str], words: str = "; did you mean") -> str:
+    """The name that was likely meant, as the end of a message."""
+    nearest = get_close_matches(value[:64].lower(), list(known), n=1) if isinstance(value, str) else []
+    return f"{words} {nearest[0]}?" if nearest else ""
 
 
 def is_secret_name(key: str) -> bool:
@@ -94,13 +100,18 @@ def joined(path: str, key: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value on one short line; what could hold a secret is only described."""
+    """A value on one short line, as YAML has it; what could hold a secret is only described."""
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)}"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
     if isinstance(value, str) and _LIKE_A_PRIVATE_KEY.fullmatch(value.strip()):
         return "a hexadecimal number of 64 digits, not shown"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Decimal):
+        text = str(value)
+        return text if len(text) <= _brief.maxother else f"{text[: _brief.maxother]}..."
     if isinstance(value, int) and value.bit_length() > _MOST_BITS_SHOWN:
         return f"a whole number of {value.bit_length()} bits"
     return _brief.repr(value).replace("\n", " ")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from basis_strategy_v1.config.faults import Reading, Unreadable
+from basis_strategy_v1.config.faults import Reading, Unreadable, did_you_mean
 from basis_strategy_v1.core.amounts import LARGEST, SMALLEST, exact_number
 from basis_strategy_v1.core.clock import from_instant, iso, to_instant
 
@@ -141,7 +141,9 @@ class Choice(Struct, frozen=True):
         return " | ".join(self.words)
 
     def read(self, value: object, path: str, reading: Reading) -> str | Unreadable:
-        return value if isinstance(value, str) and value in self.words else reading.fault(path, value, self.allowed)
+        if isinstance(value, str) and value in self.words:
+            return value
+        return reading.fault(path, value, self.allowed + did_you_mean(value, self.words))
 
     def plain(self, value: str) -> str:
         return value

@@ -16,7 +16,7 @@ _VENUE = Text(r"[a-z0-9]+(_[a-z0-9]+)*", "the name of a configured venue")
 
 DATA: Final = Record(
     Field("directory", Nullable(FOLDER), "folder of CSV series; --data goes before it", None, is_path=True),
-    Field("database", Nullable(FILE), "DuckDB file, with BASIS_DATA_MODE=db", None, is_path=True),
+    Field("database", Nullable(FILE), "DuckDB file; where both are given, BASIS_DATA_MODE says which is read", None, is_path=True),
     Field("max_staleness", Either(_STALENESS, MapOf(_SERIES, _STALENESS)),
           "how old the last row of a series may be, for all or by series", "36h"),
     Field("missing_funding", Choice(("error", "zero")), "when a funding rate is missing while a position is held", "error"),

@@ -34,7 +34,7 @@ def exact_number(value: Any) -> Decimal:
         return Decimal(value)
     if kind is str:
         if len(value) > _MOST_DIGITS or not _NUMERAL.fullmatch(value):
-            raise ValueError(f"must be a number in at most {_MOST_DIGITS} ASCII characters, got {shown(value)}")
+            raise ValueError(f"must be a number such as 1.5, in at most {_MOST_DIGITS} characters, got {shown(value)}")
         return _within_reach(Decimal(value))
     if kind is Decimal:
         if not value.is_finite():
@@ -94,7 +94,9 @@ def shown(value: Any) -> str:
         text = repr(value[:60])
     elif isinstance(value, int) and abs(value) >= 10**60:
         text = "an integer of more than 60 digits"
-    elif isinstance(value, int | float | Decimal | None):
+    elif isinstance(value, Decimal):
+        text = str(value)
+    elif isinstance(value, int | float | None):
         text = repr(value)
     else:
         text = f"a {type(value).__name__}"

@@ -109,7 +109,7 @@ def _named(venue: Any, token: Any) -> tuple[str, str]:
     except ValueError as fault:
         raise ValueError(f"venue {fault}") from None
     try:
-        return name, _token_of_deltas(token)
+        return name, token_of_deltas(token)
     except ValueError as fault:
         raise ValueError(f"token {fault}") from None
 
@@ -152,7 +152,7 @@ def _output_of(value: Mapping[str, Any]) -> OutputOf:
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}"
 _MARKET = rf"{_NAME}(/{_NAME}){{0,2}}"
 _name = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
-_token_of_deltas = _text(rf"{_NAME}(:{_MARKET}(:{_NAME})?)?", "a token as in deltas, such as USDT, aUSDT or morpho:wstETH/WETH:debt")
+token_of_deltas = _text(rf"{_NAME}(:{_MARKET}(:{_NAME})?)?", "a token as in deltas, such as USDT, aUSDT or morpho:wstETH/WETH:debt")
 _RESTING = "; an order that rests in the book is not supported"
 COMMON_FIELDS = ("instruction_id", "estimated_deltas", "max_deviation_bps")
 FIELDS: dict[str, Parser] = {

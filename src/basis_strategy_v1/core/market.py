@@ -368,8 +368,13 @@ class Seen(Struct, frozen=True, gc=False, eq=False):
 
     def __getattr__(self, name: str) -> Any:
         if _is_hidden(name):
-            raise AttributeError(f"a strategy's snapshot has no {name}: it tells what was known at its time")
-        return getattr(self._market, name)
+            raise AttributeError(f"a strategy's snapshot has no {name}: it has what was known at its time")
+        try:
+            return getattr(self._market, name)
+        except AttributeError:
+            if name in dir(self):
+                raise
+            raise AttributeError(f"a strategy's snapshot has no {name}; it has {', '.join(dir(self))}") from None
 
     def __dir__(self) -> list[str]:
         return [name for name in dir(MarketSnapshot) if not _is_hidden(name) and name not in FOR_THE_HOUSE]

@@ -7,13 +7,16 @@ read again row by row, which either copes (exponents, 16 decimals) or says what 
 from __future__ import annotations
 
 from array import array
+from errno import EINVAL
 from itertools import repeat
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Final
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.layout import ANY, POSITIVE
-from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, shown, split_row
+from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, quoted, split_row
 from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, empty_column, is_rising
 
 if TYPE_CHECKING:
@@ -29,6 +32,17 @@ EXACT_BELOW = 2.0**51
 LONGEST_EXACT = 16
 LARGEST = 1e30
 OF_A_BAR = ("open", "high", "low", "close")
+
+
+def require_regular(path: Path) -> None:
+    """Refuse a pipe or a device: reading it may never end. A folder is refused when it is opened.
+
+    Raises:
+        OSError: it is one of these, or there is nothing of that name.
+    """
+    mode = path.stat().st_mode
+    if not S_ISREG(mode) and not S_ISDIR(mode):
+        raise OSError(EINVAL, "it is no regular file")
 
 
 class _Days(dict[str, int]):
@@ -48,10 +62,11 @@ class _Times(dict[str, int]):
 
 
 class CsvReading:
-    """The rows of one file with a stamp of at most `until` (microseconds since 1970)."""
+    """The rows of one file with a stamp of at most `until` (microseconds since 1970). Messages name the file as it was given."""
 
-    def __init__(self, path: Path, spec: SeriesSpec, until: int | None) -> None:
+    def __init__(self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None) -> None:
         self.path: Final = path
+        self._named: Final = shown(given or path)
         self.spec: Final = spec
         self.until: Final = AFTER_ALL if until is None else until
         self.stamps = array("q")
@@ -68,12 +83,13 @@ class CsvReading:
             ComponentError: DAT-003, naming file, line, column and value; DAT-006, the file cannot be opened.
         """
         try:
+            require_regular(self.path)
             with self.path.open("rb") as file:
                 self._read_header(file.readline())
                 while not self._ended and (piece := file.read(PIECE_BYTES)):
                     self._read_piece(piece + file.readline())
         except OSError as error:
-            raise ComponentError("DAT-006", f"{self.path} cannot be read: {error.strerror}", original_exception=error) from error
+            raise ComponentError("DAT-006", f"{self._named} cannot be read: {error.strerror}", original_exception=error) from error
         if not self.stamps and not self._ended:
             raise self._malformed("has a header and no row; delete the file or fill it")
         return Loaded(self.stamps, tuple(column.trimmed() for column in self.columns))
@@ -83,7 +99,7 @@ class CsvReading:
         if not line:
             raise self._malformed(f"is empty; expected the header {self.spec.header}")
         if text != self.spec.header:
-            raise self._malformed(f"the header is {shown(text)}; expected {self.spec.header}")
+            raise self._malformed(f"the header is {quoted(text)}; expected {self.spec.header}")
 
     def _read_piece(self, piece: bytes) -> None:
         if b"\r" in piece:
@@ -181,7 +197,7 @@ class CsvReading:
             raise self._malformed(f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise", number)
 
     def _malformed(self, message: str, line: int | None = None) -> ComponentError:
-        return ComponentError("DAT-003", f"{self.path}{f' line {line}' if line else ''}: {message}")
+        return ComponentError("DAT-003", f"{self._named}{f' line {line}' if line else ''}: {message}")
 
 
 def _plain_floats(texts: list[str], allowed: str) -> tuple[list[float], float]:

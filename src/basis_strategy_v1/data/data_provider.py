@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
+from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
-from basis_strategy_v1.data.sources import CsvFolder, DuckDbFile
+from basis_strategy_v1.data.sources import CsvFolder
 from basis_strategy_v1.data.validation import outliers_between
 
 if TYPE_CHECKING:

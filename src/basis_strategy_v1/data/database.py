@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.csv_file import CsvReading
+from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.data.duckdb_file import SCHEMA_VERSION, DuckDbFile, require_name
 from basis_strategy_v1.data.layout import by_key
-from basis_strategy_v1.data.sources import SCHEMA_VERSION, CsvFolder, DuckDbFile
+from basis_strategy_v1.data.sources import CsvFolder
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,13 +35,18 @@ def import_to_database(directory: str | Path, database: str | Path) -> dict[str,
     folder = CsvFolder(directory)
     by_key(folder.specs)
     target = Path(database)
+    for path in (folder.directory, target):
+        require_name(path)
     _require_replaceable(target)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
+        unfinished.unlink(missing_ok=True)  # a link there is not followed
         counts = _write(folder, unfinished, target)
         os.replace(unfinished, target)
     except OSError as error:
-        raise ComponentError("DAT-006", f"the database {target} cannot be written: {error.strerror}", original_exception=error) from error
+        raise ComponentError(
+            "DAT-006", f"the database {shown(target)} cannot be written: {error.strerror}", original_exception=error
+        ) from error
     finally:
         for leftover in (unfinished, unfinished.with_name(f"{unfinished.name}.wal")):
             with suppress(OSError):  # where the folder itself is none
@@ -54,7 +61,7 @@ def _require_replaceable(target: Path) -> None:
     with target.open("rb") as file:
         start = file.read(12)
     if start and start[8:] != b"DUCK":
-        raise ComponentError("DAT-006", f"{target} is there and is no database; give another name, or remove it")
+        raise ComponentError("DAT-006", f"{shown(target)} is there and is no database; give another name, or remove it")
 
 
 def _write(folder: CsvFolder, path: Path, target: Path) -> dict[str, int]:
@@ -79,14 +86,14 @@ def _create(path: Path, target: Path) -> duckdb.DuckDBPyConnection:
     try:
         return duckdb.connect(str(path))
     except duckdb.Error as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ComponentError("DAT-006", f"the database {target} cannot be written: {reason}", original_exception=error) from error
+        reason = printable(str(error).split("\n", 1)[0])
+        raise ComponentError("DAT-006", f"the database {shown(target)} cannot be written: {reason}", original_exception=error) from error
 
 
 def _read_all(folder: CsvFolder, spec: SeriesSpec) -> Loaded:
     """Every column, those too that no reader of prices keeps."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
-    return CsvReading(folder.path_of(spec), whole, None).read()
+    return folder.load(whole, None)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, path: Path, spec: SeriesSpec, loaded: Loaded) -> None:

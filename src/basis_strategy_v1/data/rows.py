@@ -32,7 +32,7 @@ class RowFault(ValueError):
         super().__init__(f"column {column}: {message}" if column else message)
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """`text` quoted on one line, and cut where it is long."""
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 
@@ -45,13 +45,13 @@ def parse_stamp(text: str) -> int:
     """
     match = STAMP.fullmatch(text)
     if match is None:
-        raise RowFault("malformed", "timestamp", f"{shown(text)} is no ISO stamp in UTC; expected one like {EXAMPLE}")
+        raise RowFault("malformed", "timestamp", f"{quoted(text)} is no ISO stamp in UTC; expected one like {EXAMPLE}")
     if match[3] is None:
-        raise RowFault("malformed", "timestamp", f"{shown(text)} names no time zone; expected UTC, ending in Z or +00:00")
+        raise RowFault("malformed", "timestamp", f"{quoted(text)} names no time zone; expected UTC, ending in Z or +00:00")
     try:
         return to_instant(datetime.fromisoformat(f"{match[1]}T{match[2]}+00:00"))
     except ValueError as error:
-        raise RowFault("malformed", "timestamp", f"{shown(text)}: {error}; expected a stamp like {EXAMPLE}") from None
+        raise RowFault("malformed", "timestamp", f"{quoted(text)}: {error}; expected a stamp like {EXAMPLE}") from None
 
 
 def parse_number(text: str, column: Column) -> Decimal:
@@ -61,13 +61,13 @@ def parse_number(text: str, column: Column) -> Decimal:
         RowFault: it is no finite decimal number, or outside what the column allows.
     """
     if not NUMBER.fullmatch(text):
-        raise RowFault("malformed", column.name, f"{shown(text)} is not a number; expected {column.allowed}, such as 2295.61")
+        raise RowFault("malformed", column.name, f"{quoted(text)} is not a number; expected {column.allowed}, such as 2295.61")
     number = Decimal(text)
     is_long = len(text) > MOST_DECIMALS or "e" in text or "E" in text
     if abs(number) >= LARGEST or (is_long and decimals_of(number) > MOST_DECIMALS):
-        raise RowFault("malformed", column.name, f"{shown(text)} is out of range; expected below 1e30, at most {MOST_DECIMALS} decimals")
+        raise RowFault("malformed", column.name, f"{quoted(text)} is out of range; expected below 1e30, at most {MOST_DECIMALS} decimals")
     if (column.allowed == POSITIVE and number <= 0) or (column.allowed == NOT_NEGATIVE and number < 0):
-        raise RowFault("zero" if number == 0 else "malformed", column.name, f"{shown(text)} is not allowed; expected {column.allowed}")
+        raise RowFault("zero" if number == 0 else "malformed", column.name, f"{quoted(text)} is not allowed; expected {column.allowed}")
     return number
 
 
@@ -78,7 +78,7 @@ def parse_text(text: str, column: Column) -> str:
         RowFault: it is no whole number where the column holds one, or has a character that no list of a state has.
     """
     if not (WHOLE_NUMBER if column.allowed == WHOLE else WORDS_OF_A_STATE).fullmatch(text):
-        raise RowFault("malformed", column.name, f"{shown(text)} is not allowed; expected {column.allowed}")
+        raise RowFault("malformed", column.name, f"{quoted(text)} is not allowed; expected {column.allowed}")
     return text
 
 
@@ -95,10 +95,12 @@ def split_row(line: str, spec: SeriesSpec) -> list[str]:
         RowFault: the line was cut, or has another number of columns than the header.
     """
     if not line.endswith("\n"):
-        raise RowFault("malformed", "", f"{shown(line)} does not end in a newline, so it may have been cut; complete it or delete it")
+        raise RowFault("malformed", "", f"{quoted(line)} does not end in a newline, so it may have been cut; complete it or delete it")
     fields = line.rstrip("\r\n").split(",")
     if len(fields) != len(spec.columns) + 1:
-        raise RowFault("malformed", "", f"{len(fields)} columns in {shown(line.rstrip())}; expected {len(spec.columns) + 1}: {spec.header}")
+        raise RowFault(
+            "malformed", "", f"{len(fields)} columns in {quoted(line.rstrip())}; expected {len(spec.columns) + 1}: {spec.header}"
+        )
     return fields
 
 

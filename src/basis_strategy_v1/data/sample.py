@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.layout import spec_of
@@ -54,7 +55,7 @@ def write_sample(directory: str | Path, seed: int = 7) -> dict[str, int]:
     """
     folder = Path(directory)
     if not (folder / GENERATED_FILE).is_file() and any(csv_files(folder)):
-        raise ComponentError("DAT-006", f"{folder} holds series that are not generated; give the sample a folder of its own")
+        raise ComponentError("DAT-006", f"{shown(folder)} holds series that are not generated; give the sample a folder of its own")
     counts: dict[str, int] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,8 @@ def write_sample(directory: str | Path, seed: int = 7) -> dict[str, int]:
         for series_id, rows in _Sample(seed).series():
             counts[series_id] = _write(folder / f"{series_id}.csv", series_id, rows)
     except OSError as error:
-        raise ComponentError("DAT-006", f"the sample cannot be written to {folder}: {error.strerror}", original_exception=error) from error
+        what = f"the sample cannot be written to {shown(folder)}: {error.strerror}"
+        raise ComponentError("DAT-006", what, original_exception=error) from error
     return counts
 
 

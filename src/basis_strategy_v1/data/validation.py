@@ -11,11 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import DAY_US, SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
+from basis_strategy_v1.data.csv_file import require_regular
 from basis_strategy_v1.data.layout import FOLDERS, POSITIVE, SeriesSpec, render_duration, spec_of
-from basis_strategy_v1.data.rows import RowFault, parse_row, shown
+from basis_strategy_v1.data.rows import RowFault, parse_row, quoted
 from basis_strategy_v1.data.sources import csv_files, series_id
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def validate(directory: str | Path) -> list[Finding]:
     """
     folder = Path(directory)
     if not folder.is_dir():
-        raise ComponentError("DAT-006", f"the data folder {folder} does not exist or is no folder")
+        raise ComponentError("DAT-006", f"the data folder {shown(folder)} does not exist or is no folder")
     findings: list[Finding] = []
     paths = list(csv_files(folder))
     for path in paths:
@@ -119,6 +121,7 @@ class _Check:
 
     def findings(self) -> Iterator[Finding]:
         try:
+            require_regular(self._path)
             with self._path.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 yield from self._header(file.readline())
                 if not self._is_refused:
@@ -131,7 +134,7 @@ class _Check:
         if not line:
             yield self._found(0, "empty", f"it has no byte; expected the header {self._spec.header}")
         elif self._is_refused:
-            yield self._found(1, "malformed", f"the header is {shown(line.rstrip())}; expected {self._spec.header}")
+            yield self._found(1, "malformed", f"the header is {quoted(line.rstrip())}; expected {self._spec.header}")
 
     def _rows(self, lines: Iterable[str]) -> Iterator[Finding]:
         number = 1

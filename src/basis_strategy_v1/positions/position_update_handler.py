@@ -10,11 +10,12 @@ from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.amounts import EXACT, exact_number, shown
+from basis_strategy_v1.core.amounts import EXACT, LARGEST, exact_number, shown
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas, floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.instruction_fields import FIELDS, token_of_deltas
 from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
@@ -117,8 +118,9 @@ class PositionUpdateHandler:
                 return {}
             with decimal.localcontext(EXACT):
                 deltas = _parsed(execution_deltas)
-                self.state = _with_deltas(self.state, deltas, self.protocols)
-            return deltas.as_floats()
+                state, added = _with_deltas(self.state, deltas, self.protocols), deltas.as_floats()
+                self.state = state  # once nothing can fail any more
+            return added
 
     def _confirms(self, given: Any, trigger_source: str) -> bool:
         """Whether these deltas are of an execution that the state holds."""
@@ -156,34 +158,38 @@ def _require_aware(timestamp: Any) -> None:
 def _nested(given: Any, what: str) -> dict[str, dict[str, Decimal]]:
     if not isinstance(given, Mapping):
         raise ComponentError("PUH-001", f"{what} must be venue -> token -> amount, got {shown(given)}")
-    return {_name(venue, f"a venue of {what}"): _amounts(venue, tokens, what) for venue, tokens in given.items()}
+    return {_name(FIELDS["venue"], venue, f"a venue of {what}"): _amounts(venue, tokens, what) for venue, tokens in given.items()}
 
 
 def _amounts(venue: str, tokens: Any, what: str) -> dict[str, Decimal]:
     if not isinstance(tokens, Mapping):
         raise ComponentError("PUH-001", f"{what} of {venue} must be token -> amount, got {shown(tokens)}")
-    return {_name(token, f"a token of {venue} in {what}"): _amount(venue, token, amount, what) for token, amount in tokens.items()}
+    where = f"a token of {venue} in {what}"
+    return {_name(token_of_deltas, token, where): _amount(venue, token, amount, what) for token, amount in tokens.items()}
 
 
-def _name(given: Any, what: str) -> str:
-    if not isinstance(given, str):
-        raise ComponentError("PUH-001", f"{what} must be a name, got {shown(given)}")
-    return given
+def _name(parse: Callable[[Any], str], given: Any, what: str) -> str:
+    """As in a block."""
+    try:
+        return parse(given)
+    except ValueError as fault:
+        raise ComponentError("PUH-001", f"{what} {fault}") from None
 
 
 def _amount(venue: str, token: str, amount: Any, what: str) -> Decimal:
     try:
-        return exact_number(amount)
+        number = exact_number(amount)
+        if abs(number) > LARGEST:
+            raise ValueError(f"must be between -1e30 and 1e30, got {shown(amount)}")
+        return number
     except ValueError as fault:
         raise ComponentError("PUH-001", f"{what} of {venue}: {token} {fault}") from None
 
 
 def _parsed(given: Any) -> Deltas:
     if isinstance(given, ExecutionReport):
-        return given.deltas
-    if isinstance(given, Deltas):
-        return given
-    return Deltas.nested(_nested(given, "deltas"))
+        given = given.deltas
+    return Deltas.nested(_nested(given.amounts if isinstance(given, Deltas) else given, "deltas"))
 
 
 def _with_deltas(state: State, deltas: Deltas, protocols: Collection[str]) -> State:

@@ -51,11 +51,20 @@
     return [traces, layout];
   };
 
+  // Figures over time stand under each other: all take the left margin of the one whose labels are the widest.
+  const overTime = run.figures.filter((figure) => figure.layout.margin).map((figure) => figure.id);
+  const leftOf = (id) => document.getElementById(id)._fullLayout._size.l;
+  const alignLeft = () => {
+    const left = Math.max(...overTime.map(leftOf));
+    for (const id of overTime) if (leftOf(id) < left) Plotly.relayout(id, { "margin.l": left });
+  };
+
   const draw = (width) => {
     for (const figure of run.figures) {
       const [traces, layout] = drawing(figure);
       Plotly.react(figure.id, traces, width ? { ...layout, width } : layout, { ...config, responsive: !width });
     }
+    alignLeft();
   };
 
   // Zoom into one figure over time, and the others follow.

@@ -49,10 +49,10 @@ def page_of(run: Run, costs: Sequence[Mapping[str, str]] = ()) -> str:
             *(f"<script>{script}</script>" for script in scripts),
         )
     )
-    return f'<!doctype html>\n<html lang="en">\n<head>{_head(run.summary, scripts)}</head>\n<body>{body}</body>\n</html>\n'
+    return f'<!doctype html>\n<html lang="en">\n<head>{_head(run.summary, _title(run), scripts)}</head>\n<body>{body}</body>\n</html>\n'
 
 
-def _head(summary: Summary, scripts: list[str]) -> str:
+def _head(summary: Summary, title: str, scripts: list[str]) -> str:
     """Only these two scripts run, and nothing is fetched, whatever the run's files hold."""
     allowed = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     policy = (
@@ -61,7 +61,7 @@ def _head(summary: Summary, scripts: list[str]) -> str:
     return (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(_title(summary))} · {escape(summary.run_id)}</title>"
+        f"<title>{escape(title)} · {escape(summary.run_id)}</title>"
         f'<link rel="icon" href="data:,"><style>{_asset("page.css")}</style>'
     )
 
@@ -72,6 +72,7 @@ def _header(run: Run, sections: list[Section]) -> str:
     facts_of_run = facts(
         (
             ("Run", summary.run_id),
+            ("Strategy", run.strategy_file),
             ("Share class", summary.share_class),
             ("From", summary.start),
             ("To", summary.end),
@@ -79,7 +80,7 @@ def _header(run: Run, sections: list[Section]) -> str:
             ("Currency", summary.currency),
         )
     )
-    return f"<header><h1>{escape(_title(summary))}</h1>{facts_of_run}{_banner(summary)}</header><nav>{links}</nav>"
+    return f"<header><h1>{escape(_title(run))}</h1>{facts_of_run}{_banner(summary)}</header><nav>{links}</nav>"
 
 
 def _banner(summary: Summary) -> str:
@@ -97,8 +98,10 @@ def _banner(summary: Summary) -> str:
     return f'<p class="banner {kind}" role="note"><strong>{heading}</strong> <span>{escape(text)} {escape(extent)}</span></p>'
 
 
-def _title(summary: Summary) -> str:
-    return label(summary.strategy_mode or "run")
+def _title(run: Run) -> str:
+    """A strategy of a user's own is named by its file."""
+    mode = run.summary.strategy_mode
+    return label(run.strategy_file.removesuffix(".py") if mode == "custom" and run.strategy_file else mode or "run")
 
 
 def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
@@ -239,7 +242,9 @@ def _funding(events: Events, boxes: dict[str, str]) -> str:
     sums = [(token, total(payment.amount for payment in events.funding if payment.token == token)) for token in tokens]
     text = "; ".join(f"{rounded(amount, 2)} {token}" for token, amount in sums)
     payments = counted(len(events.funding), "payment")
-    return f'{boxes["funding"]}<p class="note">{payments}, {escape(text)} in all. Positive: received.</p>'
+    nothing = events.settled_at_nothing["funding"]
+    others = f" At {counted(nothing, 'more settlement')} the rate was 0, and nothing was paid." if nothing else ""
+    return f'{boxes["funding"]}<p class="note">{payments}, {escape(text)} in all. Positive: received.{others}</p>'
 
 
 def _entries(events: Events, event_type: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections import Counter
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.report.summary import StaleMark, Summary, parse_summary
 from basis_strategy_v1.report.thinning import drawdowns, thin
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRIES = 2_000
+# As PyYAML writes it into a run's config.yaml.
+_STRATEGY_FILE = re.compile(r"^strategy:\n(?:  .*\n)*?  file: (.+)$", re.MULTILINE)
 _ENTRY_TYPES = ("execution", "settlement")
 # The digits of a JSON number stay text: what is shown is what was written.
 _data_of = msgspec.json.Decoder(float_hook=str).decode
@@ -61,12 +66,14 @@ class Payment(NamedTuple):
 
 
 class Events(NamedTuple):
-    """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many."""
+    """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many;
+    `funding`: each payment of something; `settled_at_nothing`: kind -> how many of them moved nothing, such as a funding at a rate of 0."""
 
     entries: dict[str, list[Entry]]
     counts: Counter[str]
     settled: Counter[str]
     funding: list[Payment]
+    settled_at_nothing: Counter[str]
 
 
 class Run(NamedTuple):
@@ -75,6 +82,12 @@ class Run(NamedTuple):
     curve: Curve
     holdings: list[Holding]
     events: Events
+
+    @property
+    def strategy_file(self) -> str:
+        """The name of the user's own file of blocks or code; empty where the config names none."""
+        found = _STRATEGY_FILE.search(self.config)
+        return "" if found is None else found[1].strip("'\"").replace("\\", "/").rpartition("/")[2]
 
 
 def read_run(directory: Path) -> Run:
@@ -101,7 +114,7 @@ def read_run_summary(directory: Path) -> dict[str, Any]:
     """
     path = directory / "summary.json"
     if not path.is_file():
-        raise ComponentError("RES-001", f"{directory} holds no summary.json; give the folder of a finished run", "Report")
+        raise ComponentError("RES-001", f"{shown(directory)} holds no summary.json; give the folder of a finished run", "Report")
     with _named(path):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
@@ -170,7 +183,7 @@ def _holding(venue: str, token: str, times: list[str], indices: array[int], amou
 
 
 def read_events(path: Path) -> Events:
-    events = Events({kind: [] for kind in _ENTRY_TYPES}, Counter(), Counter(), [])
+    events = Events({kind: [] for kind in _ENTRY_TYPES}, Counter(), Counter(), [], Counter())
     if not path.is_file():
         return events
     csv.field_size_limit(2**31 - 1)  # the steps of a long chain are one field
@@ -189,17 +202,19 @@ def read_events(path: Path) -> Events:
 
 def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
     """Keep of an execution or a settlement what the page shows."""
-    shown = events.entries[event_type]
-    if event_type == "execution" and len(shown) >= MOST_ENTRIES:
+    kept = events.entries[event_type]
+    if event_type == "execution" and len(kept) >= MOST_ENTRIES:
         return
     found = _data_of(text)
     entry = Entry(moment(timestamp), found if isinstance(found, dict) else {"data": found})
-    if len(shown) < MOST_ENTRIES:
-        shown.append(entry)
+    if len(kept) < MOST_ENTRIES:
+        kept.append(entry)
     if event_type == "settlement":
-        events.settled[str(entry.data.get("kind", "other"))] += 1
-        if entry.data.get("kind") == "funding":
-            events.funding.extend(Payment(entry.timestamp, *moved) for moved in deltas_of(entry.data))
+        kind, moved = str(entry.data.get("kind", "other")), deltas_of(entry.data)
+        events.settled[kind] += 1
+        events.settled_at_nothing[kind] += not moved
+        if kind == "funding":
+            events.funding.extend(Payment(entry.timestamp, *change) for change in moved)
 
 
 def deltas_of(data: dict[str, Any]) -> list[tuple[str, str, Decimal]]:
@@ -230,7 +245,9 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, IndexError, ArithmeticError, AttributeError, msgspec.MsgspecError, csv.Error) as wrong:
-        raise ComponentError("RES-001", f"{path} cannot be read: {wrong}; run the backtest again", "Report") from wrong
+        raise ComponentError(
+            "RES-001", f"{shown(path)} cannot be read: {printable(str(wrong))}; run the backtest again", "Report"
+        ) from wrong
 
 
 def _text(path: Path) -> str:

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT
+from basis_strategy_v1.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -177,7 +178,7 @@ def parse_summary(found: Mapping[str, Any]) -> Summary:
     try:
         return msgspec.convert(dict(found), Summary, strict=False)
     except msgspec.ValidationError as wrong:
-        raise ComponentError("RES-001", f"summary.json: {wrong}; run the backtest again", "Report") from wrong
+        raise ComponentError("RES-001", f"summary.json: {printable(str(wrong))}; run the backtest again", "Report") from wrong
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

@@ -20,6 +20,7 @@ _TITLE_FIELDS = ("kind", "instruction_type", "protocol", "trade_type", "action",
 _OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference", "key", "instruction_id", "steps"})
 _STEP = re.compile(r"step_([0-9]+)")
 _WITHIN_A_LOAN = re.compile(r" ?[(),] ?")
+_CODE = re.compile(r"`([^`]+)`")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 
@@ -131,11 +132,18 @@ def rows_table(rows: Iterable[Any], where: str = "summary.json") -> str:
     items = list(rows)
     shown_items = items[:MOST_ENTRIES]
     if not all(isinstance(item, dict) for item in items):
-        return f"<ul>{''.join(f'<li>{escape(shown(item))}</li>' for item in shown_items)}</ul>{_more(len(items) - len(shown_items), where)}"
+        return (
+            f"<ul>{''.join(f'<li>{_marked(shown(item))}</li>' for item in shown_items)}</ul>{_more(len(items) - len(shown_items), where)}"
+        )
     names = list(dict.fromkeys(name for item in shown_items for name in item))
     head = "".join(f"<th>{escape(label(name))}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{escape(shown(item.get(name)))}</td>' for name in names)}</tr>" for item in shown_items)
     return _scrolled("rows", f"<tr>{head}</tr>", body) + _more(len(items) - len(shown_items), where)
+
+
+def _marked(text: str) -> str:
+    """A sentence in which backticks mark code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _scrolled(kind: str, head: str, body: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.report.summary import PRICES, Summary, label, parse_summary, percent, rounded, total
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _sources(summary: Summary) -> Iterator[tuple[str, Decimal, str]]:
 
 
 def _text(content: str, style: str = "") -> Text:
-    """As it is: square brackets in a name are no markup."""
+    """As it is: square brackets in a name are no markup, and an escape sequence does nothing."""
     from rich.text import Text
 
-    return Text(content, style=style)
+    return Text(printable(content), style=style)

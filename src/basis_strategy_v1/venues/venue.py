@@ -222,9 +222,22 @@ class Holder(Venue):
         """The state after `amount` has come."""
 
 
+_UNITS = {"bps": "bps", "usd": "USD", "days": "days", "units": "units"}
+
+
 def row_text(row: NamedTuple) -> str:
-    """A venue's row (a NamedTuple) on one line, for a person."""
-    return ", ".join(f"{name} {value}" for name, value in row._asdict().items() if name != "name")
+    """A venue's row (a NamedTuple) on one line, for a person: the unit at the end of a name goes behind its number."""
+    return ", ".join(_in_words(name, value) for name, value in row._asdict().items() if name != "name" and value is not None)
+
+
+def _in_words(name: str, value: Any) -> str:
+    words, _, unit = name.rpartition("_")
+    if isinstance(value, Mapping):
+        return f"{name.replace('_', ' ')} {', '.join(f'{what} {amount}' for what, amount in value.items())}"
+    if unit == "pips":  # a hundredth of a basis point
+        return f"{words.replace('_', ' ')} {plain(Decimal(value) / 100)} bps"
+    amount = plain(value) if isinstance(value, Decimal) else value
+    return f"{words.replace('_', ' ')} {amount} {_UNITS[unit]}" if unit in _UNITS else f"{name.replace('_', ' ')} {amount}"
 
 
 def reject(kind: str, message: str) -> NoReturn:
