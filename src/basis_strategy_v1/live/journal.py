@@ -245,7 +245,10 @@ class SqliteJournal(JournalReader):
         journal's lock, and only where there are new ones. Without new ones the cursor rides on the next write.
         """
         with self._lock:
-            new = [item for item in {item.id: item for item in reversed(items)}.values() if not self._has_due(venue, item.id)][::-1]
+            by_id: dict[str, Due] = {}
+            for item in items:
+                by_id.setdefault(item.id, item)
+            new = [item for item in by_id.values() if not self._has_due(venue, item.id)]
             if not new:
                 if cursor != self.cursor(venue):
                     with self._write("cursor", synced=False) as write:
