@@ -411,7 +411,11 @@ def test_an_instruction_takes_two_synced_writes_before_it_leaves_and_one_after(t
         elif re.search(r"\bf(data)?sync\(", line) and point:
             synced[point] += 1
     names = list(synced)
-    assert [name for name in names[names.index("begun") + 1 : names.index("ended")] if synced[name]] == ["within intended", "within sent", "within close"]
+    assert [name for name in names[names.index("begun") + 1 : names.index("ended")] if synced[name]] == [
+        "within intended",
+        "within sent",
+        "within close",
+    ]
     assert {synced[f"within {name}"] for name in ("intended", "sent", "close")} == {1}
 
 
