@@ -46,6 +46,13 @@ with SqliteJournal(sys.argv[1], at=lambda point: sys.stderr.write(f"point {point
     journal.logged("alpha")
     sys.stderr.write("point ended\\n")
 """
+EXECUTED = (
+    ONE_INSTRUCTION.replace("point ended", "")
+    + """
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+)
 RESTORED = """
 import sys
 from basis_strategy_v1.live.journal_reader import JournalReader
@@ -132,9 +139,25 @@ def test_what_a_restart_finds_of_a_plan_does_not_depend_on_how_keys_are_made_by_
     assert (journal.plan_in_hand(), journal.memory()) == (None, "in")
 
 
-def test_a_plan_without_blocks_keeps_the_memory_and_is_not_in_hand(journal: SqliteJournal) -> None:
-    assert journal.begin_plan(Plan(at=AT, blocks=(), memory="waits")) == 1
-    assert (journal.plan_in_hand(), journal.memory()) == (None, "waits")
+def test_a_plan_without_blocks_is_not_in_hand_and_its_memory_is_there_after_a_restart(tmp_path: Path) -> None:
+    with SqliteJournal(tmp_path) as journal:
+        assert journal.memory() is None
+        assert journal.begin_plan(Plan(at=AT, blocks=(), memory="waits")) == 1
+        assert journal.plan_in_hand() is None
+    with SqliteJournal(tmp_path) as journal:
+        assert journal.memory() == "waits"
+
+
+def test_an_id_that_was_executed_before_a_kill_is_known_with_its_report_after_it(tmp_path: Path, repository: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", EXECUTED, str(tmp_path)], env=environment(repository), check=False)
+    assert done.returncode == -9
+    with SqliteJournal(tmp_path) as journal:
+        entry = journal.entry("alpha")
+        assert entry is not None
+        assert (entry.status, entry.reports, entry.is_logged) == (Status.SETTLED, (report("alpha", 1),), True)
+        assert entry.instruction == INSTRUCTIONS[1]
+        with pytest.raises(ValueError, match="alpha is settled and cannot begin again"):
+            intend(journal, "alpha")
 
 
 def test_blocks_with_any_kind_of_number_parse_to_the_same_instructions_after_a_restart(tmp_path: Path) -> None:
@@ -445,3 +468,29 @@ def test_the_rows_are_plain_enough_to_be_read_with_sqlite(tmp_path: Path) -> Non
         **{"key": "alpha", "at": "2024-06-01T12:00:00Z", "venue": "bybit", "expected": {"amounts": {}}, "price": None},
         **{"worst_price": "3001.50", "minimum_out": None, "leaves": False},
     }
+
+
+def test_the_queries_that_the_documentation_shows_find_what_it_says(tmp_path: Path, repository: Path) -> None:
+    import sqlite3
+
+    text = (repository / "docs" / "live.md").read_text(encoding="utf-8")
+    queries = re.findall(r'^sqlite3 -readonly state/journal.sqlite "(.+)"$', text, re.MULTILINE)
+    with SqliteJournal(tmp_path) as journal:
+        journal.begin_plan(Plan(at=AT, blocks=({},)))
+        for key, usd in (("alpha", D(3000)), ("beta/0", D("0.5"))):
+            journal.intended(order(key, 1), notional_usd=usd)
+            send(journal, key)
+        journal.note("alpha", "pending")
+        journal.close("beta/0", Status.SETTLED, report("beta/0", 1), state(1))
+        shell = sqlite3.connect(f"file:{tmp_path}/journal.sqlite?mode=ro", uri=True)
+        found = [shell.execute(query).fetchall() for query in queries]
+        tables = {name for (name,) in shell.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        shell.close()
+    opened, messages, days, plans, states = found
+    assert opened == [("alpha", "bybit", "sent", "pending")]
+    assert messages == [("alpha", "alpha-1", 0, '{"n": 1}'), ("beta/0", "beta/0-1", 1, '{"n": 1}')]
+    assert days == [("2024-06-02", 2, 3000.5)]
+    assert [(number, ended) for number, ended, _ in plans] == [(1, 0)]
+    assert json.loads(states[0][0])["parts"]["bybit"]["balances"] == {"USDT": "1.50"}
+    assert set(re.findall(r"^\| `(\w+)` \| ", text.split("| table |")[1], re.MULTILINE)) == tables
+    assert set(re.findall(r"^\| `([a-z ]+)` \| ", text.split("| table |")[0], re.MULTILINE)) == {status.value for status in Status}
