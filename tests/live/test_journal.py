@@ -464,10 +464,10 @@ def test_the_rows_are_plain_enough_to_be_read_with_sqlite(tmp_path: Path) -> Non
     kind, fields = json.loads(row[3])
     assert row[:3] + row[6:] == ("alpha", "bybit", "intended", "2024-06-01", "3000")
     assert (kind, fields["amount"], len(row[4])) == ("CexTrade", "1.50", 32)
-    assert json.loads(row[5]) == {
-        **{"key": "alpha", "at": "2024-06-01T12:00:00Z", "venue": "bybit", "expected": {"amounts": {}}, "price": None},
-        **{"worst_price": "3001.50", "minimum_out": None, "leaves": False},
-    }
+    asked = json.loads(row[5])
+    assert (asked["at"], asked["expected"], asked["price"], asked["worst_price"]) == (
+        *("2024-06-01T12:00:00Z", {"amounts": {}}, None, "3001.50"),
+    )
 
 
 def test_the_queries_that_the_documentation_shows_find_what_it_says(tmp_path: Path, repository: Path) -> None:
