@@ -113,7 +113,7 @@ class Model:
 
     def logged(self, key: str) -> None:
         for row in self.rows:
-            if row.entry.key == key:
+            if row.entry.key == key and not row.entry.is_open:
                 self._change(row, is_logged=True)
 
     def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry | None:
@@ -161,6 +161,7 @@ class Model:
             "children": [entry for entry in entries if entry.parent == "beta"],
             "of plan 1": [entry for entry in entries if entry.plan == 1],
             "plan": in_hand[-1] if in_hand else None,
+            "newest plan": self.plans[-1] if self.plans else None,
             "memory": self.plans[-1].memory if self.plans else None,
             "state": self.held and (dict(self.held.parts), self.held.checked),
             "spent": [sum((row.notional_usd for row in spending if row.day == day), D(0)) for day in DAYS],
@@ -180,6 +181,7 @@ def seen(journal: Any) -> dict[str, Any]:
         "children": journal.children("beta"),
         "of plan 1": journal.plan_entries(1),
         "plan": journal.plan_in_hand(),
+        "newest plan": journal.newest_plan(),
         "memory": journal.memory(),
         "state": state and (dict(state.parts), state.checked),
         "spent": [journal.spent_usd(day) for day in DAYS],

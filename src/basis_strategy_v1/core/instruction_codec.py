@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from msgspec import DecodeError, convert, structs
@@ -35,8 +36,13 @@ def decode_instruction(text: str) -> Instruction:
 
 
 def _instruction(kind: type[Instruction], data: dict[str, Any]) -> Instruction:
-    hints = {field.name: field.type for field in structs.fields(kind)}
+    hints = _hints(kind)
     return kind(**{name: _value(hints[name], value) for name, value in data.items()})
+
+
+@cache
+def _hints(kind: type[Instruction]) -> dict[str, Any]:
+    return {field.name: field.type for field in structs.fields(kind)}
 
 
 def _value(hint: Any, value: Any) -> Any:

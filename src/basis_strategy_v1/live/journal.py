@@ -133,8 +133,7 @@ class SqliteJournal(JournalReader):
             }
             names, places = ", ".join(row), ", ".join("?" * len(row))
             with self._write("intended") as write:
-                number = write(f"INSERT INTO entry (first, {names}) VALUES (0, {places})", tuple(row.values())).lastrowid
-                write("UPDATE entry SET first = ? WHERE number = ?", (number if before is None else before["first"], number))
+                write(f"INSERT INTO entry ({names}) VALUES ({places})", tuple(row.values()))
 
     def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False, first_nonce: int = 0) -> Message:
         """Write down a message before it leaves. `build` gets the account's next nonce where `takes_nonce`, else None.
@@ -200,9 +199,9 @@ class SqliteJournal(JournalReader):
                     write(*_account(state))
 
     def logged(self, key: str) -> None:
-        """The events of this key are in the event log. Rides on the next write."""
+        """The events of this key, if it is closed, are in the event log. Rides on the next write."""
         with self._write("logged", synced=False) as write:
-            write("UPDATE entry SET is_logged = 1 WHERE key = ? AND is_logged = 0", (key,))
+            write("UPDATE entry SET is_logged = 1 WHERE key = ? AND is_logged = 0 AND status NOT IN ('intended', 'sent')", (key,))
 
     def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
         """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None).
@@ -245,7 +244,10 @@ class SqliteJournal(JournalReader):
         journal's lock, and only where there are new ones. Without new ones the cursor rides on the next write.
         """
         with self._lock:
-            new = [item for item in {item.id: item for item in reversed(items)}.values() if not self._has_due(venue, item.id)][::-1]
+            by_id: dict[str, Due] = {}
+            for item in items:
+                by_id.setdefault(item.id, item)
+            new = [item for item in by_id.values() if not self._has_due(venue, item.id)]
             if not new:
                 if cursor != self.cursor(venue):
                     with self._write("cursor", synced=False) as write:
@@ -268,7 +270,7 @@ class SqliteJournal(JournalReader):
     # Rows.
 
     def _row(self, key: str) -> Any:
-        return self._one("SELECT number, first, venue, status FROM entry WHERE key = ? ORDER BY number DESC LIMIT 1", (key,))
+        return self._one("SELECT number, venue, status FROM entry WHERE key = ? ORDER BY number DESC LIMIT 1", (key,))
 
     def _open_row(self, key: str) -> Any:
         row = self._row(key)

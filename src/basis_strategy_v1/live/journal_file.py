@@ -22,7 +22,7 @@ MARK = 0x62617369  # "basi": says in the file whose it is
 BUSY_S = 5.0  # for another program's short look
 # With a write-ahead log a commit is on the disk before it returns, or with the next one that is synced.
 SYNCED, UNSYNCED = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
-_HEAD = b"SQLite format 3\0"
+_HEAD, _HEAD_BYTES = b"SQLite format 3\0", 32
 _UNWRITTEN = (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -133,15 +133,26 @@ def _companions(path: Path) -> tuple[Path, ...]:
 
 
 def _require_whole(path: Path, database: sqlite3.Connection) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    has_log = log.exists() and log.stat().st_size > 0  # the file may lack what is still there only
     with path.open("rb") as file:
-        head = file.read(len(_HEAD))
-    if head != _HEAD:
-        raise damaged(path, "it is empty" if not head else "it is no SQLite file")
+        head = file.read(_HEAD_BYTES)
+    if not head.startswith(_HEAD):
+        raise damaged(path, "it is no SQLite file" if head else "it is empty")
+    size, whole = path.stat().st_size, _size_in(head)
+    if size != whole and not has_log:
+        raise damaged(path, f"it has {size} bytes, and should have {whole}")
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise damaged(path, found.replace("\n", " "))
     if database.execute("PRAGMA application_id").fetchone()[0] != MARK:
         raise damaged(path, "it is no journal of basis")
+
+
+def _size_in(head: bytes) -> int:
+    """How many bytes a file has, by what its first 32 bytes say."""
+    page = int.from_bytes(head[16:18], "big")
+    return int.from_bytes(head[28:32], "big") * (65_536 if page == 1 else page)
 
 
 def version_of(database: sqlite3.Connection) -> int:

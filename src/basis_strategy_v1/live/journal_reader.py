@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.order import Plan
     from basis_strategy_v1.core.state import State
 
-_NEWEST = "number = (SELECT max(number) FROM entry AS other WHERE other.key = entry.key)"
-_OPEN = "status IN ('intended', 'sent')"
-_CLOSED = "status NOT IN ('intended', 'sent')"
+_NEWEST = (
+    "number = (SELECT max(number) FROM entry AS other WHERE other.key = entry.key)"
+    " ORDER BY (SELECT min(number) FROM entry AS other WHERE other.key = entry.key)"
+)
+_OPEN = "is_logged = 0 AND status IN ('intended', 'sent')"
+_CLOSED = "is_logged = 0 AND status NOT IN ('intended', 'sent')"
 assert OPEN == (Status.INTENDED, Status.SENT)
 
 
@@ -56,7 +59,7 @@ class JournalReader:
 
     def children(self, key: str) -> list[Entry]:
         """The entries whose parent this is, in their order."""
-        return self._entries(f"parent = ? AND {_NEWEST} ORDER BY first", key)
+        return self._entries(f"parent = ? AND {_NEWEST}", key)
 
     def open_entries(self) -> list[Entry]:
         """Every entry whose outcome is not known, oldest first."""
@@ -64,11 +67,11 @@ class JournalReader:
 
     def unlogged_entries(self) -> list[Entry]:
         """Every closed entry whose events are perhaps not in the event log, oldest first."""
-        return self._entries(f"is_logged = 0 AND {_CLOSED} ORDER BY number")
+        return self._entries(f"{_CLOSED} ORDER BY number")
 
     def plan_entries(self, number: int) -> list[Entry]:
         """The entries of a plan, oldest first."""
-        return self._entries(f"plan = ? AND {_NEWEST} ORDER BY first", number)
+        return self._entries(f"plan = ? AND {_NEWEST}", number)
 
     def plan_in_hand(self) -> tuple[int, Plan] | None:
         """The plan that was begun and has not ended, if there is one."""
@@ -151,9 +154,9 @@ class JournalReader:
 
     def _entry(self, row: sqlite3.Row) -> Entry:
         messages = self._all(
-            "SELECT client_id, body, expires, message.nonce FROM message JOIN entry ON entry.number = message.entry WHERE first = ?"
-            " ORDER BY message.entry, message.number",
-            (row["first"],),
+            "SELECT client_id, body, expires, nonce FROM message WHERE entry IN (SELECT number FROM entry WHERE key = ?)"
+            " ORDER BY entry, number",
+            (row["key"],),
         )
         reports = self._all("SELECT report FROM report WHERE entry = ? ORDER BY number", (row["number"],))
         instruction = self._decoded(decode_instruction, row["instruction"])

@@ -9,20 +9,18 @@ FIRST = (
     """CREATE TABLE plan (
         number INTEGER PRIMARY KEY, plan TEXT NOT NULL, memory TEXT, has_ended INTEGER NOT NULL DEFAULT 0
     )""",
-    # One row for each time an instruction began. `first` is the number of the first row of its key, `day` its UTC day, `notional_usd` what
-    # it spends of that day's limit, `gas_eth` what its gas has cost, `decision` what a person has decided about it.
+    # One row for each time an instruction began; the newest of a key is in force. `day` is its UTC day, `notional_usd` what it spends of
+    # that day's limit, `gas_eth` what its gas has cost, `decision` what a person has decided about it. What is open is not logged.
     """CREATE TABLE entry (
-        number INTEGER PRIMARY KEY, first INTEGER NOT NULL, key TEXT NOT NULL, venue TEXT NOT NULL, status TEXT NOT NULL,
+        number INTEGER PRIMARY KEY, key TEXT NOT NULL, venue TEXT NOT NULL, status TEXT NOT NULL,
         instruction TEXT NOT NULL, instruction_hash TEXT NOT NULL, order_text TEXT NOT NULL, plan INTEGER, step INTEGER, parent TEXT,
         day TEXT NOT NULL, notional_usd TEXT NOT NULL, gas_eth TEXT NOT NULL DEFAULT '0', reason TEXT NOT NULL DEFAULT '',
         is_logged INTEGER NOT NULL DEFAULT 0, decision TEXT
     )""",
     "CREATE INDEX entry_of_key ON entry (key)",
-    "CREATE INDEX entry_of_first ON entry (first)",
     "CREATE INDEX entry_of_parent ON entry (parent) WHERE parent IS NOT NULL",
     "CREATE INDEX entry_of_plan ON entry (plan) WHERE plan IS NOT NULL",
     "CREATE INDEX entry_of_day ON entry (day)",
-    "CREATE INDEX open_entry ON entry (number) WHERE status IN ('intended', 'sent')",
     "CREATE INDEX unlogged_entry ON entry (number) WHERE is_logged = 0",
     # Each attempt, before it leaves.
     """CREATE TABLE message (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import convert, structs
 from msgspec.json import Decoder, decode
@@ -14,8 +15,6 @@ from basis_strategy_v1.core.instructions import Instruction
 from basis_strategy_v1.core.journal import Decision
 from basis_strategy_v1.core.order import Order, Plan
 from basis_strategy_v1.monitoring.event_line import json_of
-
-T = TypeVar("T")
 
 decode_report = Decoder(ExecutionReport).decode
 decode_plan = Decoder(Plan).decode
@@ -39,5 +38,10 @@ def order_text(order: Order) -> str:
 
 def decode_order(text: str, instruction: Instruction) -> Order:
     data = decode(text)
-    fields = {field.name: convert(data[field.name], field.type) for field in structs.fields(Order) if field.name in data}
+    fields = {name: convert(data[name], hint) for name, hint in _order_fields().items() if name in data}
     return Order(instruction=instruction, **fields)
+
+
+@cache
+def _order_fields() -> dict[str, Any]:
+    return {field.name: field.type for field in structs.fields(Order)}
