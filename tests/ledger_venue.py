@@ -43,6 +43,7 @@ class Faults:
     {"on": "order", "fault": NAME, …}     the next call of this kind (order, find, quote, read, due); several are queued
     {"lag": N}                            the next N look-ups do not know any order yet
     {"advance_s": S}                      the venue's clock goes on
+    {"clear": true}                       no more faults
     {"release": true}                     what is held goes on
     {"fill": CLIENT_ID, "share": "0.5", "final": false}      a pending order is executed
     {"pay": KIND, "moved": {TOKEN: AMOUNT}}                  something falls due
@@ -84,6 +85,8 @@ class Venue(ThreadingHTTPServer):
         if "begin" in given:
             self.faults.released.set()
             self.ledger, self.faults = Ledger(Path(given["begin"])), Faults()
+        if "clear" in given:
+            self.faults = Faults()
         faults, ledger = self.faults, self.ledger
         if "on" in given:
             with faults.lock:
