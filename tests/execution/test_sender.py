@@ -552,6 +552,26 @@ def test_all_attempts_are_named_where_none_is_known():
     assert "look for B2 or B1 at binance" in bench.fails(OutcomeUnknown).message
 
 
+def test_what_began_again_and_was_not_sent_again_is_sent():
+    bench = Bench(REJECTED, FILL)
+    bench.fails(VenueRejected)
+    left_open(bench)
+    assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
+
+
+def test_an_attempt_that_failed_before_the_entry_began_again_is_not_recorded_again():
+    reverted = Happened(deltas=Deltas(), reference="0xab", filled=Decimal(0), failed=True)
+    gateway = {"takes_nonce": True, "prepares": lambda *given: Message(client_id=f"0x{given[3]}", body="{}", nonce=given[3])}
+    bench = Bench(reverted, KeyboardInterrupt(), quotes=[{"nonce": 7}, {"nonce": 8}], finds=[PENDING, NEVER], gateway=gateway)
+    bench.fails(VenueRejected)
+    with pytest.raises(KeyboardInterrupt):
+        bench.send()
+    bench.gateway.calls.clear()
+    bench.fails(VenueUnreachable)
+    assert (bench.gateway.calls, bench.row[0]) == (["find 0x8"] * 2, "never happened")
+    assert [message.nonce for message in bench.journal.entries["k1"].messages] == [7, 8]
+
+
 # The journal fails.
 
 
