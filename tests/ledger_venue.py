@@ -2,7 +2,7 @@
 
     python -m tests.ledger_venue --port 0 --ledger FILE
 
-It prints its port. It executes an order exactly when its ledger says so, whatever it answers. `POST /control` tells it what to do with the
+It prints its port. It executes an order exactly when its ledger says so, whatever it answers. `POST /control` says what to do with the
 next calls; see `Faults`.
 
     GET  /quote?symbol=S          price, time

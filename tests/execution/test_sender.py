@@ -162,8 +162,8 @@ def test_health_recovers_with_a_reading_that_agrees():
 
 def test_a_fill_that_is_unlike_the_simulated_one_is_a_break_and_is_recorded():
     """Defect `live_execution.py:98`: it was healthy."""
-    dear = changed(FILL, deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3900)}))
-    bench = Bench(dear)
+    expensive = changed(FILL, deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3900)}))
+    bench = Bench(expensive)
     said = ("k1 moved -3900 USDT at binance, expected were -3300",)
     assert (bench.send().breaks, bench.health) == (said, ("degraded", list(said)))
     assert bench.row == ("settled", "")
@@ -254,10 +254,10 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
 def test_an_unreachable_venue_is_tried_three_times_with_a_delay_that_doubles():
     bench = Bench(REFUSED, REFUSED, REFUSED)
     error = bench.fails(VenueUnreachable)
-    told = "binance refused the connection; nothing was sent in 3 attempts"
-    assert (error.error_code, error.message, error.original_exception) == ("CEX-002", told, REFUSED)
+    said = "binance refused the connection; nothing was sent in 3 attempts"
+    assert (error.error_code, error.message, error.original_exception) == ("CEX-002", said, REFUSED)
     assert (bench.gateway.calls, bench.time.slept) == ([*SENT, "send k1", "send k1"], [0.1, 0.2])
-    assert bench.row == ("never happened", told)
+    assert bench.row == ("never happened", said)
 
 
 def test_a_venue_that_can_be_reached_at_the_third_attempt_is_sent_the_same_message_and_executes_once():
@@ -433,8 +433,8 @@ def test_a_look_up_can_say_that_it_can_no_longer_happen_and_then_the_key_may_be_
     """Defect `live_execution.py:130`: an order stopped by a 503 ended CRITICAL, its key open for ever."""
     bench = Bench(UNKNOWN, FILL, finds=[PENDING, NEVER])
     error = bench.fails(VenueUnreachable)
-    told = "binance: it expired at 12:00:10; k1 was not executed and can no longer be: it may be sent again"
-    assert (error.error_code, error.severity, error.message) == ("CEX-002", "HIGH", told)
+    said = "binance: it expired at 12:00:10; k1 was not executed and can no longer be: it may be sent again"
+    assert (error.error_code, error.severity, error.message) == ("CEX-002", "HIGH", said)
     assert (bench.row, bench.health) == (("never happened", "it expired at 12:00:10"), ("healthy", []))
     assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
 
@@ -603,13 +603,13 @@ def test_an_answer_that_cannot_be_recorded_is_an_error_that_keeps_it_and_its_row
     raw = {"orderId": 71, "fills": "?"}
     bench = Bench(changed(FILL, details=None, raw=raw), finds=[FILL])
     error = bench.fails(ComponentError)
-    told = (
+    said = (
         "binance answered k1 with details that are None, not values by their names; compare its raw answer with the venue before going on"
     )
-    assert (error.error_code, error.severity, error.component, error.message) == ("EIM-003", "MEDIUM", "ExecutionInterfaceManager", told)
+    assert (error.error_code, error.severity, error.component, error.message) == ("EIM-003", "MEDIUM", "ExecutionInterfaceManager", said)
     assert (error.original_exception.raw, error.__cause__) == (raw, error.original_exception)
     kept = "details that are None, not values by their names; it answered {'orderId': 71, 'fills': '?'}"
-    assert (bench.row, bench.health) == (("sent", kept), ("degraded", [told]))
+    assert (bench.row, bench.health) == (("sent", kept), ("degraded", [said]))
     assert bench.send().report == report(details={"price": "3300", "looked_up": True})
     assert (bench.gateway.executed, bench.health) == (["k1"], ("healthy", []))
 

@@ -255,7 +255,7 @@ def test_a_handshake_that_does_not_end_is_cut_off(session):
 
 @pytest.mark.parametrize("with_answer", [True, False])
 def test_a_call_knows_whether_anything_has_left(session, with_answer):
-    """What tells `unreachable` from `unknown`."""
+    """The difference between `unreachable` and `unknown`."""
 
     def drops(server, connection):
         connection.recv(65_536)

@@ -192,9 +192,9 @@ class Sender:
         return message is not None and message.expires is not None and message.expires <= to_instant(self._clock.now())
 
     def _never_sent(self, order: Order, error: VenueUnreachable, attempts: int) -> VenueUnreachable:
-        told = f"{error.message}; nothing was sent in {attempts} attempt{'s' if attempts > 1 else ''}"
-        self._conclusions.close(order.key, Status.NEVER_HAPPENED, told)
-        return self._calls.unreachable(order, told, error)
+        message = f"{error.message}; nothing was sent in {attempts} attempt{'s' if attempts > 1 else ''}"
+        self._conclusions.close(order.key, Status.NEVER_HAPPENED, message)
+        return self._calls.unreachable(order, message, error)
 
     # Looking up.
 
