@@ -115,6 +115,7 @@ def test_a_part_that_has_filled_meanwhile_is_reported():
 
 
 def test_at_the_start_it_looks_again_until_everything_is_closed():
+    """Defect `router.py:83`: without an id an unknown outcome was never looked up again."""
     bench = LeftOpen("k1", "k2", finds=[PENDING, NEVER, REFUSED, PENDING, changed(FILL, reference="order 72")])
     assert ended(bench.recovery.until_closed()) == {"k2": "never happened", "k1": "settled"}
     assert bench.time.slept == pytest.approx([0.1, 0.2, 0.4])

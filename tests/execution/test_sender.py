@@ -510,7 +510,8 @@ def test_what_was_never_sent_is_sent():
 
 
 def test_what_was_perhaps_sent_is_looked_up_by_its_message():
-    """Defect `live_execution.py:65`, `desk.py:171`: the same id was executed twice after a restart."""
+    """Defects `live_execution.py:65`, `desk.py:171`: the same id was executed twice after a restart; and `gateway.py:57`: it was looked up
+    by a key alone."""
     bench = Bench(finds=[FILL])
     left_open(bench)
     bench.journal.sent("k1", lambda _: Message(client_id="B7", body="{}"))
@@ -586,6 +587,15 @@ def test_what_cannot_be_written_down_is_raised_and_nothing_is_sent_that_is_not_w
     assert (raised.value, bench.gateway.executed, None if entry is None else str(entry.status)) == (full, executed, status)
     assert bench.holdings.state is BEFORE
     assert (bench.send().report.deltas, bench.gateway.executed, bench.holdings.state.parts) == (FILLED, ["k1"], AFTER.parts)
+
+
+@pytest.mark.parametrize(("write", "answer"), [("add_report", HALF), ("note", MalformedAnswer("nonsense", {}))])
+def test_what_cannot_be_written_down_of_an_order_that_goes_on_leaves_its_row_open(write, answer):
+    full = ComponentError("LOG-001", "the disk is full")
+    bench = Bench(answer, finds=[FILL])
+    bench.journal.fails[write] = full
+    assert (bench.fails(ComponentError), bench.row[0]) == (full, "sent")
+    assert (bench.send().report.deltas, bench.gateway.executed.count("k1") <= 1) == (FILLED, True)
 
 
 def test_a_value_error_of_the_journal_is_not_the_venues():
