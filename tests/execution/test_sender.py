@@ -14,7 +14,7 @@ from msgspec.structs import replace as changed
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Account, State
@@ -30,6 +30,7 @@ from .sending import (
     FILLED,
     HALF,
     NEVER,
+    NOON,
     PENDING,
     REFUSED,
     REJECTED,
@@ -117,6 +118,23 @@ def test_the_state_after_is_the_state_before_and_the_venues_own_deltas_in_one_wr
     sent = bench.send()
     assert (sent.breaks, bench.holdings.state.parts, bench.journal.saved) == ((), AFTER.parts, bench.holdings.state)
     assert (bench.gateway.calls, bench.journal.calls) == ([*SENT, "read"], WRITES)
+
+
+def test_what_fell_due_just_before_is_in_the_report_and_in_the_state():
+    paid = change_between(Account(), Account({"USDT": Decimal(7)}))
+    funding = Due(
+        id="f1", venue="binance", kind="funding", at=NOON, deltas=Deltas.at("binance", {"USDT": Decimal(7)}), changes={"binance": paid}
+    )
+    after = State({"binance": Account({"ETH": Decimal(1), "USDT": Decimal("1705.5")})})
+    bench = Bench(changed(FILL, settlements=(funding,)), reads=[after], held=BEFORE)
+    sent = bench.send()
+    assert [(settled.key, settled.kind, settled.deltas) for settled in sent.report.settlements] == [("f1", "funding", funding.deltas)]
+    assert (sent.report.deltas, sent.breaks, bench.holdings.state.parts, bench.journal.saved) == (
+        FILLED,
+        (),
+        after.parts,
+        bench.holdings.state,
+    )
 
 
 @pytest.mark.parametrize("trouble", [REFUSED, UNKNOWN, REJECTED, ConnectionError("reset"), MalformedAnswer("no balances", {}), None])
