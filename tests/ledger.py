@@ -30,6 +30,7 @@ class Ledger:
         self.lines: list[dict[str, Any]] = []
         self.orders: dict[str, dict[str, Any]] = {}
         self.offset_us = 0
+        self._balances = dict(OPENING)
         if path.exists():
             for text in path.read_text().splitlines(keepends=True):
                 if text.endswith("\n"):  # a kill may have cut the last one off
@@ -45,6 +46,8 @@ class Ledger:
 
     def _take(self, line: dict[str, Any]) -> dict[str, Any]:
         self.lines.append(line)
+        for token, change in line.get("moved", {}).items():
+            self._balances[token] = self._balances.get(token, Decimal(0)) + Decimal(change)
         if "client_id" in line:
             self.orders[line["client_id"]] = {**self.orders.get(line["client_id"], {}), **line}
         return line
@@ -91,8 +94,4 @@ class Ledger:
         self._write(kind="due", due=kind, id=f"d{len(self.lines) + 1}", at=self.now_us(), moved=moved)
 
     def balances(self) -> dict[str, Decimal]:
-        found = dict(OPENING)
-        for line in self.lines:
-            for token, change in line.get("moved", {}).items():
-                found[token] = found.get(token, Decimal(0)) + Decimal(change)
-        return {token: amount for token, amount in found.items() if amount}
+        return {token: amount for token, amount in self._balances.items() if amount}

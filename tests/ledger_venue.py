@@ -2,7 +2,7 @@
 
     python -m tests.ledger_venue --port 0 --ledger FILE
 
-It prints its port. It executes an order exactly when its ledger says so, whatever it answers. `POST /control` tells it what to do with the
+It prints its port. It executes an order exactly when its ledger says so, whatever it answers. `POST /control` says what to do with the
 next calls; see `Faults`.
 
     GET  /quote?symbol=S          price, time
@@ -43,6 +43,7 @@ class Faults:
     {"on": "order", "fault": NAME, …}     the next call of this kind (order, find, quote, read, due); several are queued
     {"lag": N}                            the next N look-ups do not know any order yet
     {"advance_s": S}                      the venue's clock goes on
+    {"clear": true}                       no more faults
     {"release": true}                     what is held goes on
     {"fill": CLIENT_ID, "share": "0.5", "final": false}      a pending order is executed
     {"pay": KIND, "moved": {TOKEN: AMOUNT}}                  something falls due
@@ -84,6 +85,8 @@ class Venue(ThreadingHTTPServer):
         if "begin" in given:
             self.faults.released.set()
             self.ledger, self.faults = Ledger(Path(given["begin"])), Faults()
+        if "clear" in given:
+            self.faults = Faults()
         faults, ledger = self.faults, self.ledger
         if "on" in given:
             with faults.lock:

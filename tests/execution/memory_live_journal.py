@@ -1,4 +1,4 @@
-"""A live journal in memory, and what is held beside it: for tests of what is written when, not of what survives."""
+"""A live journal in memory, and what is held next to it: for tests of what is written when, not of what survives."""
 
 from __future__ import annotations
 

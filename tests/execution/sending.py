@@ -61,8 +61,8 @@ def report(key="k1", **changes):
 
 def lost(why, key="k1", deadline_s=30, at="binance"):
     """What is said of an order whose outcome is not known after its deadline."""
-    told = f"{key} has not settled within {deadline_s} s and was perhaps executed: look for {key} at {at}, "
-    return f"{why}; {told}{HOW_TO_RESOLVE.format(key=key)}"
+    said = f"{key} has not settled within {deadline_s} s and was perhaps executed: look for {key} at {at}, "
+    return f"{why}; {said}{HOW_TO_RESOLVE.format(key=key)}"
 
 
 class Bench:

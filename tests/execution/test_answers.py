@@ -11,11 +11,11 @@ from msgspec.structs import replace as changed
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.gateway import MalformedAnswer, NeverHappened, Pending
+from basis_strategy_v1.core.gateway import Due, MalformedAnswer, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.execution.answers import require_finding, require_state
 
-from .sending import AFTER, FEE, FILL, HALF, order
+from .sending import AFTER, FEE, FILL, HALF, NOON, order
 
 
 class Record(Struct, frozen=True):
@@ -34,7 +34,30 @@ def nested(depth):
 NAN, ENDLESS = Decimal("NaN"), Decimal("Infinity")
 NOT_A_PLACE = "which are not a venue and a token"
 NOT_A_COST = "not a Cost of a finite Decimal"
+INTEREST = Due(id="i1", venue="aave", kind="interest", at=NOON, deltas=Deltas.at("aave", {"aUSDT": Decimal(1)}))
 NONSENSE = {
+    "a list of settlements": ({"settlements": [INTEREST]}, "settlements that are a list, not a tuple of Due"),
+    "a settlement that is a dict": ({"settlements": ({},)}, "a settlement that is a dict, not a Due"),
+    "a settlement without an id": (
+        {"settlements": (INTEREST, changed(INTEREST, id=""))},
+        "a settlement without an id, a venue, a kind or a time with a zone",
+    ),
+    "a settlement at a time without a zone": (
+        {"settlements": (changed(INTEREST, at=NOON.replace(tzinfo=None)),)},
+        "a settlement without an id, a venue, a kind or a time with a zone",
+    ),
+    "a settlement without deltas": (
+        {"settlements": (changed(INTEREST, deltas=None),)},
+        "a settlement with deltas that are None, not Deltas",
+    ),
+    "a settlement of nothing that is a number": (
+        {"settlements": (changed(INTEREST, deltas=Deltas.at("aave", {"aUSDT": NAN})),)},
+        "a settlement with a change of Decimal('NaN') aUSDT, which is not a finite Decimal",
+    ),
+    "a settlement with details that are none": (
+        {"settlements": (changed(INTEREST, details=None),)},
+        "a settlement with details that are None, not values by their names",
+    ),
     "an infinite change": (
         {"deltas": Deltas.at("b", {"ETH": ENDLESS})},
         "a change of Decimal('Infinity') ETH, which is not a finite Decimal",
@@ -100,7 +123,9 @@ def test_an_answer_is_refused_for(fields, fault):
 
 
 def test_an_answer_that_is_whole_is_given_as_it_is():
-    whole = changed(FILL, changes={"b": {"perps": [{"base": "1", "cost": Decimal(3)}], "gone": None, "whole": True}})
+    whole = changed(
+        FILL, settlements=(INTEREST,), changes={"b": {"perps": [{"base": "1", "cost": Decimal(3)}], "gone": None, "whole": True}}
+    )
     assert [require_finding(answer, order()) for answer in (whole, HALF, Pending("x"), NeverHappened("x"))] == [
         whole,
         HALF,

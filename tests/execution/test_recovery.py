@@ -115,6 +115,7 @@ def test_a_part_that_has_filled_meanwhile_is_reported():
 
 
 def test_at_the_start_it_looks_again_until_everything_is_closed():
+    """Defect `router.py:83`: without an id an unknown outcome was never looked up again."""
     bench = LeftOpen("k1", "k2", finds=[PENDING, NEVER, REFUSED, PENDING, changed(FILL, reference="order 72")])
     assert ended(bench.recovery.until_closed()) == {"k2": "never happened", "k1": "settled"}
     assert bench.time.slept == pytest.approx([0.1, 0.2, 0.4])
@@ -160,8 +161,8 @@ def test_nothing_is_open_where_nothing_was():
 def test_a_connection_that_gives_no_answer_is_asked_once_a_round():
     bench = LeftOpen("k1", "k2", "k3", finds=[Hangs()])
     found = bench.recovery.once()
-    told = ["binance cannot be asked: binance did not answer within 15 s", *["api.binance.com did not answer just before"] * 2]
-    assert [entry.reason for entry in found.open] == [lost(why, key) for why, key in zip(told, ("k1", "k2", "k3"), strict=True)]
+    said = ["binance cannot be asked: binance did not answer within 15 s", *["api.binance.com did not answer just before"] * 2]
+    assert [entry.reason for entry in found.open] == [lost(why, key) for why, key in zip(said, ("k1", "k2", "k3"), strict=True)]
     assert bench.gateway.calls == ["find k1"]
 
 
@@ -207,8 +208,8 @@ def test_a_venue_that_is_not_configured_any_more_is_named_at_once():
     bench = LeftOpen()
     bench.left("k1", "okx")
     (found,) = bench.recovery.until_closed().open
-    told = "okx has no gateway any more, so that nobody says what became of k1: add it to the config again, or look there and run "
-    assert found.reason == f"{told}`basis resolve k1 --happened REFERENCE` or `basis resolve k1 --never`"
+    said = "okx has no gateway any more, so that nobody says what became of k1: add it to the config again, or look there and run "
+    assert found.reason == f"{said}`basis resolve k1 --happened REFERENCE` or `basis resolve k1 --never`"
     assert (found.is_overdue, bench.time.slept, bench.health) == (True, [], ("unhealthy", [found.reason]))
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace as changed
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Account, State
@@ -30,6 +30,7 @@ from .sending import (
     FILLED,
     HALF,
     NEVER,
+    NOON,
     PENDING,
     REFUSED,
     REJECTED,
@@ -119,6 +120,23 @@ def test_the_state_after_is_the_state_before_and_the_venues_own_deltas_in_one_wr
     assert (bench.gateway.calls, bench.journal.calls) == ([*SENT, "read"], WRITES)
 
 
+def test_what_fell_due_just_before_is_in_the_report_and_in_the_state():
+    paid = change_between(Account(), Account({"USDT": Decimal(7)}))
+    funding = Due(
+        id="f1", venue="binance", kind="funding", at=NOON, deltas=Deltas.at("binance", {"USDT": Decimal(7)}), changes={"binance": paid}
+    )
+    after = State({"binance": Account({"ETH": Decimal(1), "USDT": Decimal("1705.5")})})
+    bench = Bench(changed(FILL, settlements=(funding,)), reads=[after], held=BEFORE)
+    sent = bench.send()
+    assert [(settled.key, settled.kind, settled.deltas) for settled in sent.report.settlements] == [("f1", "funding", funding.deltas)]
+    assert (sent.report.deltas, sent.breaks, bench.holdings.state.parts, bench.journal.saved) == (
+        FILLED,
+        (),
+        after.parts,
+        bench.holdings.state,
+    )
+
+
 @pytest.mark.parametrize("trouble", [REFUSED, UNKNOWN, REJECTED, ConnectionError("reset"), MalformedAnswer("no balances", {}), None])
 def test_a_venue_that_cannot_be_read_afterwards_loses_no_fill_and_degrades_the_health(trouble):
     """attack.md, row 2, and the defect `live_execution.py:188`."""
@@ -162,8 +180,8 @@ def test_health_recovers_with_a_reading_that_agrees():
 
 def test_a_fill_that_is_unlike_the_simulated_one_is_a_break_and_is_recorded():
     """Defect `live_execution.py:98`: it was healthy."""
-    dear = changed(FILL, deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3900)}))
-    bench = Bench(dear)
+    expensive = changed(FILL, deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3900)}))
+    bench = Bench(expensive)
     said = ("k1 moved -3900 USDT at binance, expected were -3300",)
     assert (bench.send().breaks, bench.health) == (said, ("degraded", list(said)))
     assert bench.row == ("settled", "")
@@ -254,10 +272,10 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
 def test_an_unreachable_venue_is_tried_three_times_with_a_delay_that_doubles():
     bench = Bench(REFUSED, REFUSED, REFUSED)
     error = bench.fails(VenueUnreachable)
-    told = "binance refused the connection; nothing was sent in 3 attempts"
-    assert (error.error_code, error.message, error.original_exception) == ("CEX-002", told, REFUSED)
+    said = "binance refused the connection; nothing was sent in 3 attempts"
+    assert (error.error_code, error.message, error.original_exception) == ("CEX-002", said, REFUSED)
     assert (bench.gateway.calls, bench.time.slept) == ([*SENT, "send k1", "send k1"], [0.1, 0.2])
-    assert bench.row == ("never happened", told)
+    assert bench.row == ("never happened", said)
 
 
 def test_a_venue_that_can_be_reached_at_the_third_attempt_is_sent_the_same_message_and_executes_once():
@@ -433,8 +451,8 @@ def test_a_look_up_can_say_that_it_can_no_longer_happen_and_then_the_key_may_be_
     """Defect `live_execution.py:130`: an order stopped by a 503 ended CRITICAL, its key open for ever."""
     bench = Bench(UNKNOWN, FILL, finds=[PENDING, NEVER])
     error = bench.fails(VenueUnreachable)
-    told = "binance: it expired at 12:00:10; k1 was not executed and can no longer be: it may be sent again"
-    assert (error.error_code, error.severity, error.message) == ("CEX-002", "HIGH", told)
+    said = "binance: it expired at 12:00:10; k1 was not executed and can no longer be: it may be sent again"
+    assert (error.error_code, error.severity, error.message) == ("CEX-002", "HIGH", said)
     assert (bench.row, bench.health) == (("never happened", "it expired at 12:00:10"), ("healthy", []))
     assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
 
@@ -510,7 +528,8 @@ def test_what_was_never_sent_is_sent():
 
 
 def test_what_was_perhaps_sent_is_looked_up_by_its_message():
-    """Defect `live_execution.py:65`, `desk.py:171`: the same id was executed twice after a restart."""
+    """Defects `live_execution.py:65`, `desk.py:171`: the same id was executed twice after a restart; and `gateway.py:57`: it was looked up
+    by a key alone."""
     bench = Bench(finds=[FILL])
     left_open(bench)
     bench.journal.sent("k1", lambda _: Message(client_id="B7", body="{}"))
@@ -552,6 +571,26 @@ def test_all_attempts_are_named_where_none_is_known():
     assert "look for B2 or B1 at binance" in bench.fails(OutcomeUnknown).message
 
 
+def test_what_began_again_and_was_not_sent_again_is_sent():
+    bench = Bench(REJECTED, FILL)
+    bench.fails(VenueRejected)
+    left_open(bench)
+    assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
+
+
+def test_an_attempt_that_failed_before_the_entry_began_again_is_not_recorded_again():
+    reverted = Happened(deltas=Deltas(), reference="0xab", filled=Decimal(0), failed=True)
+    gateway = {"takes_nonce": True, "prepares": lambda *given: Message(client_id=f"0x{given[3]}", body="{}", nonce=given[3])}
+    bench = Bench(reverted, KeyboardInterrupt(), quotes=[{"nonce": 7}, {"nonce": 8}], finds=[PENDING, NEVER], gateway=gateway)
+    bench.fails(VenueRejected)
+    with pytest.raises(KeyboardInterrupt):
+        bench.send()
+    bench.gateway.calls.clear()
+    bench.fails(VenueUnreachable)
+    assert (bench.gateway.calls, bench.row[0]) == (["find 0x8"] * 2, "never happened")
+    assert [message.nonce for message in bench.journal.entries["k1"].messages] == [7, 8]
+
+
 # The journal fails.
 
 
@@ -566,6 +605,15 @@ def test_what_cannot_be_written_down_is_raised_and_nothing_is_sent_that_is_not_w
     assert (raised.value, bench.gateway.executed, None if entry is None else str(entry.status)) == (full, executed, status)
     assert bench.holdings.state is BEFORE
     assert (bench.send().report.deltas, bench.gateway.executed, bench.holdings.state.parts) == (FILLED, ["k1"], AFTER.parts)
+
+
+@pytest.mark.parametrize(("write", "answer"), [("add_report", HALF), ("note", MalformedAnswer("nonsense", {}))])
+def test_what_cannot_be_written_down_of_an_order_that_goes_on_leaves_its_row_open(write, answer):
+    full = ComponentError("LOG-001", "the disk is full")
+    bench = Bench(answer, finds=[FILL])
+    bench.journal.fails[write] = full
+    assert (bench.fails(ComponentError), bench.row[0]) == (full, "sent")
+    assert (bench.send().report.deltas, bench.gateway.executed.count("k1") <= 1) == (FILLED, True)
 
 
 def test_a_value_error_of_the_journal_is_not_the_venues():
@@ -583,13 +631,13 @@ def test_an_answer_that_cannot_be_recorded_is_an_error_that_keeps_it_and_its_row
     raw = {"orderId": 71, "fills": "?"}
     bench = Bench(changed(FILL, details=None, raw=raw), finds=[FILL])
     error = bench.fails(ComponentError)
-    told = (
+    said = (
         "binance answered k1 with details that are None, not values by their names; compare its raw answer with the venue before going on"
     )
-    assert (error.error_code, error.severity, error.component, error.message) == ("EIM-003", "MEDIUM", "ExecutionInterfaceManager", told)
+    assert (error.error_code, error.severity, error.component, error.message) == ("EIM-003", "MEDIUM", "ExecutionInterfaceManager", said)
     assert (error.original_exception.raw, error.__cause__) == (raw, error.original_exception)
     kept = "details that are None, not values by their names; it answered {'orderId': 71, 'fills': '?'}"
-    assert (bench.row, bench.health) == (("sent", kept), ("degraded", [told]))
+    assert (bench.row, bench.health) == (("sent", kept), ("degraded", [said]))
     assert bench.send().report == report(details={"price": "3300", "looked_up": True})
     assert (bench.gateway.executed, bench.health) == (["k1"], ("healthy", []))
 

@@ -175,8 +175,8 @@ def test_an_id_that_is_open_at_one_venue_is_not_sent_at_another():
     senders = many(binance, bybit, timing=time.timing, settle_deadline_s={"exchange": 1.0})
     assert type(fail(senders, order())) is OutcomeUnknown
     error = fail(senders, at_bybit())
-    told = "k1 is open at binance and is not sent to bybit: wait until it is known what became of it, or choose another instruction_id"
-    assert (error.error_code, error.message, bybit.calls) == ("EIM-001", told, [])
+    said = "k1 is open at binance and is not sent to bybit: wait until it is known what became of it, or choose another instruction_id"
+    assert (error.error_code, error.message, bybit.calls) == ("EIM-001", said, [])
 
 
 def test_what_was_refused_at_one_venue_may_be_sent_at_another():

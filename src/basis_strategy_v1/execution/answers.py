@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from msgspec.json import Encoder
 from basis_strategy_v1.core.amounts import exact_number, plain, shown
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.gateway import Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade
 from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.state import State
@@ -104,7 +105,27 @@ def _fault_of(given: Mapping[str, Any]) -> str | None:
     for name in ("final", "failed"):
         if type(given[name]) is not bool:
             return f"{name} that is {shown(given[name])}, not True or False"
+    return _fault_of_rest(given) or _fault_of_settlements(given["settlements"])
+
+
+def _fault_of_rest(given: Mapping[str, Any]) -> str | None:
     return _fault_of_costs(given["costs"]) or _fault_of_changes(given["changes"]) or _fault_of_details(given["details"])
+
+
+def _fault_of_settlements(settlements: Any) -> str | None:
+    if not isinstance(settlements, tuple):
+        return f"settlements that are {shown(settlements)}, not a tuple of Due"
+    for item in settlements:
+        if not isinstance(item, Due):
+            return f"a settlement that is {shown(item)}, not a Due"
+        due = _as_given(item)
+        if not all(map(_is_name, (due["id"], due["venue"], due["kind"]))) or not _is_aware(due["at"]):
+            return "a settlement without an id, a venue, a kind or a time with a zone"
+        if not isinstance(due["deltas"], Deltas):
+            return f"a settlement with deltas that are {shown(due['deltas'])}, not Deltas"
+        if fault := _fault_of_amounts(due["deltas"].amounts) or _fault_of_rest(due):
+            return f"a settlement with {fault}"
+    return None
 
 
 def _fault_of_amounts(venues: Any) -> str | None:
@@ -207,6 +228,10 @@ def _base_of(symbol: str, tokens: Mapping[str, Decimal]) -> str | None:
 def _is_name(name: object) -> bool:
     """Whether it is text that UTF-8 has: half of a character, from a broken file, has no form there."""
     return isinstance(name, str) and bool(name) and name.isprintable()
+
+
+def _is_aware(at: object) -> bool:
+    return isinstance(at, datetime) and at.utcoffset() is not None
 
 
 def _is_finite(amount: object) -> bool:

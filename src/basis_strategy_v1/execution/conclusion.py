@@ -76,8 +76,8 @@ class Conclusions:
         if isinstance(answer, VenueRejected):
             return self.close(order.key, Status.REJECTED, answer.message, answer)
         assert isinstance(answer, NeverHappened), "the last answer about an order"
-        told = f"{self._venue}: {answer.reason}; {order.key} was not executed and can no longer be: it may be sent again"
-        return self.close(order.key, Status.NEVER_HAPPENED, answer.reason, self._calls.unreachable(order, told, None))
+        message = f"{self._venue}: {answer.reason}; {order.key} was not executed and can no longer be: it may be sent again"
+        return self.close(order.key, Status.NEVER_HAPPENED, answer.reason, self._calls.unreachable(order, message, None))
 
     def close(self, key: str, status: Status, reason: str, error: ComponentError | None = None) -> Concluded:
         """Close an entry of which nothing was executed."""
@@ -94,8 +94,8 @@ class Conclusions:
         sent = Sent(report=report, changes=answer.changes, breaks=breaks)
         if not answer.failed:
             return Concluded(status=status, sent=sent)
-        told = f"{self._venue} executed {report.key} without effect ({report.reference}); its costs are recorded"
-        error = self._calls.rejected(hand.order, told)
+        message = f"{self._venue} executed {report.key} without effect ({report.reference}); its costs are recorded"
+        error = self._calls.rejected(hand.order, message)
         error.add_earlier([report])
         return Concluded(status=status, sent=sent, error=error)
 

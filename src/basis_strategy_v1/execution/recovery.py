@@ -98,10 +98,10 @@ class Recovery:
 
     def _is_of_steps(self, entry: Entry) -> bool:
         """Whether it only stands for its steps, which have entries of their own: its plan closes it."""
-        return not entry.messages and bool(self._journal.children(entry.key))
+        return entry.status is Status.INTENDED and bool(self._journal.children(entry.key))
 
     def _looked_up(self, entry: Entry, silent: dict[str, str]) -> Closed | StillOpen:
-        if not entry.messages:
+        if entry.status is Status.INTENDED:
             return self._never_happened(entry, "it was not sent")
         if entry.decision is not None and entry.decision.reference is None:
             return self._never_happened(entry, f"{entry.decision.by} decided that it never happened")

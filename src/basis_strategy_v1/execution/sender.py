@@ -101,7 +101,7 @@ class Sender:
             if entry is not None and entry.is_open:
                 if entry.venue != self.name:
                     raise ComponentError("EIM-001", _open_elsewhere(entry, self.name))
-                if entry.messages:
+                if entry.status is Status.SENT:
                     return self._resumed(entry).given()
                 self._conclusions.close(order.key, Status.NEVER_HAPPENED, "it was not sent")
             elif entry is not None and entry.status is Status.SETTLED:
@@ -192,9 +192,9 @@ class Sender:
         return message is not None and message.expires is not None and message.expires <= to_instant(self._clock.now())
 
     def _never_sent(self, order: Order, error: VenueUnreachable, attempts: int) -> VenueUnreachable:
-        told = f"{error.message}; nothing was sent in {attempts} attempt{'s' if attempts > 1 else ''}"
-        self._conclusions.close(order.key, Status.NEVER_HAPPENED, told)
-        return self._calls.unreachable(order, told, error)
+        message = f"{error.message}; nothing was sent in {attempts} attempt{'s' if attempts > 1 else ''}"
+        self._conclusions.close(order.key, Status.NEVER_HAPPENED, message)
+        return self._calls.unreachable(order, message, error)
 
     # Looking up.
 
@@ -206,7 +206,9 @@ class Sender:
 
     def _again_in_hand(self, entry: Entry) -> OrderInHand:
         assert entry.order is not None, "what was sent live was an order"
-        hand = self._in_hand(entry.order, entry.messages)
+        # Those with another nonce are from before the entry began again: their outcome is recorded.
+        attempts = {message.client_id: message for message in entry.messages if message.nonce == entry.messages[-1].nonce}
+        hand = self._in_hand(entry.order, tuple(attempts.values()))
         hand.why = f"{self.name} has not reported yet what became of {entry.key}"
         hand.filled = max((report.filled for report in entry.reports), default=ZERO)
         return hand
