@@ -37,13 +37,10 @@ strategy: {file: mine.py}
 venues: {cex: [bybit]}
 """
 MINE = """\
-def decide(snapshot, positions, parameters):
-    fault = 1 / (snapshot.at.day - FAILS_ON)
-    return []
-
-
 class Mine:
-    decide = staticmethod(decide)
+    def decide(self, snapshot, positions, parameters):
+        fault = 1 / (snapshot.at.day - FAILS_ON)
+        return []
 """
 # As `basis live` begins, with a client whose errors hold all that it was given; then the ending.
 LIVE = """\
