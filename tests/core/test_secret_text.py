@@ -43,7 +43,7 @@ PLAIN = {
     "a long number": "1" * 40,
     "a long word": "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
     "half a key": KEY[:31],
-    "a path": "/home/somebody/keys/wallet-keystore-2024.json",
+    "a path": "/srv/keys/wallet-keystore-2024.json",
     "what is no URL": "http://[::1",
     "text with a URL in it": f"see {NODE}",
     "nothing": "",

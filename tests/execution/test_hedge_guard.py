@@ -155,10 +155,23 @@ def test_what_an_exchange_does_not_take_whole_is_tried_in_parts_and_the_rest_els
     assert decide({"ETH": gap(10)}, state=state, venues=two) == Verdict(LONG_AGO, (perp("sell", "5"), perp("sell", "5", "binance")))
 
 
-def test_less_than_a_lot_stays_open():
+def test_less_than_the_smallest_order_of_every_exchange_stays_open_and_is_not_critical():
     # bybit's lot is 0.01; what is left, 14.85 USD, is less than binance takes.
-    found = decide({"ETH": gap("2.0045")}, limits=structs.replace(LIMITS, max_unhedged_notional=D(15)), state=CASH)
-    assert found == Verdict(LONG_AGO, (perp("sell", "2"),))
+    none_allowed = structs.replace(LIMITS, max_unhedged_notional=D(0))
+    assert decide({"ETH": gap("2.0045")}, limits=none_allowed, state=CASH) == Verdict(LONG_AGO, (perp("sell", "2"),))
+    assert decide({"ETH": gap("0.0045")}, limits=none_allowed, state=CASH) == Verdict(LONG_AGO)
+
+
+def test_what_is_less_than_one_exchange_takes_is_traded_at_another():
+    none_allowed = structs.replace(LIMITS, max_unhedged_notional=D(0))
+    found = decide({"ETH": gap("2.0095")}, limits=none_allowed, state=CASH)
+    assert found == Verdict(LONG_AGO, (perp("sell", "2"), perp("sell", "0.009", "binance")))
+
+
+def test_a_position_is_reduced_by_less_than_the_smallest_order_too():
+    state = markets.holding(VENUES, MARKET, binance={"ETHUSDT-PERP": "0.002", "USDT": 1000})
+    found = decide({"ETH": gap("0.002")}, limits=structs.replace(LIMITS, max_unhedged_notional=D(0)), state=state)
+    assert found == Verdict(LONG_AGO, (perp("sell", "0.002", "binance", reduce_only=True),))
 
 
 # Where it cannot be closed.

@@ -35,15 +35,20 @@ start: 2024-06-01
 end: 2024-06-03
 strategy: {file: mine.py}
 venues: {cex: [bybit]}
+limits:
+  {max_notional_per_instruction: 1000, max_notional_per_day: 100000, max_slippage_bps: 50, max_unhedged_notional: 100000}
 """
 MINE = """\
-def decide(snapshot, positions, parameters):
-    fault = 1 / (snapshot.at.day - FAILS_ON)
-    return []
+import os
 
 
 class Mine:
-    decide = staticmethod(decide)
+    def decide(self, snapshot, positions, parameters):
+        fault = 1 / (snapshot.at.day - FAILS_ON)
+        if snapshot.at.day == ABORTS_ON:
+            os.abort()
+        trade = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT"}
+        return [{**trade, "amount": 0.01}]
 """
 # As `basis live` begins, with a client whose errors hold all that it was given; then the ending.
 LIVE = """\
@@ -162,25 +167,35 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+BACKTEST = ["backtest", "{config}", "--data", "{sample}"]
+PAPER = ["live", "{config}", "--paper", "--data", "{sample}", "--speed", "max"]
+# The words of a command, its status, and the day on which the strategy fails or ends the process.
 COMMANDS = {
-    "a backtest": (["backtest", "{config}", "--data", "{sample}"], 0, 99),
-    "a backtest whose strategy fails": (["backtest", "{config}", "--data", "{sample}"], 1, 2),
-    "a check": (["check", "{config}"], 0, 99),
-    "a key in the config": (["check", "{secret}"], 2, 99),
-    "wrong words": (["backtest", "{config}", "--nonsense"], 2, 99),
+    "a backtest": (BACKTEST, 0, {}),
+    "a backtest whose strategy fails": (BACKTEST, 1, {"FAILS_ON": 2}),
+    "a check": (["check", "{config}"], 0, {}),
+    "a key in the config": (["check", "{secret}"], 2, {}),
+    "wrong words": (["backtest", "{config}", "--nonsense"], 2, {}),
+    "a paper run": (PAPER, 0, {}),
+    "a paper run whose strategy fails": (PAPER, 1, {"FAILS_ON": 2}),
+    "a paper run that is aborted": (PAPER, -signal.SIGABRT, {"ABORTS_ON": 2}),
 }
 
 
-@pytest.mark.parametrize(("words", "status", "fails_on"), COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(("words", "status", "days"), COMMANDS.values(), ids=COMMANDS)
 def test_no_command_shows_or_writes_a_key_of_its_environment(
-    words: list[str], status: int, fails_on: int, sample: Path, tmp_path: Path
+    words: list[str], status: int, days: dict[str, int], sample: Path, tmp_path: Path
 ) -> None:
     given, folder = tmp_path / "given", tmp_path / "run"
     for made in (given, folder):
         made.mkdir()
-    (given / "mine.py").write_text(MINE.replace("FAILS_ON", str(fails_on)))
+    program = MINE
+    for name in ("FAILS_ON", "ABORTS_ON"):
+        program = program.replace(name, str(days.get(name, 99)))
+    (given / "mine.py").write_text(program)
     (given / "run.yaml").write_text(CONFIG)
-    (given / "secret.yaml").write_text(f"{CONFIG}api_key: {API_KEY}\nlimits: {{withdrawal_addresses: ['{PRIVATE_KEY}']}}\n")
+    (given / "secret.yaml").write_text(f"{CONFIG}api_key: {API_KEY}\nname: {PRIVATE_KEY}\n")
     places = {"config": given / "run.yaml", "secret": given / "secret.yaml", "sample": sample}
     done = key_on_the_loose([*BASIS, *(word.format(**places) for word in words)], VARIABLES, folder, keys=KEYS)
-    assert (done.status, done.found) == (status, [])
+    assert (done.status, done.found, done.dumped) == (status, [], False)
+    assert done.status < 0 or "Traceback" not in done.err

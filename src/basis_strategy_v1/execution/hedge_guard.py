@@ -65,31 +65,35 @@ def judge(
     for asset, gap in above.items():
         if now - begun[asset] <= limits.max_unhedged_seconds * SECOND_US:
             continue
-        closed = _close(asset, gap.base, state, venues, market, busy)
+        closed = _close(asset, gap, state, venues, market, busy)
         state = closed.state
         blocks += closed.blocks
         left_usd = abs(closed.left) * gap.usd / abs(gap.base)
         if most is not None and left_usd > most:
-            lasted = (now - begun[asset]) // SECOND_US
-            why = "; ".join(closed.refusals) or "no exchange trades it"
+            lasted, why = (now - begun[asset]) // SECOND_US, "; ".join(closed.refusals) or "no exchange trades it"
             failures.append(f"{_money(left_usd)} USD of {asset} are unhedged for {lasted} s and cannot be closed, "
                             f"limits.max_unhedged_notional is {plain(most)}: {why}")  # fmt: skip
     return Verdict(begun, tuple(blocks), "\n".join(failures))
 
 
 class _Closed(NamedTuple):
+    """`left` is what the blocks leave open (base units), 0 where it is less than any exchange's smallest order; `refusals` are why."""
+
     state: State
     blocks: list[dict[str, Any]]
     left: Decimal
     refusals: list[str]
 
 
-def _close(asset: str, gap: Decimal, state: State, venues: Venues, market: MarketSnapshot, busy: Collection[str]) -> _Closed:
-    """Trades that bring the net exposure of an asset back by `gap` (base units, positive: too long)."""
-    side, left = ("sell" if gap > 0 else "buy"), abs(gap)
+def _close(asset: str, gap: Unhedged, state: State, venues: Venues, market: MarketSnapshot, busy: Collection[str]) -> _Closed:
+    """Trades that bring the net exposure of an asset back by the gap (positive: too long)."""
+    side, left, price_usd = ("sell" if gap.base > 0 else "buy"), abs(gap.base), gap.usd / abs(gap.base)
     blocks: list[dict[str, Any]] = []
+    ways = list(_ways(asset, side, state, venues))
     refusals: list[str] = []
-    for way in _ways(asset, side, state, venues):
+    for way in ways:
+        if _is_too_small(way, left, price_usd, venues):
+            continue
         if way.venue in busy:
             refusals.append(f"{way.venue} is busy or does not answer")
             continue
@@ -98,7 +102,17 @@ def _close(asset: str, gap: Decimal, state: State, venues: Venues, market: Marke
             block, amount, state = done
             left -= amount
             blocks.append(block)
+    if ways and all(way.most is not None or _is_too_small(way, left, price_usd, venues) for way in ways):
+        left = ZERO
     return _Closed(state, blocks, left, list(dict.fromkeys(refusals)))
+
+
+def _is_too_small(way: _Way, left: Decimal, price_usd: Decimal, venues: Venues) -> bool:
+    """Whether what is left is less than the smallest order there."""
+    exchange = venues[way.venue]
+    assert isinstance(exchange, Exchange)
+    lot, minimum = exchange.smallest_order(way.trade_type, way.symbol)
+    return left < lot or left * price_usd < (0 if way.reduce_only else minimum)
 
 
 def _largest(
