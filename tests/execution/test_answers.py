@@ -52,7 +52,7 @@ NONSENSE = {
     ),
     "a settlement of nothing that is a number": (
         {"settlements": (changed(INTEREST, deltas=Deltas.at("aave", {"aUSDT": NAN})),)},
-        "a settlement with a change of Decimal('NaN') aUSDT, which is not a finite Decimal",
+        "a settlement with a change of NaN aUSDT, which is not a finite Decimal",
     ),
     "a settlement with details that are none": (
         {"settlements": (changed(INTEREST, details=None),)},
@@ -60,13 +60,13 @@ NONSENSE = {
     ),
     "an infinite change": (
         {"deltas": Deltas.at("b", {"ETH": ENDLESS})},
-        "a change of Decimal('Infinity') ETH, which is not a finite Decimal",
+        "a change of Infinity ETH, which is not a finite Decimal",
     ),
-    "no number": ({"deltas": Deltas.at("b", {"ETH": NAN})}, "a change of Decimal('NaN') ETH, which is not a finite Decimal"),
+    "no number": ({"deltas": Deltas.at("b", {"ETH": NAN})}, "a change of NaN ETH, which is not a finite Decimal"),
     "a float": ({"deltas": Deltas.at("b", {"ETH": 1.5})}, "a change of 1.5 ETH, which is not a finite Decimal"),
     "an amount that would fill the memory": (
         {"deltas": Deltas.at("b", {"ETH": Decimal("1e999999")})},
-        "a change of Decimal('1E+999999') ETH, which is not a finite Decimal",
+        "a change of 1E+999999 ETH, which is not a finite Decimal",
     ),
     "an empty token": ({"deltas": Deltas.of({("b", ""): Decimal(1)})}, f"deltas under 'b' and '', {NOT_A_PLACE}"),
     "half a character": ({"deltas": Deltas.of({("b", "\ud800"): Decimal(1)})}, f"deltas under 'b' and '\\ud800', {NOT_A_PLACE}"),
@@ -75,9 +75,9 @@ NONSENSE = {
     "no deltas": ({"deltas": None}, "deltas that are None, not Deltas"),
     "deltas of a list": ({"deltas": Deltas([])}, "deltas of a list, not of venues"),
     "deltas of a venue that are a list": ({"deltas": Deltas({"b": []})}, "deltas of 'b' that are a list, not tokens"),
-    "a share above 1": ({"filled": Decimal("1.1")}, "a filled share of Decimal('1.1'), which is not a Decimal from 0 to 1"),
-    "a share below 0": ({"filled": Decimal("-0.1")}, "a filled share of Decimal('-0.1'), which is not a Decimal from 0 to 1"),
-    "a share that is no number": ({"filled": NAN}, "a filled share of Decimal('NaN'), which is not a Decimal from 0 to 1"),
+    "a share above 1": ({"filled": Decimal("1.1")}, "a filled share of 1.1, which is not a Decimal from 0 to 1"),
+    "a share below 0": ({"filled": Decimal("-0.1")}, "a filled share of -0.1, which is not a Decimal from 0 to 1"),
+    "a share that is no number": ({"filled": NAN}, "a filled share of NaN, which is not a Decimal from 0 to 1"),
     "a share that is a float": ({"filled": 1.0}, "a filled share of 1.0, which is not a Decimal from 0 to 1"),
     "no reference": ({"reference": ""}, "a reference that is '', not the venue's name of it"),
     "a reference that is a number": ({"reference": 71}, "a reference that is 71, not the venue's name of it"),
@@ -93,7 +93,7 @@ NONSENSE = {
     "a change that is a list": ({"changes": {"b": [1]}}, "a change of 'b' that is a list"),
     "a change that is no number": (
         {"changes": {"b": {"perps": [Record(NAN)]}}},
-        "a change of 'b' that has Decimal('NaN'), which is not finite",
+        "a change of 'b' that has NaN, which is not finite",
     ),
     "a change of an unknown kind": ({"changes": {"b": {"perps": (Endless(),)}}}, "a change of 'b' that has a Endless, which is not exact"),
     "a change that is too deep": ({"changes": {"b": {"perps": nested(16)}}}, "a change of 'b' that has more than 16 levels"),

@@ -316,11 +316,11 @@ def test_after_a_minute_one_instruction_is_let_through_and_its_answer_opens_the_
 NONSENSE = {
     "an infinite change": (
         {"deltas": Deltas.at("binance", {"ETH": Decimal("Infinity")})},
-        "a change of Decimal('Infinity') ETH, which is not a finite Decimal",
+        "a change of Infinity ETH, which is not a finite Decimal",
     ),
     "a change that is no number": (
         {"deltas": Deltas.at("binance", {"ETH": Decimal("NaN")})},
-        "a change of Decimal('NaN') ETH, which is not a finite Decimal",
+        "a change of NaN ETH, which is not a finite Decimal",
     ),
     "a float": ({"deltas": Deltas.at("binance", {"ETH": 1.5})}, "a change of 1.5 ETH, which is not a finite Decimal"),
     "an empty token": ({"deltas": Deltas.of({("binance", ""): Decimal(1)})}, "deltas under a tuple, which is not venue and token"),

@@ -151,7 +151,7 @@ def test_a_venue_that_cannot_be_read_afterwards_loses_no_fill_and_degrades_the_h
     ("read", "said"),
     [
         ({"binance": None}, "a State whose 'binance' is None"),
-        ({"binance": Account({"ETH": Decimal("NaN")})}, "a State with a change of Decimal('NaN') ETH, which is not a finite Decimal"),
+        ({"binance": Account({"ETH": Decimal("NaN")})}, "a State with a change of NaN ETH, which is not a finite Decimal"),
         ({"binance": Account({"ETH": 1.5})}, "a State with a change of 1.5 ETH, which is not a finite Decimal"),
         (7, "a State of 7, not of venues"),
     ],

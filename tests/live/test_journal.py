@@ -473,7 +473,8 @@ def test_the_rows_are_plain_enough_to_be_read_with_sqlite(tmp_path: Path) -> Non
 def test_the_queries_that_the_documentation_shows_find_what_it_says(tmp_path: Path, repository: Path) -> None:
     import sqlite3
 
-    text = (repository / "docs" / "live.md").read_text(encoding="utf-8")
+    page = (repository / "docs" / "live.md").read_text(encoding="utf-8")
+    text = page.split("\n## Journal\n")[1].split("\n## ")[0]
     queries = re.findall(r'^sqlite3 -readonly state/journal.sqlite "(.+)"$', text, re.MULTILINE)
     with SqliteJournal(tmp_path) as journal:
         journal.begin_plan(Plan(at=AT, blocks=({},)))

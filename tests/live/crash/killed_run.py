@@ -1,8 +1,8 @@
 """A process that forks others which run `basis live --paper` and are killed: `python -m tests.live.crash.killed_run DATA`.
 
-A line `FOLDER POINT` of its input forks a child that runs the config FOLDER/config.json until its end, or kills itself at the POINT-th point
-that journal, venues and event log pass (0: at none). Where it was killed, or how many points there were, is appended to FOLDER/done; the
-answer is the child's signal, or its exit status.
+A line `FOLDER POINT` of its input forks a child that runs the config FOLDER/config.json until its end, or kills itself at the POINT-th
+point that journal, venues and event log pass (0: at none). Where it was killed, or how many points there were, is appended to FOLDER/done;
+the answer is the child's signal, or its exit status.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ STRATEGY = """
 from decimal import Decimal
 
 TRADE = {"instruction_type": "cex_trade", "venue": "bybit", "symbol": "ETHUSDT"}
+SEND = {"instruction_type": "wallet_transfer", "from_venue": "bybit", "to_venue": "binance", "token": "USDT", "amount": 50}
 LEND = {"instruction_type": "smart_contract_action", "protocol": "aave", "token": "USDT"}
 
 
@@ -39,7 +40,7 @@ class Busy:
         sides = ("buy", "sell") if count % 2 else ("sell", "buy")
         legs = [{**TRADE, "trade_type": kind, "side": side, "amount": "0.5"} for kind, side in zip(("spot", "perp"), sides)]
         if count % 4 == 1:
-            legs.append({"instruction_type": "wallet_transfer", "from_venue": "bybit", "to_venue": "binance", "token": "USDT", "amount": 50})
+            legs.append(SEND)
         if count % 4 == 2:
             legs.append({**LEND, "action": "supply", "amount": 100})
         if count % 4 == 3:
