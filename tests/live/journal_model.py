@@ -278,12 +278,7 @@ def state(number: int) -> State:
 
 def due(name: str) -> Due:
     return Due(
-        id=name,
-        venue="bybit",
-        kind="funding",
-        at=AT,
-        deltas=Deltas.at("bybit", {"USDT": D("0.1")}),
-        changes={"bybit": {"type": "Account", "changed": {}}},
+        id=name, kind="funding", at=AT, deltas=Deltas.at("bybit", {"USDT": D("0.1")}), changes={"bybit": {"type": "Account", "changed": {}}}
     )
 
 

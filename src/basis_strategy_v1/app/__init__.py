@@ -28,11 +28,11 @@ from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
 from basis_strategy_v1.strategies.strategy import VenueFacts
 from basis_strategy_v1.strategies.user_code import Custom
-from basis_strategy_v1.venues.exchanges import exchange_row
-from basis_strategy_v1.venues.registry import offering, pool_of
+from basis_strategy_v1.venues import aave_settings
+from basis_strategy_v1.venues.registry import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from basis_strategy_v1.strategies.strategy import Strategy
 
@@ -54,7 +54,7 @@ def open_data(config: Config, data: Any = None) -> Any:
         directory,
         database,
         mode=_data_mode(directory, database),
-        max_staleness={"default": config.data.max_staleness, **config.data.max_staleness_by_series},
+        max_staleness=config.data.staleness,
         missing_funding=config.data.missing_funding,
         spot_venues=_spot_venues(config),
         since=config.start,
@@ -71,8 +71,8 @@ def _data_mode(directory: Path | None, database: Path | None) -> str:
 
 def _spot_venues(config: Config) -> tuple[str, ...]:
     """Whose prices value a token: the strategy's spot venue, then the configured ones in order."""
-    own = config.strategy.get("spot_venue")
-    return tuple(name.partition("_")[0] for name in (own, *config.venues.cex, *config.venues.dex) if name)
+    own, venues = config.strategy.get("spot_venue"), {**config.venues.cex, **config.venues.dex}
+    return tuple(kind_of(name, venues[name]) for name in dict.fromkeys((own, *venues)) if name)
 
 
 def strategy_of(config: Config) -> Strategy:
@@ -81,15 +81,15 @@ def strategy_of(config: Config) -> Strategy:
     Raises:
         ComponentError: STR-001, a user's file cannot be used.
     """
-    settles_in = {name: exchange_row(name).settle for name in config.venues.cex}
-    emodes = {name: _emodes(name, config.venues.onchain[name]) for name in offering("set_emode") if name in config.venues.onchain}
+    settles_in = {name: own.row(name).settle for name, own in config.venues.cex.items()}
+    emodes = {name: _emodes(own) for name, own in config.venues.onchain.items() if isinstance(own, aave_settings.Settings)}
     with decimal.localcontext(EXACT):  # the context that a user's code runs in
         return make_strategy(config.strategy_mode, config.strategy, VenueFacts(settles_in, emodes))
 
 
-def _emodes(name: str, settings: Mapping[str, Any]) -> dict[str, int]:
+def _emodes(settings: aave_settings.Settings) -> dict[str, int]:
     """Collateral -> the category in which it secures most of a WETH debt."""
-    modes = pool_of(name, settings).emodes.items()
+    modes = settings.categories().items()
     rising = sorted((mode.ltv_bps, category, mode.collateral) for category, mode in modes if WETH in mode.borrowable)
     return {token: category for _, category, collateral in rising for token in collateral}
 

@@ -6,12 +6,11 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.config.known_venues import exchange_of
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
-from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.exchanges import exchange_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,7 +114,7 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
     if found is None:
         return
     series, rows = found
-    intervals = {_interval_us(config, name) for name in config.venues.cex if exchange_of(name) == exchange}
+    intervals = {_interval_us(config, name) for name, own in config.venues.cex.items() if exchange_of(name, own) == exchange}
     for interval_us in sorted(intervals):
         missing = _payments_missing(rows, first, last, interval_us)
         for start, end, payments in _together(missing, interval_us):
@@ -125,8 +124,7 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
 
 
 def _interval_us(config: Config, name: str) -> int:
-    own = config.venues.cex[name].get("funding_interval_hours")
-    return int(own or exchange_row(exchange_of(name)).funding_interval_hours) * HOUR_US
+    return config.venues.cex[name].row(name).funding_interval_hours.at() * HOUR_US
 
 
 def _payments_missing(rows: Sequence[int], first: int, last: int, interval_us: int) -> Iterator[int]:
