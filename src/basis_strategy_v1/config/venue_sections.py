@@ -26,12 +26,15 @@ def settings_record(section: str, kind: str) -> Record:
 
 def _section(section: str) -> ValueKind:
     """A list of names, or a mapping from names to settings."""
-    known, says = known_names(section), SAYS[section]
-    allowed = f"a list or a mapping of {' | '.join(known)}"
+    says = SAYS[section]
+
+    def allowed() -> str:
+        return f"a list or a mapping of {' | '.join(known_names(section))}"
 
     def read(value: object, path: str, reading: Reading) -> Any:
+        known = known_names(section)
         if not isinstance(value, Mapping | list | tuple | None):
-            return reading.fault(path, value, allowed)
+            return reading.fault(path, value, allowed())
         found: dict[str, Any] = {}
         for place, name in enumerate(value or ()):
             given = value[name] if isinstance(value, Mapping) else None
@@ -51,7 +54,7 @@ def _section(section: str) -> ValueKind:
     def plain(venues: Mapping[str, VenueSettings]) -> dict[str, Any]:
         return {name: settings_record(section, kind_of(name, own)).plain(own) for name, own in venues.items()}
 
-    return ValueKind(allowed, read, lambda: _schema(section), plain, Mapping)
+    return ValueKind(allowed(), read, lambda: _schema(section), plain, Mapping)
 
 
 def kind_named(name: object, section: str, given: object) -> str | None:

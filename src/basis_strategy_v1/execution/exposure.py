@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from basis_strategy_v1.core.instructions import CexTrade, SmartContractAction, WalletTransfer
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS, base_of
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, Transit, Wallet
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.venues.cex import Exchange
+from basis_strategy_v1.venues.exchanges import base_of
 from basis_strategy_v1.venues.wallet import WalletVenue, with_share_rate
 
 if TYPE_CHECKING:

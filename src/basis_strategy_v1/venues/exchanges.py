@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
+from basis_strategy_v1.core import market
 from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.settings import (
     AboveZero,
@@ -191,6 +192,11 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         elif self.withdrawal:
             changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
         return structs.replace(row, **changes)
+
+
+def base_of(symbol: str) -> str:
+    """`ETHUSDT` -> `ETH`, in whatever token some exchange quotes it."""
+    return market.base_of(symbol, quote_tokens())
 
 
 def exchange_of(name: str, settings: Settings) -> str:
