@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.config import Config, ConfigError, load_config
 from basis_strategy_v1.config.loading import top_record
-from basis_strategy_v1.config.strategy_parameters import STRATEGIES
+from basis_strategy_v1.strategies import STRATEGIES
 
 from .conftest import right_config
 

@@ -15,6 +15,7 @@ import yaml
 
 from basis_strategy_v1.config import ConfigError, DataConfig, Fault, Limits, Live, VenuesConfig, load_config
 from basis_strategy_v1.core.figure import Figure
+from basis_strategy_v1.strategies import basis
 from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import Withdrawal
 from basis_strategy_v1.venues.registry import known_names
@@ -42,7 +43,7 @@ def test_four_keys_are_enough_and_the_rest_has_its_default() -> None:
     assert (config.enable_atomic_chaining, config.close_at_end, config.initial_positions) == (True, False, None)
     assert config.gas_reserve_eth == Decimal("0.05")
     assert (config.data, config.live, config.data.staleness) == (DataConfig(), Live(), {"default": timedelta(hours=36)})
-    assert (config.strategy, config.limits) == ({}, None)
+    assert (config.strategy, config.limits) == (None, None)
     assert config.venues == VenuesConfig(cex={"binance": exchanges.Settings()})
     assert config.raw == FOUR
 
@@ -81,18 +82,8 @@ def test_what_is_written_arrives_with_its_type(config: Any) -> None:
         lot=Figure(None, {"ETHUSDT": Figure(Decimal("0.01"))}), tick=Figure(Decimal("0.05")), withdrawal={"USDT": Withdrawal(Decimal(1))}
     )
     assert typed.venues.cex == {"bybit": bybit, "okx": exchanges.Settings()}
-    assert typed.strategy == {
-        "spot_venue": "bybit",
-        "perp_venue": "bybit",
-        "leverage": Decimal(1),
-        "rebalance_threshold_bps": Decimal(500),
-        "hedge_tolerance_bps": Decimal(50),
-        "on_margin_shortage": "move",
-        "min_margin_ratio": None,
-        "enter_above_apr": None,
-        "leave_below_apr": None,
-        "funding_window_hours": 72,
-    }
+    assert typed.strategy == basis.Parameters(spot_venue="bybit", perp_venue="bybit")
+    assert (typed.strategy.leverage, typed.strategy.on_margin_shortage, typed.strategy.min_margin_ratio) == (Decimal(1), "move", None)
 
 
 def test_five_faults_at_once_are_all_reported_each_on_its_line() -> None:
@@ -229,7 +220,7 @@ def test_paths_in_a_file_start_at_its_folder(config: Any, tmp_path: Path) -> Non
     text = yaml.safe_dump({**config("custom"), "strategy": {"file": "../mine.py"}, "data": {"directory": "csv"}})
     (tmp_path / "runs" / "a.yaml").write_text(text)
     typed = load_config(str(tmp_path / "runs" / "a.yaml"), run=True)
-    assert typed.strategy["file"] == tmp_path / "runs" / ".." / "mine.py"
+    assert typed.strategy.file == tmp_path / "runs" / ".." / "mine.py"
     assert typed.data.directory == tmp_path / "runs" / "csv"
 
 
@@ -238,7 +229,7 @@ def test_parameters_of_a_users_strategy_arrive_as_ordinary_values(config: Any, t
     (tmp_path / "a.yaml").write_text(
         text.replace("file: mine.py", "file: mine.py\n  parameters: {x: 0.1, n: 3, on: true, none: , each: [a, 1.5]}")
     )
-    assert load_config(tmp_path / "a.yaml").strategy["parameters"] == {"x": 0.1, "n": 3, "on": True, "none": None, "each": ["a", 1.5]}
+    assert load_config(tmp_path / "a.yaml").strategy.parameters == {"x": 0.1, "n": 3, "on": True, "none": None, "each": ["a", 1.5]}
 
 
 def test_a_secret_is_refused_and_never_shown(config: Any) -> None:

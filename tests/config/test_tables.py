@@ -14,9 +14,9 @@ from basis_strategy_v1.config import ConfigError, json_schema, load_config
 from basis_strategy_v1.config.faults import UNREADABLE, Reading
 from basis_strategy_v1.config.kinds import Record, Row, record_of
 from basis_strategy_v1.config.loading import top_record
-from basis_strategy_v1.config.strategy_parameters import STRATEGIES
 from basis_strategy_v1.config.venue_sections import settings_record
 from basis_strategy_v1.core.settings import MAINNET, Mark
+from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 

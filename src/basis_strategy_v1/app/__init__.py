@@ -16,6 +16,7 @@ from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -26,10 +27,10 @@ from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.strategies.strategy import VenueFacts
+from basis_strategy_v1.strategies.strategy import VenueFact
 from basis_strategy_v1.strategies.user_code import Custom
-from basis_strategy_v1.venues import aave_settings
-from basis_strategy_v1.venues.registry import kind_of
+from basis_strategy_v1.venues import aave_settings, exchanges
+from basis_strategy_v1.venues.registry import kind_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def _data_mode(directory: Path | None, database: Path | None) -> str:
 
 def _spot_venues(config: Config) -> tuple[str, ...]:
     """Whose prices value a token: the strategy's spot venue, then the configured ones in order."""
-    own, venues = config.strategy.get("spot_venue"), {**config.venues.cex, **config.venues.dex}
+    own, venues = getattr(config.strategy, "spot_venue", None), {**config.venues.cex, **config.venues.dex}
     return tuple(kind_of(name, venues[name]) for name in dict.fromkeys((own, *venues)) if name)
 
 
@@ -81,10 +82,18 @@ def strategy_of(config: Config) -> Strategy:
     Raises:
         ComponentError: STR-001, a user's file cannot be used.
     """
-    settles_in = {name: own.row(name).settle for name, own in config.venues.cex.items()}
-    emodes = {name: _emodes(own) for name, own in config.venues.onchain.items() if isinstance(own, aave_settings.Settings)}
+    venues = {name: _fact(name, own) for rows in config.venues.sections().values() for name, own in rows.items()}
     with decimal.localcontext(EXACT):  # the context that a user's code runs in
-        return make_strategy(config.strategy_mode, config.strategy, VenueFacts(settles_in, emodes))
+        return make_strategy(config.strategy_mode, config.strategy, venues)
+
+
+def _fact(name: str, settings: VenueSettings) -> VenueFact:
+    if isinstance(settings, exchanges.Settings):
+        row = settings.row(name)
+        return VenueFact(row.name, row.name, row.settle)
+    assert isinstance(settings, OnChainSettings)
+    place, emodes = place_of(name, settings), _emodes(settings) if isinstance(settings, aave_settings.Settings) else None
+    return VenueFact(kind_of(name, settings), place.series, "", place.wallet, emodes)
 
 
 def _emodes(settings: aave_settings.Settings) -> dict[str, int]:

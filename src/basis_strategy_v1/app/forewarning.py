@@ -86,13 +86,13 @@ def _period(config: Config) -> tuple[int, int]:
 
 def _is_always_short(config: Config) -> bool:
     """Whether a strategy of the house is short of its perp from its first trade on, if only it is not liquidated."""
-    return "perp_venue" in config.strategy and all(config.strategy.get(rule) is None for rule in STAYS_OUT_BY)
+    return hasattr(config.strategy, "perp_venue") and all(getattr(config.strategy, rule, None) is None for rule in STAYS_OUT_BY)
 
 
 def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Hole]:
     """The strategies of the house read their spot price and what their stake redeems for at every tick, held or not."""
     kind = key[0]
-    always = (kind == "spot" and "perp_venue" in config.strategy) or (kind == "staking" and "protocol" in config.strategy)
+    always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
     always = always or (kind == "perp" and _is_always_short(config))
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"

@@ -13,7 +13,6 @@ from msgspec import Struct
 from basis_strategy_v1.config.faults import UNREADABLE, Fault, Reading, did_you_mean, shown
 from basis_strategy_v1.config.kinds import kinds_of, record_of
 from basis_strategy_v1.config.models import Live
-from basis_strategy_v1.config.strategy_parameters import LENDER_OF_TOKENS, LENT_TOKENS, STRATEGIES
 from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.figure import Figure
@@ -21,7 +20,9 @@ from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name,
 from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.core.tokens import STAKED_AT, Staked
+from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.strategies.lenders import WETH
+from basis_strategy_v1.strategies.pure_lending import LENDER_OF_TOKENS, LENT_TOKENS
 from basis_strategy_v1.venues import aave_settings
 from basis_strategy_v1.venues.registry import kind_of, place_of
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN

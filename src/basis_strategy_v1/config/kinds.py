@@ -142,7 +142,7 @@ def kind_of(hint: Any, *marks: Any) -> ValueKind:
     if origin is tuple:
         return _list(kind_of(of[0]))
     if origin is not None:
-        return _free() if of[1] is Any else _mapping(kind_of(of[0]), kind_of(of[1]), is_ordered=Mark.ORDERED in marks)
+        return free() if of[1] is Any else _mapping(kind_of(of[0]), kind_of(of[1]), is_ordered=Mark.ORDERED in marks)
     if hasattr(hint, "__struct_fields__") or hasattr(hint, "_fields"):
         return record_of(hint).kind()
     for mark in marks:
@@ -307,7 +307,7 @@ def _dated(of: ValueKind, key: str) -> ValueKind:
     return ValueKind(allowed, read, schema, form=list | tuple)
 
 
-def _free() -> ValueKind:
+def free() -> ValueKind:
     """Whatever JSON can hold, for a user's own strategy; numbers arrive as int or float."""
 
     def item(value: Any, path: str, reading: Reading, levels: int) -> Any:

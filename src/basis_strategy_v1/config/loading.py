@@ -16,19 +16,18 @@ from basis_strategy_v1.config.checks import check_together
 from basis_strategy_v1.config.faults import ConfigError, Fault, Reading, shown
 from basis_strategy_v1.config.kinds import Record, record_of
 from basis_strategy_v1.config.models import Top
-from basis_strategy_v1.config.strategy_parameters import STRATEGIES
 from basis_strategy_v1.config.venue_sections import kind_named, settings_record
 from basis_strategy_v1.core.settings import VenueSettings, plain_number
+from basis_strategy_v1.strategies import STRATEGIES
 
 
 class Config(Top, frozen=True, kw_only=True):
     """A config in which every value has its type and its default; `raw` is what was given, `effective` is plain, with the defaults.
 
-    `strategy` is empty, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
+    `strategy` has the Parameters of its mode; it, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
     Paths are resolved against the folder of the YAML file; in `effective` they are as written.
     """
 
-    strategy: Mapping[str, Any]
     raw: Mapping[str, Any]
     folder: Path
     effective: Mapping[str, Any]
@@ -41,7 +40,7 @@ class Config(Top, frozen=True, kw_only=True):
         found: dict[str, Any] = _copied(self.effective)
         for name in ("directory", "database"):
             del found["data"][name]
-        if (file := self.strategy.get("file")) is not None:
+        if (file := getattr(self.strategy, "file", None)) is not None:
             found["strategy"]["file"] = PurePath(file).name
             if file.is_file():
                 found["strategy"]["file_sha256"] = sha256(file.read_bytes()).hexdigest()
@@ -76,9 +75,7 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, 
     reading.faults.extend(check_together(top, folder, reading))
     if reading.faults:
         raise ConfigError(reading.faults)
-    strategy = {} if top.strategy is None else _parameters(top, folder)
-    data = structs.replace(top.data, **{name: folder / path for name in ("directory", "database") if (path := getattr(top.data, name))})
-    typed = structs.asdict(top) | {"strategy": strategy, "data": data}
+    typed = structs.asdict(top) | {"strategy": _in(folder, top.strategy, "file"), "data": _in(folder, top.data, "directory", "database")}
     return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(top))
 
 
@@ -134,10 +131,10 @@ def _given(source: object, reading: Reading) -> tuple[object, Path]:
     return read_yaml(path, reading.faults), path.parent
 
 
-def _parameters(top: Top, folder: Path) -> dict[str, Any]:
-    rows = record_of(STRATEGIES[top.strategy_mode].parameters).rows
-    found = {row.name: getattr(top.strategy, row.attribute) for row in rows}
-    return {**found, "file": folder / found["file"]} if found.get("file") is not None else found
+def _in(folder: Path, section: Any, *names: str) -> Any:
+    """The section with its paths taken from a folder."""
+    paths = {name: path for name in names if (path := getattr(section, name, None)) is not None}
+    return structs.replace(section, **{name: folder / path for name, path in paths.items()}) if paths else section
 
 
 def _copied(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 
-from basis_strategy_v1.config.strategy_parameters import STRATEGIES
+from basis_strategy_v1.config.kinds import free
 from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.settings import (
@@ -28,6 +28,7 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
+from basis_strategy_v1.strategies import STRATEGIES
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -91,7 +92,7 @@ class Top(Struct, frozen=True, kw_only=True):
         Decimal, number(at_least=0, at_most=1000), "ETH bought at start when gas is not free and anything is done on chain"
     ] = Decimal("0.05")
     data: Annotated[DataConfig, "where the series come from"] = DataConfig()
-    strategy: Annotated[Mapping[str, Any] | None, Mark.RUN, "the strategy's parameters"] = None
+    strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
     limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
     venues: Annotated[VenuesConfig, "what the run may reach"]
     live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()

@@ -9,10 +9,10 @@ from basis_strategy_v1.config.environment import VARIABLES
 from basis_strategy_v1.config.kinds import Record, Row, record_of
 from basis_strategy_v1.config.loading import top_record
 from basis_strategy_v1.config.models import DataConfig, Live
-from basis_strategy_v1.config.strategy_parameters import STRATEGIES
 from basis_strategy_v1.config.venue_sections import settings_record
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.settings import Mark
+from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.venues.registry import VENUES
 from basis_strategy_v1.venues.venue import CEX
 
