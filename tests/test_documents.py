@@ -19,7 +19,7 @@ from basis_strategy_v1 import ComponentError
 from basis_strategy_v1.cli import app
 from basis_strategy_v1.core.instructions import ACTIONS, TYPES
 from basis_strategy_v1.strategies import STRATEGIES
-from basis_strategy_v1.venues.registry import VENUES, make_venue
+from basis_strategy_v1.venues.registry import VENUES, offering
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "src" / "basis_strategy_v1"
@@ -151,7 +151,7 @@ def test_every_action_of_a_protocol_is_in_the_table_of_instructions() -> None:
         for protocol in VENUES
         if protocol in protocols
     }
-    real = {(action, name) for name, (kind, _) in VENUES.items() for action in make_venue(kind, name, None).actions}
+    real = {(action, name) for action in ACTIONS for name in offering(action)}
     assert {(action, protocol) for action, protocol in told if action in ACTIONS} == real
 
 

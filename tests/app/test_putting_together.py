@@ -250,8 +250,7 @@ def test_a_folder_without_a_config_of_this_version_has_no_assumed_costs(tmp_path
 def test_the_days_of_a_queue_and_the_size_of_a_fill_are_told() -> None:
     venues = {"cex": {"bybit": {"withdrawal": "default"}}, "dex": ["curve"], "onchain": {"lido": {"withdrawal_days": 9}, "wallet": {}}}
     settings = load_config(config(strategy={"spot_venue": "bybit", "perp_venue": "bybit"}, venues=venues))
-    kinds = {"curve": "dex", "lido": "onchain", "wallet": "onchain"}
-    made = {name: make_venue(kind, name, {"withdrawal_days": 9} if name == "lido" else {}) for name, kind in kinds.items()}
+    made = {name: make_venue(section, name, own) for section, rows in settings.venues.sections().items() for name, own in rows.items()}
     told = assumptions(settings, made)
     assert "The withdrawal queue of lido takes 9 days, whatever its length was." in told
     assert "Transfers out of the wallet pay gas and arrive at once." in told

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basis_strategy_v1.config import Config, ConfigError, load_config
-from basis_strategy_v1.config.strategy_tables import STRATEGIES
-from basis_strategy_v1.config.tables import TOPS
+from basis_strategy_v1.config.loading import top_record
+from basis_strategy_v1.strategies import STRATEGIES
 
 from .conftest import right_config
 
@@ -19,9 +19,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4), max_leaves=20
 )
-NAMES = sorted(
-    {name for top in TOPS.values() for name in top.by_name} | {"cex", "dex", "onchain", "bybit", "aave", "file", "parameters", "USDT"}
-)
+NAMES = sorted({*top_record(None).names, "cex", "dex", "onchain", "bybit", "aave", "file", "parameters", "USDT", "exchange", "protocol"})
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

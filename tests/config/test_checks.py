@@ -45,8 +45,8 @@ def test_a_name_that_is_nearly_one_is_answered_with_that_one(config: Any) -> Non
     given = config()
     given["strategy"] |= {"perp_venue": "Bybit", "spot_venue": "binnance"}
     assert lines_of(given) == [
-        "strategy.spot_venue: 'binnance'; allowed: a name under venues.cex; did you mean binance?",
         "strategy.perp_venue: 'Bybit'; allowed: a name under venues.cex; did you mean bybit?",
+        "strategy.spot_venue: 'binnance'; allowed: a venue under venues.cex: bybit, binance_perp, hyperliquid; did you mean binance_perp?",
     ]
 
 
@@ -71,7 +71,7 @@ def test_a_loop_aims_at_no_more_than_the_pool_lends(config: Any, lender: str, se
 
 def test_a_section_with_a_fault_of_its_own_is_not_blamed_twice(config: Any) -> None:
     lines = lines_of(config() | {"venues": {"cex": ["bybitt"]}})
-    assert lines == [f"venues.cex[0]: 'bybitt'; allowed: each once of {EXCHANGES}"]
+    assert lines == [f"venues.cex[0]: 'bybitt'; allowed: each once of {EXCHANGES}; did you mean bybit?"]
 
 
 def test_a_venue_stands_once_in_a_list(config: Any) -> None:
@@ -223,3 +223,60 @@ def test_one_instruction_stays_within_the_day(config: Any) -> None:
     given = config()
     given["limits"]["max_notional_per_day"] = 10
     assert lines_of(given, live=True) == ["limits.max_notional_per_instruction: 50000; allowed: at most max_notional_per_day, 10"]
+
+
+def test_live_needs_neither_start_nor_end_and_allots_what_is_at_configured_venues(config: Any) -> None:
+    given = config()
+    del given["start"], given["end"]
+    given["live"] = {"allocation": {"bybit": {"USDT": 5}}}
+    assert load_config(given, live=True).live.allocation == {"bybit": {"USDT": 5}}
+    given["live"]["allocation"]["bybitt"] = {}
+    assert lines_of(given, live=True) == [
+        "live.allocation.bybitt: not configured; allowed: a venue under venues: bybit, binance_perp, hyperliquid, uniswap, curve, aave, "
+        "morpho, lido, etherfi, wallet; did you mean bybit?"
+    ]
+    assert [line.partition(":")[0] for line in lines_of(given)] == ["start", "end"]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "delay", "most"), [(9, 60, "0.2353"), (3, 20.1, "20"), (3, 20, None), (1, 60, None), (2, 60, None), (9, "0.235", None)]
+)
+def test_the_delays_of_one_instruction_take_a_minute_at_most(attempts: int, delay: Any, most: str | None, config: Any) -> None:
+    given = config() | {"max_retry_attempts": attempts, "retry_delay_seconds": delay}
+    if most is None:
+        load_config(given)
+        return
+    assert lines_of(given, run=False) == [
+        f"retry_delay_seconds: {delay}; allowed: at most {most} with {attempts} attempts: each delay is twice the one before, "
+        "in all at most 60 s"
+    ]
+
+
+def test_a_strategy_mode_that_is_nearly_one_is_answered_with_that_one(config: Any) -> None:
+    modes = "pure_lending | eth_basis | btc_basis | eth_staking_only | eth_leveraged | usdt_market_neutral | blocks | custom"
+    assert lines_of(config() | {"strategy_mode": "eth_bases"}, run=False) == [
+        f"strategy_mode: 'eth_bases'; allowed: {modes}; did you mean eth_basis?"
+    ]
+
+
+def test_an_address_with_a_changed_digit_is_refused(config: Any) -> None:
+    eth_utils = pytest.importorskip("eth_utils", reason="the checksum of an address takes the live extra")
+    right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    assert eth_utils.is_checksum_address(right)
+    given, changed = config(), right.replace("5a", "5b")
+    given["venues"]["onchain"]["aave"] = {"pool": right}
+    given["limits"]["contracts"] = [right.lower(), "0x" + right[2:].upper()]
+    load_config(given, live=True)
+    given["venues"]["onchain"]["aave"] = {"pool": changed}
+    assert lines_of(given, run=False) == [
+        f"venues.onchain.aave.pool: '{changed}'; allowed: an address, 0x and 40 hexadecimal digits, with the right checksum"
+    ]
+
+
+def test_the_pools_of_a_dex_keep_their_order_and_are_another_config_in_another(config: Any) -> None:
+    given, pools = config(), {"wstETH/WETH": "0x" + "1" * 40, "USDC/WETH": "0x" + "2" * 40}
+    given["venues"]["dex"]["uniswap"] = {"pools": pools}
+    typed = load_config(given)
+    assert list(typed.effective["venues"]["dex"]["uniswap"]["pools"]) == ["wstETH/WETH", "USDC/WETH"]
+    given["venues"]["dex"]["uniswap"] = {"pools": dict(reversed(pools.items()))}
+    assert load_config(given).hash != typed.hash

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from basis_strategy_v1.config import ConfigError, DataConfig, Fault, Limits, VenuesConfig, load_config
+from basis_strategy_v1.config import ConfigError, DataConfig, Fault, Limits, Live, VenuesConfig, load_config
+from basis_strategy_v1.core.figure import Figure
+from basis_strategy_v1.strategies import basis
+from basis_strategy_v1.venues import exchanges
+from basis_strategy_v1.venues.exchanges import Withdrawal
 from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX
 
 FOUR = {"strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100000, "venues": {"cex": ["binance"]}}
-ADDRESS = "0x" + "aB" * 20
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # an example of EIP-55
 
 
 def faults_of(source: Any, **purpose: bool) -> list[Fault]:
@@ -38,9 +42,9 @@ def test_four_keys_are_enough_and_the_rest_has_its_default() -> None:
     assert (config.venue_timeout, config.max_retries_per_venue, config.max_retry_attempts, config.retry_delay_seconds) == (15.0, 3, 3, 0.1)
     assert (config.enable_atomic_chaining, config.close_at_end, config.initial_positions) == (True, False, None)
     assert config.gas_reserve_eth == Decimal("0.05")
-    assert config.data == DataConfig(None, None, timedelta(hours=36), {}, "error")
-    assert (config.strategy, config.limits) == ({}, None)
-    assert config.venues == VenuesConfig({"binance": {}}, {}, {})
+    assert (config.data, config.live, config.data.staleness) == (DataConfig(), Live(), {"default": timedelta(hours=36)})
+    assert (config.strategy, config.limits) == (None, None)
+    assert config.venues == VenuesConfig(cex={"binance": exchanges.Settings()})
     assert config.raw == FOUR
 
 
@@ -68,25 +72,18 @@ def test_what_is_written_arrives_with_its_type(config: Any) -> None:
         Decimal("1E+5"),
         {"bybit": {"USDT": Decimal("0.1")}},
     )
-    assert typed.data == DataConfig(Path("d"), Path("/abs/x.duckdb"), timedelta(hours=2), {"gas/ethereum": timedelta(seconds=90)}, "zero")
-    assert typed.limits == Limits(Decimal(50000), Decimal(200000), Decimal(50), Decimal(5000), Decimal(60), (ADDRESS,), ())
-    withdrawal = {"USDT": {"fee": Decimal(1), "minimum": Decimal(0), "minutes": Decimal(0)}}
-    assert typed.venues.cex == {
-        "bybit": {"lot": {"ETHUSDT": Decimal("0.01")}, "tick": Decimal("0.05"), "withdrawal": withdrawal},
-        "okx": {},
-    }
-    assert typed.strategy == {
-        "spot_venue": "bybit",
-        "perp_venue": "bybit",
-        "leverage": Decimal(1),
-        "rebalance_threshold_bps": Decimal(500),
-        "hedge_tolerance_bps": Decimal(50),
-        "on_margin_shortage": "move",
-        "min_margin_ratio": None,
-        "enter_above_apr": None,
-        "leave_below_apr": None,
-        "funding_window_hours": 72,
-    }
+    staleness = {"default": timedelta(hours=2), "gas/ethereum": timedelta(seconds=90)}
+    assert typed.data == DataConfig(directory=Path("d"), database=Path("/abs/x.duckdb"), max_staleness=staleness, missing_funding="zero")
+    assert typed.limits == Limits(
+        max_notional_per_instruction=Decimal(50000), max_notional_per_day=Decimal(200000), max_slippage_bps=Decimal(50),
+        max_unhedged_notional=Decimal(5000), withdrawal_addresses=(ADDRESS,), contracts=(),
+    )  # fmt: skip
+    bybit = exchanges.Settings(
+        lot=Figure(None, {"ETHUSDT": Figure(Decimal("0.01"))}), tick=Figure(Decimal("0.05")), withdrawal={"USDT": Withdrawal(Decimal(1))}
+    )
+    assert typed.venues.cex == {"bybit": bybit, "okx": exchanges.Settings()}
+    assert typed.strategy == basis.Parameters(spot_venue="bybit", perp_venue="bybit")
+    assert (typed.strategy.leverage, typed.strategy.on_margin_shortage, typed.strategy.min_margin_ratio) == (Decimal(1), "move", None)
 
 
 def test_five_faults_at_once_are_all_reported_each_on_its_line() -> None:
@@ -106,7 +103,7 @@ def test_five_faults_at_once_are_all_reported_each_on_its_line() -> None:
         Fault("share_class", "'usd'", "usdt_stable | eth_directional"),
         Fault("initial_capital", "-1", "a number above 0 and at most 1e15"),
         Fault("max_retry_attempts", "1.5", "a whole number above 0 and below 10"),
-        Fault("venues.cex[0]", "'binnance'", f"each once of {' | '.join(known_names(CEX))}"),
+        Fault("venues.cex[0]", "'binnance'", f"each once of {' | '.join(known_names(CEX))}; did you mean binance?"),
     ]
     assert caught.value.message.splitlines() == [fault.line() for fault in caught.value.faults]
     assert caught.value.message.splitlines()[1] == "share_class: 'usd'; allowed: usdt_stable | eth_directional"
@@ -223,7 +220,7 @@ def test_paths_in_a_file_start_at_its_folder(config: Any, tmp_path: Path) -> Non
     text = yaml.safe_dump({**config("custom"), "strategy": {"file": "../mine.py"}, "data": {"directory": "csv"}})
     (tmp_path / "runs" / "a.yaml").write_text(text)
     typed = load_config(str(tmp_path / "runs" / "a.yaml"), run=True)
-    assert typed.strategy["file"] == tmp_path / "runs" / ".." / "mine.py"
+    assert typed.strategy.file == tmp_path / "runs" / ".." / "mine.py"
     assert typed.data.directory == tmp_path / "runs" / "csv"
 
 
@@ -232,7 +229,7 @@ def test_parameters_of_a_users_strategy_arrive_as_ordinary_values(config: Any, t
     (tmp_path / "a.yaml").write_text(
         text.replace("file: mine.py", "file: mine.py\n  parameters: {x: 0.1, n: 3, on: true, none: , each: [a, 1.5]}")
     )
-    assert load_config(tmp_path / "a.yaml").strategy["parameters"] == {"x": 0.1, "n": 3, "on": True, "none": None, "each": ["a", 1.5]}
+    assert load_config(tmp_path / "a.yaml").strategy.parameters == {"x": 0.1, "n": 3, "on": True, "none": None, "each": ["a", 1.5]}
 
 
 def test_a_secret_is_refused_and_never_shown(config: Any) -> None:
@@ -295,7 +292,7 @@ def test_an_interval_is_in_whole_seconds_and_in_range(interval: Any) -> None:
 def test_an_endpoint_is_a_plain_url() -> None:
     for endpoint in ("http://127.0.0.1:9000", "https://proxy.example/binance"):
         typed = load_config({**FOUR, "venues": {"cex": {"binance": {"endpoint": endpoint}}}})
-        assert typed.venues.cex == {"binance": {"endpoint": endpoint}}
+        assert typed.venues.cex["binance"].endpoint == endpoint
         assert load_config(typed.effective).hash == typed.hash
     for endpoint in ("http://host:port", "http://[::1", "http://host:99999", "http://ho\nst"):
         assert [fault.path for fault in faults_of({**FOUR, "venues": {"cex": {"binance": {"endpoint": endpoint}}}})] == [

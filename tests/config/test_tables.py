@@ -1,38 +1,49 @@
-"""Every row of the tables: missing, of a wrong type, out of range. A new row is tested by being there."""
+"""Every field of a config: missing, of a wrong type, out of range. A new one is tested by being there."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import jsonschema
 import pytest
+from msgspec import Struct
 
 from basis_strategy_v1.config import ConfigError, json_schema, load_config
-from basis_strategy_v1.config.containers import Either, Field, ListOf, MapOf, Nullable, Record
-from basis_strategy_v1.config.free_parameters import Free
-from basis_strategy_v1.config.known_venues import KNOWN_VENUES
-from basis_strategy_v1.config.scalars import Bounds, Choice, Duration, Flag, Instant, Kind, Number, Seconds, Text, Url, Whole
-from basis_strategy_v1.config.strategy_tables import SHARE_CLASSES, STRATEGIES
-from basis_strategy_v1.config.tables import DATA, TOPS
-from basis_strategy_v1.config.venue_kinds import Revisions, VenueName, Venues
-from basis_strategy_v1.config.venue_tables import LIMITS, VENUE_SETTINGS, VENUES
+from basis_strategy_v1.config.faults import UNREADABLE, Reading
+from basis_strategy_v1.config.kinds import Record, Row, record_of
+from basis_strategy_v1.config.loading import top_record
+from basis_strategy_v1.config.venue_sections import settings_record
+from basis_strategy_v1.core.settings import MAINNET, Mark
+from basis_strategy_v1.strategies import STRATEGIES
+from basis_strategy_v1.venues.registry import known_names
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 from .conftest import right_config
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 HUGE = 10**5000
+# Whatever there is: each kind refuses most of them, and each refuses some.
+CANDIDATES: tuple[Any, ...] = (
+    "x", "", " 1", "1,5", "0x10", "nan", "Infinity", "1e99999", "\n", "true", "yes", "nothing_of_this", "-1h", "1w", "0.5h", "1", "2.0",
+    "2024-06-01T00:00", "01.06.2024", "2024-W01-1", "20240601", "now", "host", "ftp://host", "http://a b", "http://me@host",
+    "http://host?x=1", "0x" + "1" * 39, True, False, 0, 1, -1, 4, 1.5, 2024, 3600, -101, 25, 256, 10_001, 10**16, [], {}, [1], ["x"],
+    ["3.0"], [["2024-01-01", "9"]], [["yesterday", "3.0"]], [{"from": "2024-01-01"}], [{"from": "2024-01-01", "revision": "9"}],
+    {"\n": 1}, {"x": 1}, {"": {}}, {"bybit_": {}}, {"nothing_of_this": {}}, ["nothing_of_this"],
+)  # fmt: skip
 NOT_JSON: tuple[Any, ...] = (object(), b"1", "a\nb")
 
 
-class Row(NamedTuple):
+class Place(NamedTuple):
+    """A field of a config for a mode."""
+
     mode: str
     path: tuple[str, ...]
-    field: Field
+    row: Row
 
     def config(self, value: Any = None) -> dict[str, Any]:
-        """A config that is right but for this row: `value`, or nothing at all for None."""
+        """A config that is right but for this field: `value`, or nothing at all for None."""
         config = copy.deepcopy(right_config(self.mode))
         place = config
         for key in self.path:
@@ -40,90 +51,62 @@ class Row(NamedTuple):
         if self.path[-2:-1] == ("tokens",):
             place |= {"address": "0x" + "00" * 20, "decimals": 18}
         if value is None:
-            place.pop(self.field.name, None)
+            place.pop(self.row.name, None)
         else:
-            place[self.field.name] = value
+            place[self.row.name] = value
         return config
 
     @property
     def where(self) -> str:
-        return ".".join([*self.path, self.field.name])
+        return ".".join([*self.path, self.row.name])
+
+    def wrong_values(self) -> list[Any]:
+        """What it does not read, all of it JSON."""
+        return [value for value in CANDIDATES if self._refuses(value)]
+
+    def _refuses(self, value: Any) -> bool:
+        reading = Reading()
+        read = self.row.kind.read(value, self.where, reading)
+        assert bool(reading.faults) or read is not UNREADABLE
+        return bool(reading.faults)
 
 
-def rows() -> Iterator[Row]:
-    for field in TOPS["eth_basis"].fields:
-        yield Row("eth_basis", (), field)
-    for mode, record in STRATEGIES.items():
-        yield from (Row(mode, ("strategy",), field) for field in record.fields)
-    for name, record in (("data", DATA), ("limits", LIMITS), ("venues", VENUES)):
-        yield from (Row("eth_basis", (name,), field) for field in record.fields)
-    for section, names in KNOWN_VENUES.items():
-        for name in names:
-            record = Venues(section, VENUE_SETTINGS[section]).record(name)
-            yield from inner_rows(record, ("venues", section, name))
+def places() -> Iterator[Place]:
+    yield from inner("eth_basis", top_record("eth_basis"), ())
+    for mode, row in STRATEGIES.items():
+        yield from (Place(mode, ("strategy",), field) for field in record_of(row.parameters).rows if mode != "eth_basis")
+    for section in (CEX, DEX, ONCHAIN):
+        for name in known_names(section):
+            yield from inner("eth_basis", settings_record(section, name), ("venues", section, name))
 
 
-def inner_rows(record: Record, path: tuple[str, ...]) -> Iterator[Row]:
-    for field in record.fields:
-        yield Row("eth_basis", path, field)
-        kind = field.kind.other if isinstance(field.kind, Either) else field.kind
-        if isinstance(kind, MapOf) and isinstance(kind.value, Record):
-            yield from inner_rows(kind.value, (*path, field.name, "WETH"))
+def inner(mode: str, record: Record, path: tuple[str, ...]) -> Iterator[Place]:
+    for row in record.rows:
+        yield Place(mode, path, row)
+        if row.kind.record is not None:
+            by_name = ("WETH",) if row.kind.has_names else ()
+            yield from inner(mode, row.kind.record, (*path, row.name, *by_name))
 
 
-NOT_NUMBERS: tuple[Any, ...] = ("x", True, False, [], {}, [1], "1,5", "0x10", "", " 1", "nan", "Infinity", "1e99999")
-WRONG: dict[type, Callable[[Any], list[Any]]] = {
-    Nullable: lambda kind: wrong_values(kind.kind),
-    Number: lambda kind: [*outside(kind.bounds), *NOT_NUMBERS],
-    Seconds: lambda kind: [*outside(kind.bounds), *NOT_NUMBERS],
-    Whole: lambda kind: [*outside(kind.bounds), "1", 1.5, True, [], {}],
-    Choice: lambda _: ["", "nothing_of_this", 1, True, [], {}],
-    VenueName: lambda _: ["", "nothing_of_this", 1, True, [], {}],
-    Text: lambda _: ["", "\n", 1, True, [], {}],
-    Flag: lambda _: ["true", "yes", 1, 0, [], {}],
-    Instant: lambda _: ["2024-06-01T00:00", "01.06.2024", "2024-W01-1", "20240601", "now", "", 2024, True, [], {}],
-    Duration: lambda _: ["1", "1w", "-1h", "0.5h", "", 3600, True, [], {}],
-    Url: lambda _: ["", "host", "ftp://host", "http://", "http://a b", "http://me@host", "http://host?x=1", 1, [], {}],
-    ListOf: lambda kind: ["x", 1, {}, *([wrong] for wrong in wrong_values(kind.kind))],
-    MapOf: lambda _: ["x", 1, True, [1], {"\n": 1}],
-    Revisions: lambda _: ["2.0", "", 4, True, {}, [], ["3.0"], [{"from": "2024-01-01"}], [["2024-01-01", "9"]], [["yesterday", "3.0"]]],
-    Either: lambda kind: [value for value in wrong_values(kind.one) if is_among(value, wrong_values(kind.other)) or value == "x"],
-    Record: lambda _: ["x", 1, True, []],
-    Free: lambda _: ["x", 1, True, []],
-    Venues: lambda _: ["x", 1, True, ["nothing_of_this"], {"nothing_of_this": {}}, [1], {"": {}}, {"bybit_": {}}],
-}
+PLACES = list(places())
+EACH = pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place.mode}:{place.where}")
 
 
-def wrong_values(kind: Kind) -> list[Any]:
-    """What a kind must refuse, all of it JSON."""
-    return WRONG[type(kind)](kind)
-
-
-def is_among(value: Any, values: list[Any]) -> bool:
-    return any(type(value) is type(other) and value == other for other in values)
-
-
-def outside(bounds: Bounds) -> list[int]:
-    ends = [(bounds.above, 0), (bounds.at_least, -1), (bounds.below, 0), (bounds.at_most, 1)]
-    return [end + step for end, step in ends if end is not None]
-
-
-ROWS = list(rows())
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.mode}:{row.where}")
-def test_a_wrong_value_is_a_fault_at_its_path_and_against_the_schema(row: Row) -> None:
-    for value in wrong_values(row.field.kind):
-        config = row.config(value)
+@EACH
+def test_a_wrong_value_is_a_fault_at_its_path_and_against_the_schema(place: Place) -> None:
+    wrong = place.wrong_values()
+    assert len(wrong) > len(CANDIDATES) / 4
+    for value in wrong:
+        config = place.config(value)
         with pytest.raises(ConfigError) as caught:
-            load_config(config, live=True)
-        assert any(fault.path.startswith(row.where) and fault.allowed for fault in caught.value.faults), (value, caught.value.faults)
-        assert not is_by_schema(config), (row.where, value)
+            load_config(config)
+        assert any(fault.path.startswith(place.where) and fault.allowed for fault in caught.value.faults), (value, caught.value.faults)
+        assert not is_by_schema(config), (place.where, value)
 
 
 def is_by_schema(config: dict[str, Any]) -> bool:
     """Whether the schema accepts it; a number may be text, whose size a schema cannot judge."""
-    return VALIDATOR.is_valid(config) and not any(isinstance(value, str) and value == "1e99999" for value in flat(config))
+    return VALIDATOR.is_valid(config) and not any(isinstance(value, str) and value[:1].isdigit() for value in flat(config))
 
 
 def flat(value: Any) -> Iterator[Any]:
@@ -133,50 +116,69 @@ def flat(value: Any) -> Iterator[Any]:
     yield value
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.mode}:{row.where}")
-def test_what_only_python_can_hold_and_odd_text_are_faults_too(row: Row) -> None:
-    for value in (*NOT_JSON, float("nan"), float("inf"), -HUGE, *(() if row.field.is_path else ("\u0663",))):
+@EACH
+def test_what_only_python_can_hold_and_odd_text_are_faults_too(place: Place) -> None:
+    odd = () if place.row.name in ("file", "directory", "database") else ("\u0663",)
+    for value in (*NOT_JSON, float("nan"), float("inf"), -HUGE, *odd):
         with pytest.raises(ConfigError) as caught:
-            load_config(row.config(value))
-        assert row.where in {fault.path.partition("[")[0] for fault in caught.value.faults}
+            load_config(place.config(value))
+        assert place.where in {fault.path.partition("[")[0] for fault in caught.value.faults}
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.field.needed], ids=lambda row: f"{row.mode}:{row.where}")
-def test_what_is_needed_is_missed(row: Row) -> None:
-    config = row.config()
+@EACH
+def test_a_default_is_a_value_that_the_field_reads(place: Place) -> None:
+    row, reading = place.row, Reading()
+    if row.default is None:
+        return
+    assert row.kind.read(row.kind.plain(row.default), place.where, reading) == row.default
+    assert reading.faults == []
+
+
+PURPOSES: Mapping[Any, dict[str, bool]] = {"always": {}, Mark.RUN: {"run": True}, Mark.BACKTEST: {"run": True}, Mark.LIVE: {"live": True}}
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place.row.needed], ids=lambda place: f"{place.mode}:{place.where}")
+def test_what_is_needed_is_missed(place: Place) -> None:
+    config = place.config()
     with pytest.raises(ConfigError) as caught:
-        load_config(config, live=True)
-    assert (row.where, "missing") in [(fault.path, fault.value) for fault in caught.value.faults]
-    assert row.field.needed == "live" or not VALIDATOR.is_valid(config)
+        load_config(config, **PURPOSES[place.row.needed])
+    assert (place.where, "missing") in [(fault.path, fault.value) for fault in caught.value.faults]
+    assert place.row.needed == Mark.LIVE or not VALIDATOR.is_valid(config)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if not row.field.needed], ids=lambda row: f"{row.mode}:{row.where}")
-def test_what_is_not_needed_may_be_left_out(row: Row) -> None:
-    config = row.config()
+@pytest.mark.parametrize("place", [place for place in PLACES if not place.row.needed], ids=lambda place: f"{place.mode}:{place.where}")
+def test_what_is_not_needed_may_be_left_out(place: Place) -> None:
+    config = place.config()
     load_config(config)
     assert VALIDATOR.is_valid(config)
 
 
 @pytest.mark.parametrize("mode", STRATEGIES)
 def test_the_config_that_the_rows_spoil_is_right(mode: str) -> None:
+    load_config(right_config(mode), run=True)
     load_config(right_config(mode), live=True)
     VALIDATOR.validate(right_config(mode))
 
 
-@pytest.mark.parametrize("path", sorted({row.path for row in ROWS}))
+@pytest.mark.parametrize("path", sorted({place.path for place in PLACES}))
 def test_an_unknown_key_is_a_fault_at_every_level_and_names_the_nearest(path: tuple[str, ...]) -> None:
-    row = next(row for row in ROWS if row.path == path)
-    config = row._replace(field=Field(f"{row.field.name}x", Flag(), "")).config(1)
+    place = next(place for place in PLACES if place.path == path)
+    config = place._replace(row=place.row._replace(name=f"{place.row.name}x")).config(1)
     with pytest.raises(ConfigError) as caught:
         load_config(config)
-    assert [fault.path for fault in caught.value.faults if fault.value.startswith("unknown key")] == [f"{row.where}x"]
+    assert [fault.path for fault in caught.value.faults if fault.value.startswith("unknown key")] == [f"{place.where}x"]
     assert not VALIDATOR.is_valid(config)
 
 
-def test_every_strategy_has_its_share_classes() -> None:
-    assert set(SHARE_CLASSES) == set(STRATEGIES)
+def test_what_a_field_means_is_said_of_each() -> None:
+    assert [place.where for place in PLACES if not place.row.about] == []
 
 
-def test_a_default_that_its_own_kind_refuses_is_found_when_the_table_is_made() -> None:
-    with pytest.raises(ConfigError, match="leverage: 0; allowed: a number above 0"):
-        Record(Field("leverage", Number(Bounds(above=0)), "", 0))
+def test_a_field_that_came_later_is_not_in_the_effective_config_while_it_has_its_default() -> None:
+    class Example(Struct, frozen=True, kw_only=True):
+        later: Annotated[bool, Mark.QUIET, ""] = False
+
+    record = record_of(Example)
+    assert [record.plain(Example(later=value)) for value in (False, True)] == [{}, {"later": True}]
+    assert "chain" not in load_config(right_config()).effective["venues"]["onchain"]["aave"]
+    assert load_config(right_config()).venues.onchain["aave"].chain == MAINNET

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from basis_strategy_v1.config import Config, ConfigError, load_config
+from basis_strategy_v1.core.figure import Figure
 
 RIGHT = "strategy_mode: eth_basis\nshare_class: usdt_stable\ninitial_capital: 100000\nvenues: {cex: [bybit]}\n"
 
@@ -41,7 +42,7 @@ def test_numbers_are_read_as_written(written: str, read: Decimal) -> None:
 def test_an_address_without_quotes_is_no_number() -> None:
     address = "0x" + "12" * 20
     config = load(RIGHT.replace("{cex: [bybit]}", f"{{onchain: {{aave: {{pool: {address}, revision: 3.0}}}}}}"))
-    assert config.venues.onchain["aave"]["pool"] == address
+    assert config.venues.onchain["aave"].pool == address
 
 
 @pytest.mark.parametrize("written", [".nan", ".inf", "-.inf", "NaN", "1_000", "0x10", "1:30", "yes", "true", "2024-06-01", "", "~", "[1]"])
@@ -86,7 +87,7 @@ def test_an_alias_within_its_own_anchor_is_refused() -> None:
 
 def test_an_honest_alias_is_read() -> None:
     config = load(RIGHT.replace("{cex: [bybit]}", "\n  cex:\n    bybit: &fees {slippage_bps: 2}\n    okx: *fees\n"))
-    assert config.venues.cex["okx"] == {"slippage_bps": Decimal(2)}
+    assert config.venues.cex["okx"].slippage_bps == Figure(Decimal(2))
 
 
 @pytest.mark.parametrize(

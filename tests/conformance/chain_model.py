@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.instructions import Chain as Steps
 from basis_strategy_v1.core.instructions import parse_instruction
@@ -52,7 +53,7 @@ def our_venues() -> dict[str, Any]:
     }  # fmt: skip
     settings: dict[str, dict[str, Any]] = {"aave": {"revision": "3.0", "reserves": rules}, "wallet": {"gas_price_gwei": 0}}
     kinds = {name: "onchain" for name in ("aave", "morpho", "wallet", "lido", "etherfi")} | {"uniswap": "dex", "curve": "dex"}
-    return {name: make_venue(kind, name, settings.get(name)) for name, kind in kinds.items()}
+    return {name: make_venue(kind, name, load_settings(kind, name, settings.get(name, {}))) for name, kind in kinds.items()}
 
 
 def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, done: list[SmartContractAction] | None = None) -> tuple[State, Any]:

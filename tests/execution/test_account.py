@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import DataProvider, PositionUpdateHandler
+from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
@@ -26,7 +27,8 @@ NOTHING = ExecutionReport(key="k1", venue="binance", at=NOON, kind="execution", 
 
 
 def account(positions=None, provider=None, clock=None):
-    venues = {"binance": make_venue("cex", "binance", None), "wallet": make_venue("onchain", "wallet", {"gas_price_gwei": 0})}
+    own = {"binance": load_settings("cex", "binance", {}), "wallet": load_settings("onchain", "wallet", {"gas_price_gwei": 0})}
+    venues = {"binance": make_venue("cex", "binance", own["binance"]), "wallet": make_venue("onchain", "wallet", own["wallet"])}
     return Account(venues, MarketSource(provider or Market(), clock), positions)
 
 

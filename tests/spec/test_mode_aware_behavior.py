@@ -13,6 +13,11 @@ from basis_strategy_v1.execution.gateway import Outcome
 from .house import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager, refused
 
 FILLED = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(-1), "USDT": Decimal("3299.5")}), reference="order 7")
+OWN_SETTINGS = {
+    "binance": {"slippage_bps": 0, "spot_taker_fee_bps": 0},
+    "uniswap": {"slippage_bps": 0, "fee": 500},
+    "aave": {"revision": "3.7"},
+}
 METHODS = {
     "trade": (CEXExecutionInterface, "binance", TRADE, TRADE["estimated_deltas"]),
     "swap": (DEXExecutionInterface, "uniswap", SWAP, {"uniswap": {"WETH": -1.0, "USDT": 3298.35}}),
@@ -53,11 +58,17 @@ def test_live_the_venue_executes_and_its_answer_is_what_counts():
 @pytest.mark.parametrize("name", METHODS)
 def test_an_interface_has_a_method_for_each_mode(name):
     kind, venue, block, deltas = METHODS[name]
-    own = kind(venue, {"slippage_bps": 0, "spot_taker_fee_bps": 0, "fee": 500}, Prices(), "backtest")
+    own = kind(venue, OWN_SETTINGS[venue], Prices(), "backtest")
     assert getattr(own, f"execute_{name}")(block) == deltas
     assert getattr(own, f"execute_backtest_{name}")(block) == deltas
     error = refused(getattr(own, f"execute_live_{name}"), block)
     assert error.message == f"this interface of {venue} runs in backtest mode; its live methods cannot be called"
+
+
+def test_an_interface_of_its_own_takes_the_settings_of_its_venue_only():
+    for kind, venue in ((CEXExecutionInterface, "binance"), (DEXExecutionInterface, "uniswap"), (OnChainExecutionInterface, "aave")):
+        error = refused(kind, venue, {"withdrawal_days": 3}, Prices(), "backtest")
+        assert (error.error_code, error.message.partition(": unknown key")[0]) == ("CFG-001", f"venues.{kind.kind}.{venue}.withdrawal_days")
 
 
 @pytest.mark.parametrize("venue", ["binance", "wallet"])

@@ -9,26 +9,13 @@ from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.strategies.basis import Basis
-from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy, VenueFacts
+from basis_strategy_v1.strategies.basis import Basis, Parameters
+from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy, VenueFact
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 D = Decimal
-DEFAULTS: dict[str, Any] = {
-    "spot_venue": "bybit",
-    "perp_venue": "binance",
-    "leverage": D(1),
-    "rebalance_threshold_bps": D(500),
-    "hedge_tolerance_bps": D(50),
-    "on_margin_shortage": "move",
-    "min_margin_ratio": None,
-    "enter_above_apr": None,
-    "leave_below_apr": None,
-    "funding_window_hours": 72,
-}
-
-
-FACTS = VenueFacts({"bybit": "USDT", "binance": "USDT", "binance_spot": "USDT", "binance_perp": "USDT", "hyperliquid": "USDC"}, {})
+EXCHANGES = {"bybit": "bybit", "binance": "binance", "binance_spot": "binance", "binance_perp": "binance", "hyperliquid": "hyperliquid"}
+FACTS = {name: VenueFact(kind, kind, "USDC" if kind == "hyperliquid" else "USDT") for name, kind in EXCHANGES.items()}
 
 
 class Margin(NamedTuple):
@@ -76,14 +63,14 @@ def at_price(price: int, hours: int = 0) -> DictSnapshot:
     return DictSnapshot(START + timedelta(hours=hours), {"market_data": {"prices": {"ETH": price, "USDT": 1}}})
 
 
-def step(snapshot: DictSnapshot, positions: Any, parameters: Mapping[str, Any]) -> Step:
+def step(snapshot: DictSnapshot, positions: Any, parameters: Any) -> Step:
     return Step(snapshot.at, snapshot, positions, parameters)
 
 
 class Restarted:
     """A strategy that is made again for every step, with its memory as it was stored after the one before."""
 
-    def __init__(self, make: Callable[[], Strategy], parameters: Mapping[str, Any]) -> None:
+    def __init__(self, make: Callable[[], Strategy], parameters: Any) -> None:
         self._make, self._parameters = make, parameters
         self.memory: Any = None
 
@@ -106,7 +93,7 @@ class Restarted:
 
 
 def basis(base: str = "ETH", **changes: Any) -> Restarted:
-    parameters = {**DEFAULTS, **changes}
+    parameters = Parameters(**{"spot_venue": "bybit", "perp_venue": "binance"} | changes)
     return Restarted(lambda: Basis(base, parameters, FACTS), parameters)
 
 

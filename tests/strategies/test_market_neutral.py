@@ -66,14 +66,14 @@ def raised(world: World, ticks: int = 400) -> list[list[str]]:
     found = [names(first)] if first else []
     for _ in range(ticks):
         blocks = world.tick()
-        assert abs(gap(world, world.settings.strategy["perp_venue"])) < D("0.15")
+        assert abs(gap(world, world.settings.strategy.perp_venue)) < D("0.15")
         if blocks:
             found.append(names(blocks))
     return found
 
 
 def leverage(world: World) -> Decimal:
-    return world.portfolio.margin(world.settings.strategy["perp_venue"], world.manager.account.market(world.at)).leverage
+    return world.portfolio.margin(world.settings.strategy.perp_venue, world.manager.account.market(world.at)).leverage
 
 
 def test_margin_is_freed_through_the_queue_and_the_legs_shrink_together() -> None:

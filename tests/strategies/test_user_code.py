@@ -16,7 +16,6 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.strategies import STRATEGIES, make_strategy
-from basis_strategy_v1.strategies.strategy import VenueFacts
 from basis_strategy_v1.strategies.user_code import Custom
 
 from .markets import Held, at_price, step
@@ -130,7 +129,7 @@ def test_a_strategy_may_change_its_parameters_and_the_config_stays_as_it_was_wri
         for _ in range(2):
             ([seen], _) = mine.decide(step(at_price(1000), Held(), config.strategy), None)
     assert seen == {"levels": [7, 1, 2], "deep": {"er": {"size": 3}}, "asked": True}  # its own copy lives on from step to step
-    assert config.strategy["parameters"] == {"levels": [7], "deep": {"er": {"size": 1}}}
+    assert config.strategy.parameters == {"levels": [7], "deep": {"er": {"size": 1}}}
     assert (config.to_yaml(), config.hash) == (written, digest)
 
 
@@ -218,7 +217,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_mode_without_a_strategy_says_which_there_are() -> None:
     with pytest.raises(ComponentError) as error:
-        make_strategy("astrology", {}, VenueFacts({}, {}))
+        make_strategy("astrology", {}, {})
     assert str(error.value) == f"STR-001: strategy_mode astrology is not in this version; it has {', '.join(STRATEGIES)}"
 
 

@@ -13,7 +13,7 @@ from basis_strategy_v1.strategies.user_code import Custom
 
 from .markets import Held, at_price, step
 
-PARAMETERS = {"parameters": {"size": 2}}
+PARAMETERS = {"size": 2}
 NOW = step(at_price(1000), Held(), PARAMETERS)
 AT = " (in decide at 2024-06-01T00:00:00Z)"
 

@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import Chain, parse_instruction
@@ -14,7 +15,7 @@ from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.venues.aave import RESERVES
+from basis_strategy_v1.venues.aave_settings import RESERVES
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.morpho_data import PUBLIC
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.execution.account import Account as TradingAccount
-    from basis_strategy_v1.venues.venue import Moved, Venues
+    from basis_strategy_v1.venues.venue import Moved, Venue, Venues
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 # A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
@@ -119,9 +120,13 @@ def market(at: datetime = AT, **changes: Any) -> DictSnapshot:
 def venues(settings: Mapping[str, Mapping[str, Any]] | None = None) -> Venues:
     """Every venue that is registered, with settings by name."""
     own = settings or {}
-    found: Venues = {name: make_venue(CEX, name, own.get(name)) for name in EXCHANGES}
-    found.update({name: make_venue(kind, name, own.get(name)) for name, (kind, _) in VENUES.items()})
-    return found
+    return {name: venue(name, own.get(name)) for name in (*EXCHANGES, *VENUES)}
+
+
+def venue(name: str, settings: Mapping[str, Any] | None = None) -> Venue:
+    """One venue, with settings as a config has them."""
+    section = VENUES[name].section if name in VENUES else CEX
+    return make_venue(section, name, load_settings(section, name, settings or {}))
 
 
 @exactly

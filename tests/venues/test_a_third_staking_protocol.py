@@ -20,15 +20,15 @@ MADE_UP = [("mdETH", "wmdETH"), (None, "mETH")]
 ROW = 'Staked("madeup", {rebasing!r}, {wrapped!r}, "curve")'
 FILE = '''"""A made-up protocol that is in all but its names as ether.fi."""
 
-from basis_strategy_v1.venues.etherfi import ROW
+from basis_strategy_v1.venues.etherfi import DAYS, GAS
 from basis_strategy_v1.venues.staking import StakingProtocol, StakingRow
 from basis_strategy_v1.venues.staking_shares import Protocol
 
 
-def madeup(settings):
-    return StakingProtocol(StakingRow.of("madeup", ROW.withdrawal_days, ROW.gas).with_settings(settings), Protocol.ETHERFI)
+def madeup(place, settings):
+    return StakingProtocol(place, StakingRow.of("madeup", DAYS, GAS, settings), Protocol.ETHERFI)
 '''
-LINE, IMPORT = '    "madeup": (ONCHAIN, madeup),\n', "from basis_strategy_v1.venues.madeup import madeup\n"
+LINE, IMPORT = '    "madeup": ProtocolRow(ONCHAIN, staking.Settings, madeup),\n', "from basis_strategy_v1.venues.madeup import madeup\n"
 RUN = """
 import json, sys
 sys.path.insert(0, "src")
@@ -104,7 +104,7 @@ def package_with_one_more(source: Path, rebasing: str | None, wrapped: str) -> N
     package = source / "basis_strategy_v1"
     shutil.copytree(Path(basis_strategy_v1.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     put_before(package / "core" / "tokens.py", '    Staked("etherfi"', f"    {ROW.format(rebasing=rebasing, wrapped=wrapped)},\n")
-    put_before(package / "venues" / "registry.py", '    "etherfi": (', LINE)
+    put_before(package / "venues" / "registry.py", '    "etherfi": ProtocolRow(', LINE)
     put_before(package / "venues" / "registry.py", "from basis_strategy_v1.venues.lido import", IMPORT)
     (package / "venues" / "madeup.py").write_text(FILE)
 
@@ -133,4 +133,4 @@ def renamed(folder: Path, name: str, names: dict[str, str]) -> str:
     config_hash = json.loads((folder / "summary.json").read_text())["config_hash"]
     for old, new in {config_hash: "hash", **names}.items():
         text = text.replace(old, new)
-    return re.sub("auto:[0-9a-f]{32}", "key", text)
+    return re.sub("auto:[0-9a-z.]+", "key", text)

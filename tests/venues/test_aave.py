@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,8 +21,7 @@ from basis_strategy_v1.core.state import Amounts, State
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.aave import RESERVES, aave
-from basis_strategy_v1.venues.aave_interest import UnknownRevision
+from basis_strategy_v1.venues.aave_settings import RESERVES
 
 from .markets import (
     AT,
@@ -36,12 +36,14 @@ from .markets import (
     run,
     settled,
     value,
+    venue,
     venues,
     write_bars,
     write_lending,
 )
 
 D = Decimal
+aave = partial(venue, "aave")
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
 USD = {"USDT": 1.0, "USDC": 1.0, "WETH": 2000.0, "wstETH": 2400.0, "weETH": 2100.0, "WBTC": 60000.0}
 USDT_UNIT = D("0.000001")
@@ -185,13 +187,13 @@ def test_the_base_unit_that_rounding_keeps_is_a_cost_of_interest():
 
 def test_a_revision_holds_from_its_date():
     change = AT + timedelta(days=1)
-    venue = aave({"revision": [(change, "3.7"), (AT - timedelta(days=9), "3.0")]})
-    assert [venue.pool.revision(to_instant(at) // 10**6) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
+    venue = aave({"revision": [(AT - timedelta(days=9), "3.0"), (change, "3.7")]})
+    assert [venue.pool.revision.at(to_instant(at)) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
     state = State({"aave": venue.open({"aUSDT": D(5)}, NOW)})
     after, _ = venue.observe(state, market(2))
     assert after.parts["aave"].pool.revision == "3.7"
     assert venue.exposures(after, NOW)[0][0].amount <= 5
-    with pytest.raises(UnknownRevision, match=r"'3.5' is not known, only 3.0, 3.7"):
+    with pytest.raises(ComponentError, match=r"venues.onchain.aave.revision: '3.5'; allowed: \"3.0\" \| \"3.7\""):
         aave({"revision": "3.5"})
 
 
@@ -397,17 +399,17 @@ def test_an_unknown_category_is_refused():
 
 
 def test_the_category_of_a_token_is_a_setting():
-    venue = aave({"reserves": {"WBTC": {"emode_category": 1}, "weETH": {"emode_category": 0}, "WETH": None, "rETH": {}}})
+    venue = aave({"reserves": {"WBTC": {"emode_category": 1}, "weETH": {"emode_category": 0}, "rETH": {}}})
     category = venue.pool.emodes[1]
     assert category.collateral == category.borrowable == {"WETH", "wstETH", "WBTC"}
-    with pytest.raises(ComponentError, match=r"CFG-001: venues.*reserves.WBTC.emode_category: must be 0 \(none\) or one of 1, got 3"):
+    with pytest.raises(ComponentError, match=r"CFG-001: venues.onchain.aave.reserves.WBTC.emode_category: 3; allowed: 0 \| 1"):
         aave({"reserves": {"WBTC": {"emode_category": 3}}})
 
 
 def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_public_ones():
     all_venues, state = held({"reserves": {"WETH": {"ltv_bps": D(5000)}, "GHO": {"ltv_bps": 0, "decimals": 18}}}, aWETH=1)
     assert "LTV 50.00 %" in refused(action("aave", "borrow", "USDT", 1001), all_venues, state)
-    assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold
+    assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold_bps.at()
 
 
 def test_the_lines_say_what_a_reserve_allows_and_charges():

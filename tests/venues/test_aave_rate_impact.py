@@ -18,20 +18,19 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.aave_data import joined
 from basis_strategy_v1.venues.aave_interest import RAY, rounding_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, observed
 from basis_strategy_v1.venues.aave_settings import BPS_TO_RAY
 
-from .markets import AT, action, exactly, lending_row, provider, run, settled, value, venues, write_bars, write_lending
+from .markets import AT, action, exactly, lending_row, provider, run, settled, value, venue, venues, write_bars, write_lending
 
 D = Decimal
 REVISIONS = ("3.0", "3.7")
 USDT_UNIT = D("0.000001")
 MILLION = 10**12  # base units of USDT
 DAY_OF_YEAR = Fraction(1, 365)
-RULES = aave({}).pool.rules["USDT"]  # 92 % optimal use, no base rate, slopes of 5.5 % and 35 %, a tenth to the treasury
+RULES = venue("aave").pool.rules["USDT"]  # 92 % optimal use, no base rate, slopes of 5.5 % and 35 %, a tenth to the treasury
 OPTIMAL, SLOPE1, SLOPE2, TO_LENDERS = Fraction(92, 100), Fraction(55, 1000), Fraction(35, 100), Fraction(9, 10)
 each_revision = pytest.mark.parametrize("revision", REVISIONS)
 each_setting = pytest.mark.parametrize("impact", [False, True], ids=["rates as published", "rate impact"])
@@ -407,6 +406,8 @@ def test_a_liquidation_takes_our_part_out_of_the_rates(recorded, tmp_path):
 
 
 def test_the_slopes_are_settings():
-    rules = aave({"reserves": {"USDT": {"optimal_usage_bps": 8000, "base_rate_bps": 50, "slope1_bps": 400, "slope2_bps": 6000}}}).pool.rules
+    rules = venue(
+        "aave", {"reserves": {"USDT": {"optimal_usage_bps": 8000, "base_rate_bps": 50, "slope1_bps": 400, "slope2_bps": 6000}}}
+    ).pool.rules
     curve = (rules["USDT"].optimal_usage_ray, rules["USDT"].base_rate_ray, rules["USDT"].slope1_ray, rules["USDT"].slope2_ray)
     assert curve == tuple(bps * BPS_TO_RAY for bps in (8000, 50, 400, 6000))

@@ -17,9 +17,9 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import Account, Perp, State
 from basis_strategy_v1.venues.cex import Exchange, _after_trade
-from basis_strategy_v1.venues.exchanges import EXCHANGES, Tier, Withdrawal, exchange_row, with_settings
+from basis_strategy_v1.venues.exchanges import EXCHANGES, FINEST_LOT, Tier, Withdrawal
 
-from .markets import AT, exactly, holding, observe, provider, run, trade, value, venues, write_bars, write_funding
+from .markets import AT, exactly, holding, observe, provider, run, trade, value, venue, venues, write_bars, write_funding
 
 D = Decimal
 FREE = {"spot_taker_fee_bps": D(0), "perp_taker_fee_bps": D(0), "slippage_bps": D(0)}
@@ -70,7 +70,7 @@ def test_selling_spot_pays_slippage_and_the_fee_in_quote():
 
 def test_an_exchange_that_charges_quote_only_takes_the_fee_of_a_buy_from_the_quote():
     all_venues, state = account(USDT=10_000)
-    all_venues["bybit"] = Exchange("bybit", structs.replace(exchange_row("bybit"), fee_in_received=False))
+    all_venues["bybit"] = Exchange("bybit", structs.replace(EXCHANGES["bybit"], fee_in_received=False))
     moved = run(trade("bybit", "buy", "ETHUSDT", 1), all_venues, state, MARKET)
     assert moved.deltas.tokens("bybit") == {"ETH": D(1), "USDT": D("-2000.2") * D("1.001")}
 
@@ -354,23 +354,25 @@ def test_two_perps_of_one_account_each_pay_their_own_funding():
 # Rows and settings.
 
 
-def test_two_accounts_at_one_exchange_have_the_same_row_and_their_own_balances():
-    assert exchange_row("binance_perp") is EXCHANGES["binance"]
+def test_an_account_is_at_the_exchange_that_its_settings_name_or_its_name_begins_with():
+    named = {"binance_perp": {}, "bybit_main": {"exchange": "bybit"}, "main": {"exchange": "okx"}}
+    assert {name: venue(name, own).row for name, own in named.items()} == {
+        "binance_perp": EXCHANGES["binance"], "bybit_main": EXCHANGES["bybit"], "main": EXCHANGES["okx"],
+    }  # fmt: skip
     with pytest.raises(KeyError):
-        exchange_row("nothing_of_this")
+        venue("nothing_of_this")
 
 
 def test_settings_take_the_place_of_the_published_figures():
-    row = with_settings(
-        EXCHANGES["okx"],
-        {"spot_taker_fee_bps": D(3), "min_notional": D(7), "maintenance_margin_bps": D(80), "tick": D("0.5"), "max_leverage": None,
-         "withdrawal": {"USDT": {"fee": 1, "minutes": "2.5"}}},
-    )  # fmt: skip
-    assert (row.spot_taker_fee_bps, row.min_notional, row.perp_min_notional, row.max_leverage) == (3, 7, 7, EXCHANGES["okx"].max_leverage)
-    assert (row.tiers, row.ticks) == ((Tier(D("Infinity"), D(80)),), {"*": D("0.5")})
-    assert row.withdrawals == {"USDT": Withdrawal(D(1), D(0), D("2.5"))}
-    assert with_settings(EXCHANGES["okx"], {"withdrawal": "default"}).withdrawals == EXCHANGES["okx"].public_withdrawals
-    assert with_settings(EXCHANGES["okx"], {}) == EXCHANGES["okx"]
+    own, okx = {"spot_taker_fee_bps": 3, "min_notional": 7, "maintenance_margin_bps": 80, "tick": "0.5"}, EXCHANGES["okx"]
+    row = venue("okx", {**own, "lot": {"ETHUSDT": 2}, "withdrawal": {"USDT": {"fee": 1, "minutes": "2.5"}}}).row
+    assert [figure.at() for figure in (row.spot_taker_fee_bps, row.min_notional, row.perp_min_notional)] == [3, 7, 7]
+    assert (row.max_leverage, row.tiers.at(), row.ticks.at(0, "BTC")) == (okx.max_leverage, (Tier(D("Infinity"), D(80)),), D("0.5"))
+    lots = [row.spot_lots.at(0, symbol, symbol[:3]) for symbol in ("ETHUSDT", "ETHUSDC", "SOLUSDT")]
+    assert lots == [2, okx.spot_lots.at(0, "ETH"), FINEST_LOT]
+    assert [row.withdrawals.at(0, token) for token in ("USDT", "ETH")] == [Withdrawal(D(1), D(0), D("2.5")), Withdrawal()]
+    assert venue("okx", {"withdrawal": "default"}).row.withdrawals == okx.public_withdrawals
+    assert venue("okx").row == okx
 
 
 def test_an_account_opens_with_its_perps_at_the_last_close():

@@ -21,7 +21,7 @@ from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.exchanges import EXCHANGES
-from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, offering, pool_of
+from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, offering
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, FlashLender, Holder, Lender, OnChainVenue, PoolLender
 
 from .markets import (
@@ -155,7 +155,7 @@ def _frozen(state: State) -> str:
 
 
 def test_every_registered_action_has_an_example():
-    wanted = {f"{name}-{action_name}" for name, (kind, _) in VENUES.items() for action_name in make_venue(kind, name, None).actions}
+    wanted = {f"{name}-{action_name}" for name in VENUES for action_name in ALL[name].actions}
     assert {example.name for example in ACTIONS_FOUND} == wanted
 
 
@@ -179,19 +179,27 @@ def test_what_a_kind_of_venue_has_must_be_written(kind):
 
 
 @pytest.mark.parametrize("name", offering("set_emode"))
-def test_what_has_e_modes_has_a_pool_of_them(name):
-    assert pool_of(name, {}).emodes
+def test_what_has_e_modes_has_categories_of_them(name):
+    assert VENUES[name].settings().categories()
 
 
 def test_the_registry_knows_a_venue_by_its_kind_only():
     assert {kind: known_names(kind) for kind in (CEX, DEX, ONCHAIN)} == {
         CEX: tuple(EXCHANGES),
-        DEX: tuple(name for name, (kind, _) in VENUES.items() if kind == DEX),
-        ONCHAIN: tuple(name for name, (kind, _) in VENUES.items() if kind == ONCHAIN),
+        DEX: tuple(name for name, protocol in VENUES.items() if protocol.section == DEX),
+        ONCHAIN: tuple(name for name, protocol in VENUES.items() if protocol.section == ONCHAIN),
     }
-    for name, (kind, _) in VENUES.items():
+    for name, protocol in VENUES.items():
         with pytest.raises(KeyError):
-            make_venue(DEX if kind == ONCHAIN else ONCHAIN, name, None)
+            make_venue(DEX if protocol.section == ONCHAIN else ONCHAIN, name, protocol.settings())
+
+
+def test_a_venue_takes_its_own_settings_only():
+    for name, other in permutations(VENUES, 2):
+        given, own = VENUES[other].settings(protocol=name), VENUES[name].settings
+        if not isinstance(given, own):
+            with pytest.raises(TypeError, match=f"{name}, whose settings are"):
+                make_venue(VENUES[name].section, name, given)
 
 
 @pytest.mark.parametrize("name", ALL)

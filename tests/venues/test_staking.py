@@ -17,13 +17,11 @@ from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import STAKED_AT, to_units
 from basis_strategy_v1.venues import staking_shares
-from basis_strategy_v1.venues.etherfi import etherfi
-from basis_strategy_v1.venues.lido import lido
 from basis_strategy_v1.venues.registry import offering
 from basis_strategy_v1.venues.staking_shares import Protocol, pool_from_rate
 from basis_strategy_v1.venues.venue import Exposure, Settlement
 
-from .markets import AT, action, chain, costs_usd, exactly, holding, market, run, value, venues
+from .markets import AT, action, chain, costs_usd, exactly, holding, market, run, value, venue, venues
 
 D = Decimal
 WEI = D("1e-18")
@@ -224,9 +222,12 @@ def test_the_queue_pays_more_than_a_dex_whose_price_is_below_redemption_and_take
 
 
 def test_the_length_of_the_queue_is_a_setting():
-    assert (lido({}).row.withdrawal_days, lido({"withdrawal_days": "1.5"}).row.withdrawal_days) == (5, D("1.5"))
-    assert (etherfi({}).row.withdrawal_days, etherfi({"withdrawal_days": 10}).row.withdrawal_days) == (7, 10)
-    assert [venue({}).rules for venue in (lido, etherfi)] == [Protocol.LIDO, Protocol.ETHERFI]
+    def days(name, **settings):
+        return venue(name, settings).row.withdrawal_days
+
+    assert (days("lido"), days("lido", withdrawal_days="1.5")) == (5, D("1.5"))
+    assert (days("etherfi"), days("etherfi", withdrawal_days=10)) == (7, 10)
+    assert [venue(name).rules for name in ("lido", "etherfi")] == [Protocol.LIDO, Protocol.ETHERFI]
 
 
 def test_each_row_of_staked_tokens_has_its_protocol_and_a_request_is_for_as_much_as_the_rules_of_its_queue_allow():

@@ -18,11 +18,9 @@ from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.registry import make_venue
-from basis_strategy_v1.venues.venue import ONCHAIN
 from basis_strategy_v1.venues.wallet import exchange, receive, spend
 
-from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, settled, venues, write_staking
+from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, settled, venue, venues, write_staking
 
 D = Decimal
 NOW = market()
@@ -53,15 +51,15 @@ def told(call):
 
 def test_all_that_is_there_can_be_spent_and_no_part_of_a_unit_more():
     state = holding(venues(), NOW, wallet={"USDT": 1})
-    assert spend(state, "USDT", D("1.000000"), "a payment").positions() == {}
+    assert spend(state, "wallet", "USDT", D("1.000000"), "a payment").positions() == {}
     wants = "a payment needs 1.0000001 USDT, wallet holds 1; use less or move USDT there first"
-    assert told(lambda: spend(state, "USDT", D("1.0000001"), "a payment")) == wants
-    assert told(lambda: exchange(state, "USDT", D("1.0000001"), "ETH", D(1), "a payment")) == wants
+    assert told(lambda: spend(state, "wallet", "USDT", D("1.0000001"), "a payment")) == wants
+    assert told(lambda: exchange(state, "wallet", "USDT", D("1.0000001"), "ETH", D(1), "a payment")) == wants
     assert (
-        told(lambda: spend(state, "ETH", D("1e-19"), "gas")) == "gas needs 0.0000000000000000001 ETH, wallet holds 0; "
+        told(lambda: spend(state, "wallet", "ETH", D("1e-19"), "gas")) == "gas needs 0.0000000000000000001 ETH, wallet holds 0; "
         "use less or move ETH there first"
     )
-    assert spend(State(checked=False), "USDT", D(5), "a payment").positions() == {"wallet": {"USDT": D(-5)}}
+    assert spend(State(checked=False), "wallet", "USDT", D(5), "a payment").positions() == {"wallet": {"USDT": D(-5)}}
 
 
 @given(pair=st.permutations(["USDT", "ETH", "WETH", "stETH", "wstETH", "eETH"]), units=st.tuples(*[st.integers(1, 10**19)] * 2))
@@ -70,13 +68,11 @@ def test_an_exchange_is_a_payment_and_a_receipt_at_once(pair, units):
     paid, out = pair[:2]
     amount, received = to_amount(paid, units[0]), to_amount(out, units[1])
     state = holding(venues(), NOW, wallet={paid: 2 * amount, "WBTC": 1, out: 1})
-    at_once = exchange(state, paid, amount, out, received, "a swap").parts["wallet"]
-    assert at_once == receive(spend(state, paid, amount, "a swap"), out, received).parts["wallet"]
+    at_once = exchange(state, "wallet", paid, amount, out, received, "a swap").parts["wallet"]
+    assert at_once == receive(spend(state, "wallet", paid, amount, "a swap"), "wallet", out, received).parts["wallet"]
 
 
-@pytest.mark.parametrize(
-    ("setting", "gas_eth"), [(20, "0.00132"), ("0.5", "0.000033"), ("market", "0.0008415"), (None, "0.0008415"), (0, None), ("0", None)]
-)
+@pytest.mark.parametrize(("setting", "gas_eth"), [(20, "0.00132"), ("0.5", "0.000033"), ("market", "0.0008415"), (0, None), ("0", None)])
 def test_gas_is_units_times_price(setting, gas_eth):
     all_venues = venues({"wallet": {"gas_price_gwei": setting}})
     moved = run(action("wallet", "wrap", "ETH", 1), all_venues, holding(all_venues, NOW, wallet={"ETH": 2}), NOW)
@@ -102,7 +98,7 @@ def test_rebasing_tokens_grow_when_their_protocol_publishes_a_rate(tmp_path):
     write_staking(tmp_path, "lido", "wstETH", {AT: "1.2", AT + timedelta(days=1): "1.2006", AT + timedelta(days=2): "1.2012"})
     write_staking(tmp_path, "etherfi", "weETH", {AT: "1.05"})
     handler = PositionUpdateHandler({"wallet": {"stETH": 12, "eETH": 3, "wstETH": 10}})
-    wallet = make_venue(ONCHAIN, "wallet", None)
+    wallet = venue("wallet")
     account = TradingAccount({"wallet": wallet}, MarketSource(provider(tmp_path, max_staleness="72h")), handler)
     account.state(account.market(AT))
     assert handler.positions["wallet"] == {"stETH": D(12), "eETH": D("2.999999999999999999"), "wstETH": D(10)}

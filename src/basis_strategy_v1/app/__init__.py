@@ -18,6 +18,7 @@ from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -28,13 +29,13 @@ from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.strategies.strategy import VenueFacts
+from basis_strategy_v1.strategies.strategy import VenueFact
 from basis_strategy_v1.strategies.user_code import Custom
-from basis_strategy_v1.venues.exchanges import exchange_row
-from basis_strategy_v1.venues.registry import offering, pool_of
+from basis_strategy_v1.venues import aave_settings, exchanges
+from basis_strategy_v1.venues.registry import kind_of, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from basis_strategy_v1.strategies.strategy import Strategy
 
@@ -56,7 +57,7 @@ def open_data(config: Config, data: Any = None) -> Any:
         directory,
         database,
         mode=_data_mode(directory, database),
-        max_staleness={"default": config.data.max_staleness, **config.data.max_staleness_by_series},
+        max_staleness=config.data.staleness,
         missing_funding=config.data.missing_funding,
         spot_venues=_spot_venues(config),
         since=config.start,
@@ -73,8 +74,8 @@ def _data_mode(directory: Path | None, database: Path | None) -> str:
 
 def _spot_venues(config: Config) -> tuple[str, ...]:
     """Whose prices value a token: the strategy's spot venue, then the configured ones in order."""
-    own = config.strategy.get("spot_venue")
-    return tuple(name.partition("_")[0] for name in (own, *config.venues.cex, *config.venues.dex) if name)
+    own, venues = getattr(config.strategy, "spot_venue", None), {**config.venues.cex, **config.venues.dex}
+    return tuple(kind_of(name, venues[name]) for name in dict.fromkeys((own, *venues)) if name)
 
 
 def strategy_of(config: Config) -> Strategy:
@@ -83,15 +84,23 @@ def strategy_of(config: Config) -> Strategy:
     Raises:
         ComponentError: STR-001, a user's file cannot be used.
     """
-    settles_in = {name: exchange_row(name).settle for name in config.venues.cex}
-    emodes = {name: _emodes(name, config.venues.onchain[name]) for name in offering("set_emode") if name in config.venues.onchain}
+    venues = {name: _fact(name, own) for rows in config.venues.sections().values() for name, own in rows.items()}
     with decimal.localcontext(EXACT):  # the context that a user's code runs in
-        return make_strategy(config.strategy_mode, config.strategy, VenueFacts(settles_in, emodes))
+        return make_strategy(config.strategy_mode, config.strategy, venues)
 
 
-def _emodes(name: str, settings: Mapping[str, Any]) -> dict[str, int]:
+def _fact(name: str, settings: VenueSettings) -> VenueFact:
+    if isinstance(settings, exchanges.Settings):
+        row = settings.row(name)
+        return VenueFact(row.name, row.name, row.settle)
+    assert isinstance(settings, OnChainSettings)
+    place, emodes = place_of(name, settings), _emodes(settings) if isinstance(settings, aave_settings.Settings) else None
+    return VenueFact(kind_of(name, settings), place.series, "", place.wallet, emodes)
+
+
+def _emodes(settings: aave_settings.Settings) -> dict[str, int]:
     """Collateral -> the category in which it secures most of a WETH debt."""
-    modes = pool_of(name, settings).emodes.items()
+    modes = settings.categories().items()
     rising = sorted((mode.ltv_bps, category, mode.collateral) for category, mode in modes if WETH in mode.borrowable)
     return {token: category for _, category, collateral in rising for token in collateral}
 
@@ -130,9 +139,8 @@ def build(
 
 def _anchored(config: Config) -> Config:
     """The config with an absolute path of the user's file: its hash stays what it is where the file changes the working directory."""
-    if "file" not in config.strategy:
-        return config
-    return replace(config, strategy={**config.strategy, "file": Path(config.strategy["file"]).absolute()})
+    file: Path | None = getattr(config.strategy, "file", None)
+    return config if file is None else replace(config, strategy=replace(config.strategy, file=file.absolute()))
 
 
 def _engine(

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.venues.exchanges import exchange_row, with_settings
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
-from basis_strategy_v1.venues.venue import DEX, ONCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from decimal import Decimal
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
+    from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
     from basis_strategy_v1.venues.venue import Venues
 
@@ -38,7 +37,7 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
         told.append(
             "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
         )
-    free = [name for name, settings in config.venues.cex.items() if not settings.get("withdrawal")]
+    free = [name for name, settings in config.venues.cex.items() if not settings.withdrawal]
     if free and len(venues) > 1:
         how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
         told.append(f"Transfers out of {', '.join(free)} {how}.")
@@ -64,8 +63,8 @@ def costs_of_run(folder: Path) -> list[dict[str, str]]:
 
 def costs_of(config: Config) -> list[dict[str, str]]:
     """A row a venue of the config: what it charges and allows, its own settings included."""
-    rows = [_exchange(name, with_settings(exchange_row(name), dict(settings))) for name, settings in config.venues.cex.items()]
-    for kind, configured in ((DEX, config.venues.dex), (ONCHAIN, config.venues.onchain)):
+    rows = [_exchange(name, settings.row(name)) for name, settings in config.venues.cex.items()]
+    for kind, configured in list(config.venues.sections().items())[1:]:
         for name, settings in configured.items():
             lines = make_venue(kind, name, settings).lines()
             rows += [_row(name, terms=line) for line in lines] if lines else []
@@ -74,7 +73,7 @@ def costs_of(config: Config) -> list[dict[str, str]]:
 
 def _exchange(name: str, row: ExchangeRow) -> dict[str, str]:
     withdrawal = withdrawals_of(row.withdrawals) or "free, arrives at once"
-    return _row(name, fees_of(row), f"{plain(row.slippage_bps)} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
+    return _row(name, fees_of(row), f"{plain(row.slippage_bps.at())} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
 
 
 def _row(venue: str, fees: str = "", slippage: str = "", withdrawal: str = "", terms: str = "") -> dict[str, str]:
@@ -82,20 +81,21 @@ def _row(venue: str, fees: str = "", slippage: str = "", withdrawal: str = "", t
 
 
 def fees_of(row: ExchangeRow) -> str:
-    return f"spot taker {plain(row.spot_taker_fee_bps)} bps, perp taker {plain(row.perp_taker_fee_bps)} bps"
+    return f"spot taker {plain(row.spot_taker_fee_bps.at())} bps, perp taker {plain(row.perp_taker_fee_bps.at())} bps"
 
 
 def margin_of(row: ExchangeRow) -> str:
-    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers)
-    return f"maintenance margin {tiers}; leverage up to {plain(row.max_leverage)}"
+    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers.at())
+    return f"maintenance margin {tiers}; leverage up to {plain(row.max_leverage.at())}"
 
 
-def withdrawals_of(withdrawals: Mapping[str, Withdrawal]) -> str:
+def withdrawals_of(withdrawals: Figure[Withdrawal]) -> str:
     return "; ".join(_withdrawals(withdrawals))
 
 
-def _withdrawals(withdrawals: Mapping[str, Withdrawal]) -> Iterator[str]:
-    for token, terms in withdrawals.items():
+def _withdrawals(withdrawals: Figure[Withdrawal]) -> Iterator[str]:
+    for token in withdrawals.by_name:
+        terms = withdrawals.at(0, token)
         yield f"{token} fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.app.opening import opening_problems
 from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.venues import wallet
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
 
 def _pays_gas(config: Config) -> bool:
     on_chain = bool(config.venues.onchain or config.venues.dex)
-    return on_chain and config.venues.onchain.get("wallet", {}).get("gas_price_gwei", "market") == "market"
+    wallets = [own for own in config.venues.onchain.values() if isinstance(own, wallet.Settings)] or [wallet.Settings()]
+    return on_chain and any(own.gas_price_gwei == "market" for own in wallets)
 
 
 def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | None:
@@ -77,7 +79,7 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"
     # Which series a longer one is for is known when the run reads it.
-    longest = max((config.data.max_staleness, *config.data.max_staleness_by_series.values()))
+    longest = max(config.data.staleness.values())
     if last + longest // MICROSECOND < to_instant(config.end):
         return f"{label} ends at {iso(last)}, the run at {iso(config.end)}: end earlier or bring later data"
     return None

@@ -31,7 +31,7 @@ from basis_strategy_v1.monitoring.event_reader import COLUMNS, event_files, expo
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.strategies.user_blocks import at_lines, numbered_blocks
 from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
-from basis_strategy_v1.venues.registry import VENUES
+from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.execution.pretrade_check import Problem
     from basis_strategy_v1.strategies.strategy import Block
 
@@ -168,24 +169,24 @@ def venue_lines() -> Iterator[str]:
     """The lines of `basis venues`: each venue with what it charges, from the tables that the simulators use."""
     for row in ROWS:
         yield from _exchange_lines(row)
-    for name, (kind, maker) in VENUES.items():
-        venue = maker({})
-        yield f"{name} ({kind}): {', '.join(venue.actions)}"
+    for name, protocol in VENUES.items():
+        venue = make_venue(protocol.section, name, protocol.settings())
+        yield f"{name} ({protocol.section}): {', '.join(venue.actions)}"
         yield from (f"    {line}" for line in venue.lines())
 
 
 def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
-    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {plain(row.slippage_bps)} bps"
+    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {plain(row.slippage_bps.at())} bps"
     spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
-    yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional)} spot, {plain(row.perp_min_notional)} perp"
+    yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional.at())} spot, {plain(row.perp_min_notional.at())} perp"
     wallets = "separate wallets" if row.separate_wallets else "one wallet"
     yield f"    {margin_of(row)}"
-    yield f"    funding each {row.funding_interval_hours} h; {wallets}"
+    yield f"    funding each {row.funding_interval_hours.at()} h; {wallets}"
     yield f"    withdrawal: default means {withdrawals_of(row.public_withdrawals)}"
 
 
-def _lots(lots: dict[str, Decimal]) -> str:
-    return " ".join(f"{base} {plain(lot)}" for base, lot in lots.items())
+def _lots(lots: Figure[Decimal]) -> str:
+    return " ".join(f"{base} {plain(lots.at(0, base))}" for base in lots.by_name)
 
 
 def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:

@@ -6,12 +6,11 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.config.known_venues import exchange_of
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
-from basis_strategy_v1.venues.exchanges import exchange_row
+from basis_strategy_v1.venues.exchanges import exchange_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,13 +86,13 @@ def _period(config: Config) -> tuple[int, int]:
 
 def _is_always_short(config: Config) -> bool:
     """Whether a strategy of the house is short of its perp from its first trade on, if only it is not liquidated."""
-    return "perp_venue" in config.strategy and all(config.strategy.get(rule) is None for rule in STAYS_OUT_BY)
+    return hasattr(config.strategy, "perp_venue") and all(getattr(config.strategy, rule, None) is None for rule in STAYS_OUT_BY)
 
 
 def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Hole]:
     """The strategies of the house read their spot price and what their stake redeems for at every tick, held or not."""
     kind = key[0]
-    always = (kind == "spot" and "perp_venue" in config.strategy) or (kind == "staking" and "protocol" in config.strategy)
+    always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
     always = always or (kind == "perp" and _is_always_short(config))
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
@@ -115,7 +114,7 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
     if found is None:
         return
     series, rows = found
-    intervals = {_interval_us(config, name) for name in config.venues.cex if exchange_of(name) == exchange}
+    intervals = {_interval_us(config, name) for name, own in config.venues.cex.items() if exchange_of(name, own) == exchange}
     for interval_us in sorted(intervals):
         missing = _payments_missing(rows, first, last, interval_us)
         for start, end, payments in _together(missing, interval_us):
@@ -125,8 +124,7 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
 
 
 def _interval_us(config: Config, name: str) -> int:
-    own = config.venues.cex[name].get("funding_interval_hours")
-    return int(own or exchange_row(exchange_of(name)).funding_interval_hours) * HOUR_US
+    return config.venues.cex[name].row(name).funding_interval_hours.at() * HOUR_US
 
 
 def _payments_missing(rows: Sequence[int], first: int, last: int, interval_us: int) -> Iterator[int]:

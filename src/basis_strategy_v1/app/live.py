@@ -65,7 +65,7 @@ def build_paper_replay(
     """
     started = time.perf_counter()
     settings = load_config(config, run=True)
-    limits = require_limits(limits_of(settings))
+    limits = require_limits(settings.limits)
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
@@ -143,14 +143,6 @@ def send_settings(settings: Config, limits: Limits) -> SendSettings:
         failures=settings.max_retries_per_venue,
         limits=limits,
     )
-
-
-def limits_of(settings: Config) -> Limits | None:
-    """The config's section `limits`, as the rules of live trading read it."""
-    if settings.limits is None:
-        return None
-    given = {name: getattr(settings.limits, name) for name in Limits.__struct_fields__ if hasattr(settings.limits, name)}
-    return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def keys_in_log(logs: Path, keys: Collection[str]) -> set[str]:

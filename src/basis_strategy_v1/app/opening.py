@@ -14,7 +14,6 @@ from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.attribution import ETH_CLASS, Attribution
-from basis_strategy_v1.venues.exchanges import exchange_row
 
 if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
@@ -55,10 +54,10 @@ def _bought(token: str, worth: Decimal, config: Config, market: MarketSnapshot) 
 
 def _default_placement(config: Config, capital: Decimal) -> Placed:
     """A user's own strategy finds its capital at the first exchange, or in the wallet where there is none."""
-    first = next(iter(config.venues.cex), None)
+    first = next(iter(config.venues.cex), WALLET)
     if config.share_class == ETH_CLASS:
-        return {first or WALLET: {"ETH": capital}}
-    return {first: {exchange_row(first).settle: capital}} if first else {WALLET: {"USDT": capital}}
+        return {first: {"ETH": capital}}
+    return {first: {config.venues.cex[first].row(first).settle if first in config.venues.cex else "USDT": capital}}
 
 
 def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[ComponentError]:

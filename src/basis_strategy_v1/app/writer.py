@@ -133,7 +133,7 @@ class Writer:
 
 
 def _was_to_leave(config: Config) -> bool:
-    return config.close_at_end or config.strategy.get("leave_at") is not None
+    return config.close_at_end or getattr(config.strategy, "leave_at", None) is not None
 
 
 def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:

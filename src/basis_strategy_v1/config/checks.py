@@ -3,165 +3,190 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from basis_strategy_v1.config.containers import Nullable
-from basis_strategy_v1.config.faults import Fault, Reading, shown
-from basis_strategy_v1.config.known_venues import exchange_of
-from basis_strategy_v1.config.strategy_tables import LENDERS_OF_TOKENS, LENT_TOKENS, SHARE_CLASSES, STRATEGIES
-from basis_strategy_v1.config.venue_kinds import VenueName
+from msgspec import Struct
+
+from basis_strategy_v1.config.faults import UNREADABLE, Fault, Reading, did_you_mean, shown
+from basis_strategy_v1.config.kinds import kinds_of, record_of
+from basis_strategy_v1.config.models import Live
+from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.clock import iso
-from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
+from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.core.tokens import STAKED_AT
+from basis_strategy_v1.core.tokens import STAKED_AT, Staked
+from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.venues.exchanges import exchange_row
-from basis_strategy_v1.venues.registry import offering, pool_of
+from basis_strategy_v1.strategies.pure_lending import LENDER_OF_TOKENS, LENT_TOKENS
+from basis_strategy_v1.venues import aave_settings
+from basis_strategy_v1.venues.registry import kind_of, place_of
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 Parsed = Mapping[str, Any]
+Sections = Mapping[str, Mapping[str, VenueSettings]]
+LONGEST_DELAYS_S = 60
 
 
-def check_together(config: Parsed, folder: Path, reading: Reading) -> Iterator[Fault]:
-    """The faults between fields; a field that could not be read is passed over, it has been reported."""
-    yield from _venue_settings(config)
-    if not reading.run:
+def check_together(top: Any, folder: Path, reading: Reading) -> Iterator[Fault]:
+    """The faults between the fields of a Top; one that could not be read is passed over, it has been reported."""
+    faulty = [fault.path for fault in reading.faults]
+    configured: Any = top.venues.sections() if isinstance(top.venues, VenuesConfig) else {}
+    configured = {section: rows for section, rows in configured.items() if rows is not UNREADABLE}
+    # Where a section has a fault, what it lacks is not known.
+    whole = {section: rows for section, rows in configured.items() if not any(path.startswith(f"venues.{section}") for path in faulty)}
+    venues = {
+        section: {name: own for name, own in rows.items() if not any(f"{path}.".startswith(f"venues.{section}.{name}.") for path in faulty)}
+        for section, rows in configured.items()
+    }
+    yield from _venues(venues, whole)
+    yield from _delays(top)
+    if not reading.needs_run:
         return
-    yield from _period(config)
-    yield from _share_class(config)
-    yield from _initial_positions(config)
-    strategy = config.get("strategy")
-    if isinstance(strategy, dict) and config.get("strategy_mode") in STRATEGIES:
-        yield from _strategy_venues(config["strategy_mode"], strategy, _sections_read(config, reading))
-        yield from _strategy_numbers(strategy, config)
-        yield from _most_borrowed(strategy, _sections_read(config, reading))
-        yield from _leaving(strategy, config)
-        yield from _strategy_file(config["strategy_mode"], strategy, folder)
-    if reading.live:
-        yield from _limits(config.get("limits") or {})
+    yield from _period(top)
+    strategy = _read_of(top.strategy)
+    yield from _share_class(top, strategy)
+    if isinstance(top.initial_positions, dict):
+        yield from _initial_positions(top.initial_positions, configured, venues)
+    if isinstance(top.strategy, Struct):
+        yield from _strategy_venues(top.strategy_mode, strategy, whole)
+        if {DEX, ONCHAIN} <= set(whole) and "dex" in strategy and "protocol" in strategy:
+            yield from _sale_venue(strategy, whole)
+        yield from _strategy_numbers(strategy, venues)
+        yield from _most_borrowed(strategy, whole.get(ONCHAIN, {}))
+        yield from _leaving(strategy, top)
+        yield from _strategy_file(top.strategy_mode, strategy, folder)
+    if reading.is_live:
+        yield from _limits(top.limits)
+        yield from _allocation(top, configured)
 
 
-def _section(config: Parsed, name: str) -> Parsed:
-    """The venues that could be read under `venues.<name>`."""
-    venues = config.get("venues") or {}
-    return {venue: settings for venue, settings in venues.get(name, {}).items() if isinstance(settings, dict)}
+def _known(*values: Any) -> bool:
+    return not any(value is None or value is UNREADABLE for value in values)
 
 
-def _venue_settings(config: Parsed) -> Iterator[Fault]:
-    for name, settings in _section(config, "cex").items():
-        yield from _symbols(f"venues.cex.{name}", exchange_of(name), settings)
-    for name, settings in _section(config, "onchain").items():
-        for token, reserve in (settings.get("reserves") or {}).items():
-            if isinstance(reserve, dict):
-                yield from _reserve(name, f"venues.onchain.{name}.reserves.{token}", reserve)
+def _read_of(strategy: Any) -> dict[str, Any]:
+    """The strategy's parameters that could be read, by name."""
+    if not isinstance(strategy, Struct):
+        return {}
+    found = {row.name: getattr(strategy, row.attribute) for row in record_of(type(strategy)).rows}
+    return {name: value for name, value in found.items() if value is not UNREADABLE}
 
 
-def _symbols(path: str, exchange: str, settings: Parsed) -> Iterator[Fault]:
-    """A lot or a tick of a symbol in another dollar token than the exchange settles in would be read by nobody."""
-    settle = exchange_row(exchange).settle
-    others = tuple(token for token in DOLLAR_TOKENS if token != settle)
-    for key in ("lot", "tick"):
-        steps = settings.get(key)
-        for symbol in steps if isinstance(steps, dict) else ():
-            quote = next((token for token in others if symbol.endswith(token) and symbol != token), None)
-            if quote is not None:
-                allowed = f"{symbol.removesuffix(quote)}{settle}: {exchange} settles in {settle}"
-                yield Fault(f"{path}.{key}.{symbol}", shown(symbol), allowed)
+def _venues(venues: Sections, whole: Sections) -> Iterator[Fault]:
+    for section, rows in venues.items():
+        for name, settings in rows.items():
+            path = f"venues.{section}.{name}"
+            for where, value, allowed in settings.misfits(name):
+                yield Fault(f"{path}.{where}", shown(value), allowed)
+            if any(name in others for other, others in venues.items() if other < section):
+                yield Fault(path, "the name of another venue, too", "a name of its own: blocks and positions tell venues apart by it")
+    placed = [(f"venues.{section}.{name}", own) for section in (DEX, ONCHAIN) for name, own in venues.get(section, {}).items()]
+    on_chain: dict[str, Any] = dict(placed)
+    chains = [settings.chain for settings in on_chain.values()]
+    wallets = [name for name, own in whole.get(ONCHAIN, {}).items() if kind_of(name, own) == WALLET]
+    for path, settings in on_chain.items():
+        if settings.chain != chains[0]:
+            yield Fault(f"{path}.chain", shown(settings.chain), f"{chains[0]}, where the others are: one chain in a run")
+        own = getattr(settings, "wallet", None)
+        if own is not None and ONCHAIN in whole and own not in wallets:
+            yield Fault(f"{path}.wallet", shown(own), f"a wallet under venues.onchain: {', '.join(wallets) or 'there is none'}")
 
 
-def _reserve(protocol: str, path: str, reserve: Parsed) -> Iterator[Fault]:
-    category = reserve.get("emode_category")
-    if category and category not in (known := pool_of(protocol, {}).emodes):
-        yield Fault(f"{path}.emode_category", str(category), " | ".join(map(str, (0, *known))))
-    ltv, threshold = reserve.get("ltv_bps"), reserve.get("liquidation_threshold_bps")
-    if ltv is not None and threshold is not None and ltv > threshold:
-        yield Fault(f"{path}.ltv_bps", str(ltv), f"at most liquidation_threshold_bps, {threshold}")
+def _delays(top: Any) -> Iterator[Fault]:
+    attempts, delay = top.max_retry_attempts, top.retry_delay_seconds
+    if _known(attempts, delay) and delay * (2 ** (attempts - 1) - 1) > LONGEST_DELAYS_S:
+        most = LONGEST_DELAYS_S / (2 ** (attempts - 1) - 1)
+        why = f"at most {most:.4g} with {attempts} attempts: each delay is twice the one before, in all at most {LONGEST_DELAYS_S} s"
+        yield Fault("retry_delay_seconds", f"{delay:g}", why)
 
 
-def _period(config: Parsed) -> Iterator[Fault]:
-    start, end = config.get("start"), config.get("end")
-    if start is None or end is None:
+def _period(top: Any) -> Iterator[Fault]:
+    if isinstance(top.start, datetime) and isinstance(top.end, datetime) and top.end <= top.start:
+        yield Fault("end", iso(top.end), f"a time after start, {iso(top.start)}")
+
+
+def _share_class(top: Any, strategy: Parsed) -> Iterator[Fault]:
+    mode, share_class = top.strategy_mode, top.share_class
+    if not _known(mode, share_class):
         return
-    if end <= start:
-        yield Fault("end", iso(end), f"a time after start, {iso(start)}")
-
-
-def _share_class(config: Parsed) -> Iterator[Fault]:
-    mode, share_class, strategy = config.get("strategy_mode", ""), config.get("share_class"), config.get("strategy")
-    fitting = SHARE_CLASSES.get(mode, ())
-    if share_class is None or not fitting:
-        return
+    fitting = STRATEGIES[mode].share_classes
     if share_class not in fitting:
         yield Fault("share_class", shown(share_class), f"{' | '.join(fitting)} with strategy_mode {mode}")
-    token = strategy.get("token") if mode == "pure_lending" and isinstance(strategy, dict) else None
-    if token is not None and token not in LENT_TOKENS[share_class]:
+    token = strategy.get("token")
+    if mode == "pure_lending" and token is not None and token not in LENT_TOKENS[share_class]:
         yield Fault("strategy.token", shown(token), f"{' | '.join(LENT_TOKENS[share_class])} with share_class {share_class}")
 
 
-def _initial_positions(config: Parsed) -> Iterator[Fault]:
-    venues = config.get("venues")
-    if venues is None:
-        return
-    exchanges, on_chain = venues.get("cex", {}), {**venues.get("dex", {}), **venues.get("onchain", {})}
-    known = {**exchanges, **on_chain, **({WALLET: {}} if on_chain else {})}
-    for name, tokens in (config.get("initial_positions") or {}).items():
-        path = f"initial_positions.{name}"
+def _initial_positions(positions: Mapping[str, Parsed], configured: Sections, venues: Sections) -> Iterator[Fault]:
+    on_chain = {**venues.get(DEX, {}), **venues.get(ONCHAIN, {})}
+    places = {name: place_of(name, own) for name, own in on_chain.items() if isinstance(own, OnChainSettings)}
+    known = dict.fromkeys((*(name for rows in configured.values() for name in rows), *(place.wallet for place in places.values())))
+    for name, tokens in positions.items() if configured else ():
+        path, place = f"initial_positions.{name}", places.get(name)
         if name not in known:
-            yield Fault(path, "not configured", f"a venue under venues: {', '.join(known) or 'there is none'}")
-        elif name in LENDERS_OF_TOKENS:
-            yield from _deposits(path, tokens)
-        elif tokens and name not in exchanges and name != WALLET:
-            yield Fault(path, ", ".join(tokens), f"what {name} pays out is held under {WALLET}")
+            yield Fault(path, "not configured", f"a venue under venues: {', '.join(known) or 'there is none'}{did_you_mean(name, known)}")
+        elif place is not None and kind_of(name, on_chain[name]) in kinds_of(LENDER_OF_TOKENS):
+            yield from _deposits(path, tokens, place.wallet)
+        elif tokens and place is not None and place.wallet != name:
+            yield Fault(path, ", ".join(tokens), f"what {name} pays out is held under {place.wallet}")
 
 
-def _deposits(path: str, tokens: Parsed) -> Iterator[Fault]:
+def _deposits(path: str, tokens: Parsed, wallet: str) -> Iterator[Fault]:
     for token in tokens:
         if read_name_at_pool(token).kind not in (Kind.DEPOSIT, Kind.DEBT):
-            allowed = f"{deposit_name(token)}, {debt_name(token)}; {token} itself is held under {WALLET}"
+            allowed = f"{deposit_name(token)}, {debt_name(token)}; {token} itself is held under {wallet}"
             yield Fault(f"{path}.{token}", shown(token), allowed)
 
 
-def _sections_read(config: Parsed, reading: Reading) -> Parsed:
-    """The sections of `venues` without a fault: where one has a fault, what it lacks is not known."""
-    venues = config.get("venues", {})
-    return {name: venues[name] for name in venues if not any(fault.path.startswith(f"venues.{name}") for fault in reading.faults)}
+def _allocation(top: Any, venues: Sections) -> Iterator[Fault]:
+    known = [name for rows in venues.values() for name in rows]
+    for name in top.live.allocation if isinstance(top.live, Live) and isinstance(top.live.allocation, dict) else ():
+        if name not in known:
+            yield Fault(f"live.allocation.{name}", "not configured", f"a venue under venues: {', '.join(known)}{did_you_mean(name, known)}")
 
 
-def _strategy_venues(mode: str, strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
-    for field in STRATEGIES[mode].fields:
-        kind = field.kind.kind if isinstance(field.kind, Nullable) else field.kind
-        name = strategy.get(field.name)
-        if isinstance(kind, VenueName) and name is not None:
-            yield from _configured(f"strategy.{field.name}", name, kind.section, venues)
-    if "dex" in venues and "dex" in strategy and "protocol" in strategy:
-        yield from _sale_venue(strategy, tuple(venues["dex"]))
+def _strategy_venues(mode: str, strategy: Parsed, venues: Sections) -> Iterator[Fault]:
+    for row in record_of(STRATEGIES[mode].parameters).rows:
+        name, venue = strategy.get(row.name), row.kind.venue
+        if name is None or venue is None or venue.section not in venues:
+            continue
+        kinds, configured = kinds_of(venue), venues[venue.section]
+        fitting = [other for other, own in configured.items() if not venue.offers or kind_of(other, own) in kinds]
+        if name not in fitting:
+            of = f" of {' | '.join(kinds)}" if name in configured else ""
+            allowed = f"a venue under venues.{venue.section}{of}: {', '.join(fitting) or 'there is none'}"
+            yield Fault(f"strategy.{row.name}", shown(name), allowed + did_you_mean(name, fitting))
 
 
-def _sale_venue(strategy: Parsed, configured: tuple[str, ...]) -> Iterator[Fault]:
+def _sale_venue(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
     """A sale of the staked token, for leaving or for repaying, needs a DEX."""
+    configured = venues[DEX]
     sells, lender = strategy.get("unstake") == "dex", strategy.get("lender")
     if sells and not configured:
         yield Fault("strategy.unstake", "'dex'", "queue, or configure a venue under venues.dex")
     if lender and not configured:
         yield Fault("strategy.lender", shown(lender), "a lender and a venue under venues.dex: debt is repaid from a sale there")
-    usual = STAKED_AT[strategy["protocol"]].dex
-    if (sells or lender) and configured and strategy["dex"] is None and usual not in configured:
-        yield Fault("strategy.dex", "null", f"null with {usual} under venues.dex, or one of {', '.join(configured)}")
+    staked = _staked_at(strategy, venues[ONCHAIN])
+    if (sells or lender) and configured and strategy["dex"] is None and staked is not None and staked.dex not in configured:
+        yield Fault("strategy.dex", "null", f"null with {staked.dex} under venues.dex, or one of {', '.join(configured)}")
 
 
-def _configured(path: str, name: str, section: str, venues: Parsed) -> Iterator[Fault]:
-    if section in venues and name not in venues[section]:
-        known = ", ".join(venues[section]) or "there is none"
-        yield Fault(path, shown(name), f"a venue under venues.{section}: {known}")
+def _staked_at(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Staked | None:
+    """The tokens of the protocol that the strategy stakes at."""
+    name = strategy.get("protocol", "")
+    return STAKED_AT.get(kind_of(name, on_chain[name])) if name in on_chain else None
 
 
-def _strategy_numbers(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
-    leverage = strategy.get("leverage")
-    most = _section(config, "cex").get(strategy.get("perp_venue", ""), {}).get("max_leverage")
-    if leverage is not None and most is not None and leverage > most:
-        yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most}")
+def _strategy_numbers(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
+    leverage, perp = strategy.get("leverage"), venues.get(CEX, {}).get(strategy.get("perp_venue", ""))
+    most = getattr(perp, "max_leverage", None)
+    if leverage is not None and isinstance(most, Figure) and leverage > most.at():
+        yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most.at()}")
     enter, leave = strategy.get("enter_above_apr"), strategy.get("leave_below_apr")
     if enter is not None and leave is not None and leave > enter:
         yield Fault("strategy.leave_below_apr", str(leave), f"at most enter_above_apr, {enter}")
@@ -171,22 +196,23 @@ def _strategy_numbers(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
         yield Fault("strategy.target_ltv", "null" if given is None else str(given), allowed)
 
 
-def _most_borrowed(strategy: Parsed, venues: Parsed) -> Iterator[Fault]:
+def _most_borrowed(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Iterator[Fault]:
     """A loop cannot come to a debt beyond what the pool lends on the staked token, in the category that fits best."""
-    target, lender, protocol = strategy.get("target_ltv"), strategy.get("lender"), strategy.get("protocol")
-    if target is None or protocol is None or lender not in offering("set_emode") or lender not in venues.get("onchain", {}):
+    target, lender, staked = strategy.get("target_ltv"), strategy.get("lender"), _staked_at(strategy, on_chain)
+    pool = on_chain.get(lender or "")
+    if target is None or staked is None or not isinstance(pool, aave_settings.Settings):
         return
-    token, pool = STAKED_AT[protocol].wrapped, pool_of(lender, venues["onchain"][lender])
-    modes = [mode.ltv_bps for mode in pool.emodes.values() if token in mode.collateral and WETH in mode.borrowable]
-    most_bps = max(modes) if modes else pool.rules[token].ltv_bps if token in pool.rules else 0
+    token, rules = staked.wrapped, pool.rules()
+    modes = [mode.ltv_bps for mode in pool.categories().values() if token in mode.collateral and WETH in mode.borrowable]
+    most_bps = max(modes) if modes else rules[token].ltv_bps if token in rules else 0
     if target * 10_000 > most_bps:
         most = Decimal(most_bps) / 10_000
         yield Fault("strategy.target_ltv", str(target), f"at most {most}, what {lender} lends on {token}")
 
 
-def _leaving(strategy: Parsed, config: Parsed) -> Iterator[Fault]:
-    leave_at, start, end = strategy.get("leave_at"), config.get("start"), config.get("end")
-    if leave_at is not None and start is not None and end is not None and not start < leave_at <= end:
+def _leaving(strategy: Parsed, top: Any) -> Iterator[Fault]:
+    leave_at, start, end = strategy.get("leave_at"), top.start, top.end
+    if leave_at is not None and isinstance(start, datetime) and isinstance(end, datetime) and not start < leave_at <= end:
         yield Fault("strategy.leave_at", iso(leave_at), f"null, or a time after start, {iso(start)}, and not after end, {iso(end)}")
 
 
@@ -196,12 +222,12 @@ def _strategy_file(mode: str, strategy: Parsed, folder: Path) -> Iterator[Fault]
         return
     what = "a Python file, .py" if mode == "custom" else "a file"
     if not (folder / written).is_file():
-        yield Fault("strategy.file", shown(written), f"{what} that exists; a relative path starts at the folder of the config")
-    elif mode == "custom" and not written.endswith(".py"):
-        yield Fault("strategy.file", shown(written), what)
+        yield Fault("strategy.file", shown(str(written)), f"{what} that exists; a relative path starts at the folder of the config")
+    elif mode == "custom" and written.suffix != ".py":
+        yield Fault("strategy.file", shown(str(written)), what)
 
 
-def _limits(limits: Parsed) -> Iterator[Fault]:
-    one, day = limits.get("max_notional_per_instruction"), limits.get("max_notional_per_day")
-    if one is not None and day is not None and one > day:
+def _limits(limits: Any) -> Iterator[Fault]:
+    one, day = getattr(limits, "max_notional_per_instruction", None), getattr(limits, "max_notional_per_day", None)
+    if one is not None and day is not None and _known(one, day) and one > day:
         yield Fault("limits.max_notional_per_instruction", str(one), f"at most max_notional_per_day, {day}")

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.settings import Mark
 
 _LIKE_A_PRIVATE_KEY = re.compile(r"(0[xX])?[0-9a-fA-F]{64}")
 _SECRET_NAME = re.compile(r"(^|_)(api_?key|secret|private_?key|passphrase|password|mnemonic|seed_phrase|keystore)s?($|_)", re.IGNORECASE)
@@ -53,34 +54,36 @@ class ConfigError(ComponentError):
 class Reading:
     """One pass over a config: collects the faults, and knows what the config is for."""
 
-    __slots__ = ("faults", "live", "nodes_left", "run")
+    __slots__ = ("_purposes", "faults", "is_live", "needs_run", "nodes_left")
 
     def __init__(self, *, run: bool = False, live: bool = False) -> None:
         self.faults: list[Fault] = []
-        self.run = run or live
-        self.live = live
+        self.is_live = live
+        self.needs_run = run or live
+        self._purposes = {"always", *((Mark.RUN, Mark.LIVE if live else Mark.BACKTEST) if self.needs_run else ())}
         self.nodes_left = 10_000
 
-    def needs(self, needed: str) -> bool:
-        """Whether a field that is needed `always`, for a `run`, `live` or never (empty) must be there."""
-        return needed == "always" or (needed == "run" and self.run) or (needed == "live" and self.live)
+    def needs(self, needed: object) -> bool:
+        """Whether a field that is needed always, or for a purpose, must be there."""
+        return needed in self._purposes
 
     def fault(self, path: str, value: object, allowed: str) -> Unreadable:
         self.faults.append(Fault(path or "config", shown(value), allowed))
         return UNREADABLE
 
-    def missing(self, path: str, allowed: str) -> None:
+    def missing(self, path: str, allowed: str) -> Unreadable:
         self.faults.append(Fault(path, "missing", allowed))
+        return UNREADABLE
 
-    def unknown(self, path: str, key: object, names: Iterable[str]) -> None:
+    def unknown(self, path: str, key: object, names: Iterable[str]) -> Unreadable:
         """Report a key that nobody reads; its value may be a secret and is not shown."""
-        known = list(names)
-        where = joined(path, key)
-        if isinstance(key, str) and is_secret_name(key):
+        where, known = joined(path, key), list(names)
+        if is_secret_name(key):
             self.faults.append(Fault(where, "not shown", _SECRETS))
-            return
-        hint = did_you_mean(key, known, ", did you mean")
-        self.faults.append(Fault(where, f"unknown key{hint}", ", ".join(known) or "no key at all"))
+        else:
+            hint = did_you_mean(key, known, ", did you mean")
+            self.faults.append(Fault(where, f"unknown key{hint}", ", ".join(known) or "no key at all"))
+        return UNREADABLE
 
 
 def did_you_mean(value: object, known: Iterable[str], words: str = "; did you mean") -> str:
@@ -89,8 +92,8 @@ def did_you_mean(value: object, known: Iterable[str], words: str = "; did you me
     return f"{words} {nearest[0]}?" if nearest else ""
 
 
-def is_secret_name(key: str) -> bool:
-    return _SECRET_NAME.search(key[:200]) is not None
+def is_secret_name(key: object) -> bool:
+    return isinstance(key, str) and _SECRET_NAME.search(key[:200]) is not None
 
 
 def joined(path: str, key: object) -> str:

@@ -5,91 +5,45 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any
 
-from msgspec import Struct
+from msgspec import structs
 
 from basis_strategy_v1.config.checks import check_together
-from basis_strategy_v1.config.containers import Record
 from basis_strategy_v1.config.faults import ConfigError, Fault, Reading, shown
-from basis_strategy_v1.config.scalars import plain_number
-from basis_strategy_v1.config.tables import DATA, top_for
-
-_DEFAULT_STALENESS = timedelta(hours=36)
-
-
-class DataConfig(Struct, frozen=True):
-    """Where the series come from, and how old they may be."""
-
-    directory: Path | None
-    database: Path | None
-    max_staleness: timedelta
-    max_staleness_by_series: Mapping[str, timedelta]
-    missing_funding: str
+from basis_strategy_v1.config.kinds import Record, record_of
+from basis_strategy_v1.config.models import Top
+from basis_strategy_v1.config.venue_sections import kind_named, settings_record
+from basis_strategy_v1.core.settings import VenueSettings, plain_number
+from basis_strategy_v1.strategies import STRATEGIES
 
 
-class Limits(Struct, frozen=True):
-    """What live never goes beyond; notionals in USD. `contracts` None: the configured venues."""
+class Config(Top, frozen=True, kw_only=True):
+    """A config in which every value has its type and its default; `raw` is what was given, `effective` is plain, with the defaults.
 
-    max_notional_per_instruction: Decimal | None = None
-    max_notional_per_day: Decimal | None = None
-    max_slippage_bps: Decimal | None = None
-    max_unhedged_notional: Decimal | None = None
-    max_unhedged_seconds: Decimal = Decimal(60)
-    withdrawal_addresses: tuple[str, ...] = ()
-    contracts: tuple[str, ...] | None = None
-
-
-class VenuesConfig(Struct, frozen=True):
-    """The configured venues with their settings, in the order written."""
-
-    cex: Mapping[str, Mapping[str, Any]]
-    dex: Mapping[str, Mapping[str, Any]]
-    onchain: Mapping[str, Mapping[str, Any]]
-
-
-class Config(Struct, frozen=True, kw_only=True):
-    """A config in which every value has its type and its default; `raw` is what was given.
-
-    `strategy` is empty, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
-    Paths are resolved against the folder of the YAML file.
+    `strategy` has the Parameters of its mode; it, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
+    Paths are resolved against the folder of the YAML file; in `effective` they are as written.
     """
 
-    strategy_mode: str
-    share_class: str
-    initial_capital: Decimal
-    start: datetime | None
-    end: datetime | None
-    interval: timedelta
-    venue_timeout: float
-    max_retries_per_venue: int
-    max_retry_attempts: int
-    retry_delay_seconds: float
-    enable_atomic_chaining: bool
-    close_at_end: bool
-    initial_positions: Mapping[str, Mapping[str, Decimal]] | None
-    gas_reserve_eth: Decimal
-    data: DataConfig
-    strategy: Mapping[str, Any]
-    limits: Limits | None
-    venues: VenuesConfig
     raw: Mapping[str, Any]
     folder: Path
-    effective: Mapping[str, Any]  # plain, defaults filled in, paths as written
+    effective: Mapping[str, Any]
 
     def canonical(self) -> dict[str, Any]:
         """The effective config as plain data without folders, so that a move of the files changes nothing.
 
         Of `strategy.file` the name stays, with a digest of what is in it: an edited strategy is another config.
         """
-        found = _without_paths(_copied(self.effective))
-        file = self.strategy.get("file")
-        if file is not None and Path(file).is_file():
-            found["strategy"]["file_sha256"] = sha256(Path(file).read_bytes()).hexdigest()
+        found: dict[str, Any] = _copied(self.effective)
+        for name in ("directory", "database"):
+            del found["data"][name]
+        if (file := getattr(self.strategy, "file", None)) is not None:
+            found["strategy"]["file"] = PurePath(file).name
+            if file.is_file():
+                found["strategy"]["file_sha256"] = sha256(file.read_bytes()).hexdigest()
         return found
 
     @property
@@ -107,7 +61,7 @@ class Config(Struct, frozen=True, kw_only=True):
 def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, run: bool = False, live: bool = False) -> Config:
     """The config in a YAML file or a dict.
 
-    `run` also requires what a run needs (start, end, strategy) and checks what must fit together; `live` the limits as well.
+    `run` also requires what a backtest needs (start, end, strategy) and checks what must fit together; `live` what a live run needs.
 
     Raises:
         ConfigError: CFG-001 with all faults at once, each with its path, its value and what is allowed.
@@ -116,13 +70,54 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, 
     given, folder = _given(source, reading)
     if not isinstance(given, Mapping):
         raise ConfigError([*reading.faults, Fault("config", shown(given), "a mapping, or the path of a YAML file")])
-    top = top_for(given.get("strategy_mode"))
-    parsed = top.read(given, "", reading)
-    assert isinstance(parsed, dict)  # `given` is a mapping
-    reading.faults.extend(check_together(parsed, folder, reading))
+    record = top_record(given.get("strategy_mode"))
+    top = record.read(given, "", reading)
+    reading.faults.extend(check_together(top, folder, reading))
     if reading.faults:
         raise ConfigError(reading.faults)
-    return _build(parsed, given, folder, top)
+    typed = structs.asdict(top) | {"strategy": _in(folder, top.strategy, "file"), "data": _in(folder, top.data, "directory", "database")}
+    return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(top))
+
+
+def load_settings(section: str, name: str, given: Mapping[str, Any]) -> VenueSettings:
+    """The settings of one venue from a dict.
+
+    Raises:
+        ConfigError: CFG-001 with all faults at once. KeyError: there is no such exchange or protocol in that section.
+    """
+    kind = kind_named(name, section, given)
+    if kind is None:
+        raise KeyError(name)
+    reading, path = Reading(), f"venues.{section}.{name}"
+    settings: VenueSettings = settings_record(section, kind).read(given, path, reading)
+    if not reading.faults:
+        reading.faults = [Fault(f"{path}.{where}", shown(value), allowed) for where, value, allowed in settings.misfits(name)]
+    if reading.faults:
+        raise ConfigError(reading.faults)
+    return settings
+
+
+def top_record(strategy_mode: object) -> Record:
+    """The whole of a config; where the mode itself is wrong its parameters are not judged."""
+    record, mode = record_of(Top), STRATEGIES.get(strategy_mode) if isinstance(strategy_mode, str) else None
+    return record if mode is None else record.with_kind("strategy", record_of(mode.parameters).kind())
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a config that can be run; what fits together across fields is checked by load_config alone."""
+    modes = {mode: record_of(row.parameters).schema() for mode, row in STRATEGIES.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A run of basis-strategy",
+        **record_of(Top).schema(),
+        "allOf": [
+            {
+                "if": {"properties": {"strategy_mode": {"const": mode}}, "required": ["strategy_mode"]},
+                "then": {"properties": {"strategy": schema}},
+            }
+            for mode, schema in modes.items()
+        ],
+    }
 
 
 def _given(source: object, reading: Reading) -> tuple[object, Path]:
@@ -136,32 +131,10 @@ def _given(source: object, reading: Reading) -> tuple[object, Path]:
     return read_yaml(path, reading.faults), path.absolute().parent  # whatever becomes of the working directory
 
 
-def _build(parsed: dict[str, Any], given: Mapping[str, Any], folder: Path, top: Record) -> Config:
-    strategy = parsed.get("strategy", {})
-    limits = parsed.get("limits")
-    typed = {
-        **parsed,
-        "start": parsed.get("start"),
-        "end": parsed.get("end"),
-        "data": _data(parsed["data"], folder),
-        "strategy": {**strategy, "file": folder / strategy["file"]} if "file" in strategy else strategy,
-        "limits": None if limits is None else Limits(**limits),
-        "venues": VenuesConfig(**parsed["venues"]),
-    }
-    return Config(**typed, raw=_copied(given), folder=folder, effective=top.plain(parsed))
-
-
-def _data(data: Mapping[str, Any], folder: Path) -> DataConfig:
-    staleness = data["max_staleness"]
-    by_series = dict(staleness) if isinstance(staleness, Mapping) else {}
-    default = by_series.pop("default", _DEFAULT_STALENESS) if isinstance(staleness, Mapping) else staleness
-    return DataConfig(
-        directory=None if data["directory"] is None else folder / data["directory"],
-        database=None if data["database"] is None else folder / data["database"],
-        max_staleness=default,
-        max_staleness_by_series=by_series,
-        missing_funding=data["missing_funding"],
-    )
+def _in(folder: Path, section: Any, *names: str) -> Any:
+    """The section with its paths taken from a folder."""
+    paths = {name: path for name in names if (path := getattr(section, name, None)) is not None}
+    return structs.replace(section, **{name: folder / path for name, path in paths.items()}) if paths else section
 
 
 def _copied(value: Any) -> Any:
@@ -171,11 +144,3 @@ def _copied(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_copied(item) for item in value]
     return plain_number(value) if isinstance(value, Decimal) else value
-
-
-def _without_paths(effective: Mapping[str, Any]) -> dict[str, Any]:
-    kept = dict(effective)
-    kept["data"] = {name: value for name, value in effective["data"].items() if not DATA.by_name[name].is_path}
-    if "file" in effective.get("strategy", {}):
-        kept["strategy"] = {**effective["strategy"], "file": PurePath(effective["strategy"]["file"]).name}
-    return kept

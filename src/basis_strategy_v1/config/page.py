@@ -1,24 +1,29 @@
-"""docs/config.md, written from the tables."""
+"""docs/config.md, from the same types that a config is read by."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from basis_strategy_v1.config.containers import ABSENT, Either, Field, MapOf, Nullable, Record
 from basis_strategy_v1.config.environment import VARIABLES
-from basis_strategy_v1.config.scalars import Kind
-from basis_strategy_v1.config.strategy_tables import SHARE_CLASSES, STRATEGIES
-from basis_strategy_v1.config.tables import DATA, UNKNOWN_TOP
-from basis_strategy_v1.config.venue_tables import LIMITS, ONCHAIN_SETTINGS, VENUE_SETTINGS
+from basis_strategy_v1.config.kinds import Record, Row, record_of
+from basis_strategy_v1.config.loading import top_record
+from basis_strategy_v1.config.models import DataConfig, Live
+from basis_strategy_v1.config.venue_sections import settings_record
+from basis_strategy_v1.core.limits import Limits
+from basis_strategy_v1.core.settings import Mark
+from basis_strategy_v1.strategies import STRATEGIES
+from basis_strategy_v1.venues.registry import VENUES
+from basis_strategy_v1.venues.venue import CEX
 
-_NEEDED = {"always": "**required**", "run": "**required for a run**", "live": "**required live**"}
+_NEEDED = {"always": "**required**", Mark.RUN: "**required for a run**", Mark.BACKTEST: "**required for a backtest**",
+           Mark.LIVE: "**required live**"}  # fmt: skip
 _TOP = """# The config
 
 A YAML file, or a dict given to `load_config`. Unknown keys, duplicate keys and tags are faults; all faults are reported at once.
 A path is taken from the folder of the YAML file.
 Numbers are read exactly as written; NaN and infinity are refused, and true is not a number.
-Secrets come from the environment only. This page is written from the tables that `load_config` reads by; `basis check CONFIG` applies them.
+Secrets come from the environment only. This page is written from the types that `load_config` reads by; `basis check CONFIG` applies them.
 """
 
 
@@ -28,21 +33,17 @@ def render_page() -> str:
 
 
 def _sections() -> Iterator[str]:
-    yield from _table("Top", UNKNOWN_TOP)
-    yield from _table("data", DATA)
-    yield from _strategies()
-    yield from _table("limits", LIMITS)
-    yield from _table("venues.cex.NAME", VENUE_SETTINGS["cex"]["*"])
-    yield from _table("venues.dex.NAME", VENUE_SETTINGS["dex"]["*"])
-    for name, record in ONCHAIN_SETTINGS.items():
-        yield from _table(f"venues.onchain.{name}", record)
+    yield from _table("Top", top_record(None))
+    yield from _table("data", record_of(DataConfig))
+    for mode, row in STRATEGIES.items():
+        yield from _table(f"strategy of {mode}", record_of(row.parameters), f"`share_class`: {' or '.join(row.share_classes)}.\n")
+    yield from _table("limits", record_of(Limits))
+    yield from _table("live", record_of(Live))
+    yield from _table("venues.cex.NAME", settings_record(CEX, "binance"))
+    for name, protocol in VENUES.items():
+        yield from _table(f"venues.{protocol.section}.{name}", settings_record(protocol.section, name))
     yield "## Environment\n\n| variable | allowed | default |\n|---|---|---|"
     yield from (f"| `{name}` | {_cell(' | '.join(allowed))} | `{allowed[0]}` |" for name, allowed in VARIABLES.items())
-
-
-def _strategies() -> Iterator[str]:
-    for mode, record in STRATEGIES.items():
-        yield from _table(f"strategy of {mode}", record, f"`share_class`: {' or '.join(SHARE_CLASSES[mode])}.\n")
 
 
 def _table(title: str, record: Record, remark: str = "") -> Iterator[str]:
@@ -50,37 +51,26 @@ def _table(title: str, record: Record, remark: str = "") -> Iterator[str]:
     if remark:
         yield remark
     yield "| key | allowed | default | meaning |\n|---|---|---|---|"
-    yield from _rows(record.fields, "")
+    yield from _rows(record, "")
     yield ""
 
 
-def _rows(fields: tuple[Field, ...], prefix: str) -> Iterator[str]:
-    for field in fields:
-        yield f"| `{prefix}{field.name}` | {_cell(_allowed(field))} | {_default(field)} | {_cell(field.about)} |"
-        name, inner = _inner(field.kind)
-        if inner is not None and prefix.count(".") < 2 and field.name not in {"data", "limits", "venues"}:
-            yield from _rows(inner.fields, f"{prefix}{field.name}{name}.")
+def _rows(record: Record, prefix: str) -> Iterator[str]:
+    for row in record.rows:
+        allowed = "by strategy_mode, below" if row.name == "strategy" else row.kind.allowed
+        yield f"| `{prefix}{row.name}` | {_cell(allowed)} | {_default(row)} | {_cell(row.about)} |"
+        inner = row.kind.record
+        if inner is not None and inner.cls not in (DataConfig, Limits, Live):
+            yield from _rows(inner, f"{prefix}{row.name}{'.NAME' if row.kind.has_names else ''}.")
 
 
-def _allowed(field: Field) -> str:
-    return "by strategy_mode, below" if field.name == "strategy" else field.kind.allowed
-
-
-def _inner(kind: Kind) -> tuple[str, Record | None]:
-    """The record inside a mapping of names, to be listed below it."""
-    if isinstance(kind, Nullable):
-        return _inner(kind.kind)
-    if isinstance(kind, Either):
-        return _inner(kind.other)
-    if isinstance(kind, MapOf) and isinstance(kind.value, Record):
-        return ".NAME", kind.value
-    return "", kind if isinstance(kind, Record) else None
-
-
-def _default(field: Field) -> str:
-    if field.needed:
-        return _NEEDED[field.needed]
-    return "" if field.default is ABSENT else f"`{json.dumps(field.default).strip(chr(34))}`"
+def _default(row: Row) -> str:
+    if row.needed:
+        return _NEEDED[row.needed]
+    if row.default is None and Mark.NULL not in row.marks:
+        return ""
+    default = {} if row.kind.record and row.kind.record.cls in (DataConfig, Live) else row.kind.plain(row.default)
+    return f"`{json.dumps(default).strip(chr(34))}`"
 
 
 def _cell(text: str) -> str:

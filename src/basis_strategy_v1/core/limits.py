@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.settings import AboveZero, Address, Amount, Bps, Mark, number
+
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The limits of one run. None: not limited.
+    """The limits of one run. None: not limited."""
 
-    Notionals are in USD, a day is a UTC day. `withdrawal_addresses` are the only addresses that anything is paid out to. `contracts` are
-    the only ones that are called; None: those of the configured venues. Fees are in gwei per gas unit; `max_fee_gwei_reducing` holds for
-    plans that leave, None: the same as for the others.
-    """
-
-    max_notional_per_instruction: Decimal | None = None
-    max_notional_per_day: Decimal | None = None
-    max_slippage_bps: Decimal | None = None
-    max_unhedged_notional: Decimal | None = None
-    max_unhedged_seconds: Decimal = Decimal(60)
-    withdrawal_addresses: tuple[str, ...] = ()
-    contracts: tuple[str, ...] | None = None
-    max_fee_gwei: Decimal | None = None
-    max_fee_gwei_reducing: Decimal | None = None
-    max_gas_per_day_eth: Decimal | None = None
+    max_notional_per_instruction: Annotated[AboveZero | None, Mark.LIVE, "USD"] = None
+    max_notional_per_day: Annotated[AboveZero | None, Mark.LIVE, "USD, over a UTC day, survives a restart"] = None
+    max_slippage_bps: Annotated[Bps | None, Mark.LIVE, "worst fill against the snapshot's price"] = None
+    max_unhedged_notional: Annotated[Amount | None, Mark.LIVE, "USD, one leg without the other"] = None
+    max_unhedged_seconds: Annotated[Decimal, number(above=0, at_most=86_400), "how long it may be so"] = Decimal(60)
+    withdrawal_addresses: Annotated[tuple[Address, ...], "nothing else is ever paid out to"] = ()
+    contracts: Annotated[tuple[Address, ...] | None, "nothing else is ever called; left out: the configured venues"] = None
+    max_fee_gwei: Annotated[AboveZero | None, "per gas unit; left out: no limit"] = None
+    max_fee_gwei_reducing: Annotated[AboveZero | None, "per gas unit, for what reduces risk; left out: max_fee_gwei"] = None
+    max_gas_per_day_eth: Annotated[AboveZero | None, "ETH, over a UTC day; left out: no limit"] = None
 
     def fee_cap_gwei(self, *, leaves: bool) -> Decimal | None:
         """The most that a gas unit may cost, for a plan that leaves or enters."""

@@ -23,7 +23,8 @@ ONE = Decimal(1)
 YEAR_HOURS, USUAL_FUNDING_HOURS = 8_760, 8
 MOST_LISTED = 10
 STATES = ("pool", "market")
-DOLLAR_TOKENS = ("USDT", "USDC")
+# Worth one dollar where no series says otherwise. What an exchange quotes in is in its row (venues/exchanges.py).
+DOLLAR_TOKENS = ("USDT", "USDC", "USD")
 # What a token is worth comes from this one, 1:1 or through the redemption rate that its protocol publishes.
 SAME_AS = {"WETH": "ETH", "WBTC": "BTC", **{row.rebasing: row.underlying for row in STAKED if row.rebasing is not None}}
 REDEEMED_BY = {row.wrapped: (row.protocol, row.underlying) for row in STAKED}
@@ -215,11 +216,12 @@ class DictSnapshot(MarketSnapshot):
     Where `market_data` has only `prices`, spot and perp trade at the base token's price.
     """
 
-    __slots__ = ("_execution", "_market", "_protocols")
+    __slots__ = ("_execution", "_market", "_protocols", "_quotes")
     has_rows: ClassVar[bool] = False
 
-    def __init__(self, at: datetime, data: Mapping[str, Any]) -> None:
+    def __init__(self, at: datetime, data: Mapping[str, Any], quotes: Sequence[str] = DOLLAR_TOKENS) -> None:
         super().__init__(at)
+        self._quotes = quotes
         self._market = _dig(data, "market_data")
         self._protocols = _dig(data, "protocol_data")
         self._execution = _dig(data, "execution_data")
@@ -229,7 +231,7 @@ class DictSnapshot(MarketSnapshot):
             return self._price(_dig(self._protocols, venue, name), "dex price", name, venue)
         table = _dig(self._market, f"{kind}_prices")
         if table is None:
-            base = base_of(name)
+            base = base_of(name, self._quotes)
             return self._price(_dig(self._market, "prices", base), "price", base)
         return self._price(_dig(table, venue, name), "spot price" if kind == "spot" else "perp price", name, venue)
 
@@ -329,9 +331,9 @@ class DictSnapshot(MarketSnapshot):
         return _listed(_dig(table, venue), f"{venue} has")
 
 
-def base_of(symbol: str) -> str:
-    """`ETHUSDT` -> `ETH`: a symbol is base and quote written together, the quote a dollar token."""
-    for quote in DOLLAR_TOKENS:
+def base_of(symbol: str, quotes: Sequence[str] = DOLLAR_TOKENS) -> str:
+    """`ETHUSDT` -> `ETH`: a symbol is base and quote written together."""
+    for quote in quotes:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol[: -len(quote)]
     return symbol

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.market import base_of
 from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.venues.exchanges import base_of
 from basis_strategy_v1.venues.venue import Moved, reject
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import localcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,6 @@ from basis_strategy_v1.core.clock import SystemClock, to_instant
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import MemoryJournal
-from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.account import Account
 from basis_strategy_v1.execution.execution_interfaces import (
     BACKTEST,
@@ -34,8 +33,8 @@ from basis_strategy_v1.execution.routing_record import HISTORY, RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.registry import make_venue
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.venues.registry import make_venue, with_wallets
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
 from basis_strategy_v1.venues.wallet import gas_is_free
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ class ExecutionInterfaceManager:
             measured_s=timing.monotonic if is_live else None,
             retries=settings.max_retry_attempts > 1,
         )
-        configured = _configured_venues(settings)
-        venues = venues_of_config(settings)
+        configured, venues = with_wallets(settings.venues.sections()), venues_of_config(settings)
         self.live: LiveRun | None = None
         if live is None:
             self.account = Account(venues, source, positions, simulates_time=not is_live)
@@ -120,8 +118,8 @@ class ExecutionInterfaceManager:
         }  # fmt: skip
         self._settlements: list[ExecutionReport] = []  # of what fell due before an instruction, for `settle`
         if positions is not None:
-            on_chain = (name for name, venue in venues.items() if venue.kind != CEX)
-            positions.protocols = frozenset((*positions.protocols, *on_chain))
+            wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
+            positions.protocols = {**positions.protocols, **wallets}
         if health_manager is not None:
             health_manager.register_component(component_name=COMPONENT, checker=self._health_check)
         self._log_initialization()
@@ -329,22 +327,15 @@ class ExecutionInterfaceManager:
         return found
 
 
-def _configured_venues(settings: Config) -> dict[str, dict[str, Any]]:
-    venues = settings.venues
-    configured = {CEX: dict(venues.cex), DEX: dict(venues.dex), ONCHAIN: dict(venues.onchain)}
-    if configured[DEX] or configured[ONCHAIN]:
-        configured[ONCHAIN].setdefault(WALLET, {})  # what protocols pay and take is in the wallet, named or not
-    return configured
-
-
 def venues_of_config(settings: Config) -> dict[str, Venue]:
     """The simulators of a config's venues, by name."""
-    configured = _configured_venues(settings)
-    return {name: make_venue(kind, name, row) for kind, rows in configured.items() for name, row in rows.items()}
+    configured = with_wallets(settings.venues.sections())
+    return {name: make_venue(section, name, own) for section, rows in configured.items() for name, own in rows.items()}
 
 
-def _interfaces(make: type[E], rows: Mapping[str, Any], manager: ExecutionInterfaceManager, pipeline: Pipeline) -> dict[str, E]:
-    return {name: make(name, row, manager.data_provider, manager.execution_mode, pipeline=pipeline) for name, row in rows.items()}
+def _interfaces(make: type[E], names: Iterable[str], manager: ExecutionInterfaceManager, pipeline: Pipeline) -> dict[str, E]:
+    written = manager.settings.effective["venues"].get(make.kind, {})
+    return {name: make(name, written.get(name, {}), manager.data_provider, manager.execution_mode, pipeline=pipeline) for name in names}
 
 
 __all__ = ["HISTORY", "TRIGGERS", "ExecutionInterfaceManager", "Problem"]

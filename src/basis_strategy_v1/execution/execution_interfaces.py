@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
@@ -17,7 +18,7 @@ from basis_strategy_v1.execution.pipeline import Pipeline
 from basis_strategy_v1.execution.routing_record import RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator, not_offered
 from basis_strategy_v1.venues.registry import known_names, make_venue
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, OnChainVenue
 
 if TYPE_CHECKING:
     from basis_strategy_v1.execution.live_execution import LiveExecution
@@ -177,12 +178,15 @@ class OnChainExecutionInterface(ExecutionInterface):
 
 def _own_pipeline(kind: str, venue: str, config: Any, data_provider: Any, execution_mode: str) -> Pipeline:
     """The pipeline of an interface of its own. One on chain has a wallet too, which pays and takes."""
+    given = dict(config or {})
+    gas = {"protocol": WALLET, "gas_price_gwei": given.get("gas_price_gwei", 0) if venue == WALLET else given.pop("gas_price_gwei", 0)}
     try:
-        venues = {venue: make_venue(kind, venue, config)}
+        own = make_venue(kind, venue, load_settings(kind, venue, given))
     except KeyError:
         raise ComponentError("EIM-002", f"no {kind} venue is called {venue!r}; there are {', '.join(known_names(kind))}") from None
-    if kind != CEX and venue != WALLET:
-        venues[WALLET] = make_venue(ONCHAIN, WALLET, {"gas_price_gwei": (config or {}).get("gas_price_gwei", 0)})
+    venues = {venue: own}
+    if isinstance(own, OnChainVenue) and own.wallet != venue:
+        venues[own.wallet] = make_venue(ONCHAIN, own.wallet, load_settings(ONCHAIN, own.wallet, gas))
     account = Account(venues, MarketSource(data_provider))
     live: dict[str, LiveExecution] | None = {} if execution_mode == LIVE else None
     return Pipeline(account, StepSimulator(venues), MemoryJournal(), RoutingRecord(), live)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from basis_strategy_v1.core.instructions import CexTrade, SmartContractAction, WalletTransfer
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS, base_of
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.core.position_names import read_name
-from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, Transit, Wallet
+from basis_strategy_v1.core.state import IN_TRANSIT, Transit, Wallet
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.venues.cex import Exchange
+from basis_strategy_v1.venues.exchanges import base_of
 from basis_strategy_v1.venues.wallet import WalletVenue, with_share_rate
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ def exposures_of(state: State, venues: Venues, market: MarketSnapshot) -> Exposu
     debts: dict[tuple[str, str], Decimal] = {}
     for token, amount in state.part(IN_TRANSIT, Transit).positions().items():
         _add(net, token, amount, market)
-    for token in REBASING:
-        if token in state.part(WALLET, Wallet).units:
-            state = with_share_rate(state, token, market)
+    for name in (name for name, venue in venues.items() if isinstance(venue, WalletVenue)):
+        for token in REBASING:
+            if token in state.part(name, Wallet).units:
+                state = with_share_rate(state, name, token, market)
     for name, venue in venues.items():
         if name not in state.parts:
             continue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DictSnapshot, MarketSnapshot
+from basis_strategy_v1.venues.exchanges import quote_tokens
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +44,7 @@ class MarketSource:
             raise ComponentError("DAT-006", "no data provider was given; hand the manager one with get_data(timestamp)")
         with localcontext():  # somebody else's code may change it
             data = self.data_provider.get_data(at)
-        self.latest = DictSnapshot(at, data)
+        self.latest = DictSnapshot(at, data, quote_tokens())
         return self.latest
 
     def now(self) -> datetime:

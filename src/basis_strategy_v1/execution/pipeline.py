@@ -13,7 +13,7 @@ from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
-from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.instruction_steps import located
 from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruction
 from basis_strategy_v1.core.journal import automatic_key, child_key, require_same_instruction
@@ -22,6 +22,7 @@ from basis_strategy_v1.execution.live_execution import Context
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem, refusal, unfilled
 from basis_strategy_v1.venues.chain import before_gas, with_output
 from basis_strategy_v1.venues.venue import CEX, COMPONENTS
+from basis_strategy_v1.venues.wallet import wallet_of
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import Instruction, SmartContractAction
@@ -317,7 +318,7 @@ class Pipeline:
     def _prepare_sequence(self, chain: Chain, key: str, state: State, market: MarketSnapshot) -> StepSequence:
         """Under an `instruction_id` a repetition begins with the step that failed."""
         earlier = [entry.reports[-1] for entry in self.journal.children(key)] if chain.instruction_id is not None else []
-        outputs = [before_gas(report.deltas, report.costs) for report in earlier]
+        outputs = [self._before_gas(report.deltas, report.costs, report.venue) for report in earlier]
         found = StepSequence(chain, key, [], earlier)
         for index, action in enumerate(chain.steps[len(earlier) :], len(earlier)):
             try:
@@ -330,8 +331,11 @@ class Pipeline:
             assert isinstance(step, Step)
             found.steps.append(step)
             state = step.simulated.state
-            outputs.append(before_gas(step.simulated.deltas, step.simulated.costs))
+            outputs.append(self._before_gas(step.simulated.deltas, step.simulated.costs, action.protocol))
         return found
+
+    def _before_gas(self, deltas: Deltas, costs: Sequence[Cost], protocol: str) -> Deltas:
+        return before_gas(deltas, costs, wallet_of(self.account.venues, protocol).name)
 
     # Sending.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from basis_strategy_v1.core.state import IN_TRANSIT, Account
 from basis_strategy_v1.venues.cex import Exchange, Margin
-from basis_strategy_v1.venues.exchanges import Withdrawal
+from basis_strategy_v1.venues.exchanges import FREE, Withdrawal
 from basis_strategy_v1.venues.staking import Queue
 from basis_strategy_v1.venues.venue import FlashLender, Lender, PoolLender
 from basis_strategy_v1.venues.wallet import gas_is_free, wallet_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.account import Account as TradingAccount
 
 ZERO = Decimal(0)
-FREE = Withdrawal()
 BPS = Decimal(10_000)
 MARGIN_OF_COSTS = Decimal("1.1")
 
@@ -63,12 +62,13 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def withdrawal(self, venue: str, token: str) -> Withdrawal:
         """Fee, minimum (token units) and minutes of a transfer out of a venue."""
         exchange = self._account.venues[venue]
-        return exchange.row.withdrawals.get(token, FREE) if isinstance(exchange, Exchange) else FREE
+        return (exchange.row.withdrawals if isinstance(exchange, Exchange) else FREE).at(0, token)
 
     def costs_of_trades(self, spot_venue: str, perp_venue: str) -> Decimal:
         """Fees and slippage of a spot and a perp trade together, a fraction of the notional, and a tenth more."""
         spot, perp = (self._exchange(name, "costs_of_trades").row for name in (spot_venue, perp_venue))
-        bps = spot.spot_taker_fee_bps + spot.slippage_bps + perp.perp_taker_fee_bps + perp.slippage_bps
+        figures = (spot.spot_taker_fee_bps, spot.slippage_bps, perp.perp_taker_fee_bps, perp.slippage_bps)
+        bps = sum((figure.at() for figure in figures), ZERO)
         return bps * MARGIN_OF_COSTS / BPS
 
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
@@ -83,7 +83,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
         of its notional; 0 where it cannot."""
         exchange, margin = self._exchange(venue, "shortable"), self.margin(venue, market)
-        leverage = exchange.row.max_leverage
+        leverage = exchange.row.max_leverage.at()
         carried = margin.equity * leverage
         if carried <= margin.notional:
             return ZERO

@@ -14,7 +14,6 @@ from basis_strategy_v1.core.instruction_steps import all_steps, located
 from basis_strategy_v1.core.instructions import CexTrade, Chain, OutputOf, SmartContractAction, parse_instruction
 from basis_strategy_v1.core.journal import require_same_instruction
 from basis_strategy_v1.core.market import MissingData, StaleSeries
-from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.venues.chain import before_gas, gas_units, simulate_transaction, with_output
 from basis_strategy_v1.venues.venue import Moved
 from basis_strategy_v1.venues.wallet import WalletVenue, receive, wallet_of
@@ -84,7 +83,7 @@ class PreTradeCheck:
 
     def _gasless(self) -> Venues:
         """The venues for the steps within one transaction, which pay no gas of their own: it pays once, at its end."""
-        return {**self._venues, WALLET: WalletVenue(Decimal(0))}
+        return {name: venue.without_gas() if isinstance(venue, WalletVenue) else venue for name, venue in self._venues.items()}
 
     def faults(self, instruction: Instruction) -> list[Fault]:
         """Why the instruction would be refused; the state moves on by what of it would come through."""
@@ -127,7 +126,7 @@ class PreTradeCheck:
                 outputs.append(None)
             else:
                 self._state = moved.state
-                outputs.append(before_gas(moved.deltas, moved.costs))
+                outputs.append(before_gas(moved.deltas, moved.costs, wallet_of(self._venues, step.protocol).name))
         return found
 
     def _looked_into(self, instruction: Instruction) -> list[Fault]:
@@ -147,7 +146,7 @@ class PreTradeCheck:
         if self._routing_fault(loan) is not None:
             return []
         assert isinstance(loan.amount, Decimal)
-        return self._walk(loan.steps, receive(state, loan.token, loan.amount), chained=True)[0]
+        return self._walk(loan.steps, receive(state, wallet_of(self._venues, loan.protocol).name, loan.token, loan.amount), chained=True)[0]
 
     def _walk(
         self, steps: Sequence[SmartContractAction], state: State, *, chained: bool
@@ -186,9 +185,9 @@ class PreTradeCheck:
 
     def _gas_faults(self, passed: Sequence[SmartContractAction]) -> list[Fault]:
         """The gas of the steps that would come through, to be paid from what they leave."""
-        units = gas_units(passed, self._venues)
+        units, sender = gas_units(passed, self._venues), [step.protocol for step in passed[:1]]
         try:
-            self._state = wallet_of(self._venues).pay_gas(Moved(self._state, Deltas()), units, self._market).state
+            self._state = wallet_of(self._venues, *sender).pay_gas(Moved(self._state, Deltas()), units, self._market).state
         except ComponentError as error:
             return [_fault(error)]
         return []

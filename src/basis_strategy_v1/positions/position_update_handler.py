@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 UNCONFIRMED = 10_000  # as many as a manager's history has
-# Whose plain tokens are in the wallet, until a manager says which protocols it has.
-PROTOCOLS = ("aave", "morpho", *STAKED_AT, "uniswap", "curve")
+# Whose plain tokens are in which wallet, until a manager says which protocols it has.
+PROTOCOLS = dict.fromkeys(("aave", "morpho", *STAKED_AT, "uniswap", "curve"), WALLET)
 # What these say has come or gone is no execution of ours.
 OF_OTHER_ORIGIN = ("deposit", "withdrawal", "correction")
 KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
@@ -44,7 +44,7 @@ class PositionUpdateHandler:
 
     def __init__(self, positions: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.lock = RLock()
-        self.protocols: Collection[str] = PROTOCOLS
+        self.protocols: Mapping[str, str] = PROTOCOLS
         self.state = State()
         self._opened: State | None = None  # the state, once it is wholly in the venues' own units
         self.settled: MarketSnapshot | None = None  # up to this snapshot everything that falls due has been settled
@@ -192,18 +192,16 @@ def _parsed(given: Any) -> Deltas:
     return Deltas.nested(_nested(given.amounts if isinstance(given, Deltas) else given, "deltas"))
 
 
-def _with_deltas(state: State, deltas: Deltas, protocols: Collection[str]) -> State:
+def _with_deltas(state: State, deltas: Deltas, protocols: Mapping[str, str]) -> State:
     for (venue, token), change in deltas.items():
         where = _home(venue, token, protocols)
         state = state.with_part(where, _with_change(state.parts.get(where), where, token, change))
     return state
 
 
-def _home(venue: str, token: str, protocols: Collection[str]) -> str:
+def _home(venue: str, token: str, protocols: Mapping[str, str]) -> str:
     """Deltas say which venue did it; positions say where it is now: a plain token of a protocol is in the wallet."""
-    if venue not in protocols or venue == WALLET or read_name(token).kind in KEPT_BY_PROTOCOLS:
-        return venue
-    return WALLET
+    return venue if read_name(token).kind in KEPT_BY_PROTOCOLS else protocols.get(venue, venue)
 
 
 def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:

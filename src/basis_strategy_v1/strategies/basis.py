@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.strategies.hedge import SMALLEST_CHANGE, ZERO, Hedge, HedgeMemory, Legs, not_growing
+from basis_strategy_v1.core.settings import OrNull, number, whole
+from basis_strategy_v1.strategies.hedge import (
+    SMALLEST_CHANGE,
+    ZERO,
+    Hedge,
+    HedgeMemory,
+    LeastMargin,
+    Legs,
+    Leverage,
+    OnShortfall,
+    PerpVenue,
+    SpotVenue,
+    Threshold,
+    Tolerance,
+    not_growing,
+)
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+Apr = OrNull[Annotated[Decimal, number("0.08 is 8 %", above=-1, below=1)]]
 Decision = tuple[list[Block], "BasisMemory"]
+
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """Where the legs are, and by which rules they are held."""
+
+    spot_venue: SpotVenue
+    perp_venue: PerpVenue
+    leverage: Leverage = Decimal(1)
+    rebalance_threshold_bps: Threshold = Decimal(500)
+    hedge_tolerance_bps: Tolerance = Decimal(50)
+    on_margin_shortage: OnShortfall = "move"
+    min_margin_ratio: LeastMargin = None
+    enter_above_apr: Annotated[Apr, "enter when the mean funding is at least this fraction a year; null: enter at start"] = None
+    leave_below_apr: Annotated[Apr, "leave when the mean funding is below this fraction a year; null: never"] = None
+    funding_window_hours: Annotated[int, whole(at_least=1, at_most=8760), "hours of funding that the mean is taken over"] = 72
 
 
 class BasisMemory(HedgeMemory, frozen=True, gc=False):
@@ -31,8 +60,9 @@ class Basis:
 
     memory_kinds = (BasisMemory,)
 
-    def __init__(self, base: str, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
+    def __init__(self, base: str, parameters: Parameters, venues: VenueFacts) -> None:
         self._hedge = Hedge(base, parameters, venues)
+        self._rules = parameters
 
     # Decisions.
 
@@ -40,11 +70,11 @@ class Basis:
         mean = self._mean_funding(step)
         legs, memory = self._hedge.read(step, memory or BasisMemory())
         if not legs.short:
-            enters = not memory.is_out and self._wants_in(mean, step.parameters)
+            enters = not memory.is_out and self._wants_in(mean)
             if legs.long and legs.long * legs.price > self._hedge.smallest(legs, step.positions):
                 return self._alone(legs, step.positions, enters, memory)
             return self._hedge.expand(legs, step.positions, memory) if enters else ([], memory)
-        leave_below = step.parameters["leave_below_apr"]
+        leave_below = self._rules.leave_below_apr
         if leave_below is not None and mean is not None and mean < leave_below:
             return self._leave(legs, step.positions, memory)
         return self._rebalance(legs, step.positions, memory)
@@ -57,9 +87,9 @@ class Basis:
             return hedged, memory
         return self._leave(legs, positions, memory)
 
-    def _wants_in(self, mean: Decimal | None, parameters: Mapping[str, Any]) -> bool:
+    def _wants_in(self, mean: Decimal | None) -> bool:
         """At least at the rate to enter by; without one, not where it would leave again at once."""
-        enter_above, leave_below = parameters["enter_above_apr"], parameters["leave_below_apr"]
+        enter_above, leave_below = self._rules.enter_above_apr, self._rules.leave_below_apr
         if enter_above is None:
             return leave_below is None or mean is None or mean >= leave_below
         return mean is not None and mean >= enter_above
@@ -114,13 +144,13 @@ class Basis:
 
     def _mean_funding(self, step: Step) -> Decimal | None:
         """Mean of the rates in the window, a fraction a year; None where no rule asks for it or no rate is known."""
-        parameters = step.parameters
-        if parameters["enter_above_apr"] is None and parameters["leave_below_apr"] is None:
+        rules, hedge = self._rules, self._hedge
+        if rules.enter_above_apr is None and rules.leave_below_apr is None:
             return None
-        return step.snapshot.mean_funding(self._hedge.perp_exchange, self._hedge.perp_symbol, parameters["funding_window_hours"])
+        return step.snapshot.mean_funding(hedge.perp_exchange, hedge.perp_symbol, rules.funding_window_hours)
 
-    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._hedge.series()
 
-    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+    def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return self._hedge.placed(capital)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.position_names import perp_name
+from basis_strategy_v1.core.settings import Bps, Fraction, Mark, OrNull, VenueOf, number
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from basis_strategy_v1.strategies import basis, market_neutral
+
+    HedgeParameters = basis.Parameters | market_neutral.Parameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -82,29 +85,41 @@ class Legs(Struct, frozen=True, gc=False):
         return self.notional / self.leverage - self.margin - self.coming_margin
 
 
+SpotVenue = Annotated[str, VenueOf("cex"), Mark.RUN, "exchange that holds the spot leg"]
+PerpVenue = Annotated[str, VenueOf("cex"), Mark.RUN, "exchange that holds the short perp"]
+Leverage = Annotated[Decimal, number(above=0, at_most=20), "perp notional / equity on the perp venue"]
+Threshold = Annotated[Bps, "margin is brought back to `leverage` when it is off by more than this share of the equity"]
+Tolerance = Annotated[Bps, "the legs may differ by this share of the spot leg before they are made equal"]
+OnShortfall = Annotated[
+    Literal["move", "reduce", "ignore"],
+    "move: bring collateral, and where there is none reduce both legs; reduce: reduce both legs at once; ignore: do nothing",
+]
+LeastMargin = Annotated[OrNull[Fraction], "equity / perp notional under which margin counts as too small; null: the strategy's own"]
+
+
 class Hedge:
     """Where the legs are traded, as what, and by which rules. Orders change both legs in one plan, so that none is left alone.
 
     It keeps rules only. `smallest_order` is the least change in base units; None: what the exchanges take.
     """
 
-    def __init__(self, base: str, parameters: Mapping[str, Any], venues: VenueFacts, smallest_order: Decimal | None = None) -> None:
-        self.spot_venue: str = parameters["spot_venue"]
-        self.perp_venue: str = parameters["perp_venue"]
-        self.quote, self.perp_quote = (venues.settles_in[name] for name in (self.spot_venue, self.perp_venue))
+    def __init__(self, base: str, parameters: HedgeParameters, venues: VenueFacts, smallest_order: Decimal | None = None) -> None:
+        self.spot_venue = parameters.spot_venue
+        self.perp_venue = parameters.perp_venue
+        self.quote, self.perp_quote = (venues[name].settle for name in (self.spot_venue, self.perp_venue))
         self.symbol, self.perp_symbol = base + self.quote, base + self.perp_quote
         self.is_one_account = self.spot_venue == self.perp_venue
         # Whether cash of one venue can be sent to the other and be margin, or cash, there.
         self.is_movable = not self.is_one_account and self.quote == self.perp_quote
-        self.on_shortfall: str = parameters["on_margin_shortage"]
+        self.on_shortfall = parameters.on_margin_shortage
         self._base = base
         self._smallest_order = smallest_order
         self._position = perp_name(self.perp_symbol)
-        self._exchange, self.perp_exchange = (name.partition("_")[0] for name in (self.spot_venue, self.perp_venue))
-        self._leverage: Decimal = parameters["leverage"]
-        self._threshold_bps: Decimal = parameters["rebalance_threshold_bps"]
-        self._tolerance_bps: Decimal = parameters["hedge_tolerance_bps"]
-        self._min_ratio: Decimal | None = parameters["min_margin_ratio"]
+        self._exchange, self.perp_exchange = (venues[name].series for name in (self.spot_venue, self.perp_venue))
+        self._leverage = parameters.leverage
+        self._threshold_bps = parameters.rebalance_threshold_bps
+        self._tolerance_bps = parameters.hedge_tolerance_bps
+        self._min_ratio = parameters.min_margin_ratio
 
     def series(self) -> list[tuple[str, str, str]]:
         """What has to be in the data."""

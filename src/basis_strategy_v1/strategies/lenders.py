@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, debt_name, deposit_name, morpho_name
+from basis_strategy_v1.core.settings import VenueOf
 from basis_strategy_v1.core.state_rows import borrow_rate, series_name
 from basis_strategy_v1.strategies.strategy import Block, Holdings, VenueFacts, action
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 WETH = "WETH"
+# A loop borrows, and repays from a flash loan of the same lender.
+LenderOfEther = Annotated[str, VenueOf("onchain", ("borrow", "flash_loan"))]
 
 
 class Lender(Protocol):
@@ -46,8 +49,9 @@ class Lender(Protocol):
 class PoolLender:
     """Aave and its forks: the token is a deposit, in the e-mode category that fits."""
 
-    def __init__(self, name: str, token: str, category: int) -> None:
+    def __init__(self, name: str, series: str, token: str, category: int) -> None:
         self.name = name
+        self._series = series
         self._token = token
         self._category = category  # 0: none
 
@@ -58,14 +62,14 @@ class PoolLender:
         return positions.amount(self.name, debt_name(WETH))
 
     def price(self, snapshot: MarketSnapshot) -> Decimal:
-        token, ether = (snapshot.lending(self.name, name).oracle_price_usd for name in (self._token, WETH))
+        token, ether = (snapshot.lending(self._series, name).oracle_price_usd for name in (self._token, WETH))
         return token / ether
 
     def borrow_rate(self, snapshot: MarketSnapshot, positions: Holdings, more: Decimal) -> Decimal:
         return positions.borrow_rate(self.name, WETH, snapshot, more)
 
     def series(self) -> list[tuple[str, str, str]]:
-        return [("lending", self.name, self._token), ("lending", self.name, WETH)]
+        return [("lending", self._series, self._token), ("lending", self._series, WETH)]
 
     def opening(self) -> list[Block]:
         return [action(self.name, "set_emode", category=self._category)] if self._category else []
@@ -86,8 +90,9 @@ class PoolLender:
 class IsolatedLender:
     """Morpho: the market of the token against WETH, whose oracle is the protocol's own redemption rate."""
 
-    def __init__(self, name: str, token: str) -> None:
+    def __init__(self, name: str, series: str, token: str) -> None:
         self.name = name
+        self._series = series
         self._token = token
         self._market = f"{token}/{WETH}"
 
@@ -101,10 +106,10 @@ class IsolatedLender:
         return snapshot.price(self._token) / snapshot.price(WETH)
 
     def borrow_rate(self, snapshot: MarketSnapshot, positions: Holdings, more: Decimal) -> Decimal:
-        return borrow_rate(snapshot.lending_market(self.name, self._market))
+        return borrow_rate(snapshot.lending_market(self._series, self._market))
 
     def series(self) -> list[tuple[str, str, str]]:
-        return [("market", self.name, series_name(self._market))]
+        return [("market", self._series, series_name(self._market))]
 
     def opening(self) -> list[Block]:
         return []
@@ -124,5 +129,5 @@ class IsolatedLender:
 
 def lender_of(name: str, token: str, venues: VenueFacts) -> Lender:
     """The lender of WETH against a token; one that is not known for its e-modes lends in markets of one collateral each."""
-    emodes = venues.emodes.get(name)
-    return IsolatedLender(name, token) if emodes is None else PoolLender(name, token, emodes.get(token, 0))
+    _, series, _, _, emodes = venues[name]
+    return IsolatedLender(name, series, token) if emodes is None else PoolLender(name, series, token, emodes.get(token, 0))

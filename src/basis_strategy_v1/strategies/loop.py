@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from basis_strategy_v1.core.settings import number
 from basis_strategy_v1.strategies.lenders import WETH, Lender
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
 from basis_strategy_v1.strategies.strategy import Block, Step, action, chain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from basis_strategy_v1.strategies import market_neutral, staking
+    from basis_strategy_v1.strategies.staked_ether import StakeParameters
+
+    LoopParameters = staking.LeveragedParameters | market_neutral.Parameters
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
 MOST_ROUNDS = 12
@@ -24,9 +28,18 @@ ROUND_GAS, CHAIN_GAS = 700_000, 1_000_000
 HEALTH_CLEARANCE = Decimal("1.005")
 
 
-def work_of(stake: StakedEther, parameters: Mapping[str, Any]) -> StakedEther | Loop:
+Flash = Annotated[bool, "build the loop in one transaction with a flash loan, instead of step by step"]
+LtvTolerance = Annotated[
+    Decimal,
+    number("50 is 0.5 %", above=0, at_most=10_000),
+    "how far below target_ltv debt / collateral may be, in bps of the collateral, before more is borrowed",
+]
+LeastHealth = Annotated[Decimal, number(at_least=1, at_most=10), "under it debt is repaid"]
+
+
+def work_of(stake: StakedEther, parameters: StakeParameters) -> StakedEther | Loop:
     """What stakes the ether of the wallet and brings it back: with a lender a loop, else the stake alone."""
-    return stake if stake.lender is None else Loop(stake, stake.lender, parameters)
+    return stake if stake.lender is None else Loop(stake, stake.lender, cast("LoopParameters", parameters))
 
 
 class LoopMemory(Struct, frozen=True, gc=False):
@@ -39,14 +52,14 @@ class LoopMemory(Struct, frozen=True, gc=False):
 class Loop:
     """Keeps debt / collateral at `target_ltv`, and takes the debt away when its terms are bad."""
 
-    def __init__(self, stake: StakedEther, lender: Lender, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, stake: StakedEther, lender: Lender, parameters: LoopParameters) -> None:
         self._stake = stake
         self._lender = lender
-        self._target: Decimal = parameters["target_ltv"]
-        self._tolerance: Decimal = parameters["ltv_tolerance_bps"] / BPS
-        self._min_health: Decimal = parameters["min_health_factor"]
-        self._is_flash: bool = parameters["flash"]
-        self._spread = Spread(stake.protocol, stake.tokens.wrapped, parameters)
+        self._target = parameters.target_ltv or ZERO
+        self._tolerance: Decimal = parameters.ltv_tolerance_bps / BPS
+        self._min_health: Decimal = parameters.min_health_factor
+        self._is_flash: bool = parameters.flash
+        self._spread = Spread(stake.series_name, stake.tokens.wrapped, parameters)
 
     def decide(self, held: Held, step: Step, memory: LoopMemory | None) -> tuple[list[Block], LoopMemory]:
         """Repay where health or the spread demand it, else build up to the target. Ether worth staking pays for that; what has none waits

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.hedge import ZERO, Hedge, HedgeMemory, Legs, not_growing
-from basis_strategy_v1.strategies.loop import LoopMemory, work_of
-from basis_strategy_v1.strategies.spread import SpreadMemory
-from basis_strategy_v1.strategies.staked_ether import SMALLEST_STAKE, Held, StakedEther
+from basis_strategy_v1.core.settings import Fraction, OrNull
+from basis_strategy_v1.strategies.hedge import (
+    ZERO,
+    Hedge,
+    HedgeMemory,
+    LeastMargin,
+    Legs,
+    Leverage,
+    OnShortfall,
+    PerpVenue,
+    SpotVenue,
+    Threshold,
+    Tolerance,
+    not_growing,
+)
+from basis_strategy_v1.strategies.lenders import LenderOfEther
+from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
+from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
+from basis_strategy_v1.strategies.staked_ether import (
+    SMALLEST_STAKE,
+    Dex,
+    Held,
+    LeaveAt,
+    SaleSlippage,
+    StakedEther,
+    StakingVenue,
+    Unstake,
+)
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, transfer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
 SMALLEST_ORDER = Decimal("0.02")
@@ -25,6 +46,31 @@ FEE_ALLOWED = Decimal("0.01")
 CORRECTED = Decimal("0.1")
 
 Decision = tuple[list[Block], "NeutralMemory"]
+
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """Where ether is bought, staked and sold short, and by which rules."""
+
+    protocol: StakingVenue
+    spot_venue: SpotVenue
+    perp_venue: PerpVenue
+    lender: Annotated[OrNull[LenderOfEther], "where ETH is borrowed against the stake; null: no loop"] = None
+    target_ltv: Annotated[OrNull[Fraction], "debt / collateral to hold; with a lender, and only then"] = None
+    flash: Flash = False
+    ltv_tolerance_bps: LtvTolerance = Decimal(50)
+    min_health_factor: LeastHealth = Decimal("1.05")
+    min_spread_bps: LeastSpread = Decimal(0)
+    spread_hysteresis_bps: Hysteresis = Decimal(100)
+    spread_window_hours: SpreadWindow = 168
+    leverage: Leverage = Decimal(1)
+    rebalance_threshold_bps: Threshold = Decimal(500)
+    hedge_tolerance_bps: Tolerance = Decimal(50)
+    on_margin_shortage: OnShortfall = "move"
+    min_margin_ratio: LeastMargin = None
+    unstake: Unstake = "queue"
+    dex: Dex = None
+    sale_slippage_bps: SaleSlippage = Decimal(100)
+    leave_at: LeaveAt = None
 
 
 class NeutralMemory(HedgeMemory, frozen=True, gc=False):
@@ -43,7 +89,7 @@ class UsdtMarketNeutral:
 
     memory_kinds = (NeutralMemory, LoopMemory, SpreadMemory)
 
-    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
+    def __init__(self, parameters: Parameters, venues: VenueFacts) -> None:
         self._hedge = Hedge("ETH", parameters, venues, SMALLEST_ORDER)
         self._stake = StakedEther(parameters, venues)
         self._work = work_of(self._stake, parameters)
@@ -88,7 +134,7 @@ class UsdtMarketNeutral:
         if memory.is_freeing or legs.at_spot < SMALLEST_STAKE:
             return []
         fee, minimum, _ = positions.withdrawal(self._hedge.spot_venue, "ETH")
-        return [transfer(self._hedge.spot_venue, WALLET, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
+        return [transfer(self._hedge.spot_venue, self._stake.wallet, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
 
     def _fuel(self, held: Held, legs: Legs, step: Step) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
@@ -166,7 +212,7 @@ class UsdtMarketNeutral:
         if claims or lacking < SMALLEST_STAKE or step.positions.in_transit("ETH"):
             return claims
         if held.ether >= SMALLEST_STAKE:
-            return [transfer(WALLET, self._hedge.spot_venue, "ETH", min(lacking, held.ether))]
+            return [transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", min(lacking, held.ether))]
         lacking -= held.ether + held.queued  # what gas has taken out of the reserve comes back with it
         is_enough_for_now = held.queued and lacking * legs.price <= allowed  # not a request for every move of the price
         if lacking < SMALLEST_STAKE or is_enough_for_now or not held.staked:
@@ -191,7 +237,7 @@ class UsdtMarketNeutral:
         if not self._stake.can_give_back(held, step):
             return blocks
         if held.ether >= SMALLEST_STAKE:
-            blocks.append(transfer(WALLET, self._hedge.spot_venue, "ETH", held.ether))
+            blocks.append(transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", held.ether))
         blocks += self._stake.claims(step)
         return [*blocks, *self._stake.give_back(held, step)]
 
@@ -206,10 +252,10 @@ class UsdtMarketNeutral:
 
     # What it has to do with.
 
-    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return [*self._hedge.series(), *self._stake.series()]
 
-    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+    def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return self._hedge.placed(capital)
 
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.position_names import deposit_name
-from basis_strategy_v1.strategies.strategy import Plan, Step, action
+from basis_strategy_v1.core.settings import Mark, Token, VenueOf
+from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, action
 
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+# It supplies without naming a market.
+LENDER_OF_TOKENS = VenueOf("onchain", ("supply",), ("supply_collateral",))
+# By share class.
+LENT_TOKENS = {"usdt_stable": ("USDT", "USDC"), "eth_directional": ("ETH", "WETH", "wstETH", "weETH")}
+
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """What is lent, and where."""
+
+    protocol: Annotated[str, LENDER_OF_TOKENS, "where the token is supplied"] = "aave"
+    token: Annotated[Token, Mark.RUN, "what is supplied"]
 
 
 class PureLending:
@@ -20,19 +33,22 @@ class PureLending:
 
     memory_kinds = ()
 
+    def __init__(self, parameters: Parameters, venues: VenueFacts) -> None:
+        self._protocol, self._token = parameters.protocol, parameters.token
+        self._series, self._wallet = venues[self._protocol].series, venues[self._protocol].wallet
+
     def decide(self, step: Step, memory: None) -> Plan:
-        protocol, token = step.parameters["protocol"], step.parameters["token"]
-        return [action(protocol, "supply", token=token, amount="all")] if step.positions.amount("wallet", token) else [], memory
+        has_some = step.positions.amount(self._wallet, self._token)
+        return [action(self._protocol, "supply", token=self._token, amount="all")] if has_some else [], memory
 
     def leave(self, step: Step, memory: None) -> Plan:
-        protocol, token = step.parameters["protocol"], step.parameters["token"]
-        if not step.positions.amount(protocol, deposit_name(token)):
+        if not step.positions.amount(self._protocol, deposit_name(self._token)):
             return [], memory
-        can_pay_gas = step.positions.amount("wallet", "ETH") >= step.positions.gas_fee(WITHDRAWAL_GAS, step.snapshot)
-        return [action(protocol, "withdraw", token=token, amount="all")] if can_pay_gas else [], memory
+        can_pay_gas = step.positions.amount(self._wallet, "ETH") >= step.positions.gas_fee(WITHDRAWAL_GAS, step.snapshot)
+        return [action(self._protocol, "withdraw", token=self._token, amount="all")] if can_pay_gas else [], memory
 
-    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-        return [("lending", parameters["protocol"], parameters["token"])]
+    def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
+        return [("lending", self._series, self._token)]
 
-    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
-        return {"wallet": {parameters["token"]: capital}}
+    def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
+        return {self._wallet: {self._token: capital}}

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US
+from basis_strategy_v1.core.settings import number, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.strategies.loop import LoopParameters
 
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)
 
 Row = tuple[int, Decimal, Decimal]  # microseconds since 1970, ETH per token, borrow rate (a fraction a year)
+
+
+_HUNDRED = "100 is 1 %"
+LeastSpread = Annotated[
+    Decimal, number(_HUNDRED, at_least=-10_000, at_most=10_000), "the loop is unwound when staking minus borrowing earns less a year"
+]
+Hysteresis = Annotated[
+    Decimal, number(_HUNDRED, at_least=0, at_most=10_000), "the loop is built again when the spread is above min_spread_bps by this much"
+]
+SpreadWindow = Annotated[int, whole(at_least=24, at_most=8760), "hours of rates that the spread is the mean of"]
 
 
 class SpreadMemory(Struct, frozen=True, gc=False):
@@ -35,19 +46,18 @@ class Spread:
     until the rows cover the window.
     """
 
-    def __init__(self, protocol: str, token: str, parameters: Mapping[str, Any]) -> None:
-        self._key = ("staking", protocol, token)
-        self._window_us = parameters["spread_window_hours"] * HOUR_US
-        self._leave_below = parameters["min_spread_bps"] / BPS
-        self._enter_above = self._leave_below + parameters["spread_hysteresis_bps"] / BPS
+    def __init__(self, series: str, token: str, parameters: LoopParameters) -> None:
+        self._key = ("staking", series, token)
+        self._window_us = parameters.spread_window_hours * HOUR_US
+        self._leave_below = parameters.min_spread_bps / BPS
+        self._enter_above = self._leave_below + parameters.spread_hysteresis_bps / BPS
 
     def observe(self, memory: SpreadMemory, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> SpreadMemory:
         """The memory with the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
         stamp = snapshot.row_stamp(*self._key)
         if stamp is None or (memory.rows and memory.rows[-1][0] == stamp):
             return memory
-        _, protocol, token = self._key
-        rows = (*memory.rows, (stamp, snapshot.redemption(protocol, token), borrow_rate()))
+        rows = (*memory.rows, (stamp, snapshot.redemption(*self._key[1:]), borrow_rate()))
         first = 0
         while first + 1 < len(rows) and rows[first + 1][0] <= stamp - self._window_us:
             first += 1

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.position_names import queued_name
-from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import STAKED_AT
 from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, action, chain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from basis_strategy_v1.strategies import market_neutral, staking
+
+    StakeParameters = staking.Parameters | staking.LeveragedParameters | market_neutral.Parameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -35,6 +37,19 @@ REQUEST_GAS = 80_000
 HEALTH_KEPT = Decimal("1.01")
 QUEUED = queued_name("ETH")
 M = TypeVar("M")
+
+
+_USUAL_DEX = ", ".join(f"{row.dex} for {row.protocol}" for row in STAKED_AT.values())
+
+StakingVenue = Annotated[str, VenueOf("onchain", ("stake",)), Mark.RUN, "where ETH is staked"]
+Unstake = Annotated[Literal["queue", "dex"], "how the stake is redeemed: the protocol's queue, or a sale on a DEX"]
+Dex = Annotated[OrNull[Annotated[str, VenueOf("dex")]], f"where the staked token is sold; null: {_USUAL_DEX}"]
+SaleSlippage = Annotated[
+    Decimal,
+    number("100 is 1 %", at_least=0, below=10_000),
+    "fee and slippage of a sale that are allowed for when it is sized; what is brought too much is staked again",
+]
+LeaveAt = Annotated[OrNull[datetime], "from this time on everything is redeemed and nothing new is begun; null: never"]
 
 
 class Held(NamedTuple):
@@ -69,30 +84,32 @@ class Held(NamedTuple):
 class StakedEther:
     """The names that a strategy's parameters lead to, and the blocks made of them."""
 
-    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
-        self.protocol: str = parameters["protocol"]
-        self.tokens = STAKED_AT[self.protocol]
-        self.dex: str = parameters["dex"] or self.tokens.dex
-        name = parameters.get("lender")
+    def __init__(self, parameters: StakeParameters, venues: VenueFacts) -> None:
+        self.protocol = parameters.protocol
+        own = venues[self.protocol]
+        self.tokens, self.series_name, self.wallet = STAKED_AT[own.kind], own.series, own.wallet
+        self.dex = parameters.dex or self.tokens.dex
+        self._dex_series = venues[self.dex].series if self.dex in venues else self.dex
+        name: str | None = getattr(parameters, "lender", None)
         self.lender: Lender | None = lender_of(name, self.tokens.wrapped, venues) if name else None
-        self._leave_at: datetime | None = parameters["leave_at"]
-        self._unstake: str = parameters["unstake"]
-        self._worst_sale = 1 - parameters["sale_slippage_bps"] / BPS
+        self._leave_at = parameters.leave_at
+        self._unstake = parameters.unstake
+        self._worst_sale = 1 - parameters.sale_slippage_bps / BPS
 
     def read(self, step: Step) -> Held:
         """What is held at a step."""
         positions, lender = step.positions, self.lender
         rebasing, wrapped = self.tokens.rebasing, self.tokens.wrapped
         return Held(
-            wallet_ether=positions.amount(WALLET, "ETH"),
+            wallet_ether=positions.amount(self.wallet, "ETH"),
             reserve=positions.gas_reserve(),
-            weth=positions.amount(WALLET, WETH),
-            rebasing=ZERO if rebasing is None else positions.amount(WALLET, rebasing),
-            wrapped=positions.amount(WALLET, wrapped),
+            weth=positions.amount(self.wallet, WETH),
+            rebasing=ZERO if rebasing is None else positions.amount(self.wallet, rebasing),
+            wrapped=positions.amount(self.wallet, wrapped),
             collateral=lender.collateral(positions) if lender else ZERO,
             debt=lender.debt(positions) if lender else ZERO,
             queued=positions.amount(self.protocol, QUEUED),
-            rate=step.snapshot.redemption(self.protocol, wrapped),
+            rate=step.snapshot.redemption(self.series_name, wrapped),
         )
 
     def is_leaving(self, step: Step) -> bool:
@@ -121,9 +138,9 @@ class StakedEther:
 
     def series(self) -> list[tuple[str, str, str]]:
         """What has to be in the data: the redemption rate, the market's, and the lender's."""
-        found = [("staking", self.protocol, self.tokens.wrapped)]
+        found = [("staking", self.series_name, self.tokens.wrapped)]
         if self.lender or self._unstake == "dex":
-            found.append(("dex", self.dex, self._pair))
+            found.append(("dex", self._dex_series, self._pair))
         return [*found, *(self.lender.series() if self.lender else [])]
 
     @property
@@ -141,7 +158,7 @@ class StakedEther:
         return action(self.protocol, "stake", token="ETH", amount=wei(ether), token_out=self.tokens.wrapped)
 
     def unwrap_weth(self, amount: Decimal | str) -> Block:
-        return action(WALLET, "unwrap", token=WETH, amount=amount)
+        return action(self.wallet, "unwrap", token=WETH, amount=amount)
 
     def claims(self, step: Step) -> list[Block]:
         """A block for each withdrawal request whose time has come."""
@@ -235,7 +252,7 @@ class StakedEther:
     def _market_rate(self, held: Held, step: Step) -> Decimal:
         """WETH per wrapped token at the DEX; where the data have no price there, what the protocol redeems."""
         try:
-            return step.snapshot.dex_rate(self.dex, self._pair)
+            return step.snapshot.dex_rate(self._dex_series, self._pair)
         except MissingData:
             return held.rate
 

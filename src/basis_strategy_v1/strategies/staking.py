@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Annotated, Any
 
-from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.strategies.loop import LoopMemory, work_of
-from basis_strategy_v1.strategies.spread import SpreadMemory
-from basis_strategy_v1.strategies.staked_ether import StakedEther
+from msgspec import Struct
+
+from basis_strategy_v1.core.settings import Fraction, Mark
+from basis_strategy_v1.strategies.lenders import LenderOfEther
+from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
+from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
+from basis_strategy_v1.strategies.staked_ether import Dex, LeaveAt, SaleSlippage, StakedEther, StakingVenue, Unstake
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
+
+class Parameters(Struct, frozen=True, kw_only=True):
+    """Where ether is staked, and how it is redeemed."""
+
+    protocol: StakingVenue
+    unstake: Unstake = "queue"
+    dex: Dex = None
+    sale_slippage_bps: SaleSlippage = Decimal(100)
+    leave_at: LeaveAt = None
+
+
+class LeveragedParameters(Struct, frozen=True, kw_only=True):
+    """And where ether is borrowed against the stake, up to what."""
+
+    protocol: StakingVenue
+    lender: Annotated[LenderOfEther, Mark.RUN, "where ETH is borrowed against the stake"]
+    target_ltv: Annotated[Fraction, Mark.RUN, "debt / collateral to hold"]
+    flash: Flash = False
+    ltv_tolerance_bps: LtvTolerance = Decimal(50)
+    min_health_factor: LeastHealth = Decimal("1.05")
+    min_spread_bps: LeastSpread = Decimal(0)
+    spread_hysteresis_bps: Hysteresis = Decimal(100)
+    spread_window_hours: SpreadWindow = 168
+    unstake: Unstake = "queue"
+    dex: Dex = None
+    sale_slippage_bps: SaleSlippage = Decimal(100)
+    leave_at: LeaveAt = None
 
 
 class EthStaking:
@@ -21,7 +49,7 @@ class EthStaking:
 
     memory_kinds = (LoopMemory, SpreadMemory)
 
-    def __init__(self, parameters: Mapping[str, Any], venues: VenueFacts) -> None:
+    def __init__(self, parameters: Parameters | LeveragedParameters, venues: VenueFacts) -> None:
         self._stake = StakedEther(parameters, venues)
         self._work = work_of(self._stake, parameters)
 
@@ -36,8 +64,8 @@ class EthStaking:
             return [], memory
         return [*self._stake.claims(step), *self._stake.give_back(held, step)], memory
 
-    def needs(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._stake.series()
 
-    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
-        return {WALLET: {"ETH": capital}}
+    def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
+        return {self._stake.wallet: {"ETH": capital}}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.state import WALLET
+
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -16,12 +18,18 @@ Block = dict[str, Any]
 Positions = Mapping[str, Mapping[str, Decimal]]
 
 
-class VenueFacts(NamedTuple):
-    """What the strategies need to know of the configured venues, before anything is held."""
+class VenueFact(NamedTuple):
+    """What the strategies need to know of a configured venue, before anything is held."""
 
-    settles_in: Mapping[str, str]  # exchange -> the token that it settles in
-    # Lender from one pool, as Aave is -> collateral -> the e-mode category in which it secures most of a WETH debt.
-    emodes: Mapping[str, Mapping[str, int]]
+    kind: str  # the exchange or protocol that it is
+    series: str  # what it is called in the data
+    settle: str = ""  # of an exchange: the token that it settles in
+    wallet: str = WALLET  # of a protocol: the wallet that pays and is paid
+    # Of a lender from one pool, as Aave is: collateral -> the e-mode category in which it secures most of a WETH debt.
+    emodes: Mapping[str, int] | None = None
+
+
+VenueFacts = Mapping[str, VenueFact]  # by name
 
 
 class Margin(Protocol):
@@ -63,7 +71,7 @@ class Step(Struct, frozen=True, gc=False, eq=False):
     at: datetime
     snapshot: MarketSnapshot  # what could be known at `at`
     positions: Holdings
-    parameters: Mapping[str, Any]  # the config's `strategy` section; for a user's strategy its own `parameters`
+    parameters: Any  # the strategy's Parameters; for a user's strategy its own `parameters`, a mapping
 
 
 Plan = tuple[Sequence[Block], Any]  # the blocks, which are checked together and sent in order, and the memory for the next step
@@ -90,11 +98,11 @@ class Strategy(Protocol):
         """The blocks that close everything, for `close_at_end`."""
         ...
 
-    def needs(self, parameters: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+    def needs(self, parameters: Any) -> Sequence[tuple[str, str, str]]:
         """The series without which it cannot run: (kind, venue, name), such as ("perp", "bybit", "ETHUSDT")."""
         ...
 
-    def placed(self, capital: Decimal, parameters: Mapping[str, Any]) -> dict[str, dict[str, Decimal]]:
+    def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         """How the capital is split over the venues at the start: venue -> token -> amount of the share class currency."""
         ...
 

@@ -6,12 +6,13 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.settings import Mark, path
 from basis_strategy_v1.core.text import one_line, printable
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _STEP = re.compile(r"(^nothing was sent\. |; )step (\d+): ")
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    file: Annotated[Path, path("the path of a file, from the config's own folder"), Mark.RUN, 'JSONL, a line {"timestamp": …, "block": …}']
 
 
 class Blocks:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal, getcontext
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.core.memory import require_frozen
+from basis_strategy_v1.core.settings import Mark, OrNull, path, text
 from basis_strategy_v1.core.text import one_line, printable
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 from basis_strategy_v1.strategies.user_attributes import Attributes
@@ -27,12 +32,18 @@ from basis_strategy_v1.strategies.user_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
 # Its attributes are looked at after each of its first steps, each plan, and each step of a number that this divides.
 LOOKED_AT_FIRST = 100
 LONGEST_NAME = 200
+ClassName = Annotated[str, text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "the name of a class")]
+
+
+class Parameters(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+    file: Annotated[Path, path("the path of a file, from the config's own folder"), Mark.RUN, "the Python file of the strategy"]
+    class_: Annotated[OrNull[ClassName], "the class in it; null: the only one"] = None
+    parameters: Annotated[Mapping[str, Any], "handed to the class as they are"] = {}
 
 
 class Custom:
@@ -41,9 +52,9 @@ class Custom:
     `warnings` gets a line when it is found to keep something that does not survive a restart, once; `warn` is called with it.
     """
 
-    def __init__(self, path: Path, name: str | None, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, name: str | None = None, parameters: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._path = path
-        self._own = deepcopy(parameters["parameters"])  # the user's code may change it, and not what the config says
+        self._own = deepcopy(dict(parameters))  # the user's code may change it, and not what the config says
         self._read_only = MappingProxyType(self._own)
         module = read_module(path)
         found = strategy_in(module, path, name)

@@ -11,27 +11,18 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
-from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import aave_pool
-from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
+from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
 from basis_strategy_v1.venues.aave_observed import ObservedPool
 from basis_strategy_v1.venues.aave_part import AavePart, Units
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, ReserveRules, accrue
-from basis_strategy_v1.venues.aave_settings import (
-    AS_OF,
-    BPS_TO_RAY,
-    EMODES,
-    RESERVES,
-    Reserves,
-    emodes_of,
-    revisions_of,
-    rules_by_token,
-)
+from basis_strategy_v1.venues.aave_settings import AS_OF, BPS_TO_RAY, ORIGINAL, Settings
 from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Moved, PerpExposure, PoolLender, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Moved, PerpExposure, Place, PoolLender, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -57,8 +48,8 @@ class Aave(FlashLender, PoolLender):
     grows = True
     actions = ("supply", "withdraw", "borrow", "repay", "set_emode", "flash_loan")
 
-    def __init__(self, pool: ObservedPool) -> None:
-        self.name = pool.name
+    def __init__(self, place: Place, pool: ObservedPool) -> None:
+        super().__init__(place)
         self.pool = pool
         rates = "also move the rates by the reserve's slopes" if pool.rate_impact else "do not move it"
         moving = f"own deposits and debts count in cash and caps, and {rates}"
@@ -101,7 +92,7 @@ class Aave(FlashLender, PoolLender):
         if name in PAYS:
             if name == "repay" and units > before:
                 units, amount = self._at_most_owed(token, units, before)
-            state, signed = spend(state, token, amount, f"{self.name} {name}"), -amount
+            state, signed = spend(state, self.wallet, token, amount, f"{self.name} {name}"), -amount
             done = (aave_pool.supply if name == "supply" else aave_pool.repay)(pool, user, token, units, now_s)
         else:
             prices = self.pool.prices(part, market, token)
@@ -109,7 +100,7 @@ class Aave(FlashLender, PoolLender):
                 done = aave_pool.withdraw(pool, user, token, aave_pool.ALL if units == before else units, now_s, prices)
             else:
                 done = aave_pool.borrow(pool, user, token, units, now_s, prices)
-            state, signed = receive(state, token, amount), amount
+            state, signed = receive(state, self.wallet, token, amount), amount
         # Read in the pool as it was: an action changes rates and totals, not what the indices are now.
         change = read(done.user, pool, token, now_s) - before
         after = self.pool.after(part, done, token, _told(part.told, token, change, name))
@@ -161,7 +152,7 @@ class Aave(FlashLender, PoolLender):
             return debt_of(part.user, part.pool, action.token, part.now_s) or self._none_owed(action.token)
         if action.action != "supply":
             reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw and repay')
-        return state.part(WALLET, Wallet).units_of(action.token)
+        return super().resolve(action, state)
 
     def flash_fee(self, token: str, amount: Decimal, state: State | None = None, market: MarketSnapshot | None = None) -> Decimal:
         """The premium of a flash loan, in the token. With the state and the market: refused where the reserve has less in cash.
@@ -189,7 +180,7 @@ class Aave(FlashLender, PoolLender):
 
     def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state after a flash loan and its premium have been paid back."""
-        units, revision = to_units(token, amount), self.pool.revision(market.instant // SECOND_US)
+        units, revision = to_units(token, amount), self.pool.revision.at(market.instant)
         premium = rounding_of(revision).flash_premium(units, self._flash_pools[0].flash_premium_bps)
         return self._with_cash(state, token, units + premium, market)
 
@@ -211,7 +202,7 @@ class Aave(FlashLender, PoolLender):
     def borrow_rate(self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0)) -> Decimal:
         """What a debt of `token` pays now, and would with `more` of it, a fraction a year; as published where our size moves nothing."""
         if not self.pool.rate_impact:
-            return market.lending(self.name, token).variable_borrow_rate
+            return market.lending(self.series, token).variable_borrow_rate
         part = self.pool.part(state, market, token)
         if more:
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
@@ -223,7 +214,7 @@ class Aave(FlashLender, PoolLender):
         part = state.parts.get(self.name)
         if not isinstance(part, AavePart):
             return None
-        stamps = [market.next_row("lending", self.name, token) for token in {*part.user.supplied, *part.user.borrowed}]
+        stamps = [market.next_row("lending", self.series, token) for token in {*part.user.supplied, *part.user.borrowed}]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
@@ -323,14 +314,7 @@ def _six_digits(wad: int) -> str:
     return f"{text[:-6]}.{text[-6:]}".rstrip("0").rstrip(".")
 
 
-def aave_market(name: str, settings: dict[str, Any], reserves: Reserves, emodes: Mapping[int, EMode]) -> Aave:
-    """The simulator of a market with Aave v3's rules: its name, what its reserves allow, and the config's own parameters in their place."""
-    own = settings.get("reserves") or {}
-    rules, categories = rules_by_token(reserves, own), emodes_of(name, own, emodes)
-    revisions, rate_impact = revisions_of(settings.get("revision")), bool(settings.get("rate_impact"))
-    return Aave(ObservedPool(name, revisions, rules, categories, rate_impact=rate_impact))
-
-
-def aave(settings: dict[str, Any]) -> Aave:
-    """The simulator of Aave v3 on Ethereum mainnet."""
-    return aave_market("aave", settings, RESERVES, EMODES)
+def aave(place: Place, settings: Settings) -> Aave:
+    """The simulator of a market with Aave v3's rules, and with what its settings say that governance set."""
+    revision = settings.revision or ORIGINAL
+    return Aave(place, ObservedPool(place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact))

@@ -16,9 +16,11 @@ from basis_strategy_v1.venues.venue import ONCHAIN, reject
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.venues.aave_pool import Moved
+    from basis_strategy_v1.venues.venue import Place
 
 
 class ObservedPool:
@@ -31,32 +33,27 @@ class ObservedPool:
 
     def __init__(
         self,
-        name: str,
-        revisions: tuple[tuple[int, str], ...],
+        place: Place,
+        revision: Figure[str],
         rules: Mapping[str, ReserveRules],
         emodes: dict[int, EMode],
         *,
         rate_impact: bool,
     ) -> None:
-        self.name = name
+        self.name, self.series = place.name, place.series
+        self.revision = revision
         self.rules = dict(rules)
         self.rate_impact = rate_impact
         self.emodes = emodes
-        self.revisions = tuple(revision for _, revision in revisions)
-        self._since = revisions
+        self.revisions = tuple(dict.fromkeys((revision.value, *(later for _, later in revision.since))))
         self._rows: dict[str, Published] = {}  # the last row read of each token: a source gives one object as long as it is in force
-
-    def revision(self, now_s: int) -> str:
-        if len(self._since) == 1:
-            return self._since[0][1]
-        return next(revision for since_s, revision in reversed(self._since) if since_s <= now_s)
 
     def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AavePart:
         """Our account at the snapshot's instant, in a pool that has the reserves of `tokens` too."""
         part = state.parts.get(self.name)
         if not isinstance(part, AavePart):
             now_s = market.instant // SECOND_US
-            pool = Pool(revision=self.revision(now_s), rules=self.rules, reserves={}, emodes=self.emodes)
+            pool = Pool(revision=self.revision.at(market.instant), rules=self.rules, reserves={}, emodes=self.emodes)
             part = AavePart(pool, UserAccount(), market.instant, now_s)
         elif part.instant != market.instant:
             return self.at(part, market, *tokens)
@@ -68,7 +65,7 @@ class ObservedPool:
         """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
-        if (revision := self.revision(now_s)) != pool.revision:
+        if (revision := self.revision.at(market.instant)) != pool.revision:
             pool = structs.replace(pool, revision=revision)
         part = AavePart(pool, user, market.instant, now_s, part.stamps, part.told, part.published)
         return self._with_rows(part, market, dict.fromkeys((*user.supplied, *user.borrowed, *tokens)))
@@ -77,7 +74,7 @@ class ObservedPool:
         for token in tokens:
             self.require(token)
             known = part.stamps.get(token)
-            if known is None or (stamp := market.row_stamp("lending", self.name, token)) is None or stamp != known:
+            if known is None or (stamp := market.row_stamp("lending", self.series, token)) is None or stamp != known:
                 part = self._with_row(part, token, self._read(token, market))
         return part
 
@@ -140,7 +137,7 @@ class ObservedPool:
             reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self.rules)}: add it under {where}")
 
     def _read(self, token: str, market: MarketSnapshot) -> Published:
-        row, known = market.lending(self.name, token), self._rows.get(token)
+        row, known = market.lending(self.series, token), self._rows.get(token)
         if known is None or known.row is not row:
             self._rows[token] = known = published(row, token)
         return known

@@ -2,47 +2,88 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from basis_strategy_v1.core.clock import SECOND_US, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.figure import Figure
+from basis_strategy_v1.core.settings import MAINNET, Address, Amount, Bps, Dated, Decimals, ProtocolSettings, RateBps, Token, whole
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.venues.aave_account import EMode
-from basis_strategy_v1.venues.aave_interest import RAY, rounding_of
+from basis_strategy_v1.venues.aave_interest import RAY
 from basis_strategy_v1.venues.aave_reserve import ReserveRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
+
+    from basis_strategy_v1.core.settings import Misfit
 
 AS_OF = "2025-05-31"
 BPS_TO_RAY = RAY // 10_000
+ORIGINAL = Figure("3.0")
 
 
-class Public(NamedTuple):
-    """A reserve's parameters in basis points. The rates are those of a year: borrowing costs `base`, `slope1` more at the `optimal` use,
-    and `slope2` more at full use."""
+class ReserveSettings(Struct, frozen=True):
+    """A token's parameters. The rates are those of a year: borrowing costs `base_rate`, `slope1` more at the `optimal_usage`, and `slope2`
+    more at full use. What is left out is as governance set it."""
 
-    ltv: int = 0
-    liquidation_threshold: int = 0
-    bonus: int = 0
-    reserve_factor: int = 0
-    optimal: int = 9000
-    base: int = 0
-    slope1: int = 270
-    slope2: int = 8000
+    ltv_bps: Annotated[Figure[Bps] | None, "how much can be borrowed on it"] = None
+    liquidation_threshold_bps: Annotated[Figure[Bps] | None, "debt / collateral at which it is liquidated"] = None
+    liquidation_bonus_bps: Annotated[Figure[Bps] | None, "what the liquidator takes on top"] = None
+    reserve_factor_bps: Annotated[Figure[Bps] | None, "share of the interest that the protocol keeps"] = None
+    supply_cap: Annotated[Figure[Amount] | None, "token units; 0: none"] = None
+    borrow_cap: Annotated[Figure[Amount] | None, "token units; 0: none"] = None
+    optimal_usage_bps: Annotated[Figure[Bps] | None, "where the rate curve bends"] = None
+    base_rate_bps: Annotated[Figure[RateBps] | None, "borrow rate a year at no use"] = None
+    slope1_bps: Annotated[Figure[RateBps] | None, "rise of the borrow rate up to the bend"] = None
+    slope2_bps: Annotated[Figure[RateBps] | None, "rise of the borrow rate beyond the bend"] = None
+    emode_category: Annotated[Annotated[int, whole(at_least=0, at_most=255)] | None, "0: none"] = None
+    decimals: Annotated[Decimals | None, "of the token"] = None
+
+    def over(self, public: ReserveSettings) -> ReserveSettings:
+        """These parameters, and the public ones where there are none."""
+        return structs.replace(public, **{name: own for name, own in structs.asdict(self).items() if own is not None})
+
+    def rules(self, token: str) -> ReserveRules:
+        """The rules as the pool's arithmetic takes them: its figures are constant, and read once."""
+
+        def of(figure: Figure[Decimal] | None) -> int:
+            return 0 if figure is None else int(figure.at(0, token))
+
+        return ReserveRules(
+            decimals=decimals_of(token) if self.decimals is None else self.decimals,
+            ltv_bps=of(self.ltv_bps),
+            liquidation_threshold_bps=of(self.liquidation_threshold_bps),
+            liquidation_bonus_bps=of(self.liquidation_bonus_bps),
+            reserve_factor_bps=of(self.reserve_factor_bps),
+            optimal_usage_ray=of(self.optimal_usage_bps) * BPS_TO_RAY,
+            base_rate_ray=of(self.base_rate_bps) * BPS_TO_RAY,
+            slope1_ray=of(self.slope1_bps) * BPS_TO_RAY,
+            slope2_ray=of(self.slope2_bps) * BPS_TO_RAY,
+            supply_cap=of(self.supply_cap),
+            borrow_cap=of(self.borrow_cap),
+        )
+
+
+def _public(*bps: int) -> ReserveSettings:
+    """A row of the table."""
+    columns = ("ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "reserve_factor_bps",
+               "optimal_usage_bps", "base_rate_bps", "slope1_bps", "slope2_bps")  # fmt: skip
+    figures: dict[str, Any] = {column: Figure(Decimal(number)) for column, number in zip(columns, bps, strict=True)}
+    return ReserveSettings(**figures)
 
 
 RESERVES = {
-    "WETH": Public(8050, 8300, 500, 1500, 9000, 0, 270, 8000),
-    "wstETH": Public(7850, 8100, 600, 500, 8000, 0, 160, 8500),
-    "weETH": Public(7750, 8000, 700, 4500, 3000, 100, 700, 30000),
-    "USDT": Public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
-    "USDC": Public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
-    "WBTC": Public(7300, 7800, 500, 5000, 8000, 0, 400, 30000),
+    "WETH": _public(8050, 8300, 500, 1500, 9000, 0, 270, 8000),
+    "wstETH": _public(7850, 8100, 600, 500, 8000, 0, 160, 8500),
+    "weETH": _public(7750, 8000, 700, 4500, 3000, 100, 700, 30000),
+    "USDT": _public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
+    "USDC": _public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
+    "WBTC": _public(7300, 7800, 500, 5000, 8000, 0, 400, 30000),
 }
-UNLISTED = Public()
+UNLISTED = _public(0, 0, 0, 0, 9000, 0, 270, 8000)
 # Category 1, "ETH correlated", of the same day.
 EMODES = {
     1: EMode(
@@ -51,62 +92,41 @@ EMODES = {
     )
 }  # fmt: skip
 
-Reserves = dict[str, Public]
 
+class Settings(ProtocolSettings, frozen=True, kw_only=True):
+    """Of a market with Aave v3's rules; a fork's own say what governance set there in its place."""
 
-def rules_by_token(reserves: Reserves, own: Mapping[str, Any]) -> dict[str, ReserveRules]:
-    """The rules of every listed token and of every one that `own` (token -> settings) adds."""
-    return {token: _rules(reserves.get(token, UNLISTED), token, own.get(token) or {}) for token in dict.fromkeys((*reserves, *own))}
+    listed: ClassVar[Mapping[str, ReserveSettings]] = RESERVES
+    emodes: ClassVar[Mapping[int, EMode]] = EMODES
 
+    revision: Annotated[
+        Figure[Literal["3.0", "3.7"]] | None,
+        Dated("revision"),
+        "rounding: 3.0 half-up, 3.7 directed; left out: 3.0 in a backtest, read from the pool when live",
+    ] = None
+    reserves: Annotated[dict[Token, ReserveSettings] | None, "parameters by token"] = None
+    rate_impact: Annotated[bool, "backtests: our own deposits and debts move the rates by the two slopes"] = False
+    pool: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
 
-def _rules(public: Public, token: str, settings: Mapping[str, Any]) -> ReserveRules:
-    def own(name: str, public: int) -> int:
-        return public if settings.get(name) is None else int(settings[name])
+    def misfits(self, name: str) -> Iterator[Misfit]:
+        for token, row in (self.reserves or {}).items():
+            if row.emode_category and row.emode_category not in self.emodes:
+                yield f"reserves.{token}.emode_category", row.emode_category, " | ".join(map(str, (0, *self.emodes)))
+            ltv, threshold = row.ltv_bps, row.liquidation_threshold_bps
+            if ltv is not None and threshold is not None and ltv.at() > threshold.at():
+                yield f"reserves.{token}.ltv_bps", ltv.at(), f"at most liquidation_threshold_bps, {threshold.at()}"
 
-    return ReserveRules(
-        decimals=own("decimals", decimals_of(token)),
-        ltv_bps=own("ltv_bps", public.ltv),
-        liquidation_threshold_bps=own("liquidation_threshold_bps", public.liquidation_threshold),
-        liquidation_bonus_bps=own("liquidation_bonus_bps", public.bonus),
-        reserve_factor_bps=own("reserve_factor_bps", public.reserve_factor),
-        optimal_usage_ray=own("optimal_usage_bps", public.optimal) * BPS_TO_RAY,
-        base_rate_ray=own("base_rate_bps", public.base) * BPS_TO_RAY,
-        slope1_ray=own("slope1_bps", public.slope1) * BPS_TO_RAY,
-        slope2_ray=own("slope2_bps", public.slope2) * BPS_TO_RAY,
-        supply_cap=own("supply_cap", 0),
-        borrow_cap=own("borrow_cap", 0),
-    )
+    def rules(self) -> dict[str, ReserveRules]:
+        """The rules of every listed token and of every one that the settings add."""
+        own = self.reserves or {}
+        rows = {token: self.listed.get(token, UNLISTED) for token in (*(self.listed if self.chain == MAINNET else ()), *own)}
+        return {token: (own[token].over(public) if token in own else public).rules(token) for token, public in rows.items()}
 
-
-def emodes_of(name: str, own: Mapping[str, Any], public: Mapping[int, EMode]) -> dict[int, EMode]:
-    """The categories, with each token whose `emode_category` is set in that one alone.
-
-    Raises:
-        ComponentError: CFG-001, there is no such category.
-    """
-    found = dict(public)
-    for token, row in own.items():
-        category = (row or {}).get("emode_category")
-        if category is None:
-            continue
-        if category and category not in public:
-            known = ", ".join(map(str, public))
-            where = f"venues.onchain.{name}.reserves.{token}.emode_category"
-            raise ComponentError("CFG-001", f"{where}: must be 0 (none) or one of {known}, got {category}")
-        for number, mode in found.items():
-            change = frozenset.union if number == category else frozenset.difference
-            only = frozenset({token})
-            found[number] = structs.replace(mode, collateral=change(mode.collateral, only), borrowable=change(mode.borrowable, only))
-    return found
-
-
-def revisions_of(setting: Any) -> tuple[tuple[int, str], ...]:
-    """(from second, revision), earliest first; the first one also holds before its date. UnknownRevision for one that is not known."""
-    if setting is None or isinstance(setting, str):
-        rows = [(0, setting or "3.0")]
-    else:
-        rows = sorted((to_instant(since) // SECOND_US, revision) for since, revision in setting)
-        rows[0] = (0, rows[0][1])
-    for _, revision in rows:
-        rounding_of(revision)
-    return tuple(rows)
+    def categories(self) -> dict[int, EMode]:
+        """The e-mode categories, with each token whose `emode_category` is set in that one alone."""
+        found = dict(self.emodes)
+        for token, row in (self.reserves or {}).items():
+            for number, mode in found.items() if row.emode_category is not None else ():
+                change, only = frozenset.union if number == row.emode_category else frozenset.difference, frozenset({token})
+                found[number] = structs.replace(mode, collateral=change(mode.collateral, only), borrowable=change(mode.borrowable, only))
+        return found

@@ -11,7 +11,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_name
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
-from basis_strategy_v1.venues.exchanges import ExchangeRow, step_of
+from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
 from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, Moved, PerpExposure, Settlement, reject, require_held
 
 if TYPE_CHECKING:
@@ -45,31 +45,33 @@ class Margin(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A symbol as it trades: base token, its position as a token, lot (base units), tick and smallest notional (quote)."""
+    """A symbol as it trades: base and quote token, its position as a token, fee (a fraction), lot (base units), tick and smallest notional
+    (quote)."""
 
     base: str
+    quote: str
     position: str
+    fee: Decimal
     lot: Decimal
     tick: Decimal
     minimum: Decimal
 
 
 class Exchange(Holder):
-    """The simulator of one account at an exchange."""
+    """The simulator of one account at an exchange. Its figures are constant: read once, those of a symbol when it is first traded."""
 
     kind = CEX
 
     def __init__(self, name: str, row: ExchangeRow) -> None:
         self.name = name
         self.row = row
-        self._spot_fee = EXACT.divide(row.spot_taker_fee_bps, BPS)
-        self._perp_fee = EXACT.divide(row.perp_taker_fee_bps, BPS)
-        slippage = EXACT.divide(row.slippage_bps, BPS)
+        slippage = EXACT.divide(row.slippage_bps.at(), BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
-        self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers)
+        self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers.at())
         self._listings: dict[str, dict[str, Listing]] = {"spot": {}, "perp": {}}
-        self._prices_as, self._settle, self._leverage, self._fee_in_received = row.name, row.settle, row.max_leverage, row.fee_in_received
-        self._interval = row.funding_interval_hours * HOUR_US
+        self._prices_as, self._settle, self._fee_in_received = row.name, row.settle, row.fee_in_received
+        self._leverage = row.max_leverage.at()
+        self._interval = row.funding_interval_hours.at() * HOUR_US
 
     # Trades.
 
@@ -91,7 +93,7 @@ class Exchange(Holder):
             fill = limited
         worth = amount * price
         if worth < listing.minimum and not instruction.reduce_only:
-            reject(CEX, f"{self.name} takes no {trade_type} order below {plain(listing.minimum)} {self._settle}; "
+            reject(CEX, f"{self.name} takes no {trade_type} order below {plain(listing.minimum)} {listing.quote}; "
                         f"{plain(amount)} {listing.base} at {plain(price)} is {plain(worth)}")  # fmt: skip
         trade = self._perp_trade if is_perp else self._spot_trade
         return trade(instruction, listing, is_buy, amount, price, fill, state, market)
@@ -107,21 +109,27 @@ class Exchange(Holder):
         return read(self._prices_as, trade.symbol, for_trade=True), self._list(trade.symbol, trade.trade_type).tick
 
     def _list(self, symbol: str, trade_type: str) -> Listing:
-        base, row, perp = self._base(symbol), self.row, trade_type == "perp"
-        lot = step_of(row.perp_lots if perp else row.spot_lots, symbol, base)
-        listing = Listing(
-            base, perp_name(symbol), lot, step_of(row.ticks, symbol, base), row.perp_min_notional if perp else row.min_notional
+        row, is_perp = self.row, trade_type == "perp"
+        base, quote = self._pair(symbol, (row.settle,) if is_perp else (row.settle, *row.quotes))
+        fee, lots, minimum = (
+            (row.perp_taker_fee_bps, row.perp_lots, row.perp_min_notional)
+            if is_perp
+            else (row.spot_taker_fee_bps, row.spot_lots, row.min_notional)
         )
+        fee_bps, lot, tick, least = (figure.at(0, symbol, base) for figure in (fee, lots, row.ticks, minimum))
+        listing = Listing(base, quote, perp_name(symbol), EXACT.divide(fee_bps, BPS), lot, tick, least)
         self._listings[trade_type][symbol] = listing
         return listing
 
-    def _base(self, symbol: str) -> str:
+    def _pair(self, symbol: str, quotes: tuple[str, ...]) -> tuple[str, str]:
+        """Base and quote of a symbol."""
+        for quote in quotes:
+            if symbol.endswith(quote) and symbol != quote:
+                return symbol.removesuffix(quote), quote
         settle = self.row.settle
-        if symbol.endswith(settle) and len(symbol) > len(settle):
-            return symbol[: -len(settle)]
-        for quote in ("USDT", "USDC", "USD"):
-            if symbol.endswith(quote) and len(symbol) > len(quote):
-                reject(CEX, f"{self.name} settles in {settle}: write {symbol[: -len(quote)]}{settle} instead of {symbol}")
+        for quote in quote_tokens():
+            if symbol.endswith(quote) and symbol != quote:
+                reject(CEX, f"{self.name} settles in {settle}: write {symbol.removesuffix(quote)}{settle} instead of {symbol}")
         reject(CEX, f"symbol must be base and {settle} written together such as ETH{settle}, got {symbol}")
 
     def _limited(self, trade: CexTrade, wanted: Decimal, tick: Decimal, price: Decimal, worse: Decimal) -> Decimal | None:
@@ -137,17 +145,17 @@ class Exchange(Holder):
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
         market: MarketSnapshot,
     ) -> Moved:  # fmt: skip
-        base, quote, account = listing.base, self._settle, state.parts.get(self.name)
+        base, quote, account = listing.base, listing.quote, state.parts.get(self.name)
         if type(account) is not Account:
             account = NO_ACCOUNT
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
         if is_buy and self._fee_in_received:
-            fee_token, fee = base, amount * self._spot_fee
+            fee_token, fee = base, amount * listing.fee
             of_base, of_quote = amount - fee, -paid
         else:
-            fee_token, fee = quote, paid * self._spot_fee
+            fee_token, fee = quote, paid * listing.fee
             of_base, of_quote = (amount, -paid - fee) if is_buy else (-amount, paid - fee)
         held, changes = account.balances, {base: of_base, quote: of_quote}
         left_base, left_quote = of_base + held.get(base, ZERO), of_quote + held.get(quote, ZERO)
@@ -181,7 +189,7 @@ class Exchange(Holder):
             amount = self._at_most_held(trade, amount, held)
         signed = amount if is_buy else -amount
         paid, details = amount * fill, {"filled": amount, "price": fill}
-        fee = paid * self._perp_fee
+        fee = paid * listing.fee
         if held.base:
             position, details["realised"] = _after_trade(held, signed, fill)
             received = details["realised"] - fee

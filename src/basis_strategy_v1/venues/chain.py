@@ -28,7 +28,7 @@ BASE_GAS = 21_000
 
 
 def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
-    """All steps in one transaction: the state goes through them, gas is paid once at the end.
+    """All steps in one transaction of one wallet: the state goes through them, gas is paid once at the end.
 
     A failing step raises, naming its index and itself, and leaves the caller's state as it was.
     """
@@ -37,7 +37,7 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
     else:
         moved, step = _step(steps[0], venues, state, market, ())
         resolved = [step]
-    wallet, results = wallet_of(venues), moved.results
+    wallet, results = wallet_of(venues, steps[0].protocol), moved.results
     if not wallet.is_free():
         moved = wallet.pay_gas(moved, gas_units(steps, venues) + moved.more_gas, market)
     return structs.replace(moved, steps=tuple(resolved), results=results)
@@ -55,6 +55,7 @@ def _fold(
     more_gas = 0
     for index, step in enumerate(steps):
         try:
+            _require_wallet(step, steps[0], venues)
             moved, known = _step(step, venues, state, market, outputs)
         except VenueRejected as refused:
             message = f"step {index} ({step.protocol} {step.action}): {refused.message}"
@@ -70,20 +71,26 @@ def _fold(
     return Moved(state, Deltas.total(outputs), costs, details, more_gas, results=tuple(results)), resolved
 
 
+def _require_wallet(step: SmartContractAction, first: SmartContractAction, venues: Venues) -> None:
+    own, sender = (_on_chain(each, venues).wallet for each in (step, first))
+    if own != sender:
+        reject(ONCHAIN, f"one transaction is of one wallet: {step.protocol} pays from {own}, {first.protocol} from {sender}; send two")
+
+
 def _step(
     step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]
 ) -> tuple[Moved, SmartContractAction]:
-    if step.token in REBASING:
-        state = with_share_rate(state, step.token, market)
-    if step.token_out in REBASING:
-        state = with_share_rate(state, step.token_out, market)
+    venue = _on_chain(step, venues)
+    for token in (step.token, step.token_out):
+        if token in REBASING:
+            state = with_share_rate(state, venue.wallet, token, market)
     resolved = _resolved(step, venues, state, outputs)
     if step.action == "flash_loan":
         moved, inner = _flash_loan(resolved, venues, state, market)
         resolved = structs.replace(resolved, steps=tuple(inner))
     else:
-        moved = venues[step.protocol].simulate(resolved, state, market)
-    read = as_read(state, moved, moved.deltas, step.protocol)
+        moved = venue.simulate(resolved, state, market)
+    read = as_read(state, moved, moved.deltas, step.protocol, venue.wallet)
     results = moved.results or (StepResult(resolved, read.deltas, read.costs),)
     return structs.replace(read, results=results), resolved
 
@@ -125,10 +132,10 @@ def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
     return paid_out * of.fraction
 
 
-def before_gas(deltas: Deltas, costs: Sequence[Cost]) -> Deltas:
-    """What a transaction moved, but for the gas that it paid out of the same ETH."""
+def before_gas(deltas: Deltas, costs: Sequence[Cost], wallet: str = WALLET) -> Deltas:
+    """What a transaction moved, but for the gas that it paid out of the same ETH of its wallet."""
     gas = sum((cost.amount for cost in costs if cost.source == "gas"), Decimal(0))
-    return deltas + Deltas.at(WALLET, {"ETH": gas})
+    return deltas + Deltas.at(wallet, {"ETH": gas})
 
 
 def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> tuple[Moved, list[SmartContractAction]]:
@@ -136,15 +143,17 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
     lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)
     if not isinstance(lender, FlashLender):
         reject(ONCHAIN, f"{loan.protocol} has no flash loans; take one from another protocol")
-    fee = lender.flash_fee(token, amount, state, market)
+    for step in loan.steps:
+        _require_wallet(step, loan, venues)
+    fee, wallet = lender.flash_fee(token, amount, state, market), lender.wallet
     lent = lender.lend_flash(state, token, amount, market)
-    inner, steps = _fold(loan.steps, venues, receive(lent, token, amount), market)
+    inner, steps = _fold(loan.steps, venues, receive(lent, wallet, token, amount), market)
     owed = amount + fee
-    held = to_amount(token, inner.state.part(WALLET, Wallet).units_of(token))
+    held = to_amount(token, inner.state.part(wallet, Wallet).units_of(token))
     if state.checked and held < owed:
         reject(ONCHAIN, f"flash loan of {plain(amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
                         "borrow less or let a step bring the rest")  # fmt: skip
-    after = lender.take_back(spend(inner.state, token, owed, "flash loan"), token, amount, market)
+    after = lender.take_back(spend(inner.state, wallet, token, owed, "flash loan"), token, amount, market)
     own, costs = Deltas.at(loan.protocol, {token: -fee}), (Cost("fees", token, fee),) if fee else ()
     results = (StepResult(structs.replace(loan, steps=tuple(steps)), own, costs), *inner.results)
     details = {**inner.details, "flash_fee": plain(fee)}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.venues import curve_pool
 from basis_strategy_v1.venues.curve_pool import FEE_DENOMINATOR, StableSwapPool, exchange
-from basis_strategy_v1.venues.market_swap import PIPS, MarketSwapRow, with_settings
+from basis_strategy_v1.venues.market_swap import PIPS, MarketSwapRow
 from basis_strategy_v1.venues.pool_swap import Filled, Pool, PoolSwap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROW = MarketSwapRow("curve", fee_pips=400, slippage_bps=Decimal(1), gas_units=180_000)
+    from basis_strategy_v1.venues.market_swap import SwapSettings
+    from basis_strategy_v1.venues.venue import Place
+
+ROW = MarketSwapRow(fee_pips=400, slippage_bps=Decimal(1), gas_units=180_000)
 PER_PIP = FEE_DENOMINATOR // int(PIPS)
 # What part of a balance is too small to move the price.
 SMALL_PART = 10**7
@@ -52,6 +55,6 @@ class CurvePools:
         return Filled(after, units, received, Decimal(gross - received) / gross if gross else Decimal(0))
 
 
-def curve(settings: dict[str, Any]) -> PoolSwap:
+def curve(place: Place, settings: SwapSettings) -> PoolSwap:
     """The simulator of Curve."""
-    return PoolSwap(with_settings(ROW, settings), CurvePools(), settings.get("pools") or ())
+    return PoolSwap(place, ROW, CurvePools(), settings)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from basis_strategy_v1.venues.staking import StakingProtocol, StakingRow
 from basis_strategy_v1.venues.staking_shares import Protocol
 
+if TYPE_CHECKING:
+    from basis_strategy_v1.venues.staking import Settings
+    from basis_strategy_v1.venues.venue import Place
+
 # Gas units as seen on mainnet for a typical call of each kind; the queue's waiting time is its usual length in 2024-25.
 GAS = {"stake": 110_000, "unstake": 260_000, "claim": 120_000, "wrap": 90_000, "unwrap": 80_000}
-ROW = StakingRow.of("etherfi", Decimal(7), GAS)
+DAYS = 7
 
 
-def etherfi(settings: dict[str, Any]) -> StakingProtocol:
-    """The simulator of ether.fi; `withdrawal_days` in the settings overrides the length of the queue."""
-    return StakingProtocol(ROW.with_settings(settings), Protocol.ETHERFI)
+def etherfi(place: Place, settings: Settings) -> StakingProtocol:
+    """The simulator of ether.fi."""
+    return StakingProtocol(place, StakingRow.of("etherfi", DAYS, GAS, settings), Protocol.ETHERFI)

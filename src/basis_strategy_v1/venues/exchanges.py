@@ -6,11 +6,43 @@ Figures are the exchanges' published ones for the lowest tier on `as_of`; each c
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
+from basis_strategy_v1.core import market
+from basis_strategy_v1.core.figure import Figure
+from basis_strategy_v1.core.settings import (
+    AboveZero,
+    Amount,
+    Bps,
+    ByName,
+    FeeBps,
+    Token,
+    Url,
+    VenueName,
+    VenueSettings,
+    number,
+    text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from basis_strategy_v1.core.settings import Misfit
+
 D = Decimal
+SYMBOL = text(r"[A-Z0-9]{2,20}", "a symbol or its base (ETHUSDT, ETH)")
+Steps = Annotated[Figure[AboveZero], ByName(SYMBOL)]
+
+
+class Withdrawal(NamedTuple):
+    """What a withdrawal of a token costs."""
+
+    fee: Annotated[Amount, "token units"] = D(0)
+    minimum: Annotated[Amount, "token units"] = D(0)
+    minutes: Annotated[Decimal, number(at_least=0, at_most=100_000), "minutes until it arrives"] = D(0)
 
 
 class Tier(NamedTuple):
@@ -20,129 +52,153 @@ class Tier(NamedTuple):
     maintenance_bps: Decimal
 
 
-class Withdrawal(NamedTuple):
-    """What a withdrawal of a token costs (token units), its minimum, and the minutes until it arrives."""
-
-    fee: Decimal = D(0)
-    minimum: Decimal = D(0)
-    minutes: Decimal = D(0)
+FINEST_LOT = D("1e-8")
+FREE: Figure[Withdrawal] = Figure(Withdrawal())
 
 
 class ExchangeRow(Struct, frozen=True, kw_only=True):
+    """Perps are margined and settled in `settle`; a spot symbol ends in one of `quotes`. Lots and ticks are by base, fees in bps."""
+
     name: str
     settle: str
-    spot_taker_fee_bps: Decimal
-    perp_taker_fee_bps: Decimal
-    slippage_bps: Decimal = D(1)
-    min_notional: Decimal
-    perp_min_notional: Decimal
-    spot_lots: dict[str, Decimal]
-    perp_lots: dict[str, Decimal]
-    ticks: dict[str, Decimal]
-    tiers: tuple[Tier, ...]
-    max_leverage: Decimal
-    funding_interval_hours: int
-    fee_in_received: bool  # a spot fee is taken from what the trade pays out; otherwise always from the quote
+    quotes: tuple[str, ...] = ()  # and the settlement token
+    spot_taker_fee_bps: Figure[Decimal]
+    perp_taker_fee_bps: Figure[Decimal]
+    slippage_bps: Figure[Decimal] = Figure(D(1))
+    min_notional: Figure[Decimal]
+    perp_min_notional: Figure[Decimal]
+    spot_lots: Figure[Decimal]
+    perp_lots: Figure[Decimal]
+    ticks: Figure[Decimal]
+    tiers: Figure[tuple[Tier, ...]]
+    max_leverage: Figure[Decimal]
+    funding_interval_hours: Figure[int]
+    fee_in_received: bool = True  # a spot fee is taken from what the trade pays out; otherwise always from the quote
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
-    public_withdrawals: dict[str, Withdrawal]
-    withdrawals: dict[str, Withdrawal] = {}
+    public_withdrawals: Figure[Withdrawal]
+    withdrawals: Figure[Withdrawal] = FREE
     as_of: str = "2025-05-31"
 
 
-_BINANCE_TIERS = (
-    Tier(D(50_000), D(40)), Tier(D(600_000), D(50)), Tier(D(3_000_000), D(65)), Tier(D(12_000_000), D(100)), Tier(D("Infinity"), D(200)),
-)  # fmt: skip
-_BYBIT_TIERS = (Tier(D(2_000_000), D(50)), Tier(D(10_000_000), D(100)), Tier(D("Infinity"), D(200)))
-_OKX_TIERS = (Tier(D(1_000_000), D(40)), Tier(D(5_000_000), D(65)), Tier(D("Infinity"), D(150)))
+def of(number: str | int) -> Figure[Decimal]:
+    """A figure for all."""
+    return Figure(D(number))
+
+
+def steps(**numbers: str) -> Figure[Decimal]:
+    """Figures by base; elsewhere the finest step that any exchange has."""
+    return Figure(FINEST_LOT, {base: of(number) for base, number in numbers.items()})
+
+
+def tiers(*rows: tuple[str, int]) -> Figure[tuple[Tier, ...]]:
+    return Figure(tuple(Tier(D(notional), D(bps)) for notional, bps in rows))
+
+
+def withdrawals(**rows: tuple[str, str, int]) -> Figure[Withdrawal]:
+    """(fee, minimum, minutes) by token."""
+    return Figure(Withdrawal(), {token: Figure(Withdrawal(*(D(number) for number in row))) for token, row in rows.items()})
+
 
 ROWS = (
     ExchangeRow(
-        name="binance", settle="USDT", spot_taker_fee_bps=D(10), perp_taker_fee_bps=D(5), min_notional=D(5), perp_min_notional=D(20),
-        spot_lots={"ETH": D("0.0001"), "BTC": D("0.00001")}, perp_lots={"ETH": D("0.001"), "BTC": D("0.001")},
-        ticks={"ETH": D("0.01"), "BTC": D("0.1")}, tiers=_BINANCE_TIERS, max_leverage=D(100), funding_interval_hours=8,
-        fee_in_received=True, separate_wallets=True,
-        public_withdrawals={
-            "USDT": Withdrawal(D(4), D(10), D(10)), "USDC": Withdrawal(D(4), D(10), D(10)),
-            "ETH": Withdrawal(D("0.0012"), D("0.01"), D(10)),
-        },
+        name="binance", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of(5), min_notional=of(5), perp_min_notional=of(20),
+        spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.001", BTC="0.001"), ticks=steps(ETH="0.01", BTC="0.1"),
+        tiers=tiers(("50000", 40), ("600000", 50), ("3000000", 65), ("12000000", 100), ("Infinity", 200)), max_leverage=of(100),
+        funding_interval_hours=Figure(8), separate_wallets=True,
+        public_withdrawals=withdrawals(USDT=("4", "10", 10), USDC=("4", "10", 10), ETH=("0.0012", "0.01", 10)),
     ),
     ExchangeRow(
-        name="bybit", settle="USDT", spot_taker_fee_bps=D(10), perp_taker_fee_bps=D("5.5"), min_notional=D(5), perp_min_notional=D(5),
-        spot_lots={"ETH": D("0.00001"), "BTC": D("0.000001")}, perp_lots={"ETH": D("0.01"), "BTC": D("0.001")},
-        ticks={"ETH": D("0.01"), "BTC": D("0.1")}, tiers=_BYBIT_TIERS, max_leverage=D(100), funding_interval_hours=8,
-        fee_in_received=True, separate_wallets=False,
-        public_withdrawals={
-            "USDT": Withdrawal(D(5), D(10), D(10)), "USDC": Withdrawal(D(5), D(10), D(10)),
-            "ETH": Withdrawal(D("0.0012"), D("0.01"), D(10)),
-        },
+        name="bybit", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of("5.5"), min_notional=of(5), perp_min_notional=of(5),
+        spot_lots=steps(ETH="0.00001", BTC="0.000001"), perp_lots=steps(ETH="0.01", BTC="0.001"), ticks=steps(ETH="0.01", BTC="0.1"),
+        tiers=tiers(("2000000", 50), ("10000000", 100), ("Infinity", 200)), max_leverage=of(100),
+        funding_interval_hours=Figure(8), separate_wallets=False,
+        public_withdrawals=withdrawals(USDT=("5", "10", 10), USDC=("5", "10", 10), ETH=("0.0012", "0.01", 10)),
     ),
     ExchangeRow(
-        name="okx", settle="USDT", spot_taker_fee_bps=D(10), perp_taker_fee_bps=D(5), min_notional=D(1), perp_min_notional=D(1),
-        spot_lots={"ETH": D("0.000001"), "BTC": D("0.00000001")}, perp_lots={"ETH": D("0.001"), "BTC": D("0.0001")},
-        ticks={"ETH": D("0.01"), "BTC": D("0.1")}, tiers=_OKX_TIERS, max_leverage=D(100), funding_interval_hours=8,
-        fee_in_received=True, separate_wallets=False,
-        public_withdrawals={
-            "USDT": Withdrawal(D(3), D(10), D(10)), "USDC": Withdrawal(D(3), D(10), D(10)), "ETH": Withdrawal(D("0.001"), D("0.01"), D(10)),
-        },
+        name="okx", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of(5), min_notional=of(1), perp_min_notional=of(1),
+        spot_lots=steps(ETH="0.000001", BTC="0.00000001"), perp_lots=steps(ETH="0.001", BTC="0.0001"), ticks=steps(ETH="0.01", BTC="0.1"),
+        tiers=tiers(("1000000", 40), ("5000000", 65), ("Infinity", 150)), max_leverage=of(100),
+        funding_interval_hours=Figure(8), separate_wallets=False,
+        public_withdrawals=withdrawals(USDT=("3", "10", 10), USDC=("3", "10", 10), ETH=("0.001", "0.01", 10)),
     ),
     ExchangeRow(
-        name="hyperliquid", settle="USDC", spot_taker_fee_bps=D(7), perp_taker_fee_bps=D("4.5"),
-        min_notional=D(10), perp_min_notional=D(10),
-        spot_lots={"ETH": D("0.0001"), "BTC": D("0.00001")}, perp_lots={"ETH": D("0.0001"), "BTC": D("0.00001")},
-        ticks={"ETH": D("0.1"), "BTC": D(1)}, tiers=(Tier(D("Infinity"), D(200)),), max_leverage=D(25), funding_interval_hours=1,
-        fee_in_received=True, separate_wallets=True,
-        public_withdrawals={"USDC": Withdrawal(D(1), D(2), D(5))},
+        name="hyperliquid", settle="USDC", spot_taker_fee_bps=of(7), perp_taker_fee_bps=of("4.5"),
+        min_notional=of(10), perp_min_notional=of(10),
+        spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.0001", BTC="0.00001"), ticks=steps(ETH="0.1", BTC="1"),
+        tiers=tiers(("Infinity", 200)), max_leverage=of(25), funding_interval_hours=Figure(1), separate_wallets=True,
+        public_withdrawals=withdrawals(USDC=("1", "2", 5)),
     ),
 )  # fmt: skip
 
 EXCHANGES = {row.name: row for row in ROWS}
-FINEST_LOT = D("1e-8")
 
 
-def exchange_row(name: str) -> ExchangeRow:
-    """The row of a configured name: `binance_spot` is a second account at `binance`.
-
-    Raises:
-        KeyError: no such exchange.
-    """
-    return EXCHANGES[name.partition("_")[0]]
+def quote_tokens() -> list[str]:
+    """What a symbol ends in at one exchange or another, the longest first; `USD` is what people write of either dollar."""
+    found = {"USD", *(quote for row in EXCHANGES.values() for quote in (row.settle, *row.quotes))}
+    return sorted(found, key=lambda quote: (-len(quote), quote))
 
 
-def with_settings(row: ExchangeRow, settings: dict[str, Any]) -> ExchangeRow:
-    """The row with the config's own figures in place of the published ones (numbers are already Decimals)."""
-    changes: dict[str, Any] = {
-        name: settings[name]
-        for name in ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "max_leverage", "funding_interval_hours")
-        if settings.get(name) is not None
-    }
-    if settings.get("min_notional") is not None:
-        changes["min_notional"] = changes["perp_min_notional"] = settings["min_notional"]
-    if settings.get("maintenance_margin_bps") is not None:
-        changes["tiers"] = (Tier(D("Infinity"), settings["maintenance_margin_bps"]),)
-    if settings.get("lot") is not None:
-        changes["spot_lots"] = _by_symbol(row.spot_lots, settings["lot"])
-        changes["perp_lots"] = _by_symbol(row.perp_lots, settings["lot"])
-    if settings.get("tick") is not None:
-        changes["ticks"] = _by_symbol(row.ticks, settings["tick"])
-    withdrawal = settings.get("withdrawal")
-    if withdrawal == "default":
-        changes["withdrawals"] = row.public_withdrawals
-    elif withdrawal:
-        changes["withdrawals"] = {token: _withdrawal(costs) for token, costs in withdrawal.items()}
-    return structs.replace(row, **changes)
+class Settings(VenueSettings, frozen=True, kw_only=True):
+    """An account's own figures; one that is left out is the exchange's."""
+
+    exchange: Annotated[VenueName | None, "which exchange it is at, where the name does not begin with it"] = None
+    spot_taker_fee_bps: Annotated[Figure[FeeBps] | None, "of the notional"] = None
+    perp_taker_fee_bps: Annotated[Figure[FeeBps] | None, "of the notional"] = None
+    slippage_bps: Annotated[Figure[Bps] | None, "how much worse than the price an order fills"] = None
+    min_notional: Annotated[Figure[Amount] | None, "smallest order, in quote"] = None
+    lot: Annotated[Steps | None, "step of an order's amount, in base"] = None
+    tick: Annotated[Steps | None, "step of a limit price, in quote"] = None
+    maintenance_margin_bps: Annotated[
+        Figure[Annotated[Decimal, number(above=0, below=10_000)]] | None, "of the perp notional; under it the position is liquidated"
+    ] = None
+    max_leverage: Annotated[Figure[Annotated[Decimal, number(above=0, at_most=500)]] | None, "highest leverage of a perp position"] = None
+    funding_interval_hours: Annotated[Figure[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
+    withdrawal: Annotated[
+        Literal["default"] | dict[Token, Withdrawal] | None,
+        "fee, minimum and delay by token; left out: none of them; default: the public ones",
+    ] = None
+    endpoint: Annotated[Url | None, "live: all requests of the venue go there"] = None
+
+    def misfits(self, name: str) -> Iterator[Misfit]:
+        """A lot or a tick of a symbol in a quote that the exchange does not have would be read by nobody."""
+        row = EXCHANGES[exchange_of(name, self)]
+        for key, figure in (("lot", self.lot), ("tick", self.tick)):
+            for symbol in figure.by_name if figure is not None else ():
+                quote = next((quote for quote in quote_tokens() if symbol.endswith(quote) and symbol != quote), row.settle)
+                if quote not in (row.settle, *row.quotes):
+                    allowed = f"{symbol.removesuffix(quote)}{row.settle}: {row.name} settles in {row.settle}"
+                    yield f"{key}.{symbol}", symbol, allowed
+
+    def row(self, name: str) -> ExchangeRow:
+        """The row of the account of that name: its exchange's, with these figures in place of the published ones.
+
+        Raises:
+            KeyError: no such exchange.
+        """
+        row = EXCHANGES[exchange_of(name, self)]
+        alike = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
+        changes: dict[str, Any] = {field: own for field in alike if (own := getattr(self, field)) is not None}
+        if self.min_notional is not None:
+            changes["perp_min_notional"] = self.min_notional
+        if self.maintenance_margin_bps is not None:
+            changes["tiers"] = Figure((Tier(D("Infinity"), self.maintenance_margin_bps.at()),))
+        if self.lot is not None:
+            changes["spot_lots"], changes["perp_lots"] = self.lot.over(row.spot_lots), self.lot.over(row.perp_lots)
+        if self.tick is not None:
+            changes["ticks"] = self.tick.over(row.ticks)
+        if self.withdrawal == "default":
+            changes["withdrawals"] = row.public_withdrawals
+        elif self.withdrawal:
+            changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
+        return structs.replace(row, **changes)
 
 
-def _withdrawal(costs: dict[str, Any]) -> Withdrawal:
-    return Withdrawal(**{name: D(str(value)) for name, value in costs.items()})
+def base_of(symbol: str) -> str:
+    """`ETHUSDT` -> `ETH`, in whatever token some exchange quotes it."""
+    return market.base_of(symbol, quote_tokens())
 
 
-def _by_symbol(published: dict[str, Decimal], setting: Any) -> dict[str, Decimal]:
-    """One figure for all (`*`), or figures by symbol or base over the published ones."""
-    if not isinstance(setting, dict):
-        return {"*": D(str(setting))}
-    return {**published, **{name: D(str(value)) for name, value in setting.items()}}
-
-
-def step_of(steps: dict[str, Decimal], symbol: str, base: str) -> Decimal:
-    """The lot or tick of a symbol: its own, that of its base, that of all, else the finest that any exchange has."""
-    return steps.get(symbol) or steps.get(base) or steps.get("*") or FINEST_LOT
+def exchange_of(name: str, settings: Settings) -> str:
+    """The exchange of a configured account: the one that its settings name, else the one that its name is or begins with."""
+    return settings.exchange or (name if name in EXCHANGES else name.partition("_")[0])

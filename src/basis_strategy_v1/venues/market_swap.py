@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import MissingData
-from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.settings import AboveZero, Address, Bps, Mark, MarketName, ProtocolSettings, whole
+from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import DEX, Moved, OnChainVenue, reject, row_text
+from basis_strategy_v1.venues.venue import DEX, Moved, OnChainVenue, Place, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, exchange
 
 if TYPE_CHECKING:
@@ -22,14 +23,32 @@ BPS = Decimal(10_000)
 PIPS = Decimal(1_000_000)
 
 
-class MarketSwapRow(NamedTuple):
-    """A DEX: its name, the fee of a pool where the instruction names none (1e-6), slippage, gas of a swap, the depth around the price."""
+class SwapSettings(ProtocolSettings, frozen=True, kw_only=True):
+    """What every DEX has; a figure that is left out is the protocol's usual one."""
 
-    name: str
+    fee: Annotated[Annotated[int, whole(at_least=0, below=1_000_000)] | None, "fee tier in hundredths of a bps: 500 is 0.05 %"] = None
+    pools: Annotated[
+        dict[MarketName, Address] | None,
+        Mark.ORDERED,
+        "by name (weETH/WETH), in order: a swap that names no pool takes the first that fits and has data; the address is for live",
+    ] = None
+    slippage_bps: Annotated[Bps | None, "how much worse than the price an order fills"] = None
+    depth_usd: Annotated[AboveZero | None, "liquidity around the price, in USD"] = None
+
+
+class MarketSwapRow(NamedTuple):
+    """A DEX: the fee of a pool where the instruction names none (1e-6), slippage, gas of a swap, the depth around the price."""
+
     fee_pips: int
     slippage_bps: Decimal
     gas_units: int
     depth_usd: Decimal | None = None
+
+    def with_settings(self, own: SwapSettings) -> MarketSwapRow:
+        """The row with the config's own fee, slippage and depth."""
+        fee = self.fee_pips if own.fee is None else own.fee
+        slippage = self.slippage_bps if own.slippage_bps is None else own.slippage_bps
+        return MarketSwapRow(fee, slippage, self.gas_units, own.depth_usd or self.depth_usd)
 
 
 class MarketSwap(OnChainVenue):
@@ -38,9 +57,9 @@ class MarketSwap(OnChainVenue):
     kind = DEX
     actions = ("swap",)
 
-    def __init__(self, row: MarketSwapRow) -> None:
+    def __init__(self, place: Place, row: MarketSwapRow) -> None:
+        super().__init__(place)
         self.row = row
-        self.name = row.name
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
@@ -74,7 +93,7 @@ class MarketSwap(OnChainVenue):
         if instruction.min_amount_out is not None and received < instruction.min_amount_out:
             reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives {plain(received)} {out}, below min_amount_out "
                         f"{plain(instruction.min_amount_out)}; swap less or accept less")  # fmt: skip
-        after = exchange(state, paid, amount, out, received, f"{self.name} swap")
+        after = exchange(state, self.wallet, paid, amount, out, received, f"{self.name} swap")
         # Against the value in the books: what the market gives less for a token than it is valued at counts as slippage too.
         slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
@@ -86,16 +105,13 @@ class MarketSwap(OnChainVenue):
         first, second = as_traded(paid), as_traded(out)
         for pair, inverted in ((f"{first}_{second}", False), (f"{second}_{first}", True)):
             try:
-                rate = market.dex_rate(self.name, pair, for_trade=True)
+                rate = market.dex_rate(self.series, pair, for_trade=True)
             except MissingData as missing:
                 if missing.error_code == "DAT-002":
                     raise
                 continue
             return 1 / rate if inverted else rate
         return _price_to_trade_on(paid, market) / _price_to_trade_on(out, market)
-
-    def resolve(self, action: SmartContractAction, state: State) -> int:
-        return state.part(WALLET, Wallet).units_of(action.token)
 
     def gas_units(self, action: SmartContractAction) -> int:
         return self.row.gas_units
@@ -115,14 +131,3 @@ def _price_to_trade_on(token: str, market: MarketSnapshot) -> Decimal:
     if series is not None:
         return market.spot(series[1], series[2], for_trade=True)
     return market.price(token)
-
-
-def with_settings(row: MarketSwapRow, settings: dict[str, Any]) -> MarketSwapRow:
-    """The row with the config's own fee, slippage and depth."""
-    if settings.get("fee") is not None:
-        row = row._replace(fee_pips=int(settings["fee"]))
-    if settings.get("slippage_bps") is not None:
-        row = row._replace(slippage_bps=Decimal(str(settings["slippage_bps"])))
-    if settings.get("depth_usd") is not None:
-        row = row._replace(depth_usd=Decimal(str(settings["depth_usd"])))
-    return row

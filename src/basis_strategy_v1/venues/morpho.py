@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -13,17 +13,17 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, read_name
-from basis_strategy_v1.core.state import WALLET, State, Wallet
+from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import Held, MorphoPart, holding
-from basis_strategy_v1.venues.morpho_data import Terms, known_terms
+from basis_strategy_v1.venues.morpho_data import Settings, Terms
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, Moved, PerpExposure, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, Moved, PerpExposure, Place, Settlement, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Morpho(FlashLender, Lender):
 
     kind = ONCHAIN
     grows = True
-    name = "morpho"
     actions = ("supply", "withdraw", "supply_collateral", "withdraw_collateral", "borrow", "repay", "flash_loan")
     assumptions = (
         "A Morpho market goes forward from its last row by its own rate curve, with our own position in its totals; without rows, from "
@@ -56,9 +55,10 @@ class Morpho(FlashLender, Lender):
         "that lends the token is known, any amount.",
     )
 
-    def __init__(self, terms: Mapping[str, Terms]) -> None:
+    def __init__(self, place: Place, terms: Mapping[str, Terms]) -> None:
+        super().__init__(place)
         self.markets = tuple(terms)
-        self._known = KnownMarkets(terms)
+        self._known = KnownMarkets(place, terms)
 
     # Instructions.
 
@@ -79,8 +79,8 @@ class Morpho(FlashLender, Lender):
             reject(ONCHAIN, f"{self.name} {action.action} needs market, such as {next(iter(self.markets), 'wstETH/WETH')}")
         if not self._known.knows(action.market, market):
             known = ", ".join(self._known.names(market))
-            reject(ONCHAIN, f"{self.name} has no market {action.market}; known are {known}: bring its series lending/morpho/"
-                            f"{series_name(action.market)}, or its constants under venues.onchain.morpho.markets")  # fmt: skip
+            reject(ONCHAIN, f"{self.name} has no market {action.market}; known are {known}: bring its series lending/{self.series}/"
+                            f"{series_name(action.market)}, or its constants under venues.onchain.{self.name}.markets")  # fmt: skip
         return action.market
 
     def _expect_token(self, action: SmartContractAction, name: str) -> None:
@@ -93,14 +93,14 @@ class Morpho(FlashLender, Lender):
         token, amount = action.token, amount_of(action)
         pays = action.action in PAYS
         if pays:
-            state = spend(state, token, amount, f"{self.name} {action.action}")
+            state = spend(state, self.wallet, token, amount, f"{self.name} {action.action}")
         held = part.held[name]
         done = self._moved(action.action, held, part.now_s, to_units(token, amount), self._known.price(name, market))
         after = structs.replace(part, held={**part.held, name: held._replace(market=done.market, position=done.position)})
         if not pays:
             if token in after.lent:
                 self._require_at_hand(after, action, name, market)
-            state = receive(state, token, amount)
+            state = receive(state, self.wallet, token, amount)
         return self._told(state, part, after, action, name, -amount if pays else amount, market)
 
     def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.Moved:
@@ -154,7 +154,7 @@ class Morpho(FlashLender, Lender):
             return state.part(self.name, MorphoPart).units().get(morpho_name(action.market or "", side), 0)
         if action.action not in ("supply", "supply_collateral"):
             reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw, repay and their collateral')
-        return state.part(WALLET, Wallet).units_of(action.token)
+        return super().resolve(action, state)
 
     # Flash loans.
 
@@ -222,7 +222,7 @@ class Morpho(FlashLender, Lender):
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         part = state.part(self.name, MorphoPart)
-        stamps = [market.next_row("market", self.name, series_name(name)) for name, held in part.held.items() if held.is_ours()]
+        stamps = [market.next_row("market", self.series, series_name(name)) for name, held in part.held.items() if held.is_ours()]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
@@ -316,6 +316,6 @@ def _liquidation(market: Market, position: Position, now_s: int, price: int) -> 
         return morpho_market.liquidate(market, position, now_s, price, seized=position.collateral)
 
 
-def morpho(settings: dict[str, Any]) -> Morpho:
-    """The simulator of Morpho Blue, with the config's constants of markets beside the public ones."""
-    return Morpho(known_terms(settings.get("markets") or {}))
+def morpho(place: Place, settings: Settings) -> Morpho:
+    """The simulator of Morpho Blue, with the config's constants of markets and the public ones."""
+    return Morpho(place, settings.terms())

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.position_names import pair_of
+from basis_strategy_v1.core.settings import MAINNET, Address, Amount, MarketName, ProtocolSettings, number, text
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.venues.morpho_market import ORACLE_SCALE, VIRTUAL_SHARES, Market
 from basis_strategy_v1.venues.morpho_rate import INITIAL_RATE_AT_TARGET_WAD, MAX_RATE_AT_TARGET_WAD, WAD, YEAR_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state_rows import StateRow
 
@@ -39,6 +40,48 @@ PUBLIC = {
     "wstETH/USDC": Terms(86 * WAD // 100),
     "WBTC/USDC": Terms(86 * WAD // 100),
 }
+
+
+MarketId = Annotated[str, text(r"0x([0-9a-fA-F]{40}|[0-9a-fA-F]{64})", "an address or a market id, 0x and 40 or 64 hexadecimal digits")]
+
+
+class MarketSettings(Struct, frozen=True, kw_only=True):
+    """A market's id, and its constants."""
+
+    id: Annotated[MarketId | None, "live: the market's id"] = None
+    lltv_bps: Annotated[
+        Annotated[Decimal, number(above=0, below=10_000)] | None,
+        "debt / collateral at which it is liquidated; this and what follows count where the data have no series of the market",
+    ] = None
+    fee_bps: Annotated[Annotated[Decimal, number(at_least=0, at_most=2_500)] | None, "share of the interest that the protocol keeps"] = None
+    total_supply: Annotated[Amount | None, "what others have lent, in the loan token"] = None
+    total_borrow: Annotated[Amount | None, "what others have borrowed, in the loan token"] = None
+    rate_at_target_bps: Annotated[Annotated[Decimal, number(above=0, at_most=20_000)] | None, "borrow rate a year at 90 % use"] = None
+
+    def terms(self, lltv_bps: Decimal) -> Terms:
+        rate_bps = self.rate_at_target_bps
+        return Terms(
+            lltv_wad=int(lltv_bps * WAD_PER_BPS),
+            fee_wad=int((self.fee_bps or 0) * WAD_PER_BPS),
+            total_supply=self.total_supply or Decimal(0),
+            total_borrow=self.total_borrow or Decimal(0),
+            rate_at_target_wad=INITIAL_RATE_AT_TARGET_WAD if rate_bps is None else int(rate_bps * WAD_PER_BPS) // YEAR_S,
+        )
+
+
+class Settings(ProtocolSettings, frozen=True, kw_only=True):
+    """Where Morpho is, and its markets."""
+
+    address: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
+    markets: Annotated[dict[MarketName, MarketId | MarketSettings] | None, "by name (collateral/loan): the id, or constants"] = None
+
+    def terms(self) -> dict[str, Terms]:
+        """The public markets, with those of the settings in their place; an id alone changes nothing."""
+        found = dict(PUBLIC) if self.chain == MAINNET else {}
+        for name, own in (self.markets or {}).items():
+            if isinstance(own, MarketSettings) and own.lltv_bps is not None:
+                found[name] = own.terms(own.lltv_bps)
+        return found
 
 
 class MarketRow(NamedTuple):
@@ -109,23 +152,3 @@ def oracle_price(name: str, market: MarketSnapshot) -> int:
     collateral, loan = pair_of(name)
     ratio = (market.price(collateral) / market.price(loan)).scaleb(decimals_of(loan) - decimals_of(collateral))
     return int(ratio * ORACLE_SCALE)
-
-
-def known_terms(own: Mapping[str, Any]) -> dict[str, Terms]:
-    """The public markets, with those of the settings in their place or beside them; an id alone changes nothing."""
-    found = dict(PUBLIC)
-    for name, settings in own.items():
-        if not isinstance(settings, str) and settings.get("lltv_bps") is not None:
-            found[name] = _terms(settings)
-    return found
-
-
-def _terms(settings: Mapping[str, Any]) -> Terms:
-    rate_bps = settings.get("rate_at_target_bps")
-    return Terms(
-        lltv_wad=int(Decimal(str(settings["lltv_bps"])) * WAD_PER_BPS),
-        fee_wad=int(Decimal(str(settings.get("fee_bps") or 0)) * WAD_PER_BPS),
-        total_supply=Decimal(str(settings.get("total_supply") or 0)),
-        total_borrow=Decimal(str(settings.get("total_borrow") or 0)),
-        rate_at_target_wad=INITIAL_RATE_AT_TARGET_WAD if rate_bps is None else int(Decimal(str(rate_bps)) * WAD_PER_BPS) // YEAR_S,
-    )

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from basis_strategy_v1.core.market import MarketSnapshot
-
-NAME = "morpho"
+    from basis_strategy_v1.venues.venue import Place
 
 
 class Cash(NamedTuple):
@@ -30,16 +29,17 @@ class Cash(NamedTuple):
 class KnownMarkets:
     """A market is what its last visible row says, with our own position in its totals; without a row, what its constants say."""
 
-    def __init__(self, terms: Mapping[str, Terms]) -> None:
+    def __init__(self, place: Place, terms: Mapping[str, Terms]) -> None:
+        self._series = place.series
         self._terms = dict(terms)
         self._read: dict[str, tuple[int, Mapping[str, str], MarketRow]] = {}
 
     def names(self, market: MarketSnapshot) -> tuple[str, ...]:
         """All that can be named: those of the settings, then those of the data."""
-        return tuple(dict.fromkeys((*self._terms, *_of_data(market))))
+        return tuple(dict.fromkeys((*self._terms, *self._of_data(market))))
 
     def knows(self, name: str, market: MarketSnapshot) -> bool:
-        return name in self._terms or ("/" in name and series_name(name) in market.names("market", NAME))
+        return name in self._terms or ("/" in name and series_name(name) in market.names("market", self._series))
 
     def at(self, part: MorphoPart, market: MarketSnapshot, *names: str) -> MorphoPart:
         """The part at the snapshot's instant, with new rows taken over; of the markets that hold nothing of ours, only in `names`."""
@@ -58,9 +58,9 @@ class KnownMarkets:
 
     def _row(self, name: str, market: MarketSnapshot) -> MarketRow | None:
         """The visible row; None where the data have no such series and the settings do."""
-        if series_name(name) not in market.names("market", NAME):
+        if series_name(name) not in market.names("market", self._series):
             return None
-        row = market.lending_market(NAME, name)
+        row = market.lending_market(self._series, name)
         known = self._read.get(name)
         if known is None or known[0] != row.stamp or known[1] != row.texts:
             self._read[name] = known = (row.stamp, row.texts, row_of(row, name))
@@ -88,18 +88,16 @@ class KnownMarkets:
 
     def _with_cash(self, part: MorphoPart, market: MarketSnapshot) -> list[str]:
         """The markets of which it is known what others have in them, and no row is too old."""
-        of_data = _of_data(market)
-        known = [name for name in of_data if _is_visible(name, market)]
+        of_data = self._of_data(market)
+        known = [name for name in of_data if self._is_visible(name, market)]
         return known + [name for name, terms in self._terms.items() if name not in of_data and terms.total_supply]
 
+    def _of_data(self, market: MarketSnapshot) -> tuple[str, ...]:
+        return tuple(name.replace("_", "/") for name in market.names("market", self._series))
 
-def _of_data(market: MarketSnapshot) -> tuple[str, ...]:
-    return tuple(name.replace("_", "/") for name in market.names("market", NAME))
-
-
-def _is_visible(name: str, market: MarketSnapshot) -> bool:
-    try:
-        market.lending_market(NAME, name)
-    except MissingData:
-        return False
-    return True
+    def _is_visible(self, name: str, market: MarketSnapshot) -> bool:
+        try:
+            market.lending_market(self._series, name)
+        except MissingData:
+            return False
+        return True

@@ -14,13 +14,13 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import AS_READ, ModelState, VenueState
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_amount, to_units
-from basis_strategy_v1.venues.market_swap import MarketSwap, MarketSwapRow, as_traded
+from basis_strategy_v1.venues.market_swap import MarketSwap, MarketSwapRow, SwapSettings, as_traded
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import DEX, Moved, reject
+from basis_strategy_v1.venues.venue import DEX, Moved, Place, reject
 from basis_strategy_v1.venues.wallet import amount_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
@@ -93,11 +93,11 @@ class PoolSwap(MarketSwap):
         "else at the market price less fee and slippage_bps. Each report's `priced_by` says which.",
     )
 
-    def __init__(self, row: MarketSwapRow, model: PoolModel, preferred: Iterable[str] = ()) -> None:
-        """`preferred` are the names of the pools that a swap which names none takes first."""
-        super().__init__(row)
+    def __init__(self, place: Place, row: MarketSwapRow, model: PoolModel, settings: SwapSettings) -> None:
+        """The settings' pools are those that a swap which names none takes first."""
+        super().__init__(place, row.with_settings(settings))
         self._model = model
-        self._preferred = tuple(map(series_name, preferred))
+        self._preferred = tuple(map(series_name, settings.pools or ()))
         self._read: dict[str, tuple[Mapping[str, str], Pool]] = {}
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
@@ -137,7 +137,7 @@ class PoolSwap(MarketSwap):
     # Pools of the data.
 
     def _with_state(self, action: SmartContractAction, market: MarketSnapshot) -> _Found | None:
-        names = market.names("pool", self.name)
+        names = market.names("pool", self.series)
         if not names:
             return None
         if action.pool is not None:
@@ -169,7 +169,7 @@ class PoolSwap(MarketSwap):
         fitting: list[_Found] = []
         too_old: list[MissingData] = []
         for name in names:
-            if market.row_stamp("pool", self.name, name) is None:
+            if market.row_stamp("pool", self.series, name) is None:
                 continue
             try:
                 found = self._state(name, market)
@@ -187,14 +187,14 @@ class PoolSwap(MarketSwap):
         return has_both and action.fee in (None, self._model.fee_pips(found.pool.state))
 
     def _state(self, name: str, market: MarketSnapshot) -> _Found:
-        row = market.pool(self.name, name)
+        row = market.pool(self.series, name)
         known = self._read.get(name)
         if known is None or known[0] != row.texts:
             self._read[name] = known = (row.texts, self._parsed(name, row.texts, market))
         return _Found(name, row.stamp, known[1], BY_STATE)
 
     def _parsed(self, name: str, texts: Mapping[str, str], market: MarketSnapshot) -> Pool:
-        where = f"dex/{self.name}/{name}.state at {iso(market.at)}"
+        where = f"dex/{self.series}/{name}.state at {iso(market.at)}"
         try:
             pool = self._model.read(texts)
         except KeyError as missing:
@@ -220,14 +220,14 @@ class PoolSwap(MarketSwap):
             depth = f"{plain(self.row.depth_usd)} USD at {plain(round(price, 18))}"
             reject(DEX, f"{self.name} swap: there is no pool of {depth}: {reverted}")
         pairs = (f"{first}_{second}", f"{second}_{first}")
-        stamps = (market.row_stamp("dex", self.name, pair) for pair in pairs if self._has(pair, market))
+        stamps = (market.row_stamp("dex", self.series, pair) for pair in pairs if self._has(pair, market))
         # A pool whose price is made of other prices is as old as this instant.
         stamp = next((stamp for stamp in stamps if stamp is not None), market.instant)
         return _Found(f"{first}_{second}_{fee_pips} of {plain(self.row.depth_usd)} USD", stamp, pool, BY_DEPTH)
 
     def _has(self, pair: str, market: MarketSnapshot) -> bool:
         try:
-            market.dex_rate(self.name, pair)
+            market.dex_rate(self.series, pair)
         except MissingData:
             return False
         return True

@@ -2,72 +2,112 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.venues.aave import Aave, aave
+from basis_strategy_v1.core.settings import MAINNET, OnChainSettings, ProtocolSettings, VenueSettings
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.venues import aave_settings, exchanges, market_swap, morpho_data, staking, uniswap, wallet
+from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.curve import curve
 from basis_strategy_v1.venues.etherfi import etherfi
-from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_row, with_settings
+from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.lido import lido
 from basis_strategy_v1.venues.morpho import morpho
-from basis_strategy_v1.venues.uniswap import uniswap
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Venue, Venues
-from basis_strategy_v1.venues.wallet import WalletVenue
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Place, Venue, Venues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from basis_strategy_v1.venues.aave_observed import ObservedPool
+
+class ProtocolRow(NamedTuple):
+    """A protocol, or the wallet: the section of the config that it stands in, its Settings, and the maker of its simulator from them."""
+
+    section: str
+    settings: type[OnChainSettings]
+    make: Callable[[Place, Any], OnChainVenue]
 
 
-def _wallet(settings: dict[str, Any]) -> WalletVenue:
-    price = settings.get("gas_price_gwei")
-    return WalletVenue(None if price in (None, "market") else Decimal(str(price)))
-
-
-# name -> (kind, maker of its simulator from the venue's settings). A new protocol is a line here and a file beside this one.
-VENUES: dict[str, tuple[str, Callable[[dict[str, Any]], OnChainVenue]]] = {
-    "aave": (ONCHAIN, aave),
-    "morpho": (ONCHAIN, morpho),
-    "lido": (ONCHAIN, lido),
-    "etherfi": (ONCHAIN, etherfi),
-    "wallet": (ONCHAIN, _wallet),
-    "uniswap": (DEX, uniswap),
-    "curve": (DEX, curve),
+# A new protocol is a line here and a file in this folder.
+VENUES: dict[str, ProtocolRow] = {
+    "aave": ProtocolRow(ONCHAIN, aave_settings.Settings, aave),
+    "morpho": ProtocolRow(ONCHAIN, morpho_data.Settings, morpho),
+    "lido": ProtocolRow(ONCHAIN, staking.Settings, lido),
+    "etherfi": ProtocolRow(ONCHAIN, staking.Settings, etherfi),
+    "wallet": ProtocolRow(ONCHAIN, wallet.Settings, wallet.wallet),
+    "uniswap": ProtocolRow(DEX, uniswap.Settings, uniswap.uniswap),
+    "curve": ProtocolRow(DEX, market_swap.SwapSettings, curve),
 }
 
 
-def make_venue(kind: str, name: str, settings: Mapping[str, Any] | None) -> Venue:
+def known_names(section: str) -> tuple[str, ...]:
+    """The exchanges, or the protocols that may stand in a section of the config."""
+    return tuple(EXCHANGES) if section == CEX else tuple(name for name, protocol in VENUES.items() if protocol.section == section)
+
+
+def settings_of(section: str, kind: str) -> type[VenueSettings]:
+    """The Settings of an exchange or a protocol.
+
+    Raises:
+        KeyError: there is none of that name in that section.
+    """
+    if kind not in known_names(section):
+        raise KeyError(kind)
+    return exchanges.Settings if section == CEX else VENUES[kind].settings
+
+
+def kind_of(name: str, settings: VenueSettings) -> str:
+    """The exchange or the protocol that a configured venue is."""
+    if isinstance(settings, exchanges.Settings):
+        return exchanges.exchange_of(name, settings)
+    return (settings.protocol if isinstance(settings, OnChainSettings) else None) or name
+
+
+def make_venue(section: str, name: str, settings: VenueSettings) -> Venue:
     """The simulator of a configured venue.
 
     Raises:
-        KeyError: there is no such venue of that kind.
+        KeyError: there is no such exchange or protocol in that section.
+        TypeError: the settings are those of another.
     """
-    if kind == CEX:
-        return Exchange(name, with_settings(exchange_row(name), dict(settings or {})))
-    found_kind, maker = VENUES[name]
-    if found_kind != kind:
-        raise KeyError(name)
-    return maker(dict(settings or {}))
+    kind = kind_of(name, settings)
+    expected = settings_of(section, kind)
+    if not isinstance(settings, expected):
+        given, wanted = (f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}" for cls in (type(settings), expected))
+        raise TypeError(f"{name} is {kind}, whose settings are {wanted}, got {given}")
+    if isinstance(settings, exchanges.Settings):
+        return Exchange(name, settings.row(name))
+    assert isinstance(settings, OnChainSettings)
+    return VENUES[kind].make(place_of(name, settings), settings)
 
 
-def known_names(kind: str) -> tuple[str, ...]:
-    """The names that a config may list under a kind of venue."""
-    return tuple(EXCHANGES) if kind == CEX else tuple(name for name, (found, _) in VENUES.items() if found == kind)
+def place_of(name: str, settings: OnChainSettings) -> Place:
+    """Where a configured venue is. On mainnet the series of a protocol are called as it is, elsewhere by the chain too."""
+    of_chain = "" if settings.chain == MAINNET else f"_{settings.chain}"
+    own = settings.wallet if isinstance(settings, ProtocolSettings) else name
+    return Place(name, f"{kind_of(name, settings)}{of_chain}", settings.chain, own or f"{WALLET}{of_chain}")
 
 
-def offering(action: str) -> tuple[str, ...]:
-    """The protocols that have an action."""
-    return tuple(name for name, (_, maker) in VENUES.items() if action in maker({}).actions)
+def with_wallets(venues: Mapping[str, Mapping[str, VenueSettings]]) -> dict[str, dict[str, VenueSettings]]:
+    """Section -> name -> settings, with the wallets that are not named: what protocols pay and take is in a wallet, named or not."""
+    found = {section: dict(rows) for section, rows in venues.items()}
+    for rows in (found[DEX], found[ONCHAIN]):
+        for name, settings in tuple(rows.items()):
+            assert isinstance(settings, OnChainSettings)
+            sender = place_of(name, settings).wallet
+            found[ONCHAIN].setdefault(sender, wallet.Settings(protocol=WALLET, chain=settings.chain))
+    return found
 
 
-def pool_of(name: str, settings: Mapping[str, Any]) -> ObservedPool:
-    """The rules and e-mode categories of a configured lender from one pool: of what is `offering("set_emode")`."""
-    lender = make_venue(ONCHAIN, name, settings)
-    assert isinstance(lender, Aave), f"{name} has e-modes and none of aave.py's pools"
-    return lender.pool
+def offering(*actions: str) -> tuple[str, ...]:
+    """The protocols that have each of these actions."""
+    return tuple(name for name, protocol in VENUES.items() if {*actions} <= _actions_of(name, protocol))
 
 
-__all__ = ["VENUES", "Venues", "known_names", "make_venue", "offering", "pool_of"]
+@cache
+def _actions_of(name: str, protocol: ProtocolRow) -> frozenset[str]:
+    return frozenset(protocol.make(Place(name, name, MAINNET, WALLET), protocol.settings()).actions)
+
+
+__all__ = ["VENUES", "Venues", "kind_of", "known_names", "make_venue", "offering", "place_of", "settings_of", "with_wallets"]

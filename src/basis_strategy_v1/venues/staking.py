@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from msgspec import Struct
 
@@ -11,17 +11,17 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import DAY_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.position_names import queued_name
-from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, VenueState, Wallet
+from basis_strategy_v1.core.settings import ProtocolSettings, number
+from basis_strategy_v1.core.state import RATE_UNIT, State, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, OnChainVenue, PerpExposure, Settlement, reject, row_text
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, OnChainVenue, PerpExposure, Place, Settlement, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, units_to_spend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -30,25 +30,28 @@ QUEUED = queued_name("ETH")
 FURTHER_REQUEST_GAS = {"unstake": 65_000, "claim": 35_000}
 
 
+class Settings(ProtocolSettings, frozen=True, kw_only=True):
+    """How long the queue of a protocol takes."""
+
+    withdrawal_days: Annotated[
+        Figure[Annotated[Decimal, number(at_least=0, at_most=365)]] | None, "days between the request and the claim"
+    ] = None
+
+
 class StakingRow(NamedTuple):
     """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes, and gas units by action."""
 
-    name: str
     rebasing: str | None
     wrapped: str
     withdrawal_days: Decimal
     gas: dict[str, int]
 
     @classmethod
-    def of(cls, protocol: str, withdrawal_days: Decimal, gas: dict[str, int]) -> StakingRow:
-        """The row of a protocol whose tokens `STAKED` has."""
+    def of(cls, protocol: str, days: int, gas: dict[str, int], own: Settings) -> StakingRow:
+        """The row of a protocol whose tokens `STAKED` has, with the length of the queue that the settings give, if they do."""
         tokens = STAKED_AT[protocol]
-        return cls(protocol, tokens.rebasing, tokens.wrapped, withdrawal_days, gas)
-
-    def with_settings(self, settings: Mapping[str, Any]) -> StakingRow:
-        """The row with the length of the queue that the settings give, if they do (`withdrawal_days`)."""
-        days = settings.get("withdrawal_days")
-        return self if days is None else self._replace(withdrawal_days=Decimal(str(days)))
+        queue = Decimal(days) if own.withdrawal_days is None else own.withdrawal_days.at()
+        return cls(tokens.rebasing, tokens.wrapped, queue, gas)
 
 
 class Request(NamedTuple):
@@ -85,10 +88,10 @@ class StakingProtocol(OnChainVenue):
     kind = ONCHAIN
     actions: tuple[str, ...] = ("stake", "unstake", "claim", "wrap", "unwrap")
 
-    def __init__(self, row: StakingRow, rules: Protocol) -> None:
+    def __init__(self, place: Place, row: StakingRow, rules: Protocol) -> None:
+        super().__init__(place)
         self.row = row
         self.rules = rules
-        self.name = row.name
         self._tokens = (row.wrapped,) if row.rebasing is None else (row.rebasing, row.wrapped)
         self._given = self._tokens[0]  # by a stake that names no token
         if row.rebasing is None:
@@ -97,7 +100,7 @@ class StakingProtocol(OnChainVenue):
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         if instruction.action == "claim":
             return self._claim(instruction, state, market)
-        rate, wallet = market.redemption(self.name, self.row.wrapped), state.part(WALLET, Wallet)
+        rate, wallet = market.redemption(self.series, self.row.wrapped), state.part(self.wallet, Wallet)
         pool = SharePool(rate_units(rate), RATE_UNIT)
         if self.row.rebasing is not None and wallet.share_rates.get(self.row.rebasing) != pool.pooled_wei:
             wallet = Wallet(wallet.units, {**wallet.share_rates, self.row.rebasing: pool.pooled_wei})
@@ -133,11 +136,11 @@ class StakingProtocol(OnChainVenue):
         paid, amount = action.token, amount_of(action)
         if not shares:
             reject(ONCHAIN, f"{self.name} {action.action} of {plain(amount)} {paid} is worth less than one share; take more")
-        spent = units_to_spend(wallet, paid, amount, f"{self.name} {action.action}", checked=state.checked)
+        spent = units_to_spend(wallet, self.wallet, paid, amount, f"{self.name} {action.action}", checked=state.checked)
         after = wallet.moved({paid: -spent, out: shares})
         given, got = _read_change(wallet, after, paid, -spent), _read_change(wallet, after, out, shares)
         lost = -(self._eth_worth(paid, given, rate) + self._eth_worth(out, got, rate))
-        return Moved(state.with_part(WALLET, after), Deltas.at(self.name, {paid: given, out: got}), _lost(lost))
+        return Moved(state.with_part(self.wallet, after), Deltas.at(self.name, {paid: given, out: got}), _lost(lost))
 
     def _eth_worth(self, token: str, amount: Decimal, rate: Decimal) -> Decimal:
         """The wrapped token at its redemption rate, the others at their balance."""
@@ -158,7 +161,7 @@ class StakingProtocol(OnChainVenue):
         if not shares or wei < least:
             reject(ONCHAIN, f"{self.name} unstake of {plain(amount)} {action.token} asks for {wei} wei; "
                             f"the least is {least} wei and one share")  # fmt: skip
-        spent = units_to_spend(wallet, action.token, amount, f"{self.name} unstake", checked=state.checked)
+        spent = units_to_spend(wallet, self.wallet, action.token, amount, f"{self.name} unstake", checked=state.checked)
         after = wallet.moved({action.token: -spent})
         queue = state.part(self.name, Queue)
         request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei, shares)
@@ -169,7 +172,7 @@ class StakingProtocol(OnChainVenue):
         details = {"request_id": request.request_id, "claimable": iso(request.claimable)}
         if further:
             details["requests_on_chain"] = str(1 + further)
-        left = state.with_part(WALLET, after).with_part(self.name, queue)
+        left = state.with_part(self.wallet, after).with_part(self.name, queue)
         return Moved(
             left,
             Deltas.at(self.name, {action.token: burned, QUEUED: asked}),
@@ -193,7 +196,7 @@ class StakingProtocol(OnChainVenue):
             reject(ONCHAIN, f"{self.name} request {request.request_id} can be claimed from {since}; it is {iso(market.at)}")
         left = tuple(other for other in queue.requests if other is not request)
         asked, paid = to_amount("ETH", request.wei), to_amount("ETH", self._paid(request, market))
-        after = receive(state.with_part(self.name, Queue(left, queue.asked)), "ETH", paid)
+        after = receive(state.with_part(self.name, Queue(left, queue.asked)), self.wallet, "ETH", paid)
         further = self._further_requests(request.wei)
         details = {"requests_on_chain": str(1 + further)} if further else {}
         gas = further * FURTHER_REQUEST_GAS["claim"]
@@ -208,10 +211,7 @@ class StakingProtocol(OnChainVenue):
 
     def _pool(self, market: MarketSnapshot) -> SharePool:
         """A pool at the rate that is published now."""
-        return SharePool(rate_units(market.redemption(self.name, self.row.wrapped)), RATE_UNIT)
-
-    def resolve(self, action: SmartContractAction, state: State) -> int:
-        return state.part(WALLET, Wallet).units_of(action.token)
+        return SharePool(rate_units(market.redemption(self.series, self.row.wrapped)), RATE_UNIT)
 
     def gas_units(self, action: SmartContractAction) -> int:
         return self.row.gas[action.action]

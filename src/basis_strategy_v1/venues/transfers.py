@@ -13,8 +13,8 @@ from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, State, Transfer, Transit
 from basis_strategy_v1.core.tokens import in_base_units
 from basis_strategy_v1.venues.cex import Exchange
-from basis_strategy_v1.venues.exchanges import Withdrawal
-from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Holder, Moved, Settlement, Venues, reject
+from basis_strategy_v1.venues.exchanges import FREE
+from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Holder, Moved, OnChainVenue, Settlement, Venues, reject
 from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue, as_read, with_share_rate
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 MINUTE_US = 60 * SECOND_US
-FREE = Withdrawal()
 
 
 def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
@@ -32,16 +31,19 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
     """
     sender, receiver = _ends(transfer, venues)
     token = transfer.token
-    on_chain = WALLET in (transfer.from_venue, transfer.to_venue)
+    wallets = [end.name for end in (sender, receiver) if isinstance(end, WalletVenue)]
+    on_chain = bool(wallets)
     amount = in_base_units(token, transfer.amount) if on_chain else transfer.amount
     if not amount:
         reject(ONCHAIN, f"transfer of {plain(transfer.amount)} {token} is less than one base unit of it")
-    terms = sender.row.withdrawals.get(token, FREE) if isinstance(sender, Exchange) else FREE
+    terms = (sender.row.withdrawals if isinstance(sender, Exchange) else FREE).at(market.instant, token)
     arriving = in_base_units(token, amount - terms.fee) if on_chain else amount - terms.fee
     if amount < terms.minimum or arriving <= 0:
         least = f"{plain(max(terms.minimum, terms.fee))} {token} (fee {plain(terms.fee)})"
         reject(CEX, f"{sender.name} pays out no less than {least}, got {plain(amount)}; transfer more")
-    before = with_share_rate(state, token, market) if on_chain else state
+    before = state
+    for wallet in wallets:
+        before = with_share_rate(before, wallet, token, market)
     after = sender.take(before, token, amount, market)
     details = {"amount": plain(amount), "arriving": plain(arriving)}
     if delay_us := int(terms.minutes * MINUTE_US):
@@ -54,7 +56,9 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
         after, where = receiver.give(after, token, arriving), transfer.to_venue
     deltas = Deltas.at(transfer.from_venue, {token: -amount}) + Deltas.at(where, {token: arriving})
     costs = (Cost("transfers", token, amount - arriving),) if amount > arriving else ()
-    moved = as_read(before, Moved(after, deltas, costs, details), Deltas.at(WALLET, deltas.tokens(WALLET)), WALLET)
+    moved = Moved(after, deltas, costs, details)
+    for wallet in wallets:
+        moved = as_read(before, moved, Deltas.at(wallet, deltas.tokens(wallet)), wallet, wallet)
     return sender.pay_gas(moved, TRANSFER_GAS, market) if isinstance(sender, WalletVenue) else moved
 
 
@@ -67,7 +71,9 @@ def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Holder, Holder]:
 def _holder(name: str, venues: Venues) -> Holder:
     venue = venues[name]
     if not isinstance(venue, Holder):
-        reject(ONCHAIN, f"{name} holds no plain tokens; its tokens are in the wallet: use a smart_contract_action of {name} instead")
+        held_by = venue.wallet if isinstance(venue, OnChainVenue) else WALLET
+        where = "the wallet" if held_by == WALLET else held_by
+        reject(ONCHAIN, f"{name} holds no plain tokens; its tokens are in {where}: use a smart_contract_action of {name} instead")
     return venue
 
 
@@ -100,7 +106,7 @@ class Arrivals:
             if isinstance(receiver, WalletVenue):  # what is there has grown before more of it comes
                 after, grown = receiver.observe(after, market)
                 settled += grown
-                after = with_share_rate(after, transfer.token, market)
+                after = with_share_rate(after, receiver.name, transfer.token, market)
             after, arrival = _arrival(after, receiver, transfer)
             settled.append(arrival)
         return after, tuple(settled)
@@ -114,6 +120,6 @@ def _arrival(state: State, receiver: Holder, transfer: Transfer) -> tuple[State,
     where, token, amount = transfer.to_venue, transfer.token, transfer.amount
     there = Deltas.at(where, {token: amount})
     moved = Moved(receiver.give(state, token, amount), there + Deltas.at(IN_TRANSIT, {token: -amount}))
-    if where == WALLET:
-        moved = as_read(state, moved, there, WALLET)
+    if isinstance(receiver, WalletVenue):
+        moved = as_read(state, moved, there, where, where)
     return moved.state, Settlement("arrival", where, moved.deltas, moved.costs, {"transfer": transfer.key})

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+from basis_strategy_v1.core.settings import Address
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.venues import uniswap_data
-from basis_strategy_v1.venues.market_swap import MarketSwapRow, with_settings
+from basis_strategy_v1.venues.market_swap import MarketSwapRow, SwapSettings
 from basis_strategy_v1.venues.pool_swap import Filled, Pool, PoolSwap
 from basis_strategy_v1.venues.uniswap_pool import FEE_UNIT, TICK_SPACINGS, PoolState, exact_input_single
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROW = MarketSwapRow("uniswap", fee_pips=500, slippage_bps=Decimal(1), gas_units=125_000)
+    from basis_strategy_v1.venues.venue import Place
+
+ROW = MarketSwapRow(fee_pips=500, slippage_bps=Decimal(1), gas_units=125_000)
 # Where the factory has no spacing for a fee, one in the same proportion as those it has.
 FEE_OF_ONE_TICK = 50
 
@@ -47,6 +50,14 @@ class UniswapPools:
         return Filled(traded.pool, traded.paid, traded.received, Decimal(pool.state.fee_pips) / FEE_UNIT)
 
 
-def uniswap(settings: dict[str, Any]) -> PoolSwap:
+class Settings(SwapSettings, frozen=True, kw_only=True):
+    """Those of every DEX, and its contracts."""
+
+    router: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
+    quoter: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
+    factory: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
+
+
+def uniswap(place: Place, settings: Settings) -> PoolSwap:
     """The simulator of Uniswap v3."""
-    return PoolSwap(with_settings(ROW, settings), UniswapPools(), settings.get("pools") or ())
+    return PoolSwap(place, ROW, UniswapPools(), settings)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.state import Wallet
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import Cost
@@ -140,8 +141,20 @@ class Venue(ABC):
 Venues = Mapping[str, Venue]  # by name
 
 
+class Place(NamedTuple):
+    """Where a venue on chain is: its configured name, the name of its series in the data, its chain, the wallet that pays and is paid."""
+
+    name: str
+    series: str
+    chain: str
+    wallet: str
+
+
 class OnChainVenue(Venue):
-    """A venue on chain, a DEX too: a `smart_contract_action` is sent to it, and the tokens that it takes and pays are the wallet's."""
+    """A venue on chain, a DEX too: a `smart_contract_action` is sent to it, and the tokens that it takes and pays are its wallet's."""
+
+    def __init__(self, place: Place) -> None:
+        self.name, self.series, self.chain, self.wallet = place
 
     @abstractmethod
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
@@ -151,13 +164,13 @@ class OnChainVenue(Venue):
             VenueRejected: with the numbers in its message, for whatever the contract would refuse.
         """
 
-    @abstractmethod
     def resolve(self, action: SmartContractAction, state: State) -> int:
-        """What the amount "all" of an action is: base units of its token, 0 where there are none.
+        """What the amount "all" of an action is: base units of its token, 0 where there are none. Usually what the wallet holds.
 
         Raises:
             VenueRejected: the action needs a number.
         """
+        return state.part(self.wallet, Wallet).units_of(action.token)
 
     @abstractmethod
     def gas_units(self, action: SmartContractAction) -> int:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.figure import Figure
+from basis_strategy_v1.core.settings import Address, Decimals, Mark, OnChainSettings, Token, Url, number, whole
 from basis_strategy_v1.core.state import RATE_UNIT, WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, to_amount, to_units
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Holder, Moved, OnChainVenue, PerpExposure, Settlement, reject, require_held
+from basis_strategy_v1.venues.venue import (
+    ONCHAIN,
+    Exposure,
+    Holder,
+    Moved,
+    OnChainVenue,
+    PerpExposure,
+    Place,
+    Settlement,
+    reject,
+    require_held,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,28 +40,52 @@ TRANSFER_GAS = 65_000
 _GROWING = frozenset(REBASING)
 
 
+class TokenContract(Struct, frozen=True, kw_only=True):
+    address: Annotated[Address, "of the token"]
+    decimals: Annotated[Decimals, "of the token"]
+
+
+class Settings(OnChainSettings, frozen=True, kw_only=True):
+    """What gas costs in a backtest, and how transactions are sent live."""
+
+    gas_price_gwei: Annotated[
+        Literal["market"] | Figure[Annotated[Decimal, number(at_least=0, at_most=100_000)]], "market: the gas series; 0: gas is free"
+    ] = "market"
+    chain_id: Annotated[int, whole(at_least=1, at_most=10**15), "live: a node with another chain id is refused"] = 1
+    tokens: Annotated[dict[Token, TokenContract] | None, "live: contracts by token"] = None
+    executor: Annotated[Address | None, "live: contract that runs a chain in one transaction"] = None
+    confirmations: Annotated[int, whole(at_least=0, at_most=1000), Mark.QUIET, "live: blocks on top, until a transaction counts"] = 2
+    send_url: Annotated[Url | None, "live: where raw transactions go; left out: to the node"] = None
+    private_only: Annotated[bool, Mark.QUIET, "live: never to the public pool"] = False
+    private_blocks: Annotated[
+        int, whole(at_least=1, at_most=10_000), Mark.QUIET, "live: after so many blocks a private transaction counts as pending"
+    ] = 25
+
+
 class WalletVenue(OnChainVenue, Holder):
     """The simulator of the address. `gas_price_gwei` None takes base fee + priority fee from the market."""
 
     kind = ONCHAIN
-    name = WALLET
     actions = ("wrap", "unwrap")
 
-    def __init__(self, gas_price_gwei: Decimal | None = None) -> None:
+    def __init__(self, place: Place, gas_price_gwei: Figure[Decimal] | None = None) -> None:
+        super().__init__(place)
         self._gas_price_gwei = gas_price_gwei
+        self._is_free = gas_price_gwei is not None and not gas_price_gwei.at()
+
+    def without_gas(self) -> WalletVenue:
+        """The same wallet where gas costs nothing."""
+        return WalletVenue(Place(self.name, self.series, self.chain, self.wallet), Figure(Decimal(0)))
 
     # Wrapping.
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
         paid = "ETH" if instruction.action == "wrap" else "WETH"
         if instruction.token != paid:
-            reject(ONCHAIN, f"wallet {instruction.action} takes {paid}, got {instruction.token}")
+            reject(ONCHAIN, f"{self.name} {instruction.action} takes {paid}, got {instruction.token}")
         amount, out = amount_of(instruction), WRAPPED[paid]
-        after = exchange(state, paid, amount, out, amount, f"wallet {instruction.action}")
-        return Moved(after, Deltas.at(WALLET, {paid: -amount, out: amount}))
-
-    def resolve(self, action: SmartContractAction, state: State) -> int:
-        return state.part(WALLET, Wallet).units_of(action.token)
+        after = exchange(state, self.name, paid, amount, out, amount, f"{self.name} {instruction.action}")
+        return Moved(after, Deltas.at(self.name, {paid: -amount, out: amount}))
 
     def gas_units(self, action: SmartContractAction) -> int:
         return 45_000
@@ -55,15 +94,15 @@ class WalletVenue(OnChainVenue, Holder):
 
     def is_free(self) -> bool:
         """Whether gas costs nothing here."""
-        return self._gas_price_gwei == 0
+        return self._is_free
 
     def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal:
         """ETH for `units` of gas."""
         if self._gas_price_gwei is None:
-            row = market.gas()
+            row = market.gas(self.chain)
             gwei = row.base_fee_gwei + row.priority_fee_gwei
         else:
-            gwei = self._gas_price_gwei
+            gwei = self._gas_price_gwei.at(market.instant)
         return to_amount("ETH", int(units * gwei * WEI_PER_GWEI))
 
     def pay_gas(self, moved: Moved, units: int, market: MarketSnapshot) -> Moved:
@@ -71,21 +110,21 @@ class WalletVenue(OnChainVenue, Holder):
         if self.is_free():
             return moved
         fee = self.gas_fee(units, market)
-        after = spend(moved.state, "ETH", fee, "gas")
-        deltas = moved.deltas + Deltas.at(WALLET, {"ETH": -fee})
+        after = spend(moved.state, self.name, "ETH", fee, "gas")
+        deltas = moved.deltas + Deltas.at(self.name, {"ETH": -fee})
         return Moved(after, deltas, (*moved.costs, Cost("gas", "ETH", fee)), {**moved.details, "gas_units": units, "gas_eth": plain(fee)})
 
     # What falls due, what is held.
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        wallet = state.part(WALLET, Wallet)
+        wallet = state.part(self.name, Wallet)
         stamps = [market.next_row("staking", *_rate_series(token)) for token in REBASING if token in wallet.units]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
     def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         """Rebasing tokens grow when their protocol publishes a new rate."""
-        wallet = state.part(WALLET, Wallet)
+        wallet = state.part(self.name, Wallet)
         held = [token for token in REBASING if token in wallet.units]
         if not held:
             return state, ()
@@ -94,22 +133,22 @@ class WalletVenue(OnChainVenue, Holder):
             return state, ()
         after = Wallet(wallet.units, {**wallet.share_rates, **rates})
         grown = {token: to_amount(token, after.units_of(token) - wallet.units_of(token)) for token in held}
-        settled = tuple(Settlement("interest", WALLET, Deltas.at(WALLET, {token: amount})) for token, amount in grown.items() if amount)
-        return state.with_part(WALLET, after), settled
+        deltas = (Deltas.at(self.name, {token: amount}) for token, amount in grown.items() if amount)
+        return state.with_part(self.name, after), tuple(Settlement("interest", self.name, each) for each in deltas)
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
-        wallet = state.part(WALLET, Wallet)
+        wallet = state.part(self.name, Wallet)
         found = []
         for token in wallet.units:
             growth = "staking" if token in REBASING else "spot_price"
-            found.append(Exposure(WALLET, token, token, to_amount(token, wallet.units_of(token)), growth))
+            found.append(Exposure(self.name, token, token, to_amount(token, wallet.units_of(token)), growth))
         return tuple(found), ()
 
     def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
-        return spend(state, token, amount, f"transfer of {plain(amount)} {token}")
+        return spend(state, self.name, token, amount, f"transfer of {plain(amount)} {token}")
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
-        return receive(state, token, amount)
+        return receive(state, self.name, token, amount)
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Wallet:
         """A wallet that holds these amounts."""
@@ -118,17 +157,22 @@ class WalletVenue(OnChainVenue, Holder):
         return wallet.moved({token: _own_units(wallet, token, amount) for token, amount in amounts.items()})
 
 
-def wallet_of(venues: Venues) -> WalletVenue:
-    """The wallet, which is there wherever something on chain is."""
-    wallet = venues[WALLET]
+def wallet(place: Place, settings: Settings) -> WalletVenue:
+    """The simulator of a wallet."""
+    return WalletVenue(place, None if isinstance(settings.gas_price_gwei, str) else settings.gas_price_gwei)
+
+
+def wallet_of(venues: Venues, name: str = WALLET) -> WalletVenue:
+    """The wallet of a venue on chain (of a wallet: itself), which is there wherever something on chain is."""
+    venue = venues[name]
+    wallet = venues[venue.wallet] if isinstance(venue, OnChainVenue) else venue
     assert isinstance(wallet, WalletVenue)
     return wallet
 
 
 def gas_is_free(venues: Venues) -> bool:
     """Whether transactions cost nothing here, or there are none."""
-    wallet = venues.get(WALLET)
-    return not isinstance(wallet, WalletVenue) or wallet.is_free()
+    return all(venue.is_free() for venue in venues.values() if isinstance(venue, WalletVenue))
 
 
 def amount_of(action: SmartContractAction) -> Decimal:
@@ -137,53 +181,54 @@ def amount_of(action: SmartContractAction) -> Decimal:
     return action.amount
 
 
-def spend(state: State, token: str, amount: Decimal, doing: str) -> State:
+def spend(state: State, wallet: str, token: str, amount: Decimal, doing: str) -> State:
     """The state after `amount` has left the wallet, if it is there."""
-    wallet = state.part(WALLET, Wallet)
-    return state.with_part(WALLET, wallet.moved({token: -units_to_spend(wallet, token, amount, doing, checked=state.checked)}))
+    held = state.part(wallet, Wallet)
+    units = units_to_spend(held, wallet, token, amount, doing, checked=state.checked)
+    return state.with_part(wallet, held.moved({token: -units}))
 
 
-def receive(state: State, token: str, amount: Decimal) -> State:
+def receive(state: State, wallet: str, token: str, amount: Decimal) -> State:
     """The state after `amount` has come into the wallet."""
-    wallet = state.part(WALLET, Wallet)
-    return state.with_part(WALLET, wallet.moved({token: _own_units(wallet, token, amount)}))
+    held = state.part(wallet, Wallet)
+    return state.with_part(wallet, held.moved({token: _own_units(held, token, amount)}))
 
 
-def exchange(state: State, paid: str, amount: Decimal, out: str, received: Decimal, doing: str) -> State:
+def exchange(state: State, wallet: str, paid: str, amount: Decimal, out: str, received: Decimal, doing: str) -> State:
     """The state after `amount` of one token has left the wallet, if it is there, and `received` of another has come."""
-    wallet = state.part(WALLET, Wallet)
-    units = units_to_spend(wallet, paid, amount, doing, checked=state.checked)
-    return state.with_part(WALLET, wallet.moved({paid: -units, out: _own_units(wallet, out, received)}))
+    held = state.part(wallet, Wallet)
+    units = units_to_spend(held, wallet, paid, amount, doing, checked=state.checked)
+    return state.with_part(wallet, held.moved({paid: -units, out: _own_units(held, out, received)}))
 
 
-def units_to_spend(wallet: Wallet, token: str, amount: Decimal, doing: str, *, checked: bool) -> int:
-    """What `amount` is in the wallet's own units; where it is `checked`, only if it is there."""
+def units_to_spend(wallet: Wallet, name: str, token: str, amount: Decimal, doing: str, *, checked: bool) -> int:
+    """What `amount` is in the own units of the wallet of that name; where it is `checked`, only if it is there."""
     units = to_units(token, amount)
     if checked and units >= (held := wallet.units_of(token)):  # a part of a unit counts too
-        require_held(ONCHAIN, WALLET, token, amount, to_amount(token, held), doing)
+        require_held(ONCHAIN, name, token, amount, to_amount(token, held), doing)
     return _shares(wallet, token, units) if token in REBASING else units
 
 
-def with_share_rate(state: State, token: str, market: MarketSnapshot) -> State:
-    """The state whose wallet knows what a share of `token` is worth now, where it is a token kept in shares.
+def with_share_rate(state: State, name: str, token: str, market: MarketSnapshot) -> State:
+    """The state in which the wallet of that name knows what a share of `token` is worth now, where it is a token kept in shares.
 
     Where nothing is known to be held a share counts as one token, so that the data need no rate.
     """
     if token not in REBASING or not state.checked:
         return state
-    wallet, rate = state.part(WALLET, Wallet), share_rate(token, market)
+    wallet, rate = state.part(name, Wallet), share_rate(token, market)
     if wallet.share_rates.get(token) == rate:
         return state
-    return state.with_part(WALLET, Wallet(wallet.units, {**wallet.share_rates, token: rate}))
+    return state.with_part(name, Wallet(wallet.units, {**wallet.share_rates, token: rate}))
 
 
-def as_read(before: State, moved: Moved, told: Deltas, venue: str) -> Moved:
-    """`moved`, with its deltas of rebasing tokens brought to what the wallet's balance reads.
+def as_read(before: State, moved: Moved, told: Deltas, venue: str, wallet: str) -> Moved:
+    """`moved`, with its deltas of rebasing tokens brought to what the balance in a wallet reads.
 
     Whole shares move, so that a balance may fall or rise by a wei less than the amount that was named. `told` are those of
     the deltas that the wallet pays or takes.
     """
-    old, new = before.part(WALLET, Wallet), moved.state.part(WALLET, Wallet)
+    old, new = before.part(wallet, Wallet), moved.state.part(wallet, Wallet)
     if old is new or (_GROWING.isdisjoint(new.units) and _GROWING.isdisjoint(old.units)):
         return moved
     for token in REBASING:

@@ -49,7 +49,8 @@ class Busy:
         return legs, count
 """
 CONFIG: dict[str, Any] = {
-    "strategy_mode": "custom", "share_class": "usdt_stable", "initial_capital": 20_000, "start": "2024-06-01", "end": "2024-06-01T12:00:00Z",
+    "strategy_mode": "custom", "share_class": "usdt_stable", "initial_capital": 20_000,
+    "start": "2024-06-01", "end": "2024-06-01T12:00:00Z",
     "venues": {"cex": {"bybit": {"withdrawal": {"USDT": {"fee": 1, "minimum": 10, "minutes": 30}}}, "binance": {}},
                "onchain": {"aave": {}, "wallet": {"gas_price_gwei": 5}}},
     "initial_positions": {"bybit": {"USDT": 15_000, "ETH": 2}, "wallet": {"USDT": 4_000, "ETH": 1}},

@@ -1,0 +1,98 @@
+"""A config: what each of its keys means, what it may hold, and what holds when it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Struct
+
+from basis_strategy_v1.config.kinds import free
+from basis_strategy_v1.config.venue_sections import VenuesConfig
+from basis_strategy_v1.core.limits import Limits
+from basis_strategy_v1.core.settings import (
+    AboveZero,
+    Amount,
+    Mark,
+    OrNull,
+    Token,
+    VenueName,
+    choice,
+    duration,
+    number,
+    path,
+    seconds,
+    text,
+    whole,
+)
+from basis_strategy_v1.strategies import STRATEGIES
+
+_DAY = 86_400
+_STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
+_TRIES = whole(above=0, below=10)
+Folder = Annotated[Path, path("the path of a folder, from the config's own folder")]
+File = Annotated[Path, path("the path of a file, from the config's own folder")]
+Age = Annotated[timedelta, duration("1m", "400d")]
+Series = Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", "`default` or a series (funding/okx/ETHUSDT)")]
+Balances = Mapping[VenueName, Mapping[Token, Amount]]
+
+
+class DataConfig(Struct, frozen=True, kw_only=True):
+    """Where the series come from, and how old they may be."""
+
+    directory: Annotated[OrNull[Folder], "folder of CSV series; --data goes before it"] = None
+    database: Annotated[OrNull[File], "DuckDB file; where both are given, BASIS_DATA_MODE says which is read"] = None
+    max_staleness: Annotated[Age | Mapping[Series, Age], "how old the last row of a series may be, for all or by series"] = _STALE
+    missing_funding: Annotated[Literal["error", "zero"], "when a funding rate is missing while a position is held"] = "error"
+
+    @property
+    def staleness(self) -> dict[str, timedelta]:
+        """How old a last row may be, by series; for the others `default`."""
+        own = self.max_staleness
+        return {"default": _STALE, **own} if isinstance(own, Mapping) else {"default": own}
+
+
+class Deadlines(Struct, frozen=True, kw_only=True):
+    """How long it may take until an outcome is known."""
+
+    exchange: Annotated[float, seconds(above=0, at_most=_DAY), "of an order"] = 30.0
+    chain: Annotated[float, seconds(above=0, at_most=7 * _DAY), "of a transaction"] = 900.0
+    withdrawal: Annotated[float, seconds(above=0, at_most=30 * _DAY), "of a withdrawal"] = 21_600.0
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """How a live run looks after itself."""
+
+    settle_deadline_s: Annotated[Deadlines, "until an outcome is known"] = Deadlines()
+    recovery_interval_s: Annotated[float, seconds(above=0, at_most=3600), "between two looks for what is open"] = 10.0
+    reconcile_interval_s: Annotated[float, seconds(above=0, at_most=_DAY), "between two comparisons with the venues"] = 300.0
+    allocation: Annotated[Balances, "{venue: {token: amount}}: how much of a balance belongs to the run; left out: all of it"] = {}
+
+
+class Top(Struct, frozen=True, kw_only=True):
+    """The whole of a config, as it is written."""
+
+    strategy_mode: Annotated[str, choice(*STRATEGIES), "which strategy"]
+    share_class: Annotated[Literal["usdt_stable", "eth_directional"], "what the capital is counted in: USDT or ETH"]
+    initial_capital: Annotated[AboveZero, "in the share class's currency"]
+    start: Annotated[datetime | None, Mark.BACKTEST, "first tick"] = None
+    end: Annotated[datetime | None, Mark.BACKTEST, "last tick"] = None
+    interval: Annotated[timedelta, duration("1s", "366d"), "time between two ticks; there is a tick at start and one at end"] = _HOUR
+    venue_timeout: Annotated[float, seconds(above=0, below=120), "seconds to wait for a venue's answer"] = 15.0
+    max_retries_per_venue: Annotated[int, _TRIES, "failures in a row after which a venue is unavailable for 60 s"] = 3
+    max_retry_attempts: Annotated[int, _TRIES, "attempts per instruction, in all"] = 3
+    retry_delay_seconds: Annotated[float, seconds(at_least=0, at_most=60), "before the second attempt; doubles; at most 60 s in all"] = 0.1
+    enable_atomic_chaining: Annotated[bool, "false refuses atomic chains"] = True
+    close_at_end: Annotated[bool, "false: positions are marked at the end, not closed"] = False
+    initial_positions: Annotated[OrNull[Balances], "{venue: {token: amount}} at start; null: the strategy's own split"] = None
+    gas_reserve_eth: Annotated[
+        Decimal, number(at_least=0, at_most=1000), "ETH bought at start when gas is not free and anything is done on chain"
+    ] = Decimal("0.05")
+    data: Annotated[DataConfig, "where the series come from"] = DataConfig()
+    strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
+    limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
+    venues: Annotated[VenuesConfig, "what the run may reach"]
+    live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()

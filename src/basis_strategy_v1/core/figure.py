@@ -1,0 +1,30 @@
+"""A figure that a venue may change, by date and by name: a fee, a tier, a loan-to-value, a cap, a revision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Figure(Struct, Generic[T_co], frozen=True):
+    """`value` holds until the first instant of `since` (microseconds since 1970, rising), and for each name (a symbol, a base, a token)
+    that `by_name` has no figure of its own for."""
+
+    value: T_co
+    by_name: Mapping[str, Figure[T_co]] = {}
+    since: tuple[tuple[int, T_co], ...] = ()
+
+    def at(self, instant: int = 0, *names: str) -> T_co:
+        """What holds at an instant for the first of the names that has its own figure, else for all."""
+        for name in names:
+            if name in self.by_name:
+                return self.by_name[name].at(instant)
+        return next((value for start, value in reversed(self.since) if start <= instant), self.value)
+
+    def over(self, public: Figure[T_co]) -> Figure[T_co]:
+        """This figure in the place of the public one: by name where it is by name, else for all."""
+        return Figure(public.value, {**public.by_name, **self.by_name}, public.since) if self.by_name else self
