@@ -256,3 +256,10 @@ def test_the_days_of_a_queue_and_the_size_of_a_fill_are_told() -> None:
     assert "Transfers out of the wallet pay gas and arrive at once." in told
     size = "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
     assert size in told
+
+
+def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Path, tmp_path: Path) -> None:
+    onchain = {"pool": {"protocol": "aave", "wallet": "cold"}, "cold": {"protocol": "wallet"}, "wallet": {}}
+    own = {"strategy_mode": "pure_lending", "strategy": {"protocol": "pool", "token": "USDT"}, "venues": {"onchain": onchain}}
+    placed = held(config(**own, gas_reserve_eth=1), sample, tmp_path)
+    assert (list(placed), placed["cold"]["ETH"], placed["cold"]["USDT"] > 5_000) == (["cold"], 1, True)

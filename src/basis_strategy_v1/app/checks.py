@@ -9,6 +9,8 @@ from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues import wallet
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.registry import with_wallets
+from basis_strategy_v1.venues.venue import ONCHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +50,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
     if not hasattr(provider, "coverage"):
         return
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
-    if _pays_gas(config):
-        needed.append(("gas", "ethereum", "ethereum"))
+    needed += [("gas", chain, chain) for chain in _chains_with_gas(config)]
     for key in dict.fromkeys(needed):
         try:
             problem = _problem(config, provider, key)
@@ -60,10 +61,10 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
                 yield ComponentError("DAT-001", problem)
 
 
-def _pays_gas(config: Config) -> bool:
-    on_chain = bool(config.venues.onchain or config.venues.dex)
-    wallets = [own for own in config.venues.onchain.values() if isinstance(own, wallet.Settings)] or [wallet.Settings()]
-    return on_chain and any(own.gas_price_gwei == "market" for own in wallets)
+def _chains_with_gas(config: Config) -> list[str]:
+    """The chains on which a wallet pays the market's price of gas."""
+    rows = with_wallets(config.venues.sections())[ONCHAIN].values()
+    return [own.chain for own in rows if isinstance(own, wallet.Settings) and own.gas_price_gwei == "market"]
 
 
 def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | None:
@@ -103,7 +104,7 @@ def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
     told = f"data: {'generated' if provider.generated else 'real'}"
     if needs_are_known(config, strategy):
         return f"{told}, all series that the run needs are there"
-    looked_at = f"the prices of what is held at the start{' and the price of gas' if _pays_gas(config) else ''}"
+    looked_at = f"the prices of what is held at the start{' and the price of gas' if _chains_with_gas(config) else ''}"
     told = f"{told}; which series the run needs is not known, only {looked_at} were looked at"
     if config.strategy_mode == "blocks":
         return told

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.attribution import ETH_CLASS, Attribution
+from basis_strategy_v1.venues.registry import place_of
 
 if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
@@ -38,7 +39,7 @@ def opening_positions(config: Config, strategy: Strategy | None, market: MarketS
     worth = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
     placed = {venue: {token: _bought(token, amount, config, market) for token, amount in tokens.items()} for venue, tokens in worth.items()}
     if reserve:
-        wallet = placed.setdefault(WALLET, {})
+        wallet = placed.setdefault(_wallet(config), {})
         wallet["ETH"] = wallet.get("ETH", Decimal(0)) + reserve
     return placed
 
@@ -54,10 +55,17 @@ def _bought(token: str, worth: Decimal, config: Config, market: MarketSnapshot) 
 
 def _default_placement(config: Config, capital: Decimal) -> Placed:
     """A user's own strategy finds its capital at the first exchange, or in the wallet where there is none."""
-    first = next(iter(config.venues.cex), WALLET)
-    if config.share_class == ETH_CLASS:
-        return {first: {"ETH": capital}}
-    return {first: {config.venues.cex[first].row(first).settle if first in config.venues.cex else "USDT": capital}}
+    for name, exchange in config.venues.cex.items():
+        return {name: {"ETH" if config.share_class == ETH_CLASS else exchange.row(name).settle: capital}}
+    return {_wallet(config): {"ETH" if config.share_class == ETH_CLASS else "USDT": capital}}
+
+
+def _wallet(config: Config) -> str:
+    """The wallet of the protocol that the strategy names; without one `wallet`, or the first there is."""
+    places = {name: place_of(name, own) for rows in (config.venues.onchain, config.venues.dex) for name, own in rows.items()}
+    if (protocol := getattr(config.strategy, "protocol", None)) in places:
+        return places[protocol].wallet
+    return next(iter(sorted((place.wallet for place in places.values()), key=lambda name: name != WALLET)), WALLET)
 
 
 def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[ComponentError]:

@@ -163,8 +163,8 @@ def wallet(place: Place, settings: Settings) -> WalletVenue:
 
 
 def wallet_of(venues: Venues, name: str = WALLET) -> WalletVenue:
-    """The wallet of a venue on chain (of a wallet: itself), which is there wherever something on chain is."""
-    venue = venues[name]
+    """The wallet of a venue on chain (of a wallet: itself); without a name `wallet`, or the first there is."""
+    venue = venues.get(name) or next(found for found in venues.values() if isinstance(found, WalletVenue))
     wallet = venues[venue.wallet] if isinstance(venue, OnChainVenue) else venue
     assert isinstance(wallet, WalletVenue)
     return wallet
