@@ -253,6 +253,21 @@ def test_a_strategy_can_list_what_it_may_ask() -> None:
     assert [name for name in listed if name.startswith(("_", "next_")) or name == "feed"] == []
 
 
+def test_what_a_strategy_may_not_ask_is_answered_with_what_it_may() -> None:
+    class Broken(DictSnapshot):
+        __slots__ = ()
+
+        @property
+        def gas(self) -> Any:
+            raise AttributeError("a fault of the snapshot's own")
+
+    seen = Seen(Broken(JUNE, {}))
+    with pytest.raises(AttributeError, match=r"^a strategy's snapshot has no prices; it has at, dex_rate, funding, gas, "):
+        _ = seen.prices
+    with pytest.raises(AttributeError, match=r"^a fault of the snapshot's own$"):
+        _ = seen.gas
+
+
 def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() -> None:
     class Old(DictSnapshot):
         __slots__ = ()
