@@ -203,7 +203,8 @@ def test_a_file_without_a_class_with_decide_is_refused(tmp_path: Path) -> None:
 
 def test_of_two_classes_one_must_be_named(tmp_path: Path) -> None:
     code = "class A:\n    def decide(self, *of):\n        return ['a']\nclass B(A):\n    def decide(self, *of):\n        return ['b']\n"
-    assert refused(tmp_path, code) == "STR-001: mine.py must have one strategy; it has A, B: name a class in strategy.class"
+    has = "it has A, B; name one of them in strategy.class"
+    assert refused(tmp_path, code) == f"STR-001: mine.py must have one class with a method decide, {has}"
     assert decide(custom(tmp_path, code, "B")) == ["b"]
 
 
@@ -264,7 +265,7 @@ def test_what_a_terminal_would_act_on_is_escaped_in_an_error(code: str, said: st
 
 def test_and_in_the_names_of_classes_and_files(tmp_path: Path) -> None:
     code = f"for name in ('A', '{ESCAPES}'):\n    globals()[name] = type(name, (), {{'decide': lambda self, *of: []}})\n"
-    assert refused(tmp_path, code).startswith("STR-001: mine.py must have one strategy; it has ")
+    assert refused(tmp_path, code).startswith("STR-001: mine.py must have one class with a method decide, it has \\x1b]0;x\\x07")
     path = tmp_path / "mine\x1b[31m.py"
     path.write_text("class Mine:\n    def decide(self, *of): return 5\n")
     with pytest.raises(ComponentError, match=r"^STR-002: mine\\x1b\[31m\.py: decide must return a list of blocks, got 5"):

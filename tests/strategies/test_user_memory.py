@@ -63,11 +63,9 @@ def test_a_step_has_the_time_what_could_be_known_what_is_held_and_the_parameters
     assert "future" not in refused(tmp_path, "def decide(step, memory):\n    step.snapshot.next_row('spot', 'bybit', 'ETHUSDT')\n")
 
 
-def test_a_file_has_one_strategy(tmp_path: Path) -> None:
+def test_a_class_goes_before_a_function_that_may_be_its_own_helper(tmp_path: Path) -> None:
     code = STEPS + "\n    class Mine:\n        def decide(self, step, memory):\n            return ['class'], None\n"
-    has = "it has Mine, the function decide: name a class in strategy.class"
-    assert refused(tmp_path, code) == f"STR-001: mine.py must have one strategy; {has}"
-    assert decide(custom(tmp_path, code, "Mine")) == ["class"]
+    assert decide(custom(tmp_path, code)) == decide(custom(tmp_path, code, "Mine")) == ["class"]
 
 
 WRONG = [

@@ -65,7 +65,7 @@ def keeping_directory() -> Iterator[None]:
 
 
 def strategy_in(module: ModuleType, path: Path, name: str | None) -> Any:
-    """The class of the file with a method `decide`, or the file itself where it has a function `decide`.
+    """The class of the file with a method `decide`, or, where it has no such class, the file itself with its function `decide`.
 
     Raises:
         ComponentError: STR-001, there is none, more than one, or not the one that is named.
@@ -81,14 +81,17 @@ def strategy_in(module: ModuleType, path: Path, name: str | None) -> Any:
             has = ", ".join(map(printable, classes)) or "none"
             raise ComponentError("STR-001", f"{file} has no class {name} with a method decide; it has {has}")
         return classes[name]
+    if len(classes) == 1:
+        return next(iter(classes.values()))
+    if classes:
+        has = ", ".join(map(printable, sorted(classes)))
+        raise ComponentError(
+            "STR-001", f"{file} must have one class with a method decide, it has {has}; name one of them in strategy.class"
+        )
     function = vars(module).get("decide")
-    found = [*classes.values(), *([module] if callable(function) and not isinstance(function, type) else [])]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise ComponentError("STR-001", f"{file} must have one class with a method decide, or a function decide; it has none; write one")
-    has = ", ".join([*map(printable, sorted(classes)), *(["the function decide"] if module in found else [])])
-    raise ComponentError("STR-001", f"{file} must have one strategy; it has {has}: name a class in strategy.class")
+    if callable(function) and not isinstance(function, type):
+        return module
+    raise ComponentError("STR-001", f"{file} must have one class with a method decide, or a function decide; it has none; write one")
 
 
 def structs_in(module: ModuleType, path: Path) -> tuple[type[Struct], ...]:
