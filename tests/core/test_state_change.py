@@ -14,6 +14,7 @@ from msgspec import structs
 from basis_strategy_v1.core.state import Account, Amounts, Perp, State, Transfer, Transit, VenueState, Wallet
 from basis_strategy_v1.core.state_change import apply_change, apply_changes, change_between, changes_between
 from basis_strategy_v1.core.state_codec import kinds_of
+from basis_strategy_v1.core.value_change import form_of
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_interest import RAY
 from basis_strategy_v1.venues.aave_part import AavePart
@@ -30,6 +31,12 @@ D = Decimal
 PAIRS = st.one_of([st.tuples(*[st.none() | venue_states(kind)] * 2) for kind in kinds_of(VenueState).values()])
 ANY = st.none() | st.one_of([venue_states(kind) for kind in kinds_of(VenueState).values()])
 FIRST, SECOND, THIRD = (Transfer(at, f"bybit-wallet-ETH-{at}", "wallet", "ETH", D(at)) for at in (10, 20, 30))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forms_are_made_again() -> None:
+    """What makes them is tested too, whatever was tested before in this process."""
+    form_of.cache_clear()
 
 
 KINDS = "AaveState, Account, Amounts, MorphoState, MovedPools, Queue, Transit, Wallet"

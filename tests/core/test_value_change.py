@@ -10,6 +10,12 @@ from msgspec import UNSET
 from basis_strategy_v1.core.value_change import form_of
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forms_are_made_again() -> None:
+    """What makes them is tested too, whatever was tested before in this process."""
+    form_of.cache_clear()
+
+
 class Vault(NamedTuple):
     """What is ours there, whether it is open, and its note."""
 

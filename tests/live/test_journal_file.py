@@ -89,6 +89,30 @@ def holding(folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     return other_process(HOLD, str(folder), says="open")
 
 
+@pytest.mark.parametrize("write", WRITES)
+def test_each_write_is_one_transaction_with_its_points_and_only_marks_and_cursors_are_not_synced(write: str, tmp_path: Path) -> None:
+    before, call = WRITES[write]
+    name = write.removesuffix(" again")
+    points: list[tuple[str, int]] = []
+
+    def at(point: str) -> None:
+        if opened:
+            points.append((point, opened[0]._open_database().execute("PRAGMA synchronous").fetchone()[0]))
+
+    opened: list[SqliteJournal] = []
+    with SqliteJournal(tmp_path, at=at) as journal:
+        for earlier in before:
+            make(earlier, journal)
+        opened.append(journal)
+        assert make(call, journal) != "refused"
+        full, normal = 2, 1
+        within = normal if name in ("logged", "cursor", "due_logged") else full
+        assert points == [(f"before {name}", full), (f"within {name}", within), (f"after {name}", full)]
+        if name == "cursor":
+            make(call, journal)
+            assert len(points) == 3, "a cursor that stays writes nothing"
+
+
 # A disk that is full.
 
 
@@ -161,6 +185,7 @@ def test_a_write_for_which_there_is_no_space_leaves_everything_as_it_was_and_can
             f"JRN-001: cannot use the journal {path}: {reason}; free space or rights there, then start again: "
             "nothing is sent before it is written down"
         )
+        assert isinstance(refused.value.original_exception, sqlite3.OperationalError)
         assert seen(journal) == model.seen()
         assert make((name, first, second), journal) == make((name, first, second), model)
         assert seen(journal) == model.seen()

@@ -18,6 +18,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import Amounts, State
+from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -75,6 +76,21 @@ def refused(block: dict[str, Any], all_venues: Any, state: State, at_market: Dic
         run(block, all_venues, state, at_market)
     assert (caught.value.error_code, state.positions()) == ("OCH-001", before)
     return caught.value.message
+
+
+@exactly
+def test_a_state_that_is_restored_under_other_settings_has_these_from_the_next_instant_on() -> None:
+    """A live run goes on after its config has changed."""
+    _, state = held(aUSDT=1000, variableDebtWETH=D("0.1"))
+    restored = decode_state(encode_state(state))
+    others = venues({**FREE_GAS, "aave": {"reserves": {"USDT": {"liquidation_threshold_bps": 4000, "ltv_bps": 3000}}}})
+    later = market(1)
+    before, after = (all_venues["aave"].grow(restored, later) for all_venues in (ALL, others))
+    assert before.positions() == after.positions()
+    assert after.parts["aave"].pool.rules["USDT"].liquidation_threshold_bps == 4000
+    assert others["aave"].health_factor(after, later) == 4000 * ALL["aave"].health_factor(before, later) / (
+        ALL["aave"].pool.rules["USDT"].liquidation_threshold_bps
+    )
 
 
 # Growth.
