@@ -108,7 +108,9 @@ class LedgerGateway:
     def _due(self, item: dict[str, Any]) -> Due:
         moved = {token: Decimal(change) for token, change in item["moved"].items()}
         at = datetime.fromtimestamp(item["at"] / 1_000_000, UTC)
-        return Due(id=item["id"], kind=item["due"], at=at, deltas=Deltas.at(self.name, moved), changes=self._changes(moved))
+        return Due(
+            id=item["id"], venue=self.name, kind=item["due"], at=at, deltas=Deltas.at(self.name, moved), changes=self._changes(moved)
+        )
 
     # Answers.
 

@@ -53,10 +53,10 @@ def refusal(order, outgoing, limits=LIMITS, **named):
 
 # Trades.
 
-BLOCK = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "perp", "side": "buy", "symbol": "ETHUSDT", "amount": "1.234"}
+BLOCK = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "perp", "side": "buy", "symbol": "ETHUSDT", "amount": "1.237"}
 BUY = approved(BLOCK, price=D(3300), worst_price=D("3316.5"))
 SELL = approved({**BLOCK, "side": "sell"}, price=D(3300), worst_price=D("3283.5"))
-TRADE = OutgoingTrade(trade_type="perp", symbol="ETHUSDT", side="buy", amount=D("1.234"), price=D("3316.5"))
+TRADE = OutgoingTrade(trade_type="perp", symbol="ETHUSDT", side="buy", amount=D("1.237"), price=D("3316.5"))
 
 SENT = {
     "as it was approved": (BUY, TRADE),
@@ -71,10 +71,10 @@ DIFFERS = {
     "another symbol": ({"symbol": "BTCUSDT"}, "symbol is BTCUSDT, approved was ETHUSDT"),
     "the other side": ({"side": "sell"}, "side is sell, approved was buy"),
     "reduce-only": ({"reduce_only": True}, "reduce_only is True, approved was False"),
-    "more": ({"amount": D("1.235")}, "amount is 1.235, approved was 1.234"),
-    "less": ({"amount": D("1.233")}, "amount is 1.233, approved was 1.234"),
-    "not cut to its lots": ({"lot": D("0.01")}, "amount is 1.234, approved was 1.234 in lots of 0.01"),
-    "a lot too few": ({"lot": D("0.01"), "amount": D("1.22")}, "amount is 1.22, approved was 1.234 in lots of 0.01"),
+    "more": ({"amount": D("1.238")}, "amount is 1.238, approved was 1.237"),
+    "less": ({"amount": D("1.236")}, "amount is 1.236, approved was 1.237"),
+    "not cut to its lots": ({"lot": D("0.01")}, "amount is 1.237, approved was 1.237 in lots of 0.01"),
+    "a lot too few": ({"lot": D("0.01"), "amount": D("1.22")}, "amount is 1.22, approved was 1.237 in lots of 0.01"),
     "a worse limit": ({"price": D("3316.6")}, "the limit price is 3316.6, approved was 3316.5"),
     "no limit": ({"price": None}, "it has no limit price, approved was 3316.5"),
     "two things": (
@@ -105,8 +105,8 @@ def test_a_trade_without_a_bound_is_sent_only_where_no_slippage_is_limited():
 
 
 def test_more_than_an_instruction_may_move_is_not_sent_unless_its_plan_leaves():
-    order = approved(BLOCK, notional="5000.004", worst_price=D("3316.5"))
-    assert refusal(order, TRADE) == ("CEX-001", "it moves 5000 USD, limits.max_notional_per_instruction is 5000")
+    order = approved(BLOCK, notional="5000.456", worst_price=D("3316.5"))
+    assert refusal(order, TRADE) == ("CEX-001", "it moves 5000.46 USD, limits.max_notional_per_instruction is 5000")
     assert refusal(order, TRADE, structs.replace(LIMITS, max_notional_per_instruction=None)) is None
     assert refusal(approved(BLOCK, notional="5000", worst_price=D("3316.5")), TRADE) is None
     assert refusal(approved(BLOCK, notional="9000", worst_price=D("3316.5"), leaves=True), TRADE) is None
@@ -201,6 +201,7 @@ CALLS_THAT_DIFFER = {
     "another action": (with_step(1, action="repay"), "step 0: action is repay, approved was supply"),
     "another token": (with_step(1, token="USDC"), "step 0: token is USDC, approved was USDT"),
     "another amount": (with_step(1, amount=D("100.01")), "step 0: amount is 100.01, approved was 100"),
+    "a round amount": (with_step(1, amount=D("1E+3")), "step 0: amount is 1000, approved was 100"),
     "another token out": (with_step(3, token_out="USDC"), "step 2: token_out is USDC, approved was WETH"),
     "another market": (with_step(1, market="a/b"), "step 0: market is a/b, approved was None"),
     "another category": (with_step(1, category=1), "step 0: category is 1, approved was None"),

@@ -106,16 +106,20 @@ def test_every_form_of_a_secret_is_known():
 
 
 def test_a_private_key_is_known_with_and_without_its_prefix_in_either_case():
-    for form in (f"0x{HEX}", HEX, HEX.upper()):
-        assert scrubbed(f"key {form}.", pattern_of([f"0x{HEX}"])) == "key ***."
+    for secret in (f"0x{HEX}", f"0X{HEX.upper()}", HEX, HEX.upper()):
+        for form in (HEX, HEX.upper()):
+            assert scrubbed(f"key {form}.", pattern_of([secret])) == "key ***."
+        assert scrubbed(f"key {secret}.", pattern_of([secret])) == "key ***."
     assert scrubbed(f"key {KEY.upper()}.", pattern_of([KEY])) == f"key {KEY.upper()}."
 
 
 def test_the_keys_in_the_address_of_a_node_are_secrets_of_their_own_and_its_host_is_not():
-    address = "https://me:pa%20ss@node.example/v3/9aa3d95b3bc4?token=abc&empty="
+    address = "https://me:pa%20s@s@node.example/v3/9aa3d95b/short77?token=abc&empty="
     known = pattern_of([address])
-    told = [scrubbed(text, known) for text in ("node.example", "/v3/", "9aa3d95b3bc4", "pa%20ss", "pa ss", "abc", "me:pa%20ss")]
-    assert told == ["node.example", "/v3/", "***", "***", "***", "***", "***"]
+    kept = ("node.example", "/v3/", "/short77")
+    assert [scrubbed(text, known) for text in kept] == list(kept)
+    hidden = ("9aa3d95b", "pa%20s@s", "pa s@s", "abc", "me:pa%20s@s", address, quote_plus(address))
+    assert [scrubbed(text, known) for text in hidden] == ["***"] * len(hidden)
 
 
 def test_the_longest_is_taken_out_first():

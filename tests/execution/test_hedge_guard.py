@@ -198,6 +198,28 @@ def test_what_is_closed_only_in_part_is_done_and_critical():
                                             "limits.max_unhedged_notional is 5000: bybit is busy or does not answer")  # fmt: skip
 
 
+def test_just_the_limit_may_stay_open():
+    # Two ETH can be taken back; one USDT carries no perp.
+    state = markets.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 2, "USDT": 1})
+    alone, just = {"bybit": VENUES["bybit"]}, structs.replace(LIMITS, max_unhedged_notional=2 * ETH)
+    found = decide({"ETH": gap(4)}, state=state, venues=alone, limits=just)
+    assert found == Verdict(LONG_AGO, (perp("sell", "2", reduce_only=True),))
+    less = decide({"ETH": gap(4)}, state=state, venues=alone, limits=structs.replace(just, max_unhedged_notional=2 * ETH - D("0.01")))
+    assert less.blocks == found.blocks
+    assert less.critical.startswith("6600.5 USD of ETH are unhedged")
+
+
+def test_every_asset_and_every_exchange_has_its_reason():
+    state = markets.holding(VENUES, MARKET, wallet={"WETH": 10})
+    gaps = {"BTC": gap(1, D("65000.5")), "ETH": gap("10.0001")}
+    found = decide(gaps, {"BTC": 0, "ETH": NOW - 61 * SECOND_US}, state=state, busy={"bybit", "binance"})
+    why = "are unhedged for {} s and cannot be closed, limits.max_unhedged_notional is 5000: bybit is busy or does not answer; "
+    assert found.critical.splitlines() == [
+        f"65000.5 USD of BTC {why.format(NOW // SECOND_US)}binance is busy or does not answer",
+        f"33002.83 USD of ETH {why.format(61)}binance is busy or does not answer",
+    ]
+
+
 def test_a_venue_that_is_busy_is_left_out_and_the_others_are_used():
     state = markets.holding(VENUES, MARKET, bybit={"ETH": 10, "USDT": 10**5}, binance={"USDT": 10**5})
     found = decide({"ETH": gap(10)}, state=state, busy={"bybit"})

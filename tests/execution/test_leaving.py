@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.state import State
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.state import State, Transfer, Transit
 from basis_strategy_v1.execution.exposure import default_on_failure, leaves
+from basis_strategy_v1.venues.venue import Moved
 
 from ..venues import markets
 from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_leaves, exposed, simulated, trade, transfer
@@ -49,12 +52,21 @@ PLANS = {
     "a basis is made smaller": ("leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", 3), trade("bybit", "buy", "ETHUSDT", 3, "perp")]),
     "a basis is made larger": ("enters", BASIS, [trade("bybit", "buy", "ETHUSDT", 3), trade("bybit", "sell", "ETHUSDT", 3, "perp")]),
     "a basis is made smaller, its legs by other lots": (
-        "leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", "3.00799"), trade("bybit", "buy", "ETHUSDT", "3.00", "perp")]),
+        "leaves", BASIS, [trade("bybit", "sell", "ETHUSDT", "2.99501"), trade("bybit", "buy", "ETHUSDT", "3.00", "perp")]),
+    "a basis is made smaller, the perp before the coin": (
+        "leaves", BASIS, [trade("bybit", "buy", "ETHUSDT", "3.00", "perp"), trade("bybit", "sell", "ETHUSDT", "2.99501")]),
     "a hedge is made good by a larger perp": ("enters", BASIS, [trade("bybit", "sell", "ETHUSDT", "0.01", "perp")]),
     "only the spot leg of a basis is sold": ("enters", BASIS, [trade("bybit", "sell", "ETHUSDT", 3)]),
     "only the perp leg of a basis is closed": ("enters", BASIS, [BACK]),
     "margin is moved between exchanges": ("enters", BASIS, [transfer("binance", "bybit", "USDT", 1000)]),
+    "part of the perp leg of a basis is closed": ("enters", BASIS, [trade("bybit", "buy", "ETHUSDT", 1, "perp")]),
     "a coin is bought": ("enters", FLAT, [BUY]),
+    "the first of a coin is bought": ("enters", FLAT, [trade("bybit", "buy", "BTCUSDT", 1)]),
+    "all of a coin is sold": (
+        "leaves", markets.holding(VENUES, MARKET, bybit={"BTC": 1}), [trade("bybit", "sell", "BTCUSDT", 1)]),
+    "only the last of a coin is sold, and another bought": (
+        "enters", markets.holding(VENUES, MARKET, bybit={"BTC": 1}),
+        [trade("bybit", "sell", "BTCUSDT", 1), trade("bybit", "buy", "ETHUSDT", 1)]),
     "a coin that nothing hedges is sold": ("leaves", UNHEDGED, [trade("bybit", "sell", "ETHUSDT", 5)]),
     "more is sold and bought back": ("enters", UNHEDGED, [trade("bybit", "sell", "ETHUSDT", 5), trade("bybit", "buy", "ETHUSDT", 5)]),
     "a reduce-only trade of a short that nothing hedges": (
@@ -138,6 +150,14 @@ def test_a_cent_is_a_fall_and_less_is_none():
     assert enters_or_leaves(action("aave", "repay", "WETH", "0.00001"), state=INDEBTED) == "leaves"
 
 
+@pytest.mark.parametrize(("left", "expected"), [("0.99999", True), ("0.999990001", False)])
+def test_just_a_cent_is_a_fall(left, expected):
+    market = markets.market(prices={**markets.PRICES, "ETH": 1000.0})
+    before, state = (markets.holding(VENUES, market, bybit={"ETH": amount}) for amount in (1, left))
+    sale = parse_instruction(trade("bybit", "sell", "ETHUSDT", "0.00001"))
+    assert leaves([sale], before, [Moved(state, Deltas())], VENUES, market) is expected
+
+
 def test_gas_is_neither_a_fall_of_what_is_long_nor_a_rise_of_what_is_short():
     dollars = after(action("aave", "supply", "USDT", 5000), action("aave", "borrow", "USDC", 1000), state=WITH_DOLLARS)
     short = after(trade("bybit", "sell", "ETHUSDT", 50, "perp"), state=dollars)
@@ -219,6 +239,8 @@ def test_what_waits_in_a_queue_or_is_on_its_way_is_still_ours():
     assert (queued.positions()["lido"].keys(), sent.state.positions()["in_transit"]) == ({"ETH-QUEUED"}, {"ETH": D("4.9988")})
     held = exposed(RICH).net["ETH"]
     assert [round(exposed(state).net["ETH"] - held, 1) for state in (queued, sent.state)] == [0, 0]
+    on_its_way = State({"in_transit": Transit((Transfer(0, "t1", "wallet", "wstETH", D(10)),))})
+    assert exposed(on_its_way).net == {"ETH": 10 * D(repr(markets.STAKED["wstETH"]))}
 
 
 def test_an_empty_state_is_exposed_to_nothing():

@@ -74,19 +74,26 @@ def test_the_notional_is_the_sum_over_the_steps_at_the_snapshots_prices(block, u
     assert found == usd
 
 
-def test_a_claim_counts_what_it_pays_out():
-    asked = after(action("lido", "unstake", "stETH", 5))
+@pytest.mark.parametrize("amount", ["5", "0.5"])
+def test_a_claim_counts_what_it_pays_out(amount):
+    asked = after(action("lido", "unstake", "stETH", amount))
     later = markets.market(markets.AT.replace(month=7))
     found = approved(action("lido", "claim", request_id="lido-1"), state=asked, market=later).notional_usd
-    assert round(found, 6) == round(5 * ETH, 6)
+    assert round(found, 6) == round(D(amount) * ETH, 6)
+
+
+def test_a_trade_in_a_dollar_token_below_a_dollar_counts_in_dollars():
+    cheap = markets.market(prices={**markets.PRICES, "USDC": 0.5})
+    order = approved(trade("hyperliquid", "buy", "ETHUSDC", 2), market=cheap)
+    assert (order.order.price, order.notional_usd) == (2 * ETH, 2 * ETH)
 
 
 TWO_ETH = trade("bybit", "buy", "ETHUSDT", 2)
 
 
 def test_more_than_an_instruction_may_move_is_refused_and_just_that_is_approved():
-    told = "the instruction moves 6600.5 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
-    assert refusal(TWO_ETH, limits(max_notional_per_instruction=6600)) == ("CEX-001", told)
+    told = "the instruction moves 6600.83 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
+    assert refusal(trade("bybit", "buy", "ETHUSDT", "2.0001"), limits(max_notional_per_instruction=6600)) == ("CEX-001", told)
     assert refusal(TWO_ETH, limits(max_notional_per_instruction="6600.5")) is None
 
 
@@ -127,6 +134,7 @@ def test_a_plan_that_leaves_is_free_of_the_limits_of_notional_and_spends_nothing
     leaving, entering = approved(TWO_ETH, tight, leaves=True), approved(TWO_ETH)
     assert (leaving.order.leaves, leaving.notional_usd, leaving.spends_usd) == (True, 2 * ETH, 0)
     assert (entering.order.leaves, entering.notional_usd, entering.spends_usd) == (False, 2 * ETH, 2 * ETH)
+    assert [approved(WRAP, leaves=leaves).order.leaves for leaves in (True, False)] == [True, False]
 
 
 def test_a_limit_that_is_not_set_binds_nobody():
@@ -188,6 +196,7 @@ def test_the_worst_price_is_the_snapshots_and_the_slippage_on_the_tick_towards_t
     found = approved(block, limits(max_slippage_bps=100)).order
     price = PERP if block["trade_type"] == "perp" else ETH
     assert (found.price, found.worst_price, found.minimum_out) == (price, worst, None)
+    assert found.instruction == parse_instruction(block)
 
 
 prices = st.decimals(min_value="0.5", max_value="99999", places=4)
@@ -248,14 +257,14 @@ def test_without_a_limit_of_slippage_the_own_minimum_is_sent():
 def test_each_swap_of_a_chain_has_its_own_least_out():
     block = chain(
         swap(),
-        action("aave", "flash_loan", "WETH", 1, sub_instructions=[action("wallet", "wrap", "ETH", 1), swap(min_amount_out="990")]),
+        action("aave", "flash_loan", "WETH", 1, sub_instructions=[action("wallet", "wrap", "ETH", 1), swap(min_amount_out="990"), swap()]),
         action("uniswap", "swap", "USDC", {"output_of": 0}, token_out="USDT"),
     )
     order = approved(block, limits(max_slippage_bps=100), venues=SLIPPERY).order
     assert isinstance(order.instruction, Chain)
     first, loan, last = order.instruction.steps
     assert order.minimum_out is None
-    assert [step.min_amount_out for step in (first, *loan.steps)] == [D("987.03"), None, D("990")]
+    assert [step.min_amount_out for step in (first, *loan.steps)] == [D("987.03"), None, D("990"), D("987.03")]
     assert (last.amount, last.min_amount_out) == (D("994.009"), D("981.116704"))  # 997 less 30 bps; then less 0.3 % and 1 %
 
 
@@ -324,8 +333,8 @@ def test_a_gas_unit_within_the_limit_is_approved(given_limits, leaves):
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_more_gas_than_a_day_may_cost_is_refused_also_of_what_leaves(leaves):
-    spent = Spent(gas_eth=D("0.4992"))
-    told = ("the instruction pays 0.000842 ETH for gas after 0.4992 ETH on 2024-06-01, limits.max_gas_per_day_eth is 0.5; "
+    spent = Spent(gas_eth=D("0.4992123456"))
+    told = ("the instruction pays 0.000842 ETH for gas after 0.499212 ETH on 2024-06-01, limits.max_gas_per_day_eth is 0.5; "
             "wait for the next day (UTC) or raise the limit")  # fmt: skip
     assert refusal(WRAP, limits(max_gas_per_day_eth="0.5"), spent=spent, leaves=leaves) == ("OCH-001", told)
 

@@ -12,7 +12,11 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import CexTrade, parse_instruction
+<<<<<<< HEAD
 from basis_strategy_v1.core.market import SAME_AS
+=======
+from basis_strategy_v1.core.market import base_of
+>>>>>>> risk
 from basis_strategy_v1.core.state import Account
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import base_of
@@ -154,7 +158,7 @@ def _ways(asset: str, side: str, state: State, venues: Venues) -> Iterator[_Way]
         _Way(exchange.name, "spot", f"{token}{exchange.row.settle}", amount)
         for exchange in exchanges
         for token, amount in accounts[exchange.name].balances.items()
-        if SAME_AS.get(token, token) == asset and amount > 0 and side == "sell"
+        if token == asset and amount > 0 and side == "sell"
     ]
     yield from sorted(perps, key=_size, reverse=True)
     yield from sorted(coins, key=_size, reverse=True)

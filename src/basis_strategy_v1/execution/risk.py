@@ -167,7 +167,7 @@ def _bounded(order: Order, instruction: Instruction, simulated: Moved, limits: L
     worst_bps = limits.max_slippage_bps
     if priced is not None and isinstance(instruction, CexTrade):
         worst = worst_price(instruction, priced, worst_bps)
-        return structs.replace(order, instruction=instruction, price=priced.price, worst_price=worst, leaves=leaves)
+        return structs.replace(order, price=priced.price, worst_price=worst, leaves=leaves)
     results = iter(simulated.results)
     minimum = None
     if isinstance(instruction, Chain):
@@ -211,7 +211,8 @@ def _with_minimum(action: SmartContractAction, results: Iterator[StepResult], wo
 
 def _minimum_out(swap: StepResult, worst_bps: Decimal) -> Decimal:
     """What the swap would pay out without slippage, less what it may slip by; whole base units, rounded towards the trader."""
-    token = swap.action.token_out or ""
+    token = swap.action.token_out
+    assert token is not None
     received = swap.deltas.get(swap.action.protocol, token)
     slipped, of = _slip(swap)
     least = received * of / (of - slipped) * (1 - worst_bps / BPS)
