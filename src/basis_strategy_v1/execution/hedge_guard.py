@@ -12,11 +12,6 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import CexTrade, parse_instruction
-<<<<<<< HEAD
-from basis_strategy_v1.core.market import SAME_AS
-=======
-from basis_strategy_v1.core.market import base_of
->>>>>>> risk
 from basis_strategy_v1.core.state import Account
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import base_of

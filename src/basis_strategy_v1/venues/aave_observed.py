@@ -65,7 +65,9 @@ class ObservedPool:
         """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
-        if (revision := self.revision.at(market.instant)) != pool.revision or pool.rules is not self.rules:  # a restored state may have older settings
+        if (
+            revision := self.revision.at(market.instant)
+        ) != pool.revision or pool.rules is not self.rules:  # a restored state may have older settings
             pool = structs.replace(pool, revision=revision, rules=self.rules, emodes=self.emodes)
         part = AavePart(pool, user, market.instant, now_s, part.stamps, part.told, part.published)
         return self._with_rows(part, market, dict.fromkeys((*user.supplied, *user.borrowed, *tokens)))
