@@ -8,7 +8,8 @@ try:
 
     import typer
 
-    from basis_strategy_v1.cli_live import add_commands
+    from basis_strategy_v1 import cli_live
+    from basis_strategy_v1.cli_live import print_summary
     from basis_strategy_v1.core.amounts import counted, shown
     from basis_strategy_v1.core.text import printable
     from basis_strategy_v1.terminal import (
@@ -19,7 +20,6 @@ try:
         open_closed_streams,
         say,
         signals_interrupt,
-        writing_output,
     )
 except KeyboardInterrupt:  # Ctrl-C before there is a `main` that could report it
     raise SystemExit(130) from None
@@ -93,7 +93,7 @@ def backtest(
             raise Interrupted("; ".join(["interrupted", *_notes(ended)])) from None
         raise
     if not quiet:
-        _print_summary(result.summary)
+        print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
             other = "an earlier run of this config came to other results (other data, or another version); they are kept in"
             say(f"{other} {shown(results / kept.name)}")
@@ -149,7 +149,7 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's fold
     from basis_strategy_v1.report.run_folder import read_run_summary
 
     path = write_report(run, costs_of_run(run))
-    _print_summary(read_run_summary(run))
+    print_summary(read_run_summary(run))
     say(f"report: {shown(path)}")
 
 
@@ -247,16 +247,7 @@ def data_download(
     say(f"{shown(path)} has {counted(rows, 'row')}")
 
 
-def _print_summary(summary: Any) -> None:
-    from rich.console import Console
-
-    from basis_strategy_v1.report.terminal import summary_table
-
-    with writing_output():
-        Console(highlight=False).print(summary_table(summary))
-
-
-add_commands(app, _print_summary)
+app.registered_commands += cli_live.app.registered_commands
 
 
 def _json(value: Any) -> str:

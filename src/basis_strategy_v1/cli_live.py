@@ -1,4 +1,4 @@
-"""The commands around live trading: `live`, `status`, `halt`, `resume`, `resolve`."""
+"""The commands around live trading: `live`, `unwind`, `status`, `halt`, `resume`, `resolve`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from basis_strategy_v1.core.amounts import shown
-from basis_strategy_v1.terminal import say
+from basis_strategy_v1.terminal import say, writing_output
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -39,80 +39,121 @@ class StopFlag:
         signal.raise_signal(signal.SIGTERM)
 
 
-def add_commands(app: typer.Typer, print_summary: Any) -> None:
-    """Add the commands to the app."""
+app = typer.Typer()
 
-    @app.command(epilog="Example: basis live config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
-    def live(
-        config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)],
-        paper: Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")] = False,
-        data: Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")] = None,
-        speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
-        state: State = Path("state"),
-        results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
-        logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")] = Path("logs"),
-        no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    ) -> None:
-        """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
-        from basis_strategy_v1.app.live import build_paper_replay, require_live_options
-        from basis_strategy_v1.app.live_commands import is_halted
-        from basis_strategy_v1.live.process import forbid_core_dumps
-        from basis_strategy_v1.terminal import progress_bar
 
-        require_live_options(paper=paper, data=data, speed=speed)
-        forbid_core_dumps()
-        stop = StopFlag()
-        with progress_bar(enabled=not quiet) as progress:
-            engine = build_paper_replay(config, data, state, results, logs, report=not no_report, progress=progress)
-            engine.is_stopping, engine.is_halted = stop, lambda: is_halted(state)
-            result = engine.run()
-        if stop.is_set:
-            stop.end()
-        if not quiet:
-            print_summary(result.summary)
-            say(f"results: {shown(results / result.run_id)}")
+@app.command(epilog="Example: basis live config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
+def live(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)],
+    paper: Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")] = None,
+    speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
+    state: State = Path("state"),
+    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
+    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")] = Path("logs"),
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
+    from basis_strategy_v1.app.live import build_paper_replay, require_live_options
+    from basis_strategy_v1.app.live_commands import is_halted
+    from basis_strategy_v1.live.process import forbid_core_dumps
+    from basis_strategy_v1.terminal import progress_bar
 
-    @app.command(epilog="Example: basis status --state state")
-    def status(
-        state: State = Path("state"), json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False
-    ) -> None:
-        """Print what the journal knows: what is open, the plan in hand, what the day has spent, and what is held."""
-        from basis_strategy_v1.app.live_commands import status_lines, status_of
+    require_live_options(paper=paper, data=data, speed=speed)
+    forbid_core_dumps()
+    stop = StopFlag()
+    with progress_bar(enabled=not quiet) as progress:
+        engine = build_paper_replay(config, data, state, results, logs, report=not no_report, progress=progress)
+        engine.is_stopping, engine.is_halted = stop, lambda: is_halted(state)
+        result = engine.run()
+    if stop.is_set:
+        stop.end()
+    if not quiet:
+        print_summary(result.summary)
+        say(f"results: {shown(results / result.run_id)}")
 
-        if json:
-            import json as encoder
 
-            say(encoder.dumps(status_of(state), indent=2))
-            return
-        for line in status_lines(state):
-            say(line)
+@app.command(epilog="Example: basis unwind config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
+def unwind(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of the run.", show_default=False)],
+    paper: Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")] = False,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")] = None,
+    speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
+    state: State = Path("state"),
+    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
+    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")] = Path("logs"),
+) -> None:
+    """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
+    from basis_strategy_v1.app import live_commands
+    from basis_strategy_v1.app.live import build_paper_replay, require_live_options
+    from basis_strategy_v1.live.process import forbid_core_dumps
 
-    @app.command(epilog="Example: basis halt --state state")
-    def halt(state: State = Path("state")) -> None:
-        """Start nothing new. The plan in hand is finished by its own rule."""
-        from basis_strategy_v1.app import live_commands
+    require_live_options(paper=paper, data=data, speed=speed)
+    forbid_core_dumps()
+    stop = StopFlag()
+    engine = build_paper_replay(config, data, state, results, logs, report=False)
+    engine.is_leaving, engine.is_stopping = True, stop
+    engine.run()
+    if stop.is_set:
+        stop.end()
+    for line in live_commands.left(state, has_left=engine.has_left):
+        say(line)
 
-        say(live_commands.halt(state))
 
-    @app.command(epilog="Example: basis resume --state state")
-    def resume(state: State = Path("state")) -> None:
-        """End a halt."""
-        from basis_strategy_v1.app import live_commands
+@app.command(epilog="Example: basis status --state state")
+def status(
+    state: State = Path("state"), json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False
+) -> None:
+    """Print what the journal knows: what is open, the plan in hand, what the day has spent, and what is held."""
+    from basis_strategy_v1.app.live_commands import status_lines, status_of
 
-        say(live_commands.resume(state))
+    if json:
+        import json as encoder
 
-    @app.command(epilog="Example: basis resolve my-order-7 --happened 0x5d…")
-    def resolve(
-        key: Annotated[str, typer.Argument(metavar="KEY", help="The key of an open instruction; `basis status` lists them.")],
-        happened: Annotated[str | None, typer.Option("--happened", metavar="REFERENCE", help="The venue's name of the execution.")] = None,
-        never: Annotated[bool, typer.Option("--never", help="It was not executed, and cannot be any more.")] = False,
-        state: State = Path("state"),
-    ) -> None:
-        """Record what became of an instruction, where the venue could not be asked."""
-        from basis_strategy_v1.app import live_commands
-        from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+        say(encoder.dumps(status_of(state), indent=2))
+        return
+    for line in status_lines(state):
+        say(line)
 
-        if (happened is None) is not never:
-            raise ComponentError("CFG-001", f"resolve {shown(key)}: give either --happened REFERENCE or --never")
-        say(live_commands.resolve(state, key, happened))
+
+@app.command(epilog="Example: basis halt --state state")
+def halt(state: State = Path("state")) -> None:
+    """Start nothing new. The plan in hand is finished by its own rule."""
+    from basis_strategy_v1.app import live_commands
+
+    say(live_commands.halt(state))
+
+
+@app.command(epilog="Example: basis resume --state state")
+def resume(state: State = Path("state")) -> None:
+    """End a halt."""
+    from basis_strategy_v1.app import live_commands
+
+    say(live_commands.resume(state))
+
+
+@app.command(epilog="Example: basis resolve my-order-7 --happened 0x5d…")
+def resolve(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of an open instruction; `basis status` lists them.")],
+    happened: Annotated[str | None, typer.Option("--happened", metavar="REFERENCE", help="The venue's name of the execution.")] = None,
+    never: Annotated[bool, typer.Option("--never", help="It was not executed, and cannot be any more.")] = False,
+    state: State = Path("state"),
+) -> None:
+    """Record what became of an instruction, where the venue could not be asked."""
+    from basis_strategy_v1.app import live_commands
+    from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+    if (happened is None) is not never:
+        raise ComponentError("CFG-001", f"resolve {shown(key)}: give either --happened REFERENCE or --never")
+    say(live_commands.resolve(state, key, happened))
+
+
+def print_summary(summary: Any) -> None:
+    """Print a run's summary as a table."""
+    from rich.console import Console
+
+    from basis_strategy_v1.report.terminal import summary_table
+
+    with writing_output():
+        Console(highlight=False).print(summary_table(summary))

@@ -46,6 +46,8 @@ class LiveEngine(EventDrivenStrategyEngine):
     live: LiveRun
     waits: Waits | None = None
     recovery_interval_s = 10.0
+    is_leaving = False  # `basis unwind`: the strategy's plan for leaving everything is executed, step by step, instead of its decisions
+    has_left = False
     is_halted: Callable[[], bool] = staticmethod(lambda: False)
     is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
@@ -87,7 +89,7 @@ class LiveEngine(EventDrivenStrategyEngine):
             if self._changed or instant >= self._next_day or instant == self._end:
                 self._add_holdings(instant)
             self._show(done, len(self._instants))
-            if self.is_stopping():
+            if self.is_stopping() or self.has_left:
                 break
         if done:
             self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
@@ -137,7 +139,12 @@ class LiveEngine(EventDrivenStrategyEngine):
         self._guard(at, market)
 
     def _decide(self, at: datetime, market: MarketSnapshot) -> None:
-        blocks, memory = self.strategy.decide(Step(at, market, self.portfolio, self.config.strategy), self.memory)
+        step = Step(at, market, self.portfolio, self.config.strategy)
+        if self.is_leaving:
+            blocks, memory = self.strategy.leave(step, self.memory)
+            self.has_left = not blocks
+        else:
+            blocks, memory = self.strategy.decide(step, self.memory)
         if blocks or memory != self.memory:
             self._execute(at, market, blocks, memory)
 

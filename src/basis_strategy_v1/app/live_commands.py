@@ -63,6 +63,20 @@ def halt(folder: Path) -> str:
     return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
 
 
+def left(folder: Path, *, has_left: bool) -> list[str]:
+    """Halt after leaving; what is held then.
+
+    Raises:
+        ComponentError: ENG-004, something is still held that could not be left in the time of the data.
+    """
+    (folder / HALT).touch()
+    found = status_of(folder)
+    held = [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
+    if not has_left:
+        raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}")
+    return ["left everything that the strategy holds, and halted", *held]
+
+
 def resume(folder: Path) -> str:
     """End a halt.
 

@@ -66,6 +66,8 @@ _ROWS = (
               "The message says what could not be closed and why. Close it at a venue by hand, then start again."),
     ErrorCode("ENG-003", "EventDrivenStrategyEngine", "LOW", "A step was missed",
               "The step before took longer than the interval. Choose a longer interval, or find out in the log what took the time."),
+    ErrorCode("ENG-004", "EventDrivenStrategyEngine", "HIGH", "Not everything was left",
+              "The message says what is still held. Run `basis unwind` again once it can be left."),
     ErrorCode("LOG-001", "EventLogger", "HIGH", "An event cannot be written",
               "Free disk space or choose another folder with --logs. Live, nothing is sent until events can be written."),
     ErrorCode("LOG-002", "EventLogger", "LOW", "The last line of an event log is torn",
