@@ -11,7 +11,7 @@ from msgspec import structs
 from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.engine import EventDrivenStrategyEngine, ticks_of
+from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, ticks_of
 from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import judge
 from basis_strategy_v1.execution.live_pipeline import PlanStopped
@@ -48,10 +48,23 @@ class LiveEngine(EventDrivenStrategyEngine):
     recovery_interval_s = 10.0
     is_leaving = False  # `basis unwind`: the strategy's plan for leaving everything is executed, step by step, instead of its decisions
     has_left = False
+    on_end: Sequence[Callable[[], None]] = ()
     is_halted: Callable[[], bool] = staticmethod(lambda: False)
     is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
     _since: Since
+
+    def run(self) -> RunResult:
+        """Run to the end, or until the run is stopped; journal and venues are closed then.
+
+        Raises:
+            ComponentError: what went wrong; what was recorded up to then has been written.
+        """
+        try:
+            return super().run()
+        finally:
+            for close in self.on_end:
+                close()
 
     def _open(self) -> None:
         """Take up the account, close what an earlier process left open, and open the record with what is held now."""

@@ -14,6 +14,7 @@ import yaml
 from basis_strategy_v1 import EventDrivenStrategyEngine
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.data.sample import write_sample
+from basis_strategy_v1.live.journal_reader import JournalReader
 
 LIMITS = {
     "max_notional_per_instruction": 10**9, "max_notional_per_day": 10**10, "max_slippage_bps": 100, "max_unhedged_notional": 50_000,
@@ -79,8 +80,11 @@ def test_a_month_of_real_data_is_the_same(name: str, market_data: Path, tmp_path
     assert len(backtest["events"]) > 50
 
 
-def test_a_key_is_the_same_in_a_second_run_of_the_same_journal_identity(sample: Path, repository: Path, tmp_path: Path) -> None:
+def test_a_key_names_run_instant_place_and_content(sample: Path, repository: Path, tmp_path: Path) -> None:
     config = {**yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text()), "start": "2024-06-01", "end": "2024-06-03"}
     engine = build_paper_replay({**config, "limits": LIMITS}, sample, tmp_path / "s", tmp_path / "r", tmp_path / "l", report=False)
     engine.run()
-    assert all(re.match(r"auto:[0-9a-f]+\.p0\.\d\.[0-9a-f]{16}$", entry.key) for entry in engine.live.journal.plan_entries(1))
+    with JournalReader(tmp_path / "s") as journal:
+        keys = [entry.key for entry in journal.plan_entries(1)]
+    assert len(keys) == 2
+    assert all(re.match(rf"auto:{journal.run}[0-9a-f]+\.p0\.\d\.[0-9a-f]{{16}}$", key) for key in keys)

@@ -104,6 +104,7 @@ def build_paper_replay(
         engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)
         assert manager.live is not None
         engine.live = manager.live
+        engine.on_end = (world.close, journal.close_file)
         refused.pop_all()
     return engine
 

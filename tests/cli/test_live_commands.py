@@ -1,0 +1,159 @@
+"""`basis live --paper` and the commands around it, as a user and a supervisor see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from basis_strategy_v1.live import process
+
+from .conftest import CONFIG, Basis
+
+LIMITS = "{max_notional_per_instruction: 200000, max_notional_per_day: 2000000, max_slippage_bps: 50, max_unhedged_notional: 5000}"
+LIVE = f"{CONFIG}limits: {LIMITS}\n"
+
+
+@pytest.fixture(autouse=True)
+def core_dumps_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process forbids itself would hold for all tests that follow."""
+    monkeypatch.setattr(process, "forbid_core_dumps", lambda: None)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(LIVE)
+    return path
+
+
+def replay(config: Path, sample: Path) -> tuple[object, ...]:
+    return (config, "--paper", "--data", sample, "--speed", "max", "--no-report")
+
+
+def test_a_replay_prints_what_a_backtest_prints(basis: Basis, config: Path, sample: Path) -> None:
+    backtest = basis("backtest", config, "--data", sample, "--no-report", "--results", "b", "--logs", "bl")
+    paper = basis("live", *replay(config, sample))
+    assert (paper.status, paper.err) == (0, "")
+    assert paper.out.splitlines()[:-1] == backtest.out.splitlines()[:-1]
+
+
+def test_status_says_what_is_held_and_open(basis: Basis, config: Path, sample: Path) -> None:
+    basis("live", *replay(config, sample), "--quiet")
+    found = json.loads(basis("status", "--json").out)
+    assert (found["halted"], found["open"], found["plan_in_hand"]) == (False, [], None)
+    assert set(found["positions"]) == {"bybit"} and float(found["positions"]["bybit"]["ETHUSDT-PERP"]) < 0
+    lines = basis("status").out.splitlines()
+    assert lines[0] == f"run {found['run']}: not halted"
+    assert f"bybit: ETH {found['positions']['bybit']['ETH']}" in lines
+
+
+def test_a_halt_lets_nothing_new_be_started_until_it_is_ended(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-01T01:00:00Z"))
+    basis("live", *replay(config, sample), "--quiet")
+    held = json.loads(basis("status", "--json").out)["positions"]
+    assert basis("halt").out.startswith("halted: nothing new is started from the next step on")
+    config.write_text(LIVE)
+    assert basis("live", *replay(config, sample), "--quiet").status == 0
+    found = json.loads(basis("status", "--json").out)
+    assert found["halted"] and found["positions"]["bybit"]["ETH"] == held["bybit"]["ETH"]
+    assert basis("resume").out == "resumed: the next step decides again\n"
+    assert basis("resume").out == "it was not halted\n"
+
+
+def test_unwind_leaves_everything_and_halts(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    config.write_text(LIVE)
+    done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max")
+    assert (done.status, done.err, done.out.splitlines()[:1]) == (0, "", ["left everything that the strategy holds, and halted"])
+    found = json.loads(basis("status", "--json").out)
+    assert found["halted"] and "ETHUSDT-PERP" not in found["positions"]["bybit"]
+    assert float(found["positions"]["bybit"].get("ETH", 0)) < 0.001
+
+
+WRONG = {
+    "no limits": ("live", "{bare}", "--paper", "--data", "{sample}", "--speed", "max"),
+    "a speed without data": ("live", "{config}", "--paper", "--speed", "max"),
+    "another speed": ("live", "{config}", "--paper", "--data", "{sample}", "--speed", "fast"),
+    "data without paper": ("live", "{config}", "--data", "{sample}", "--speed", "max"),
+    "neither paper nor a gateway": ("live", "{config}"),
+    "paper without data": ("live", "{config}", "--paper"),
+    "no journal": ("status", "--state", "nowhere"),
+    "no journal to halt": ("halt", "--state", "nowhere"),
+    "no journal to resume": ("resume", "--state", "nowhere"),
+    "an unknown key": ("resolve", "mine", "--never"),
+    "a key without a decision": ("resolve", "mine"),
+    "a key with two decisions": ("resolve", "mine", "--never", "--happened", "0x1"),
+}
+SAYS = {
+    "no limits": "CFG-001: limits: missing; live (with --paper too) needs max_notional_per_instruction, max_notional_per_day, "
+    "max_slippage_bps and max_unhedged_notional under limits",
+    "a speed without data": "CFG-001: --speed max replays recorded data: name them with --data DIR",
+    "another speed": "CFG-001: --speed must be max, got 'fast'",
+    "data without paper": "CFG-001: --data without --paper is refused: recorded prices must never reach a real venue; add --paper",
+    "neither paper nor a gateway": "CFG-001: no venue has a live gateway in this version; add --paper",
+    "paper without data": "CFG-001: --paper needs recorded data in this version: add --data DIR --speed max",
+    "an unknown key": "JRN-005: no open instruction has the key 'mine'; open are none",
+    "a key without a decision": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
+    "a key with two decisions": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_input_is_one_line_and_status_2(what: str, basis: Basis, config: Path, sample: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(CONFIG)
+    if what == "an unknown key":
+        basis("live", *replay(config, sample), "--quiet")
+    done = basis(*(word.format(config=config, sample=sample, bare=bare) for word in WRONG[what]))
+    assert (done.status, len(done.told)) == (2, 1)
+    assert done.told[0] == SAYS[what] if what in SAYS else done.told[0].startswith("JRN-001: ")
+
+
+def test_a_second_process_on_the_same_state_is_refused(config: Path, sample: Path, basis: Basis) -> None:
+    from basis_strategy_v1.live.journal import SqliteJournal
+
+    with SqliteJournal(config.parent / "state"):
+        done = basis("live", *replay(config, sample))
+    assert (done.status, done.told[0].split(":")[0]) == (2, "JRN-002")
+
+
+# Blocks that a test holds up: the strategy waits in its third step until a file is there.
+HELD_UP = """
+import os, time
+from pathlib import Path
+
+
+def decide(step, memory):
+    if step.at.hour == 2 and not Path("go").exists():
+        Path("half.way").touch()
+        while not Path("go").exists():
+            os.sched_yield()
+    return [], memory
+"""
+
+
+def test_sigterm_ends_a_run_after_the_step_in_hand_and_it_goes_on_later(config: Path, sample: Path, basis: Basis) -> None:
+    folder = config.parent
+    (folder / "mine.py").write_text(HELD_UP)
+    config.write_text(LIVE.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    code = "from basis_strategy_v1.cli import main; main()"
+    words = [str(word) for word in replay(config, sample)]
+    run = subprocess.Popen([sys.executable, "-c", code, "live", *words], cwd=folder, env=plain, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (folder / "half.way").exists() and run.poll() is None:
+            os.sched_yield()
+        run.send_signal(signal.SIGTERM)
+        (folder / "go").touch()
+        _, err = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert (run.returncode, err.splitlines()[-1]) == (143, "basis: interrupted")
+    assert basis("live", *replay(config, sample), "--quiet").status == 0
