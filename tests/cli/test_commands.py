@@ -315,7 +315,7 @@ def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> 
 def test_venues_are_described_in_words_and_units(basis: Basis) -> None:
     printed = basis("venues").out
     assert [python for python in ("None", "{", "Decimal", "_pips", "_bps", "_usd", "_units", "_days") if python in printed] == []
-    assert "curve (dex): swap\n    fee 4 bps, slippage 1 bps, gas 180000 units\n" in printed
+    assert "curve (dex): swap; in backtest and paper\n    fee 4 bps, slippage 1 bps, gas 180000 units\n" in printed
     assert "rebasing eETH, wrapped weETH, withdrawal 7 days, gas stake 110000, unstake 260000, " in printed
 
 

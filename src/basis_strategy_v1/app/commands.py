@@ -165,13 +165,17 @@ def _line(report: ExecutionReport) -> str:
     return msgspec.json.encode(row).decode()
 
 
+MODES = "backtest and paper"  # no venue has a live gateway yet
+
+
 def venue_lines() -> Iterator[str]:
-    """The lines of `basis venues`: each venue with what it charges, from the tables that the simulators use."""
+    """The lines of `basis venues`: each venue with what it charges, and the modes in which each of its actions works."""
     for row in ROWS:
         yield from _exchange_lines(row)
+        yield f"    spot and perp trades, transfers; in {MODES}"
     for name, protocol in VENUES.items():
         venue = make_venue(protocol.section, name, protocol.settings())
-        yield f"{name} ({protocol.section}): {', '.join(venue.actions)}"
+        yield f"{name} ({protocol.section}): {', '.join(venue.actions)}; in {MODES}"
         yield from (f"    {line}" for line in venue.lines())
 
 
