@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 ALLOWED = "memory is None, bool, int, str, Decimal, datetime with a time zone, or tuples and frozen msgspec Structs of these"
 MOST_LEVELS = 50
+DEEPEST_TEXT = 4 * MOST_LEVELS  # a level of a memory is at most four of its text
 LARGEST_JSON_INT = 2**63 - 1
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(r"[\[\]{}]")
 HINTS: dict[type, str] = {  # of a type, and of what is derived from it
     **{kind: f"use a plain {kind.__name__}" for kind in (int, str, Decimal, datetime, tuple)},
     float: "use a Decimal",
@@ -77,12 +81,23 @@ def decode_memory(text: str, kinds: Iterable[type[Struct]]) -> Any:
     """
     try:
         known = kinds_by_name(kinds)
+        _require_shallow(text)
         memory = _from_json(msgspec.json.decode(text), known)
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as fault:
         message = f"the stored memory cannot be read: {one_line(str(fault))}; it was stored as {shown(text)}"
         raise ComponentError("STR-001", message) from fault
     require_frozen(memory, known.values())
     return memory
+
+
+def _require_shallow(text: str) -> None:
+    """Refuse a text that is nested deeper than any memory: the decoder would go as deep as the process's stack."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST_TEXT:
+        raise ValueError(f"nested {deepest} deep")
 
 
 def kinds_by_name(kinds: Iterable[type[Struct]]) -> dict[str, type[Struct]]:
