@@ -80,6 +80,8 @@ class LiveEngine(EventDrivenStrategyEngine):
         self.attribution.open(*self.account.exposures(market), market)
         self.curve.open(self.attribution.initial_equity)
         self._recorded_state = self._handler.state
+        if newest is not None and in_hand is None:
+            self._take_as_hedged(market)
 
     # The loop.
 
@@ -144,6 +146,7 @@ class LiveEngine(EventDrivenStrategyEngine):
         recovered = self.live.recover()
         self._record_recovered([closed.entry.key for closed in recovered.closed], market)
         if recovered.open:
+            self._guard(at, market, busy=[still.entry.venue for still in recovered.open])
             return
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
@@ -169,6 +172,7 @@ class LiveEngine(EventDrivenStrategyEngine):
         in_hand = self.live.pipeline.plan_in_hand()
         assert in_hand is not None
         self._try(in_hand.plan.at, market, lambda: self.live.pipeline.complete(in_hand))
+        self._take_as_hedged(market)
 
     def _try(self, at: datetime, market: MarketSnapshot, run: Callable[[], Sequence[ExecutionReport]]) -> bool:
         """Run a plan and record what it did, whatever became of the rest; whether it passed its check."""
@@ -176,8 +180,9 @@ class LiveEngine(EventDrivenStrategyEngine):
         try:
             if reports := run():
                 self._record_executed(reports, market)
-        except OutcomeUnknown as unknown:
+        except OutcomeUnknown as unknown:  # the plan stays in hand; a supervisor starts the run again, which looks it up first
             self._record_executed(unknown.reports, market)
+            raise
         except PlanStopped as stopped:
             self._record_executed(stopped.reports, market)
             if stopped.on_failure == UNWIND:
@@ -213,7 +218,11 @@ class LiveEngine(EventDrivenStrategyEngine):
         if self._handler.state is not self._recorded_state:
             self._rebase(market)
 
-    def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False) -> None:
+    def _take_as_hedged(self, market: MarketSnapshot) -> None:
+        """After a restart: what is held now, once the plan in hand is done, is what was meant."""
+        self.live.pipeline.meant = dict(exposures_of(self.account.state(market), self.account.venues, market).net)
+
+    def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False, busy: Sequence[str] = ()) -> None:
         """Close what has been unhedged for too long."""
         pipeline, limits = self.live.pipeline, self.live.parts.limits
         if pipeline.meant is None:
@@ -230,6 +239,7 @@ class LiveEngine(EventDrivenStrategyEngine):
             state=state,
             venues=venues,
             market=market,
+            busy=busy,
         )
         self._since = verdict.since
         if verdict.critical:
