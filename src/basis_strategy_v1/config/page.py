@@ -24,6 +24,10 @@ A YAML file, or a dict given to `load_config`. Unknown keys, duplicate keys and 
 A path is taken from the folder of the YAML file.
 Numbers are read exactly as written; NaN and infinity are refused, and true is not a number.
 Secrets come from the environment only. This page is written from the types that `load_config` reads by; `basis check CONFIG` applies them.
+
+A venue may have a name of its own and then says what it is: `bybit_main: {exchange: bybit}`, `pool: {protocol: aave, wallet: cold}`.
+Without that the name is what it is; an exchange's may also begin with it, as `binance_spot` and `binance_perp` do.
+Protocols take and pay the tokens of `wallet`, which need not be configured, or of the wallet that they name.
 """
 
 

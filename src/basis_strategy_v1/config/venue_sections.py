@@ -64,8 +64,9 @@ def kind_named(name: object, section: str, given: object) -> str | None:
         return None
     if isinstance(given, Mapping) and says in given:
         return given[says] if given[says] in known else known[0]  # what is wrong there is reported where it is read
-    first = name.partition("_")[0] if section == CEX else name
-    return next((kind for kind in (name, first) if kind in known), None)
+    if section == CEX:
+        return exchanges.exchange_named(name)
+    return name if name in known else None
 
 
 def _schema(section: str) -> dict[str, Any]:

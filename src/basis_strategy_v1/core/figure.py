@@ -23,7 +23,10 @@ class Figure(Struct, Generic[T_co], frozen=True):
         for name in names:
             if name in self.by_name:
                 return self.by_name[name].at(instant)
-        return next((value for start, value in reversed(self.since) if start <= instant), self.value)
+        for start, value in reversed(self.since):
+            if start <= instant:
+                return value
+        return self.value
 
     def over(self, public: Figure[T_co]) -> Figure[T_co]:
         """This figure in the place of the public one: by name where it is by name, else for all."""

@@ -201,4 +201,9 @@ def base_of(symbol: str) -> str:
 
 def exchange_of(name: str, settings: Settings) -> str:
     """The exchange of a configured account: the one that its settings name, else the one that its name is or begins with."""
-    return settings.exchange or (name if name in EXCHANGES else name.partition("_")[0])
+    return settings.exchange or exchange_named(name) or name
+
+
+def exchange_named(name: str) -> str | None:
+    """The exchange that a name is, or begins with."""
+    return next((found for found in (name, name.partition("_")[0]) if found in EXCHANGES), None)
