@@ -88,7 +88,7 @@ BEFORE = AavePart(
 )
 LATER = Pool(revision="3.0", rules={}, reserves={"USDT": Reserve(liquidity_index_ray=RAY + 1, last_update_s=9)})
 STAKE, LOAN = Market(lltv_wad=1, last_update_s=1), Market(lltv_wad=1, last_update_s=9)
-R1, R2 = Request("lido-1", 10, 1, 1), Request("lido-2", 20, 2, 2)
+R1, R2, R3 = Request("lido-1", 10, 1, 1), Request("lido-2", 20, 2, 2), Request("lido-3", 30, 3, 3)
 TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
     "a trade while a deposit arrives": (
         Account({"USDT": D("100.50")}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
@@ -120,6 +120,12 @@ TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
         Queue((R1, R2), 2),
         Queue((R2,), 2),
     ),
+    "two requests are claimed": (
+        Queue((R1, R2, R3), 3),
+        Queue((R2, R3), 3),
+        Queue((R1, R2), 3),
+        Queue((R2,), 3),
+    ),
     "tokens come to a wallet whose share rate goes on": (
         Wallet({"ETH": 10**20, "stETH": 5}, {"stETH": 7}),
         Wallet({"ETH": 10**20 - 1, "stETH": 6}, {"stETH": 8}),
@@ -131,6 +137,12 @@ TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
         AavePart(LATER, UserAccount({"USDT": 130}, {}, frozenset({"USDT"})), 9_000_000, 9, told={"USDT": (131, 0)}),
         AavePart(LATER, UserAccount({"USDT": 101}, {"ETH": 4}), 9_000_000, 9, told={"USDT": (102, 0), "ETH": (0, 4)}),
         AavePart(LATER, UserAccount({"USDT": 131}, {"ETH": 4}, frozenset({"USDT"})), 9_000_000, 9, told={"USDT": (133, 0), "ETH": (0, 4)}),
+    ),
+    "a collateral is switched off while another is switched on": (
+        AavePart(LATER, UserAccount(collateral=frozenset({"USDT"})), 9, 9),
+        AavePart(LATER, UserAccount(), 9, 9),
+        AavePart(LATER, UserAccount(collateral=frozenset({"USDT", "WETH"})), 9, 9),
+        AavePart(LATER, UserAccount(collateral=frozenset({"WETH"})), 9, 9),
     ),
     "a loan while collateral comes": (
         MorphoPart({"wstETH/WETH": Held(STAKE, Position(0, 0, 5), 1)}, 1),
@@ -188,8 +200,12 @@ def test_an_amount_of_0_that_was_kept_is_kept_and_one_that_left_is_gone() -> Non
 
 
 def test_records_of_which_two_are_equal_keep_their_order() -> None:
-    before, after = Queue((R1, R2, R1)), Queue((R1, R2))
-    assert apply_change(before, change_between(before, after)) == after
+    for before, after in (((R1, R2, R1), (R1, R2)), ((R1, R2, R1, R3), (R1, R2, R3)), ((R1, R1, R2), (R2, R1))):
+        assert apply_change(Queue(before), change_between(Queue(before), Queue(after))) == Queue(after)
+
+
+def test_a_difference_of_0_leaves_nothing() -> None:
+    assert apply_change(Amounts(), amounts("0")) == Amounts()
 
 
 def test_changes_of_several_venues_leave_the_others_as_they_are() -> None:

@@ -23,10 +23,10 @@ _encoded = Encoder(order="deterministic").encode
 
 
 class Form(Protocol):
-    """How the values of one type change. UNSET stands for a value that is not there, and for a change that is none."""
+    """How the values of one type change. A value that is not there is taken as `empty`; a change that is none is UNSET."""
 
     empty: Any
-    """What is taken for a value that is not there: 0, nothing; UNSET where there is no such."""
+    """0, or nothing; UNSET where there is no such value."""
 
     def between(self, before: Any, after: Any) -> Any: ...
     def applied(self, before: Any, change: Any) -> Any: ...
@@ -40,13 +40,12 @@ class _Amount:
         self.empty = kind()
 
     def between(self, before: Any, after: Any) -> Any:
-        before = self.empty if before is UNSET else before
         if before == after:
             return UNSET
         return after - before if self._kind is int else str(_EXACT.subtract(after, before))
 
     def applied(self, before: Any, change: Any) -> Any:
-        before, difference = self.empty if before is UNSET else before, convert(change, self._kind)
+        difference = convert(change, self._kind)
         if self._kind is int:
             return before + difference
         if not difference.is_finite():
@@ -74,20 +73,20 @@ class _Record:
 
     def __init__(self, make: Any, forms: dict[str, Form]) -> None:
         self._make, self._forms = make, forms
-        empties = {name: form.empty for name, form in forms.items()}
-        self.empty = UNSET if UNSET in empties.values() else make(**empties)
+        self._empties = {name: form.empty for name, form in forms.items()}
+        self.empty = UNSET if UNSET in self._empties.values() else make(**self._empties)
 
     def between(self, before: Any, after: Any) -> Any:
         if before is after:
             return UNSET
-        values = dict.fromkeys(self._forms, UNSET) if before is UNSET else self._values(before)
+        values = self._values(before)
         changes = {name: self._forms[name].between(values[name], value) for name, value in self._values(after).items()}
         return {name: change for name, change in changes.items() if change is not UNSET} or UNSET
 
     def applied(self, before: Any, change: Any) -> Any:
         if unknown := change.keys() - self._forms.keys():
             raise ValueError(f"it has no field {min(unknown)}")
-        values = {name: form.empty for name, form in self._forms.items()} if before is UNSET else self._values(before)
+        values = self._values(before)
         values |= {name: self._forms[name].applied(values[name], entry) for name, entry in change.items()}
         for name, value in values.items():
             if value is UNSET:
@@ -95,6 +94,8 @@ class _Record:
         return self._make(**values)
 
     def _values(self, record: Any) -> dict[str, Any]:
+        if record is UNSET:
+            return self._empties.copy()
         if isinstance(record, Struct):
             return {name: getattr(record, name) for name in self._forms}
         return dict(zip(self._forms, record, strict=True))
@@ -111,10 +112,9 @@ class _ByKey:
         if before is after:
             return UNSET
         empty, form = self._form.empty, self._form
-        before = {} if before is UNSET else before
         left = [key for key in before if key not in after]
         changes = {key: form.between(before[key], empty) for key in left if empty is not UNSET}
-        changes |= {key: form.between(before.get(key, UNSET), value) for key, value in after.items()}
+        changes |= {key: form.between(before.get(key, empty), value) for key, value in after.items()}
         changed = {key: change for key, change in changes.items() if change is not UNSET}
         kept = [key for key, value in after.items() if value == empty and (key in changed or key not in before)]
         found = {
@@ -125,11 +125,11 @@ class _ByKey:
         return {name: entries for name, entries in found.items() if entries} or UNSET
 
     def applied(self, before: Any, change: Any) -> Any:
-        held = {} if before is UNSET else dict(before)
+        held = dict(before)
         empty, kept = self._form.empty, change.get("kept", ())
         for text, entry in change.get("changed", {}).items():
             key = self._key(text)
-            value = self._form.applied(held.get(key, UNSET), entry)
+            value = self._form.applied(held.get(key, empty), entry)
             if value == empty and text not in kept:
                 held.pop(key, None)
             else:
@@ -150,18 +150,17 @@ class _Records:
         self._record, self._in_order = record, in_order
 
     def between(self, before: Any, after: Any) -> Any:
-        before = () if before is UNSET else before
         if before == after:
             return UNSET
         from difflib import SequenceMatcher
 
-        spans = [span for span in SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if span[0] != "equal"]
+        spans = [span for span in SequenceMatcher(None, before, after).get_opcodes() if span[0] != "equal"]
         removed = [[place, _plain(before[place])] for _, start, end, _, _ in spans for place in range(start, end)]
         added = [[place, _plain(after[place])] for _, _, _, start, end in spans for place in range(start, end)]
         return {name: records for name, records in (("removed", removed), ("added", added)) if records}
 
     def applied(self, before: Any, change: Any) -> Any:
-        held = [] if before is UNSET else list(before)
+        held = list(before)
         for place, data in reversed(change.get("removed", ())):
             record = convert(data, self._record)
             if record not in held:
@@ -186,13 +185,11 @@ class _Elements:
         self._hint = hint
 
     def between(self, before: Any, after: Any) -> Any:
-        before = frozenset() if before is UNSET else before
         found = {"added": sorted(after - before), "removed": sorted(before - after)}
         return {name: elements for name, elements in found.items() if elements} or UNSET
 
     def applied(self, before: Any, change: Any) -> Any:
-        held = frozenset() if before is UNSET else before
-        return (held | convert(change.get("added", ()), self._hint)) - convert(change.get("removed", ()), self._hint)
+        return (before | convert(change.get("added", ()), self._hint)) - convert(change.get("removed", ()), self._hint)
 
 
 @cache
