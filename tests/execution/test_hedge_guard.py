@@ -168,6 +168,11 @@ def test_what_is_less_than_one_exchange_takes_is_traded_at_another():
     assert found == Verdict(LONG_AGO, (perp("sell", "2"), perp("sell", "0.009", "binance")))
 
 
+def test_what_is_held_of_less_than_a_lot_is_left_alone():
+    state = markets.holding(VENUES, MARKET, bybit={"ETH": "0.000009", "USDT": 10**5})
+    assert decide({"ETH": gap(3)}, state=state) == Verdict(LONG_AGO, (perp("sell", "3"),))
+
+
 def test_a_position_is_reduced_by_less_than_the_smallest_order_too():
     state = markets.holding(VENUES, MARKET, binance={"ETHUSDT-PERP": "0.002", "USDT": 1000})
     found = decide({"ETH": gap("0.002")}, limits=structs.replace(LIMITS, max_unhedged_notional=D(0)), state=state)
