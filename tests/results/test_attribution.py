@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
-from basis_strategy_v1.core.market import MarketSnapshot
+from basis_strategy_v1.core.market import MarketSnapshot, MissingData
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
 from basis_strategy_v1.results.attribution import SOURCES, Attribution, to_units, units_text
+from basis_strategy_v1.results.line import FOR_GOOD
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 D = Decimal
@@ -159,6 +160,41 @@ def test_the_sources_add_up_to_the_change_of_equity(provider: DataProvider, firs
     marks, totals, _ = readings(provider, share_class, first, then)
     assert list(totals) == list(SOURCES)
     assert sum(totals.values()) == marks[-1][0] - marks[0][0]
+
+
+def test_the_series_that_prices_a_token_is_looked_for_again_when_another_one_begins(tmp_path: Path) -> None:
+    """Binance comes first among the venues, and its series begins at the 30th hour."""
+    bars = "timestamp,open,high,low,close,volume\n"
+    for venue, first, price in (("bybit", 0, 3000), ("binance", 29, 3300)):
+        write(
+            tmp_path / f"ohlcv/{venue}/spot/ETHUSDT_1h.csv",
+            bars,
+            [f"{stamp(hour)},{price},{price},{price},{price},1\n" for hour in range(first, 60)],
+        )
+    provider = DataProvider(tmp_path, spot_venues=("binance", "bybit"), since=START + timedelta(hours=2), until=START + timedelta(hours=60))
+    held = [Exposure("bybit", "ETH", "ETH", D(2))]
+    books = Attribution("usdt_stable")
+    books.open(held, [], at(provider, 5))
+    ends = [books.valid_until]
+    for hour in (10, 29):
+        books.rebase(held, [], at(provider, hour))
+        ends.append(books.valid_until)
+    assert ends == [at(provider, 30).instant] * 3
+    assert units_text(books.mark(at(provider, 29))[0]) == "6000"
+    books.rebase(held, [], at(provider, 30))
+    assert (units_text(books.mark(at(provider, 30))[0]), books.valid_until) == ("6600", FOR_GOOD)
+
+
+def test_what_is_held_is_not_taken_over_at_a_price_that_is_too_old(tmp_path: Path) -> None:
+    bars = "timestamp,open,high,low,close,volume\n"
+    write(tmp_path / "ohlcv/bybit/spot/ETHUSDT_1h.csv", bars, [f"{stamp(hour)},1,1,1,1,1\n" for hour in (0, 1, 2, 40, 41)])
+    provider = DataProvider(tmp_path, max_staleness="5h")
+    held = [Exposure("bybit", "ETH", "ETH", D(2))]
+    books = Attribution("usdt_stable")
+    books.open(held, [], at(provider, 2))
+    with pytest.raises(MissingData, match="the last row visible at 2024-06-01T20:00:00Z"):
+        books.rebase(held, [], at(provider, 20))
+    books.rebase(held, [], at(provider, 41))
 
 
 @given(holdings)

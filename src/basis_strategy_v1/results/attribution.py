@@ -5,11 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
+from basis_strategy_v1.results.line import DOLLAR, FOR_GOOD, SCALE, Feeds, Line
 from basis_strategy_v1.results.staked_price import traded_rate
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.market import Feed, MarketSnapshot
+    from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 SOURCES = (
@@ -38,13 +37,9 @@ DEBT_GROWTH = "borrow_interest"
 PERPS = "perp_price"
 ETHER = "ETH"
 ETH_CLASS = "eth_directional"
-SCALE = 12
-DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
-FOR_GOOD = 2**62
 ZERO, ONE = Decimal(0), Decimal(1)
-_SCALE, _DIGITS = Decimal(SCALE), Decimal(DIGITS)
+_SCALE = Decimal(SCALE)
 _scaled = EXACT.scaleb
-_POWERS = tuple(10**digits for digits in range(2 * DIGITS))
 
 
 def to_units(amount: Decimal) -> int:
@@ -60,19 +55,6 @@ def units_text(units: int) -> str:
     return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
 
 
-class _Line(Struct, frozen=True, gc=False):
-    """Equity and perp profit as linear functions of integer prices: what is evaluated at a tick on which nothing happened.
-
-    A term is a feed of closes as integers, and the factor that makes 10**-digits of the currency of them.
-    """
-
-    constant: int  # and half a unit
-    prices: tuple[Term, ...]
-    perps: tuple[Term, ...]
-    gained: int  # half a unit, less what the perps were worth when they were taken over
-    unit: int  # 10**digits / 10**12
-
-
 class Attribution:
     """The books of a run, in integers of 1e-12 of the share class currency.
 
@@ -81,7 +63,7 @@ class Attribution:
     """
 
     def __init__(self, share_class: str) -> None:
-        self._numeraire = "ETH" if share_class == ETH_CLASS else "USDT"
+        self._numeraire = ETHER if share_class == ETH_CLASS else DOLLAR
         self.booked = dict.fromkeys(SOURCES, 0)  # cumulative; the residual's entry stays 0, the perps' is as of the last holding
         self.initial_equity = 0
         self._booked_sum = 0
@@ -90,7 +72,8 @@ class Attribution:
         self._perps: tuple[PerpExposure, ...] = ()
         self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
-        self._line: _Line | None = None
+        self._feeds = Feeds()
+        self._line: Line | None = None
         self.valid_until = FOR_GOOD  # what is held has to be taken over again by then, even where nothing happens (microseconds since 1970)
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
@@ -127,7 +110,7 @@ class Attribution:
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held after an execution, whose costs are booked from its report."""
         if self._perps:
-            self._book_units(PERPS, self._perps_since(market) if self._line is None else _perps_on(self._line, market.instant))
+            self._book_units(PERPS, self._perps_since(market) if self._line is None else self._line.perps_gained(market.instant))
         self._growing = _growing(exposures)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
@@ -139,7 +122,7 @@ class Attribution:
         self._line = self._as_line(market)
         if self._line is None:
             self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
-        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(market)
+        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
@@ -171,15 +154,8 @@ class Attribution:
         line = self._line
         if line is None:
             equity, perps = to_units(self._equity(market)), self._perps_since(market)
-        else:  # as `marks`, but of one instant
-            total, gained, unit, instant = line.constant, line.gained, line.unit, market.instant
-            for feed, factor in line.prices:
-                total += factor * feed.close(instant)
-            for feed, factor in line.perps:
-                worth = factor * feed.close(instant)
-                total += worth
-                gained += worth
-            equity, perps = _rounded(total, unit), _rounded(gained, unit)
+        else:
+            equity, perps = line.mark(market.instant)
         return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
 
     @property
@@ -196,14 +172,8 @@ class Attribution:
         line = self._line
         assert line is not None
         booked = self.booked[PERPS]
-        totals = _sums(line.constant, line.prices, instants)
-        if line.perps:
-            worths = _sums(0, line.perps, instants)
-            totals = [total + worth for total, worth in zip(totals, worths, strict=True)]
-            gained = [booked + _rounded(line.gained + worth, line.unit) for worth in worths]
-        else:
-            gained = [booked] * len(instants)
-        equities = [_rounded(total, line.unit) for total in totals]
+        equities, gains = line.marks(instants)
+        gained = [booked + gain for gain in gains]
         others = self.initial_equity + self._booked_sum - booked
         return equities, [equity - others - gain for equity, gain in zip(equities, gained, strict=True)], gained
 
@@ -243,43 +213,25 @@ class Attribution:
         if token == self._numeraire:
             return ONE
         price = market.price(token)
-        return price if self._numeraire == "USDT" else price / market.price(self._numeraire)
+        return price if self._numeraire == DOLLAR else price / market.price(self._numeraire)
 
     # The same as a line: the price of each token is the integer of one series.
 
-    def _as_line(self, market: MarketSnapshot) -> _Line | None:
-        if self._numeraire != "USDT" or (priced := self._priced(market)) is None:
+    def _as_line(self, market: MarketSnapshot) -> Line | None:
+        if self._numeraire != DOLLAR:
             return None
-        constant, perps = self._amounts.get("USDT", ZERO), []
-        for perp in self._perps:
-            feed = market.feed("perp", perp.exchange, perp.symbol) if perp.settle == "USDT" else None
-            if feed is None:
-                return None
-            perps.append((feed, perp.base))
-            constant -= perp.cost
-        return _line(constant, priced, perps, market.instant)
+        rates = self._rates
+        priced = [
+            (REDEEMED_BY[token][1], amount * rates[token]) if token in rates else (token, amount)
+            for token, amount in self._amounts.items()
+            if token != DOLLAR
+        ]
+        return self._feeds.line(self._amounts.get(DOLLAR, ZERO), priced, self._perps, market)
 
-    def _line_ends(self, market: MarketSnapshot) -> int:
+    def _line_ends(self, line: Line, market: MarketSnapshot) -> int:
         """When a rate that the line holds is too old, or a series begins that prices a token before the one that the line reads."""
         ends = [market.next_expiry("staking", REDEEMED_BY[token][0], token) for token in self._rates]
-        ends += [market.next_repricing(REDEEMED_BY[token][1] if token in self._rates else token) for token in self._amounts]
-        return min((end for end in ends if end is not None), default=FOR_GOOD)
-
-    def _priced(self, market: MarketSnapshot) -> Held | None:
-        """The feed that prices each token held, and the amount of what it prices; None where one has no feed."""
-        found = []
-        for token, amount in self._amounts.items():
-            if token == "USDT":
-                continue
-            if token in self._rates:
-                series, factor = market.price_series(REDEEMED_BY[token][1]), amount * self._rates[token]
-            else:
-                series, factor = market.price_series(token), amount
-            feed = None if series is None else market.feed(*series)
-            if feed is None:
-                return None
-            found.append((feed, factor))
-        return found
+        return min([line.until, *(end for end in ends if end is not None)])
 
 
 def _growing(exposures: Iterable[Exposure]) -> dict[tuple[str, str], Exposure]:
@@ -294,67 +246,3 @@ def _moved(reports: Iterable[ExecutionReport]) -> dict[tuple[str, str], Decimal]
             for key, amount in report.deltas.items():
                 found[key] = found.get(key, ZERO) + amount
     return found
-
-
-Held = list[tuple["Feed", Decimal]]
-Term = tuple["Feed", int]
-
-
-def _line(constant: Decimal, priced: Held, perps: Held, instant: int) -> _Line | None:
-    """The line, in units that hold every product exactly; None where an amount has more decimals than expected."""
-    deepest = 0
-    for feed, _ in (*priced, *perps):
-        deepest = max(deepest, feed.decimals)
-    fixed, prices, shorts = _whole(constant), _terms(priced, deepest), _terms(perps, deepest)
-    if fixed is None or prices is None or shorts is None:
-        return None
-    unit = _power(DIGITS + deepest - SCALE)
-    half = gained = unit // 2
-    for feed, factor in shorts:
-        gained -= factor * feed.close(instant)
-    return _Line(fixed * _power(deepest) + half, prices, shorts, gained, unit)
-
-
-def _terms(held: Held, deepest: int) -> tuple[Term, ...] | None:
-    found = []
-    for feed, amount in held:
-        factor = _whole(amount)
-        if factor is None:
-            return None
-        shallower = deepest - feed.decimals
-        found.append((feed, factor * _power(shallower) if shallower else factor))
-    return tuple(found)
-
-
-def _power(digits: int) -> int:
-    return _POWERS[digits] if digits < len(_POWERS) else int(10**digits)
-
-
-def _whole(amount: Decimal) -> int | None:
-    """The amount in 10**-DIGITS, if it is a whole number of them."""
-    scaled = _scaled(amount, _DIGITS)
-    whole = scaled.to_integral_value()
-    return int(whole) if whole == scaled else None
-
-
-def _sums(start: int, terms: Sequence[Term], instants: array[int]) -> list[int]:
-    """The sum of the terms at each instant, from `start`."""
-    totals = [start] * len(instants)
-    for feed, factor in terms:
-        totals = [total + factor * close for total, close in zip(totals, feed.closes(instants), strict=True)]
-    return totals
-
-
-def _rounded(total: int, unit: int) -> int:
-    """The total over the unit, rounded half to even. It holds half a unit more, so that the division downwards rounds half up; a rest
-    of 0 then was a half."""
-    whole, rest = divmod(total, unit)
-    return whole if rest or not whole & 1 else whole - 1
-
-
-def _perps_on(line: _Line, instant: int) -> int:
-    """What the marks did since the perps were taken over."""
-    gained = line.gained
-    for feed, factor in line.perps:
-        gained += factor * feed.close(instant)
-    return _rounded(gained, line.unit)

@@ -46,18 +46,24 @@ class Curve:
         """Record a tick; `booked` where something other than prices has changed."""
         if booked is not None:
             self._changes.append((len(self.instants), dict(booked)))
-        self.add_all(array("q", (instant,)), tuple([[value] for value in marked]))
+        length = self._whole_ticks()
+        try:
+            for column, value in zip(self._columns, marked, strict=True):
+                column.append(value)
+        except OverflowError:
+            self._widen(length, tuple([[value] for value in marked]))
+        self.instants.append(instant)
+        if not self._deepest <= marked[0] <= self._peak:
+            self._look_for_extremes([marked[0]])
 
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
-        """Record ticks that follow each other: their equities, and what token and perp prices did up to each. They count as recorded once
-        their instants are; what an interruption left of them before is dropped."""
-        for column in self._columns:
-            del column[len(self.instants) :]
+        """Record ticks that follow each other: their equities, and what token and perp prices did up to each."""
+        length = self._whole_ticks()
         try:
             for add, values in zip(self._adders, marked, strict=True):
                 add(values)
-        except OverflowError:  # beyond 9.2 million: plain integers from here on
-            self._widen(len(self.instants), marked)
+        except OverflowError:
+            self._widen(length, marked)
         self.instants.extend(instants)
         if max(marked[0]) > self._peak or min(marked[0]) < self._deepest:
             self._look_for_extremes(marked[0])
@@ -72,7 +78,16 @@ class Curve:
                 self._trough_ratio = (self._peak - equity, self._peak)
                 self._deepest = equity
 
+    def _whole_ticks(self) -> int:
+        """How many ticks are recorded: a tick counts once its instant is there. What an interruption left of another one is dropped."""
+        length = len(self.instants)
+        for column in self._columns:
+            if len(column) > length:
+                del column[length:]
+        return length
+
     def _widen(self, length: int, marked: tuple[list[int], ...]) -> None:
+        """Go on with plain integers, where an equity is beyond 9.2 million."""
         wide = [[*column[:length], *values] for column, values in zip(self._columns, marked, strict=True)]
         self._columns = tuple(wide)
         self._adders = tuple([column.extend for column in wide])
