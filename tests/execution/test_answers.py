@@ -205,7 +205,7 @@ MISFILLED = {
 
 @pytest.mark.parametrize(("sent", "answer", "said"), MISFILLED.values(), ids=MISFILLED)
 def test_a_trade_is_refused_that(sent, answer, said):
-    """Defect `live_execution.py:98`: -1 ETH reported where venue and simulator say +1 was healthy."""
+    """-1 ETH reported where venue and simulator say +1 was healthy."""
     assert str(fault_of(answer, sent)).startswith(said)
 
 

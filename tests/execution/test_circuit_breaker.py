@@ -10,7 +10,7 @@ import pytest
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.execution.circuit_breaker import CircuitBreaker
 
-from .fake_gateway import FakeTime
+from .scripted_gateway import StillTime
 
 UNREACHABLE = VenueUnreachable("CEX-002", "connection refused")
 UNKNOWN = OutcomeUnknown("CEX-003", "the connection was lost")
@@ -20,7 +20,7 @@ MALFORMED = ComponentError("EIM-003", "nonsense")
 
 @pytest.fixture
 def time():
-    return FakeTime()
+    return StillTime()
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.data.database import import_to_database
 from basis_strategy_v1.data.sample import write_sample
-from basis_strategy_v1.execution.gateway import Outcome
 
-from .fake_gateway import FakeGateway
 from .trading import CONFIG, NOON, VENUES, act, house, send, trade
 
 START = datetime(2024, 6, 3, 1, tzinfo=UTC)
@@ -97,19 +95,25 @@ def test_a_folder_and_the_database_made_of_it_tell_the_same(sample: Path, databa
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
-def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str) -> None:
-    outcome = Outcome(deltas=Deltas.at("lido", {"stETH": Decimal(-3), "ETH-QUEUED": Decimal(3)}), reference="0x1")
-    gateways = {"lido": FakeGateway([outcome])} if mode == "live" else None
-    manager = house({"wallet": {"stETH": 9}}, execution_mode=mode, gateways=gateways)
+def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, desk: Any) -> None:
+    made = desk(held={"wallet": {"stETH": 9}}) if mode == "live" else None
+    manager = house({"wallet": {"stETH": 9}}) if made is None else made.manager
+
+    def settled(at: datetime) -> list[ExecutionReport]:
+        if made is not None:
+            made.time.now_s = 1_000 + (at - NOON.replace(minute=0)).total_seconds()
+        return manager.settle(at)
+
+    settled(NOON)
     manager.execute(NOON, ask("stETH"))
-    assert told(manager.settle(NOON + 5 * DAY - timedelta(microseconds=1))) == []
-    [report] = manager.settle(NOON + 5 * DAY)
+    assert told(settled(NOON + 5 * DAY - timedelta(microseconds=1))) == []
+    [report] = settled(NOON + 5 * DAY)
     assert report == ExecutionReport(
-        key=f"claim:lido:{manager.account.source.latest.instant:x}:lido-1", venue="lido", at=NOON + 5 * DAY, kind="claim",
+        key=f"claim:lido:{to_instant(NOON + 5 * DAY):x}:lido-1", venue="lido", at=NOON + 5 * DAY, kind="claim",
         deltas=Deltas(), expected=Deltas(),
         details={"request_id": "lido-1", "amount": "3", "claimable": "2024-06-06T12:10:00Z"}, recorded=True,
     )  # fmt: skip
-    assert manager.settle(NOON + 5 * DAY) == manager.settle(NOON + 50 * DAY) == []
+    assert settled(NOON + 5 * DAY) == settled(NOON + 50 * DAY) == []
     assert manager.positions.update_state(NOON, "execution_manager", report) == {}
 
 

@@ -14,14 +14,12 @@ from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceMan
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import automatic_key
-from basis_strategy_v1.core.state import Account, State
-from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
 
-from .fake_gateway import FakeGateway, FakeTime
+from ..live_desk import REFUSED
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, chain, held, house, refused, send, trade
 
 LATER = NOON + timedelta(hours=1)
@@ -148,16 +146,6 @@ def test_the_key_is_the_id_or_a_name_that_no_other_instruction_has():
     assert manager.execute(NOON, trade(instruction_id="mine")).key == "mine"
 
 
-def test_live_the_keys_of_one_run_are_not_those_of_the_next():
-    keys = []
-    for minutes in (0, 1):
-        gateway = FakeGateway([Outcome(deltas=Deltas(), reference="x")])
-        clock = SimulatedClock(NOON + timedelta(minutes=minutes))
-        house(execution_mode="live", gateways={"binance": gateway}, clock=clock, timing=FakeTime().timing).execute(NOON, trade())
-        keys += gateway.executed
-    assert len(set(keys)) == 2
-
-
 # Chains that are not atomic.
 
 SUPPLY_THEN_TOO_MUCH = (act("supply", amount=1000), act("supply", amount=4000), act("supply", amount=9999))
@@ -249,25 +237,6 @@ def test_a_sequence_is_told_as_one_execution():
         key="s", venue="aave", at=NOON, kind="execution", deltas=deltas, expected=deltas, costs=(), reference="simulated",
         details={"step_0": {}, "step_1": {}},
     )  # fmt: skip
-
-
-def test_live_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_references_are_listed():
-    supplied = Deltas.at("aave", {"USDT": Decimal(-1000), "aUSDT": Decimal(1000)})
-    gateway = FakeGateway([Outcome(deltas=supplied, reference=name) for name in ("0x1", "0x2")])
-    manager = house(execution_mode="live", gateways={"aave": gateway}, timing=FakeTime().timing)
-    report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False, instruction_id="s"))
-    assert (gateway.executed, report.reference) == (["s/0", "s/1"], "0x1, 0x2")
-
-
-def test_live_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning():
-    supplied = Outcome(deltas=Deltas.at("aave", {"USDT": Decimal(-1000), "aUSDT": Decimal(1000)}), reference="0x1")
-    rejected = VenueRejected("OCH-001", "reverted")
-    gateway = FakeGateway([supplied, rejected, rejected, supplied])
-    manager = house(execution_mode="live", gateways={"aave": gateway}, timing=FakeTime().timing)
-    plan = chain(act("supply"), act("supply"), atomic=False, instruction_id="s")
-    assert [refused(manager.execute, NOON, plan).message for _ in range(2)] == ["step 1 (aave supply): reverted"] * 2
-    manager.execute(NOON, plan)
-    assert gateway.executed == ["s/0", "s/1"]
 
 
 def test_a_sequence_without_an_id_begins_anew():
@@ -534,47 +503,18 @@ def test_gas_is_free_where_it_costs_nothing_or_there_is_no_chain():
 # Live.
 
 
-def test_a_transfer_is_sent_by_its_sender():
-    sent = Outcome(deltas=Deltas.nested({"wallet": {"USDT": Decimal(-100)}, "binance": {"USDT": Decimal(100)}}), reference="0xabc")
-    wallet, binance = FakeGateway([sent]), FakeGateway([sent])
-    manager = house(execution_mode="live", gateways={"wallet": wallet, "binance": binance}, timing=FakeTime().timing)
-    report = manager.execute(NOON, send("wallet", "binance", instruction_id="out"))
-    assert (report.venue, wallet.executed, binance.executed) == ("wallet", ["out"], [])
-    manager.execute(NOON, send("binance", "wallet", instruction_id="back"))
-    assert (wallet.executed, binance.executed) == (["out"], ["back"])
+def test_live_the_time_an_update_took_is_measured(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live") as logger:
+        made = desk(event_logger=logger)
 
+        def slow(message, send=made.gateways["binance"].send):
+            made.time.now_s += 0.25
+            return send(message)
 
-def test_an_answer_that_cannot_be_booked_and_moved_nothing_is_told_and_degrades(tmp_path):
-    unmoved = State({"binance": Account({"USDT": Decimal(9000)})})
-    gateway = FakeGateway([MalformedAnswer("a fill without a price", {"orderId": 71})], reads=[unmoved])
-    with EventLogger(tmp_path, "live") as logger:
-        manager = house(
-            {"binance": {"USDT": 9000}}, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing, event_logger=logger
-        )
-        assert manager.route_instruction(NOON, trade(instruction_id="a1")) == {}
-    told = events_of(tmp_path)[1:]
-    assert [event["event_type"] for event in told] == ["execution_delta_aggregation_failed", "execution"]
-    assert told[0]["data"] == {
-        "error_code": "EIM-003", "error_severity": "MEDIUM", "raw": "{'orderId': 71}",
-        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is booked",
-    }  # fmt: skip
-    assert manager.get_routing_status()["status"] == "degraded"
-
-
-def test_live_the_time_an_update_took_is_measured(tmp_path):
-    time = FakeTime()
-
-    class Slow(FakeGateway):
-        def submit(self, instruction, key):
-            time.now_s += 0.25
-            return super().submit(instruction, key)
-
-    gateway = Slow([Outcome(deltas=Deltas(), reference="x")])
-    with EventLogger(tmp_path, "live") as logger:
-        manager = house(execution_mode="live", gateways={"binance": gateway}, timing=time.timing, event_logger=logger)
-        manager.update_state(NOON, "manual", trade())
-    assert events_of(tmp_path)[-1]["data"]["processing_time_ms"] == 250.0
-    assert manager._health_check()["metrics"]["avg_processing_time_ms"] == 250.0
+        made.gateways["binance"].send = slow
+        made.manager.update_state(NOON, "manual", trade())
+    assert events_of(tmp_path / "logs")[-1]["data"]["processing_time_ms"] == 250.0
+    assert made.manager._health_check()["metrics"]["avg_processing_time_ms"] == 250.0
 
 
 class Full:
@@ -590,17 +530,18 @@ class Full:
         self.written.append(event_type)
 
 
-def test_live_nothing_more_is_sent_until_what_was_done_can_be_logged():
-    log, filled = Full(), Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(1)}), reference="x")
-    gateway = FakeGateway([filled, filled])
-    manager = house(execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing, event_logger=log)
+def test_live_nothing_more_is_sent_until_what_was_done_can_be_logged(desk):
+    log = Full()
+    made = desk(event_logger=log)
+    manager = made.manager
     log.is_full = True
-    assert manager.route_instruction(NOON, trade(instruction_id="a1")) == {"binance": {"ETH": 1.0}}
-    assert refused(manager.route_instruction, NOON, trade(instruction_id="a2")).error_code == "LOG-001"
-    assert gateway.executed == ["a1"]
+    assert manager.route_instruction(NOON, trade(instruction_id="a1")) == BOUGHT
+    for call in (manager.route_instruction, lambda at, block: manager.run_plan(at, [block])):
+        assert refused(call, NOON, trade(instruction_id="a2")).error_code == "LOG-001"
+    assert made.executed == ["a1"]
     log.is_full = False
     manager.route_instruction(NOON, trade(instruction_id="a2"))
-    assert (gateway.executed, log.written) == (["a1", "a2"], ["component_initialization", "execution", "execution"])
+    assert (made.executed, log.written) == (["a1", "a2"], ["component_initialization", "execution", "execution"])
 
 
 def test_a_backtest_stops_at_the_first_event_that_cannot_be_written():
@@ -636,12 +577,10 @@ def test_a_foreign_error_is_in_the_history_under_its_time_and_type():
 
 
 @pytest.mark.parametrize(("attempts", "status"), [(1, "degraded"), (2, "unhealthy")])
-def test_a_failure_in_spite_of_a_retry_is_worse_than_one_without(attempts, status):
-    gateway = FakeGateway([VenueUnreachable("CEX-002", "connection refused")] * attempts)
-    config = {**CONFIG, "max_retry_attempts": attempts}
-    manager = house(config=config, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
-    refused(manager.route_instruction, NOON, trade())
-    assert manager.get_routing_status()["status"] == status
+def test_a_failure_in_spite_of_a_retry_is_worse_than_one_without(attempts, status, desk):
+    made = desk({**CONFIG, "max_retry_attempts": attempts}, faults={"binance": [REFUSED] * attempts})
+    refused(made.manager.route_instruction, NOON, trade())
+    assert made.manager.get_routing_status()["status"] == status
 
 
 def test_the_clock_is_the_one_given_or_the_providers():
@@ -726,10 +665,8 @@ def test_an_action_is_told_whole(tmp_path):
     )
 
 
-def test_live_an_instruction_that_took_two_attempts_is_remembered_as_trouble():
-    filled = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(1)}), reference="x")
-    gateway = FakeGateway([filled, VenueUnreachable("CEX-002", "away"), filled])
-    manager = house(execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
+def test_live_an_instruction_that_took_two_attempts_is_remembered_as_trouble(desk):
+    manager = desk(faults={"binance": [None, REFUSED]}).manager
     states = []
     for at in (NOON, LATER):
         manager.execute(at, trade())

@@ -11,8 +11,6 @@ from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.venues.registry import known_names
 
-from .fake_gateway import FakeGateway, FakeTime
-from .test_live_manager import FILL
 from .trading import FREE, NOON, Market, act, chain, held, house, refused, send, trade
 
 SWAP = act("swap", "WETH", 1, "uniswap", token_out="USDT")
@@ -126,7 +124,7 @@ def test_live_without_a_gateway_is_unavailable(method):
     block = trade() if method.endswith("trade") else send("binance", "bybit")
     interface = house(execution_mode="live").interfaces["binance"]
     error = refused(getattr(interface, method), block)
-    assert (error.error_code, error.message) == ("EIM-002", "binance has no live gateway; run a backtest, or give the manager one")
+    assert (error.error_code, error.message) == ("EIM-002", "binance has no live gateway; there are none: add it to the config")
 
 
 def test_live_every_method_of_the_other_kinds_is_there_too():
@@ -157,15 +155,21 @@ def test_a_wallet_of_its_own_pays_the_gas_that_its_settings_name():
     assert wallet.execute_action(act("wrap", "ETH", 1, "wallet")) == {"wallet": {"ETH": -1.00066, "WETH": 1.0}}
 
 
-def test_an_interface_of_a_manager_has_its_own_keys_and_books_its_deltas():
-    gateway = FakeGateway([FILL, FILL])
+def test_an_interface_of_a_live_manager_has_its_own_keys_and_books_its_deltas(desk):
     handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
-    live = house(handler, execution_mode="live", gateways={"binance": gateway}, timing=FakeTime().timing)
+    made = desk(positions=handler, held={"binance": {"USDT": 10_000}})
     for fields in ({}, {"instruction_id": "mine"}):
-        deltas = live.interfaces["binance"].execute_trade(trade(**fields))
-    assert (len(gateway.executed), gateway.executed[0] not in ("mine", None), gateway.executed[1]) == (2, True, "mine")
+        deltas = made.manager.interfaces["binance"].execute_trade(trade(**fields))
+    assert (len(made.executed), made.executed[0] == "mine", made.executed[1]) == (2, False, "mine")
     before = handler.positions
+    assert before == held(binance={"ETH": 2, "USDT": 3400})
     assert (handler.update_state(NOON, "manual", deltas), handler.positions) == ({}, before)
+
+
+def test_an_interface_of_its_own_sends_nothing_live(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    error = refused(own(CEXExecutionInterface, "binance", FREE, "live").execute_trade, trade(instruction_id="a1"))
+    assert (error.error_code, list(tmp_path.iterdir())) == ("EIM-002", [])
 
 
 def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():

@@ -8,11 +8,9 @@ import pytest
 
 from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.market import MissingData, StaleSeries
-from basis_strategy_v1.execution.gateway import Outcome
 from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
-from .fake_gateway import FakeGateway, FakeTime
-from .test_live_manager import FILL, FILLED, REJECTED
+from .test_live_manager import BOUGHT, REJECTED, REVERTED
 from .trading import CONFIG, NOON, act, chain, held, house, refused, send, trade
 
 HELD = {"binance": {"USDT": 10_000}, "wallet": {"USDT": 500}}
@@ -62,20 +60,34 @@ def test_without_a_position_handler_the_reports_are_all_there_is():
     assert report.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
 
 
-def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved():
-    gateways = {"binance": FakeGateway([FILL]), "bybit": FakeGateway([REJECTED])}
-    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
-    error = refused(executor.execute_blocks, NOON, [trade(), trade("sell", venue="bybit")])
-    assert (error.error_code, error.partial_deltas) == ("EIM-001", FILLED)
+def live_error(desk, plan, **faults):
+    """What a plan ends with whose last step the venue refuses."""
+    made = desk(faults=faults)
+    return refused(ExecutionManager(CONFIG, made.manager, made.manager.positions).execute_blocks, NOON, plan)
 
 
-def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before_it_moved():
-    supplied = Outcome(deltas=execution()[0].execute(NOON, act("supply")).deltas, reference="0x1")
-    gateways = {"binance": FakeGateway([FILL]), "aave": FakeGateway([supplied, supplied, REJECTED])}
-    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
+def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved(desk):
+    error = live_error(desk, [trade(), trade("sell", venue="bybit")], bybit=[REJECTED])
+    assert (error.error_code, error.partial_deltas) == ("EXM-001", BOUGHT)
+
+
+def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before_it_moved(desk):
     plan = [trade(), act("supply"), chain(act("supply"), act("supply"), atomic=False)]
-    error = refused(executor.execute_blocks, NOON, plan)
-    assert error.partial_deltas == {**FILLED, "aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
+    error = live_error(desk, plan, wallet=[None, None, REVERTED])
+    assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
+
+
+def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too(desk):
+    error = live_error(desk, [trade(), chain(act("supply"), act("supply"), atomic=False)], wallet=[None, REVERTED])
+    assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
+
+
+def test_what_a_sequence_moved_of_another_token_stands_with_what_the_legs_before_it_moved(desk):
+    wrap = act("wrap", "ETH", 2, "wallet")
+    plan = [wrap, act("supply", "USDT", 1), chain(act("supply", "WETH", 1), act("supply", "WETH", 1), atomic=False)]
+    error = live_error(desk, plan, wallet=[None, None, None, REVERTED])
+    moved = {"USDT": -1.0, "aUSDT": 1.0, "WETH": -1.0, "aWETH": 1.0}
+    assert error.partial_deltas == {"wallet": {"ETH": -2.0, "WETH": 2.0}, "aave": moved}
 
 
 def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
@@ -108,24 +120,6 @@ def test_a_repeated_plan_moves_nothing_again():
 
 def test_what_is_no_list_of_blocks_is_shown():
     assert refused(execution()[1].execute_blocks, NOON, 7).message == "a plan must be a list of instruction blocks, got 7; nothing was sent"
-
-
-def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too():
-    supplied = Outcome(deltas=execution()[0].execute(NOON, act("supply")).deltas, reference="0x1")
-    gateways = {"binance": FakeGateway([FILL]), "aave": FakeGateway([supplied, REJECTED])}
-    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
-    error = refused(executor.execute_blocks, NOON, [trade(), chain(act("supply"), act("supply"), atomic=False)])
-    assert error.partial_deltas == {**FILLED, "aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
-
-
-def test_what_a_sequence_moved_of_another_token_stands_beside_what_the_legs_before_it_moved():
-    manager, _ = execution()
-    first, second = (Outcome(deltas=manager.execute(NOON, act("supply", token, 1)).deltas, reference=token) for token in ("USDT", "WETH"))
-    gateways = {"aave": FakeGateway([first, second, REJECTED])}
-    _, executor = execution(execution_mode="live", gateways=gateways, timing=FakeTime().timing)
-    plan = [act("supply", "USDT", 1), chain(act("supply", "WETH", 1), act("supply", "WETH", 1), atomic=False)]
-    error = refused(executor.execute_blocks, NOON, plan)
-    assert error.partial_deltas == {"aave": {"USDT": -1.0, "aUSDT": 1.0, "WETH": -1.0, "aWETH": 1.0}}
 
 
 def test_a_handler_of_its_own_is_told_of_each_report_by_the_execution_manager():

@@ -1,10 +1,9 @@
-"""Live mode from end to end, over gateways that do what a list says: each instruction exactly once, whatever goes wrong."""
+"""Live mode from end to end, over simulated venues that can fail: each instruction exactly once, whatever goes wrong."""
 
 from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -14,292 +13,546 @@ from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.gateway import Due, Happened
+from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.state import Account, State
-from basis_strategy_v1.execution.gateway import MalformedAnswer, Outcome
+from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.core.state_change import change_between
 
-from .fake_gateway import FakeGateway, FakeTime, hangs, lost
+from ..live_desk import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
+from .trading import CONFIG, NOON, Market, act, chain, held, house, refused, send, trade
 
-NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
-CONFIG = {
-    "strategy_mode": "blocks",
-    "share_class": "usdt_stable",
-    "initial_capital": 10_000,
-    "venues": {
-        "cex": {"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 0}, "bybit": {"spot_taker_fee_bps": 0, "slippage_bps": 0}},
-        "onchain": {"wallet": {"gas_price_gwei": 0}},
-    },
-}
-FILLED = {"binance": {"ETH": 1.0, "USDT": -3301.5}}
-FILL = Outcome(
-    deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal("-3301.5")}),
-    reference="order 71",
-    costs=(Cost("fees", "USDT", Decimal("1.5")),),
-)
-BYBIT_FILL = Outcome(deltas=Deltas.at("bybit", {"ETH": Decimal(1), "USDT": Decimal(-3300)}), reference="b-9")
-REFUSED = VenueUnreachable("CEX-002", "connection refused")
+SLIPS = {"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 5}}
+FILLED = {"binance": {"ETH": 1.0, "USDT": -3301.65}}
+BOUGHT = {"binance": {"ETH": 1.0, "USDT": -3300.0}}
 REJECTED = VenueRejected("CEX-001", "the account is restricted")
-LOST = OutcomeUnknown("CEX-003", "the connection was lost after sending")
-NONSENSE = MalformedAnswer("a fill without a price", {"orderId": 71})
+ID = {"instruction_id": "a1"}
 
 
-class Prices:
-    def get_data(self, timestamp):
-        return {"timestamp": timestamp, "market_data": {"prices": {"ETH": 3300.0, "USDT": 1.0}}}
+def counters(desk):
+    return desk.manager.instructions_routed, desk.manager.instructions_failed
 
 
-def buy(venue="binance", **fields):
-    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1}
-    return {**block, **fields}
-
-
-class Desk:
-    """A live manager with a scripted binance and, beside it, a bybit."""
-
-    def __init__(self, *submits, finds=None, reads=None, bybit=(), config=(), **parts):
-        self.time = FakeTime()
-        self.binance = FakeGateway(submits, finds, reads)
-        self.bybit = FakeGateway(bybit)
-        gateways = {"binance": self.binance, "bybit": self.bybit}
-        settings = {**CONFIG, **dict(config)}
-        self.manager = ExecutionInterfaceManager(settings, Prices(), "live", gateways=gateways, timing=self.time.timing, **parts)
-
-    def route(self, block=None):
-        return self.manager.route_instruction(NOON, block or buy())
-
-    def fails(self, block=None):
-        with pytest.raises(ComponentError) as raised:
-            self.route(block)
-        return raised.value
-
-    @property
-    def counters(self):
-        return self.manager.instructions_routed, self.manager.instructions_failed
+def events_of(folder):
+    lines = (folder / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines][1:]
 
 
 # Exactly once.
 
 ONCE = {
-    "it is answered": ([FILL], 1, []),
-    "it is unreachable at first": ([REFUSED, REFUSED, FILL], 3, [0.1, 0.2]),
-    "the answer is lost": ([lost(FILL)], 1, []),
-    "it falls silent": ([hangs(FILL)], 1, []),
-    "it is unreachable and then falls silent": ([REFUSED, hangs(FILL)], 2, [0.1]),
+    "it is answered": ([], 1, []),
+    "it is unreachable at first": ([REFUSED, REFUSED], 3, [0.1, 0.2]),
+    "the answer is lost": ([Lost], 1, []),
+    "it falls silent": ([Hangs], 1, []),
+    "it is unreachable and then falls silent": ([REFUSED, Hangs], 2, [0.1]),
 }
 
 
-@pytest.mark.parametrize(("script", "submits", "slept"), ONCE.values(), ids=ONCE)
-def test_an_instruction_is_executed_once_and_gives_the_venues_deltas_when(script, submits, slept):
-    desk = Desk(*script)
-    assert desk.route(buy(instruction_id="a1")) == FILLED
-    assert (desk.binance.executed, desk.binance.calls.count("submit a1"), desk.time.slept) == (["a1"], submits, slept)
-    assert (desk.counters, desk.manager.get_routing_status()["instructions_failed"]) == ((1, 0), 0)
+@pytest.mark.parametrize(("faults", "sends", "slept"), ONCE.values(), ids=ONCE)
+def test_an_instruction_is_executed_once_and_gives_the_venues_deltas_when(faults, sends, slept, desk):
+    made = desk(faults={"binance": faults}, at_venues=SLIPS)
+    assert made.manager.route_instruction(NOON, trade(**ID)) == FILLED
+    binance = made.gateways["binance"]
+    assert (binance.executed, binance.calls.count("send a1"), made.time.slept) == (["a1"], sends, slept)
+    assert (counters(made), made.manager.get_routing_status()["instructions_failed"]) == ((1, 0), 0)
 
 
-@pytest.mark.parametrize("script", [[FILL], [lost(FILL)], [hangs(FILL)], [REFUSED, FILL]])
-def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody(script):
-    desk = Desk(*script)
-    first = desk.route(buy(instruction_id="a1"))
-    asked = list(desk.binance.calls)
-    assert (desk.route(buy(instruction_id="a1")), desk.binance.calls, desk.counters) == (first, asked, (1, 0))
+@pytest.mark.parametrize("faults", [[], [Lost], [Hangs], [REFUSED]])
+def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody_in_a_second_process_too(faults, desk):
+    made = desk(faults={"binance": faults})
+    first = made.manager.route_instruction(NOON, trade(**ID))
+    asked = list(made.gateways["binance"].calls)
+    assert (made.manager.route_instruction(NOON, trade(**ID)), counters(made)) == (first, (1, 0))
+    assert (made.again().route_instruction(NOON, trade(**ID)), counters(made)) == (first, (0, 0))
+    assert made.gateways["binance"].calls == asked
 
 
-def test_a_fill_in_a_client_s_own_kind_of_decimal_is_held_and_its_id_is_not_sent_again():
-    class Amount(Decimal):
-        pass
-
-    filled = Outcome(deltas=Deltas.at("binance", {"ETH": Amount(1), "USDT": Amount("-3300")}), reference="o1")
-    desk = Desk(filled, filled, positions=PositionUpdateHandler({"binance": {"USDT": 10_000}}))
-    deltas = [desk.manager.route_instruction(NOON, buy(instruction_id="a1")) for _ in range(2)]
-    assert deltas == [{"binance": {"ETH": 1.0, "USDT": -3300.0}}] * 2
-    assert desk.binance.executed == ["a1"]
-    assert desk.manager.positions.positions == {"binance": {"USDT": Decimal(6700), "ETH": Decimal(1)}}
+def test_two_instructions_without_an_id_go_out_under_two_keys_in_a_second_process_too(desk):
+    made = desk()
+    for _ in range(2):
+        made.manager.route_instruction(NOON, trade())
+    made.again().route_instruction(NOON, trade())
+    assert len(set(made.executed)) == len(made.executed) == 3
 
 
-def test_two_instructions_without_an_id_go_out_under_two_keys():
-    desk = Desk(FILL, FILL)
-    desk.route()
-    desk.route()
-    assert len(set(desk.binance.executed)) == 2
+def test_the_keys_of_two_journals_are_not_the_same(desk):
+    one, other = desk(), desk()
+    assert one.manager.execute(NOON, trade()).key != other.manager.execute(NOON, trade()).key
 
 
-def test_the_report_has_the_simulated_deltas_beside_the_venues():
-    report = Desk(FILL).manager.execute(NOON, buy(instruction_id="a1"))
-    assert (report.kind, report.key, report.venue, report.at, report.reference) == ("execution", "a1", "binance", NOON, "order 71")
+def test_plans_of_one_instant_have_keys_of_their_own_whatever_came_between_and_in_a_second_process(desk):
+    made = desk()
+    for at in (NOON, NOON.replace(hour=13), NOON):
+        made.manager.run_plan(at, [trade(), trade("sell")])
+    made.again().run_plan(NOON, [trade(), trade("sell")])
+    assert len(set(made.executed)) == len(made.executed) == 8
+
+
+def test_the_report_has_the_simulated_deltas_next_to_the_venues(desk):
+    report = desk(at_venues=SLIPS).manager.execute(NOON, trade(**ID))
+    assert (report.kind, report.key, report.venue, report.at, report.reference) == ("execution", "a1", "binance", NOON, "paper:a1")
     assert report.expected == Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
-    assert report.deltas - report.expected == Deltas.at("binance", {"USDT": Decimal("-1.5")})
-    assert report.costs == FILL.costs
+    assert report.deltas - report.expected == Deltas.at("binance", {"USDT": Decimal("-1.65")})
+    assert report.costs == (Cost("slippage", "USDT", Decimal("1.65")),)
 
 
-def test_the_gateway_is_handed_what_the_block_says():
-    given = []
-    desk = Desk(FILL)
-    desk.binance.submit = lambda instruction, key, submit=desk.binance.submit: given.append(instruction) or submit(instruction, key)
-    desk.route(buy(instruction_id="a1"))
-    assert given == [parse_instruction(buy(instruction_id="a1"))]
+def test_the_gateway_is_handed_what_the_block_says_and_the_worst_price(desk):
+    made = desk()
+    made.manager.route_instruction(NOON, trade(**ID))
+    (message,) = made.manager.live.journal.entry("a1").messages
+    body = json.loads(message.body)
+    assert (decode_instruction(body["instruction"]), body["worst_price"]) == (parse_instruction(trade(**ID)), "3333.00")
 
 
 # What is not retried.
 
 
-def test_a_rejection_is_final_and_is_a_routing_failure():
-    desk = Desk(REJECTED)
-    error = desk.fails()
+def test_a_rejection_is_final_and_is_a_routing_failure(desk):
+    made = desk(faults={"binance": [REJECTED]})
+    error = refused(made.manager.route_instruction, NOON, trade())
     assert (error.error_code, error.message, error.original_exception) == ("EIM-001", "the account is restricted", REJECTED)
-    assert (len(desk.binance.calls), desk.time.slept, desk.counters) == (1, [], (0, 1))
+    assert (len(made.gateways["binance"].calls), made.time.slept, counters(made)) == (1, [], (0, 1))
 
 
-def test_what_the_simulator_refuses_is_never_sent():
-    desk = Desk(positions={"binance": {"USDT": 100}})
-    assert (desk.fails().error_code, desk.binance.calls, desk.counters) == ("EIM-001", [], (0, 1))
+@pytest.mark.parametrize("block", [trade(amount=1000), trade(side="short")])
+def test_what_is_wrong_or_more_than_is_held_is_never_sent(block, desk):
+    made = desk()
+    error = refused(made.manager.route_instruction, NOON, block)
+    assert (error.error_code, made.gateways["binance"].calls, counters(made)) == ("EIM-001", [], (0, 1))
 
 
-def test_a_block_that_is_wrong_is_never_sent():
-    desk = Desk()
-    assert (desk.fails(buy(side="short")).error_code, desk.binance.calls, desk.counters) == ("EIM-001", [], (0, 1))
+def test_only_an_unreachable_venue_is_tried_three_times(desk):
+    desks = [desk(faults={"binance": faults}) for faults in ([REFUSED] * 3, [REJECTED], [Silent])]
+    codes = [refused(made.manager.route_instruction, NOON, trade(**ID)).error_code for made in desks]
+    assert codes == ["CEX-002", "EIM-001", "CEX-003"]
+    assert [made.gateways["binance"].calls.count("send a1") for made in desks] == [3, 1, 1]
+    assert [counters(made) for made in desks] == [(0, 1)] * 3
 
 
-def test_only_an_unreachable_venue_is_tried_three_times():
-    unreachable, rejected, unknown, nonsense = Desk(*[REFUSED] * 3), Desk(REJECTED), Desk(LOST, finds=[None] * 9), Desk(NONSENSE)
-    desks = (unreachable, rejected, unknown, nonsense)
-    codes = [desk.fails(buy(instruction_id="a1")).error_code for desk in desks]
-    assert codes == ["CEX-002", "EIM-001", "CEX-003", "EIM-003"]
-    assert [desk.binance.calls.count("submit a1") for desk in desks] == [3, 1, 1, 1]
-    assert [desk.counters for desk in desks] == [(0, 1)] * 4
+def raises(error):
+    raise error
 
 
-def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again():
-    desk = Desk(lost(FILL), finds=[*[None] * 9, FILL])
-    error = desk.fails(buy(instruction_id="a1"))
+def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again(desk):
+    made = desk(faults={"binance": [Silent]})
+    error = refused(made.manager.route_instruction, NOON, trade(**ID))
     assert (type(error), error.error_code, error.severity) == (OutcomeUnknown, "CEX-003", "CRITICAL")
-    assert desk.route(buy(instruction_id="a1")) == FILLED
-    assert (desk.binance.executed, desk.binance.calls.count("submit a1"), desk.counters) == (["a1"], 1, (1, 1))
+    assert made.manager.get_routing_status()["status"] == "unhealthy"
+    made.gateways["binance"].is_silent = False
+    assert made.manager.route_instruction(NOON, trade(**ID)) == BOUGHT
+    assert (made.executed, made.gateways["binance"].calls.count("send a1"), counters(made)) == (["a1"], 1, (1, 1))
+
+
+def test_a_second_process_looks_up_what_was_open_before_anything_else_and_logs_it(desk, tmp_path):
+    made = desk(faults={"binance": [Silent]})
+    refused(made.manager.route_instruction, NOON, trade(**ID))
+    with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
+        manager = made.again(event_logger=log)
+        error = refused(manager.route_instruction, NOON, trade("sell"))
+        assert (error.error_code, "binance cannot be asked: no answer" in error.message) == ("JRN-006", True)
+        made.gateways["binance"].is_silent = False
+        manager.route_instruction(NOON, trade("sell", instruction_id="a2"))
+    assert made.executed == ["a1", "a2"]
+    logged = [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "execution"]
+    assert logged == ["a1", "a2"]
+
+
+# What cannot be read.
+
+
+def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrades(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(faults={"binance": [NONSENSE]}, event_logger=log)
+        assert made.manager.route_instruction(NOON, trade(**ID)) == {}
+    found = events_of(tmp_path / "logs")
+    assert [event["event_type"] for event in found] == ["execution_delta_aggregation_failed", "execution"]
+    assert found[0]["data"] == {
+        "error_code": "EIM-003", "error_severity": "MEDIUM", "raw": "{'orderId': 71}",
+        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is booked",
+    }  # fmt: skip
+    assert made.manager.get_routing_status()["status"] == "degraded"
+    assert made.manager.live.journal.entry("a1").status is Status.SENT
+
+
+def test_a_fill_behind_an_answer_that_cannot_be_read_is_found_when_it_comes_again(desk):
+    made = desk()
+    binance = made.gateways["binance"]
+    binance.send = lambda message, send=binance.send: (send(message), raises(NONSENSE))
+    error = refused(made.manager.route_instruction, NOON, trade(**ID))
+    assert (error.error_code, error.severity, error.original_exception.raw) == ("EIM-003", "MEDIUM", {"orderId": 71})
+    assert made.manager.route_instruction(NOON, trade(**ID)) == BOUGHT
+    assert (made.executed, made.manager.positions.positions["binance"]["ETH"]) == (["a1"], 101)
 
 
 # The positions.
 
 
-def test_positions_are_what_the_venue_says_after_the_fill():
-    held = State({"binance": Account({"ETH": Decimal(1), "USDT": Decimal("6698.5")})})
-    desk = Desk(FILL, reads=[held], positions={"binance": {"USDT": 10_000}})
-    desk.route()
-    assert desk.manager.positions.positions == {"binance": {"ETH": Decimal(1), "USDT": Decimal("6698.5")}}
+def test_without_positions_they_are_read_from_the_venues_and_restored_from_the_journal_later(desk):
+    made = desk(held={"binance": {"USDT": 10_000}})
+    assert made.manager.positions.positions == {}
+    made.manager.route_instruction(NOON, trade())
+    after = held(binance={"ETH": 1, "USDT": 6700})
+    assert made.manager.positions.positions == after
+    made.world.read = None  # nobody reads it again to begin
+    manager = made.again()
+    assert manager.preflight(NOON, [trade("sell", 2)])[0].message.endswith("binance holds 1; use less or move ETH there first")
+    assert manager.positions.positions == after
 
 
-@pytest.mark.parametrize("script", [[REJECTED], [REFUSED] * 3, [LOST]])
-def test_positions_stay_as_they_were_where_nothing_is_known_to_have_happened(script):
-    desk = Desk(*script, finds=[None] * 9, positions={"binance": {"USDT": 10_000}})
-    desk.fails()
-    assert desk.manager.positions.positions == {"binance": {"USDT": Decimal(10_000)}}
+def test_given_positions_are_what_it_begins_with(desk):
+    made = desk(held={"binance": {"USDT": 10_000}}, positions=PositionUpdateHandler({"binance": {"USDT": 5000}}))
+    made.manager.route_instruction(NOON, trade())
+    assert made.manager.positions.positions == held(binance={"ETH": 1, "USDT": 1700})
+
+
+def test_what_the_venue_shows_otherwise_degrades_and_changes_nothing(desk):
+    made = desk(held={"binance": {"USDT": 10_000}}, positions={"binance": {"USDT": 5000}})
+    made.manager.route_instruction(NOON, trade())
+    status = made.manager.get_routing_status()["status"]
+    (error,) = made.manager._health_check()["errors"]
+    assert (status, error["error_code"], made.manager.positions.positions["binance"]["USDT"]) == ("degraded", "EIM-003", 1700)
+
+
+@pytest.mark.parametrize("faults", [[REJECTED], [REFUSED] * 3, [Silent]])
+def test_positions_stay_as_they_were_where_nothing_is_known_to_have_happened(faults, desk):
+    made = desk(faults={"binance": faults}, held={"binance": {"USDT": 10_000}})
+    refused(made.manager.route_instruction, NOON, trade())
+    assert made.manager.positions.positions == held(binance={"USDT": 10_000})
+
+
+def test_a_venue_that_cannot_be_read_at_the_first_start_keeps_everything_back(desk):
+    made = desk()
+    made.gateways["bybit"].read = lambda at=None: raises(VenueUnreachable("CEX-002", "no answer"))
+    error = refused(made.manager.route_instruction, NOON, trade())
+    assert (error.error_code, error.message) == ("EIM-002", "bybit cannot be read at 2024-06-01T12:10:00Z: no answer; start again later")
+    del made.gateways["bybit"].read
+    assert made.manager.route_instruction(NOON, trade()) == BOUGHT
+
+
+# What happens at the venues by itself.
+
+
+def happens(gateway, *items):
+    """The gateway reports these once."""
+    waiting = list(items)
+    gateway.due = lambda since: ([waiting.pop(0)] if since is not None and waiting else [], str(len(waiting)))
+
+
+PAID = Due(id="f1", venue="binance", kind="funding", at=NOON.replace(minute=5), deltas=Deltas())
+
+
+def test_settle_reads_what_fell_due_at_the_venues_once(desk, tmp_path):
+    made = desk()
+    happens(made.gateways["binance"], PAID, PAID)
+    reports = made.manager.settle(NOON)
+    assert [(report.key, report.kind, report.at, report.recorded) for report in reports] == [("f1", "funding", PAID.at, True)]
+    assert made.manager.settle(NOON) == []
+
+
+def test_what_fell_due_and_was_not_logged_is_logged_by_the_next_process(desk, tmp_path):
+    made = desk()
+    happens(made.gateways["binance"], PAID)
+    with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
+        made.again(event_logger=log).settle(NOON)
+        for _ in range(2):
+            made.again(event_logger=log).settle(NOON)
+    assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "settlement"] == ["f1"]
+
+
+def test_a_venue_that_cannot_say_what_fell_due_degrades_and_the_others_go_on(desk):
+    made = desk()
+    made.manager.settle(NOON)
+    made.gateways["bybit"].due = lambda since: raises(VenueUnreachable("CEX-002", "no answer"))
+    happens(made.gateways["binance"], PAID)
+    assert [report.key for report in made.manager.settle(NOON)] == ["f1"]
+    assert made.manager.get_routing_status()["status"] == "degraded"
 
 
 # The breaker.
 
 
-def exhausted(*then, bybit=(), **parts):
+def exhausted(desk, *then):
     """A desk whose binance could not be reached for three instructions in a row."""
-    desk = Desk(*[REFUSED] * 9, *then, bybit=bybit, **parts)
-    assert [desk.fails().error_code for _ in range(3)] == ["CEX-002"] * 3
-    return desk
+    made = desk(faults={"binance": [*[REFUSED] * 9, *then]})
+    assert [refused(made.manager.route_instruction, NOON, trade()).error_code for _ in range(3)] == ["CEX-002"] * 3
+    return made
 
 
-def test_a_venue_that_failed_three_times_is_unavailable_while_another_trades_on():
-    desk = exhausted(bybit=[BYBIT_FILL])
-    asked = len(desk.binance.calls)
-    error = desk.fails()
-    assert (error.error_code, error.severity, len(desk.binance.calls)) == ("EIM-002", "HIGH", asked)
+def test_a_venue_that_failed_three_times_is_unavailable_while_another_trades_on(desk):
+    made = exhausted(desk)
+    asked = len(made.gateways["binance"].calls)
+    error = refused(made.manager.route_instruction, NOON, trade())
+    assert (error.error_code, error.severity, len(made.gateways["binance"].calls)) == ("EIM-002", "HIGH", asked)
     assert error.message.startswith("binance is unavailable after 3 failures in a row, to be tried again in 60.0 s; not sent")
-    assert desk.route(buy("bybit")) == {"bybit": {"ETH": 1.0, "USDT": -3300.0}}
-    assert desk.counters == (1, 4)
+    assert made.manager.route_instruction(NOON, trade(venue="bybit")) == {"bybit": {"ETH": 1.0, "USDT": -3300.0}}
+    assert counters(made) == (1, 4)
 
 
-def test_after_a_minute_a_probe_is_sent_and_its_answer_makes_the_venue_available():
-    desk = exhausted(FILL, FILL)
-    desk.time.now_s += 59
-    assert desk.fails().error_code == "EIM-002"
-    desk.time.now_s += 1
-    assert [desk.route(), desk.route()] == [FILLED, FILLED]
-    assert desk.counters == (2, 4)
+def test_after_a_minute_a_probe_is_sent_and_its_answer_makes_the_venue_available(desk):
+    made = exhausted(desk)
+    made.time.now_s += 59
+    assert refused(made.manager.route_instruction, NOON, trade()).error_code == "EIM-002"
+    made.time.now_s += 1
+    assert [made.manager.route_instruction(NOON, trade()) for _ in range(2)] == [BOUGHT, BOUGHT]
+    assert counters(made) == (2, 4)
 
 
-def test_a_probe_that_fails_leaves_the_venue_unavailable_for_another_minute():
-    desk = exhausted(*[REFUSED] * 3, FILL)
-    desk.time.now_s += 60
-    assert [desk.fails().error_code, desk.fails().error_code] == ["CEX-002", "EIM-002"]
-    desk.time.now_s += 60
-    assert desk.route() == FILLED
+def test_the_number_of_failures_and_of_attempts_are_the_configs(desk):
+    config = {**CONFIG, "max_retries_per_venue": 1, "max_retry_attempts": 2, "retry_delay_seconds": 0.5}
+    made = desk(config, faults={"binance": [REFUSED, REFUSED]})
+    assert [refused(made.manager.route_instruction, NOON, trade()).error_code for _ in range(2)] == ["CEX-002", "EIM-002"]
+    assert (len(made.gateways["binance"].calls), made.time.slept) == (2, [0.5])
 
 
-def test_the_number_of_failures_and_of_attempts_are_the_configs():
-    config = {"max_retries_per_venue": 1, "max_retry_attempts": 2, "retry_delay_seconds": 0.5}
-    desk = Desk(REFUSED, REFUSED, config=config)
-    assert [desk.fails().error_code, desk.fails().error_code] == ["CEX-002", "EIM-002"]
-    assert (len(desk.binance.calls), desk.time.slept) == (2, [0.5])
+# A venue without a gateway, and a manager without any.
+
+WITHOUT = "has no live gateway; there are {}: add it to the config"
 
 
-# A venue without a gateway.
+def test_a_venue_without_a_gateway_is_unavailable_and_is_named(desk):
+    made = desk(only=["binance", "bybit"])
+    error = refused(made.manager.route_instruction, NOON, act("wrap", "ETH", 1, "wallet"))
+    assert (error.error_code, error.message, counters(made)) == ("EIM-002", f"wallet {WITHOUT.format('binance, bybit')}", (0, 1))
+    assert not made.folder.exists()
 
 
-def test_a_venue_without_a_gateway_is_unavailable_and_is_named():
-    desk = Desk()
-    error = desk.fails({"instruction_type": "smart_contract_action", "protocol": "wallet", "action": "wrap", "token": "ETH", "amount": 1})
-    assert (error.error_code, desk.counters) == ("EIM-002", (0, 1))
-    assert error.message.startswith("wallet has no live gateway")
+def test_a_plan_with_a_leg_that_has_no_gateway_is_refused_whole(desk):
+    made = desk(only=["binance"], positions={"binance": {"USDT": 9000}, "bybit": {"ETH": 1}})
+    error = refused(made.manager.run_plan, NOON, [trade(), trade("sell", venue="bybit")])
+    assert (error.error_code, made.executed) == ("EXM-001", [])
+    assert error.message == f"nothing was sent. step 1: bybit {WITHOUT.format('binance')}"
 
 
-def test_without_any_gateways_a_live_manager_sends_nothing():
-    manager = ExecutionInterfaceManager(CONFIG, Prices(), "live")
-    with pytest.raises(ComponentError) as raised:
-        manager.route_instruction(NOON, buy())
-    assert (raised.value.error_code, raised.value.message.split(";")[0]) == ("EIM-002", "binance has no live gateway")
+def test_without_any_gateways_a_live_manager_sends_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manager = house(execution_mode="live")
+    for call in (manager.route_instruction, lambda at, block: manager.run_plan(at, [block])):
+        error = refused(call, NOON, trade())
+        assert (error.error_code, error.message) == ("EIM-002", f"binance {WITHOUT.format('none')}")
+    assert [problem.code for problem in manager.preflight(NOON, [trade()])] == ["EIM-002"]
+    assert (manager.run_plan(NOON, []), manager.settle(NOON), manager.close(), list(tmp_path.iterdir())) == ([], [], None, [])
 
 
-def test_a_backtest_never_asks_a_gateway():
-    gateway = FakeGateway()
-    manager = ExecutionInterfaceManager(CONFIG, Prices(), "backtest", gateways={"binance": gateway})
-    assert (manager.route_instruction(NOON, buy()), gateway.calls) == ({"binance": {"ETH": 1.0, "USDT": -3300.0}}, [])
+def test_with_gateways_live_refuses_to_start_without_limits(desk):
+    gateways = desk().gateways
+    error = refused(lambda: ExecutionInterfaceManager(CONFIG, Market(), "live", gateways=gateways))
+    assert (error.error_code, error.message.partition(";")[0]) == ("CFG-001", "limits: missing")
+
+
+def test_the_journal_is_opened_in_the_folder_with_the_first_instruction(desk, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = desk(state=None)
+    assert list(tmp_path.iterdir()) == []
+    made.manager.route_instruction(NOON, trade())
+    assert (tmp_path / "state" / "journal.sqlite").is_file()
+
+
+def test_a_second_manager_of_one_folder_is_refused_until_the_first_is_closed(desk):
+    made = desk()
+    made.manager.route_instruction(NOON, trade())
+    second = made.made()
+    assert refused(second.route_instruction, NOON, trade()).error_code == "JRN-002"
+    made.manager.close()
+    assert second.route_instruction(NOON, trade()) == BOUGHT
+    second.close()
+
+
+def test_a_backtest_never_asks_a_gateway(desk):
+    gateways = desk().gateways
+    manager = ExecutionInterfaceManager(CONFIG, Market(), "backtest", gateways=gateways)
+    assert (manager.route_instruction(NOON, trade()), gateways["binance"].calls, manager.close()) == (BOUGHT, [], None)
+
+
+# Limits.
+
+TIGHT = {**LIMITS, "max_notional_per_instruction": 3000, "max_notional_per_day": 5000}
+TOO_MUCH = "the instruction moves 3300 USD, limits.max_notional_per_instruction is 3000; split it or raise the limit"
+
+
+def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(desk):
+    made = desk({**CONFIG, "limits": TIGHT})
+    error = refused(made.manager.route_instruction, NOON, trade())
+    assert (error.error_code, error.message, made.executed) == ("EIM-001", TOO_MUCH, [])
+    assert made.manager.preflight(NOON, [trade(amount="0.1"), trade()]) == [(1, "EIM-001", TOO_MUCH)]
+    assert refused(made.manager.run_plan, NOON, [trade(amount="0.1"), trade()]).message == f"nothing was sent. step 1: {TOO_MUCH}"
+    assert refused(made.manager.run_plan, NOON, [trade()]).message == TOO_MUCH
+
+
+def test_the_limit_of_a_day_holds_for_a_plan_as_a_whole_and_in_the_next_process(desk):
+    made = desk({**CONFIG, "limits": TIGHT})
+    assert [problem.step for problem in made.manager.preflight(NOON, [trade(amount="0.9")] * 2)] == [1]
+    made.manager.run_plan(NOON, [trade(amount="0.9")])
+    assert "after 2970 USD on 2024-06-01" in refused(made.again().route_instruction, NOON, trade(amount="0.9")).message
+
+
+def test_what_leaves_is_free_of_the_limits_of_notional(desk):
+    made = desk({**CONFIG, "limits": TIGHT})
+    assert made.manager.route_instruction(NOON, trade("sell")) == {"binance": {"ETH": -1.0, "USDT": 3300.0}}
+    assert made.manager.preflight(NOON, [trade("sell", instruction_id="s")]) == []
+
+
+# Plans.
+
+
+def test_a_plan_that_stops_keeps_what_was_executed(desk):
+    made = desk(faults={"bybit": [REJECTED]})
+    error = refused(made.manager.run_plan, NOON, [trade(), trade("sell", venue="bybit")])
+    assert (error.error_code, error.partial_deltas, error.on_failure) == ("EXM-001", BOUGHT, "unwind")
+    assert error.message == "the account is restricted; the rest was not sent (on_failure: unwind)"
+    made.manager.run_plan(NOON, [trade()])  # the one before has ended
+
+
+def test_a_plan_that_leaves_sends_its_other_steps_all_the_same(desk):
+    made = desk(faults={"binance": [REJECTED]})
+    error = refused(made.manager.run_plan, NOON, [trade("sell", venue="binance"), trade("sell", venue="bybit")])
+    assert (error.on_failure, error.partial_deltas) == ("complete", {"bybit": {"ETH": -1.0, "USDT": 3300.0}})
+
+
+def test_a_plan_whose_outcome_is_unknown_goes_on_with_the_same_blocks_and_no_others(desk):
+    made = desk(faults={"bybit": [Silent]})
+    plan = [trade(), trade("sell", venue="bybit"), trade("sell", amount=2)]
+    error = refused(made.manager.run_plan, NOON, plan)
+    assert (type(error), error.partial_deltas) == (OutcomeUnknown, BOUGHT)
+    for other in ([trade()], [{}]):
+        told = refused(made.manager.run_plan, NOON, other).message
+        assert told == "nothing was sent: the plan of 2024-06-01T12:10:00Z has not ended; hand its 3 blocks in again to go on with it"
+    made.gateways["bybit"].is_silent = False
+    reports = made.manager.run_plan(NOON, plan)
+    assert [report.deltas.as_floats() for report in reports] == [
+        BOUGHT, {"bybit": {"ETH": -1.0, "USDT": 3300.0}}, {"binance": {"ETH": -2.0, "USDT": 6600.0}},
+    ]  # fmt: skip
+    assert len(set(made.executed)) == len(made.executed) == 3
+
+
+def test_a_block_of_a_plan_that_was_executed_is_replayed(desk):
+    made = desk()
+    made.manager.route_instruction(NOON, trade(**ID))
+    reports = made.manager.run_plan(NOON, [trade(**ID), trade("sell"), trade("sell", instruction_id="a2")])
+    assert [report.replayed for report in reports] == [True, False, False]
+    assert (len(made.executed), made.manager.preflight(NOON, [trade(**ID)])) == (3, [])
+
+
+def test_a_foreign_error_in_a_plan_is_a_failure_of_its_routing(desk):
+    made = desk()
+    made.manager.run_plan(NOON, [trade()])
+    made.market.get_data = lambda at: raises(ZeroDivisionError("a fault of the provider"))
+    error = refused(made.manager.run_plan, NOON, [trade()])
+    assert (error.error_code, error.message) == ("EIM-001", "routing failed: ZeroDivisionError: a fault of the provider")
+    assert type(refused(made.manager.execute, NOON, trade()).original_exception) is ZeroDivisionError
+
+
+def test_prices_that_fail_between_the_check_and_the_sending_stop_the_plan(desk):
+    made = desk()
+    made.manager.run_plan(NOON, [trade()])
+    given, times = made.market.get_data, []
+    made.market.get_data = lambda at: times.append(at) or (given(at) if len(times) < 2 else raises(ZeroDivisionError("late")))
+    error = refused(made.manager.run_plan, NOON, [trade("sell")])
+    assert (error.error_code, made.manager.instructions_failed) == ("EXM-001", 1)
+    assert error.message == "routing failed: ZeroDivisionError: late; the other steps were sent (on_failure: complete)"
+
+
+# Chains that are not atomic.
+
+SUPPLIED = {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
+PLAN = chain(act("supply"), act("supply"), atomic=False, instruction_id="s")
+REVERTED = VenueRejected("OCH-001", "reverted")
+
+
+def test_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_references_are_listed(desk):
+    made = desk()
+    report = made.manager.execute(NOON, PLAN)
+    assert (made.executed, report.reference) == (["s/0", "s/1"], "paper:s/0, paper:s/1")
+    assert made.manager.execute(NOON, PLAN).replayed
+
+
+def test_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning(desk):
+    made = desk(faults={"wallet": [None, REVERTED, REVERTED]})
+    first, second = (refused(made.manager.execute, NOON, PLAN) for _ in range(2))
+    assert [first.message, second.message] == ["step 1 (aave supply): reverted"] * 2
+    assert [first.partial_deltas, second.partial_deltas] == [SUPPLIED, {}]
+    (report,) = made.manager.run_plan(NOON, [PLAN])
+    assert (made.executed, report.deltas.as_floats()) == (["s/0", "s/1"], {"aave": {"USDT": -2000.0, "aUSDT": 2000.0}})
+
+
+def test_a_sequence_whose_first_step_is_refused_begins_again(desk):
+    made = desk(faults={"wallet": [REVERTED, REVERTED]})
+    for block in (PLAN, chain(act("supply"), act("supply"), atomic=False)):
+        assert refused(made.manager.execute, NOON, block).message == "step 0 (aave supply): reverted"
+    assert made.manager.execute(NOON, PLAN).deltas.as_floats() == {"aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
+
+
+def test_a_sequence_of_a_plan_hands_on_what_its_steps_paid_out(desk):
+    made = desk()
+    swap = act("swap", "USDT", 3300, "uniswap", token_out="WETH")
+    supply = act("supply", "WETH", {"output_of": 0})
+    (_, report) = made.manager.run_plan(NOON, [trade(), chain(swap, supply, atomic=False)])
+    assert report.deltas.get("aave", "aWETH") > Decimal("0.9")
+
+
+# Without effect.
+
+
+def test_a_transaction_without_effect_is_a_failure_with_its_costs(desk):
+    made = desk()
+    before = made.world.read(["wallet"]).parts["wallet"]
+    costs_gas = Happened(
+        deltas=Deltas.at("wallet", {"ETH": Decimal("-0.001")}), reference="0x1", failed=True, filled=Decimal(0),
+        changes={"wallet": change_between(before, before.moved({"ETH": -(10**15)}))},
+    )  # fmt: skip
+    made.gateways["wallet"].send = lambda message: costs_gas
+    error = refused(made.manager.execute, NOON, act("supply", instruction_id="x"))
+    assert (error.error_code, error.message) == ("EIM-001", "wallet executed x without effect (0x1); its costs are recorded")
+    assert error.partial_deltas == {"wallet": {"ETH": -0.001}}
+    assert made.manager.positions.positions["wallet"]["ETH"] == Decimal("9.999")
 
 
 # Counters and events.
 
 
-def test_the_counters_of_four_threads_are_exact_and_every_instruction_is_executed_once():
-    desk = Desk(*[REFUSED, FILL] * 100, bybit=[BYBIT_FILL, REJECTED] * 50)
-    blocks = [buy(instruction_id=f"a{index}") for index in range(100)] + [buy("bybit", instruction_id=f"b{index}") for index in range(100)]
+def test_the_counters_of_four_threads_are_exact_and_every_instruction_is_executed_once(desk):
+    made = desk(faults={"binance": [REFUSED, None] * 20, "bybit": [None, REJECTED] * 10})
+    blocks = [trade(instruction_id=f"a{index}") for index in range(20)]
+    blocks += [trade(venue="bybit", instruction_id=f"b{index}") for index in range(20)]
 
-    def send(block):
+    def send_one(block):
         try:
-            desk.route(block)
+            made.manager.route_instruction(NOON, block)
         except ComponentError:
             return
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(send, blocks))
-    assert desk.counters == (150, 50)
-    assert sorted(desk.binance.executed) == sorted(block["instruction_id"] for block in blocks[:100])
-    assert (len(set(desk.bybit.executed)), len(desk.bybit.executed)) == (50, 50)
+        list(pool.map(send_one, blocks))
+    assert counters(made) == (30, 10)
+    assert sorted(made.gateways["binance"].executed) == sorted(block["instruction_id"] for block in blocks[:20])
+    assert (len(set(made.gateways["bybit"].executed)), len(made.gateways["bybit"].executed)) == (10, 10)
 
 
 EVENTS = {
-    "an answer": ([FILL], ["execution"]),
-    "a rejection": ([REJECTED], ["error", "instruction_routing_failed"]),
-    "an unreachable venue": ([REFUSED] * 3, ["error", "instruction_routing_failed"]),
-    "an unknown outcome": ([LOST], ["error", "instruction_routing_failed"]),
-    "a malformed answer": ([NONSENSE], ["error", "execution_delta_aggregation_failed"]),
+    "an answer": ([], ["execution", "state_update"]),
+    "a rejection": ([REJECTED], ["error", "instruction_routing_failed", "state_update"]),
+    "an unreachable venue": ([REFUSED] * 3, ["error", "instruction_routing_failed", "state_update"]),
+    "an unknown outcome": ([Silent], ["error", "instruction_routing_failed", "state_update"]),
 }
 
 
-@pytest.mark.parametrize(("script", "events"), EVENTS.values(), ids=EVENTS)
-def test_what_became_of_it_is_in_the_event_log_after(script, events, tmp_path):
-    with EventLogger(tmp_path, "live", clock=SimulatedClock(NOON)) as logger:
-        desk = Desk(*script, finds=[None] * 9, event_logger=logger)
+@pytest.mark.parametrize(("faults", "events"), EVENTS.values(), ids=EVENTS)
+def test_what_became_of_it_is_in_the_event_log_after(faults, events, desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(faults={"binance": faults}, event_logger=log)
+        code = None
         try:
-            desk.route()
+            made.manager.update_state(NOON, "manual", trade())
         except ComponentError as error:
-            logged_code = error.error_code
-        else:
-            logged_code = None
-    lines = (tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines][1:]
+            code = error.error_code
+    rows = events_of(tmp_path / "logs")
     assert [row["event_type"] for row in rows] == events
-    assert rows[0]["data"].get("error_code") == logged_code
+    assert rows[0]["data"].get("error_code") == code
+
+
+def test_a_transfer_is_sent_by_its_sender(desk):
+    made = desk()
+    report = made.manager.execute(NOON, send("wallet", "binance", instruction_id="out"))
+    assert (report.venue, made.gateways["wallet"].executed, made.gateways["binance"].executed) == ("wallet", ["out"], [])
+    made.manager.execute(NOON, send("binance", "wallet", instruction_id="back"))
+    assert (made.gateways["wallet"].executed, made.gateways["binance"].executed) == (["out"], ["back"])

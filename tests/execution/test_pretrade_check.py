@@ -205,13 +205,10 @@ def test_without_positions_no_balance_is_looked_at():
     assert problems(trade("buy", 9999), act("borrow", "WETH", 9999), positions=None) == []
 
 
-def test_nothing_is_sent_live():
-    class Silent:
-        def submit(self, instruction, key):
-            raise AssertionError("sent")
-
-    manager = house(HELD, execution_mode="live", gateways={"binance": Silent()})
-    assert [problem.step for problem in manager.preflight(NOON, [trade(), trade("buy", 4)])] == [1]
+def test_nothing_is_sent_live(desk):
+    made = desk(positions=HELD)
+    assert [problem.step for problem in made.manager.preflight(NOON, [trade(), trade("buy", 4)])] == [1]
+    assert made.gateways["binance"].calls == []
 
 
 def test_the_market_is_asked_once_for_a_plan():

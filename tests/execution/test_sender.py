@@ -139,7 +139,7 @@ def test_what_fell_due_just_before_is_in_the_report_and_in_the_state():
 
 @pytest.mark.parametrize("trouble", [REFUSED, UNKNOWN, REJECTED, ConnectionError("reset"), MalformedAnswer("no balances", {}), None])
 def test_a_venue_that_cannot_be_read_afterwards_loses_no_fill_and_degrades_the_health(trouble):
-    """attack.md, row 2, and the defect `live_execution.py:188`."""
+    """attack.md, row 2."""
     bench = Bench(FILL, reads=[trouble], held=BEFORE)
     sent = bench.send()
     assert sent.report == report(details={"price": "3300", "state_read": False})
@@ -179,7 +179,7 @@ def test_health_recovers_with_a_reading_that_agrees():
 
 
 def test_a_fill_that_is_unlike_the_simulated_one_is_a_break_and_is_recorded():
-    """Defect `live_execution.py:98`: it was healthy."""
+    """A wrong sign was healthy once."""
     expensive = changed(FILL, deltas=Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3900)}))
     bench = Bench(expensive)
     said = ("k1 moved -3900 USDT at binance, expected were -3300",)
@@ -246,7 +246,7 @@ def test_what_the_gateway_fails_to_prepare_is_rejected(result, said):
 
 
 def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
-    """Defect `live_execution.py:111`: a revert's gas was not recorded."""
+    """A revert's gas was not recorded."""
     gas = Deltas.at("wallet", {"ETH": Decimal("-0.01")})
     reverted = Happened(
         deltas=gas, changes={"wallet": change_between(Account(), Account({"ETH": Decimal("-0.01")}))}, reference="0xab", filled=Decimal(0),
@@ -448,7 +448,7 @@ def test_an_interruption_while_sending_leaves_the_row_open():
 
 
 def test_a_look_up_can_say_that_it_can_no_longer_happen_and_then_the_key_may_be_sent_again():
-    """Defect `live_execution.py:130`: an order stopped by a 503 ended CRITICAL, its key open for ever."""
+    """An order stopped by a 503 ended CRITICAL, its key open for ever."""
     bench = Bench(UNKNOWN, FILL, finds=[PENDING, NEVER])
     error = bench.fails(VenueUnreachable)
     said = "binance: it expired at 12:00:10; k1 was not executed and can no longer be: it may be sent again"
@@ -528,7 +528,7 @@ def test_what_was_never_sent_is_sent():
 
 
 def test_what_was_perhaps_sent_is_looked_up_by_its_message():
-    """Defects `live_execution.py:65`, `desk.py:171`: the same id was executed twice after a restart; and `gateway.py:57`: it was looked up
+    """The same id was executed twice after a restart, and it was looked up
     by a key alone."""
     bench = Bench(finds=[FILL])
     left_open(bench)

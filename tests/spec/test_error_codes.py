@@ -8,10 +8,8 @@ import pytest
 
 from basis_strategy_v1 import ComponentError, ErrorCodeRegistry, UnifiedHealthManager
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueUnreachable
-from basis_strategy_v1.execution.gateway import MalformedAnswer
-from basis_strategy_v1.execution.timing import Timing
 
+from ..live_desk import NONSENSE, REFUSED, Silent
 from .house import NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager, refused
 
 SPECIFIED = {
@@ -51,42 +49,36 @@ def test_eim_002_a_venue_that_is_not_configured():
     assert refused(manager().route_instruction, NOON, NOT_CONFIGURED).error_code == "EIM-002"
 
 
-class Gateway:
-    """A way to a venue that raises one thing after another."""
-
-    def __init__(self, *errors):
-        self.errors = list(errors)
-        self.submits = 0
-
-    def submit(self, instruction, key):
-        self.submits += 1
-        raise self.errors.pop(0)
-
-    def find(self, key):
-        return None
+def live(desk, *faults, **parts):
+    """A live manager whose binance meets these, in a time that only waiting moves; and that binance."""
+    made = desk(faults={"binance": faults}, **parts)
+    return made, made.gateways["binance"], made.manager
 
 
-SLEPT: list[float] = []
-
-
-def live(*errors, **parts):
-    """A live manager whose binance raises these, in a time that only sleeping moves."""
-    now_s = [0.0]
-
-    def sleep(seconds):
-        SLEPT.append(seconds)
-        now_s[0] += seconds
-
-    SLEPT.clear()
-    gateway = Gateway(*errors)
-    timing = Timing(sleep, lambda: now_s[0], lambda timeout_s, call: call())
-    return gateway, manager(execution_mode="live", gateways={"binance": gateway}, timing=timing, **parts)
-
-
-def test_eim_003_an_answer_that_cannot_be_booked_keeps_what_the_venue_said():
-    _, found = live(MalformedAnswer("no price", {"orderId": 7}))
+def test_eim_003_an_answer_that_cannot_be_booked_keeps_what_the_venue_said(desk):
+    _, found = executed_and_unreadable(desk)
     error = refused(found.route_instruction, NOON, TRADE)
-    assert (error.error_code, error.severity, error.original_exception.raw) == ("EIM-003", "MEDIUM", {"orderId": 7})
+    assert (error.error_code, error.severity, error.original_exception.raw) == ("EIM-003", "MEDIUM", {"orderId": 71})
+
+
+def executed_and_unreadable(desk, **parts):
+    """A binance that executes, and answers nonsense the first time; and the manager."""
+    _, binance, found = live(desk, **parts)
+
+    def send(message, first=binance.send):
+        first(message)
+        raise NONSENSE
+
+    binance.send = send
+    return binance, found
+
+
+def test_eim_003_never_drops_a_real_fill(desk):
+    binance, found = executed_and_unreadable(desk)
+    block = {**TRADE, "instruction_id": "a1"}
+    refused(found.route_instruction, NOON, block)
+    assert found.route_instruction(NOON, block) == TRADE["estimated_deltas"]
+    assert (binance.executed, found.positions.positions["binance"]["ETH"]) == (["a1"], 99)
 
 
 class Broken:
@@ -104,28 +96,28 @@ def test_any_other_exception_becomes_a_structured_error_with_the_original():
     assert found.instructions_failed == 1
 
 
-def test_critical_goes_to_the_health_system_which_asks_for_a_restart():
+def test_critical_goes_to_the_health_system_which_asks_for_a_restart(desk):
     health = UnifiedHealthManager()
-    _, found = live(OutcomeUnknown("CEX-003", "lost"), health_manager=health)
+    _, _, found = live(desk, Silent, health_manager=health)
     error = refused(found.route_instruction, NOON, TRADE)
     assert (error.severity, health.critical_errors, health.restart_required) == ("CRITICAL", (error,), True)
 
 
-def test_high_is_retried_with_exponential_backoff_where_nothing_was_sent():
-    gateway, found = live(*[VenueUnreachable("CEX-002", "refused")] * 3)
+def test_high_is_retried_with_exponential_backoff_where_nothing_was_sent(desk):
+    made, binance, found = live(desk, *[REFUSED] * 3)
     error = refused(found.route_instruction, NOON, TRADE)
-    assert (error.severity, gateway.submits, SLEPT) == ("HIGH", 3, [0.1, 0.2])
+    assert (error.severity, len(binance.calls), made.time.slept) == ("HIGH", 3, [0.1, 0.2])
 
 
-def test_high_for_an_instruction_that_is_wrong_is_not_retried():
-    gateway, found = live()
+def test_high_for_an_instruction_that_is_wrong_is_not_retried(desk):
+    made, binance, found = live(desk)
     refused(found.route_instruction, NOON, {**TRADE, "amount": 0})
-    assert (gateway.submits, SLEPT) == (0, [])
+    assert (binance.calls, made.time.slept) == ([], [])
 
 
-def test_medium_degrades_the_component():
+def test_medium_degrades_the_component(desk):
     health = UnifiedHealthManager()
-    _, found = live(MalformedAnswer("no price", {}), health_manager=health)
+    _, found = executed_and_unreadable(desk, health_manager=health)
     refused(found.route_instruction, NOON, TRADE)
     assert (health.status, health.restart_required) == ("degraded", False)
 
@@ -172,33 +164,20 @@ def test_healthy_is_no_error_in_the_last_hundred_updates():
     assert found.get_routing_status()["status"] == "healthy"
 
 
-def test_degraded_is_a_retry_that_succeeded():
-    gateway, found = live(VenueUnreachable("CEX-002", "refused"))
-    gateway.submit = answers_at_the_second(gateway.submit)
+def test_degraded_is_a_retry_that_succeeded(desk):
+    _, _, found = live(desk, REFUSED)
     found.route_instruction(NOON, TRADE)
     assert found.get_routing_status()["status"] == "degraded"
 
 
-def answers_at_the_second(first):
-    from .test_mode_aware_behavior import FILLED
-
-    calls = []
-
-    def submit(instruction, key):
-        calls.append(key)
-        return first(instruction, key) if len(calls) == 1 else FILLED
-
-    return submit
-
-
-def test_unhealthy_is_a_retry_that_failed():
-    _, found = live(*[VenueUnreachable("CEX-002", "refused")] * 3)
+def test_unhealthy_is_a_retry_that_failed(desk):
+    _, _, found = live(desk, *[REFUSED] * 3)
     refused(found.route_instruction, NOON, TRADE)
     assert found.get_routing_status()["status"] == "unhealthy"
 
 
-def test_unhealthy_is_a_critical_error():
-    _, found = live(OutcomeUnknown("CEX-003", "lost"))
+def test_unhealthy_is_a_critical_error(desk):
+    _, _, found = live(desk, Silent)
     refused(found.route_instruction, NOON, TRADE)
     assert found.get_routing_status()["status"] == "unhealthy"
 

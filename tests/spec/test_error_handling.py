@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
-
+from ..live_desk import REFUSED
 from .house import NOON, TRADE, Logged, Prices, manager, refused
-from .test_error_codes import SLEPT, live
-from .test_mode_aware_behavior import FILLED
-
-REFUSED = VenueUnreachable("CEX-002", "connection refused")
+from .test_error_codes import live
 
 
 def test_a_backtest_fails_fast_and_hands_the_failure_down():
@@ -27,16 +23,14 @@ def test_the_failure_is_visible_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])
-def test_live_waits_a_tenth_of_a_second_and_twice_as_long_each_time(failures):
-    gateway, found = live(*[REFUSED] * failures)
-    first = gateway.submit
-    gateway.submit = lambda instruction, key: first(instruction, key) if gateway.errors else FILLED
-    assert found.route_instruction(NOON, TRADE) == {"binance": {"ETH": -1.0, "USDT": 3299.5}}
-    assert [0.1, 0.2][:failures] == SLEPT
+def test_live_waits_a_tenth_of_a_second_and_twice_as_long_each_time(failures, desk):
+    made, _, found = live(desk, *[REFUSED] * failures)
+    assert found.route_instruction(NOON, TRADE) == TRADE["estimated_deltas"]
+    assert made.time.slept == [0.1, 0.2][:failures]
 
 
-def test_live_gives_up_after_three_attempts_and_hands_the_failure_down():
-    gateway, found = live(*[REFUSED] * 3)
+def test_live_gives_up_after_three_attempts_and_hands_the_failure_down(desk):
+    _, binance, found = live(desk, *[REFUSED] * 3)
     error = refused(found.route_instruction, NOON, TRADE)
-    assert (gateway.submits, found.instructions_failed) == (3, 1)
+    assert (len(binance.calls), found.instructions_failed) == (3, 1)
     assert error.message == "connection refused; nothing was sent in 3 attempts"

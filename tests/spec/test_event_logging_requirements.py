@@ -10,9 +10,9 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1 import load_config
-from basis_strategy_v1.execution.gateway import MalformedAnswer
 
 from .house import CONFIG, FILE, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, TRANSFER, UNKNOWN_TYPE, Logged, refused
+from .test_error_codes import executed_and_unreadable
 
 COMMON = {"timestamp", "event_type", "component", "data", "sequence"}
 
@@ -75,13 +75,6 @@ def test_3_error_events_have_code_message_stack_trace_and_severity(tmp_path):
     }  # fmt: skip
 
 
-class Nonsense:
-    """A way to a venue whose answer cannot be read."""
-
-    def submit(self, instruction, key):
-        raise MalformedAnswer("a fill without a price", {"orderId": 71})
-
-
 FAILURES = {
     "Instruction Routing Failed": ("backtest", UNKNOWN_TYPE, "instruction_routing_failed"),
     "Venue Interface Unavailable": ("backtest", NOT_CONFIGURED, "venue_interface_unavailable"),
@@ -90,12 +83,16 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("mode", "block", "event_type"), FAILURES.values(), ids=FAILURES)
-def test_4_each_of_the_three_critical_events_is_logged(tmp_path, mode, block, event_type):
-    logged = Logged(tmp_path, mode, gateways={"binance": Nonsense()})
+def test_4_each_of_the_three_critical_events_is_logged(tmp_path, mode, block, event_type, desk):
+    logged = Logged(tmp_path, mode)
+    if mode == "live":
+        _, logged.manager = executed_and_unreadable(desk, event_logger=logged.logger)
+    begun = len(logged.lines())
     error = refused(logged.manager.route_instruction, NOON, block)
     raw = {"raw": "{'orderId': 71}"} if error.error_code == "EIM-003" else {}
-    assert logged.types() == ["error", event_type]
-    assert logged.events()[1]["data"] == {
+    events = logged.lines()[begun:]
+    assert [event["event_type"] for event in events] == ["error", event_type]
+    assert events[1]["data"] == {
         "error_code": error.error_code, "error_message": error.message, "error_severity": error.severity,
         "instruction_type": block["instruction_type"], **raw,
     }  # fmt: skip

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface
-from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.execution.gateway import Outcome
 
 from .house import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager, refused
 
-FILLED = Outcome(deltas=Deltas.at("binance", {"ETH": Decimal(-1), "USDT": Decimal("3299.5")}), reference="order 7")
 OWN_SETTINGS = {
     "binance": {"slippage_bps": 0, "spot_taker_fee_bps": 0},
     "uniswap": {"slippage_bps": 0, "fee": 500},
@@ -25,34 +20,16 @@ METHODS = {
 }
 
 
-class Exchange:
-    """A way to a venue that fills everything."""
-
-    def __init__(self):
-        self.sent = []
-
-    def submit(self, instruction, key):
-        self.sent.append(key)
-        return FILLED
-
-    def find(self, key):
-        return None
-
-    def read(self):
-        raise AssertionError("nothing is known to be held")
+def test_in_a_backtest_the_execution_is_simulated_with_the_data(desk):
+    gateways = desk().gateways
+    found = manager(gateways=gateways)
+    assert (found.route_instruction(NOON, TRADE), gateways["binance"].calls) == ({"binance": {"ETH": -1.0, "USDT": 3300.0}}, [])
 
 
-def test_in_a_backtest_the_execution_is_simulated_with_the_data():
-    exchange = Exchange()
-    found = manager(gateways={"binance": exchange})
-    assert (found.route_instruction(NOON, TRADE), exchange.sent) == ({"binance": {"ETH": -1.0, "USDT": 3300.0}}, [])
-
-
-def test_live_the_venue_executes_and_its_answer_is_what_counts():
-    exchange = Exchange()
-    found = manager(execution_mode="live", gateways={"binance": exchange})
-    assert found.route_instruction(NOON, {**TRADE, "instruction_id": "a1"}) == {"binance": {"ETH": -1.0, "USDT": 3299.5}}
-    assert exchange.sent == ["a1"]
+def test_live_the_venue_executes_and_its_answer_is_what_counts(desk):
+    made = desk(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 1}})
+    assert made.manager.route_instruction(NOON, {**TRADE, "instruction_id": "a1"}) == {"binance": {"ETH": -1.0, "USDT": 3299.67}}
+    assert made.gateways["binance"].executed == ["a1"]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,23 +13,19 @@ from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.opening import opening_positions
 from basis_strategy_v1.app.writer import Writer
-from basis_strategy_v1.config import Config, load_config
+from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
-from basis_strategy_v1.execution.live_run import LiveParts
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld, pass_point
 from basis_strategy_v1.execution.risk import require_limits
-from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.timing import Timing
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live_engine import LiveEngine
 from basis_strategy_v1.monitoring.event_logger import EventLogger
-from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
@@ -65,7 +61,7 @@ def build_paper_replay(
     """
     started = time.perf_counter()
     settings = load_config(config, run=True)
-    limits = require_limits(settings.limits)
+    require_limits(settings.limits)
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
@@ -81,13 +77,6 @@ def build_paper_replay(
         market = source.at(settings.start)
         handler = PositionUpdateHandler(opening_positions(settings, strategy, market, gas_is_free(venues)))
         world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, at)
-        parts = LiveParts(
-            gateways=paper_gateways(world, venues, clock),
-            journal=journal,
-            limits=limits,
-            keys_in_log=lambda keys: keys_in_log(Path(logs), keys),
-            settings=send_settings(settings, limits),
-        )
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         manager = ExecutionInterfaceManager(
             settings,
@@ -97,8 +86,9 @@ def build_paper_replay(
             event_logger=logger,
             health_manager=health,
             clock=clock,
+            gateways=paper_gateways(world, venues, clock),
+            journal=journal,
             timing=AT_ONCE,
-            live=parts,
         )
         writer = Writer(run_folder, logger, provider, started, report=report)
         engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)
@@ -133,28 +123,6 @@ def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> Mapping[str
     if WALLET in venues:
         names.append(WALLET)
     return {name: PaperGateway(name, world, clock) for name in names}
-
-
-def send_settings(settings: Config, limits: Limits) -> SendSettings:
-    """How orders are sent, as the config has it."""
-    return SendSettings(
-        attempts=settings.max_retry_attempts,
-        delay_s=float(settings.retry_delay_seconds),
-        timeout_s=float(settings.venue_timeout),
-        failures=settings.max_retries_per_venue,
-        limits=limits,
-    )
-
-
-def keys_in_log(logs: Path, keys: Collection[str]) -> set[str]:
-    """Which of some keys have an execution or a settlement in the event log."""
-    wanted, found = set(keys), set()
-    for path in event_files(logs).get(MANAGER_LOG, []):
-        for event in read_events(path):
-            key = event["data"].get("key") if event["event_type"] in ("execution", "settlement") else None
-            if key in wanted:
-                found.add(key)
-    return found
 
 
 def _now() -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
-from basis_strategy_v1.core.clock import SystemClock, to_instant
+from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import MemoryJournal
@@ -23,7 +23,7 @@ from basis_strategy_v1.execution.execution_interfaces import (
     OnChainExecutionInterface,
     require_mode,
 )
-from basis_strategy_v1.execution.live_execution import LiveExecution
+from basis_strategy_v1.execution.live_parts import live_parts
 from basis_strategy_v1.execution.live_run import LiveRun
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.pipeline import Pipeline, require_aware
@@ -32,16 +32,20 @@ from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.execution.routing_record import HISTORY, RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
+from basis_strategy_v1.monitoring.health import WORSE
+from basis_strategy_v1.positions.ledger import UnknownHoldings
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.registry import make_venue, with_wallets
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
 from basis_strategy_v1.venues.wallet import gas_is_free
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.execution.gateway import Gateway
-    from basis_strategy_v1.execution.live_run import LiveParts
+    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.monitoring.event_logger import EventLogger
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
     from basis_strategy_v1.venues.venue import Venue
@@ -58,9 +62,13 @@ class ExecutionInterfaceManager:
         data_provider: anything with `get_data(timestamp)`.
         execution_mode: backtest or live; None reads BASIS_EXECUTION_MODE.
         positions: what is held; with it, spending more than is held is rejected. A PositionUpdateHandler, or venue -> token -> amount.
+            Live without it, what is held is read from the venues at the first start, and restored from the journal later.
+        gateways: live, the way to each venue account by its configured name. Without any, every instruction is refused (EIM-002).
+        state: live, the folder of the journal, `state/` where it is left out; it is opened with the first instruction.
+        journal: live, a journal that is open already, in place of `state`; whoever opened it closes it.
 
     Raises:
-        ComponentError: CFG-001 (all faults of the config), CFG-002 (environment).
+        ComponentError: CFG-001 (all faults of the config; live with gateways also the want of `limits`), CFG-002 (environment).
     """
 
     def __init__(
@@ -75,8 +83,9 @@ class ExecutionInterfaceManager:
         clock: Clock | None = None,
         history: int = HISTORY,
         gateways: Mapping[str, Gateway] | None = None,
+        state: str | Path | None = None,
+        journal: LiveJournal | None = None,
         timing: Timing = REAL_TIME,
-        live: LiveParts | None = None,
     ) -> None:
         environment = Environment.read()
         self.config = config
@@ -89,8 +98,11 @@ class ExecutionInterfaceManager:
         self.clock = clock or getattr(data_provider, "clock", None) or SystemClock()
         if positions is not None and not isinstance(positions, PositionUpdateHandler):
             positions = PositionUpdateHandler(positions)
-        self.positions = positions
         is_live = self.execution_mode == LIVE
+        opens_with = positions is not None
+        if is_live and gateways and positions is None:
+            positions = PositionUpdateHandler()
+        self.positions = positions
         source = MarketSource(data_provider, clock)
         self.record = RoutingRecord(
             event_logger,
@@ -103,13 +115,25 @@ class ExecutionInterfaceManager:
         )
         configured, venues = with_wallets(settings.venues.sections()), venues_of_config(settings)
         self.live: LiveRun | None = None
-        if live is None:
-            self.account = Account(venues, source, positions, simulates_time=not is_live)
-            self.pipeline, own = self._pipelines(gateways or {}, timing)
-        else:
-            assert positions is not None, "what is held live is always known"
-            self.live = LiveRun(live, venues, source, positions, self.record, self.clock, timing, settings.enable_atomic_chaining)
+        self.account: Account
+        self.pipeline: Pipeline
+        own: Pipeline
+        if is_live:
+            self.live = LiveRun(
+                live_parts(settings, gateways or {}, state, journal, event_logger),
+                venues,
+                source,
+                UnknownHoldings() if positions is None else positions,
+                self.record,
+                self.clock,
+                timing,
+                atomic_chaining=settings.enable_atomic_chaining,
+                opens_with=opens_with,
+            )
             self.account, self.pipeline, own = self.live.account, self.live.pipeline, self.live.pipeline
+        else:
+            self.account = Account(venues, source, positions)
+            self.pipeline, own = self._pipelines()
         self.cex_execution_interfaces = _interfaces(CEXExecutionInterface, configured[CEX], self, own)
         self.dex_execution_interfaces = _interfaces(DEXExecutionInterface, configured[DEX], self, own)
         self.onchain_execution_interfaces = _interfaces(OnChainExecutionInterface, configured[ONCHAIN], self, own)
@@ -126,24 +150,16 @@ class ExecutionInterfaceManager:
 
     # Setting up.
 
-    def _pipelines(self, gateways: Mapping[str, Gateway], timing: Timing) -> tuple[Pipeline, Pipeline]:
-        """The manager's pipeline, and that of its interfaces, which counts and logs nothing."""
-        settings, is_live = self.settings, self.execution_mode == LIVE
-        simulator = StepSimulator(
-            self.account.venues, limits=settings.limits if is_live else None, atomic_chaining=settings.enable_atomic_chaining
-        )
-        # A venue knows a live instruction by its key for ever, so that the keys of one run must not be those of the next.
+    def _pipelines(self) -> tuple[Pipeline, Pipeline]:
+        """The manager's pipeline of a backtest, and that of its interfaces, which counts and logs nothing."""
+        simulator = StepSimulator(self.account.venues, atomic_chaining=self.settings.enable_atomic_chaining)
         journal = self.positions.journal if self.positions is not None else MemoryJournal()
-        if is_live:
-            journal.run = f"{to_instant(self.clock.now()):x}"
-        live = None
-        if is_live:
-            kinds = {name: venue.kind for name, venue in self.account.venues.items()}
-            live = {name: LiveExecution.configured(gateway, name, kinds[name], settings, timing) for name, gateway in gateways.items()}
-        return (
-            Pipeline(self.account, simulator, journal, self.record, live),
-            Pipeline(self.account, simulator, journal, RoutingRecord(), live),
-        )
+        return Pipeline(self.account, simulator, journal, self.record), Pipeline(self.account, simulator, journal, RoutingRecord())
+
+    def close(self) -> None:
+        """Let go of the journal that a live manager has opened in `state`. The next instruction opens it again."""
+        if self.live is not None:
+            self.live.close()
 
     def _log_initialization(self) -> None:
         data = {"execution_mode": self.execution_mode, "venue_interfaces": list(self.venue_interfaces), "config_hash": self.settings.hash}
@@ -264,6 +280,8 @@ class ExecutionInterfaceManager:
 
         With it come the reports of what fell due before an instruction since the last call.
         """
+        if self.live is not None:
+            self.live.take_up(until)
         with self.account.lock, localcontext(EXACT):
             for _, reports in self.account.advance_to(until):
                 self.pipeline.take_up(reports)
@@ -293,7 +311,7 @@ class ExecutionInterfaceManager:
     def get_routing_status(self) -> dict[str, Any]:
         """The specification's status: health, counters, mode, and the venues that there are."""
         return {
-            "status": self.record.health.check()["status"],
+            "status": self._health()["status"],
             "current_instruction": self.current_instruction,
             "instructions_routed": self.instructions_routed,
             "instructions_failed": self.instructions_failed,
@@ -318,12 +336,21 @@ class ExecutionInterfaceManager:
         }
 
     def _health_check(self) -> dict[str, Any]:
-        found = self.record.health.check()
+        found = self._health()
         found["metrics"].update(
             instructions_routed=self.instructions_routed,
             instructions_failed=self.instructions_failed,
             venue_interfaces_available=len(self.venue_interfaces),
         )
+        return found
+
+    def _health(self) -> dict[str, Any]:
+        """How routing is; live also how sending is: what is open for too long, and what a venue shows otherwise."""
+        found = self.record.health.check()
+        if self.live is not None:
+            sending = self.live.senders.check_health()
+            found["status"] = max(found["status"], sending["status"], key=WORSE.__getitem__)
+            found["errors"] = [*found["errors"], *sending["errors"]]
         return found
 
 

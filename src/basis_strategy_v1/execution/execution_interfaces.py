@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import shown
+from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instruction_steps import all_steps, venues_of
@@ -13,15 +14,16 @@ from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, Sm
 from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.live_parts import NO_GATEWAYS
+from basis_strategy_v1.execution.live_run import LiveRun
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.pipeline import Pipeline
 from basis_strategy_v1.execution.routing_record import RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator, not_offered
+from basis_strategy_v1.execution.timing import REAL_TIME
+from basis_strategy_v1.positions.ledger import UnknownHoldings
 from basis_strategy_v1.venues.registry import known_names, make_venue
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, OnChainVenue
-
-if TYPE_CHECKING:
-    from basis_strategy_v1.execution.live_execution import LiveExecution
 
 BACKTEST, LIVE = "backtest", "live"
 Kinds = tuple[type[Instruction], ...]
@@ -187,9 +189,10 @@ def _own_pipeline(kind: str, venue: str, config: Any, data_provider: Any, execut
     venues = {venue: own}
     if isinstance(own, OnChainVenue) and own.wallet != venue:
         venues[own.wallet] = make_venue(ONCHAIN, own.wallet, load_settings(ONCHAIN, own.wallet, gas))
-    account = Account(venues, MarketSource(data_provider))
-    live: dict[str, LiveExecution] | None = {} if execution_mode == LIVE else None
-    return Pipeline(account, StepSimulator(venues), MemoryJournal(), RoutingRecord(), live)
+    source, record = MarketSource(data_provider), RoutingRecord()
+    if execution_mode == LIVE:  # it has no gateway, and refuses what it is handed
+        return LiveRun(NO_GATEWAYS, venues, source, UnknownHoldings(), record, SystemClock(), REAL_TIME).pipeline
+    return Pipeline(Account(venues, source), StepSimulator(venues), MemoryJournal(), record)
 
 
 __all__ = [

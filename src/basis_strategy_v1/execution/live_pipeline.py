@@ -27,9 +27,11 @@ from basis_strategy_v1.execution.pipeline import (
     require_aware,
     require_plan,
 )
+from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem
 from basis_strategy_v1.execution.risk import Spent, approve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.order import Approved
+    from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.account import Account
     from basis_strategy_v1.execution.pipeline import Prepared
     from basis_strategy_v1.execution.routing_record import RoutingRecord
@@ -79,11 +82,13 @@ class LivePipeline(Pipeline):
         record: RoutingRecord,
         senders: Senders,
         limits: Limits,
+        take_up_account: Callable[[datetime], None],
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(account, simulator, journal, record)  # type: ignore[arg-type]  # only what is overridden here uses the rest of it
         self._senders = senders
         self._limits = limits
+        self._take_up_account = take_up_account  # before the first instruction
         self._addresses = addresses or {}
         self.meant: dict[str, Decimal] | None = None  # the net exposure with which the last plan was simulated to end, by asset
 
@@ -95,17 +100,33 @@ class LivePipeline(Pipeline):
         Raises:
             StaleSeries, MissingData, ComponentError: as in a backtest; nothing was sent.
             PlanStopped: a step failed after the check; `reports` are of what was executed.
-            OutcomeUnknown: a step's outcome is not known; the plan stays in hand until it is.
+            OutcomeUnknown: a step's outcome is not known; the plan stays in hand until it is. The same blocks go on with it.
         """
         require_plan(blocks, "EXM-001", "; nothing was sent")
         require_aware(at)
+        if not blocks and memory is None:
+            return []
+        self._take_up_account(at)
+        if blocks and (begun := self._begun(blocks)) is not None:
+            return self.complete(begun)
         with self._computing():
             self._record.events.require_written()
-            number = int(self._plans.next(to_instant(at)).partition(".")[0])
-            plan = Plan(at=at, blocks=tuple(blocks), number=number, on_failure=on_failure, memory=memory)
-            is_leaving = self._checked(plan) if blocks else False
+            number, is_leaving = self._checked(at, blocks) if blocks else (0, False)
+        plan = Plan(at=at, blocks=tuple(blocks), number=number, on_failure=on_failure, memory=memory)
         in_hand = self._stored(plan, is_leaving)
         return self.complete(in_hand) if blocks else []
+
+    def _begun(self, blocks: Sequence[Any]) -> PlanInHand | None:
+        """The plan in hand, where these are its blocks.
+
+        Raises:
+            ComponentError: EXM-001, another plan is in hand.
+        """
+        in_hand = self.plan_in_hand() if self._senders.by_venue else None
+        if in_hand is None or [parse_instruction(block) for block in in_hand.plan.blocks] == _instructions(blocks):
+            return in_hand
+        begun = f"the plan of {iso(in_hand.plan.at)} has not ended"
+        raise ComponentError("EXM-001", f"nothing was sent: {begun}; hand its {len(in_hand.plan.blocks)} blocks in again to go on with it")
 
     def plan_in_hand(self) -> PlanInHand | None:
         """The plan that an earlier process began and did not end."""
@@ -143,63 +164,139 @@ class LivePipeline(Pipeline):
         record.current_instruction = block
         started_s = record.measured_s() if record.measured_s else 0.0
         try:
+            require_aware(at)
+            instruction = parse_instruction(block)
+            self._require_gateway(instruction)
+            self._take_up_account(at)
             with self._computing():
-                require_aware(at)
-                instruction = parse_instruction(block)
                 if instruction.instruction_id is not None and (first := self._first_report(instruction)) is not None:
                     return self._replay(at, first, block, trigger, started_s)
                 record.events.require_written()
                 market, _ = self._arrive(at)
-                place = self._calls.next(market.instant)
-            key = instruction.instruction_id or automatic_key(self.journal.run, market.instant, place, instruction)
+                key = instruction.instruction_id or self._new_key(market.instant, instruction)
             report = self._send_instruction(at, instruction, key, None)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
-            record.failed(at, block, failure, trigger, started_s)
+            with self._lock:
+                record.failed(at, block, failure, trigger, started_s)
             if failure is error:
                 raise
             raise failure from error
-        packed = report.deltas.packed()
-        record.executed(at, block, report, report, packed, trigger, started_s)
-        self.journal.logged(key)
-        return report, packed
+        return report, self._recorded(at, block, report, key, trigger, started_s)
+
+    def check(self, at: datetime, blocks: Sequence[Any]) -> PreTradeCheck:
+        """Simulate a plan as `run` does and find all of its problems; where there is none, what the limits forbid."""
+        require_aware(at)
+        require_plan(blocks, "EIM-001", "")
+        self._take_up_account(at)
+        check = super().check(at, blocks)
+        if not check.problems:
+            with self._computing():
+                check.problems += self._beyond_limits(at, blocks)
+        return check
 
     # Checking.
 
     def _computing(self) -> _Computing:
         return _Computing(self)
 
-    def _checked(self, plan: Plan) -> bool:
-        """Simulate and approve the whole plan on the state as it is; whether it leaves.
+    def _require_gateway(self, instruction: Instruction) -> None:
+        """Refuse what no gateway can send.
+
+        Raises:
+            ComponentError: EIM-002.
+        """
+        self.simulator.destination(instruction)
+        self._senders.of(_account_of(instruction))
+
+    def _new_key(self, instant: int, instruction: Instruction) -> str:
+        """A key that no instruction has had, in an earlier process either."""
+        while True:
+            key = automatic_key(self.journal.run, instant, self._calls.next(instant), instruction)
+            if self.journal.entry(key) is None:
+                return key
+
+    def _new_number(self, at: datetime, instructions: Sequence[Instruction]) -> int:
+        """The number of a plan among those of its instant, so that its keys are ones that no instruction has had."""
+        instant, run = to_instant(at), self.journal.run
+        while True:
+            number = int(self._plans.next(instant).partition(".")[0])
+            keys = (automatic_key(run, instant, f"p{number}.{index}", one) for index, one in enumerate(instructions))
+            if all(self.journal.entry(key) is None for key in keys):
+                return number
+
+    def _checked(self, at: datetime, blocks: Sequence[Any]) -> tuple[int, bool]:
+        """Simulate and approve a whole plan on the state as it is; its number, and whether it leaves.
 
         Raises:
             ComponentError: EXM-001, or of a single block its own: nothing was sent.
         """
-        at, blocks = plan.at, plan.blocks
         prepared: list[Prepared] = []
         try:
             instructions = [parse_instruction(block) for block in blocks]
+            for instruction in instructions:
+                self._require_gateway(instruction)
+            number = self._new_number(at, instructions)
             market, _ = self._arrive(at)
-            before = state = self.account.state(market)
-            for index, instruction in enumerate(instructions):
-                one = self._prepare_next(instruction, f"p{plan.number}.{index}", state, market, prepared)
-                state = one.state_after(state)
-                prepared.append(one)
-            steps = [step for one in prepared for step in _steps_of(one)]
-            results = [step.simulated for step in steps]
-            is_leaving = leaves([step.instruction for step in steps], before, results, self.simulator.venues, market)
-            spent_usd = self.journal.spent_usd(iso(at)[:10])
-            for step in steps:
-                approved = self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd)
-                spent_usd += approved.spends_usd
-            self.meant = dict(exposures_of(state, self.simulator.venues, market).net)
-            return is_leaving
+            before = self.account.state(market)
+            after = self._prepare_all(instructions, f"p{number}", before, market, prepared)
+            is_leaving = self._is_leaving(prepared, before, market)
+            for _, fault in self._faults_of_limits(at, prepared, market, is_leaving=is_leaving):
+                raise fault
+            self.meant = dict(exposures_of(after, self.simulator.venues, market).net)
+            return number, is_leaving
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             if len(blocks) == 1:
                 self._record.failed(at, blocks[0], failure, None, 0.0)
                 raise failure from (None if failure is error else error)
             raise self._refused(at, blocks, len(prepared), failure) from error
+
+    def _prepare_all(
+        self, instructions: Sequence[Instruction], place: str, state: State, market: MarketSnapshot, prepared: list[Prepared]
+    ) -> State:
+        """Simulate the blocks of a plan one after another into `prepared`; the state after them."""
+        for index, instruction in enumerate(instructions):
+            one = self._prepare_next(instruction, f"{place}.{index}", state, market, prepared)
+            state = one.state_after(state)
+            prepared.append(one)
+        return state
+
+    def _is_leaving(self, prepared: Sequence[Prepared], before: State, market: MarketSnapshot) -> bool:
+        steps = [step for one in prepared for step in _steps_of(one)]
+        results = [step.simulated for step in steps]
+        return leaves([step.instruction for step in steps], before, results, self.simulator.venues, market)
+
+    def _faults_of_limits(
+        self, at: datetime, prepared: Sequence[Prepared], market: MarketSnapshot, *, is_leaving: bool
+    ) -> Iterator[tuple[int, VenueRejected]]:
+        """What the limits forbid, each with the block's index. A step that is forbidden spends nothing of its day."""
+        spent_usd = self.journal.spent_usd(iso(at)[:10])
+        for index, one in enumerate(prepared):
+            for step in _steps_of(one):
+                try:
+                    spent_usd += self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd).spends_usd
+                except VenueRejected as refused:
+                    yield index, refused
+
+    def _beyond_limits(self, at: datetime, blocks: Sequence[Any]) -> list[Problem]:
+        """The blocks of a plan that could be executed, and that have no gateway or that the limits forbid."""
+        instructions = [parse_instruction(block) for block in blocks]
+        if without := [*self._without_gateway(instructions)]:
+            return without
+        prepared: list[Prepared] = []
+        market, before = self.account.look(at)
+        self._prepare_all(instructions, "check", before, market, prepared)
+        is_leaving = self._is_leaving(prepared, before, market)
+        found = self._faults_of_limits(at, prepared, market, is_leaving=is_leaving)
+        return [Problem(index, fault.error_code, fault.message) for index, fault in found]
+
+    def _without_gateway(self, instructions: Sequence[Instruction]) -> Iterator[Problem]:
+        for index, instruction in enumerate(instructions):
+            try:
+                self._require_gateway(instruction)
+            except ComponentError as error:
+                yield Problem(index, error.error_code, error.message)
 
     def _stored(self, plan: Plan, is_leaving: bool) -> PlanInHand:
         on_failure = plan.on_failure or default_on_failure(leaves=is_leaving)
@@ -212,7 +309,7 @@ class LivePipeline(Pipeline):
         day = iso(at)[:10]
         spent = Spent(notional_usd=self.journal.spent_usd(day) if spent_usd is None else spent_usd, gas_eth=self.journal.spent_gas_eth(day))
         order = Order(
-            key=step.key, at=at, venue=_account_of(step), instruction=step.instruction, expected=step.simulated.deltas,
+            key=step.key, at=at, venue=_account_of(step.instruction), instruction=step.instruction, expected=step.simulated.deltas,
             asked=encode_instruction(step.instruction),
         )  # fmt: skip
         venues = self.simulator.venues
@@ -242,13 +339,21 @@ class LivePipeline(Pipeline):
             report = self._send_instruction(at, instruction, key, in_hand, index)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
-            record.failed(at, block, failure, None, started_s)
+            with self._lock:
+                record.failed(at, block, failure, None, started_s)
             if failure is error:
                 raise
             raise failure from error
-        record.executed(at, block, report, report, report.deltas.packed(), None, started_s)
-        self.journal.logged(key)
+        self._recorded(at, block, report, key, None, started_s)
         return report
+
+    def _recorded(self, at: datetime, block: Any, report: ExecutionReport, key: str, trigger: str | None, started_s: float) -> bytes:
+        """Count and log what was executed; its deltas, packed."""
+        packed = report.deltas.packed()
+        with self._lock:
+            self._record.executed(at, block, report, report, packed, trigger, started_s)
+        self.journal.logged(key)
+        return packed
 
     def _send_instruction(
         self, at: datetime, instruction: Instruction, key: str, in_hand: PlanInHand | None, index: int | None = None
@@ -307,7 +412,7 @@ class LivePipeline(Pipeline):
                     assert isinstance(step, Step)
                     is_leaving = in_hand.leaves if in_hand else leaves([resolved], state, [step.simulated], self.simulator.venues, market)
                     approved = self._approved(at, step, market, is_leaving=is_leaving)
-                if place == 0 and self.journal.entry(key) is None:
+                if place == 0 and ((whole_entry := self.journal.entry(key)) is None or not whole_entry.is_open):
                     parent = structs.replace(approved.order, key=key, instruction=chain, asked=encode_instruction(chain))
                     self.journal.intended(parent, plan=number, step=index)
                 done.append(self._sent(approved, step, in_hand, index, parent=key))
@@ -370,12 +475,19 @@ def _steps_of(prepared: Prepared) -> Sequence[Step]:
     return prepared.steps if isinstance(prepared, StepSequence) else ()
 
 
-def _account_of(step: Step) -> str:
+def _account_of(instruction: Instruction) -> str:
     """The venue account that sends it: the exchange of a trade, the sender of a transfer, the wallet of an action."""
-    instruction = step.instruction
     if isinstance(instruction, CexTrade):
         return instruction.venue
     return instruction.from_venue if isinstance(instruction, WalletTransfer) else WALLET
+
+
+def _instructions(blocks: Sequence[Any]) -> list[Instruction] | None:
+    """The blocks as instructions; None where one is none."""
+    try:
+        return [parse_instruction(block) for block in blocks]
+    except ComponentError:
+        return None
 
 
 def _asked(entry: Entry) -> Instruction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from basis_strategy_v1.execution.recovery import Recovered, Recovery
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
 from basis_strategy_v1.execution.step import StepSimulator
+from basis_strategy_v1.live.journal_on_demand import JournalOnDemand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.market_source import MarketSource
     from basis_strategy_v1.execution.routing_record import RoutingRecord
     from basis_strategy_v1.execution.timing import Timing
-    from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+    from basis_strategy_v1.positions.ledger import Ledger
     from basis_strategy_v1.venues.venue import Venues
 
     KeysInLog = Callable[[Collection[str]], Collection[str]]  # which of some keys have an event in the log
@@ -51,35 +53,62 @@ class LiveParts(Struct, frozen=True, kw_only=True):
 
 
 class LiveRun:
-    """Account, senders and pipeline of a live run."""
+    """Account, senders and pipeline of a live run.
+
+    `opens_with`: the account begins with what the ledger holds, and not with what is read from the venues.
+    """
 
     def __init__(
         self,
         parts: LiveParts,
         venues: Venues,
         source: MarketSource,
-        handler: PositionUpdateHandler,
+        ledger: Ledger,
         record: RoutingRecord,
         clock: Clock,
         timing: Timing,
-        atomic_chaining: bool,
+        *,
+        atomic_chaining: bool = True,
+        opens_with: bool = False,
     ) -> None:
         self.parts = parts
         self.journal = parts.journal
+        self.is_taken_up = False
+        self._taking_up = RLock()
+        self._opens_with = opens_with
         self._record = record
-        self._clock = clock
-        self.account = LiveAccount(venues, source, handler, parts.gateways, parts.journal, self._unreachable)
+        self.account = LiveAccount(venues, source, ledger, parts.gateways, parts.journal, self._unreachable)
         self.senders = Senders(
             parts.gateways.values(), parts.journal, LiveHoldings(self.account), parts.settings, clock=clock, timing=timing
         )
         self.recovery = Recovery(self.senders, timing)
         simulator = StepSimulator(venues, atomic_chaining=atomic_chaining)
-        self.pipeline = LivePipeline(self.account, simulator, parts.journal, record, self.senders, parts.limits, parts.addresses)
+        self.pipeline = LivePipeline(
+            self.account, simulator, parts.journal, record, self.senders, parts.limits, self.take_up, parts.addresses
+        )
+
+    def close(self) -> None:
+        """Let go of the journal, where it was opened here."""
+        if isinstance(self.journal, JournalOnDemand):
+            self.journal.close_file()
+            self.is_taken_up = False
 
     def _unreachable(self, venue: str, error: ComponentError) -> None:
         self.senders.health.trouble(f"what falls due at {venue}", error.error_code, error.message)
 
     # Starting.
+
+    def take_up(self, at: datetime) -> None:
+        """Start, unless that was done; with the first instruction. Where there is no gateway there is nothing to take up.
+
+        Raises:
+            ComponentError: as `start`.
+        """
+        if self.is_taken_up or not self.parts.gateways:
+            return
+        with self._taking_up:
+            if not self.is_taken_up:
+                self.start(at, self.account.ledger.state if self._opens_with else None)
 
     def start(self, at: datetime, opened: State | None = None) -> Recovered:
         """Take up the account: at the first start from the venues (or `opened`), later from the journal; then close what was left open.
@@ -96,6 +125,7 @@ class LiveRun:
             reasons = "\n".join(entry.reason for entry in recovered.open)
             raise ComponentError("JRN-006", reasons)
         self._log_what_is_missing()
+        self.is_taken_up = True
         return recovered
 
     def _first_state(self, at: datetime, opened: State | None) -> State:

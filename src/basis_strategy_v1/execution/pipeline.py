@@ -16,12 +16,11 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.instruction_steps import located
 from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruction
-from basis_strategy_v1.core.journal import automatic_key, child_key, require_same_instruction
+from basis_strategy_v1.core.journal import Status, automatic_key, child_key, require_same_instruction
 from basis_strategy_v1.core.market import StaleSeries
-from basis_strategy_v1.execution.live_execution import Context
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem, refusal, unfilled
 from basis_strategy_v1.venues.chain import before_gas, with_output
-from basis_strategy_v1.venues.venue import CEX, COMPONENTS
+from basis_strategy_v1.venues.venue import CEX
 from basis_strategy_v1.venues.wallet import wallet_of
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.account import Account
-    from basis_strategy_v1.execution.live_execution import LiveExecution
     from basis_strategy_v1.execution.routing_record import RoutingRecord
     from basis_strategy_v1.execution.step import Destination, StepSimulator
     from basis_strategy_v1.venues.venue import Moved
@@ -85,21 +83,13 @@ Prepared = Step | StepSequence | Repetition
 
 
 class Pipeline:
-    """Runs the plans of one account. `live` are the ways to the venues; None in a backtest, where the simulated result is the outcome."""
+    """Runs the plans of one account in a backtest, where the simulated result is the outcome."""
 
-    def __init__(
-        self,
-        account: Account,
-        simulator: StepSimulator,
-        journal: MemoryJournal,
-        record: RoutingRecord,
-        live: Mapping[str, LiveExecution] | None = None,
-    ) -> None:
+    def __init__(self, account: Account, simulator: StepSimulator, journal: MemoryJournal, record: RoutingRecord) -> None:
         self.account = account
         self.simulator = simulator
         self.journal = journal
         self._record = record
-        self._live = live
         self._lock = account.lock
         self._calls, self._plans = account.ledger.calls, account.ledger.plans
         self._is_recorded = account.ledger.state.checked
@@ -136,8 +126,7 @@ class Pipeline:
 
         Raises:
             ComponentError: EIM-001, the block or the venue's answer says no (`original_exception` holds the venue's own
-                error); EIM-002, the venue is not configured or not available; DAT-…, the data lack what is needed; LOG-001,
-                live: nothing was sent, because what was done before could not be logged.
+                error); EIM-002, the venue is not configured or not available; DAT-…, the data lack what is needed.
         """
         outside = getcontext()
         with self._lock:
@@ -180,7 +169,7 @@ class Pipeline:
                 self.journal.run, market.instant, place or self._calls.next(market.instant), instruction
             )
             prepared = self._prepare(instruction, key, self.account.state(market), market)
-            return self._deliver(at, block, prepared, market, settled, trigger, started_s)
+            return self._deliver(at, block, prepared, settled, trigger, started_s)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             failure.settlements = settled
@@ -191,8 +180,6 @@ class Pipeline:
 
     def _arrive(self, at: datetime) -> tuple[MarketSnapshot, Reports]:
         """The snapshot to execute on, once everything that fell due before it is settled and logged."""
-        if self._live is not None:
-            self._record.events.require_written()
         market, settled = self.account.arrive(at)
         self._record.last_routing_timestamp = at
         if not settled:
@@ -241,7 +228,7 @@ class Pipeline:
             refused = self._refused(at, blocks, len(plan), failure)
             refused.settlements = settled
             raise refused from error
-        return self._deliver_all(at, blocks, plan, market, settled)
+        return self._deliver_all(at, blocks, plan, settled)
 
     def _prepare_next(
         self, instruction: Instruction, place: str, state: State, market: MarketSnapshot, before: Sequence[Prepared]
@@ -274,9 +261,7 @@ class Pipeline:
         check = self.check(at, blocks)
         return refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
 
-    def _deliver_all(
-        self, at: datetime, blocks: Sequence[Any], plan: Sequence[Prepared], market: MarketSnapshot, settled: Reports
-    ) -> list[ExecutionReport]:
+    def _deliver_all(self, at: datetime, blocks: Sequence[Any], plan: Sequence[Prepared], settled: Reports) -> list[ExecutionReport]:
         reports: list[ExecutionReport] = []
         record = self._record
         for block, one in zip(blocks, plan, strict=True):
@@ -288,7 +273,7 @@ class Pipeline:
                     assert first is not None  # what it repeats has been executed by now
                     reports.append(self._replay(at, first, block, None, started_s)[0])
                 else:
-                    reports.append(self._deliver(at, block, one, market, settled, None, started_s)[0])
+                    reports.append(self._deliver(at, block, one, settled, None, started_s)[0])
                     settled = NOTHING
             except Exception as error:
                 failure = error if isinstance(error, ComponentError) else foreign(error)
@@ -317,7 +302,8 @@ class Pipeline:
 
     def _prepare_sequence(self, chain: Chain, key: str, state: State, market: MarketSnapshot) -> StepSequence:
         """Under an `instruction_id` a repetition begins with the step that failed."""
-        earlier = [entry.reports[-1] for entry in self.journal.children(key)] if chain.instruction_id is not None else []
+        children = self.journal.children(key) if chain.instruction_id is not None else []
+        earlier = [entry.reports[-1] for entry in children if entry.status is Status.SETTLED]
         outputs = [self._before_gas(report.deltas, report.costs, report.venue) for report in earlier]
         found = StepSequence(chain, key, [], earlier)
         for index, action in enumerate(chain.steps[len(earlier) :], len(earlier)):
@@ -340,63 +326,40 @@ class Pipeline:
     # Sending.
 
     def _deliver(
-        self, at: datetime, block: Any, prepared: Step | StepSequence, market: MarketSnapshot, settled: Reports, trigger: str | None,
-        started_s: float,
-    ) -> tuple[ExecutionReport, bytes]:  # fmt: skip
+        self, at: datetime, block: Any, prepared: Step | StepSequence, settled: Reports, trigger: str | None, started_s: float
+    ) -> tuple[ExecutionReport, bytes]:
         """Send what was prepared, commit it, count it and log it."""
         if isinstance(prepared, StepSequence):
-            return self._deliver_sequence(at, block, prepared, market, settled, trigger, started_s)
-        report, state = self._send(at, prepared, market, settled)
-        packed = self.account.commit(state, report)
+            return self._deliver_sequence(at, block, prepared, settled, trigger, started_s)
+        report = self._send(at, prepared, settled)
+        packed = self.account.commit(prepared.simulated.state, report)
         if prepared.instruction.instruction_id is not None:
             self.journal.settled(prepared.key, prepared.instruction, report)
         self._record.executed(at, block, report, report, packed, trigger, started_s)
         return report, packed
 
-    def _send(self, at: datetime, step: Step, market: MarketSnapshot, settled: Reports) -> tuple[ExecutionReport, State]:
-        """Send one step; its report, and the state after it. In a backtest the simulated result is the outcome."""
+    def _send(self, at: datetime, step: Step, settled: Reports) -> ExecutionReport:
+        """The report of one step: the simulated result is the outcome."""
         simulated, settlements = step.simulated, step.settlements
         if settlements:
             self.take_up(settlements)
         if settled:
             settlements = settled + settlements
-        if self._live is not None:
-            return self._send_live(at, step, market, settlements)
         deltas = simulated.deltas
         return ExecutionReport(
             step.key, step.destination.venue, at, "execution", deltas, deltas, simulated.costs, SIMULATED, simulated.details, False,
             simulated.filled, settlements, self._is_recorded,
-        ), simulated.state  # fmt: skip
-
-    def _send_live(self, at: datetime, step: Step, market: MarketSnapshot, settlements: Reports) -> tuple[ExecutionReport, State]:
-        assert self._live is not None
-        venue, kind = step.destination.venue, step.destination.kind
-        live = self._live.get(venue)
-        if live is None:
-            message = f"{venue} has no live gateway; run a backtest, or give the manager one"
-            raise ComponentError("EIM-002", message, COMPONENTS[kind])
-        context = Context(at, step.key, self.account.state(market), market)
-        try:
-            report, state = live.execute(step.instruction, context, step.simulated)
-        except VenueRejected as refused:
-            raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
-        return structs.replace(report, settlements=settlements, recorded=self._is_recorded), state
+        )  # fmt: skip
 
     def _deliver_sequence(
-        self, at: datetime, block: Any, prepared: StepSequence, market: MarketSnapshot, settled: Reports, trigger: str | None,
-        started_s: float,
-    ) -> tuple[ExecutionReport, bytes]:  # fmt: skip
+        self, at: datetime, block: Any, prepared: StepSequence, settled: Reports, trigger: str | None, started_s: float
+    ) -> tuple[ExecutionReport, bytes]:
         chain, key, failure, ledger = prepared.instruction, prepared.key, prepared.failure, self.account.ledger
         name, first = chain.instruction_id, len(prepared.earlier)
         done: list[ExecutionReport] = []
         for step in prepared.steps:
-            try:
-                report, state = self._send(at, step, market, settled)
-            except ComponentError as error:  # live
-                failure = _stopped(first + len(done), chain.steps[first + len(done)], error, is_begun=bool(done))
-                failure.__cause__ = error
-                break
-            ledger.assign(state)
+            report = self._send(at, step, settled)
+            ledger.assign(step.simulated.state)
             settled = NOTHING
             done.append(report)
             if name is not None:

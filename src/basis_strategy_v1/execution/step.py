@@ -10,7 +10,6 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instruction_steps import located, top_steps
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.execution.deviation import require_estimate_met
-from basis_strategy_v1.execution.limits import require_within_limits
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Moved
@@ -18,7 +17,6 @@ from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Moved
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from basis_strategy_v1.config import Limits
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
@@ -33,15 +31,11 @@ class Destination(Struct, frozen=True, gc=False):
 
 
 class StepSimulator:
-    """Finds the venue of an instruction and simulates it there.
+    """Finds the venue of an instruction and simulates it there. `atomic_chaining`: whether atomic chains are allowed."""
 
-    `limits`: live only, what an instruction may move and lose. `atomic_chaining`: whether atomic chains are allowed.
-    """
-
-    def __init__(self, venues: Venues, *, limits: Limits | None = None, atomic_chaining: bool = True) -> None:
+    def __init__(self, venues: Venues, *, atomic_chaining: bool = True) -> None:
         self.venues = venues
         self.atomic_chaining = atomic_chaining
-        self._limits = limits
         self._of_kind: dict[str, dict[str, Destination]] = {CEX: {}, DEX: {}, ONCHAIN: {}}
         for name, venue in venues.items():
             self._of_kind[venue.kind][name] = Destination(name, venue.kind)
@@ -93,7 +87,7 @@ class StepSimulator:
 
         Raises:
             VenueRejected: with the numbers in its message, for whatever the real venue would refuse, and for an outcome that is worse than
-                estimated or beyond the limits.
+                estimated.
         """
         venues = self.venues
         if type(instruction) is CexTrade:
@@ -104,8 +98,6 @@ class StepSimulator:
             moved = simulate_transaction(top_steps(instruction), venues, state, market)
         if instruction.max_deviation_bps is not None:
             require_estimate_met(instruction, moved, market, destination.kind)
-        if self._limits is not None:
-            require_within_limits(instruction, moved, market, self._limits, destination.kind)
         return moved
 
 
