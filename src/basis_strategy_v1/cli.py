@@ -144,7 +144,7 @@ def check(
 @app.command(epilog="Example: basis report results/eth_basis-0123456789ab")
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]) -> None:
     """Make a run's report.html again from its files, and print its summary."""
-    from basis_strategy_v1.app.assumed import costs_of_run
+    from basis_strategy_v1.app.assumptions import costs_of_run
     from basis_strategy_v1.report.report import write_report
     from basis_strategy_v1.report.run_folder import read_run_summary
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from basis_strategy_v1.app import build, open_data, strategy_of
-from basis_strategy_v1.app.assumed import assumptions, costs_of, costs_of_run
+from basis_strategy_v1.app.assumptions import assumptions, costs_of, costs_of_run
 from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError

@@ -100,7 +100,7 @@ class AaveDeployment:
             wanted[f"{user} e-mode"] = Read(self.pool, "getUserEMode(address)(uint256)", (address,))
         return wanted
 
-    def observe(self, wanted: dict[str, Read]) -> dict[str, object]:
+    def update_to(self, wanted: dict[str, Read]) -> dict[str, object]:
         """Read all of it in one round trip; the reserve's tuple is cut to what the model has."""
         values = dict(zip(wanted, self.chain.read(list(wanted.values())), strict=True))
         for name in self.listings:

@@ -123,7 +123,7 @@ class Table:
         return self._move(label, self._rule(token, rules), lambda: deployment.set_collateral_terms(token, rules))
 
     def compare(self, label: str) -> None:
-        seen = self.market.deployment.observe(self.wanted)
+        seen = self.market.deployment.update_to(self.wanted)
         believed = expected(self.pool, self.users, self.wallets, self.prices, self.now_s)
         different = {name: (believed[name], seen[name]) for name in seen if believed[name] != seen[name]}
         assert not different, f"after {label} (model, chain): {different}"
@@ -147,7 +147,7 @@ class Table:
         deployment = self.market.deployment
         return lambda: deployment.chain.send(deployment.pool, signature, args, sender=self.market.addresses[user])
 
-    def _take(self, user: str, token: str, moved: aave_pool.Moved, sign: int) -> None:
+    def _take(self, user: str, token: str, moved: aave_pool.SimulationResult, sign: int) -> None:
         self.pool, self.users[user] = moved.pool, moved.user
         self.wallets[user, token] += sign * moved.amount
 

@@ -83,7 +83,7 @@ class Game:
             self.deployment.morpho, call, (self.deployment.params, *args), sender=self.addresses[user]
         )
 
-    def _take(self, user: str, moved: morpho_market.Moved, loan: int, collateral: int) -> None:
+    def _take(self, user: str, moved: morpho_market.SimulationResult, loan: int, collateral: int) -> None:
         self.market, self.positions[user] = moved.market, moved.position
         held = self.wallets[user]
         self.wallets[user] = held[0] + loan * moved.assets, held[1] + collateral * moved.assets

@@ -17,10 +17,10 @@ from basis_strategy_v1.core.state_codec import kinds_of
 from basis_strategy_v1.core.value_change import form_of
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_interest import RAY
-from basis_strategy_v1.venues.aave_part import AavePart
 from basis_strategy_v1.venues.aave_reserve import Reserve
+from basis_strategy_v1.venues.aave_state import AaveState
 from basis_strategy_v1.venues.curve_pool import StableSwapPool
-from basis_strategy_v1.venues.morpho_account import Held, MorphoPart
+from basis_strategy_v1.venues.morpho_account import Held, MorphoState
 from basis_strategy_v1.venues.morpho_market import Market, Position
 from basis_strategy_v1.venues.pool_swap import MovedPools
 from basis_strategy_v1.venues.staking import Queue, Request
@@ -79,12 +79,12 @@ def test_the_changes_of_a_real_run_lead_from_each_state_to_the_next_down_to_the_
 
 
 # Two changes that were made from one state: (the state, after the first, after the second, after both).
-BEFORE = AavePart(
+BEFORE = AaveState(
     Pool(revision="3.0", rules={}, reserves={"USDT": Reserve(last_update_s=1)}),
     UserAccount({"USDT": 100}),
     1_000_000,
     1,
-    told={"USDT": (100, 0)},
+    reported={"USDT": (100, 0)},
 )
 LATER = Pool(revision="3.0", rules={}, reserves={"USDT": Reserve(liquidity_index_ray=RAY + 1, last_update_s=9)})
 STAKE, LOAN = Market(lltv_wad=1, last_update_s=1), Market(lltv_wad=1, last_update_s=9)
@@ -134,21 +134,23 @@ TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
     ),
     "two supplies to a pool that both see go on": (
         BEFORE,
-        AavePart(LATER, UserAccount({"USDT": 130}, {}, frozenset({"USDT"})), 9_000_000, 9, told={"USDT": (131, 0)}),
-        AavePart(LATER, UserAccount({"USDT": 101}, {"ETH": 4}), 9_000_000, 9, told={"USDT": (102, 0), "ETH": (0, 4)}),
-        AavePart(LATER, UserAccount({"USDT": 131}, {"ETH": 4}, frozenset({"USDT"})), 9_000_000, 9, told={"USDT": (133, 0), "ETH": (0, 4)}),
+        AaveState(LATER, UserAccount({"USDT": 130}, {}, frozenset({"USDT"})), 9_000_000, 9, reported={"USDT": (131, 0)}),
+        AaveState(LATER, UserAccount({"USDT": 101}, {"ETH": 4}), 9_000_000, 9, reported={"USDT": (102, 0), "ETH": (0, 4)}),
+        AaveState(
+            LATER, UserAccount({"USDT": 131}, {"ETH": 4}, frozenset({"USDT"})), 9_000_000, 9, reported={"USDT": (133, 0), "ETH": (0, 4)}
+        ),
     ),
     "a collateral is switched off while another is switched on": (
-        AavePart(LATER, UserAccount(collateral=frozenset({"USDT"})), 9, 9),
-        AavePart(LATER, UserAccount(), 9, 9),
-        AavePart(LATER, UserAccount(collateral=frozenset({"USDT", "WETH"})), 9, 9),
-        AavePart(LATER, UserAccount(collateral=frozenset({"WETH"})), 9, 9),
+        AaveState(LATER, UserAccount(collateral=frozenset({"USDT"})), 9, 9),
+        AaveState(LATER, UserAccount(), 9, 9),
+        AaveState(LATER, UserAccount(collateral=frozenset({"USDT", "WETH"})), 9, 9),
+        AaveState(LATER, UserAccount(collateral=frozenset({"WETH"})), 9, 9),
     ),
     "a loan while collateral comes": (
-        MorphoPart({"wstETH/WETH": Held(STAKE, Position(0, 0, 5), 1)}, 1),
-        MorphoPart({"wstETH/WETH": Held(LOAN, Position(0, 3, 5), 9)}, 9),
-        MorphoPart({"wstETH/WETH": Held(LOAN, Position(0, 0, 9), 9)}, 9),
-        MorphoPart({"wstETH/WETH": Held(LOAN, Position(0, 3, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": Held(STAKE, Position(0, 0, 5), 1)}, 1),
+        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 5), 9)}, 9),
+        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 0, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 9), 9)}, 9),
     ),
     "two accounts that were not there": (
         None,

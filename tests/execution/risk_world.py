@@ -13,7 +13,7 @@ from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import WALLET, State
 from basis_strategy_v1.execution.exposure import Exposures, exposures_of, leaves
 from basis_strategy_v1.execution.risk import Spent, approve
-from basis_strategy_v1.venues.venue import Moved, Venues
+from basis_strategy_v1.venues.venue import SimulationResult, Venues
 
 from ..venues import markets
 from ..venues.markets import AT, action, chain, trade, transfer
@@ -32,9 +32,9 @@ WIDE = Limits(
 )  # fmt: skip
 
 
-def simulated(*blocks: dict[str, Any], state: State = RICH, market: Any = MARKET, venues: Venues = VENUES) -> list[Moved]:
+def simulated(*blocks: dict[str, Any], state: State = RICH, market: Any = MARKET, venues: Venues = VENUES) -> list[SimulationResult]:
     """What each block does to the state that the one before it leaves."""
-    found: list[Moved] = []
+    found: list[SimulationResult] = []
     for block in blocks:
         found.append(markets.run(block, venues, state, market))
         state = found[-1].state

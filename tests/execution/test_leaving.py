@@ -12,7 +12,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.state import State, Transfer, Transit
 from basis_strategy_v1.execution.exposure import default_on_failure, leaves
-from basis_strategy_v1.venues.venue import Moved
+from basis_strategy_v1.venues.venue import SimulationResult
 
 from ..venues import markets
 from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_leaves, exposed, simulated, trade, transfer
@@ -155,7 +155,7 @@ def test_just_a_cent_is_a_fall(left, expected):
     market = markets.market(prices={**markets.PRICES, "ETH": 1000.0})
     before, state = (markets.holding(VENUES, market, bybit={"ETH": amount}) for amount in (1, left))
     sale = parse_instruction(trade("bybit", "sell", "ETHUSDT", "0.00001"))
-    assert leaves([sale], before, [Moved(state, Deltas())], VENUES, market) is expected
+    assert leaves([sale], before, [SimulationResult(state, Deltas())], VENUES, market) is expected
 
 
 def test_gas_is_neither_a_fall_of_what_is_long_nor_a_rise_of_what_is_short():

@@ -26,7 +26,7 @@ from basis_strategy_v1.core.order import Plan
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
-from basis_strategy_v1.venues.aave_part import AavePart
+from basis_strategy_v1.venues.aave_state import AaveState
 
 from .journal_model import AT, INSTRUCTIONS, due, message, order, report, state
 
@@ -329,7 +329,7 @@ def test_many_threads_write_at_once_and_no_nonce_is_given_twice_or_left_out(jour
 
 def test_the_state_is_that_of_the_newest_commit_in_a_process_that_has_loaded_nothing_yet(tmp_path: Path, repository: Path) -> None:
     first = State({"bybit": Account({"USDT": D(5)})})
-    pool = AavePart(Pool(revision="3.0", rules={}, reserves={}), UserAccount(), 1, 1)
+    pool = AaveState(Pool(revision="3.0", rules={}, reserves={}), UserAccount(), 1, 1)
     with SqliteJournal(tmp_path) as journal:
         assert journal.state() is None
         journal.begin_account(first, {"bybit": "17", "wallet": "18"})

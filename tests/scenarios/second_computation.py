@@ -183,7 +183,7 @@ class Second:
         before = self.readings()
         all_shares = {"repay": own.borrow_shares, "withdraw": own.supply_shares}.get(action, 0)
         by = {"shares": all_shares} if step["amount"] == "all" else {"assets": units}
-        act: dict[str, Callable[[], morpho_market.Moved]] = {
+        act: dict[str, Callable[[], morpho_market.SimulationResult]] = {
             "supply": lambda: morpho_market.supply(market, own, now_s, **by),
             "withdraw": lambda: morpho_market.withdraw(market, own, now_s, **by),
             "borrow": lambda: morpho_market.borrow(market, own, now_s, price, **by),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.execution.account import Account as TradingAccount
-    from basis_strategy_v1.venues.venue import Moved, Venue, Venues
+    from basis_strategy_v1.venues.venue import SimulationResult, Venue, Venues
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 # A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
@@ -147,7 +147,7 @@ def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
 
 
 @exactly
-def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> Moved:
+def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> SimulationResult:
     """What a block does, by the same three doors that the interfaces use."""
     instruction = parse_instruction(block)
     if block["instruction_type"] == "cex_trade":
@@ -182,9 +182,9 @@ def transfer(from_venue: str, to_venue: str, token: str, amount: Any) -> dict[st
 
 
 @exactly
-def observe(venue: Any, state: State, at_market: MarketSnapshot) -> Any:
+def update_to(venue: Any, state: State, at_market: MarketSnapshot) -> Any:
     """What falls due at a venue at the snapshot's instant."""
-    return venue.observe(state, at_market)
+    return venue.update_to(state, at_market)
 
 
 @exactly

@@ -32,10 +32,10 @@ from .markets import (
     exactly,
     holding,
     lending_row,
-    observe,
     provider,
     run,
     settled,
+    update_to,
     value,
     venue,
     venues,
@@ -85,7 +85,7 @@ def test_a_state_that_is_restored_under_other_settings_has_these_from_the_next_i
     restored = decode_state(encode_state(state))
     others = venues({**FREE_GAS, "aave": {"reserves": {"USDT": {"liquidation_threshold_bps": 4000, "ltv_bps": 3000}}}})
     later = market(1)
-    before, after = (all_venues["aave"].grow(restored, later) for all_venues in (ALL, others))
+    before, after = (all_venues["aave"].accrue(restored, later) for all_venues in (ALL, others))
     assert before.positions() == after.positions()
     assert after.parts["aave"].pool.rules["USDT"].liquidation_threshold_bps == 4000
     assert others["aave"].health_factor(after, later) == 4000 * ALL["aave"].health_factor(before, later) / (
@@ -141,7 +141,7 @@ def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_n
     years = D(12) / (365 * 24)
     assert abs(supplied - 100_000 * (1 + D("0.05") * years)) <= 2 * USDT_UNIT
     assert abs(owed - 10 * (D("0.06") * years).exp()) < D("1e-12")
-    assert all_venues["aave"].grow(handler.state, account.market(AT + timedelta(hours=12))) is handler.state
+    assert all_venues["aave"].accrue(handler.state, account.market(AT + timedelta(hours=12))) is handler.state
     settled(account, AT + timedelta(days=1))
     assert abs(handler.positions["aave"]["aUSDT"] - 100_000 * D("1.0371") / D(FIRST)) <= 2 * USDT_UNIT
 
@@ -150,18 +150,18 @@ def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_n
 def test_what_has_grown_is_told_before_an_action_and_only_once():
     all_venues, state = held(aUSDT=1_000, variableDebtUSDC=100, wallet={"USDT": 10})
     later = market(1, USDT={"liquidity_index": 1.05}, USDC={"variable_borrow_index": 1.07})
-    state, settled = observe(all_venues["aave"], state, later)
+    state, settled = update_to(all_venues["aave"], state, later)
     (report,) = settled
     assert report.deltas.get("aave", "aUSDT") > 8
     assert report.deltas.get("aave", "variableDebtUSDC") > 0
     moved = run(action("aave", "supply", "USDT", 10), all_venues, state, later)
     assert abs(moved.deltas.get("aave", "aUSDT") - 10) <= USDT_UNIT
-    assert observe(all_venues["aave"], moved.state, later)[1] == ()
+    assert update_to(all_venues["aave"], moved.state, later)[1] == ()
 
 
 def test_an_index_that_steps_back_is_taken_as_it_is():
     all_venues, state = held(aUSDT=1_000)
-    _, settled = observe(all_venues["aave"], state, market(1, USDT={"liquidity_index": 1.04}))
+    _, settled = update_to(all_venues["aave"], state, market(1, USDT={"liquidity_index": 1.04}))
     assert settled[0].deltas.get("aave", "aUSDT") < 0
 
 
@@ -170,8 +170,8 @@ def test_who_holds_nothing_waits_for_nothing():
     venue = all_venues["aave"]
     for empty in (state, State(), State({"aave": Amounts({})})):
         assert venue.next_due(empty, NOW, 2**62) is None
-        assert venue.observe(empty, NOW) == (empty, ())
-        assert venue.grow(empty, market(5)) is empty
+        assert venue.update_to(empty, NOW) == (empty, ())
+        assert venue.accrue(empty, market(5)) is empty
         assert venue.exposures(empty, NOW) == ((), ())
 
 
@@ -206,7 +206,7 @@ def test_a_revision_holds_from_its_date():
     venue = aave({"revision": [(AT - timedelta(days=9), "3.0"), (change, "3.7")]})
     assert [venue.pool.revision.at(to_instant(at)) for at in (EPOCH, AT, change)] == ["3.0", "3.0", "3.7"]
     state = State({"aave": venue.open({"aUSDT": D(5)}, NOW)})
-    after, _ = venue.observe(state, market(2))
+    after, _ = venue.update_to(state, market(2))
     assert after.parts["aave"].pool.revision == "3.7"
     assert venue.exposures(after, NOW)[0][0].amount <= 5
     with pytest.raises(ComponentError, match=r"venues.onchain.aave.revision: '3.5'; allowed: \"3.0\" \| \"3.7\""):
@@ -536,7 +536,7 @@ def test_the_fee_is_that_of_the_revision_and_without_a_time_the_dearest():
 def test_an_account_below_its_threshold_is_liquidated_when_a_row_shows_it():
     all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
     fallen = market(1 / 1440, WETH={"oracle_price_usd": 1850.0})
-    liquidated, (settled,) = observe(all_venues["aave"], state, fallen)
+    liquidated, (settled,) = update_to(all_venues["aave"], state, fallen)
     read = liquidated.positions()["aave"]
     assert settled.kind == "liquidation"
     assert settled.details == {"health_factor": "0.990645", "collateral": "WETH", "debt": "USDT"}
@@ -546,14 +546,14 @@ def test_an_account_below_its_threshold_is_liquidated_when_a_row_shows_it():
     assert settled.deltas == Deltas.at("aave", {"aWETH": read["aWETH"] - 10, "variableDebtUSDT": read["variableDebtUSDT"] - 15_500})
     assert [(cost.source, cost.token) for cost in settled.costs] == [("liquidation", "WETH"), ("liquidation", "USDT")]
     assert value(all_venues, liquidated, fallen) - value(all_venues, state, fallen) == -costs_usd(settled.costs, fallen)
-    assert observe(all_venues["aave"], liquidated, fallen)[1] == ()
+    assert update_to(all_venues["aave"], liquidated, fallen)[1] == ()
 
 
 @exactly
 def test_an_account_far_below_loses_all_that_the_debt_can_take():
     all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
     ruined = market(1 / 1440, WETH={"oracle_price_usd": 1000.0})
-    liquidated, settled = observe(all_venues["aave"], state, ruined)
+    liquidated, settled = update_to(all_venues["aave"], state, ruined)
     assert "aWETH" not in liquidated.positions()["aave"]
     assert liquidated.positions()["aave"]["variableDebtUSDT"] > 5_900
     assert {row.kind for row in settled} == {"liquidation"}
@@ -562,4 +562,4 @@ def test_an_account_far_below_loses_all_that_the_debt_can_take():
 @exactly
 def test_a_healthy_account_is_left_alone():
     all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
-    assert observe(all_venues["aave"], state, market(1 / 1440))[1] == ()
+    assert update_to(all_venues["aave"], state, market(1 / 1440))[1] == ()

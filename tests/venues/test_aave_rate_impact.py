@@ -179,11 +179,11 @@ class World:
         self.account = TradingAccount(self.venues, MarketSource(data), self.handler)
         self.market = self.account.market(AT)
         self.account.state(self.market)
-        self.told = Deltas()
+        self.reported = Deltas()
 
     def settle(self, days: float) -> World:
         at = AT + timedelta(days=days)
-        self.told = sum((report.deltas for report in settled(self.account, at)), self.told)
+        self.reported = sum((report.deltas for report in settled(self.account, at)), self.reported)
         self.market = self.account.market(at)
         return self
 
@@ -191,9 +191,9 @@ class World:
         state, reports = self.account.accrued_on_chain(self.account.state(self.market), self.market)
         self.account.ledger.assign(state)
         for report in reports:
-            self.told += report.deltas
+            self.reported += report.deltas
         moved = run(action("aave", name, token, amount), self.venues, self.account.state(self.market), self.market)
-        self.told += moved.deltas
+        self.reported += moved.deltas
         self.account.ledger.assign(moved.state)
 
     def held(self, token: str) -> D:
@@ -233,7 +233,7 @@ def test_a_large_deposit_grows_at_its_own_rate_row_after_row(recorded, revision)
         assert abs(Fraction(world.settle(day).held("aUSDT")) - expected) < Fraction("0.00001")
     # A million more in the market takes 3.27 % a year off the rate of a million.
     assert abs(published - expected - 5 * 10**6 * Fraction("0.0327") / 365) < 1
-    assert world.told.get("aave", "aUSDT") == world.held("aUSDT") - opened
+    assert world.reported.get("aave", "aUSDT") == world.held("aUSDT") - opened
 
 
 @each_revision
@@ -248,7 +248,7 @@ def test_a_large_debt_grows_at_its_own_rate_row_after_row(recorded, revision):
         assert abs(Fraction(world.settle(day).held("variableDebtUSDT")) - expected) < Fraction("0.00001")
     # 18.6 % instead of 5.4 %
     assert abs(expected - published - 5 * 50_000 * Fraction("0.1325") / 365) < 1
-    assert world.told.get("aave", "variableDebtUSDT") == world.held("variableDebtUSDT") - opened
+    assert world.reported.get("aave", "variableDebtUSDT") == world.held("variableDebtUSDT") - opened
 
 
 @pytest.mark.parametrize("changes", [{"total_supplied": 0, "total_borrowed": 0}, TOTALS], ids=["totals not known", "a small deposit"])

@@ -19,7 +19,7 @@ from basis_strategy_v1.core.state import Account, Perp, State
 from basis_strategy_v1.venues.cex import Exchange, _after_trade
 from basis_strategy_v1.venues.exchanges import EXCHANGES, FINEST_LOT, Tier, Withdrawal
 
-from .markets import AT, exactly, holding, observe, provider, run, trade, value, venue, venues, write_bars, write_funding
+from .markets import AT, exactly, holding, provider, run, trade, update_to, value, venue, venues, write_bars, write_funding
 
 D = Decimal
 FREE = {"spot_taker_fee_bps": D(0), "perp_taker_fee_bps": D(0), "slippage_bps": D(0)}
@@ -270,7 +270,7 @@ def test_what_a_perp_is_worth_changes_by_exactly_the_trade(base, entry, trades, 
 @pytest.mark.parametrize(("position", "paid"), [("2", "0.4"), ("-2", "-0.4")])
 def test_longs_pay_a_positive_funding_rate_and_shorts_receive_it(position, paid):
     all_venues, state = account(USDT=1_000, ETHUSDT_PERP=position)
-    after, settled = observe(all_venues["bybit"], state, prices(2000, funding=0.0001))
+    after, settled = update_to(all_venues["bybit"], state, prices(2000, funding=0.0001))
     assert [(row.kind, row.deltas, row.costs) for row in settled] == [
         ("funding", Deltas.at("bybit", {"USDT": -D(paid)}), (Cost("funding", "USDT", D(paid)),))
     ]
@@ -281,7 +281,7 @@ def test_longs_pay_a_positive_funding_rate_and_shorts_receive_it(position, paid)
 def test_a_source_without_rows_pays_funding_on_the_hour_only():
     all_venues, state = account(USDT=1_000, ETHUSDT_PERP=1)
     at = AT + timedelta(hours=5, minutes=10)
-    assert observe(all_venues["bybit"], state, prices(funding=0.0001, at=at)) == (state, ())
+    assert update_to(all_venues["bybit"], state, prices(funding=0.0001, at=at)) == (state, ())
 
 
 def funded(tmp_path: Any, rates: dict[Any, Any], **options: Any) -> Any:
@@ -298,10 +298,10 @@ def test_funding_is_paid_at_its_stamp_on_the_last_close_visible_then(tmp_path):
     exchange = all_venues["bybit"]
     due = exchange.next_due(state, data.snapshot(AT), data.snapshot(AT + timedelta(hours=9)).instant)
     assert due == data.snapshot(AT + timedelta(hours=8)).instant
-    _, settled = observe(exchange, state, data.snapshot(AT + timedelta(hours=8)))
+    _, settled = update_to(exchange, state, data.snapshot(AT + timedelta(hours=8)))
     # The bar that opened at 07:00 closed at 08:00: 2000 + 31.
     assert [row.deltas.tokens("bybit") for row in settled] == [{"USDT": D("2") * 2031 * D("-0.0003")}]
-    assert observe(exchange, state, data.snapshot(AT + timedelta(hours=7))) == (state, ())
+    assert update_to(exchange, state, data.snapshot(AT + timedelta(hours=7))) == (state, ())
     assert exchange.next_due(state, data.snapshot(AT), data.snapshot(AT + timedelta(hours=7)).instant) is None
 
 
@@ -311,7 +311,7 @@ def test_a_row_stamped_beside_the_hour_is_paid_once_at_its_own_stamp(tmp_path, s
     data = funded(tmp_path, {AT: "0.0001", stamp: "0.0002", AT + timedelta(hours=16): "0.0001"})
     all_venues = venues()
     state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
-    paid = [observe(all_venues["bybit"], state, data.snapshot(at))[1] for at in (AT + timedelta(hours=8), stamp)]
+    paid = [update_to(all_venues["bybit"], state, data.snapshot(at))[1] for at in (AT + timedelta(hours=8), stamp)]
     assert [len(rows) for rows in paid] == [0, 1]
 
 
@@ -320,7 +320,7 @@ def test_the_last_row_of_the_data_is_paid_also_off_the_grid(tmp_path):
     data = funded(tmp_path, {AT: "0.0001", stamp: "0.0002"})
     all_venues = venues()
     state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
-    assert [row.kind for row in observe(all_venues["bybit"], state, data.snapshot(stamp))[1]] == ["funding"]
+    assert [row.kind for row in update_to(all_venues["bybit"], state, data.snapshot(stamp))[1]] == ["funding"]
 
 
 def test_rows_stamped_a_little_late_are_not_asked_for_at_the_hour_where_the_data_end_at_it(tmp_path):
@@ -328,7 +328,7 @@ def test_rows_stamped_a_little_late_are_not_asked_for_at_the_hour_where_the_data
     data = funded(tmp_path, {AT + late: "0.0001", AT + timedelta(hours=8) + late: "0.0002"})
     all_venues = venues()
     state = holding(all_venues, data.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
-    assert observe(all_venues["bybit"], state, data.snapshot(AT + timedelta(hours=16))) == (state, ())
+    assert update_to(all_venues["bybit"], state, data.snapshot(AT + timedelta(hours=16))) == (state, ())
 
 
 def test_a_payment_without_a_row_is_an_error_or_zero_as_the_data_say(tmp_path):
@@ -338,15 +338,15 @@ def test_a_payment_without_a_row_is_an_error_or_zero_as_the_data_say(tmp_path):
     state = holding(all_venues, strict.snapshot(AT), bybit={"USDT": 10_000, "ETHUSDT-PERP": 1})
     at = AT + timedelta(hours=8)
     with pytest.raises(MissingData, match=r"DAT-005: funding/bybit/ETHUSDT has no row at 2024-06-01T08:00:00Z"):
-        observe(all_venues["bybit"], state, strict.snapshot(at))
-    _, settled = observe(all_venues["bybit"], state, lenient.snapshot(at))
+        update_to(all_venues["bybit"], state, strict.snapshot(at))
+    _, settled = update_to(all_venues["bybit"], state, lenient.snapshot(at))
     assert [(row.deltas.as_floats(), row.costs, row.details["missing"]) for row in settled] == [({}, (), True)]
     assert lenient.missing_funding_used == [("funding/bybit/ETHUSDT", at)]
 
 
 def test_two_perps_of_one_account_each_pay_their_own_funding():
     all_venues, state = account(USDT=10_000, ETHUSDT_PERP=1, BTCUSDT_PERP="-0.1")
-    after, settled = observe(all_venues["bybit"], state, prices(funding=0.001))
+    after, settled = update_to(all_venues["bybit"], state, prices(funding=0.001))
     assert [row.details["symbol"] for row in settled] == ["ETHUSDT", "BTCUSDT"]
     assert after.part("bybit", Account).balances == {"USDT": 10_000 - D(2) + D(6)}
 

@@ -35,11 +35,11 @@ from .markets import (
     exactly,
     holding,
     market,
-    observe,
     rich,
     run,
     trade,
     transfer,
+    update_to,
     value,
     venues,
 )
@@ -279,7 +279,7 @@ def test_nothing_falls_due_at_the_instant_of_an_execution(example):
     moved = run(example.block, ALL, example.state, example.market)
     for name, venue in ALL.items():
         if name in moved.state.parts:
-            assert observe(venue, moved.state, example.market)[1] == ()
+            assert update_to(venue, moved.state, example.market)[1] == ()
 
 
 # The opposite action.

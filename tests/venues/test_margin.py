@@ -21,7 +21,7 @@ from basis_strategy_v1.positions.position_update_handler import PositionUpdateHa
 from basis_strategy_v1.venues.cex import Exchange, Margin
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 
-from .markets import AT, exactly, holding, observe, provider, run, settled, trade, transfer, value, venues, write_bars, write_funding
+from .markets import AT, exactly, holding, provider, run, settled, trade, transfer, update_to, value, venues, write_bars, write_funding
 
 D = Decimal
 NO_FEES = {"perp_taker_fee_bps": D(0), "slippage_bps": D(0)}
@@ -91,7 +91,7 @@ def test_a_position_that_would_be_liquidated_at_once_cannot_be_opened():
     assert rejected(block, settings, USDT=400).startswith("buy of 10 ETHUSDT perp needs 400 USDT of margin on bybit, which would have 400")
     all_venues = venues({"bybit": {**NO_FEES, **settings}})
     moved = run(block, all_venues, holding(all_venues, prices(), bybit={"USDT": "400.01"}), prices())
-    assert observe(all_venues["bybit"], moved.state, prices())[1] == ()
+    assert update_to(all_venues["bybit"], moved.state, prices())[1] == ()
 
 
 def test_margin_cannot_be_spent_or_taken_out():
@@ -247,7 +247,7 @@ def test_two_perps_share_one_margin(tmp_path):
 def test_a_liquidation_takes_exactly_the_margin_that_was_left():
     all_venues = venues()
     state = holding(all_venues, prices(), bybit={"USDT": 1_000, "ETH": 2, "ETHUSDT-PERP": -10})
-    after, settled = observe(all_venues["bybit"], state, prices(2095))
+    after, settled = update_to(all_venues["bybit"], state, prices(2095))
     assert [row.kind for row in settled] == ["liquidation"]
     lost = sum((cost.amount for cost in settled[0].costs), D(0))
     assert value(all_venues, state, prices(2095)) - value(all_venues, after, prices(2095)) == lost == 50
@@ -258,7 +258,7 @@ def test_a_liquidation_takes_exactly_the_margin_that_was_left():
 def test_beyond_the_whole_margin_the_fund_bears_what_is_missing_and_nothing_is_gained_by_a_liquidation():
     all_venues = venues()
     state = holding(all_venues, prices(), bybit={"USDT": 1_000, "ETHUSDT-PERP": -10})
-    after, settled = observe(all_venues["bybit"], state, prices(2300))
+    after, settled = update_to(all_venues["bybit"], state, prices(2300))
     liquidation, price = settled[0].costs
     assert (liquidation.source, price.source) == ("liquidation", "perp_price")
     assert 0 < liquidation.amount < 110  # the maintenance margin at the liquidation price
@@ -272,7 +272,7 @@ def test_a_spot_account_has_nothing_that_falls_due():
     state = holding(all_venues, prices(), bybit={"USDT": 1_000})
     assert all_venues["bybit"].next_due(state, prices(), to_instant(AT) + 100 * HOUR_US) is None
     assert all_venues["bybit"].next_due(State(), prices(), to_instant(AT) + 100 * HOUR_US) is None
-    assert observe(all_venues["bybit"], state, prices()) == (state, ())
+    assert update_to(all_venues["bybit"], state, prices()) == (state, ())
 
 
 def test_a_long_that_its_own_cash_pays_for_is_never_liquidated():
@@ -280,7 +280,7 @@ def test_a_long_that_its_own_cash_pays_for_is_never_liquidated():
     assert exchange().liquidation_price(account, "ETHUSDT") is None
     all_venues = venues()
     state = State({"bybit": account})
-    assert observe(all_venues["bybit"], state, prices(0.01)) == (state, ())
+    assert update_to(all_venues["bybit"], state, prices(0.01)) == (state, ())
 
 
 def test_a_short_without_any_margin_is_liquidated_at_any_price():

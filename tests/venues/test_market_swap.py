@@ -122,7 +122,7 @@ def test_a_rebasing_token_that_is_bought_does_not_grow_by_being_held():
     held = moved.state.positions()["wallet"]["stETH"]
     assert moved.deltas.get("curve", "stETH") == held
     assert 10 - D("1e-17") <= held <= 10
-    assert all_venues["wallet"].observe(moved.state, market()) == (moved.state, ())
+    assert all_venues["wallet"].update_to(moved.state, market()) == (moved.state, ())
 
 
 def test_a_dex_holds_nothing_and_waits_for_nothing():
@@ -130,7 +130,7 @@ def test_a_dex_holds_nothing_and_waits_for_nothing():
         venue = venues()[name]
         assert venue.exposures(State(), market()) == ((), ())
         assert venue.next_due(State(), market(), 2**62) is None
-        assert venue.observe(State(), market())[1] == ()
+        assert venue.update_to(State(), market())[1] == ()
 
 
 def test_where_nothing_is_known_to_be_held_a_swap_passes():

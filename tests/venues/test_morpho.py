@@ -19,11 +19,11 @@ from basis_strategy_v1.core.state_rows import MORPHO_MARKET
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.validation import validate
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import Held, MorphoPart
+from basis_strategy_v1.venues.morpho_account import Held, MorphoState
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
-from basis_strategy_v1.venues.venue import Moved
+from basis_strategy_v1.venues.venue import SimulationResult
 
-from .markets import AT, action, chain, costs_usd, exactly, holding, iso, observe, run, value, venues, write_bars
+from .markets import AT, action, chain, costs_usd, exactly, holding, iso, run, update_to, value, venues, write_bars
 
 D = Decimal
 ETHER = 10**18
@@ -69,7 +69,7 @@ def step(name: str, token: str, amount: Any, market_name: str | None = NAME) -> 
     return action("morpho", name, token, amount, market=market_name)
 
 
-def done(*blocks: dict[str, Any], state: State | None = None, at_market: Any = MARKET) -> Moved:
+def done(*blocks: dict[str, Any], state: State | None = None, at_market: Any = MARKET) -> SimulationResult:
     state = state or rich(at_market)
     for block in blocks:
         moved = run(block, ALL, state, at_market)
@@ -78,7 +78,7 @@ def done(*blocks: dict[str, Any], state: State | None = None, at_market: Any = M
 
 
 def held_in(state: State) -> Held:
-    return state.part("morpho", MorphoPart).held[NAME]
+    return state.part("morpho", MorphoState).held[NAME]
 
 
 def refused(block: dict[str, Any], state: State | None = None, at_market: Any = MARKET) -> str:
@@ -129,16 +129,16 @@ def test_all_of_it_goes_by_shares_and_leaves_nothing_behind() -> None:
 def test_interest_accrues_between_rows_by_the_markets_own_rate() -> None:
     state = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 50)).state
     later = market(row(AT), AT + DAY)
-    part = state.part("morpho", MorphoPart)
-    grown = ALL["morpho"].grow(state.with_parts(morpho=_same_row(part, later)), later)
+    part = state.part("morpho", MorphoState)
+    grown = ALL["morpho"].accrue(state.with_parts(morpho=_same_row(part, later)), later)
     now_s = int((AT + DAY).timestamp())
     expected = morpho_market.accrue(part.held[NAME].market, now_s)
     assert grown.positions()["morpho"][B] == D(morpho_market.debt_of(expected, part.held[NAME].position)).scaleb(-18)
 
 
-def _same_row(part: MorphoPart, at_market: Any) -> MorphoPart:
+def _same_row(part: MorphoState, at_market: Any) -> MorphoState:
     """The part, as if the row that it goes on from were the one still visible."""
-    return MorphoPart({NAME: part.held[NAME]._replace(stamp=at_market.instant)}, part.now_s, part.told)
+    return MorphoState({NAME: part.held[NAME]._replace(stamp=at_market.instant)}, part.now_s, part.reported)
 
 
 def write_market(folder: Path, rows: dict[datetime, dict[str, str]]) -> DataProvider:
@@ -161,7 +161,7 @@ def test_a_new_row_is_taken_over_when_it_becomes_visible_and_told_as_interest(tm
     opened = done(step("supply_collateral", "wstETH", 100), step("borrow", "WETH", 50), state=rich(first), at_market=first)
     due = ALL["morpho"].next_due(opened.state, first, second.instant)
     assert due == second.instant
-    after, (settled,) = observe(ALL["morpho"], opened.state, second)
+    after, (settled,) = update_to(ALL["morpho"], opened.state, second)
     shares = held_in(opened.state).position.borrow_shares
     new = market_of(row(AT + DAY, growth=growth))
     owed_there = morpho_market.assets_up(shares, new.total_borrow_assets, new.total_borrow_shares)
@@ -170,7 +170,7 @@ def test_a_new_row_is_taken_over_when_it_becomes_visible_and_told_as_interest(tm
     change = after.positions()["morpho"][B] - opened.state.positions()["morpho"][B]
     assert (settled.kind, settled.deltas, settled.costs) == ("interest", Deltas.at("morpho", {B: change}), ())
     assert change > 0
-    assert observe(ALL["morpho"], after, second)[1] == ()
+    assert update_to(ALL["morpho"], after, second)[1] == ()
 
 
 @exactly
@@ -178,7 +178,7 @@ def test_own_lending_can_be_taken_out_again_after_a_row_without_it(tmp_path: Pat
     source = write_market(tmp_path, {AT: row(), AT + DAY: row(AT + DAY, total_supply_assets=55_000 * ETHER)})
     first, second = source.snapshot(AT), source.snapshot(AT + DAY)
     opened = done(step("supply", "WETH", 900), state=rich(first), at_market=first)
-    state, _ = observe(ALL["morpho"], opened.state, second)
+    state, _ = update_to(ALL["morpho"], opened.state, second)
     assert done(step("withdraw", "WETH", "all"), state=state, at_market=second).deltas.get("morpho", "WETH") > 770
 
 
@@ -205,7 +205,7 @@ def test_a_position_below_its_threshold_is_liquidated_when_a_row_shows_it() -> N
 
 
 def _settled(state: State, at_market: Any) -> Any:
-    return observe(ALL["morpho"], state, at_market)
+    return update_to(ALL["morpho"], state, at_market)
 
 
 def _with_debt(texts: dict[str, str], position: Position) -> Market:
@@ -230,7 +230,7 @@ def test_debt_that_no_collateral_pays_for_is_written_off() -> None:
 
 def _settled_interest(state: State, at_market: Any) -> State:
     """The state with the new row and without the liquidation."""
-    return ALL["morpho"].grow(state, at_market)
+    return ALL["morpho"].accrue(state, at_market)
 
 
 @exactly
@@ -269,10 +269,10 @@ def test_a_market_that_holds_nothing_of_ours_any_more_needs_no_new_rows(tmp_path
     begun, late = source.snapshot(AT), source.snapshot(AT + DAY + timedelta(hours=37))
     opened = done(step("supply", "WETH", 300), state=rich(begun), at_market=begun).state
     with pytest.raises(MissingData, match="DAT-002: lending/morpho/wstETH_WETH: the last row visible"):
-        ALL["morpho"].grow(opened, late)
+        ALL["morpho"].accrue(opened, late)
     closed = done(step("withdraw", "WETH", "all"), state=opened, at_market=begun).state
     assert ALL["morpho"].next_due(closed, begun, late.instant) is None
-    assert observe(ALL["morpho"], ALL["morpho"].grow(closed, late), late)[1] == ()
+    assert update_to(ALL["morpho"], ALL["morpho"].accrue(closed, late), late)[1] == ()
     again = done(step("supply", "WETH", 5), state=closed, at_market=source.snapshot(AT + DAY)).state
     fresh = morpho_market.supply(market_of(row(AT + DAY, total_supply_assets=70_000 * ETHER)), Position(),
                                  int((AT + DAY).timestamp()), assets=5 * ETHER)  # fmt: skip
@@ -300,7 +300,7 @@ def flash(token: str, amount: Any, *steps: dict[str, Any]) -> dict[str, Any]:
 @exactly
 def test_all_that_morpho_has_at_hand_can_be_lent_and_no_more() -> None:
     moved = done(flash("WETH", 8_000))
-    assert (moved.deltas, moved.costs, moved.state.part("morpho", MorphoPart)) == (Deltas(), (), MorphoPart())
+    assert (moved.deltas, moved.costs, moved.state.part("morpho", MorphoState)) == (Deltas(), (), MorphoState())
     assert refused(flash("WETH", "8000.000000000000000001")) == (
         "morpho flash_loan of 8000.000000000000000001 WETH: it has 8000 WETH at hand in the markets known (wstETH/WETH); take at most that"
     )
@@ -393,8 +393,8 @@ def test_without_a_series_the_constants_of_the_settings_count() -> None:
     borrowed = run(action("morpho", "borrow", "USDC", 20_000, market="weETH/USDC"), with_own, secured.state, at_market)
     assert borrowed.details["health_factor"] == "1.21275"  # 10 * 3150 * 0.77 / 20000
     month = AT + timedelta(days=30)
-    grown = with_own["morpho"].grow(borrowed.state, DictSnapshot(month, prices)).positions()["morpho"]["morpho:weETH/USDC:debt"]
-    begun, position, _ = borrowed.state.part("morpho", MorphoPart).held["weETH/USDC"]
+    grown = with_own["morpho"].accrue(borrowed.state, DictSnapshot(month, prices)).positions()["morpho"]["morpho:weETH/USDC:debt"]
+    begun, position, _ = borrowed.state.part("morpho", MorphoState).held["weETH/USDC"]
     expected = morpho_market.debt_of(morpho_market.accrue(begun, int(month.timestamp())), position)
     assert grown == D(expected).scaleb(-6) > 20_100
     with pytest.raises(VenueRejected, match="short of"):
@@ -490,7 +490,7 @@ def test_a_row_from_later_than_its_own_time_is_named_by_whatever_reads_it(tmp_pa
     first, second = source.snapshot(AT), source.snapshot(AT + DAY)
     opened = done(step("supply", "WETH", 900), state=rich(first), at_market=first).state
     morpho = ALL["morpho"]
-    readers = (lambda: morpho.observe(opened, second), lambda: morpho.grow(opened, second),
+    readers = (lambda: morpho.update_to(opened, second), lambda: morpho.accrue(opened, second),
                lambda: morpho.open({S: D(1)}, second), lambda: morpho.flash_fee("WETH", D(1), opened, second))  # fmt: skip
     for read in readers:
         with pytest.raises(ComponentError) as caught:

@@ -20,7 +20,7 @@ from basis_strategy_v1.venues import curve_pool, uniswap_data
 from basis_strategy_v1.venues.curve_pool import StableSwapPool, exchange, rate_of
 from basis_strategy_v1.venues.pool_swap import BY_DEPTH, BY_STATE, MovedPools
 from basis_strategy_v1.venues.uniswap_pool import PoolState, add_position, exact_input_single, sqrt_price_at, tick_at
-from basis_strategy_v1.venues.venue import Moved
+from basis_strategy_v1.venues.venue import SimulationResult
 
 from .markets import AT, action, chain, costs_usd, exactly, holding, iso, run, value, venues, write_bars
 
@@ -75,7 +75,7 @@ POOLS = {"WETH_USDC_500": uniswap_row(weth_usdc())}
 MARKET = market(POOLS, {"weETH_WETH": curve_row(weeth_weth())})
 
 
-def swapped(block: dict[str, Any], at_market: Any = MARKET, all_venues: Any = ALL, state: State | None = None) -> Moved:
+def swapped(block: dict[str, Any], at_market: Any = MARKET, all_venues: Any = ALL, state: State | None = None) -> SimulationResult:
     return run(block, all_venues, state or holding(all_venues, at_market, wallet=HELD), at_market)
 
 
@@ -93,7 +93,7 @@ def refused(block: dict[str, Any], at_market: Any = MARKET, all_venues: Any = AL
     return caught.value.message
 
 
-def units(moved: Moved, venue: str, token: str, decimals: int) -> int:
+def units(moved: SimulationResult, venue: str, token: str, decimals: int) -> int:
     return int(moved.deltas.get(venue, token).scaleb(decimals))
 
 

@@ -94,7 +94,7 @@ def test_the_wrapped_token_grows_in_price_and_the_rebasing_one_in_amount(protoco
     rebasing, wrapped = TOKENS[protocol]
     state = held(**{rebasing: 12, wrapped: 10})
     later = at_rate("1.21", days=30)
-    after, settled = ALL["wallet"].observe(state, later)
+    after, settled = ALL["wallet"].update_to(state, later)
     assert [row.deltas for row in settled] == [Deltas.at("wallet", {rebasing: D("0.1")})]
     assert after.positions()["wallet"] == {rebasing: D("12.1"), wrapped: D(10)}
     assert value(ALL, after, later) == (D("12.1") + D("12.1")) * 2000
@@ -246,7 +246,7 @@ def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_cl
     wrapped = TOKENS[protocol][1]
     state, _ = asked(protocol, wrapped, 10, held(**{wrapped: 10}))
     finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days))
-    after, _ = ALL[protocol].observe(state, finalised)
+    after, _ = ALL[protocol].update_to(state, finalised)
     slashed = at_rate("1.14", days=30)
     paid = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, after, slashed)
     assert paid.deltas.get(protocol, "ETH") == (D(12) if protocol == "lido" else D("11.4"))
@@ -263,18 +263,18 @@ def test_each_request_is_told_of_once_when_it_can_be_claimed_and_nothing_moves_b
     first, second = at_rate("1.2", days=days), at_rate("1.3", days=days + 0.5)
     state, _ = asked(protocol, TOKENS[protocol][1], 5, held(**{TOKENS[protocol][1]: 10}))
     state = run(action(protocol, "unstake", TOKENS[protocol][1], 5), ALL, state, at_rate("1.3", days=0.5)).state
-    assert venue.observe(state, at_rate("1.2", days=days - 0.1)) == (state, ())
+    assert venue.update_to(state, at_rate("1.2", days=days - 0.1)) == (state, ())
     assert venue.next_due(state, NOW, first.instant - 1) is None
     assert venue.next_due(state, NOW, first.instant) == venue.next_due(state, NOW, NOW.instant * 2) == first.instant
-    after, settled = venue.observe(state, first)
+    after, settled = venue.update_to(state, first)
     assert settled == (told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),)
     assert after.positions() == state.positions()
-    assert venue.observe(after, first) == (after, ())
+    assert venue.update_to(after, first) == (after, ())
     assert venue.next_due(after, first, second.instant - 1) is None
     assert venue.next_due(after, first, second.instant) == second.instant
-    last, settled = venue.observe(after, second)
+    last, settled = venue.update_to(after, second)
     assert settled == (told(protocol, 2, "6.5", f"2024-06-0{1 + days}T12:00:00Z"),)
-    assert (venue.next_due(last, second, NOW.instant * 2), venue.observe(last, second)) == (None, (last, ()))
+    assert (venue.next_due(last, second, NOW.instant * 2), venue.update_to(last, second)) == (None, (last, ()))
 
 
 @protocols
@@ -285,7 +285,7 @@ def test_requests_whose_time_was_jumped_over_are_due_at_the_next_instant_and_say
     state = run(action(protocol, "unstake", TOKENS[protocol][0], 3), ALL, state, at_rate("1.2", days=1)).state
     assert venue.next_due(state, late, late.instant) is None
     assert venue.next_due(state, late, late.instant + 1) == late.instant + 1
-    after, settled = venue.observe(state, late)
+    after, settled = venue.update_to(state, late)
     assert settled == (
         told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),
         told(protocol, 2, "3", f"2024-06-0{2 + days}T00:00:00Z"),
@@ -299,17 +299,17 @@ def test_of_a_request_that_was_claimed_before_it_was_told_of_nothing_is_told(pro
     state, _ = asked(protocol, TOKENS[protocol][1], 10, held(**{TOKENS[protocol][1]: 10}))
     late = at_rate("1.2", days=30)
     after = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, state, late).state
-    assert (ALL[protocol].next_due(after, late, late.instant * 2), ALL[protocol].observe(after, late)) == (None, (after, ()))
+    assert (ALL[protocol].next_due(after, late, late.instant * 2), ALL[protocol].update_to(after, late)) == (None, (after, ()))
 
 
 @exactly
 def test_what_etherfi_tells_needs_no_rate_and_what_lido_fixes_then_does():
     bare = DictSnapshot(AT + timedelta(days=30), {"market_data": {"prices": {"ETH": 2000.0}}})
     state, _ = asked("etherfi", "weETH", 10, held(weETH=10))
-    assert [row.kind for row in ALL["etherfi"].observe(state, bare)[1]] == ["claim"]
+    assert [row.kind for row in ALL["etherfi"].update_to(state, bare)[1]] == ["claim"]
     state, _ = asked("lido", "wstETH", 10, held(wstETH=10))
     with pytest.raises(MissingData, match="no staking data of lido for wstETH"):
-        ALL["lido"].observe(state, bare)
+        ALL["lido"].update_to(state, bare)
 
 
 def test_more_than_one_request_may_hold_says_how_many_it_takes():

@@ -18,7 +18,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.transfers import Arrivals
 
-from .markets import AT, STAKED, change_of_positions, everything, exactly, holding, market, observe, run, settled, transfer, value, venues
+from .markets import AT, STAKED, change_of_positions, everything, exactly, holding, market, run, settled, transfer, update_to, value, venues
 
 D = Decimal
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}
@@ -132,7 +132,7 @@ def test_a_rebasing_token_comes_into_a_wallet_that_has_none_at_its_rate_of_today
     assert D("9.999999999999999998") <= held <= 10
     assert moved.deltas.get("wallet", "stETH") == held
     assert moved.costs == ((Cost("staking", "stETH", 10 - held),) if held < 10 else ())
-    assert observe(all_venues["wallet"], moved.state, NOW) == (moved.state, ())
+    assert update_to(all_venues["wallet"], moved.state, NOW) == (moved.state, ())
 
 
 @exactly
@@ -144,13 +144,13 @@ def test_a_rebasing_token_that_arrives_later_has_not_grown_on_its_way():
     arrives = later.instant
     state = state.with_parts(in_transit=Transit((Transfer(arrives, "k", "wallet", "stETH", D(50)),)))
     arrivals = Arrivals(all_venues)
-    after, settled = arrivals.observe(state, later)
+    after, settled = arrivals.update_to(state, later)
     assert [row.kind for row in settled] == ["interest", "arrival"]
     changed, told = change_of_positions(all_venues, state, after, sum((row.deltas for row in settled), Deltas()))
     assert changed == told
     assert abs(settled[0].deltas.get("wallet", "stETH") - 1) < D("1e-12")
     assert abs(after.positions()["wallet"]["stETH"] - 151) < D("1e-12")
-    assert all_venues["wallet"].observe(after, later) == (after, ())
+    assert all_venues["wallet"].update_to(after, later) == (after, ())
     assert STAKED["wstETH"] > 1  # a share is not one token, so that the rate matters above
 
 
@@ -167,7 +167,7 @@ def test_nothing_arrives_where_nothing_is_on_its_way():
     waiting = State({IN_TRANSIT: Transit((Transfer(NOW.instant + 9, "k", "okx", "USDT", D(1)),))})
     assert arrivals.next_due(waiting, NOW, NOW.instant + 8) is None
     assert arrivals.next_due(waiting, NOW, NOW.instant + 9) == NOW.instant + 9
-    assert arrivals.observe(waiting, NOW) == (waiting, ())
+    assert arrivals.update_to(waiting, NOW) == (waiting, ())
 
 
 def test_what_is_overdue_is_due_right_after_now_so_that_going_from_one_due_instant_to_the_next_ends():
@@ -177,7 +177,7 @@ def test_what_is_overdue_is_due_right_after_now_so_that_going_from_one_due_insta
     )
     assert arrivals.next_due(overdue, NOW, NOW.instant) is None
     assert arrivals.next_due(overdue, NOW, NOW.instant + 1) == NOW.instant + 1
-    after, settled = arrivals.observe(overdue, NOW)
+    after, settled = arrivals.update_to(overdue, NOW)
     assert [row.details for row in settled] == [{"transfer": "k"}, {"transfer": "l"}]
     assert after.positions() == {"okx": {"USDT": D(1), "ETH": D(2)}}
     assert arrivals.next_due(after, NOW, NOW.instant + 1) is None
@@ -185,7 +185,7 @@ def test_what_is_overdue_is_due_right_after_now_so_that_going_from_one_due_insta
 
 def test_what_arrives_is_what_is_due_and_nothing_else_whatever_its_place():
     mixed = [Transfer(NOW.instant + 5, "later", "okx", "USDT", D(1)), Transfer(NOW.instant, "now", "okx", "USDT", D(2))]
-    after, settled = Arrivals(venues()).observe(State({IN_TRANSIT: Transit(tuple(mixed))}), NOW)
+    after, settled = Arrivals(venues()).update_to(State({IN_TRANSIT: Transit(tuple(mixed))}), NOW)
     assert [row.details for row in settled] == [{"transfer": "now"}]
     assert after.positions() == {"okx": {"USDT": D(2)}, IN_TRANSIT: {"USDT": D(1)}}
 

@@ -49,7 +49,7 @@ def stepped_pool() -> PoolState:
 
 
 @dataclass(frozen=True)
-class Moved:
+class SimulationResult:
     amount: int
     sqrt_price_x96: int
 
@@ -62,22 +62,22 @@ def test_the_ends_of_the_range_are_the_contracts_own() -> None:
 @pytest.mark.parametrize(
     "moved",
     [
-        Moved(10**17, 72025602285694852357767227579),
-        Moved(-(10**17), 88031291682515930659493278152),
+        SimulationResult(10**17, 72025602285694852357767227579),
+        SimulationResult(-(10**17), 88031291682515930659493278152),
     ],
 )
-def test_token0_moves_the_price_as_the_contract_does(moved: Moved) -> None:
+def test_token0_moves_the_price_as_the_contract_does(moved: SimulationResult) -> None:
     assert price_after_amount0(Q96, ETHER, moved.amount) == moved.sqrt_price_x96
 
 
 @pytest.mark.parametrize(
     "moved",
     [
-        Moved(10**17, 87150978765690771352898345369),
-        Moved(-(10**17), 71305346262837903834189555302),
+        SimulationResult(10**17, 87150978765690771352898345369),
+        SimulationResult(-(10**17), 71305346262837903834189555302),
     ],
 )
-def test_token1_moves_the_price_as_the_contract_does(moved: Moved) -> None:
+def test_token1_moves_the_price_as_the_contract_does(moved: SimulationResult) -> None:
     assert price_after_amount1(Q96, ETHER, moved.amount) == moved.sqrt_price_x96
 
 

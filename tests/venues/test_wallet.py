@@ -20,7 +20,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.wallet import exchange, receive, spend
 
-from .markets import AT, action, everything, exactly, holding, market, observe, provider, run, settled, venue, venues, write_staking
+from .markets import AT, action, everything, exactly, holding, market, provider, run, settled, update_to, venue, venues, write_staking
 
 D = Decimal
 NOW = market()
@@ -114,7 +114,7 @@ def test_a_wallet_without_rebasing_tokens_waits_for_nothing():
     all_venues = venues()
     state = holding(all_venues, NOW, wallet={"ETH": 2, "wstETH": 3})
     assert all_venues["wallet"].next_due(state, NOW, NOW.instant * 2) is None
-    assert observe(all_venues["wallet"], state, NOW) == (state, ())
+    assert update_to(all_venues["wallet"], state, NOW) == (state, ())
 
 
 def test_what_is_in_the_wallet_is_exposed_to_its_own_token():
@@ -128,5 +128,5 @@ def test_a_rate_that_changes_nothing_to_the_wei_is_no_report():
     all_venues = venues()
     state = holding(all_venues, NOW, wallet={"stETH": D("1e-18") * 5})
     later = DictSnapshot(AT + timedelta(days=1), everything(AT + timedelta(days=1), growth=1.0001))
-    after, settled = observe(all_venues["wallet"], state, later)
+    after, settled = update_to(all_venues["wallet"], state, later)
     assert (settled, after is state) == ((), False)

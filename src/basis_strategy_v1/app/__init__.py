@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from basis_strategy_v1.app.checks import require_runnable
-from basis_strategy_v1.app.forewarning import forewarnings_in_short
-from basis_strategy_v1.app.opening import opening_positions
+from basis_strategy_v1.app.data_checks import data_warnings_in_short
+from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
@@ -125,7 +125,7 @@ def build(
     if warn is not None:
         if isinstance(strategy, Custom):
             strategy.warn = warn
-        for line in forewarnings_in_short(settings, strategy, provider):
+        for line in data_warnings_in_short(settings, strategy, provider):
             warn(line)
     with ExitStack() as refused:  # what cannot begin holds no folder
         folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
@@ -154,5 +154,5 @@ def _engine(
         settings, provider, "backtest", positions=handler, event_logger=logger, health_manager=health, clock=clock
     )
     market = manager.account.market(settings.start)
-    handler.hold(opening_positions(settings, strategy, market, manager.gas_is_free()))
+    handler.hold(initial_positions_of(settings, strategy, market, manager.gas_is_free()))
     return EventDrivenStrategyEngine(settings, manager, strategy, clock, logger, writer, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.app.opening import opening_problems
+from basis_strategy_v1.app.initial_positions import initial_position_problems
 from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues import wallet
@@ -31,7 +31,7 @@ def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
     """
     problems = [*_blocks_outside(config, strategy), *_series_problems(config, strategy, provider)]
     if config.initial_positions is not None or not problems:  # without a series there may be no price to split the capital at
-        problems += opening_problems(config, strategy, provider)
+        problems += initial_position_problems(config, strategy, provider)
     if problems:
         raise ComponentError(problems[0].error_code, "\n".join(problem.message for problem in problems))
 

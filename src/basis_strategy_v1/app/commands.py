@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.app import open_data, strategy_of
-from basis_strategy_v1.app.assumed import fees_of, margin_of, withdrawals_of
+from basis_strategy_v1.app.assumptions import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
-from basis_strategy_v1.app.forewarning import WARNING, forewarnings
-from basis_strategy_v1.app.opening import opening_positions
+from basis_strategy_v1.app.data_checks import WARNING, data_warnings
+from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
@@ -67,7 +67,7 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
     yield data_line(settings, strategy, provider)
     yield from gap_lines(settings, provider)
     warnings = 0
-    for line in forewarnings(settings, strategy, provider):
+    for line in data_warnings(settings, strategy, provider):
         warnings += line.startswith(WARNING)
         yield line
     ready = "ready" if needs_are_known(settings, strategy) else "ready, as far as is known"
@@ -95,7 +95,7 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
         handler = PositionUpdateHandler()
         manager = ExecutionInterfaceManager(settings, provider, "backtest", positions=handler, event_logger=logger, clock=clock)
         market = manager.account.market(first)
-        handler.hold(opening_positions(settings, None, market, manager.gas_is_free()))
+        handler.hold(initial_positions_of(settings, None, market, manager.gas_is_free()))
         if preflight:
             yield from _preflight(manager, rows)
             return

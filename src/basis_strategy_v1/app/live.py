@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import require_runnable
-from basis_strategy_v1.app.opening import opening_positions
+from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
@@ -75,7 +75,7 @@ def build_paper_replay(
         source = MarketSource(provider, clock)
         venues = venues_of_config(settings)
         market = source.at(settings.start)
-        handler = PositionUpdateHandler(opening_positions(settings, strategy, market, gas_is_free(venues)))
+        handler = PositionUpdateHandler(initial_positions_of(settings, strategy, market, gas_is_free(venues)))
         world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, at)
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         manager = ExecutionInterfaceManager(

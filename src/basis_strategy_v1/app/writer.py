@@ -7,7 +7,7 @@ from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.app.assumed import assumptions, costs_of_run
+from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult

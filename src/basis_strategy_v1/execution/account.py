@@ -45,7 +45,7 @@ class Account:
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())
         self._on_chain = [venue for venue in self._all if venue.kind != CEX]
-        self._growing = [venue for venue in self._all if venue.grows]
+        self._growing = [venue for venue in self._all if venue.accrues]
 
     # The state.
 
@@ -177,7 +177,7 @@ class Account:
     def _accrued(self, state: State, market: MarketSnapshot) -> State:
         for venue in self._growing:
             if venue.name in state.parts:
-                state = venue.grow(state, market)
+                state = venue.accrue(state, market)
         return state
 
     def accrues(self) -> bool:
@@ -192,7 +192,7 @@ class Account:
         reports: list[ExecutionReport] = []
         for venue in venues:
             if venue.name in state.parts:
-                state, settled = venue.observe(state, market)
+                state, settled = venue.update_to(state, market)
                 reports += [_report(row, market, place) for place, row in enumerate(settled, len(reports))]
         return state, reports
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.position_names import Kind, read_name
 from basis_strategy_v1.venues.exchanges import base_of
-from basis_strategy_v1.venues.venue import Moved, reject
+from basis_strategy_v1.venues.venue import SimulationResult, reject
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.deltas import Deltas
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BPS = Decimal(10_000)
 
 
-def require_estimate_met(instruction: Instruction, moved: Moved, market: MarketSnapshot, kind: str) -> None:
+def require_estimate_met(instruction: Instruction, moved: SimulationResult, market: MarketSnapshot, kind: str) -> None:
     """Refuse an instruction whose outcome is worse than `estimated_deltas` by more than `max_deviation_bps`.
 
     Both are valued at the snapshot's prices; a perp counts by its slippage and by what is missing of it. The gross

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.venues.venue import Moved, Venues
+    from basis_strategy_v1.venues.venue import SimulationResult, Venues
 
 ZERO = Decimal(0)
 # A smaller change is a rounding of the protocols and counts as none.
@@ -69,7 +69,7 @@ def exposures_of(state: State, venues: Venues, market: MarketSnapshot) -> Exposu
     for name, venue in venues.items():
         if name not in state.parts:
             continue
-        held, contracts = venue.exposures(venue.grow(state, market), market)
+        held, contracts = venue.exposures(venue.accrue(state, market), market)
         for exposure in held:
             _add(net, exposure.token, exposure.amount, market)
             if read_name(exposure.held_as).is_owed:
@@ -104,7 +104,9 @@ class Change(NamedTuple):
     tolerated_usd: Decimal = DUST_USD
 
 
-def leaves(instructions: Sequence[Instruction], before: State, simulated: Sequence[Moved], venues: Venues, market: MarketSnapshot) -> bool:
+def leaves(
+    instructions: Sequence[Instruction], before: State, simulated: Sequence[SimulationResult], venues: Venues, market: MarketSnapshot
+) -> bool:
     """Whether a plan leaves; otherwise it enters.
 
     It leaves if, by its simulated result, the size of a perp, a debt or the |net exposure| of an asset falls and none rises, or if every
@@ -128,7 +130,7 @@ def default_on_failure(*, leaves: bool) -> str:
     return COMPLETE if leaves else UNWIND
 
 
-def _all_steps(instructions: Sequence[Instruction], simulated: Sequence[Moved]) -> list[Instruction]:
+def _all_steps(instructions: Sequence[Instruction], simulated: Sequence[SimulationResult]) -> list[Instruction]:
     direct = [instruction for instruction in instructions if isinstance(instruction, CexTrade | WalletTransfer)]
     return [*direct, *(step.action for moved in simulated for step in moved.results)]
 
@@ -158,7 +160,7 @@ def _size_changes(old: Exposures, new: Exposures, market: MarketSnapshot) -> Ite
             yield Change(change * market.price(read_name(place[1]).underlying))
 
 
-def _paid(simulated: Sequence[Moved], market: MarketSnapshot) -> Amounts:
+def _paid(simulated: Sequence[SimulationResult], market: MarketSnapshot) -> Amounts:
     """What the plan costs, by asset: it would otherwise pass for a change of exposure."""
     paid: Amounts = {}
     for moved in simulated:

@@ -21,7 +21,7 @@ from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.execution.account import Account
 from basis_strategy_v1.execution.step import StepSimulator
 from basis_strategy_v1.positions.ledger import UnknownHoldings
-from basis_strategy_v1.venues.venue import CEX, Moved, reject
+from basis_strategy_v1.venues.venue import CEX, SimulationResult, reject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +107,7 @@ class PaperWorld:
                 state, settlements = self._account.accrued_on_chain(state, market)
             simulated = self._simulator.simulate(instruction, destination, state, market)
             if _is_beyond(simulated, instruction, worst_price):
-                simulated = Moved(state, Deltas(), details={**simulated.details, "filled": ZERO}, filled=ZERO)
+                simulated = SimulationResult(state, Deltas(), details={**simulated.details, "filled": ZERO}, filled=ZERO)
             answer = _answer(client_id, simulated, before, state, settlements)
             self._at("before execute")
             with self._file:
@@ -220,7 +220,7 @@ class PaperGateway:
         return self._world.due(self._venues, since)
 
 
-def _is_beyond(simulated: Moved, instruction: Any, worst_price: Decimal | None) -> bool:
+def _is_beyond(simulated: SimulationResult, instruction: Any, worst_price: Decimal | None) -> bool:
     """Whether a trade would fill at a worse price than the order allows: an IOC limit order then fills nothing."""
     if worst_price is None or not simulated.deltas:
         return False
@@ -228,7 +228,7 @@ def _is_beyond(simulated: Moved, instruction: Any, worst_price: Decimal | None) 
     return bool(price > worst_price if instruction.side == "buy" else price < worst_price)
 
 
-def _answer(client_id: str, simulated: Moved, before: State, accrued: State, settlements: Sequence[ExecutionReport]) -> Happened:
+def _answer(client_id: str, simulated: SimulationResult, before: State, accrued: State, settlements: Sequence[ExecutionReport]) -> Happened:
     on_the_way = changes_between(before, accrued)
     return Happened(
         deltas=simulated.deltas,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.account import Account
     from basis_strategy_v1.execution.routing_record import RoutingRecord
     from basis_strategy_v1.execution.step import Destination, StepSimulator
-    from basis_strategy_v1.venues.venue import Moved
+    from basis_strategy_v1.venues.venue import SimulationResult
 
     Reports = tuple[ExecutionReport, ...]
 
@@ -47,7 +47,7 @@ class Step(Struct, gc=False):
     key: str
     destination: Destination
     settlements: Reports
-    simulated: Moved
+    simulated: SimulationResult
 
     def state_after(self, state: State) -> State:
         return self.simulated.state

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.instructions import CexTrade, Chain, OutputOf, Smart
 from basis_strategy_v1.core.journal import require_same_instruction
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.venues.chain import before_gas, gas_units, simulate_transaction, with_output
-from basis_strategy_v1.venues.venue import Moved
+from basis_strategy_v1.venues.venue import SimulationResult
 from basis_strategy_v1.venues.wallet import WalletVenue, receive, wallet_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class PreTradeCheck:
         self._idle = unfilled(instruction, simulated)
         return []
 
-    def _simulated(self, instruction: Instruction) -> Moved:
+    def _simulated(self, instruction: Instruction) -> SimulationResult:
         return self._simulator.simulate(instruction, self._simulator.destination(instruction), self._state, self._market)
 
     def _note(self, error: ComponentError) -> None:
@@ -166,7 +166,9 @@ class PreTradeCheck:
                 passed.append(step)
         return found, state, passed
 
-    def _try(self, step: SmartContractAction, outputs: Sequence[Deltas | None], state: State) -> tuple[list[Fault], Moved | None]:
+    def _try(
+        self, step: SmartContractAction, outputs: Sequence[Deltas | None], state: State
+    ) -> tuple[list[Fault], SimulationResult | None]:
         routing = next((fault for inner in all_steps(step) if (fault := self._routing_fault(inner)) is not None), None)
         if routing is None:
             try:
@@ -187,7 +189,7 @@ class PreTradeCheck:
         """The gas of the steps that would come through, to be paid from what they leave."""
         units, sender = gas_units(passed, self._venues), [step.protocol for step in passed[:1]]
         try:
-            self._state = wallet_of(self._venues, *sender).pay_gas(Moved(self._state, Deltas()), units, self._market).state
+            self._state = wallet_of(self._venues, *sender).pay_gas(SimulationResult(self._state, Deltas()), units, self._market).state
         except ComponentError as error:
             return [_fault(error)]
         return []
@@ -206,7 +208,7 @@ def _hangs_on_a_failure(step: SmartContractAction, outputs: Sequence[Deltas | No
     return isinstance(step.amount, OutputOf) and outputs[step.amount.step] is None
 
 
-def unfilled(instruction: Instruction, simulated: Moved) -> str | None:
+def unfilled(instruction: Instruction, simulated: SimulationResult) -> str | None:
     """Why a leg of a plan would fill nothing: the others would then be sent without it."""
     if not isinstance(instruction, CexTrade) or simulated.deltas:
         return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import Instruction
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.order import Order
-    from basis_strategy_v1.venues.venue import Moved, StepResult, Venues
+    from basis_strategy_v1.venues.venue import SimulationResult, StepResult, Venues
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -68,7 +68,7 @@ def require_limits(limits: Limits | None) -> Limits:
 
 
 def approve(
-    order: Order, simulated: Moved, market: MarketSnapshot, *, venues: Venues, limits: Limits, spent: Spent, leaves: bool,
+    order: Order, simulated: SimulationResult, market: MarketSnapshot, *, venues: Venues, limits: Limits, spent: Spent, leaves: bool,
     addresses: Mapping[str, str] = NO_ADDRESSES,
 ) -> Approved:  # fmt: skip
     """The order as it may be sent: its amounts as numbers, its price and the bounds that go to the venue. Pure.
@@ -109,7 +109,7 @@ def _priced(trade: CexTrade, venues: Venues, market: MarketSnapshot) -> Priced:
 # Notional.
 
 
-def notional_usd(instruction: Instruction, simulated: Moved, market: MarketSnapshot, priced: Priced | None) -> Decimal:
+def notional_usd(instruction: Instruction, simulated: SimulationResult, market: MarketSnapshot, priced: Priced | None) -> Decimal:
     """The sum over the steps at the snapshot's prices: what is traded, sent, or put into each action, a flash loan included."""
     if isinstance(instruction, CexTrade):
         assert priced is not None
@@ -143,7 +143,7 @@ def _require_notional(notional: Decimal, limits: Limits, spent: Spent, order: Or
 # Slippage: what is simulated, and the bounds that are sent.
 
 
-def _require_slippage(simulated: Moved, limits: Limits, priced: Priced | None) -> None:
+def _require_slippage(simulated: SimulationResult, limits: Limits, priced: Priced | None) -> None:
     worst = limits.max_slippage_bps
     if worst is None:
         return
@@ -162,7 +162,9 @@ def _slip(swap: StepResult) -> tuple[Decimal, Decimal]:
     return _sum(swap.costs, "slippage"), swap.action.amount - _sum(swap.costs, "fees")
 
 
-def _bounded(order: Order, instruction: Instruction, simulated: Moved, limits: Limits, priced: Priced | None, *, leaves: bool) -> Order:
+def _bounded(
+    order: Order, instruction: Instruction, simulated: SimulationResult, limits: Limits, priced: Priced | None, *, leaves: bool
+) -> Order:
     """The order with its amounts as numbers and the bounds that go to the venue: the worst price of a trade, the least out of each swap."""
     worst_bps = limits.max_slippage_bps
     if priced is not None and isinstance(instruction, CexTrade):
@@ -223,7 +225,7 @@ def _minimum_out(swap: StepResult, worst_bps: Decimal) -> Decimal:
 # Addresses and gas.
 
 
-def _require_addresses(instruction: Instruction, simulated: Moved, limits: Limits, addresses: Mapping[str, str]) -> None:
+def _require_addresses(instruction: Instruction, simulated: SimulationResult, limits: Limits, addresses: Mapping[str, str]) -> None:
     if isinstance(instruction, WalletTransfer):
         _require_payee(instruction.to_venue, limits.withdrawal_addresses, addresses.get(instruction.to_venue))
     for name in dict.fromkeys(step.action.protocol for step in simulated.results):
@@ -239,7 +241,7 @@ def _require_payee(venue: str, allowed: tuple[str, ...], address: str | None) ->
         raise _Beyond(f"{venue} is paid at {address}, which is not in limits.withdrawal_addresses; add it there or send it elsewhere")
 
 
-def _require_gas(simulated: Moved, limits: Limits, order: Order, spent: Spent, *, leaves: bool) -> None:
+def _require_gas(simulated: SimulationResult, limits: Limits, order: Order, spent: Spent, *, leaves: bool) -> None:
     gas_eth = _sum(simulated.costs, "gas")
     if not gas_eth:
         return

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAc
 from basis_strategy_v1.execution.deviation import require_estimate_met
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.transfers import simulate_transfer
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, Moved
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, SimulationResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ class StepSimulator:
             return _found(self._of_kind[DEX], "dex", action.protocol)
         return _found(self._of_kind[ONCHAIN], "onchain", action.protocol)
 
-    def simulate(self, instruction: Instruction, destination: Destination, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: Instruction, destination: Destination, state: State, market: MarketSnapshot) -> SimulationResult:
         """What the instruction would do; pure.
 
         Raises:

@@ -55,7 +55,7 @@ def exact(amount: Decimal, places: int, plainly: int) -> str:
 
 def entries_table(entries: list[Entry], count: int, where: str = "events.csv") -> str:
     """Executions or settlements: when, where, what, what it moved, what it cost."""
-    head = '<tr><th>Time, UTC</th><th>Venue</th><th>What</th><th class="n">Moved</th><th class="n">Costs</th><th>Reference</th></tr>'
+    head = '<tr><th>Time, UTC</th><th>Venue</th><th>What</th><th class="n">Deltas</th><th class="n">Costs</th><th>Reference</th></tr>'
     rows = "".join(map(_entry_row, entries))
     return _scrolled("entries", head, rows) + _more(count - len(entries), where)
 

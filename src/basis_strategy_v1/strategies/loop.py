@@ -66,7 +66,7 @@ class Loop:
         while gas is expensive."""
         price = self._lender.price(step.snapshot)
         known = memory or LoopMemory(self._target)
-        spread = self._spread.observe(known.spread, step.snapshot, lambda: self._borrow_rate(held, price, known.target, step))
+        spread = self._spread.update_to(known.spread, step.snapshot, lambda: self._borrow_rate(held, price, known.target, step))
         now = known if spread is known.spread else replace(known, spread=spread)
         if held.debt:
             repaid, now = self._to_repay(held, price, step, now)

@@ -52,7 +52,7 @@ class Spread:
         self._leave_below = parameters.min_spread_bps / BPS
         self._enter_above = self._leave_below + parameters.spread_hysteresis_bps / BPS
 
-    def observe(self, memory: SpreadMemory, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> SpreadMemory:
+    def update_to(self, memory: SpreadMemory, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> SpreadMemory:
         """The memory with the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
         stamp = snapshot.row_stamp(*self._key)
         if stamp is None or (memory.rows and memory.rows[-1][0] == stamp):

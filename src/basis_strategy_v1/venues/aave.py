@@ -17,12 +17,22 @@ from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
 from basis_strategy_v1.venues.aave_observed import ObservedPool
-from basis_strategy_v1.venues.aave_part import AavePart, Units
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, ReserveRules, accrue
 from basis_strategy_v1.venues.aave_settings import AS_OF, BPS_TO_RAY, ORIGINAL, Settings
 from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
+from basis_strategy_v1.venues.aave_state import AaveState, Units
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Moved, PerpExposure, Place, PoolLender, Settlement, reject
+from basis_strategy_v1.venues.venue import (
+    ONCHAIN,
+    Exposure,
+    FlashLender,
+    PerpExposure,
+    Place,
+    PoolLender,
+    Settlement,
+    SimulationResult,
+    reject,
+)
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -45,7 +55,7 @@ class Aave(FlashLender, PoolLender):
     """The simulator of one Aave v3 market."""
 
     kind = ONCHAIN
-    grows = True
+    accrues = True
     actions = ("supply", "withdraw", "borrow", "repay", "set_emode", "flash_loan")
 
     def __init__(self, place: Place, pool: ObservedPool) -> None:
@@ -65,7 +75,7 @@ class Aave(FlashLender, PoolLender):
 
     # Instructions.
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         if not state.checked:
             return self._unchecked(instruction, state)
         token = instruction.token
@@ -74,13 +84,13 @@ class Aave(FlashLender, PoolLender):
             if instruction.action == "set_emode":
                 prices = self.pool.prices(part, market)
                 user = aave_pool.set_emode(part.pool, part.user, instruction.category or 0, part.now_s, prices)
-                return Moved(state.with_part(self.name, part.with_user(user)), Deltas())
+                return SimulationResult(state.with_part(self.name, part.with_user(user)), Deltas())
             return self._act(instruction, part, state, market)
         except Reverted as reverted:
             of = f" of {plain(amount_of(instruction))} {token}" if token else ""
             reject(ONCHAIN, f"{self.name} {instruction.action}{of}: {reverted}")
 
-    def _act(self, action: SmartContractAction, part: AavePart, state: State, market: MarketSnapshot) -> Moved:
+    def _act(self, action: SmartContractAction, part: AaveState, state: State, market: MarketSnapshot) -> SimulationResult:
         name, token, amount = action.action, action.token, amount_of(action)
         units = to_units(token, amount)
         if name == "withdraw" and units > part.pool.reserves[token].available:
@@ -103,7 +113,7 @@ class Aave(FlashLender, PoolLender):
             state, signed = receive(state, self.wallet, token, amount), amount
         # Read in the pool as it was: an action changes rates and totals, not what the indices are now.
         change = read(done.user, pool, token, now_s) - before
-        after = self.pool.after(part, done, token, _told(part.told, token, change, name))
+        after = self.pool.after(part, done, token, _with_change(part.reported, token, change, name))
         details: dict[str, Any] = {}
         if done.user.borrowed:
             prices = prices or self.pool.prices(after, market)
@@ -123,31 +133,33 @@ class Aave(FlashLender, PoolLender):
     def _none_owed(self, token: str) -> NoReturn:
         reject(ONCHAIN, f"{self.name} repay: no {token} is owed")
 
-    def _moved(self, state: State, name: str, token: str, signed: Decimal, change: int, details: dict[str, Any]) -> Moved:
+    def _moved(self, state: State, name: str, token: str, signed: Decimal, change: int, details: dict[str, Any]) -> SimulationResult:
         """What moved, as the balances read; the base unit that rounding keeps is a cost of interest."""
         read = to_amount(token, change)
         if name in OF_DEBT:
             source, lost, moved = "borrow_interest", read - signed, {token: signed, debt_name(token): read}
         else:
             source, lost, moved = "supply_interest", -signed - read, {token: signed, deposit_name(token): read}
-        return Moved(state, Deltas.at(self.name, moved), (Cost(source, token, lost),) if lost else (), details)
+        return SimulationResult(state, Deltas.at(self.name, moved), (Cost(source, token, lost),) if lost else (), details)
 
-    def _unchecked(self, action: SmartContractAction, state: State) -> Moved:
+    def _unchecked(self, action: SmartContractAction, state: State) -> SimulationResult:
         """Where nothing is known to be held the index does not matter: what is paid in is what is credited."""
         if action.action == "set_emode":
-            return Moved(state, Deltas())
+            return SimulationResult(state, Deltas())
         self.pool.require(action.token)
         amount = amount_of(action)
         signs = {"supply": (-1, 1, 0), "withdraw": (1, -1, 0), "borrow": (1, 0, 1), "repay": (-1, 0, -1)}
         token, held, debt = (amount * sign for sign in signs[action.action])
-        return Moved(state, Deltas.at(self.name, {action.token: token, deposit_name(action.token): held, debt_name(action.token): debt}))
+        return SimulationResult(
+            state, Deltas.at(self.name, {action.token: token, deposit_name(action.token): held, debt_name(action.token): debt})
+        )
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         part = state.parts.get(self.name)
         if action.action == "withdraw":
-            return balance_of(part.user, part.pool, action.token, part.now_s) if isinstance(part, AavePart) else 0
+            return balance_of(part.user, part.pool, action.token, part.now_s) if isinstance(part, AaveState) else 0
         if action.action == "repay":
-            if not isinstance(part, AavePart):
+            if not isinstance(part, AaveState):
                 return 0
             return debt_of(part.user, part.pool, action.token, part.now_s) or self._none_owed(action.token)
         if action.action != "supply":
@@ -195,7 +207,7 @@ class Aave(FlashLender, PoolLender):
     def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""
         part = state.parts.get(self.name)
-        if not isinstance(part, AavePart) or not part.user.borrowed:
+        if not isinstance(part, AaveState) or not part.user.borrowed:
             return None
         return account_data(part.user, part.pool, self.pool.prices(part, market), part.now_s).health_factor_wad / WAD_UNIT
 
@@ -212,44 +224,44 @@ class Aave(FlashLender, PoolLender):
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         part = state.parts.get(self.name)
-        if not isinstance(part, AavePart):
+        if not isinstance(part, AaveState):
             return None
         stamps = [market.next_row("lending", self.series, token) for token in {*part.user.supplied, *part.user.borrowed}]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
-    def grow(self, state: State, market: MarketSnapshot) -> State:
+    def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state with the indices brought to the snapshot's instant."""
         part = state.parts.get(self.name)
-        if not isinstance(part, AavePart) or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
+        if not isinstance(part, AaveState) or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
             return state
         return state.with_part(self.name, self.pool.at(part, market))
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         part = state.parts.get(self.name)
-        if not isinstance(part, AavePart) or not (part.user.supplied or part.user.borrowed):
+        if not isinstance(part, AaveState) or not (part.user.supplied or part.user.borrowed):
             return state, ()
         part = self.pool.at(part, market)
         read = part.units()
         grown = {}
         for token, (supplied, owed) in read.items():
-            told_supplied, told_owed = part.told.get(token, (0, 0))
-            grown[deposit_name(token)] = to_amount(token, supplied - told_supplied)
-            grown[debt_name(token)] = to_amount(token, owed - told_owed)
+            reported_supplied, reported_owed = part.reported.get(token, (0, 0))
+            grown[deposit_name(token)] = to_amount(token, supplied - reported_supplied)
+            grown[debt_name(token)] = to_amount(token, owed - reported_owed)
         deltas = Deltas.at(self.name, grown)
         settled = [Settlement("interest", self.name, deltas)] if deltas else []
-        part = part.telling(read)
+        part = part.with_reported(read)
         if part.user.borrowed:
             for done in liquidations(part.pool, part.user, part.now_s, self.pool.prices(part, market)):
-                before, part = part.told, self.pool.joined(part.with_user(done.user), done.collateral, done.debt)
-                part = part.telling(part.units())
-                settled.append(settlement_of(self.name, before, part.told, done))
+                before, part = part.reported, self.pool.joined(part.with_user(done.user), done.collateral, done.debt)
+                part = part.with_reported(part.units())
+                settled.append(settlement_of(self.name, before, part.reported, done))
         return state.with_part(self.name, part), tuple(settled)
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         part = state.parts.get(self.name)
         found = []
-        for token, (supplied, owed) in (part.units() if isinstance(part, AavePart) else {}).items():
+        for token, (supplied, owed) in (part.units() if isinstance(part, AaveState) else {}).items():
             if supplied:
                 found.append(Exposure(self.name, deposit_name(token), token, to_amount(token, supplied), "supply_interest"))
             if owed:
@@ -266,7 +278,7 @@ class Aave(FlashLender, PoolLender):
             "rates as the data have them; with rate_impact our own size moves them by the slopes",
         ]
 
-    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> AavePart:
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> AaveState:
         """An account that holds these aTokens and owes these debts (token names as in positions).
 
         Raises:
@@ -290,13 +302,13 @@ class Aave(FlashLender, PoolLender):
             else:
                 supplied[token] = rounding.supply_scaled(units, accrued.liquidity_index_ray)
         part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, frozenset(supplied))), *part.stamps)
-        return part.telling(part.units())
+        return part.with_reported(part.units())
 
 
-def _told(told: Units, token: str, change: int, name: str) -> Units:
+def _with_change(reported: Units, token: str, change: int, name: str) -> Units:
     """What has been reported, with what an action changes of one token."""
-    supplied, owed = told.get(token, (0, 0))
-    return {**told, token: (supplied, owed + change) if name in OF_DEBT else (supplied + change, owed)}
+    supplied, owed = reported.get(token, (0, 0))
+    return {**reported, token: (supplied, owed + change) if name in OF_DEBT else (supplied + change, owed)}
 
 
 def _terms(rules: ReserveRules) -> str:

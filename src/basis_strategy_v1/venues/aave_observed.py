@@ -9,8 +9,8 @@ from msgspec import structs
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
 from basis_strategy_v1.venues.aave_data import Published, carried, cash_with, counted, joined, published
-from basis_strategy_v1.venues.aave_part import AavePart, Units
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
+from basis_strategy_v1.venues.aave_state import AaveState, Units
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.venues.aave_pool import Moved
+    from basis_strategy_v1.venues.aave_pool import SimulationResult
     from basis_strategy_v1.venues.venue import Place
 
 
@@ -48,20 +48,20 @@ class ObservedPool:
         self.revisions = tuple(dict.fromkeys((revision.value, *(later for _, later in revision.since))))
         self._rows: dict[str, Published] = {}  # the last row read of each token: a source gives one object as long as it is in force
 
-    def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AavePart:
+    def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AaveState:
         """Our account at the snapshot's instant, in a pool that has the reserves of `tokens` too."""
         part = state.parts.get(self.name)
-        if not isinstance(part, AavePart):
+        if not isinstance(part, AaveState):
             now_s = market.instant // SECOND_US
             pool = Pool(revision=self.revision.at(market.instant), rules=self.rules, reserves={}, emodes=self.emodes)
-            part = AavePart(pool, UserAccount(), market.instant, now_s)
+            part = AaveState(pool, UserAccount(), market.instant, now_s)
         elif part.instant != market.instant:
             return self.at(part, market, *tokens)
         user = part.user  # what is held or owed has been brought here already
         new = [token for token in tokens if token not in user.supplied and token not in user.borrowed]
         return self._with_rows(part, market, new) if new else part
 
-    def at(self, part: AavePart, market: MarketSnapshot, *tokens: str) -> AavePart:
+    def at(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> AaveState:
         """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
@@ -69,10 +69,10 @@ class ObservedPool:
             revision := self.revision.at(market.instant)
         ) != pool.revision or pool.rules is not self.rules:  # a restored state may have older settings
             pool = structs.replace(pool, revision=revision, rules=self.rules, emodes=self.emodes)
-        part = AavePart(pool, user, market.instant, now_s, part.stamps, part.told, part.published)
+        part = AaveState(pool, user, market.instant, now_s, part.stamps, part.reported, part.published)
         return self._with_rows(part, market, dict.fromkeys((*user.supplied, *user.borrowed, *tokens)))
 
-    def _with_rows(self, part: AavePart, market: MarketSnapshot, tokens: Iterable[str]) -> AavePart:
+    def _with_rows(self, part: AaveState, market: MarketSnapshot, tokens: Iterable[str]) -> AaveState:
         for token in tokens:
             self.require(token)
             known = part.stamps.get(token)
@@ -80,7 +80,7 @@ class ObservedPool:
                 part = self._with_row(part, token, self._read(token, market))
         return part
 
-    def _with_row(self, part: AavePart, token: str, read: Published) -> AavePart:
+    def _with_row(self, part: AaveState, token: str, read: Published) -> AaveState:
         reserve, scaled, rounding = read.reserve, part.scaled(token), part.pool.rounding
         if scaled != (0, 0):
             if self.rate_impact:
@@ -90,18 +90,18 @@ class ObservedPool:
                 reserve = counted(reserve, scaled, cash_with(reserve, rounding, scaled, part.now_s))
         others = {**part.published, token: read.reserve}
         pool, stamps = part.pool.with_reserve(token, reserve), {**part.stamps, token: read.row.stamp}
-        return AavePart(pool, part.user, part.instant, part.now_s, stamps, part.told, others)
+        return AaveState(pool, part.user, part.instant, part.now_s, stamps, part.reported, others)
 
-    def after(self, part: AavePart, done: Moved, token: str, told: Units) -> AavePart:
+    def after(self, part: AaveState, done: SimulationResult, token: str, reported: Units) -> AaveState:
         """The part after an action on `token`."""
         pool, user = part.pool, done.user
         if not self.rate_impact:
             scaled = user.supplied.get(token, 0), user.borrowed.get(token, 0)
             pool = pool.with_reserve(token, counted(part.published[token], scaled, done.pool.reserves[token].available))
-        part = AavePart(pool, user, part.instant, part.now_s, part.stamps, told, part.published)
+        part = AaveState(pool, user, part.instant, part.now_s, part.stamps, reported, part.published)
         return self.joined(part, token) if self.rate_impact else part
 
-    def joined(self, part: AavePart, *tokens: str) -> AavePart:
+    def joined(self, part: AaveState, *tokens: str) -> AaveState:
         """The part with what is held and owed of `tokens` now in the reserves; with `rate_impact` at the rates that follow from it."""
         for token in tokens:
             pool, others, published, rounding = part.pool, part.published[token], part.published, part.pool.rounding
@@ -115,16 +115,16 @@ class ObservedPool:
                 scaled = part.scaled(token)
                 reserve = counted(others, scaled, cash_with(others, rounding, scaled, part.now_s))
             pool = pool.with_reserve(token, reserve)
-            part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, published)
+            part = AaveState(pool, part.user, part.instant, part.now_s, part.stamps, part.reported, published)
         return part
 
-    def with_cash(self, part: AavePart, token: str, units: int) -> AavePart:
+    def with_cash(self, part: AaveState, token: str, units: int) -> AaveState:
         """The part with so much more (less, where negative) of `token` in the pool that is neither ours nor owed by us."""
         published = {**part.published, token: _with_cash(part.published[token], units)}
         pool = part.pool
         if not self.rate_impact:
             pool = pool.with_reserve(token, _with_cash(pool.reserves[token], units))
-        part = AavePart(pool, part.user, part.instant, part.now_s, part.stamps, part.told, published)
+        part = AaveState(pool, part.user, part.instant, part.now_s, part.stamps, part.reported, published)
         return self.joined(part, token) if self.rate_impact else part
 
     def require(self, token: str) -> None:
@@ -144,7 +144,7 @@ class ObservedPool:
             self._rows[token] = known = published(row, token)
         return known
 
-    def prices(self, part: AavePart, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
+    def prices(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
         """The oracle's USD prices, 8 decimals, of what is held or owed and of `tokens`."""
         found: dict[str, int] = {}
         for token in (*part.user.supplied, *part.user.borrowed, *tokens):

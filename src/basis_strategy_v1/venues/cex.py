@@ -12,7 +12,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_name
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
-from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, Moved, PerpExposure, Settlement, reject, require_held
+from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ class Exchange(Holder):
 
     # Trades.
 
-    def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> SimulationResult:
         symbol, trade_type, is_buy = instruction.symbol, instruction.trade_type, instruction.side == "buy"
         listing = self._listings[trade_type].get(symbol) or self._list(symbol, trade_type)
         lot = listing.lot
@@ -89,7 +89,7 @@ class Exchange(Holder):
         if instruction.price is not None:
             limited = self._limited(instruction, instruction.price, listing.tick, price, fill)
             if limited is None:
-                return Moved(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price}, 0, ZERO)
+                return SimulationResult(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price}, 0, ZERO)
             fill = limited
         worth = amount * price
         if worth < listing.minimum and not instruction.reduce_only:
@@ -144,7 +144,7 @@ class Exchange(Holder):
     def _spot_trade(
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
         market: MarketSnapshot,
-    ) -> Moved:  # fmt: skip
+    ) -> SimulationResult:  # fmt: skip
         base, quote, account = listing.base, listing.quote, state.parts.get(self.name)
         if type(account) is not Account:
             account = NO_ACCOUNT
@@ -175,12 +175,12 @@ class Exchange(Holder):
             else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, deltas, costs, {"filled": amount, "price": fill}, 0, _share(amount, trade))
+        return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, _share(amount, trade))
 
     def _perp_trade(
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
         market: MarketSnapshot,
-    ) -> Moved:  # fmt: skip
+    ) -> SimulationResult:  # fmt: skip
         settle, symbol, account = self._settle, trade.symbol, state.parts.get(self.name)
         if type(account) is not Account:
             account = NO_ACCOUNT
@@ -215,7 +215,7 @@ class Exchange(Holder):
             else _costs(("fees", settle, fee), ("slippage", settle, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return Moved(moved, Deltas({self.name: changes}), costs, details, 0, _share(amount, trade))
+        return SimulationResult(moved, Deltas({self.name: changes}), costs, details, 0, _share(amount, trade))
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -312,7 +312,7 @@ class Exchange(Holder):
                 found = instant
         return found
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, Account)
         if not account.perps:
             return state, ()

@@ -14,7 +14,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import Chain, OutputOf, SmartContractAction
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, in_base_units, to_amount
-from basis_strategy_v1.venues.venue import ONCHAIN, FlashLender, Moved, OnChainVenue, StepResult, Venues, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, FlashLender, OnChainVenue, SimulationResult, StepResult, Venues, reject
 from basis_strategy_v1.venues.wallet import amount_of, as_read, receive, spend, wallet_of, with_share_rate
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BASE_GAS = 21_000
 
 
-def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> Moved:
+def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot) -> SimulationResult:
     """All steps in one transaction of one wallet: the state goes through them, gas is paid once at the end.
 
     A failing step raises, naming its index and itself, and leaves the caller's state as it was.
@@ -45,7 +45,7 @@ def simulate_transaction(steps: Sequence[SmartContractAction], venues: Venues, s
 
 def _fold(
     steps: Sequence[SmartContractAction], venues: Venues, state: State, market: MarketSnapshot
-) -> tuple[Moved, list[SmartContractAction]]:
+) -> tuple[SimulationResult, list[SmartContractAction]]:
     """The state through all steps, and the steps with their amounts as numbers. A failure deep in a chain says which step it was."""
     resolved: list[SmartContractAction] = []
     outputs: list[Deltas] = []
@@ -68,7 +68,7 @@ def _fold(
         more_gas += moved.more_gas
         if moved.details:
             details[f"step_{index}"] = moved.details
-    return Moved(state, Deltas.total(outputs), costs, details, more_gas, results=tuple(results)), resolved
+    return SimulationResult(state, Deltas.total(outputs), costs, details, more_gas, results=tuple(results)), resolved
 
 
 def _require_wallet(step: SmartContractAction, first: SmartContractAction, venues: Venues) -> None:
@@ -79,7 +79,7 @@ def _require_wallet(step: SmartContractAction, first: SmartContractAction, venue
 
 def _step(
     step: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot, outputs: Sequence[Deltas]
-) -> tuple[Moved, SmartContractAction]:
+) -> tuple[SimulationResult, SmartContractAction]:
     venue = _on_chain(step, venues)
     for token in (step.token, step.token_out):
         if token in REBASING:
@@ -138,7 +138,9 @@ def before_gas(deltas: Deltas, costs: Sequence[Cost], wallet: str = WALLET) -> D
     return deltas + Deltas.at(wallet, {"ETH": gas})
 
 
-def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot) -> tuple[Moved, list[SmartContractAction]]:
+def _flash_loan(
+    loan: SmartContractAction, venues: Venues, state: State, market: MarketSnapshot
+) -> tuple[SimulationResult, list[SmartContractAction]]:
     """The steps while the loan is out. What the lender has lent out is not there for them to withdraw or borrow."""
     lender, token, amount = venues[loan.protocol], loan.token, amount_of(loan)
     if not isinstance(lender, FlashLender):
@@ -157,10 +159,10 @@ def _flash_loan(loan: SmartContractAction, venues: Venues, state: State, market:
     own, costs = Deltas.at(loan.protocol, {token: -fee}), (Cost("fees", token, fee),) if fee else ()
     results = (StepResult(structs.replace(loan, steps=tuple(steps)), own, costs), *inner.results)
     details = {**inner.details, "flash_fee": plain(fee)}
-    return Moved(after, inner.deltas + own, (*inner.costs, *costs), details, inner.more_gas, results=results), steps
+    return SimulationResult(after, inner.deltas + own, (*inner.costs, *costs), details, inner.more_gas, results=results), steps
 
 
-def resolved_instruction(instruction: Instruction, moved: Moved) -> Instruction:
+def resolved_instruction(instruction: Instruction, moved: SimulationResult) -> Instruction:
     """The instruction with every amount of its steps as the number that it was simulated with."""
     if isinstance(instruction, Chain):
         return structs.replace(instruction, steps=moved.steps)

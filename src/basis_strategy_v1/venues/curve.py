@@ -50,7 +50,7 @@ class CurvePools:
 
     def fill(self, pool: Pool, paid: int, out: int, units: int) -> Filled:
         after, received = exchange(pool.state, paid, out, units)
-        # The fee is taken from what comes out, and told as that part of what is paid in.
+        # The fee is taken from what comes out, and reported as that part of what is paid in.
         gross = exchange(replace(pool.state, fee=0), paid, out, units).received
         return Filled(after, units, received, Decimal(gross - received) / gross if gross else Decimal(0))
 

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.settings import AboveZero, Address, Bps, Mark, MarketName, ProtocolSettings, whole
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.venues.venue import DEX, Moved, OnChainVenue, Place, reject, row_text
+from basis_strategy_v1.venues.venue import DEX, OnChainVenue, Place, SimulationResult, reject, row_text
 from basis_strategy_v1.venues.wallet import amount_of, exchange
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class MarketSwap(OnChainVenue):
         super().__init__(place)
         self.row = row
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
         if as_traded(paid) == as_traded(out):
             reject(DEX, f"{self.name} swap: token_out must differ from token, got {paid} and {out}; "
@@ -70,7 +70,7 @@ class MarketSwap(OnChainVenue):
 
     def _by_market_price(
         self, instruction: SmartContractAction, paid: str, out: str, amount: Decimal, state: State, market: MarketSnapshot
-    ) -> Moved:
+    ) -> SimulationResult:
         price = self._price(paid, out, market)
         fee = amount * (self.row.fee_pips if instruction.fee is None else instruction.fee) / PIPS
         received = to_amount(out, to_units(out, (amount - fee) * price * (1 - self.row.slippage_bps / BPS)))
@@ -85,7 +85,7 @@ class MarketSwap(OnChainVenue):
         details: dict[str, Any],
         state: State,
         market: MarketSnapshot,
-    ) -> Moved:
+    ) -> SimulationResult:
         """What the swap does when `received` comes out of it and `fee` of the token paid in stays with the pool."""
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
         if not received:
@@ -98,7 +98,7 @@ class MarketSwap(OnChainVenue):
         slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
         deltas = Deltas.at(self.name, {paid: -amount, out: received})
-        return Moved(after, deltas, costs, details)
+        return SimulationResult(after, deltas, costs, details)
 
     def _price(self, paid: str, out: str, market: MarketSnapshot) -> Decimal:
         """`out` per `paid`: the pair's own market price, either way round, else the ratio of the two tokens' values."""

@@ -17,13 +17,13 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import Held, MorphoPart, holding
+from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
 from basis_strategy_v1.venues.morpho_data import Settings, Terms
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_rate import WAD
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, Moved, PerpExposure, Place, Settlement, reject
+from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, PerpExposure, Place, Settlement, SimulationResult, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Morpho(FlashLender, Lender):
     """The simulator. The data's rows move the markets; our own position is in their totals, and interest accrues between rows."""
 
     kind = ONCHAIN
-    grows = True
+    accrues = True
     actions = ("supply", "withdraw", "supply_collateral", "withdraw_collateral", "borrow", "repay", "flash_loan")
     assumptions = (
         "A Morpho market goes forward from its last row by its own rate curve, with our own position in its totals; without rows, from "
@@ -62,12 +62,12 @@ class Morpho(FlashLender, Lender):
 
     # Instructions.
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         name = self._market_name(instruction, market)
         self._expect_token(instruction, name)
         if not state.checked:
             return self._unchecked(instruction, name, state)
-        part = self._known.at(state.part(self.name, MorphoPart), market, name)
+        part = self._known.at(state.part(self.name, MorphoState), market, name)
         try:
             return self._act(instruction, name, part, state, market)
         except Reverted as reverted:
@@ -89,7 +89,7 @@ class Morpho(FlashLender, Lender):
         if action.token != expected:
             reject(ONCHAIN, f"{self.name} {action.action} in {name} takes {expected}, got {action.token}")
 
-    def _act(self, action: SmartContractAction, name: str, part: MorphoPart, state: State, market: MarketSnapshot) -> Moved:
+    def _act(self, action: SmartContractAction, name: str, part: MorphoState, state: State, market: MarketSnapshot) -> SimulationResult:
         token, amount = action.token, amount_of(action)
         pays = action.action in PAYS
         if pays:
@@ -101,9 +101,9 @@ class Morpho(FlashLender, Lender):
             if token in after.lent:
                 self._require_at_hand(after, action, name, market)
             state = receive(state, self.wallet, token, amount)
-        return self._told(state, part, after, action, name, -amount if pays else amount, market)
+        return self._with_change(state, part, after, action, name, -amount if pays else amount, market)
 
-    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.Moved:
+    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.SimulationResult:
         market, position, _ = held
         if action == "supply_collateral":
             return morpho_market.supply_collateral(market, position, units)
@@ -119,16 +119,16 @@ class Morpho(FlashLender, Lender):
             return getattr(morpho_market, action)(market, position, now_s, shares=shares)  # type: ignore[no-any-return]
         return getattr(morpho_market, action)(market, position, now_s, assets=units)  # type: ignore[no-any-return]
 
-    def _told(
+    def _with_change(
         self,
         state: State,
-        before: MorphoPart,
-        after: MorphoPart,
+        before: MorphoState,
+        after: MorphoState,
         action: SmartContractAction,
         name: str,
         signed: Decimal,
         market: MarketSnapshot,
-    ) -> Moved:
+    ) -> SimulationResult:
         """What moved, as the balances read; the base unit that rounding keeps is a cost of interest."""
         old, new = before.units(), after.units()
         changes = _changes(old, new)
@@ -138,20 +138,20 @@ class Morpho(FlashLender, Lender):
         deltas = Deltas.at(self.name, {action.token: signed, **changes})
         costs = (Cost(source, action.token, lost),) if lost else ()
         details = {"health_factor": self._health_text(after, name, market)} if after.held[name].position.borrow_shares else {}
-        return Moved(state.with_part(self.name, structs.replace(after, told=new)), deltas, costs, details)
+        return SimulationResult(state.with_part(self.name, structs.replace(after, reported=new)), deltas, costs, details)
 
-    def _unchecked(self, action: SmartContractAction, name: str, state: State) -> Moved:
+    def _unchecked(self, action: SmartContractAction, name: str, state: State) -> SimulationResult:
         """Where nothing is known to be held: what is paid in is what is credited."""
         amount = amount_of(action)
         side = COLLATERAL if action.action in OF_COLLATERAL else DEBT if action.action in ("borrow", "repay") else SUPPLY
         signed = -amount if action.action in PAYS else amount
         own = signed if side == DEBT else -signed
-        return Moved(state, Deltas.at(self.name, {action.token: signed, morpho_name(name, side): own}))
+        return SimulationResult(state, Deltas.at(self.name, {action.token: signed, morpho_name(name, side): own}))
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         side = {"withdraw": SUPPLY, "repay": DEBT, "withdraw_collateral": COLLATERAL}.get(action.action)
         if side is not None:
-            return state.part(self.name, MorphoPart).units().get(morpho_name(action.market or "", side), 0)
+            return state.part(self.name, MorphoState).units().get(morpho_name(action.market or "", side), 0)
         if action.action not in ("supply", "supply_collateral"):
             reject(ONCHAIN, f'{self.name} {action.action} needs a number; "all" is for supply, withdraw, repay and their collateral')
         return super().resolve(action, state)
@@ -165,7 +165,7 @@ class Morpho(FlashLender, Lender):
         """
         if state is None or market is None or not state.checked:
             return Decimal(0)
-        cash = self._known.cash(state.part(self.name, MorphoPart), token, market)
+        cash = self._known.cash(state.part(self.name, MorphoState), token, market)
         if cash is not None:
             try:
                 morpho_market.flash_loan(to_units(token, amount), cash.units)
@@ -176,7 +176,7 @@ class Morpho(FlashLender, Lender):
 
     def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
         """The most that a flash loan can be now: what Morpho has at hand; None where no market that lends the token is known."""
-        cash = self._known.cash(state.part(self.name, MorphoPart), token, market)
+        cash = self._known.cash(state.part(self.name, MorphoState), token, market)
         return None if cash is None else to_amount(token, max(cash.units, 0))
 
     def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
@@ -188,11 +188,11 @@ class Morpho(FlashLender, Lender):
         return self._with_lent(state, token, -to_units(token, amount))
 
     def _with_lent(self, state: State, token: str, units: int) -> State:
-        part = state.part(self.name, MorphoPart)
+        part = state.part(self.name, MorphoState)
         lent = {**part.lent, token: part.lent.get(token, 0) + units}
         return state.with_part(self.name, structs.replace(part, lent={token: out for token, out in lent.items() if out}))
 
-    def _require_at_hand(self, after: MorphoPart, action: SmartContractAction, name: str, market: MarketSnapshot) -> None:
+    def _require_at_hand(self, after: MorphoState, action: SmartContractAction, name: str, market: MarketSnapshot) -> None:
         """Refuse to pay out, while a flash loan is out, what went with it."""
         cash = self._known.cash(after, action.token, market)
         if cash is not None and cash.units < 0:
@@ -207,47 +207,47 @@ class Morpho(FlashLender, Lender):
 
     def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
         """The lowest of the markets: what the collateral carries over the debt; None without debt."""
-        part = state.part(self.name, MorphoPart)
+        part = state.part(self.name, MorphoState)
         owing = [name for name, held in part.held.items() if held.position.borrow_shares]
         return min((self._health(part, name, market) for name in owing), default=None)
 
-    def _health(self, part: MorphoPart, name: str, market: MarketSnapshot) -> Decimal:
+    def _health(self, part: MorphoState, name: str, market: MarketSnapshot) -> Decimal:
         held = part.held[name]
         return morpho_market.health_factor_wad(held.now(part.now_s), held.position, self._known.price(name, market)) / WAD_UNIT
 
-    def _health_text(self, part: MorphoPart, name: str, market: MarketSnapshot) -> str:
+    def _health_text(self, part: MorphoState, name: str, market: MarketSnapshot) -> str:
         return plain(round(self._health(part, name, market), 6))
 
     # What falls due by time.
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        part = state.part(self.name, MorphoPart)
+        part = state.part(self.name, MorphoState)
         stamps = [market.next_row("market", self.series, series_name(name)) for name, held in part.held.items() if held.is_ours()]
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
-    def grow(self, state: State, market: MarketSnapshot) -> State:
+    def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state with the markets read at the snapshot's instant."""
-        part = state.part(self.name, MorphoPart)
+        part = state.part(self.name, MorphoState)
         if part.now_s == market.instant // SECOND_US or part.is_empty():
             return state
         return state.with_part(self.name, self._known.at(part, market))
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        part = state.part(self.name, MorphoPart)
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        part = state.part(self.name, MorphoState)
         if part.is_empty():
             return state, ()
         part = self._known.at(part, market)
         read = part.units()
-        grown = _changes(part.told, read)
+        grown = _changes(part.reported, read)
         settled = [Settlement("interest", self.name, Deltas.at(self.name, grown))] if any(grown.values()) else []
-        part = structs.replace(part, told=read)
+        part = structs.replace(part, reported=read)
         for name in part.held:
             part, row = self._liquidated(part, name, market)
             settled += row
         return state.with_part(self.name, part), tuple(settled)
 
-    def _liquidated(self, part: MorphoPart, name: str, market: MarketSnapshot) -> tuple[MorphoPart, list[Settlement]]:
+    def _liquidated(self, part: MorphoState, name: str, market: MarketSnapshot) -> tuple[MorphoState, list[Settlement]]:
         """The part after someone has repaid as much of an unhealthy debt as the collateral pays for."""
         held = part.held[name]
         if not held.position.borrow_shares:
@@ -265,17 +265,17 @@ class Morpho(FlashLender, Lender):
         saved = Cost("liquidation", loan, -to_amount(loan, old[morpho_name(name, DEBT)] - new.get(morpho_name(name, DEBT), 0)))
         details = {"market": name, "health_factor": health, "repaid": plain(to_amount(loan, done.repaid)),
                    "seized": plain(to_amount(collateral, done.seized)), "bad_debt": plain(to_amount(loan, done.bad_debt))}  # fmt: skip
-        return structs.replace(after, told=new), [Settlement("liquidation", self.name, deltas, (paid, saved), details)]
+        return structs.replace(after, reported=new), [Settlement("liquidation", self.name, deltas, (paid, saved), details)]
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         growth = {SUPPLY: "supply_interest", COLLATERAL: "spot_price", DEBT: "borrow_interest"}
         found = []
-        for token, amount in state.part(self.name, MorphoPart).positions().items():
+        for token, amount in state.part(self.name, MorphoState).positions().items():
             name = read_name(token)
             found.append(Exposure(self.name, token, name.underlying, -amount if name.is_owed else amount, growth[name.side]))
         return tuple(found), ()
 
-    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoPart:
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoState:
         """A part that holds and owes these amounts (token names as in positions).
 
         Raises:
@@ -285,12 +285,12 @@ class Morpho(FlashLender, Lender):
             if not read_name(token).side:
                 raise ComponentError("PUH-001", f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt")
         names = dict.fromkeys(read_name(token).of for token in amounts)
-        part = self._known.at(MorphoPart(), market, *names)
+        part = self._known.at(MorphoState(), market, *names)
         for name in names:
             tokens = [morpho_name(name, side) for side in SIDES]
             units = (to_units(read_name(token).underlying, amounts.get(token, Decimal(0))) for token in tokens)
             part.held[name] = holding(part.held[name], part.now_s, *units)
-        return structs.replace(part, told=part.units())
+        return structs.replace(part, reported=part.units())
 
 
 def _changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Decimal]:

@@ -30,15 +30,15 @@ class Held(NamedTuple):
         return bool(position.supply_shares or position.borrow_shares or position.collateral)
 
 
-class MorphoPart(Struct, VenueState, frozen=True, tag="MorphoState"):
+class MorphoState(Struct, VenueState, frozen=True, tag="MorphoState"):
     """Our positions by market, as of `now_s`.
 
-    `told` is what was last reported, `lent` what is out in flash loans while a chain runs; both base units by token.
+    `reported` is what was last reported, `lent` what is out in flash loans while a chain runs; both base units by token.
     """
 
     held: dict[str, Held] = {}
     now_s: Reading = 0
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     lent: dict[str, int] = {}
 
     def units(self) -> dict[str, int]:

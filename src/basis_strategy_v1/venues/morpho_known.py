@@ -8,7 +8,7 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.position_names import pair_of
 from basis_strategy_v1.core.state_rows import series_name
-from basis_strategy_v1.venues.morpho_account import Held, MorphoPart, with_own
+from basis_strategy_v1.venues.morpho_account import Held, MorphoState, with_own
 from basis_strategy_v1.venues.morpho_data import MarketRow, Terms, market_at_terms, oracle_price, row_of
 from basis_strategy_v1.venues.morpho_market import Position
 
@@ -41,11 +41,11 @@ class KnownMarkets:
     def knows(self, name: str, market: MarketSnapshot) -> bool:
         return name in self._terms or ("/" in name and series_name(name) in market.names("market", self._series))
 
-    def at(self, part: MorphoPart, market: MarketSnapshot, *names: str) -> MorphoPart:
+    def at(self, part: MorphoState, market: MarketSnapshot, *names: str) -> MorphoState:
         """The part at the snapshot's instant, with new rows taken over; of the markets that hold nothing of ours, only in `names`."""
         held = {name: self._held(name, held, market) if held.is_ours() else held for name, held in part.held.items()}
         held |= {name: self._held(name, held.get(name), market) for name in names}
-        return MorphoPart(held, market.instant // SECOND_US, part.told, part.lent)
+        return MorphoState(held, market.instant // SECOND_US, part.reported, part.lent)
 
     def _held(self, name: str, held: Held | None, market: MarketSnapshot) -> Held:
         row = self._row(name, market)
@@ -71,7 +71,7 @@ class KnownMarkets:
         row = self._row(name, market)
         return oracle_price(name, market) if row is None else row.oracle_price
 
-    def cash(self, part: MorphoPart, token: str, market: MarketSnapshot) -> Cash | None:
+    def cash(self, part: MorphoState, token: str, market: MarketSnapshot) -> Cash | None:
         """What Morpho has at hand of a token: what is lent and not borrowed over the markets known, and our own collateral.
 
         The contract has more where others have put the token in as collateral, or lend it in a market that is not known.
@@ -86,7 +86,7 @@ class KnownMarkets:
         units += sum(held.position.collateral for name, held in part.held.items() if pair_of(name)[0] == token)
         return Cash(units - part.lent.get(token, 0), lending)
 
-    def _with_cash(self, part: MorphoPart, market: MarketSnapshot) -> list[str]:
+    def _with_cash(self, part: MorphoState, market: MarketSnapshot) -> list[str]:
         """The markets of which it is known what others have in them, and no row is too old."""
         of_data = self._of_data(market)
         known = [name for name in of_data if self._is_visible(name, market)]

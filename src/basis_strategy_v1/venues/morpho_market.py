@@ -62,7 +62,7 @@ class Position(Struct, frozen=True):
     collateral: int = 0
 
 
-class Moved(NamedTuple):
+class MarketChange(NamedTuple):
     """What an action leaves, and the assets and shares that it moved (a collateral action moves no shares)."""
 
     market: Market
@@ -124,7 +124,7 @@ def accrue(market: Market, now_s: int) -> Market:
     )
 
 
-def supply(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> Moved:
+def supply(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> MarketChange:
     """Lend `assets`, or as many as `shares` cost."""
     _require_one(assets, shares, "supply")
     market = accrue(market, now_s)
@@ -132,10 +132,12 @@ def supply(market: Market, position: Position, now_s: int, *, assets: int = 0, s
         shares = shares_down(assets, market.total_supply_assets, market.total_supply_shares)
     else:
         assets = assets_up(shares, market.total_supply_assets, market.total_supply_shares)
-    return Moved(_with_supply(market, assets, shares), replace(position, supply_shares=position.supply_shares + shares), assets, shares)
+    return MarketChange(
+        _with_supply(market, assets, shares), replace(position, supply_shares=position.supply_shares + shares), assets, shares
+    )
 
 
-def withdraw(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> Moved:
+def withdraw(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> MarketChange:
     """Take back `assets`, or what `shares` are worth (`shares=position.supply_shares` takes all)."""
     _require_one(assets, shares, "withdraw")
     market = accrue(market, now_s)
@@ -149,10 +151,10 @@ def withdraw(market: Market, position: Position, now_s: int, *, assets: int = 0,
         raise Refused('{} are supplied; withdraw less, or write amount "all"', supplied_of(market, position))
     after = _with_supply(market, -assets, -shares)
     _require_liquidity(after)
-    return Moved(after, replace(position, supply_shares=position.supply_shares - shares), assets, shares)
+    return MarketChange(after, replace(position, supply_shares=position.supply_shares - shares), assets, shares)
 
 
-def borrow(market: Market, position: Position, now_s: int, price: int, *, assets: int = 0, shares: int = 0) -> Moved:
+def borrow(market: Market, position: Position, now_s: int, price: int, *, assets: int = 0, shares: int = 0) -> MarketChange:
     """Borrow `assets`, or what `shares` of debt bring, as far as the collateral carries it."""
     _require_one(assets, shares, "borrow")
     market = accrue(market, now_s)
@@ -164,10 +166,10 @@ def borrow(market: Market, position: Position, now_s: int, price: int, *, assets
     moved = replace(position, borrow_shares=position.borrow_shares + shares)
     require_healthy(after, moved, price)
     _require_liquidity(after)
-    return Moved(after, moved, assets, shares)
+    return MarketChange(after, moved, assets, shares)
 
 
-def repay(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> Moved:
+def repay(market: Market, position: Position, now_s: int, *, assets: int = 0, shares: int = 0) -> MarketChange:
     """Pay back `assets`, or what `shares` of debt cost (`shares=position.borrow_shares` clears it)."""
     _require_one(assets, shares, "repay")
     market = accrue(market, now_s)
@@ -180,17 +182,17 @@ def repay(market: Market, position: Position, now_s: int, *, assets: int = 0, sh
             raise Reverted("nothing is owed")
         raise Refused('{} are owed; repay less, or write amount "all"', debt_of(market, position))
     after = _with_borrow(market, max(market.total_borrow_assets - assets, 0), -shares)
-    return Moved(after, replace(position, borrow_shares=position.borrow_shares - shares), assets, shares)
+    return MarketChange(after, replace(position, borrow_shares=position.borrow_shares - shares), assets, shares)
 
 
-def supply_collateral(market: Market, position: Position, assets: int) -> Moved:
+def supply_collateral(market: Market, position: Position, assets: int) -> MarketChange:
     """Put collateral in: no interest accrues, nothing is earned on it."""
     _require_amount(assets, "supply_collateral")
     _require_uint128(position.collateral + assets, "the collateral")
-    return Moved(market, replace(position, collateral=position.collateral + assets), assets, 0)
+    return MarketChange(market, replace(position, collateral=position.collateral + assets), assets, 0)
 
 
-def withdraw_collateral(market: Market, position: Position, now_s: int, price: int, assets: int) -> Moved:
+def withdraw_collateral(market: Market, position: Position, now_s: int, price: int, assets: int) -> MarketChange:
     """Take collateral out, as far as the rest still carries the debt."""
     _require_amount(assets, "withdraw_collateral")
     market = accrue(market, now_s)
@@ -200,7 +202,7 @@ def withdraw_collateral(market: Market, position: Position, now_s: int, price: i
         raise Refused("{} are there; withdraw less", position.collateral, of_collateral=True)
     moved = replace(position, collateral=position.collateral - assets)
     require_healthy(market, moved, price)
-    return Moved(market, moved, assets, 0)
+    return MarketChange(market, moved, assets, 0)
 
 
 def flash_loan(assets: int, available: int) -> None:

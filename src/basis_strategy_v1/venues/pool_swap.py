@@ -16,7 +16,7 @@ from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_amount, to_units
 from basis_strategy_v1.venues.market_swap import MarketSwap, MarketSwapRow, SwapSettings, as_traded
 from basis_strategy_v1.venues.reverted import Reverted
-from basis_strategy_v1.venues.venue import DEX, Moved, Place, reject
+from basis_strategy_v1.venues.venue import DEX, Place, SimulationResult, reject
 from basis_strategy_v1.venues.wallet import amount_of
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ class PoolSwap(MarketSwap):
         self._preferred = tuple(map(series_name, settings.pools or ()))
         self._read: dict[str, tuple[Mapping[str, str], Pool]] = {}
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         if as_traded(instruction.token) != as_traded(instruction.token_out or ""):
             found = self._with_state(instruction, market) or self._with_depth(instruction, market)
             if found is not None:
                 return self._through(self._as_left(found, state), instruction, state, market)
         return super().simulate(instruction, state, market)
 
-    def _through(self, found: _Found, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def _through(self, found: _Found, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         paid, out, amount = instruction.token, instruction.token_out or "", amount_of(instruction)
         pool, places = found.pool, (found.pool.place(paid), found.pool.place(out))
         source, target = places
@@ -127,7 +127,7 @@ class PoolSwap(MarketSwap):
         details |= {"pool": found.name, "priced_by": found.priced_by}
         moved = self._settled(instruction, received, amount * filled.fee_share, details, state, market)
         kept = {**state.part(self.name, MovedPools).states, found.name: (found.stamp, filled.state)}
-        return Moved(moved.state.with_part(self.name, MovedPools(kept)), moved.deltas, moved.costs, moved.details)
+        return SimulationResult(moved.state.with_part(self.name, MovedPools(kept)), moved.deltas, moved.costs, moved.details)
 
     def _as_left(self, found: _Found, state: State) -> _Found:
         """The pool as our last swap left it, where the data have had no row since."""

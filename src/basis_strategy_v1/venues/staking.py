@@ -18,7 +18,17 @@ from basis_strategy_v1.core.state import RATE_UNIT, State, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_amount, to_units
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
-from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, Moved, OnChainVenue, PerpExposure, Place, Settlement, reject, row_text
+from basis_strategy_v1.venues.venue import (
+    ONCHAIN,
+    Exposure,
+    OnChainVenue,
+    PerpExposure,
+    Place,
+    Settlement,
+    SimulationResult,
+    reject,
+    row_text,
+)
 from basis_strategy_v1.venues.wallet import amount_of, rate_units, receive, units_to_spend
 
 if TYPE_CHECKING:
@@ -57,7 +67,7 @@ class StakingRow(NamedTuple):
 class Request(NamedTuple):
     """ETH that was asked for, for so many shares; claimable from an instant on (microseconds since 1970).
 
-    `rate_e27` is the share rate that it was finalised at, where the protocol fixes it then (Lido). `told` is whether the settlement
+    `rate_e27` is the share rate that it was finalised at, where the protocol fixes it then (Lido). `reported` is whether the settlement
     has been given that says that it can be claimed.
     """
 
@@ -66,7 +76,7 @@ class Request(NamedTuple):
     wei: int
     shares: int
     rate_e27: int | None = None
-    told: bool = False
+    reported: bool = False
 
 
 class Queue(Struct, VenueState, frozen=True, tag="Queue"):
@@ -97,7 +107,7 @@ class StakingProtocol(OnChainVenue):
         if row.rebasing is None:
             self.actions = ("stake", "unstake", "claim")
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         if instruction.action == "claim":
             return self._claim(instruction, state, market)
         rate, wallet = market.redemption(self.series, self.row.wrapped), state.part(self.wallet, Wallet)
@@ -131,7 +141,9 @@ class StakingProtocol(OnChainVenue):
         self._expect(action, self.row.wrapped)
         return self._given, staking_shares.unwrap(pool, units, units).shares
 
-    def _exchange(self, action: SmartContractAction, state: State, wallet: Wallet, out: str, shares: int, rate: Decimal) -> Moved:
+    def _exchange(
+        self, action: SmartContractAction, state: State, wallet: Wallet, out: str, shares: int, rate: Decimal
+    ) -> SimulationResult:
         """The action's amount for `shares` of another token, in the wallet."""
         paid, amount = action.token, amount_of(action)
         if not shares:
@@ -140,7 +152,7 @@ class StakingProtocol(OnChainVenue):
         after = wallet.moved({paid: -spent, out: shares})
         given, got = _read_change(wallet, after, paid, -spent), _read_change(wallet, after, out, shares)
         lost = -(self._eth_worth(paid, given, rate) + self._eth_worth(out, got, rate))
-        return Moved(state.with_part(self.wallet, after), Deltas.at(self.name, {paid: given, out: got}), _lost(lost))
+        return SimulationResult(state.with_part(self.wallet, after), Deltas.at(self.name, {paid: given, out: got}), _lost(lost))
 
     def _eth_worth(self, token: str, amount: Decimal, rate: Decimal) -> Decimal:
         """The wrapped token at its redemption rate, the others at their balance."""
@@ -148,7 +160,7 @@ class StakingProtocol(OnChainVenue):
 
     def _unstake(
         self, action: SmartContractAction, state: State, wallet: Wallet, pool: SharePool, rate: Decimal, market: MarketSnapshot
-    ) -> Moved:
+    ) -> SimulationResult:
         """Ask for ETH: worth what the token is worth now, claimable when the queue has come to it.
 
         What is beyond the protocol's most for one request is asked for by several on chain; here one id stands for all.
@@ -173,7 +185,7 @@ class StakingProtocol(OnChainVenue):
         if further:
             details["requests_on_chain"] = str(1 + further)
         left = state.with_part(self.wallet, after).with_part(self.name, queue)
-        return Moved(
+        return SimulationResult(
             left,
             Deltas.at(self.name, {action.token: burned, QUEUED: asked}),
             _lost(lost),
@@ -185,7 +197,7 @@ class StakingProtocol(OnChainVenue):
         """How many requests more than one it takes on chain to ask for so much."""
         return len(staking_shares.split_request(self.rules, wei)) - 1
 
-    def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def _claim(self, action: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         queue = state.part(self.name, Queue)
         request = next((request for request in queue.requests if request.request_id == action.request_id), None)
         if request is None:
@@ -200,7 +212,7 @@ class StakingProtocol(OnChainVenue):
         further = self._further_requests(request.wei)
         details = {"requests_on_chain": str(1 + further)} if further else {}
         gas = further * FURTHER_REQUEST_GAS["claim"]
-        return Moved(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid), details, gas)
+        return SimulationResult(after, Deltas.at(self.name, {QUEUED: -asked, "ETH": paid}), _lost(asked - paid), details, gas)
 
     def _paid(self, request: Request, market: MarketSnapshot) -> int:
         """Wei that a claim pays: what was asked for; less where the shares had lost value by the finalisation (ether.fi: by now)."""
@@ -220,22 +232,22 @@ class StakingProtocol(OnChainVenue):
         return [row_text(self.row)]
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
-        """When the first of our requests that was not told of can be claimed; of one that could be before, the next instant."""
-        waiting = [max(request.claimable, market.instant + 1) for request in state.part(self.name, Queue).requests if not request.told]
+        """When the first of our requests that was not reported of can be claimed; of one that could be before, the next instant."""
+        waiting = [max(request.claimable, market.instant + 1) for request in state.part(self.name, Queue).requests if not request.reported]
         first = min(waiting, default=None)
         return first if first is not None and first <= until else None
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        """A request whose time has come is told of, once; nothing moves before the claim. Lido fixes its worth now, ether.fi then."""
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+        """A request whose time has come is reported of, once; nothing moves before the claim. Lido fixes its worth now, ether.fi then."""
         queue = state.part(self.name, Queue)
-        ready = [request for request in queue.requests if not request.told and request.claimable <= market.instant]
+        ready = [request for request in queue.requests if not request.reported and request.claimable <= market.instant]
         if not ready:
             return state, ()
         rate_e27 = staking_shares.share_rate(self._pool(market)) if self.rules is Protocol.LIDO else None
-        requests = tuple(request._replace(rate_e27=rate_e27, told=True) if request in ready else request for request in queue.requests)
-        return state.with_part(self.name, Queue(requests, queue.asked)), tuple(self._told(request) for request in ready)
+        requests = tuple(request._replace(rate_e27=rate_e27, reported=True) if request in ready else request for request in queue.requests)
+        return state.with_part(self.name, Queue(requests, queue.asked)), tuple(self._with_change(request) for request in ready)
 
-    def _told(self, request: Request) -> Settlement:
+    def _with_change(self, request: Request) -> Settlement:
         amount = plain(to_amount("ETH", request.wei))
         details = {"request_id": request.request_id, "amount": amount, "claimable": iso(request.claimable)}
         return Settlement("claim", self.name, Deltas(), (), details)

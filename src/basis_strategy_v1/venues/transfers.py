@@ -14,7 +14,7 @@ from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, State, Transfer, Tr
 from basis_strategy_v1.core.tokens import in_base_units
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import FREE
-from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Holder, Moved, OnChainVenue, Settlement, Venues, reject
+from basis_strategy_v1.venues.venue import CEX, ONCHAIN, Holder, OnChainVenue, Settlement, SimulationResult, Venues, reject
 from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue, as_read, with_share_rate
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MINUTE_US = 60 * SECOND_US
 
 
-def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, market: MarketSnapshot) -> Moved:
+def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, market: MarketSnapshot) -> SimulationResult:
     """What a transfer does: at once, or into `in_transit` until it arrives.
 
     The amount leaves the sender; what arrives is the amount less the sender's withdrawal fee.
@@ -56,7 +56,7 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
         after, where = receiver.give(after, token, arriving), transfer.to_venue
     deltas = Deltas.at(transfer.from_venue, {token: -amount}) + Deltas.at(where, {token: arriving})
     costs = (Cost("transfers", token, amount - arriving),) if amount > arriving else ()
-    moved = Moved(after, deltas, costs, details)
+    moved = SimulationResult(after, deltas, costs, details)
     for wallet in wallets:
         moved = as_read(before, moved, Deltas.at(wallet, deltas.tokens(wallet)), wallet, wallet)
     return sender.pay_gas(moved, TRANSFER_GAS, market) if isinstance(sender, WalletVenue) else moved
@@ -89,11 +89,11 @@ class Arrivals:
         transit = state.parts.get(IN_TRANSIT)
         if not isinstance(transit, Transit) or not transit.transfers:
             return None
-        # Always after the market's instant: whoever goes from one due instant to the next comes to the end, whatever `observe` leaves.
+        # Always after the market's instant: whoever goes from one due instant to the next comes to the end, whatever `update_to` leaves.
         due = max(transit.transfers[0].arrives, market.instant + 1)
         return due if due <= until else None
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         transit = state.part(IN_TRANSIT, Transit)
         arrived = [transfer for transfer in transit.transfers if transfer.arrives <= market.instant]
         if not arrived:
@@ -104,7 +104,7 @@ class Arrivals:
         for transfer in arrived:
             receiver = _holder(transfer.to_venue, self._venues)
             if isinstance(receiver, WalletVenue):  # what is there has grown before more of it comes
-                after, grown = receiver.observe(after, market)
+                after, grown = receiver.update_to(after, market)
                 settled += grown
                 after = with_share_rate(after, receiver.name, transfer.token, market)
             after, arrival = _arrival(after, receiver, transfer)
@@ -119,7 +119,7 @@ class Arrivals:
 def _arrival(state: State, receiver: Holder, transfer: Transfer) -> tuple[State, Settlement]:
     where, token, amount = transfer.to_venue, transfer.token, transfer.amount
     there = Deltas.at(where, {token: amount})
-    moved = Moved(receiver.give(state, token, amount), there + Deltas.at(IN_TRANSIT, {token: -amount}))
+    moved = SimulationResult(receiver.give(state, token, amount), there + Deltas.at(IN_TRANSIT, {token: -amount}))
     if isinstance(receiver, WalletVenue):
         moved = as_read(state, moved, there, where, where)
     return moved.state, Settlement("arrival", where, moved.deltas, moved.costs, {"transfer": transfer.key})

@@ -36,7 +36,7 @@ class StepResult(Struct, frozen=True, gc=False):
     costs: tuple[Cost, ...] = ()
 
 
-class Moved(Struct, frozen=True, gc=False):
+class SimulationResult(Struct, frozen=True, gc=False):
     """What an instruction does: the state after it, what moved, what it cost at the snapshot's prices.
 
     `more_gas` are the gas units that it takes beyond those of its kind. `filled` is the filled share of the requested amount, 0 to 1.
@@ -99,10 +99,10 @@ class Venue(ABC):
     kind: str
     actions: tuple[str, ...] = ()  # of a smart_contract_action
     assumptions: tuple[str, ...] = ()  # sentences for the report
-    grows = False  # whether what is held there grows with every second; then `grow` brings it to the snapshot's instant
+    accrues = False  # whether what is held there grows with every second; then `accrue` brings it to the snapshot's instant
 
     @abstractmethod
-    def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> SimulationResult:
         """What the instruction does.
 
         Raises:
@@ -113,11 +113,11 @@ class Venue(ABC):
         """The first instant after the snapshot's and up to `until` at which something falls due, if any."""
         return None
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         """The state at the snapshot's instant, and what fell due right then."""
         return state, ()
 
-    def grow(self, state: State, market: MarketSnapshot) -> State:
+    def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state at the snapshot's instant, where nothing falls due."""
         return state
 
@@ -157,7 +157,7 @@ class OnChainVenue(Venue):
         self.name, self.series, self.chain, self.wallet = place
 
     @abstractmethod
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         """What one of its `actions` does; the amount is a number by now (token units, whole base units). Gas is paid elsewhere.
 
         Raises:

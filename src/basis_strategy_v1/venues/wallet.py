@@ -18,11 +18,11 @@ from basis_strategy_v1.venues.venue import (
     ONCHAIN,
     Exposure,
     Holder,
-    Moved,
     OnChainVenue,
     PerpExposure,
     Place,
     Settlement,
+    SimulationResult,
     reject,
     require_held,
 )
@@ -79,13 +79,13 @@ class WalletVenue(OnChainVenue, Holder):
 
     # Wrapping.
 
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Moved:
+    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         paid = "ETH" if instruction.action == "wrap" else "WETH"
         if instruction.token != paid:
             reject(ONCHAIN, f"{self.name} {instruction.action} takes {paid}, got {instruction.token}")
         amount, out = amount_of(instruction), WRAPPED[paid]
         after = exchange(state, self.name, paid, amount, out, amount, f"{self.name} {instruction.action}")
-        return Moved(after, Deltas.at(self.name, {paid: -amount, out: amount}))
+        return SimulationResult(after, Deltas.at(self.name, {paid: -amount, out: amount}))
 
     def gas_units(self, action: SmartContractAction) -> int:
         return 45_000
@@ -105,14 +105,16 @@ class WalletVenue(OnChainVenue, Holder):
             gwei = self._gas_price_gwei.at(market.instant)
         return to_amount("ETH", int(units * gwei * WEI_PER_GWEI))
 
-    def pay_gas(self, moved: Moved, units: int, market: MarketSnapshot) -> Moved:
+    def pay_gas(self, moved: SimulationResult, units: int, market: MarketSnapshot) -> SimulationResult:
         """What a transaction does, with its gas."""
         if self.is_free():
             return moved
         fee = self.gas_fee(units, market)
         after = spend(moved.state, self.name, "ETH", fee, "gas")
         deltas = moved.deltas + Deltas.at(self.name, {"ETH": -fee})
-        return Moved(after, deltas, (*moved.costs, Cost("gas", "ETH", fee)), {**moved.details, "gas_units": units, "gas_eth": plain(fee)})
+        return SimulationResult(
+            after, deltas, (*moved.costs, Cost("gas", "ETH", fee)), {**moved.details, "gas_units": units, "gas_eth": plain(fee)}
+        )
 
     # What falls due, what is held.
 
@@ -122,7 +124,7 @@ class WalletVenue(OnChainVenue, Holder):
         due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
         return min(due) if due else None
 
-    def observe(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
+    def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         """Rebasing tokens grow when their protocol publishes a new rate."""
         wallet = state.part(self.name, Wallet)
         held = [token for token in REBASING if token in wallet.units]
@@ -222,10 +224,10 @@ def with_share_rate(state: State, name: str, token: str, market: MarketSnapshot)
     return state.with_part(name, Wallet(wallet.units, {**wallet.share_rates, token: rate}))
 
 
-def as_read(before: State, moved: Moved, told: Deltas, venue: str, wallet: str) -> Moved:
+def as_read(before: State, moved: SimulationResult, reported: Deltas, venue: str, wallet: str) -> SimulationResult:
     """`moved`, with its deltas of rebasing tokens brought to what the balance in a wallet reads.
 
-    Whole shares move, so that a balance may fall or rise by a wei less than the amount that was named. `told` are those of
+    Whole shares move, so that a balance may fall or rise by a wei less than the amount that was named. `reported` are those of
     the deltas that the wallet pays or takes.
     """
     old, new = before.part(wallet, Wallet), moved.state.part(wallet, Wallet)
@@ -233,11 +235,13 @@ def as_read(before: State, moved: Moved, told: Deltas, venue: str, wallet: str) 
         return moved
     for token in REBASING:
         if token in old.units or token in new.units:
-            named = sum((amount for (_, name), amount in told.items() if name == token), Decimal(0))
+            named = sum((amount for (_, name), amount in reported.items() if name == token), Decimal(0))
             missed = to_amount(token, new.units_of(token) - old.units_of(token)) - named
             if missed:
                 costs = (*moved.costs, Cost("staking", token, -missed))
-                moved = Moved(moved.state, moved.deltas + Deltas.at(venue, {token: missed}), costs, moved.details, moved.more_gas)
+                moved = SimulationResult(
+                    moved.state, moved.deltas + Deltas.at(venue, {token: missed}), costs, moved.details, moved.more_gas
+                )
     return moved
 
 

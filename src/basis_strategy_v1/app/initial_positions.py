@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Placed = dict[str, dict[str, Decimal]]
 
 
-def opening_positions(config: Config, strategy: Strategy | None, market: MarketSnapshot, gas_is_free: bool) -> Placed:
+def initial_positions_of(config: Config, strategy: Strategy | None, market: MarketSnapshot, gas_is_free: bool) -> Placed:
     """The config's own positions, or the capital as the strategy splits it, less the gas reserve's price."""
     if config.initial_positions is not None:
         return {venue: dict(tokens) for venue, tokens in config.initial_positions.items()}
@@ -68,7 +68,7 @@ def _wallet(config: Config) -> str:
     return next(iter(sorted((place.wallet for place in places.values()), key=lambda name: name != WALLET)), WALLET)
 
 
-def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[ComponentError]:
+def initial_position_problems(config: Config, strategy: Strategy, provider: Any) -> list[ComponentError]:
     """What keeps the books from being opened: a problem for each amount that cannot be held where it is, or has no price."""
     assert config.start is not None
     handler = PositionUpdateHandler()
@@ -86,7 +86,7 @@ def opening_problems(config: Config, strategy: Strategy, provider: Any) -> list[
     with decimal.localcontext(EXACT):
         try:
             market = manager.account.market(config.start)
-            placed = opening_positions(config, strategy, market, manager.gas_is_free())
+            placed = initial_positions_of(config, strategy, market, manager.gas_is_free())
         except ComponentError as refused:
             return [refused]
         whole = refusal(placed, market)

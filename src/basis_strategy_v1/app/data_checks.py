@@ -33,7 +33,7 @@ class Hole(NamedTuple):
     ends_the_run: bool
 
 
-def forewarnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
     """A line for each thing that may end the run or spoil its result.
 
     Raises:
@@ -53,7 +53,7 @@ def forewarnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[
         raise ComponentError(certain[0].code, told)
 
 
-def forewarnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
+def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
     """A few lines of the warnings among these: one a hole, one a series with rows that look wrong. What is certain to end the run is left
     to the run."""
     if not hasattr(provider, "unusable_spans"):

@@ -17,10 +17,10 @@ from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, v
 Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)
 
 
-class AavePart(Struct, VenueState, frozen=True, tag="AaveState"):
+class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
     """Our account as of `instant` (microseconds since 1970), which lies in the second `now_s`.
 
-    `stamps` are those of the rows that the reserves were read from, `told` is what was last reported, `published` are the reserves
+    `stamps` are those of the rows that the reserves were read from, `reported` is what was last reported, `published` are the reserves
     without us.
     """
 
@@ -29,16 +29,16 @@ class AavePart(Struct, VenueState, frozen=True, tag="AaveState"):
     instant: Reading
     now_s: Reading
     stamps: dict[str, Reading] = {}
-    told: Units = {}
+    reported: Units = {}
     published: Annotated[dict[str, Reserve], AS_READ] = {}
 
-    def with_user(self, user: UserAccount) -> AavePart:
-        return AavePart(self.pool, user, self.instant, self.now_s, self.stamps, self.told, self.published)
+    def with_user(self, user: UserAccount) -> AaveState:
+        return AaveState(self.pool, user, self.instant, self.now_s, self.stamps, self.reported, self.published)
 
-    def telling(self, told: Units) -> AavePart:
-        return AavePart(self.pool, self.user, self.instant, self.now_s, self.stamps, told, self.published)
+    def with_reported(self, reported: Units) -> AaveState:
+        return AaveState(self.pool, self.user, self.instant, self.now_s, self.stamps, reported, self.published)
 
-    def owing(self, token: str, units: int) -> AavePart:
+    def owing(self, token: str, units: int) -> AaveState:
         """The part with so much more debt of a token, its rates as they are."""
         index_ray = variable_borrow_index_at(self.pool.reserves[token], self.now_s, self.pool.rounding)
         owed = self.user.borrowed.get(token, 0) + self.pool.rounding.borrow_scaled(units, index_ray)
