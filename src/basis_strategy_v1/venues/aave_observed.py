@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.venues.aave_pool import SimulationResult
+    from basis_strategy_v1.venues.aave_pool import PoolChange
     from basis_strategy_v1.venues.venue import Place
 
 
@@ -92,7 +92,7 @@ class ObservedPool:
         pool, stamps = part.pool.with_reserve(token, reserve), {**part.stamps, token: read.row.stamp}
         return AaveState(pool, part.user, part.instant, part.now_s, stamps, part.reported, others)
 
-    def after(self, part: AaveState, done: SimulationResult, token: str, reported: Units) -> AaveState:
+    def after(self, part: AaveState, done: PoolChange, token: str, reported: Units) -> AaveState:
         """The part after an action on `token`."""
         pool, user = part.pool, done.user
         if not self.rate_impact:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 ALL = 2**256 - 1
 
 
-class SimulationResult(NamedTuple):
+class PoolChange(NamedTuple):
     """What an action leaves, and the amount (base units) of the token that it moved."""
 
     pool: Pool
@@ -53,7 +53,7 @@ class SimulationResult(NamedTuple):
     amount: int
 
 
-def supply(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -> SimulationResult:
+def supply(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -> PoolChange:
     """Put `amount` in; the first supply of a token makes it collateral where that is allowed."""
     rounding, rules = pool.rounding, open_rules(pool, token, amount)
     if rules.frozen:
@@ -67,10 +67,10 @@ def supply(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -
     automatic = held == 0 and not (rules.debt_ceiling_cents and not rounding.directed) and may_be_collateral(user, pool, token)
     collateral = user.collateral | {token} if automatic else user.collateral
     moved = UserAccount({**user.supplied, token: held + scaled}, user.borrowed, collateral, user.emode)
-    return SimulationResult(pool.with_reserve(token, after), moved, amount)
+    return PoolChange(pool.with_reserve(token, after), moved, amount)
 
 
-def withdraw(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, prices: Mapping[str, int]) -> SimulationResult:
+def withdraw(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, prices: Mapping[str, int]) -> PoolChange:
     """Take `amount` (or ALL) out, where the cash is there and what remains still secures the debt."""
     rounding, rules = pool.rounding, open_rules(pool, token, amount)
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
@@ -91,10 +91,10 @@ def withdraw(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int,
     pool_after = pool.with_reserve(token, after)
     if token in user.collateral and user.borrowed:
         require_healthy_without(moved, pool_after, token, prices, now_s)
-    return SimulationResult(pool_after, moved, paid)
+    return PoolChange(pool_after, moved, paid)
 
 
-def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, prices: Mapping[str, int]) -> SimulationResult:
+def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, prices: Mapping[str, int]) -> PoolChange:
     """Borrow `amount` at the variable rate, within cash, caps and the loan-to-value of the collateral."""
     rounding, rules = pool.rounding, open_rules(pool, token, amount)
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
@@ -116,10 +116,10 @@ def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, p
         pool_after = add_isolation_debt(pool_after, isolated, cents(rules, token, amount))
     if rounding.directed:
         require_ltv_after(pool_after, moved, prices, now_s)
-    return SimulationResult(pool_after, moved, amount)
+    return PoolChange(pool_after, moved, amount)
 
 
-def repay(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -> SimulationResult:
+def repay(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) -> PoolChange:
     """Pay back `amount` (or ALL); never more than is owed is taken."""
     rounding, rules = pool.rounding, open_rules(pool, token, amount)
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
@@ -137,7 +137,7 @@ def repay(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int) ->
     isolated = isolated_collateral(user, pool)
     if isolated is not None:
         pool_after = add_isolation_debt(pool_after, isolated, -cents(rules, token, paid))
-    return SimulationResult(pool_after, moved, paid)
+    return PoolChange(pool_after, moved, paid)
 
 
 def set_emode(pool: Pool, user: UserAccount, category: int, now_s: int, prices: Mapping[str, int]) -> UserAccount:

@@ -103,7 +103,7 @@ class Morpho(FlashLender, Lender):
             state = receive(state, self.wallet, token, amount)
         return self._with_change(state, part, after, action, name, -amount if pays else amount, market)
 
-    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.SimulationResult:
+    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.MarketChange:
         market, position, _ = held
         if action == "supply_collateral":
             return morpho_market.supply_collateral(market, position, units)
