@@ -166,6 +166,16 @@ def test_what_is_less_than_one_exchange_takes_is_traded_at_another():
     none_allowed = structs.replace(LIMITS, max_unhedged_notional=D(0))
     found = decide({"ETH": gap("2.0095")}, limits=none_allowed, state=CASH)
     assert found == Verdict(LONG_AGO, (perp("sell", "2"), perp("sell", "0.009", "binance")))
+    assert decide({"ETH": gap("0.0095")}, limits=none_allowed, state=CASH).blocks == (perp("sell", "0.009", "binance"),)
+
+
+def test_just_a_lot_and_just_the_smallest_order_are_traded():
+    none_allowed = structs.replace(LIMITS, max_unhedged_notional=D(0))
+    alone = {"bybit": VENUES["bybit"]}
+    for usd in ("33.0025", "5"):  # bybit takes no order below 5 USDT
+        found = decide({"ETH": Unhedged(D("0.01"), D(usd))}, limits=none_allowed, state=CASH, venues=alone)
+        assert found == Verdict(LONG_AGO, (perp("sell", "0.01"),))
+    assert decide({"ETH": Unhedged(D("0.01"), D("4.99"))}, limits=none_allowed, state=CASH, venues=alone) == Verdict(LONG_AGO)
 
 
 def test_what_is_held_of_less_than_a_lot_is_left_alone():
@@ -175,7 +185,8 @@ def test_what_is_held_of_less_than_a_lot_is_left_alone():
 
 def test_a_position_is_reduced_by_less_than_the_smallest_order_too():
     state = markets.holding(VENUES, MARKET, binance={"ETHUSDT-PERP": "0.002", "USDT": 1000})
-    found = decide({"ETH": gap("0.002")}, limits=structs.replace(LIMITS, max_unhedged_notional=D(0)), state=state)
+    worth_little = {"ETH": Unhedged(D("0.002"), D("0.5"))}
+    found = decide(worth_little, limits=structs.replace(LIMITS, max_unhedged_notional=D(0)), state=state)
     assert found == Verdict(LONG_AGO, (perp("sell", "0.002", "binance", reduce_only=True),))
 
 
@@ -216,12 +227,12 @@ def test_just_the_limit_may_stay_open():
 
 def test_every_asset_and_every_exchange_has_its_reason():
     state = markets.holding(VENUES, MARKET, wallet={"WETH": 10})
-    gaps = {"BTC": gap(1, D("65000.5")), "ETH": gap("10.0001")}
+    gaps = {"BTC": gap(1, D("65000.5")), "ETH": gap("10.00011")}
     found = decide(gaps, {"BTC": 0, "ETH": NOW - 61 * SECOND_US}, state=state, busy={"bybit", "binance"})
     why = "are unhedged for {} s and cannot be closed, limits.max_unhedged_notional is 5000: bybit is busy or does not answer; "
     assert found.critical.splitlines() == [
         f"65000.5 USD of BTC {why.format(NOW // SECOND_US)}binance is busy or does not answer",
-        f"33002.83 USD of ETH {why.format(61)}binance is busy or does not answer",
+        f"33002.86 USD of ETH {why.format(61)}binance is busy or does not answer",
     ]
 
 

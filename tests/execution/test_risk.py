@@ -92,8 +92,8 @@ TWO_ETH = trade("bybit", "buy", "ETHUSDT", 2)
 
 
 def test_more_than_an_instruction_may_move_is_refused_and_just_that_is_approved():
-    told = "the instruction moves 6600.83 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
-    assert refusal(trade("bybit", "buy", "ETHUSDT", "2.0001"), limits(max_notional_per_instruction=6600)) == ("CEX-001", told)
+    told = "the instruction moves 6600.86 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
+    assert refusal(trade("bybit", "buy", "ETHUSDT", "2.00011"), limits(max_notional_per_instruction=6600)) == ("CEX-001", told)
     assert refusal(TWO_ETH, limits(max_notional_per_instruction="6600.5")) is None
 
 
