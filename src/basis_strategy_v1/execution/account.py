@@ -52,9 +52,11 @@ class Account:
     def state(self, market: MarketSnapshot) -> State:
         """What is held, in the venues' own units."""
         ledger = self.ledger
-        if not ledger.is_opened:
-            ledger.assign(self.opened(ledger.state, market))
-        return ledger.state
+        state = ledger.state
+        if state is not ledger.opened:
+            state = self.opened(state, market)
+            ledger.assign(state)
+        return state
 
     def opened(self, state: State, market: MarketSnapshot) -> State:
         """A state of plain amounts in the venues' own units.
@@ -89,7 +91,9 @@ class Account:
         kept = self.source.latest
         try:
             market = self.market(at)
-            state = self.ledger.state if self.ledger.is_opened else self.opened(self.ledger.state, market)
+            state = self.ledger.state
+            if state is not self.ledger.opened:
+                state = self.opened(state, market)
             if self._is_behind(market):
                 assert self.ledger.settled is not None
                 *_, (market, state, _) = self.passage(self.ledger.settled, at, state)
@@ -112,6 +116,11 @@ class Account:
                 return self.market(at), settled
         self.settle_until(market)
         return market, []
+
+    def instant_of(self, at: datetime) -> int:
+        """A time in microseconds since 1970; at hand where it is the last snapshot's."""
+        latest = self.source.latest
+        return latest.instant if latest is not None and latest.at is at else to_instant(at)
 
     def _is_behind(self, market: MarketSnapshot) -> bool:
         """Whether an instruction at this snapshot must be preceded by what falls due until then."""

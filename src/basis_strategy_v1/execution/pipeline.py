@@ -114,7 +114,7 @@ class Pipeline:
         with self._lock:
             setcontext(self._exact)
             try:
-                place = f"p{self._plans.next(to_instant(at))}"
+                place = f"p{self._plans.next(self.account.instant_of(at))}"
                 if len(blocks) == 1:
                     return [self._run_one(at, blocks[0], f"{place}.0", None)[0]]
                 return self._run_together(at, blocks, place) if blocks else []

@@ -53,8 +53,8 @@ class Ledger(Protocol):
     def positions(self) -> Mapping[str, Mapping[str, Decimal]]: ...
 
     @property
-    def is_opened(self) -> bool:
-        """Whether the state is in the venues' own units."""
+    def opened(self) -> State | None:
+        """The last state that was assigned or committed: it is in the venues' own units."""
         ...
 
     def assign(self, state: State) -> None:
@@ -75,7 +75,7 @@ class UnknownHoldings:
 
     state = UNKNOWN_HOLDINGS
     positions: Mapping[str, Mapping[str, Decimal]] = {}
-    is_opened = True
+    opened = UNKNOWN_HOLDINGS
 
     def __init__(self) -> None:
         self.lock = RLock()

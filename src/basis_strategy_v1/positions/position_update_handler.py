@@ -46,7 +46,7 @@ class PositionUpdateHandler:
         self.lock = RLock()
         self.protocols: Mapping[str, str] = PROTOCOLS
         self.state = State()
-        self._opened: State | None = None  # the state, once it is wholly in the venues' own units
+        self.opened: State | None = None  # the last state that was assigned or committed: it is in the venues' own units
         self.settled: MarketSnapshot | None = None  # up to this snapshot everything that falls due has been settled
         self.calls, self.plans = Places(), Places()
         self.journal = MemoryJournal()
@@ -78,18 +78,13 @@ class PositionUpdateHandler:
 
     # The ledger of an account.
 
-    @property
-    def is_opened(self) -> bool:
-        """Whether the state is wholly in the venues' own units."""
-        return self.state is self._opened
-
     def assign(self, state: State) -> None:
         """Take over the state after time has passed."""
-        self.state = self._opened = state
+        self.state = self.opened = state
 
     def commit(self, state: State, report: ExecutionReport) -> bytes:
         """Take over the state after an execution; gives its deltas, packed."""
-        self.state = self._opened = state  # before anything that could fail: what the venue has done is held
+        self.state = self.opened = state  # before anything that could fail: what the venue has done is held
         packed = report.deltas.packed()
         self._unconfirmed.append((report.key, packed))
         return packed

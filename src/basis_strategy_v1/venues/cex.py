@@ -175,7 +175,8 @@ class Exchange(Holder):
             else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, _share(amount, trade))
+        share = ONE if amount == trade.amount else amount / trade.amount
+        return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, share)
 
     def _perp_trade(
         self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
@@ -215,7 +216,8 @@ class Exchange(Holder):
             else _costs(("fees", settle, fee), ("slippage", settle, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        return SimulationResult(moved, Deltas({self.name: changes}), costs, details, 0, _share(amount, trade))
+        share = ONE if amount == trade.amount else amount / trade.amount
+        return SimulationResult(moved, Deltas({self.name: changes}), costs, details, 0, share)
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
         reduces = held.base < 0 if trade.side == "buy" else held.base > 0
@@ -450,11 +452,6 @@ def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Deci
     else:  # turned around: the old position is closed, the rest is opened at the fill
         realised = base * fill - cost
     return Perp(base, cost + realised), realised
-
-
-def _share(filled: Decimal, trade: CexTrade) -> Decimal:
-    """The filled share of the requested amount: less than 1 where it was cut down to whole lots, or to the position that it reduces."""
-    return ONE if filled == trade.amount else filled / trade.amount
 
 
 def _costs(*rows: tuple[str, str, Decimal]) -> tuple[Cost, ...]:
