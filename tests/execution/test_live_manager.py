@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
-from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler
-from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler, load_config
+from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
@@ -17,9 +18,14 @@ from basis_strategy_v1.core.gateway import Due, Happened
 from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.core.state_change import change_between
+from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
+from basis_strategy_v1.execution.market_source import MarketSource
+from basis_strategy_v1.execution.paper import PaperWorld
 
 from ..live_desk import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
+from .scripted_gateway import StillTime
 from .trading import CONFIG, NOON, Market, act, chain, held, house, refused, send, trade
 
 SLIPS = {"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 5}}
@@ -556,3 +562,119 @@ def test_a_transfer_is_sent_by_its_sender(desk):
     assert (report.venue, made.gateways["wallet"].executed, made.gateways["binance"].executed) == ("wallet", ["out"], [])
     made.manager.execute(NOON, send("binance", "wallet", instruction_id="back"))
     assert (made.gateways["wallet"].executed, made.gateways["binance"].executed) == (["out"], ["back"])
+
+
+# What an account and its venues do.
+
+
+def test_what_was_paid_is_held_from_its_instant_on_and_late_items_count_as_of_now(desk):
+    made = desk(held={"binance": {"USDT": 10_000}})
+    made.manager.settle(NOON)
+    changes = {"binance": change_between(Account(), Account({"USDT": Decimal(5)}))}
+    deltas = Deltas.at("binance", {"USDT": Decimal(5)})
+    paid = structs.replace(PAID, deltas=deltas, changes=changes)
+    happens(made.gateways["binance"], paid, structs.replace(paid, id="f2", at=NOON.replace(hour=13)))
+    assert [report.key for report in made.manager.settle(NOON)] == ["f1"]
+    assert made.manager.positions.positions == held(binance={"USDT": 10_005})
+    assert [report.key for report in made.manager.settle(NOON)] == ["f2"]
+
+
+def test_what_accrued_on_chain_just_before_an_action_is_logged_before_it(desk, tmp_path):
+    class Rates(Market):
+        def get_data(self, timestamp):
+            data = super().get_data(timestamp)
+            hours = (timestamp - NOON).total_seconds() / 3600
+            data["protocol_data"]["aave"]["USDT"] |= {"liquidity_index": 1.0 + max(hours, 0) / 100}
+            return data
+
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(market=Rates(), event_logger=log)
+        made.manager.execute(NOON, act("supply"))
+        made.time.now_s += 7200
+        made.manager.execute(NOON.replace(hour=14), act("supply"))
+    types = [event["event_type"] for event in events_of(tmp_path / "logs")]
+    assert types == ["execution", "settlement", "execution"]
+
+
+def test_a_simulated_venue_fills_nothing_beyond_the_worst_price_and_refuses_what_comes_late(desk):
+    made = desk(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 150}})
+    assert made.manager.route_instruction(NOON, trade()) == {}
+    binance = made.gateways["binance"]
+    binance.quote = lambda order: {"now": to_instant(made.time.now()) - 3_000_000}
+    error = refused(made.manager.route_instruction, NOON, trade(instruction_id="late"))
+    assert error.message == "late came 1 s after it expired"
+
+
+def test_a_simulated_venue_gives_the_first_answer_to_the_same_message_again(desk):
+    made = desk()
+    made.manager.route_instruction(NOON, trade(**ID))
+    (message,) = made.manager.live.journal.entry("a1").messages
+    binance = made.gateways["binance"]
+    assert binance.send(message) == binance.find(message)
+    assert made.world.read(["binance"]).positions()["binance"]["ETH"] == 101
+
+
+def test_a_simulated_venue_keeps_what_it_holds_in_its_file(tmp_path):
+    time = StillTime()
+    venues = venues_of_config(load_config(CONFIG))
+    made = [State({"binance": Account({"USDT": Decimal(amount)})}) for amount in (10, 20)]
+    found = []
+    for state in made:
+        world = PaperWorld(venues, MarketSource(Market(), time), time, tmp_path / "paper.sqlite", state)
+        found.append(world.read(["binance"]).positions())
+        world.close()
+    assert found == [held(binance={"USDT": 10})] * 2
+
+
+# What an earlier process left.
+
+
+def test_every_kind_of_execution_that_was_not_logged_is_logged_by_the_next_process(desk, tmp_path):
+    holds = {"binance": {"USDT": 9000}, "wallet": {"USDT": 9000, "WETH": 1}}
+    made = desk(faults={"binance": [Silent, Silent], "wallet": [Silent, Silent, Silent]}, held=holds)
+    loan = act("flash_loan", "WETH", 1, sub_instructions=[act("supply", "WETH", 1), act("withdraw", "WETH", 1)])
+    blocks = [trade(), send("binance", "wallet"), act("supply"), chain(act("supply"), act("withdraw", amount=1), atomic=True), loan]
+    for number, block in enumerate(blocks):
+        for gateway in made.gateways.values():
+            gateway.is_silent = False
+        error = refused(made.manager.route_instruction, NOON, {**block, "instruction_id": f"a{number}"})
+        assert error.severity == "CRITICAL"
+    for gateway in made.gateways.values():
+        gateway.is_silent = False
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made.again(event_logger=log).settle(NOON)
+        assert made.manager.live.recover().closed == ()
+    rows = [event["data"] for event in events_of(tmp_path / "logs")]
+    assert [(row["key"], row["action"]) for row in rows] == [
+        ("a0", "buy"), ("a1", "transfer"), ("a2", "supply"), ("a3", "chain"), ("a4", "flash_loan"),
+    ]  # fmt: skip
+
+
+def test_what_the_timer_closes_is_logged_at_once_and_settlements_that_are_logged_are_noted(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(faults={"binance": [Silent]}, event_logger=log)
+        refused(made.manager.route_instruction, NOON, trade(**ID))
+        made.gateways["binance"].is_silent = False
+        run = made.manager.live
+        assert [closed.entry.key for closed in run.recover().closed] == ["a1"]
+        happens(made.gateways["binance"], PAID, structs.replace(PAID, id="f2"))
+        run.settlements_logged(made.manager.settle(NOON))
+        assert run.journal.unlogged_due() == []
+        made.manager.settle(NOON)
+        run.settlements_logged([])
+        assert [item.id for _, item in run.journal.unlogged_due()] == ["f2"]
+    assert [event["event_type"] for event in events_of(tmp_path / "logs")][2:4] == ["execution", "settlement"]
+
+
+def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_first_leg_moved():
+    class FullAtTheSecond:
+        written = 0
+
+        def log_event(self, timestamp, event_type, component, data):
+            self.written += 1
+            if event_type == "execution" and self.written > 2:
+                raise ComponentError("LOG-001", "the disk is full")
+
+    manager = house(event_logger=FullAtTheSecond())
+    error = refused(manager.run_plan, NOON, [trade(), trade("sell")])
+    assert (error.error_code, error.partial_deltas) == ("LOG-001", BOUGHT)
