@@ -258,7 +258,10 @@ class EventDrivenStrategyEngine:
         if reports:
             self._changed = self._changed or any(report.deltas for report in reports)
             self.attribution.book(reports, market)
-            self.manager.record.log_settlements(reports)
+            self._log_settled(reports)
+
+    def _log_settled(self, reports: Sequence[ExecutionReport]) -> None:
+        self.manager.record.log_settlements(reports)
 
     def _record_executed(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
         for report in reports:

@@ -10,11 +10,17 @@ from msgspec import structs
 
 from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown
+from basis_strategy_v1.core.journal import Mark
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, ticks_of
+from basis_strategy_v1.core.order import DECISION, HEDGE, LEAVE
+from basis_strategy_v1.core.state_codec import decode_state, encode_state
+from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, Skipped, ticks_of
 from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import judge
+from basis_strategy_v1.execution.live_account import LiveAccount
 from basis_strategy_v1.execution.live_pipeline import PlanStopped
+from basis_strategy_v1.results.plan_outcomes import outcomes
+from basis_strategy_v1.results.run_record import Checkpoint, RunRecord, StepRow
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -44,6 +50,7 @@ class LiveEngine(EventDrivenStrategyEngine):
     """
 
     live: LiveRun
+    record: RunRecord
     waits: Waits | None = None
     recovery_interval_s = 10.0
     is_leaving = False  # `basis unwind`: the strategy's plan for leaving everything is executed, step by step, instead of its decisions
@@ -53,6 +60,11 @@ class LiveEngine(EventDrivenStrategyEngine):
     is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
     _since: Since
+    _sent: frozenset[tuple[int, str]] = frozenset()  # the plans of the step that an earlier process did not complete: instant, purpose
+    _recorded = Mark()  # how far the journal is booked
+    _kept_skipped = 0  # how many of `skipped` the record has
+    _opened_at: MarketSnapshot
+    account: LiveAccount
 
     def run(self) -> RunResult:
         """Run to the end, or until the run is stopped; journal and venues are closed then.
@@ -67,28 +79,80 @@ class LiveEngine(EventDrivenStrategyEngine):
                 close()
 
     def _open(self) -> None:
-        """Take up the account, close what an earlier process left open, and open the record with what is held now."""
-        in_hand, newest = self.live.journal.plan_in_hand(), self.live.journal.newest_plan()
-        if newest is not None:
-            self._goes_on_at = to_instant(newest.at) + (in_hand is None)
-        at = self.start if newest is None else newest.at
+        """Take up the account, close what an earlier process left open, and go on with its record, or begin one."""
+        journal = self.live.journal
+        kept, why_not = self.record.open(journal.run, self.config.share_class)
+        in_hand, newest = journal.plan_in_hand(), journal.newest_plan()
+        at = self.start if newest is None else max(self.start, newest.at)
+        if kept is not None:
+            at = max(at, from_instant(kept.settled))
         if isinstance(self.clock, SimulatedClock):
             self.clock.move_to(at)
         self.live.start(at)
-        market = self.account.market(at)
+        if newest is not None and in_hand is None:
+            self._take_as_hedged(self.account.market(at))
+        if why_not:
+            self._log_new_record(why_not)
+        if kept is None:
+            self._goes_on_at = None if newest is None else to_instant(newest.at) + (in_hand is None)
+            self._begin_record(at)
+        else:
+            self._go_on(kept)
+
+    def _begin_record(self, at: datetime) -> None:
+        market = self._opened_at = self.account.market(at)
         self.account.settle_until(market)
         self.attribution.open(*self.account.exposures(market), market)
-        self.curve.open(self.attribution.initial_equity)
+        self.equity = self.attribution.initial_equity
+        self.curve.open(self.equity)
         self._recorded_state = self._handler.state
-        if newest is not None and in_hand is None:
-            self._take_as_hedged(market)
+        _, self._recorded = self.live.journal.closed_after(Mark())
+        self.record.add(self._checkpoint(market.instant))
+
+    def _go_on(self, kept: Checkpoint) -> None:
+        """Restore the record as it was at the end of its newest step, and find what the journal has beyond it."""
+        attribution, manager_record = self.attribution, self.manager.record
+        attribution.restore(kept.books, self._market_then(kept.books.instant))
+        self.equity = attribution.initial_equity
+        self.curve.open(self.equity)
+        for instant, marked, booked in self.record.steps():
+            self.curve.add(instant, marked, booked)
+            self.equity, self._has_cash_flows = marked[0], False
+        for held in self.record.holdings():
+            self.holdings.add(*held)
+        self.skipped += [Skipped(*row) for row in self.record.skipped()]
+        self._kept_skipped = len(self.skipped)
+        self._next_day, self._goes_on_at, self._recorded = kept.next_day, kept.goes_on_at, kept.mark
+        plans = self.live.journal.plans_after(kept.mark)
+        routed, failed = outcomes(plans, self.live.journal)
+        manager_record.instructions_routed, manager_record.instructions_failed = kept.routed + routed, kept.failed + failed
+        self._sent = frozenset((to_instant(stored.plan.at), stored.plan.purpose) for stored in plans)
+        self._changed = any(stored.plan.blocks for stored in plans)
+        for stored in (one for one in plans if one.plan.blocks):  # the next plan of their instant gets the number that follows
+            while int(self.account.ledger.plans.next(to_instant(stored.plan.at)).partition(".")[0]) < stored.plan.number:
+                pass
+        if plans:
+            self._goes_on_at = max(to_instant(plans[-1].plan.at), kept.goes_on_at or 0)
+        market = self._opened_at = self._market_then(kept.settled)
+        self.account.go_back(decode_state(kept.state), market, self.live.journal.dues_after(kept.mark))
+        self._recorded_state = self._handler.state
+        if self.waits is not None:  # the next step may be far
+            now = self.clock.now()
+            self._opened_at = self._advance_to(to_instant(now), now)
+
+    def _market_then(self, instant: int) -> MarketSnapshot:
+        """The market of the past, where the data have one: on the wall clock the present one stands for it."""
+        return self.account.market(from_instant(instant) if self.waits is None else self.clock.now())
+
+    def _log_new_record(self, why: str) -> None:
+        data = {"error_code": "RES-002", "error_message": why, "error_severity": "LOW"}
+        self.event_logger.log_event(self.clock.now(), "error", COMPONENT, data)
 
     # The loop.
 
     def _loop(self) -> None:
         self._resume()
-        done = 0
-        market = self.account.market(self.start)
+        market = self._opened_at
         for at in self._steps():
             if isinstance(self.clock, SimulatedClock):
                 self.clock.move_to(at)
@@ -99,15 +163,35 @@ class LiveEngine(EventDrivenStrategyEngine):
             self._close_where_it_ends(at, instant, market)
             if self._handler.state is not self._recorded_state:
                 self._rebase(market)
-            self._mark(done, market)
-            done += 1
-            if self._changed or instant >= self._next_day or instant == self._end:
-                self._add_holdings(instant)
-            self._show(done, len(self._instants))
+            self._keep(market, at)
+            self._show(len(self._instants), len(self._instants))
             if self.is_stopping() or self.has_left:
                 break
-        if done:
-            self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
+        self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
+
+    def _keep(self, market: MarketSnapshot, at: datetime) -> None:
+        """Record the step, in memory and in the state folder."""
+        booked = dict(self.attribution.booked) if self._has_cash_flows else None
+        self._mark(0, market)
+        instant, holding = to_instant(at), None
+        if self._changed or instant >= self._next_day or instant == self._end:
+            self._add_holdings(instant)
+            holding = instant, self._handler.positions
+        checkpoint = self._checkpoint(market.instant, instant + 1)
+        self.record.add(checkpoint, StepRow(market.instant, self.curve.last(), booked), holding, self.skipped[self._kept_skipped :])
+        self._kept_skipped = len(self.skipped)
+
+    def _checkpoint(self, settled: int, goes_on_at: int | None = None) -> Checkpoint:
+        return Checkpoint(
+            goes_on_at=self._goes_on_at if goes_on_at is None else goes_on_at,
+            settled=settled,
+            next_day=self._next_day,
+            books=self.attribution.books(),
+            state=encode_state(self._handler.state),
+            mark=self._recorded,
+            routed=self.manager.instructions_routed,
+            failed=self.manager.instructions_failed,
+        )
 
     def _steps(self) -> Iterator[datetime]:
         """The times of the steps: of recorded data every interval from the start; else on the wall clock, where missed ones are skipped."""
@@ -144,13 +228,13 @@ class LiveEngine(EventDrivenStrategyEngine):
     def _work(self, at: datetime, market: MarketSnapshot) -> None:
         """Close what is open; go on with the plan in hand, or decide."""
         recovered = self.live.recover()
-        self._record_recovered([closed.entry.key for closed in recovered.closed], market)
+        self._book_closed(market)
         if recovered.open:
             self._guard(at, market, busy=[still.entry.venue for still in recovered.open])
             return
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
-        elif not self.is_halted():
+        elif not self.is_halted() and (self.is_leaving or (to_instant(at), DECISION) not in self._sent):
             self._decide(at, market)
         self._guard(at, market)
 
@@ -164,8 +248,10 @@ class LiveEngine(EventDrivenStrategyEngine):
         if blocks or memory != self.memory:
             self._execute(at, market, blocks, memory)
 
-    def _execute(self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]], memory: Any) -> None:
-        if self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory))):
+    def _execute(
+        self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]], memory: Any, purpose: str = DECISION
+    ) -> None:
+        if self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory), purpose=purpose)):
             self.memory = memory
 
     def _continue(self, market: MarketSnapshot) -> None:
@@ -178,13 +264,14 @@ class LiveEngine(EventDrivenStrategyEngine):
         """Run a plan and record what it did, whatever became of the rest; whether it passed its check."""
         before = exposures_of(self.account.state(market), self.account.venues, market).net
         try:
-            if reports := run():
-                self._record_executed(reports, market)
-        except OutcomeUnknown as unknown:  # the plan stays in hand; a supervisor starts the run again, which looks it up first
-            self._record_executed(unknown.reports, market)
+            if run():  # also where all of them were repetitions
+                self._changed = self._has_cash_flows = True
+            self._book_closed(market)
+        except OutcomeUnknown:  # the plan stays in hand; a supervisor starts the run again, which looks it up first
+            self._book_closed(market)
             raise
         except PlanStopped as stopped:
-            self._record_executed(stopped.reports, market)
+            self._book_closed(market)
             if stopped.on_failure == UNWIND:
                 self.live.pipeline.meant = dict(before)
                 self._guard(at, market, at_once=True)
@@ -196,22 +283,35 @@ class LiveEngine(EventDrivenStrategyEngine):
         return True
 
     def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
-        if self.waits is None and instant == self._end:
+        if self.waits is None and instant == self._end and (instant, LEAVE) not in self._sent:
             self._close(at, market)
+
+    def _close(self, at: datetime, market: MarketSnapshot) -> None:
+        if not self.config.close_at_end:
+            return
+        blocks, memory = self.strategy.leave(Step(at, market, self.portfolio, self.config.strategy), self.memory)
+        if blocks or memory != self.memory:
+            self._execute(at, market, blocks, memory, LEAVE)
 
     # What happens between the steps, and after a restart.
 
-    def _record_settled(self, reports: Sequence[ExecutionReport], market: MarketSnapshot) -> None:
-        super()._record_settled(reports, market)
-        if reports:
-            self.live.settlements_logged(reports)
+    def _advance_to(self, instant: int, at: datetime) -> MarketSnapshot:
+        market = super()._advance_to(instant, at)
+        self.account.come_back(market)
+        return market
+
+    def _log_settled(self, reports: Sequence[ExecutionReport]) -> None:
+        """Log what the log does not have yet: what fell due before a restart was logged when the account was taken up."""
+        unlogged = {item.id for _, item in self.live.journal.unlogged_due()}
+        super()._log_settled([report for report in reports if report.key in unlogged])
+        self.live.settlements_logged(reports)
 
     def _watch(self) -> None:
         """Read what fell due, close what is open, and keep the hedge, while the next step is waited for."""
         now = self.clock.now()
         market = self._advance_to(to_instant(now), now)
         recovered = self.live.recover()
-        self._record_recovered([closed.entry.key for closed in recovered.closed], market)
+        self._book_closed(market)
         if not recovered.open and self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
         self._guard(now, market)
@@ -246,12 +346,13 @@ class LiveEngine(EventDrivenStrategyEngine):
             raise ComponentError("ENG-002", verdict.critical)
         if verdict.blocks:
             meant = pipeline.meant
-            self._record_executed(pipeline.run(at, verdict.blocks, encode_memory(self.memory), "complete"), market)
+            pipeline.run(at, verdict.blocks, encode_memory(self.memory), "complete", HEDGE)
+            self._book_closed(market)
             pipeline.meant = meant
 
-    def _record_recovered(self, keys: Sequence[str], market: MarketSnapshot) -> None:
-        entries = [self.live.journal.entry(key) for key in keys]
-        reports: list[ExecutionReport] = [entry.reports[-1] for entry in entries if entry is not None and entry.reports]
+    def _book_closed(self, market: MarketSnapshot) -> None:
+        """Book each execution that the journal holds and the record has not: whichever process has sent it, it is booked once."""
+        reports, self._recorded = self.live.journal.closed_after(self._recorded)
         if reports:
             self._record_executed(reports, market)
 

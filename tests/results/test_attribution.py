@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from basis_strategy_v1.core.market import MarketSnapshot, MissingData
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
-from basis_strategy_v1.results.attribution import SOURCES, Attribution, to_units, units_text
+from basis_strategy_v1.results.attribution import SOURCES, Attribution, Books, to_units, units_text
 from basis_strategy_v1.results.line import FOR_GOOD
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
@@ -343,3 +344,35 @@ def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider)
     books.open([], [PerpExposure("bybit", "bybit", "ETHUSDT", "USDC", D(-1), D(-3000))], at(provider, 20))
     assert books._line is None
     assert units_text(books.initial_equity) == "-23.325"
+
+
+# From one process to the next.
+
+
+@given(share_class=st.sampled_from(["usdt_stable", "eth_directional"]), first=holdings, then=holdings)
+def test_restored_books_go_on_as_if_nothing_had_been(provider: DataProvider, share_class: str, first: Held, then: Held) -> None:
+    books = Attribution(share_class)
+    books.open(*first.exposures(), at(provider, 3))
+    books.rebase(*then.exposures(), at(provider, 10))
+    restored = Attribution(share_class)
+    stored = msgspec.json.decode(msgspec.json.encode(books.books()), type=Books)
+    restored.restore(stored, at(provider, 10))
+    assert (restored.valid_until, restored.is_line, restored.books()) == (books.valid_until, books.is_line, books.books())
+    for each in (books, restored):
+        each.settle(*then.exposures(), at(provider, 24))
+    assert restored.mark(at(provider, 30)) == books.mark(at(provider, 30))
+    for each in (books, restored):
+        each.rebase(*first.exposures(), at(provider, 31))
+    assert restored.totals(at(provider, 47)) == books.totals(at(provider, 47))
+
+
+@given(first=holdings)
+def test_where_the_market_of_then_is_gone_the_equity_is_the_same_and_the_sources_add_up(provider: DataProvider, first: Held) -> None:
+    books = Attribution("usdt_stable")
+    books.open(*first.exposures(), at(provider, 3))
+    restored = Attribution("usdt_stable")
+    restored.restore(books.books(), at(provider, 12))
+    market = at(provider, 20)
+    assert not restored.is_line
+    assert restored.mark(market)[0] == books.mark(market)[0]
+    assert sum(restored.totals(market).values()) == restored.mark(market)[0] - restored.initial_equity

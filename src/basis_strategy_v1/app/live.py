@@ -29,6 +29,7 @@ from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
+from basis_strategy_v1.results.run_record import RunRecord
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.venues.venue import CEX
 from basis_strategy_v1.venues.wallet import gas_is_free
@@ -94,7 +95,8 @@ def build_paper_replay(
         engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)
         assert manager.live is not None
         engine.live = manager.live
-        engine.on_end = (world.close, journal.close_file)
+        engine.record = RunRecord(folder, at)
+        engine.on_end = (world.close, journal.close_file, engine.record.close)
         refused.pop_all()
     return engine
 

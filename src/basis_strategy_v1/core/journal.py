@@ -84,6 +84,24 @@ class Entry(Struct, frozen=True, kw_only=True):
         return self.status in OPEN
 
 
+class Mark(Struct, frozen=True, kw_only=True):
+    """A place in a live journal: the highest numbers of its entries, dues and plans, and the entries that were open then."""
+
+    entry: int = 0
+    due: int = 0
+    plan: int = 0
+    open: tuple[int, ...] = ()
+
+
+class StoredPlan(Struct, frozen=True, kw_only=True):
+    """A plan of the journal. `settled` counts those of its blocks that were executed for it."""
+
+    plan: Plan
+    number: int
+    has_ended: bool
+    settled: int
+
+
 class Journal(Protocol):
     """The one owner of "what became of key K". In a backtest it is a dict, live an SQLite file."""
 
@@ -134,6 +152,21 @@ class LiveJournal(Journal, Protocol):
 
     def memory(self) -> str | None:
         """The strategy's memory of the newest plan, as text."""
+        ...
+
+    # What came after a mark: for the record of the run.
+
+    def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
+        """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
+        not the whole."""
+        ...
+
+    def dues_after(self, mark: Mark) -> list[Due]:
+        """What was recorded as fallen due after a mark, oldest first."""
+        ...
+
+    def plans_after(self, mark: Mark) -> list[StoredPlan]:
+        """The plans that were stored after a mark, oldest first."""
         ...
 
     # One instruction.

@@ -50,12 +50,15 @@ class Approved(Struct, frozen=True, kw_only=True):
         return Decimal(0) if self.order.leaves else self.notional_usd
 
 
+DECISION, LEAVE, HEDGE = "decision", "leave", "hedge"
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """The blocks of one decision, in the order in which they are sent.
 
     `number` counts the plans of one instant from 0. `on_failure` says what becomes of the rest when a step fails: `complete`, `unwind` or
     `hold`; None takes the default (unwind while entering, complete while leaving). `memory` is the strategy's memory as text
-    (`core/memory.py`), stored with the plan.
+    (`core/memory.py`), stored with the plan. `purpose` is why it was made: a step's `decision`, to `leave` at the end, or to `hedge`.
     """
 
     at: datetime
@@ -63,3 +66,4 @@ class Plan(Struct, frozen=True, kw_only=True):
     number: int = 0
     on_failure: str | None = None
     memory: str | None = None
+    purpose: str = DECISION

@@ -49,6 +49,24 @@ class LiveAccount(Account):
         self._gateways = gateways
         self._journal = journal
         self._unreachable = unreachable
+        self._newest: State | None = None  # while the account is gone back: what is held now
+        self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
+
+    def go_back(self, state: State, market: MarketSnapshot, known: Iterable[Due]) -> None:
+        """Go back to what was held at an earlier snapshot, so that the record can go on from there.
+
+        The next `advance_to` gives what fell due since: what the journal `known` already, and what is new. Then `come_back`: until then
+        nothing may be executed.
+        """
+        self._newest, self._known = self.ledger.state, list(known)
+        self.ledger.assign(state)
+        self.ledger.settled = market
+
+    def come_back(self, market: MarketSnapshot) -> None:
+        """What is held now, with all that was executed after the state that the account went back to. Without `go_back` nothing is done."""
+        if self._newest is not None:
+            self.ledger.assign(self._accrued(self._newest, market))
+            self._newest = None
 
     def accrues(self) -> bool:
         """Always: what happens at a venue is only known once it was asked."""
@@ -66,7 +84,11 @@ class LiveAccount(Account):
         since = ledger.settled or self.source.latest or self.market(at)
         state = self.state(since)
         end = to_instant(at)
-        groups = _by_instant(self._new_items(state), end)
+        new = self._new_items(state if self._newest is None else self._newest)
+        if self._newest is not None:
+            self._newest = _after(self._newest, new)
+        groups = _by_instant([*self._known, *new], end, since.instant if self._known else 0)
+        self._known = []
         market = since
         while True:
             rate = None if also is None else also(market)
@@ -135,11 +157,11 @@ class LiveHoldings:
             ledger.commit(after, report)
 
 
-def _by_instant(items: Iterable[Due], end: int) -> dict[int, list[Due]]:
-    """The items by instant, earliest first; at one instant what has arrived comes first. What is late counts as of now."""
+def _by_instant(items: Iterable[Due], end: int, start: int = 0) -> dict[int, list[Due]]:
+    """The items by instant, earliest first; at one instant what has arrived comes first. What is outside counts as of `start` or `end`."""
     groups: dict[int, list[Due]] = {}
     for item in sorted(items, key=lambda item: (to_instant(item.at), item.kind != "arrival")):
-        groups.setdefault(min(to_instant(item.at), end), []).append(item)
+        groups.setdefault(max(min(to_instant(item.at), end), start), []).append(item)
     return groups
 
 

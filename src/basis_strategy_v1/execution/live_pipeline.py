@@ -13,7 +13,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, Outcom
 from basis_strategy_v1.core.instruction_codec import decode_instruction, encode_instruction
 from basis_strategy_v1.core.instructions import COMPONENT, CexTrade, Chain, WalletTransfer, parse_instruction
 from basis_strategy_v1.core.journal import Status, automatic_key, child_key, require_same_instruction
-from basis_strategy_v1.core.order import Order, Plan
+from basis_strategy_v1.core.order import DECISION, Order, Plan
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.exposure import COMPLETE, HOLD, default_on_failure, exposures_of, leaves
 from basis_strategy_v1.execution.pipeline import (
@@ -94,7 +94,9 @@ class LivePipeline(Pipeline):
 
     # Entrances.
 
-    def run(self, at: datetime, blocks: Sequence[Any], memory: str | None = None, on_failure: str | None = None) -> list[ExecutionReport]:
+    def run(
+        self, at: datetime, blocks: Sequence[Any], memory: str | None = None, on_failure: str | None = None, purpose: str = DECISION
+    ) -> list[ExecutionReport]:
         """Check a plan, store it with the strategy's memory, and send it step by step.
 
         Raises:
@@ -112,7 +114,7 @@ class LivePipeline(Pipeline):
         with self._computing():
             self._record.events.require_written()
             number, is_leaving = self._checked(at, blocks) if blocks else (0, False)
-        plan = Plan(at=at, blocks=tuple(blocks), number=number, on_failure=on_failure, memory=memory)
+        plan = Plan(at=at, blocks=tuple(blocks), number=number, on_failure=on_failure, memory=memory, purpose=purpose)
         in_hand = self._stored(plan, is_leaving)
         return self.complete(in_hand) if blocks else []
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
+from basis_strategy_v1.core.journal import Mark
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Gateway
-    from basis_strategy_v1.core.journal import LiveJournal
+    from basis_strategy_v1.core.journal import Entry, LiveJournal
     from basis_strategy_v1.execution.market_source import MarketSource
     from basis_strategy_v1.execution.routing_record import RoutingRecord
     from basis_strategy_v1.execution.timing import Timing
@@ -166,8 +167,15 @@ class LiveRun:
             accrued = {settled.key for settled in report.settlements}
             there = self.parts.keys_in_log(accrued) if accrued else ()
             record.log_settlements([settled for settled in report.settlements if settled.key not in there])
-            record.recovered(report, entry.instruction)
+            record.recovered(report, entry.instruction, self._asked(entry))
             journal.logged(entry.key)
+
+    def _asked(self, entry: Entry) -> Mapping[str, Any] | None:
+        """The block of an entry that is a step of a plan, and not an inner step."""
+        if entry.plan is None or entry.step is None or entry.parent is not None:
+            return None
+        block: Mapping[str, Any] = self.journal.plans_after(Mark(plan=entry.plan - 1))[0].plan.blocks[entry.step]
+        return block
 
     def settlements_logged(self, reports: Collection[ExecutionReport]) -> None:
         """The events of what fell due are in the event log."""

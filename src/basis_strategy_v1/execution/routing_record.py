@@ -107,10 +107,10 @@ class RoutingRecord:
         if trigger is not None:
             self.log_update(at, trigger, kind_of(block, None), started_s)
 
-    def recovered(self, report: ExecutionReport, instruction: Instruction) -> None:
-        """Log an execution that an earlier process did not log."""
+    def recovered(self, report: ExecutionReport, instruction: Instruction, block: Mapping[str, Any] | None) -> None:
+        """Log an execution that an earlier process did not log; `block` is what it was asked for by, where that is known."""
         if self.is_logged:
-            self.events.log(report.at, execution_events(report, block_of(instruction)))
+            self.events.log(report.at, execution_events(report, block_of(instruction) if block is None else block))
 
     def log_update(self, at: datetime, trigger: str, kind: Any, started_s: float) -> None:
         """Log an update of the manager."""

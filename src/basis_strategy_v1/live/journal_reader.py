@@ -11,7 +11,7 @@ from msgspec import DecodeError
 
 from basis_strategy_v1.core.gateway import Message
 from basis_strategy_v1.core.instruction_codec import decode_instruction
-from basis_strategy_v1.core.journal import OPEN, Entry, Status
+from basis_strategy_v1.core.journal import OPEN, Entry, Mark, Status, StoredPlan
 from basis_strategy_v1.core.state_codec import decode_state
 from basis_strategy_v1.live.journal_file import NAME, damaged, open_to_read, reported
 from basis_strategy_v1.live.journal_text import decode_decision, decode_due, decode_order, decode_plan, decode_report
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Due
     from basis_strategy_v1.core.order import Plan
     from basis_strategy_v1.core.state import State
@@ -31,6 +32,13 @@ _NEWEST = (
 )
 _OPEN = "is_logged = 0 AND status IN ('intended', 'sent')"
 _CLOSED = "is_logged = 0 AND status NOT IN ('intended', 'sent')"
+_CLOSED_AFTER = """SELECT report FROM report JOIN entry ON entry.number = report.entry
+    WHERE (entry.number > ? OR entry.number IN (SELECT value FROM json_each(?))) AND status IN ('settled', 'failed')
+    AND report.number = (SELECT max(number) FROM report AS other WHERE other.entry = entry.number)
+    AND NOT EXISTS (SELECT 1 FROM entry AS step WHERE step.parent = entry.key) ORDER BY entry.number"""
+_PLANS_AFTER = """SELECT number, plan, has_ended,
+    (SELECT count(*) FROM entry WHERE entry.plan = plan.number AND parent IS NULL AND status = 'settled') AS settled
+    FROM plan WHERE number > ? ORDER BY number"""
 assert OPEN == (Status.INTENDED, Status.SENT)
 
 
@@ -116,6 +124,33 @@ class JournalReader:
         """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""
         rows = self._all("SELECT venue, item FROM due WHERE is_logged = 0 ORDER BY number", ())
         return [(venue, self._decoded(decode_due, item)) for venue, item in rows]
+
+    def mark(self) -> Mark:
+        """The place that the journal has reached."""
+        with self._lock:
+            entry, due, plan = (self._one(f"SELECT max(number) FROM {table}", ())[0] or 0 for table in ("entry", "due", "plan"))
+            still = self._all(f"SELECT number FROM entry WHERE {_OPEN} ORDER BY number", ())
+            return Mark(entry=entry, due=due, plan=plan, open=tuple(number for (number,) in still))
+
+    def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
+        """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
+        not the whole."""
+        with self._lock:
+            rows = self._all(_CLOSED_AFTER, (mark.entry, str(list(mark.open))))
+            return [self._decoded(decode_report, report) for (report,) in rows], self.mark()
+
+    def dues_after(self, mark: Mark) -> list[Due]:
+        """What was recorded as fallen due after a mark, oldest first."""
+        return [
+            self._decoded(decode_due, item) for (item,) in self._all("SELECT item FROM due WHERE number > ? ORDER BY number", (mark.due,))
+        ]
+
+    def plans_after(self, mark: Mark) -> list[StoredPlan]:
+        """The plans that were stored after a mark, oldest first."""
+        return [
+            StoredPlan(number=number, plan=self._decoded(decode_plan, plan), has_ended=bool(has_ended), settled=settled)
+            for number, plan, has_ended, settled in self._all(_PLANS_AFTER, (mark.plan,))
+        ]
 
     def close_file(self) -> None:
         """Close the file. A second call does nothing."""

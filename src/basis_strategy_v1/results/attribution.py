@@ -5,11 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
 from basis_strategy_v1.results.line import DOLLAR, FOR_GOOD, SCALE, Feeds, Line
 from basis_strategy_v1.results.staked_price import traded_rate
+from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 if TYPE_CHECKING:
     from array import array
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 SOURCES = (
     "spot_price",
@@ -55,6 +57,22 @@ def units_text(units: int) -> str:
     return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
 
 
+class Books(Struct, frozen=True, kw_only=True):
+    """What an attribution has come to: enough to go on in another process, to the last digit.
+
+    `instant` is when what is held was taken over (microseconds since 1970), `marks` the perps' prices then (none where they are read from
+    the data), `rates` the redemption rates. Units of 1e-12 are text: they may have more digits than JSON's readers take.
+    """
+
+    instant: int
+    initial_equity: str
+    booked: dict[str, str]
+    exposures: tuple[Exposure, ...]
+    perps: tuple[PerpExposure, ...]
+    marks: tuple[Decimal, ...]
+    rates: dict[str, Decimal]
+
+
 class Attribution:
     """The books of a run, in integers of 1e-12 of the share class currency.
 
@@ -67,6 +85,8 @@ class Attribution:
         self.booked = dict.fromkeys(SOURCES, 0)  # cumulative; the residual's entry stays 0, the perps' is as of the last holding
         self.initial_equity = 0
         self._booked_sum = 0
+        self._taken_at = 0
+        self._exposures: tuple[Exposure, ...] = ()
         self._amounts: dict[str, Decimal] = {}
         self._growing: dict[tuple[str, str], Exposure] = {}
         self._perps: tuple[PerpExposure, ...] = ()
@@ -111,6 +131,16 @@ class Attribution:
         """Take over what is held after an execution, whose costs are booked from its report."""
         if self._perps:
             self._book_units(PERPS, self._perps_since(market) if self._line is None else self._line.perps_gained(market.instant))
+        self._hold(exposures, perps, market.instant)
+        self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in self._amounts if token in REDEEMED_BY}
+        self._line = self._as_line(market)
+        if self._line is None:
+            self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
+        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
+
+    def _hold(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], instant: int) -> None:
+        self._taken_at = instant
+        self._exposures = tuple(exposures)
         self._growing = _growing(exposures)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
@@ -118,11 +148,6 @@ class Attribution:
             amounts[token] = amounts[token] + held.amount if token in amounts else held.amount
         self._amounts = amounts
         self._perps = tuple(perps)
-        self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in amounts if token in REDEEMED_BY}
-        self._line = self._as_line(market)
-        if self._line is None:
-            self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
-        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
@@ -130,6 +155,33 @@ class Attribution:
             return None
         rows = [market.next_row("staking", REDEEMED_BY[token][0], token) for token in self._rates]
         return min((row for row in rows if row is not None), default=None)
+
+    # From one process to the next.
+
+    def books(self) -> Books:
+        """What it has come to."""
+        return Books(
+            instant=self._taken_at,
+            initial_equity=str(self.initial_equity),
+            booked={source: str(units) for source, units in self.booked.items()},
+            exposures=self._exposures,
+            perps=self._perps,
+            marks=self._marks if self._line is None else (),
+            rates=self._rates,
+        )
+
+    def restore(self, books: Books, market: MarketSnapshot) -> None:
+        """Go on with an earlier process's books. `market` is the snapshot of their instant; where that is not there any more, one of now:
+        perps without marks of their own then gain from now on, and what they gained before is the residual's."""
+        self.initial_equity = int(books.initial_equity)
+        self.booked = {source: int(books.booked.get(source, "0")) for source in SOURCES}
+        self._booked_sum = sum(self.booked.values())
+        self._hold(books.exposures, books.perps, books.instant)
+        self._rates = dict(books.rates)
+        self._line = self._as_line(market) if market.instant == books.instant and not books.marks else None
+        if self._line is None:
+            self._marks = books.marks or tuple([market.perp(perp.exchange, perp.symbol) for perp in books.perps])
+        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
 
     # Flows.
 

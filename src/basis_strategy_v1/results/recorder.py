@@ -56,6 +56,11 @@ class Curve:
         if not self._deepest <= marked[0] <= self._peak:
             self._look_for_extremes([marked[0]])
 
+    def last(self) -> tuple[int, int, int]:
+        """What was recorded of the newest tick: equity, and what token and perp prices did."""
+        equity, spot, perp = (column[len(self.instants) - 1] for column in self._columns)
+        return equity, spot, perp
+
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
         """Record ticks that follow each other: their equities, and what token and perp prices did up to each."""
         length = self._whole_ticks()

@@ -1,7 +1,9 @@
-"""`basis live --paper` is killed and started again: the venues executed everything once, and each delta is in the log once."""
+"""`basis live --paper` is killed and started again: the venues executed everything once, each delta is in the log once, and the
+run's folder is that of an undisturbed run."""
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import shutil
@@ -47,10 +49,13 @@ class Busy:
             steps = [{**LEND, "action": "withdraw", "amount": 30}, {**LEND, "action": "supply", "amount": {"output_of": 0}}]
             legs.append({"instruction_type": "smart_contract_action", "sub_instructions": steps})
         return legs, count
+
+    def leave(self, step, memory):
+        return [{**TRADE, "trade_type": kind, "side": side, "amount": "0.5"} for kind, side in (("spot", "sell"), ("perp", "buy"))], memory
 """
 CONFIG: dict[str, Any] = {
     "strategy_mode": "custom", "share_class": "usdt_stable", "initial_capital": 20_000,
-    "start": "2024-06-01", "end": "2024-06-01T12:00:00Z",
+    "start": "2024-06-01", "end": "2024-06-01T12:00:00Z", "close_at_end": True,
     "venues": {"cex": {"bybit": {"withdrawal": {"USDT": {"fee": 1, "minimum": 10, "minutes": 30}}}, "binance": {}},
                "onchain": {"aave": {}, "wallet": {"gas_price_gwei": 5}}},
     "initial_positions": {"bybit": {"USDT": 15_000, "ETH": 2}, "wallet": {"USDT": 4_000, "ETH": 1}},
@@ -69,6 +74,7 @@ class World(NamedTuple):
     open: list[str]
     logged: dict[str, int]
     moved: Deltas
+    results: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +131,25 @@ def left_in(folder: Path) -> World:
         return World(
             executed, fell_due, state.positions(), [entry.key for entry in journal.open_entries()],
             dict(Counter(row["data"]["key"] for row in rows)), Deltas.total(_exact(row["data"]["deltas"]) for row in rows),
+            results_in(folder),
         )  # fmt: skip
+
+
+def results_in(folder: Path) -> dict[str, Any]:
+    """The files of the run's folder. Of the events without keys and numbers, without those of a start, and without what a recovery adds:
+    that an order was looked up."""
+    (run,) = (path for path in (folder / "results").iterdir() if path.is_dir())
+    found: dict[str, Any] = {name: (run / name).read_text().splitlines() for name in ("equity.csv", "positions.csv")}
+    found["summary.json"] = json.loads((run / "summary.json").read_text())
+    with (run / "events.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["event_type"] != "component_initialization"]
+    found["events.csv"] = sorted((row["timestamp"], row["event_type"], _without_keys(json.loads(row["data"]))) for row in rows)
+    return found
+
+
+def _without_keys(data: dict[str, Any]) -> str:
+    details = {name: value for name, value in data["details"].items() if name != "looked_up"}
+    return json.dumps({name: value for name, value in {**data, "details": details}.items() if name not in ("key", "reference")})
 
 
 def _exact(deltas: dict[str, dict[str, str]]) -> Deltas:
@@ -153,6 +177,8 @@ def require_whole(folder: Path, whole: World) -> None:
     assert {key: count for key, count in found.logged.items() if count != 1} == {}, (folder / "done").read_text()
     assert without_run(list(found.logged)) == without_run(list(whole.logged))
     assert found.moved == whole.moved
+    for name, content in whole.results.items():
+        assert found.results[name] == content, (name, (folder / "done").read_text())
 
 
 def killed_once(point: int, killed: Killed, folders: Callable[[], Path], whole: World) -> None:

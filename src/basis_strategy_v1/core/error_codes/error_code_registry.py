@@ -92,6 +92,8 @@ _ROWS = (
               "The component is counted as unhealthy; its own error is in the message."),
     ErrorCode("RES-001", "Results", "HIGH", "The results cannot be written or read",
               "Free disk space or choose another folder with --results."),
+    ErrorCode("RES-002", "Results", "LOW", "A live run's record begins again",
+              "The message says why. The earlier one is kept in the state folder; equity and profit count from now."),
     ErrorCode("STR-001", "Strategy", "HIGH", "The strategy cannot be used",
               "The message names the file and what it lacks; `basis check CONFIG` tells it before a run."),
     ErrorCode("STR-002", "Strategy", "HIGH", "The strategy raised an error while deciding",

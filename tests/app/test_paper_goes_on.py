@@ -1,0 +1,150 @@
+"""A paper run that is started again goes on with its record: with another config, after its end, on the wall clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from basis_strategy_v1.app.live import build_paper_replay
+from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.data.sample import write_sample
+from basis_strategy_v1.engine import RunResult
+from basis_strategy_v1.live_engine import LiveEngine
+
+from .test_paper_equals_backtest import LIMITS
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder)
+    return folder
+
+
+@pytest.fixture
+def config(repository: Path) -> dict[str, Any]:
+    read = yaml.safe_load((repository / "config" / "usdt_market_neutral.yaml").read_text())
+    read["strategy"].pop("leave_at", None)
+    return {**read, "start": "2024-06-01", "end": "2024-06-03", "limits": LIMITS}
+
+
+def engine_of(config: dict[str, Any], data: Path, folder: Path) -> LiveEngine:
+    return build_paper_replay(config, data, folder / "state", folder / "results", folder / "logs", report=False)
+
+
+def run(config: dict[str, Any], data: Path, folder: Path) -> RunResult:
+    engine = engine_of(config, data, folder)
+    try:
+        return engine.run()
+    finally:
+        engine.live.journal.close_file()
+
+
+def events(result: RunResult, code: str) -> list[str]:
+    return [line for line in result.paths["events.csv"].read_text().splitlines() if code in line]
+
+
+MONEY = ("start", "end", "initial_equity", "final_equity", "final_equity_at_market", "attribution", "max_drawdown", "instructions_routed")
+
+
+def test_a_later_end_goes_on_where_the_earlier_one_stopped(config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
+    whole = run(config, sample, tmp_path / "whole")
+    for end in ("2024-06-01T07:00:00Z", "2024-06-02T00:00:00Z", config["end"]):
+        parts = run({**config, "end": end}, sample, tmp_path / "parts")
+    assert parts.paths["equity.csv"].read_bytes() == whole.paths["equity.csv"].read_bytes()
+    assert [parts.summary[name] for name in MONEY] == [whole.summary[name] for name in MONEY]
+    assert not events(parts, "RES-002")
+
+
+def test_a_later_start_goes_on_with_what_is_held_and_counts_what_fell_due_between(
+    config: dict[str, Any], sample: Path, tmp_path: Path
+) -> None:
+    first = run({**config, "end": "2024-06-01T07:00:00Z"}, sample, tmp_path)
+    then = run({**config, "start": "2024-06-01T18:00:00Z"}, sample, tmp_path)
+    assert then.summary["initial_equity"] == first.summary["initial_equity"]
+    assert then.summary["attribution"]["funding"] != first.summary["attribution"]["funding"]
+    stamps = [line.split(",")[0] for line in then.paths["equity.csv"].read_text().splitlines()[1:]]
+    assert stamps[7:9] == ["2024-06-01T07:00:00Z", "2024-06-01T18:00:00Z"]
+
+
+def test_a_finished_run_that_is_started_again_writes_the_same(config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
+    names = ("equity.csv", "positions.csv")
+    first = run(config, sample, tmp_path)
+    before = [first.paths[name].read_bytes() for name in names]
+    second = run(config, sample, tmp_path)
+    assert [second.paths[name].read_bytes() for name in names] == before
+    assert [second.summary[name] for name in MONEY] == [first.summary[name] for name in MONEY]
+
+
+def test_the_record_of_another_journal_is_set_aside_with_one_event(config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
+    run(config, sample, tmp_path / "other")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "other/state/record.sqlite").rename(tmp_path / "state/record.sqlite")
+    result = run(config, sample, tmp_path)
+    (line,) = events(result, "RES-002")
+    assert "record.sqlite is of the run " in line and "it is kept as record.sqlite.earlier-1, and the record begins now" in line
+    assert result.summary["initial_equity"] == run(config, sample, tmp_path / "whole").summary["initial_equity"]
+
+
+def test_without_its_record_a_run_begins_one_where_the_journal_stands(config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
+    first = run({**config, "end": "2024-06-01T07:00:00Z"}, sample, tmp_path)
+    (tmp_path / "state/record.sqlite").unlink()
+    then = run(config, sample, tmp_path)
+    assert then.summary["instructions_routed"] < first.summary["instructions_routed"]
+    assert then.summary["final_equity"] == run(config, sample, tmp_path / "whole").summary["final_equity"]
+
+
+class Hours:
+    """A wall clock that goes on as soon as it is waited for, up to a number of steps."""
+
+    def __init__(self, clock: SimulatedClock, steps: int) -> None:
+        self.clock, self.left = clock, steps
+
+    def until(self, at: datetime, each_s: float) -> Iterator[None]:
+        self.clock.move_to(at - timedelta(minutes=1))
+        yield
+        self.clock.move_to(at)
+        self.left -= 1
+
+    def is_over(self) -> bool:
+        return self.left < 0
+
+
+def run_hours(config: dict[str, Any], data: Path, folder: Path, steps: int, after: timedelta = timedelta(0)) -> RunResult:
+    engine = engine_of(config, data, folder)
+    hours = engine.waits = Hours(engine.clock, steps)
+    engine.is_stopping = hours.is_over
+    engine.clock.move_to(engine.clock.now() + after)
+    engine.clock = Waiting(engine.clock)  # type: ignore[assignment]
+    try:
+        return engine.run()
+    finally:
+        engine.live.journal.close_file()
+
+
+class Waiting:
+    """A clock that is only read."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self.now = clock.now
+
+
+def test_on_the_wall_clock_a_restart_hours_later_books_what_fell_due_meanwhile(
+    config: dict[str, Any], sample: Path, tmp_path: Path
+) -> None:
+    first = run_hours(config, sample, tmp_path, 5)
+    rows = first.paths["equity.csv"].read_text()
+    then = run_hours(config, sample, tmp_path, 5, timedelta(hours=20))
+    stamps = [line.split(",")[0] for line in then.paths["equity.csv"].read_text().splitlines()]
+    assert then.paths["equity.csv"].read_text().startswith(rows)
+    assert stamps[5:7] == ["2024-06-01T05:00:00Z", "2024-06-01T21:00:00Z"]
+    assert then.summary["initial_equity"] == first.summary["initial_equity"]
+    assert then.summary["attribution"]["funding"] != first.summary["attribution"]["funding"]
+    assert int(then.summary["instructions_routed"]) >= int(first.summary["instructions_routed"]) > 0
+    assert sum(map(Decimal, then.summary["attribution"].values())) == Decimal(then.summary["pnl"])

@@ -1,0 +1,45 @@
+"""How many blocks of stored plans count as executed and as failed, after a restart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.execution_report import ExecutionReport
+from basis_strategy_v1.core.instructions import CexTrade
+from basis_strategy_v1.core.journal import MemoryJournal, StoredPlan
+from basis_strategy_v1.core.order import Plan
+from basis_strategy_v1.results.plan_outcomes import outcomes
+
+AT = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def stored(blocks: tuple[dict[str, Any], ...], settled: int, on_failure: str, *, has_ended: bool = True) -> StoredPlan:
+    return StoredPlan(plan=Plan(at=AT, blocks=blocks, on_failure=on_failure), number=2, has_ended=has_ended, settled=settled)
+
+
+@pytest.mark.parametrize(
+    ("settled", "on_failure", "has_ended", "counted"),
+    [
+        (3, "unwind", True, (3, 0)),
+        (1, "unwind", True, (1, 1)),
+        (0, "hold", True, (0, 1)),
+        (1, "complete", True, (1, 2)),
+        (1, "complete", False, (1, 0)),
+    ],
+)
+def test_a_plan_that_stopped_has_one_failure_and_one_that_went_on_has_all(
+    settled: int, on_failure: str, has_ended: bool, counted: tuple[int, int]
+) -> None:
+    assert outcomes([stored(({}, {}, {}), settled, on_failure, has_ended=has_ended)], MemoryJournal()) == counted
+
+
+def test_a_repetition_counts_as_neither() -> None:
+    journal = MemoryJournal()
+    report = ExecutionReport(key="a", venue="bybit", at=AT, kind="execution", deltas=Deltas(), expected=Deltas())
+    journal.settled("a", CexTrade(venue="bybit", trade_type="spot", side="buy", symbol="ETHUSDT", amount="all"), report)
+    plans = [stored(({"instruction_id": "a"}, {}), 1, "complete"), stored(({"instruction_id": "b"},), 1, "complete")]
+    assert outcomes(plans, journal) == (2, 0)
