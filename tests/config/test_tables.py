@@ -83,9 +83,9 @@ def places() -> Iterator[Place]:
 def inner(mode: str, record: Record, path: tuple[str, ...]) -> Iterator[Place]:
     for row in record.rows:
         yield Place(mode, path, row)
-        if row.kind.record is not None:
+        if row.kind.holds is not None:
             by_name = ("WETH",) if row.kind.has_names else ()
-            yield from inner(mode, row.kind.record, (*path, row.name, *by_name))
+            yield from inner(mode, record_of(row.kind.holds), (*path, row.name, *by_name))
 
 
 PLACES = list(places())

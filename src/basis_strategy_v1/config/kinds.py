@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -31,7 +31,7 @@ def _same(value: Any) -> Any:
 class ValueKind(NamedTuple):
     """`read` gives the typed value or reports a fault, in which `allowed` is what may stand there; `plain` is its inverse.
 
-    Whatever is written as a `form` (a mapping, a list) is meant to be of this kind. `record` is what is inside, under each name where it
+    Whatever is written as a `form` (a mapping, a list) is meant to be of this kind. `holds` is the record inside, under each name where it
     `has_names`.
     """
 
@@ -40,7 +40,7 @@ class ValueKind(NamedTuple):
     schema: Callable[[], dict[str, Any]]  # JSON schema
     plain: Callable[[Any], Any] = _same
     form: Any = ()
-    record: Record | None = None
+    holds: Any = None
     has_names: bool = False
     venue: VenueOf | None = None  # that it names
 
@@ -68,7 +68,6 @@ class Record:
         self.cls = cls
         self.rows = rows
         self.names = [row.name for row in rows]
-        self.allowed = f"a mapping with {', '.join(self.names)}" if rows else "an empty mapping"
 
     def with_kind(self, name: str, kind: ValueKind) -> Record:
         """The record with another kind of value under a name."""
@@ -76,7 +75,7 @@ class Record:
 
     def read(self, value: object, path: str, reading: Reading) -> Any:
         if not isinstance(value, Mapping):
-            return reading.fault(path, value, self.allowed)
+            return reading.fault(path, value, _with(self.names))
         for key in value:
             if key not in self.names:
                 reading.unknown(path, key, self.names)
@@ -95,9 +94,6 @@ class Record:
         properties = {row.name: {"description": row.about, **row.kind.schema()} for row in self.rows}
         needed = [row.name for row in self.rows if row.needed in ("always", Mark.RUN, Mark.BACKTEST)]
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-
-    def kind(self) -> ValueKind:
-        return ValueKind(self.allowed, self.read, self.schema, self.plain, Mapping, self)
 
 
 @cache
@@ -144,7 +140,7 @@ def kind_of(hint: Any, *marks: Any) -> ValueKind:
     if origin is not None:
         return free() if of[1] is Any else _mapping(kind_of(of[0]), kind_of(of[1]), is_ordered=Mark.ORDERED in marks)
     if hasattr(hint, "__struct_fields__") or hasattr(hint, "_fields"):
-        return record_of(hint).kind()
+        return _record(hint)
     for mark in marks:
         if isinstance(mark, VenueOf):
             of_kinds = " | ".join(kinds_of(mark))
@@ -157,6 +153,20 @@ def kinds_of(venue: VenueOf) -> tuple[str, ...]:
     """The protocols that fit; none where any does."""
     able = offering(*venue.offers) if venue.offers else ()
     return tuple(name for name in able if name not in offering(*venue.lacks)) if venue.lacks else able
+
+
+def _record(cls: Any) -> ValueKind:
+    """A record, looked into when it is first asked for: to evaluate annotations takes its time."""
+    allowed = _with(getattr(cls, "__struct_encode_fields__", None) or cls._fields)
+
+    def read(value: object, path: str, reading: Reading) -> Any:
+        return record_of(cls).read(value, path, reading)
+
+    return ValueKind(allowed, read, lambda: record_of(cls).schema(), lambda value: record_of(cls).plain(value), Mapping, cls)
+
+
+def _with(names: Iterable[str]) -> str:
+    return f"a mapping with {', '.join(names)}"
 
 
 def scalar(of: Scalar) -> ValueKind:
@@ -198,7 +208,7 @@ def _either(*kinds: ValueKind) -> ValueKind:
         return kinds[0 if is_single else -1].plain(value)
 
     last = kinds[-1]
-    return ValueKind(allowed, read, lambda: {"anyOf": [kind.schema() for kind in kinds]}, plain, (), last.record, last.has_names)
+    return ValueKind(allowed, read, lambda: {"anyOf": [kind.schema() for kind in kinds]}, plain, (), last.holds, last.has_names)
 
 
 def _list(of: ValueKind) -> ValueKind:
@@ -242,7 +252,7 @@ def _mapping(key: ValueKind, of: ValueKind, *, is_ordered: bool = False) -> Valu
     def plain(value: Mapping[str, Any]) -> dict[str, Any]:
         return {name: of.plain(value[name]) for name in (value if is_ordered else sorted(value))}
 
-    return ValueKind(allowed, read, schema, plain, Mapping, of.record, has_names=True)
+    return ValueKind(allowed, read, schema, plain, Mapping, of.holds, has_names=True)
 
 
 def _figure(of: ValueKind, marks: tuple[Any, ...]) -> ValueKind:

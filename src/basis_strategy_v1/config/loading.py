@@ -14,7 +14,7 @@ from msgspec import structs
 
 from basis_strategy_v1.config.checks import check_together
 from basis_strategy_v1.config.faults import ConfigError, Fault, Reading, shown
-from basis_strategy_v1.config.kinds import Record, record_of
+from basis_strategy_v1.config.kinds import Record, kind_of, record_of
 from basis_strategy_v1.config.models import Top
 from basis_strategy_v1.config.venue_sections import kind_named, settings_record
 from basis_strategy_v1.core.settings import VenueSettings, plain_number
@@ -100,7 +100,7 @@ def load_settings(section: str, name: str, given: Mapping[str, Any]) -> VenueSet
 def top_record(strategy_mode: object) -> Record:
     """The whole of a config; where the mode itself is wrong its parameters are not judged."""
     record, mode = record_of(Top), STRATEGIES.get(strategy_mode) if isinstance(strategy_mode, str) else None
-    return record if mode is None else record.with_kind("strategy", record_of(mode.parameters).kind())
+    return record if mode is None else record.with_kind("strategy", kind_of(mode.parameters))
 
 
 def json_schema() -> dict[str, Any]:

@@ -63,9 +63,9 @@ def _rows(record: Record, prefix: str) -> Iterator[str]:
     for row in record.rows:
         allowed = "by strategy_mode, below" if row.name == "strategy" else row.kind.allowed
         yield f"| `{prefix}{row.name}` | {_cell(allowed)} | {_default(row)} | {_cell(row.about)} |"
-        inner = row.kind.record
-        if inner is not None and inner.cls not in (DataConfig, Limits, Live):
-            yield from _rows(inner, f"{prefix}{row.name}{'.NAME' if row.kind.has_names else ''}.")
+        inner = row.kind.holds
+        if inner is not None and inner not in (DataConfig, Limits, Live):
+            yield from _rows(record_of(inner), f"{prefix}{row.name}{'.NAME' if row.kind.has_names else ''}.")
 
 
 def _default(row: Row) -> str:
@@ -73,7 +73,7 @@ def _default(row: Row) -> str:
         return _NEEDED[row.needed]
     if row.default is None and Mark.NULL not in row.marks:
         return ""
-    default = {} if row.kind.record and row.kind.record.cls in (DataConfig, Live) else row.kind.plain(row.default)
+    default = {} if row.kind.holds in (DataConfig, Live) else row.kind.plain(row.default)
     return f"`{json.dumps(default).strip(chr(34))}`"
 
 
