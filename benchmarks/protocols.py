@@ -54,11 +54,12 @@ def _manager(data: Path) -> ExecutionInterfaceManager:
 def _aave_bar(data: Path) -> None:
     manager = _manager(data)
     manager.execute(AT, CHAIN)
-    desk, hours = manager.desk, [AT + timedelta(hours=hour) for hour in range(1, 24)]
+    account, hours = manager.account, [AT + timedelta(hours=hour) for hour in range(1, 24)]
 
     def day() -> None:
         for at in hours:
-            desk.grow_to(at)
+            for _ in account.advance_to(at):
+                pass
 
     decimal.setcontext(EXACT)
     show("an Aave bar: indices forward, deposit and debt", best_of(20, day, len(hours)) * 1e6, 5, "µs")
@@ -66,7 +67,7 @@ def _aave_bar(data: Path) -> None:
 
 def _chain(data: Path) -> None:
     manager = _manager(data)
-    market, state = manager.desk.look(AT)
+    market, state = manager.account.look(AT)
     from basis_strategy_v1.core.instructions import parse_instruction
     from basis_strategy_v1.venues.chain import simulate_transaction
 
@@ -74,7 +75,7 @@ def _chain(data: Path) -> None:
 
     def run() -> None:
         for _ in range(REPEATS):
-            simulate_transaction(steps, manager.desk.venues, state, market)
+            simulate_transaction(steps, manager.account.venues, state, market)
 
     decimal.setcontext(EXACT)
     show("a chain of five steps", best_of(7, run, REPEATS) * 1e6, 60, "µs")

@@ -18,7 +18,7 @@ INSTALLABLE = ("browser", "chain", "installer")
 
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
-    "app/test_forewarning.py",
+    "app/test_data_checks.py",
     "app/test_two_runs.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
     "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",

@@ -157,8 +157,7 @@ def test_every_action_of_a_protocol_is_in_the_table_of_instructions() -> None:
 
 def test_every_decision_is_numbered_and_has_its_parts() -> None:
     pages = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
-    numbers = [path.name[:4] for path in pages]
-    assert all(map(str.isdigit, numbers)) and len(set(numbers)) == len(numbers)
+    assert [path.name[:4] for path in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
     for path in pages:
         text = path.read_text(encoding="utf-8")
         assert text.startswith(f"# {path.name[:4]} ")

@@ -117,7 +117,7 @@ class EventDrivenStrategyEngine:
             ComponentError: what went wrong; what was recorded up to then has been written.
         """
         outside = decimal.getcontext()
-        decimal.setcontext(EXACT.copy())  # a user's strategy may reach it; the house's own stays as it is
+        decimal.setcontext(EXACT.copy())  # a user's strategy may reach it; the package's own stays as it is
         try:
             self._run_loop()
             return self._write(self, finished=True)

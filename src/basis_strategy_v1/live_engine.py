@@ -219,8 +219,8 @@ class LiveEngine(EventDrivenStrategyEngine):
             due = following
 
     def _log_skipped(self, first: int, last: int) -> None:
-        told = f"no step from {iso(from_instant(first))} to {iso(from_instant(last))}: the one before took too long"
-        data = {"error_code": "ENG-003", "error_message": told, "error_severity": "LOW"}
+        message = f"no step from {iso(from_instant(first))} to {iso(from_instant(last))}: the one before took too long"
+        data = {"error_code": "ENG-003", "error_message": message, "error_severity": "LOW"}
         self.event_logger.log_event(self.clock.now(), "error", COMPONENT, data)
 
     # One step.

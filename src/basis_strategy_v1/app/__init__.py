@@ -79,7 +79,7 @@ def _spot_venues(config: Config) -> tuple[str, ...]:
 
 
 def strategy_of(config: Config) -> Strategy:
-    """The config's strategy, told of the venues what it must know.
+    """The config's strategy, with what it must know of the venues.
 
     Raises:
         ComponentError: STR-001, a user's file cannot be used.

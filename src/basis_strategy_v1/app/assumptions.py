@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 def assumptions(config: Config, venues: Venues) -> list[str]:
     """What the simulators take for granted with these venues, for the report."""
-    told = []
+    sentences = []
     if config.initial_positions is not None:
-        told.append(f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used.")
+        sentences.append(f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used.")
     if config.venues.cex:
-        told += [
+        sentences += [
             "A market order fills in full at the last visible close plus slippage_bps against the trader; "
             "a limit order only where that close reaches it.",
             "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
             "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
         ]
     if config.venues.cex or config.venues.dex:
-        told.append(
+        sentences.append(
             "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
         )
     free = [name for name, settings in config.venues.cex.items() if not settings.withdrawal]
     if free and len(venues) > 1:
         how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
-        told.append(f"Transfers out of {', '.join(free)} {how}.")
+        sentences.append(f"Transfers out of {', '.join(free)} {how}.")
     if config.venues.cex and "wallet" in venues:
-        told.append("Transfers out of the wallet pay gas and arrive at once.")
-    told += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
+        sentences.append("Transfers out of the wallet pay gas and arrive at once.")
+    sentences += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     for name, venue in venues.items():
         if isinstance(venue, StakingProtocol):
-            told.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
+            sentences.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
     if config.data.missing_funding == "zero":
-        told.append("A funding payment without a row in the data is taken as 0; each one is listed.")
-    return told
+        sentences.append("A funding payment without a row in the data is taken as 0; each one is listed.")
+    return sentences
 
 
 def costs_of_run(folder: Path) -> list[dict[str, str]]:

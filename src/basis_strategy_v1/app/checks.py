@@ -41,8 +41,8 @@ def _blocks_outside(config: Config, strategy: Strategy) -> Iterator[ComponentErr
     first, last = to_instant(config.start), to_instant(config.end)
     outside = [instant for instant in getattr(strategy, "instants", ()) if not first <= instant <= last]
     if outside:
-        told = f"blocks at {', '.join(map(iso, outside[:MOST_LISTED]))}{' and later' if len(outside) > MOST_LISTED else ''}"
-        yield ComponentError("STR-001", f"{told} lie outside the run, {iso(first)} to {iso(last)}: change start or end, or leave them out")
+        line = f"blocks at {', '.join(map(iso, outside[:MOST_LISTED]))}{' and later' if len(outside) > MOST_LISTED else ''}"
+        yield ComponentError("STR-001", f"{line} lie outside the run, {iso(first)} to {iso(last)}: change start or end, or leave them out")
 
 
 def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Iterator[ComponentError]:
@@ -101,11 +101,11 @@ def needs_are_known(config: Config, strategy: Strategy) -> bool:
 
 def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
     """What is known of the series that the run needs, once nothing is wrong with them."""
-    told = f"data: {'generated' if provider.generated else 'real'}"
+    line = f"data: {'generated' if provider.generated else 'real'}"
     if needs_are_known(config, strategy):
-        return f"{told}, all series that the run needs are there"
+        return f"{line}, all series that the run needs are there"
     looked_at = f"the prices of what is held at the start{' and the price of gas' if _chains_with_gas(config) else ''}"
-    told = f"{told}; which series the run needs is not known, only {looked_at} were looked at"
+    line = f"{line}; which series the run needs is not known, only {looked_at} were looked at"
     if config.strategy_mode == "blocks":
-        return told
-    return f"{told}: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"
+        return line
+    return f"{line}: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"

@@ -1,4 +1,4 @@
-"""What a run may come upon in its data: holes that would end it, and prices that look wrong. Told before it, and no reason not to try."""
+"""Data checks before a run: gaps that would end it are errors, prices that look wrong are warnings."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
             yield _uncertain(hole)
     yield from _outliers(config, provider)
     if certain := [hole for hole in holes if hole.ends_the_run]:
-        told = "\n".join(f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}" for hole in certain)
-        raise ComponentError(certain[0].code, told)
+        lines = "\n".join(f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}" for hole in certain)
+        raise ComponentError(certain[0].code, lines)
 
 
 def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
@@ -58,13 +58,13 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
     to the run."""
     if not hasattr(provider, "unusable_spans"):
         return []
-    told = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
+    lines = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
     for series, odd in provider.outliers(*_period(config)):
         others = f"; {counted(len(odd) - 1, 'more such row')}" if len(odd) > 1 else ""
-        told.append(f"{_odd_row(series, *odd[0])}{others}")
-    if len(told) > MOST_LISTED:
-        told[MOST_LISTED:] = [f"{WARNING}and {len(told) - MOST_LISTED:,} more, see basis check"]
-    return told
+        lines.append(f"{_odd_row(series, *odd[0])}{others}")
+    if len(lines) > MOST_LISTED:
+        lines[MOST_LISTED:] = [f"{WARNING}and {len(lines) - MOST_LISTED:,} more, see basis check"]
+    return lines
 
 
 def _uncertain(hole: Hole) -> str:
@@ -85,12 +85,12 @@ def _period(config: Config) -> tuple[int, int]:
 
 
 def _is_always_short(config: Config) -> bool:
-    """Whether a strategy of the house is short of its perp from its first trade on, if only it is not liquidated."""
+    """Whether a built-in strategy is short its perp from its first trade on, if only it is not liquidated."""
     return hasattr(config.strategy, "perp_venue") and all(getattr(config.strategy, rule, None) is None for rule in STAYS_OUT_BY)
 
 
 def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Hole]:
-    """The strategies of the house read their spot price and what their stake redeems for at every tick, held or not."""
+    """The built-in strategies read their spot price and what their stake redeems for at every step, held or not."""
     kind = key[0]
     always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
     always = always or (kind == "perp" and _is_always_short(config))

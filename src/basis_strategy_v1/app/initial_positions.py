@@ -34,8 +34,8 @@ def initial_positions_of(config: Config, strategy: Strategy | None, market: Mark
     if reserve:
         capital -= reserve if config.share_class == ETH_CLASS else EXACT.multiply(reserve, market.price("ETH"))
         if capital <= 0:
-            told = f"initial_capital: {config.initial_capital} does not pay for gas_reserve_eth of {reserve}; lower that"
-            raise ComponentError("CFG-001", told)
+            message = f"initial_capital: {config.initial_capital} does not pay for gas_reserve_eth of {reserve}; lower that"
+            raise ComponentError("CFG-001", message)
     worth = (strategy.placed(capital, config.strategy) if strategy else {}) or _default_placement(config, capital)
     placed = {venue: {token: _bought(token, amount, config, market) for token, amount in tokens.items()} for venue, tokens in worth.items()}
     if reserve:

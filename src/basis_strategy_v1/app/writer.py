@@ -99,12 +99,12 @@ class Writer:
             max_drawdown=engine.curve.max_drawdown,
             routed=engine.manager.instructions_routed,
             failed=engine.manager.instructions_failed,
-            data=_data_told(self._provider),
+            data=_data_details_of(self._provider),
             skipped=engine.skipped,
             assumptions=[
                 *assumptions(engine.config, engine.manager.account.venues),
-                *_told_within_bars(engine, getattr(self._provider, "series_used", ())),
-                *_told_of_gaps(stale),
+                *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
+                *_gaps_named(stale),
                 *getattr(engine.strategy, "warnings", ()),
             ],
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
@@ -143,7 +143,7 @@ def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
     return left_open(engine.portfolio, *account.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
 
 
-def _told_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:
+def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:
     """A line where ticks lie within bars of perps: what came first in such a bar, the trade or the price, is not known."""
     grid = (to_instant(engine.start), to_instant(engine.end), engine.config.interval // MICROSECOND)
     instants = (*grid, *getattr(engine.strategy, "instants", ()))
@@ -157,7 +157,7 @@ def _told_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[s
     ]
 
 
-def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
+def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
     """A line for each series with gaps."""
     hours: dict[str, list[int]] = {}
     for series, start, end in stale:
@@ -169,5 +169,5 @@ def _told_of_gaps(stale: Sequence[tuple[str, int, int]]) -> list[str]:
     ]
 
 
-def _data_told(provider: Any) -> Mapping[str, Any]:
+def _data_details_of(provider: Any) -> Mapping[str, Any]:
     return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}

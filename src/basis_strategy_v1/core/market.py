@@ -115,14 +115,14 @@ class MarketSnapshot(ABC):
         """The rate to use at this instant, where a payment is due and there is no row for it.
 
         Raises:
-            MissingData: DAT-005, unless the source was told to take 0.
+            MissingData: DAT-005, unless the config says to take 0.
         """
 
     @abstractmethod
     def price(self, token: str) -> Decimal:
         """USD per token, for valuation."""
 
-    # What the house asks for.
+    # What the package asks for.
 
     def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
         found = self._close("spot", venue, symbol, for_trade=for_trade)
@@ -360,7 +360,7 @@ def _listed(table: Any, have: str) -> str:
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
 
 
-FOR_THE_HOUSE = ("funding_missing", "has_rows", "price_series", "what_there_is")  # nothing that a strategy has a use for
+INTERNAL = ("funding_missing", "has_rows", "price_series", "what_there_is")  # nothing that a strategy has a use for
 
 
 class Seen(Struct, frozen=True, gc=False, eq=False):
@@ -379,7 +379,7 @@ class Seen(Struct, frozen=True, gc=False, eq=False):
             raise AttributeError(f"a strategy's snapshot has no {name}; it has {', '.join(dir(self))}") from None
 
     def __dir__(self) -> list[str]:
-        return [name for name in dir(MarketSnapshot) if not _is_hidden(name) and name not in FOR_THE_HOUSE]
+        return [name for name in dir(MarketSnapshot) if not _is_hidden(name) and name not in INTERNAL]
 
 
 def _is_hidden(name: str) -> bool:

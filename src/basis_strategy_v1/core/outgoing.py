@@ -133,7 +133,7 @@ def _of_trade(order: Order, trade: CexTrade, limits: Limits, outgoing: OutgoingT
 def _of_transfer(order: Order, transfer: WalletTransfer, outgoing: OutgoingTransfer) -> Iterator[str]:
     if outgoing.token != transfer.token:
         yield f"token is {outgoing.token}, approved was {transfer.token}"
-    # Some exchanges are told what leaves, others what arrives.
+    # Some exchanges take the amount that leaves, others the one that arrives.
     there = order.expected.get(transfer.to_venue, transfer.token) or order.expected.get(IN_TRANSIT, transfer.token)
     if outgoing.amount not in (transfer.amount, there):
         yield f"amount is {plain(outgoing.amount)}, approved was {plain(transfer.amount)}"

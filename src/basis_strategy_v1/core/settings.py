@@ -190,7 +190,7 @@ def choice(*words: str) -> Scalar:
 
 
 def _address(value: object) -> str | None:
-    """The address, if its capital letters are its checksum (EIP-55), as far as can be told: that takes the live extra."""
+    """The address, if its capital letters are its checksum (EIP-55), as far as can be computed: that takes the live extra."""
     if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{40}", value):
         return None
     if value[2:] in (value[2:].lower(), value[2:].upper()):

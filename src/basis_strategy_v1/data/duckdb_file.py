@@ -195,7 +195,7 @@ class DuckDbFile:
 
 
 def require_name(path: Path) -> None:
-    """Refuse what DuckDB cannot be told.
+    """Refuse what DuckDB cannot be given.
 
     Raises:
         ComponentError: DAT-006.

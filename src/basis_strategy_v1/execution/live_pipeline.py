@@ -447,8 +447,8 @@ class LivePipeline(Pipeline):
 
     def _stopped_plan(self, in_hand: PlanInHand, reports: Sequence[ExecutionReport], failures: Sequence[ComponentError]) -> ComponentError:
         what = {COMPLETE: "the other steps were sent", HOLD: "the rest was not sent"}.get(in_hand.on_failure, "the rest was not sent")
-        told = "; ".join(failure.message for failure in failures)
-        error = PlanStopped("EXM-001", f"{told}; {what} (on_failure: {in_hand.on_failure})", original_exception=failures[0])
+        message = "; ".join(failure.message for failure in failures)
+        error = PlanStopped("EXM-001", f"{message}; {what} (on_failure: {in_hand.on_failure})", original_exception=failures[0])
         error.reports = NOTHING
         error.add_earlier(reports)
         error.on_failure = in_hand.on_failure

@@ -80,7 +80,7 @@ class Node:
 def download_pool(rpc_url: str, pool_address: str, blocks: Sequence[int], words: int, directory: Path) -> tuple[Path, int]:
     """Add the states of a Uniswap v3 pool at these blocks to its file in a data folder: the file, and how many rows it has now.
 
-    The file is `dex/uniswap_v3/<TOKEN0>_<TOKEN1>_<fee>.state.csv`; a block that is there already is read anew. It is written in one piece.
+    The file is `dex/uniswap_v3/<TOKEN0>_<TOKEN1>_<fee>.state.csv`; a block that is there already is read again. It is written in one piece.
 
     Raises:
         ComponentError: DAT-006, as `uniswap_pool_state`, or the folder cannot be written.

@@ -34,7 +34,7 @@ CLOSED = "the event log {path} is closed; nothing more can be logged"
 
 
 class BufferedFile:
-    """A backtest's file: begun anew, written in blocks of whole lines."""
+    """A backtest's file: begun again, written in blocks of whole lines."""
 
     __slots__ = ("_fd", "_identity", "_lock", "_pending", "_sequence", "_size", "_written_at", "path")
 
@@ -56,21 +56,21 @@ class BufferedFile:
         """Take one event; either it has its number afterwards, or LOG-001 is raised and there is no trace of it."""
         self.append_all(at, component, ((event_type, data),))
 
-    def append_all(self, at: datetime, component: str, told: Sequence[tuple[str, Data]]) -> None:
+    def append_all(self, at: datetime, component: str, events: Sequence[tuple[str, Data]]) -> None:
         """Take several events of one time, all of them or none."""
         with self._lock:
             if self._fd < 0:
                 raise ValueError(CLOSED.format(path=shown(self.path)))
             sequence, before = self._sequence, len(self._pending)
-            events = []
-            for event_type, data in told:
+            numbered = []
+            for event_type, data in events:
                 sequence += 1
-                events.append(Event(at, event_type, component, data, sequence))
+                numbered.append(Event(at, event_type, component, data, sequence))
             # Taken up in one piece, with their numbers: an interruption finds all of them or none.
-            self._pending += lines_of(events)
+            self._pending += lines_of(numbered)
             self._sequence = sequence
             if sequence >= self._written_at or len(self._pending) >= BLOCK_BYTES:
-                self._write_or_drop(before, len(events))
+                self._write_or_drop(before, len(numbered))
                 self._written_at = sequence + 1 if sequence < FIRST_EVENTS else (sequence // BLOCK_EVENTS + 1) * BLOCK_EVENTS
 
     def flush(self) -> None:
@@ -89,7 +89,7 @@ class BufferedFile:
                 self._fd = -1
 
     def require_own(self) -> None:
-        """Raise LOG-001 where another run has begun this file anew, or somebody removed it."""
+        """Raise LOG-001 where another run has begun this file again, or somebody removed it."""
         with suppress(FileNotFoundError):
             if self.path.stat().st_ino == self._identity:
                 return
@@ -150,9 +150,9 @@ class SyncedFile:
             self._size += len(line)
             self._sequence += 1
 
-    def append_all(self, at: datetime, component: str, told: Sequence[tuple[str, Data]]) -> None:
+    def append_all(self, at: datetime, component: str, events: Sequence[tuple[str, Data]]) -> None:
         """Write and sync several events, one after another."""
-        for event_type, data in told:
+        for event_type, data in events:
             self.append(at, event_type, component, data)
 
     def flush(self) -> None:

@@ -137,7 +137,7 @@ class UnifiedHealthManager:
         self._lock = Lock()
 
     def register_component(self, component_name: str, checker: Checker) -> None:
-        """Ask `checker` from now on; a component built anew takes the place of the one before it."""
+        """Ask `checker` from now on; a component built again takes the place of the one before it."""
         if not callable(checker):
             raise ValueError(f"the checker of {component_name} must be callable, got {shown(checker)}")
         with self._lock:

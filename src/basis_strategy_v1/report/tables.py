@@ -92,17 +92,17 @@ def _cost(cost: Any) -> str:
 
 
 def _details(data: Mapping[str, Any]) -> str:
-    """What has no column of its own; of a chain, each step on a line with what is told of it."""
+    """What has no column of its own; of a chain, each step on a line with its details."""
     inner = data.get("details")
     opened = {**data, "details": None, **inner} if isinstance(inner, dict) else dict(data)
     steps = opened.get("steps")
     lines = {str(index): str(step) for index, step in enumerate(steps)} if isinstance(steps, list) else {}
-    is_flat = not any("(" in line for line in lines.values())  # within a loan the steps are counted anew
+    is_flat = not any("(" in line for line in lines.values())  # within a loan the steps are counted again
     for name in list(opened):
-        if (step := _STEP.fullmatch(name)) and isinstance(told := opened.pop(name), dict):
+        if (step := _STEP.fullmatch(name)) and isinstance(message := opened.pop(name), dict):
             which = step[1] if is_flat else name
-            lines[which] = f"{lines.get(which, label(name))}: {_told(told)}"
-    rest = _told({name: value for name, value in opened.items() if name not in _OWN_COLUMN})
+            lines[which] = f"{lines.get(which, label(name))}: {_details_of(message)}"
+    rest = _details_of({name: value for name, value in opened.items() if name not in _OWN_COLUMN})
     return "".join(f"<small>{escape(part)}</small>" for line in (*lines.values(), rest) if line for part in _line_by_line(line, steps))
 
 
@@ -113,7 +113,7 @@ def _line_by_line(line: str, steps: Any) -> Iterator[str]:
     yield from (f"\u00b7 {step}" for step in within)
 
 
-def _told(values: Mapping[str, Any]) -> str:
+def _details_of(values: Mapping[str, Any]) -> str:
     return "; ".join(f"{label(name)} {_plainly(value)}" for name, value in values.items() if value not in (None, "", [], {}, False))
 
 
