@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
 from decimal import Decimal
 
 import pytest
 from msgspec import structs
 
-from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler, load_config
+from basis_strategy_v1 import (
+    CEXExecutionInterface,
+    ComponentError,
+    EventLogger,
+    ExecutionInterfaceManager,
+    PositionUpdateHandler,
+    load_config,
+)
 from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
@@ -23,6 +31,7 @@ from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.paper import PaperWorld
+from basis_strategy_v1.execution.recovery import Recovered
 
 from ..live_desk import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
 from .scripted_gateway import StillTime
@@ -259,9 +268,9 @@ def test_settle_reads_what_fell_due_at_the_venues_once(desk, tmp_path):
 def test_what_fell_due_and_was_not_logged_is_logged_by_the_next_process(desk, tmp_path):
     made = desk()
     happens(made.gateways["binance"], PAID)
+    made.manager.settle(NOON)
     with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
-        made.again(event_logger=log).settle(NOON)
-        for _ in range(2):
+        for _ in range(3):
             made.again(event_logger=log).settle(NOON)
     assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "settlement"] == ["f1"]
 
@@ -678,3 +687,54 @@ def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_fir
     manager = house(event_logger=FullAtTheSecond())
     error = refused(manager.run_plan, NOON, [trade(), trade("sell")])
     assert (error.error_code, error.partial_deltas) == ("LOG-001", BOUGHT)
+
+
+def test_a_repetition_is_logged_with_the_update_that_asked_for_it(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(event_logger=log)
+        for _ in range(2):
+            made.manager.update_state(NOON, "manual", trade(**ID))
+    types = [event["event_type"] for event in events_of(tmp_path / "logs")]
+    assert types == ["execution", "state_update", "replayed", "state_update"]
+
+
+def test_without_a_log_what_an_earlier_process_left_is_closed_all_the_same(desk):
+    made = desk(faults={"binance": [Silent]})
+    refused(made.manager.route_instruction, NOON, trade(**ID))
+    made.gateways["binance"].is_silent = False
+    made.again().settle(NOON)
+    assert (made.manager.live.journal.unlogged_entries(), made.manager.positions.positions["binance"]["ETH"]) == ([], 101)
+
+
+def test_a_timer_finds_nothing_to_close_where_nothing_is_open(desk):
+    made = desk()
+    made.manager.route_instruction(NOON, trade())
+    assert made.manager.live.recover() == Recovered((), ())
+
+
+@pytest.mark.parametrize("mode", ["backtest", "live"])
+def test_a_sequence_that_would_fail_keeps_its_plan_from_being_sent(mode, desk):
+    manager = desk().manager if mode == "live" else house({"binance": {"USDT": 9000}, "wallet": {"USDT": 9000}})
+    plan = [trade(), chain(act("supply"), act("supply", amount=10**8), atomic=False)]
+    error = refused(manager.run_plan, NOON, plan)
+    assert error.message.startswith("nothing was sent. step 1: step 1 (aave supply): aave supply needs 100000000 USDT")
+    assert refused(manager.run_plan, NOON, plan[1:]).error_code in ("EIM-001", "EXM-001")
+
+
+def test_a_foreign_error_while_a_plan_of_a_backtest_is_recorded_keeps_what_was_executed():
+    class Breaks:
+        written = 0
+
+        def log_event(self, timestamp, event_type, component, data):
+            self.written += 1
+            if self.written == 3:
+                raise ZeroDivisionError("a fault of the log")
+
+    error = refused(house(event_logger=Breaks()).run_plan, NOON, [trade(), trade("sell")])
+    assert (error.error_code, type(error.__cause__), error.partial_deltas) == ("EIM-001", ZeroDivisionError, BOUGHT)
+
+
+def test_a_block_of_an_interface_of_its_own_at_no_time_is_refused_at_the_machines():
+    interface = CEXExecutionInterface("binance", {}, Market(), "backtest")
+    error = refused(interface._pipeline.execute, NOON.replace(tzinfo=None), trade())
+    assert (error.error_code, interface._pipeline._record.routing_history[0]["timestamp"].tzinfo) == ("EIM-001", UTC)

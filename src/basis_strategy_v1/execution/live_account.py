@@ -149,10 +149,9 @@ class LiveHoldings:
         ledger = self._account.ledger
         with ledger.lock:
             before = ledger.state
-            if before.checked:
-                for items in settled:
-                    before = apply_changes(before, items)
-            after = apply_changes(before, changes) if before.checked else before
+            for items in settled:
+                before = apply_changes(before, items)
+            after = apply_changes(before, changes)
             write(before, after)
             ledger.commit(after, report)
 

@@ -143,11 +143,9 @@ class PaperWorld:
         """Bring all venues to now, and keep what fell due meanwhile."""
         now = self._clock.now()
         market = self._account.market(now)
-        if self._settled is None or market.instant < self._settled:
-            if self._settled is None:
-                self._state = self._account.opened(self._state, market)
-                self._settled = market.instant
-            return market
+        if self._settled is None:
+            self._state = self._account.opened(self._state, market)
+            self._settled = market.instant
         return self._pass_time(now, market) if market.instant > self._settled else market
 
     def _pass_time(self, now: Any, market: MarketSnapshot) -> MarketSnapshot:
