@@ -265,14 +265,14 @@ def test_settle_reads_what_fell_due_at_the_venues_once(desk, tmp_path):
     assert made.manager.settle(NOON) == []
 
 
-def test_what_fell_due_and_was_not_logged_is_logged_by_the_next_process(desk, tmp_path):
+def test_what_fell_due_is_logged_once_by_this_process_or_the_next(desk, tmp_path):
     made = desk()
-    happens(made.gateways["binance"], PAID)
+    happens(made.gateways["binance"], PAID, structs.replace(PAID, id="f2"))
     made.manager.settle(NOON)
     with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
         for _ in range(3):
             made.again(event_logger=log).settle(NOON)
-    assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "settlement"] == ["f1"]
+    assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "settlement"] == ["f1", "f2"]
 
 
 def test_a_venue_that_cannot_say_what_fell_due_degrades_and_the_others_go_on(desk):
