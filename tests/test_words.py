@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # The words, and what to write instead.
 WORDS = {
     "house": "codebase, or nothing", "desk": "account", "told": "reported, logged or shown", "foreseen": "simulated", "anew": "again",
-    "data check": "data check", "data_warnings": "data checks", "shaky": "degraded",
+    "forewarning": "data check", "forewarnings": "data checks", "shaky": "degraded",
 }  # fmt: skip
 PAGES = sorted(
     path

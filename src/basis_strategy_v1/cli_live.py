@@ -39,6 +39,11 @@ class StopFlag:
         signal.raise_signal(signal.SIGTERM)
 
 
+Logs = Annotated[
+    Path | None,
+    typer.Option("--logs", metavar="DIR", help="Where the event logs are written. [default: logs in the state folder]", show_default=False),
+]
+
 app = typer.Typer()
 
 
@@ -50,7 +55,7 @@ def live(
     speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
     state: State = Path("state"),
     results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
-    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")] = Path("logs"),
+    logs: Logs = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -64,7 +69,7 @@ def live(
     forbid_core_dumps()
     stop = StopFlag()
     with progress_bar(enabled=not quiet) as progress:
-        engine = build_paper_replay(config, data, state, results, logs, report=not no_report, progress=progress)
+        engine = build_paper_replay(config, data, state, results, logs or state / "logs", report=not no_report, progress=progress)
         engine.is_stopping, engine.is_halted = stop, lambda: is_halted(state)
         result = engine.run()
     if stop.is_set:
@@ -82,7 +87,7 @@ def unwind(
     speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
     state: State = Path("state"),
     results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
-    logs: Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")] = Path("logs"),
+    logs: Logs = None,
 ) -> None:
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
     from basis_strategy_v1.app import live_commands
@@ -92,7 +97,7 @@ def unwind(
     require_live_options(paper=paper, data=data, speed=speed)
     forbid_core_dumps()
     stop = StopFlag()
-    engine = build_paper_replay(config, data, state, results, logs, report=False)
+    engine = build_paper_replay(config, data, state, results, logs or state / "logs", report=False)
     engine.is_leaving, engine.is_stopping = True, stop
     engine.run()
     if stop.is_set:

@@ -43,6 +43,11 @@ def test_a_replay_prints_what_a_backtest_prints(basis: Basis, config: Path, samp
     assert paper.out.splitlines()[:-1] == backtest.out.splitlines()[:-1]
 
 
+def test_a_backtest_runs_where_a_live_run_was(basis: Basis, config: Path, sample: Path) -> None:
+    assert basis("live", *replay(config, sample)).status == 0
+    assert basis("backtest", config, "--data", sample, "--no-report").status == 0
+
+
 def test_status_says_what_is_held_and_open(basis: Basis, config: Path, sample: Path) -> None:
     basis("live", *replay(config, sample), "--quiet")
     found = json.loads(basis("status", "--json").out)
@@ -64,6 +69,15 @@ def test_a_halt_lets_nothing_new_be_started_until_it_is_ended(basis: Basis, conf
     assert found["halted"] and found["positions"]["bybit"]["ETH"] == held["bybit"]["ETH"]
     assert basis("resume").out == "resumed: the next step decides again\n"
     assert basis("resume").out == "it was not halted\n"
+
+
+def test_what_cannot_be_left_before_the_data_end_is_named(basis: Basis, config: Path, sample: Path) -> None:
+    basis("live", *replay(config, sample), "--quiet")
+    done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max")
+    assert (done.status, done.told[0].startswith("ENG-004: not everything was left before the data ended; halted. Held: bybit: ")) == (
+        1,
+        True,
+    )
 
 
 def test_unwind_leaves_everything_and_halts(basis: Basis, config: Path, sample: Path) -> None:
