@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,25 +20,37 @@ INSTALLABLE = ("browser", "chain", "installer")
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
     "app/test_data_checks.py",
+    "app/test_paper_equals_backtest.py",
     "app/test_two_runs.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
     "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",
     "cli/test_commands.py::test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used",
     "cli/test_commands.py::test_with_a_folder_and_a_database_in_the_config_the_environment_says_which",
+    "cli/test_live_commands.py",
     "cli/test_process.py",
     "config/test_any_json.py",
+    "core/test_state_codec.py::test_every_state_of_a_real_run_is_the_same_after_it_was_text",
+    "core/test_state_change.py::test_the_changes_of_a_real_run_lead_from_each_state_to_the_next_down_to_the_last_digit_and_the_order",
     "data/test_data_provider.py::test_nonsense_after_the_end_changes_no_answer",
     "data/test_database.py",
+    "data/test_sample.py",
     "data/test_snapshot.py::test_any_order_of_instants_reads_the_last_bar_closed",
     "data/test_snapshot.py::test_what_is_told_of_old_prices_is_what_reading_meets",
     "data/test_validation.py::test_the_real_data_have_the_gaps_that_are_known",
     "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_tell_the_same",
+    "execution/test_only_risk_approves.py::test_nothing_else_in_the_package_makes_one",
+    "live/crash/",
+    "live/test_a_known_key_is_nowhere.py",
+    "live/test_http_deadline.py",
     "monitoring/test_event_logger.py::test_a_hundred_thousand_events_leave_memory_flat",
     "scenarios/test_a_year_of_basis.py",
     "scenarios/test_whole_cycle.py",
+    "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_beside_what_was_measured",
+    "strategies/test_restart.py",
     "test_compare.py",
     "test_documents.py::test_help_is_what_the_readme_promises",
     "test_examples.py",
+    "test_tools.py",
     "venues/test_a_third_staking_protocol.py",
 )
 FAST_SHARE = 0.9
@@ -58,6 +71,16 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated sample; not to be changed."""
+    from basis_strategy_v1.data.sample import write_sample  # not above: what a conftest loads is not measured
+
+    folder = tmp_path_factory.mktemp("generated") / "sample"
+    write_sample(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with the specification, market data and test vectors, which lies beside the checkout."""
     if not SHARED.is_dir():
@@ -72,6 +95,16 @@ def market_data(shared: Path) -> Path:
     if not directory.is_dir():
         pytest.skip("../shared/data/market is not beside the checkout")
     return directory
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays until the end: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 def is_slow(item: pytest.Item) -> bool:

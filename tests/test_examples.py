@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.strategies import STRATEGIES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -36,13 +35,6 @@ def run(*words: str, cwd: Path, status: int = 0) -> str:
 
 def basis(*words: str, cwd: Path) -> str:
     return run("-m", "basis_strategy_v1.cli", *words, cwd=cwd)
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("examples") / "sample"
-    write_sample(directory)
-    return directory
 
 
 def test_every_strategy_has_a_config() -> None:

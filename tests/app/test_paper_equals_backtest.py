@@ -13,7 +13,6 @@ import yaml
 
 from basis_strategy_v1 import EventDrivenStrategyEngine
 from basis_strategy_v1.app.live import build_paper_replay
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.live.journal_reader import JournalReader
 
 LIMITS = {
@@ -21,13 +20,6 @@ LIMITS = {
     "withdrawal_addresses": ["0x" + "11" * 20],
 }  # fmt: skip
 SHIPPED = ("eth_basis", "btc_basis", "usdt_market_neutral", "eth_leveraged", "eth_staking_only", "pure_lending")
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 def both(config: dict[str, Any], data: Path, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

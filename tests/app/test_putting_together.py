@@ -15,20 +15,12 @@ from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.venues.exchanges import ROWS
 from basis_strategy_v1.venues.registry import make_venue
 
 from . import runs
 
 D = Decimal
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("app") / "sample"
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from basis_strategy_v1.app import build
 from basis_strategy_v1.app.commands import event_lines
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.sample import write_sample
 
 from ..other_process import other_process
 from .runs import config
@@ -31,13 +30,6 @@ config, data, results, logs = sys.argv[1:]
 build(json.loads(config), data, results, logs, report=False, progress=held_up).run()
 """
 SERIES = ("ohlcv/bybit/spot/ETHUSDT_1h.csv", "funding/bybit/ETHUSDT.csv", "ohlcv/bybit/perp/ETHUSDT_1h.csv")
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("two") / "sample"
-    write_sample(folder)
-    return folder
 
 
 def half_way(data: Path, results: Path, logs: Path) -> AbstractContextManager[subprocess.Popen[str]]:

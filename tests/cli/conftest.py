@@ -11,7 +11,6 @@ from typing import NamedTuple
 import pytest
 
 from basis_strategy_v1 import cli
-from basis_strategy_v1.data.sample import write_sample
 
 CONFIG = """\
 strategy_mode: eth_basis
@@ -38,14 +37,6 @@ class Done(NamedTuple):
 
 
 Basis = Callable[..., Done]
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generated sample; not to be changed."""
-    folder = tmp_path_factory.mktemp("cli") / "sample"
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from basis_strategy_v1.data.layout import spec_of
-from basis_strategy_v1.data.sample import write_sample
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "market"
 
@@ -28,13 +27,6 @@ def write(tmp_path: Path) -> Write:
         return tmp_path
 
     return write_series
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from basis_strategy_v1.app import build
-from basis_strategy_v1.data.sample import write_sample
 
 BUY = {
     "instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": "1",
@@ -26,9 +25,8 @@ def summary_of(folder: Path, data: Path, *times: str) -> dict[str, Any]:
     return build(config, data, folder / "results", folder / "logs", report=False).run().summary
 
 
-def test_the_costs_of_a_replayed_report_are_charged_once(tmp_path: Path) -> None:
-    write_sample(tmp_path / "data")
-    once = summary_of(tmp_path / "once", tmp_path / "data", "2024-06-02T06:00:00Z")
-    twice = summary_of(tmp_path / "twice", tmp_path / "data", "2024-06-02T06:00:00Z", "2024-06-02T06:00:00Z", "2024-06-02T09:00:00Z")
+def test_the_costs_of_a_replayed_report_are_charged_once(tmp_path: Path, sample: Path) -> None:
+    once = summary_of(tmp_path / "once", sample, "2024-06-02T06:00:00Z")
+    twice = summary_of(tmp_path / "twice", sample, "2024-06-02T06:00:00Z", "2024-06-02T06:00:00Z", "2024-06-02T09:00:00Z")
     assert float(once["attribution"]["fees"]) < 0
     assert (twice["attribution"], twice["final_equity"]) == (once["attribution"], once["final_equity"])

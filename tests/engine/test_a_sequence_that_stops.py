@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from basis_strategy_v1 import ComponentError, EventDrivenStrategyEngine
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.results.attribution import to_units
 
 
-def test_what_it_cost_is_booked_before_the_run_ends(tmp_path: Path) -> None:
-    write_sample(tmp_path / "data")
+def test_what_it_cost_is_booked_before_the_run_ends(tmp_path: Path, sample: Path) -> None:
     kind = {"instruction_type": "smart_contract_action"}
     steps = [
         {"protocol": "aave", "action": "supply", "token": "USDT", "amount": 1000},
@@ -27,7 +25,7 @@ def test_what_it_cost_is_booked_before_the_run_ends(tmp_path: Path) -> None:
         "strategy": {"file": str(tmp_path / "blocks.jsonl")}, "initial_positions": {"wallet": {"USDT": 5_000, "ETH": 1}},
         "venues": {"cex": ["bybit"], "onchain": {"aave": {}, "lido": {}, "wallet": {"gas_price_gwei": 20}}},
     }  # fmt: skip
-    engine = EventDrivenStrategyEngine.from_config(config, tmp_path / "data", tmp_path / "results", tmp_path / "logs")
+    engine = EventDrivenStrategyEngine.from_config(config, sample, tmp_path / "results", tmp_path / "logs")
     with pytest.raises(ComponentError) as stopped:
         engine.run()
     error = stopped.value

@@ -8,11 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
-
 import basis_strategy_v1
 from basis_strategy_v1 import EventDrivenStrategyEngine
-from basis_strategy_v1.data.sample import write_sample
 
 PACKAGE = Path(basis_strategy_v1.__file__).parent
 TRADE = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1}
@@ -25,13 +22,6 @@ CHAIN = {
         {"protocol": "aave", "action": "borrow", "token": "WETH", "amount": "0.1"},
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 def chain_to(module: str, function: str, sample: Path, folder: Path, block: dict[str, Any]) -> set[tuple[str, ...]]:

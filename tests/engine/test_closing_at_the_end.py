@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1 import EventDrivenStrategyEngine
-from basis_strategy_v1.data.sample import write_sample
 
 START, END = "2024-06-01T00:00:00Z", "2024-06-03T00:00:00Z"
 STAKING: dict[str, Any] = {
@@ -39,13 +38,6 @@ BASIS: dict[str, Any] = {
     "strategy": {"spot_venue": "bybit", "perp_venue": "bybit"},
     "venues": {"cex": ["bybit"]},
 }
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("closing") / "sample"
-    write_sample(folder)
-    return folder
 
 
 def ran(config: dict[str, Any], sample: Path, folder: Path) -> Path:

@@ -13,7 +13,6 @@ import pytest
 
 from basis_strategy_v1 import EventDrivenStrategyEngine
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.monitoring import event_files
 from basis_strategy_v1.monitoring.event_line import Event
 from basis_strategy_v1.report import report as report_module
@@ -28,13 +27,6 @@ CONFIG: dict[str, Any] = {
     "venues": {"cex": ["bybit"]},
 }
 RECORDED = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("engine") / "sample"
-    write_sample(folder)
-    return folder
 
 
 def engine_of(sample: Path, folder: Path, config: dict[str, Any] = CONFIG, **options: Any) -> EventDrivenStrategyEngine:

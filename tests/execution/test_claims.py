@@ -15,7 +15,6 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.data.database import import_to_database
-from basis_strategy_v1.data.sample import write_sample
 
 from .trading import CONFIG, NOON, VENUES, act, house, send, trade
 
@@ -45,13 +44,6 @@ def moment(text: str) -> datetime:
 def told(reports: list[ExecutionReport]) -> list[tuple[str, str, datetime]]:
     """(kind, request, when) of the claims among reports."""
     return [(report.kind, report.details["request_id"], report.at) for report in reports if report.kind == "claim"]
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
-
 from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManager, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.data.sample import write_sample
 
 from .trading import act, refused, send, trade
 
@@ -25,13 +22,6 @@ CONFIG = {
     "initial_capital": 100_000,
     "venues": {"cex": {"binance": {}}, "onchain": {"aave": {}, "wallet": {"gas_price_gwei": 0}}},
 }
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 def driven(sample: Path, logs: Path, *, settles: bool) -> tuple[PositionUpdateHandler, list[tuple[str, str]]]:

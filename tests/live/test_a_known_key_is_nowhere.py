@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from basis_strategy_v1.data.sample import write_sample
-
 from .leaks import Done, has_core_in_its_folder, in_folders, key_on_the_loose
 
 if sys.platform != "linux":
@@ -158,13 +156,6 @@ def test_a_key_is_found_where_two_pieces_of_a_file_meet(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * ((1 << 20) - 10) + API_KEY.encode() + b"x")
     assert in_folders([API_KEY], tmp_path) == ["large"]
     assert in_folders([PRIVATE_KEY], tmp_path) == []
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("keys") / "sample"
-    write_sample(folder)
-    return folder
 
 
 BACKTEST = ["backtest", "{config}", "--data", "{sample}"]

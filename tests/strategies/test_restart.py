@@ -18,7 +18,6 @@ from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.config import Config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.strategies.strategy import Plan, Step
 
@@ -111,13 +110,6 @@ class RestartedAtEachStep:
 
     def leave(self, step: Step, memory: Any) -> Plan:
         return strategy_of(self._config).leave(step, decode_memory(encode_memory(memory), self.memory_kinds))
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("restart") / "sample"
-    write_sample(folder)
-    return folder
 
 
 TWO_ACCOUNTS = {"cex": {name: {"withdrawal": {"USDT": {"fee": 1, "minutes": 90}}} for name in ("bybit", "binance")}}
