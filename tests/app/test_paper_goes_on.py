@@ -148,3 +148,22 @@ def test_on_the_wall_clock_a_restart_hours_later_books_what_fell_due_meanwhile(
     assert then.summary["attribution"]["funding"] != first.summary["attribution"]["funding"]
     assert int(then.summary["instructions_routed"]) >= int(first.summary["instructions_routed"]) > 0
     assert sum(map(Decimal, then.summary["attribution"].values())) == Decimal(then.summary["pnl"])
+
+
+@pytest.mark.parametrize("point", ["after begin_plan", "after execute", "before logged", "after end_plan", "within record", "after record"])
+def test_an_interruption_in_the_middle_of_a_step_leaves_no_trace(point: str, config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
+    whole = run(config, sample, tmp_path / "whole")
+    passed = iter(range(10))
+
+    def at(name: str) -> None:
+        if name == point and next(passed, 0) == 1:
+            raise KeyboardInterrupt
+
+    parts = tmp_path / "parts"
+    engine = build_paper_replay(config, sample, parts / "state", parts / "results", parts / "logs", report=False, at=at)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    again = run(config, sample, parts)
+    for name in ("equity.csv", "positions.csv"):
+        assert again.paths[name].read_bytes() == whole.paths[name].read_bytes()
+    assert again.summary == whole.summary

@@ -172,3 +172,9 @@ def test_a_path_is_shown_whole_on_one_line(path: Path, text: str) -> None:
 
 def test_only_text_has_a_text() -> None:
     assert [text_of(value) for value in ("a", Label("b"), None, 1, b"a", ["a"])] == ["a", "b", None, None, None, None]
+
+
+@pytest.mark.parametrize("text", [f"12.{'7' * 94}", f"-0.00000{'7' * 96}", f"{'7' * 96}", f"-1.{'7' * 95}"])
+def test_a_decimal_of_all_digits_is_read_again_from_its_text(text: str) -> None:
+    number = exact_number(Decimal(text))
+    assert exact_number(str(number)) == number == Decimal(text)

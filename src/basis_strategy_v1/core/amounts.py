@@ -12,6 +12,7 @@ EXACT = Context(prec=96)
 SMALLEST = Decimal("1e-30")
 LARGEST = Decimal("1e30")
 _MOST_DIGITS = EXACT.prec
+_LONGEST_TEXT = _MOST_DIGITS + len("-0.000000")  # of a Decimal of so many digits: what is stored as text is read again
 # Every float lies within; 1e999999999 does not, which would fill the memory when written without its exponent.
 _LARGEST_EXPONENT = 400
 _NUMERAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
@@ -33,9 +34,11 @@ def exact_number(value: Any) -> Decimal:
             raise ValueError(f"must have at most {_MOST_DIGITS} digits, got {shown(value)}")
         return Decimal(value)
     if kind is str:
-        if len(value) > _MOST_DIGITS or not _NUMERAL.fullmatch(value):
-            raise ValueError(f"must be a number such as 1.5, in at most {_MOST_DIGITS} characters, got {shown(value)}")
-        return _within_reach(Decimal(value))
+        if len(value) <= _LONGEST_TEXT and _NUMERAL.fullmatch(value):
+            number = _within_reach(Decimal(value))
+            if len(value) <= _MOST_DIGITS or EXACT.plus(number) == number:
+                return number
+        raise ValueError(f"must be a number such as 1.5, in at most {_MOST_DIGITS} characters, got {shown(value)}")
     if kind is Decimal:
         if not value.is_finite():
             raise ValueError(f"must be a finite number, got {value}")
