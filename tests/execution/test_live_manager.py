@@ -490,6 +490,40 @@ def test_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning(desk):
     assert (made.executed, report.deltas.as_floats()) == (["s/0", "s/1"], {"aave": {"USDT": -2000.0, "aUSDT": 2000.0}})
 
 
+def supplied_by_events(folder):
+    """(key, USDT) of each execution in the event log."""
+    rows = [event["data"] for event in events_of(folder) if event["event_type"] == "execution"]
+    return [(row["key"], row["deltas"]["aave"]["USDT"]) for row in rows]
+
+
+def test_the_events_of_a_sequence_have_each_step_once_in_this_process_and_the_next(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(event_logger=log)
+        made.manager.execute(NOON, PLAN)
+        made.again(event_logger=log).settle(NOON)
+    assert supplied_by_events(tmp_path / "logs") == [("s", "-2000.000000")]
+
+
+def test_the_events_of_a_sequence_that_stopped_and_went_on_have_each_step_once(desk, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = desk(faults={"wallet": [None, REVERTED]}, event_logger=log)
+        refused(made.manager.execute, NOON, PLAN)
+        made.manager.execute(NOON, PLAN)
+        made.again(event_logger=log).settle(NOON)
+    assert supplied_by_events(tmp_path / "logs") == [("s", "-1000.000000"), ("s", "-1000.000000")]
+
+
+def test_the_steps_of_a_sequence_that_a_process_did_not_log_are_logged_by_the_next(desk, tmp_path):
+    made = desk()
+    made.manager.execute(NOON, PLAN)  # without an event log
+    with made.manager.live.journal._write("unlog", synced=True) as write:
+        write("UPDATE entry SET is_logged = 0", ())
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made.again(event_logger=log).settle(NOON)
+        made.again(event_logger=log).settle(NOON)
+    assert supplied_by_events(tmp_path / "logs") == [("s/0", "-1000.000000"), ("s/1", "-1000.000000")]
+
+
 def test_a_sequence_whose_first_step_is_refused_begins_again(desk):
     made = desk(faults={"wallet": [REVERTED, REVERTED]})
     for block in (PLAN, chain(act("supply"), act("supply"), atomic=False)):

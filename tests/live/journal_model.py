@@ -113,7 +113,7 @@ class Model:
 
     def logged(self, key: str) -> None:
         for row in self.rows:
-            if row.entry.key == key and not row.entry.is_open:
+            if key in (row.entry.key, row.entry.parent) and not row.entry.is_open:
                 self._change(row, is_logged=True)
 
     def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry | None:

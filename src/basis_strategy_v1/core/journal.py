@@ -200,7 +200,7 @@ class LiveJournal(Journal, Protocol):
         ...
 
     def logged(self, key: str) -> None:
-        """The events of this key, if it is closed, are in the event log. Rides on the next write."""
+        """The events of this key and of its steps, as far as they are closed, are in the event log. Rides on the next write."""
         ...
 
     def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:

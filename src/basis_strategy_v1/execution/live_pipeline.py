@@ -179,8 +179,7 @@ class LivePipeline(Pipeline):
             report = self._send_instruction(at, instruction, key, None)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
-            with self._lock:
-                record.failed(at, block, failure, trigger, started_s)
+            self._failed(at, block, failure, trigger, started_s)
             if failure is error:
                 raise
             raise failure from error
@@ -341,8 +340,7 @@ class LivePipeline(Pipeline):
             report = self._send_instruction(at, instruction, key, in_hand, index)
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
-            with self._lock:
-                record.failed(at, block, failure, None, started_s)
+            self._failed(at, block, failure, None, started_s)
             if failure is error:
                 raise
             raise failure from error
@@ -353,9 +351,24 @@ class LivePipeline(Pipeline):
         """Count and log what was executed; its deltas, packed."""
         packed = report.deltas.packed()
         with self._lock:
-            self._record.executed(at, block, report, report, packed, trigger, started_s)
+            self._record.executed(at, block, report, self._not_logged(at, block, report), packed, trigger, started_s)
         self.journal.logged(key)
         return packed
+
+    def _failed(self, at: Any, block: Any, failure: ComponentError, trigger: str | None, started_s: float) -> None:
+        """Count and log what failed, and what of it was executed."""
+        with self._lock:
+            self._record.failed(at, block, failure, trigger, started_s)
+        for report in failure.reports:
+            self.journal.logged(report.key)
+
+    def _not_logged(self, at: datetime, block: Any, report: ExecutionReport) -> ExecutionReport:
+        """Of a sequence that went on, the steps that are not in the event log yet, as one report."""
+        if block.get("atomic") is not False:
+            return report
+        steps = self.journal.children(report.key)
+        first = sum(step.is_logged for step in steps)
+        return _joined(report.key, at, [step.reports[-1] for step in steps[first:]], first) if first else report
 
     def _send_instruction(
         self, at: datetime, instruction: Instruction, key: str, in_hand: PlanInHand | None, index: int | None = None

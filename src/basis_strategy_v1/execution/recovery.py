@@ -85,12 +85,17 @@ class Recovery:
         """The closed entries whose reports are missing in the event log, oldest first; the caller logs them and says so to the journal.
 
         `keys_in_log` gives which of some keys have an event with their final report there. Entries without a report changed nothing, and
-        are taken as logged.
+        are taken as logged. The event of a sequence is that of its steps: they are given where it is missing, and it never is.
         """
         entries = self._journal.unlogged_entries()
         with_report = {entry.key for entry in entries if entry.status in WITH_REPORT}
-        there = keys_in_log(with_report) if with_report else ()
-        missing = [entry for entry in entries if entry.key in with_report and entry.key not in there]
+        wanted = with_report | {entry.parent for entry in entries if entry.parent is not None}
+        there = set(keys_in_log(wanted)) if with_report else set()
+        missing = [
+            entry
+            for entry in entries
+            if entry.key in with_report and there.isdisjoint({entry.key, entry.parent}) and not self._journal.children(entry.key)
+        ]
         for entry in entries:
             if entry not in missing:
                 self._journal.logged(entry.key)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.state import State
 
 WAY_OUT = "choose another folder with --state"
+_LOGGED = "UPDATE entry SET is_logged = 1 WHERE (key = ? OR parent = ?) AND is_logged = 0 AND status NOT IN ('intended', 'sent')"
 BEGINS_AGAIN = (Status.REJECTED, Status.NEVER_HAPPENED, Status.FAILED)
 
 
@@ -199,9 +200,9 @@ class SqliteJournal(JournalReader):
                     write(*_account(state))
 
     def logged(self, key: str) -> None:
-        """The events of this key, if it is closed, are in the event log. Rides on the next write."""
+        """The events of this key and of its steps, as far as they are closed, are in the event log. Rides on the next write."""
         with self._write("logged", synced=False) as write:
-            write("UPDATE entry SET is_logged = 1 WHERE key = ? AND is_logged = 0 AND status NOT IN ('intended', 'sent')", (key,))
+            write(_LOGGED, (key, key))
 
     def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
         """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None).
