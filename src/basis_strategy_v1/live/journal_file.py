@@ -37,6 +37,7 @@ def open_to_write(path: Path, run: str, at: Point) -> sqlite3.Connection:
     if not path.exists():
         _require_no_rest(path)
         _create(path, run, at)
+    _require_whole_file(path)
     return _checked(path, _connected(path, mode="rw"), lambda database: _migrate(path, database, at))
 
 
@@ -48,6 +49,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise ComponentError("JRN-001", f"there is no journal {path}; name the folder of a live run with --state")
+    _require_whole_file(path)
     return _checked(path, _connected(path, mode="ro"), lambda database: _require_present(path, database))
 
 
@@ -83,7 +85,7 @@ def _unwritten(path: Path, why: str, error: Exception) -> ComponentError:
 
 def _checked(path: Path, database: sqlite3.Connection, versions: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     try:
-        _require_whole(path, database)
+        _require_sound(path, database)
         versions(database)
         if database.execute("SELECT count(*) FROM journal").fetchone()[0] != 1:
             raise damaged(path, "the run's identity is missing")
@@ -132,7 +134,7 @@ def _companions(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
 
 
-def _require_whole(path: Path, database: sqlite3.Connection) -> None:
+def _require_whole_file(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0  # the file may lack what is still there only
     with path.open("rb") as file:
@@ -142,6 +144,9 @@ def _require_whole(path: Path, database: sqlite3.Connection) -> None:
     size, whole = path.stat().st_size, _size_in(head)
     if size != whole and not has_log:
         raise damaged(path, f"it has {size} bytes, and should have {whole}")
+
+
+def _require_sound(path: Path, database: sqlite3.Connection) -> None:
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise damaged(path, found.replace("\n", " "))
@@ -150,9 +155,8 @@ def _require_whole(path: Path, database: sqlite3.Connection) -> None:
 
 
 def _size_in(head: bytes) -> int:
-    """How many bytes a file has, by what its first 32 bytes say."""
-    page = int.from_bytes(head[16:18], "big")
-    return int.from_bytes(head[28:32], "big") * (65_536 if page == 1 else page)
+    """How many bytes a file has, by what its first 32 bytes say: the size of a page, and how many there are."""
+    return int.from_bytes(head[16:18], "big") * int.from_bytes(head[28:32], "big")
 
 
 def version_of(database: sqlite3.Connection) -> int:
