@@ -315,10 +315,21 @@ def test_garbage_in_the_middle_is_refused(start: int, tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     whole = path.read_bytes()
     path.write_bytes(whole[:start] + b"\xaa" * 8192 + whole[start + 8192 :])
-    assert re.match(
-        rf"JRN-003: {path} is damaged: (\*\*\* in database main \*\*\* .+|database disk image is malformed|file is not a database); stop, ",
-        refusal(tmp_path),
-    )
+    found = r"\*\*\* in database main \*\*\* .+|database disk image is malformed|file is not a database|unsupported file format"
+    assert re.match(rf"JRN-003: {path} is damaged: ({found}); stop, keep all its files", refusal(tmp_path))
+
+
+def test_a_journal_that_is_damaged_while_it_is_in_use_says_so(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "journal.sqlite"
+    with SqliteJournal(tmp_path) as journal:
+        journal._open_database().execute("PRAGMA shrink_memory")
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xaa" * (path.stat().st_size - 4096))
+        with pytest.raises(ComponentError) as refused:
+            journal.open_entries()
+    assert str(refused.value).startswith(f"JRN-003: {path} is damaged: database disk image is malformed; stop, keep all its files")
 
 
 def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -336,7 +347,11 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "fault"),
-    [("PRAGMA application_id = 5", "it is no journal of basis"), ("DELETE FROM journal", "the run's identity is missing")],
+    [
+        ("PRAGMA application_id = 5", "it is no journal of basis"),
+        ("DELETE FROM journal", "the run's identity is missing"),
+        ("DROP TABLE journal", "no such table: journal"),
+    ],
 )
 def test_a_database_of_somebody_else_is_refused(statement: str, fault: str, tmp_path: Path) -> None:
     written(tmp_path)
