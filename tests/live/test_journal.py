@@ -87,8 +87,8 @@ def test_an_instruction_goes_from_intended_over_sent_to_settled_and_is_logged(jo
     found = []
     journal.intended(asked, notional_usd=D(3000), plan=4, step=2, parent="beta")
     found.append(journal.entry("alpha"))
-    journal.sent("alpha", lambda nonce: first)
-    journal.sent("alpha", lambda nonce: second)
+    assert journal.sent("alpha", lambda nonce: structs.replace(first, nonce=nonce)) == first
+    assert journal.sent("alpha", lambda nonce: structs.replace(second, nonce=nonce)) == second
     journal.note("alpha", "the venue has it pending")
     journal.add_report("alpha", part)
     found.append(journal.entry("alpha"))
@@ -458,12 +458,15 @@ def test_the_rows_are_plain_enough_to_be_read_with_sqlite(tmp_path: Path) -> Non
 
     with SqliteJournal(tmp_path) as journal:
         journal.intended(structs.replace(order("alpha", 0), expected=Deltas()), notional_usd=D(3000))
+        for key, number in (("beta", 0), ("gamma", 1)):
+            journal.intended(order(key, number))
     shell = sqlite3.connect(tmp_path / "journal.sqlite")
-    (row,) = shell.execute("SELECT key, venue, status, instruction, instruction_hash, order_text, day, notional_usd FROM entry")
+    row, same, other = shell.execute("SELECT key, venue, status, instruction, instruction_hash, order_text, day, notional_usd FROM entry")
     shell.close()
     kind, fields = json.loads(row[3])
     assert row[:3] + row[6:] == ("alpha", "bybit", "intended", "2024-06-01", "3000")
     assert (kind, fields["amount"], len(row[4])) == ("CexTrade", "1.50", 32)
+    assert (same[4] == row[4], other[4] == row[4]) == (True, False)
     asked = json.loads(row[5])
     assert (asked["at"], asked["expected"], asked["price"], asked["worst_price"]) == (
         *("2024-06-01T12:00:00Z", {"amounts": {}}, None, "3001.50"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -29,7 +30,9 @@ from .journal_model import Call, Model, arguments, make, random_calls, seen
 HOLD = """
 import sys
 from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.core.state import State
 journal = SqliteJournal(sys.argv[1], new_run="first")
+journal.begin_account(State(), {})
 print("open", flush=True)
 sys.stdin.readline()
 """
@@ -278,8 +281,9 @@ def test_a_truncated_journal_is_refused_and_left_as_it_is(share: float, kind: ty
     os.truncate(path, int(size * share) + (share > 0))
     left = path.read_bytes()
     line = refusal(tmp_path, kind)
-    assert line.startswith(f"JRN-003: {path} is damaged: ")
-    assert line.endswith(
+    found = "it is empty" if not left else "it is no SQLite file" if len(left) < 16 else f"it has {len(left)} bytes, and should have {size}"
+    assert line == (
+        f"JRN-003: {path} is damaged: {found}"
         "; stop, keep all its files, and restore a copy, or compare every venue by hand before starting with a new --state folder"
     )
     assert path.read_bytes() == left
@@ -295,12 +299,37 @@ def test_garbage_is_refused_and_left_as_it_is(garbage: bytes, tmp_path: Path) ->
     assert (tmp_path / "journal.sqlite").read_bytes() == garbage
 
 
-def test_garbage_in_the_middle_is_refused(tmp_path: Path) -> None:
+def test_a_crash_while_the_write_ahead_log_was_moved_into_the_file_loses_nothing(tmp_path: Path) -> None:
+    with holding(tmp_path) as first:
+        first.kill()
+        first.wait()
+        with (tmp_path / "journal.sqlite").open("ab") as file:
+            file.write(b"\0" * 4096)  # a page that was moved before the first one, which says how many there are
+    with SqliteJournal(tmp_path) as journal:
+        assert (journal.run, journal.state() is not None) == ("first", True)
+
+
+@pytest.mark.parametrize("start", [32, 4096])
+def test_garbage_in_the_middle_is_refused(start: int, tmp_path: Path) -> None:
     written(tmp_path)
     path = tmp_path / "journal.sqlite"
     whole = path.read_bytes()
-    path.write_bytes(whole[:4096] + b"\xaa" * 8192 + whole[12288:])
-    assert refusal(tmp_path).startswith(f"JRN-003: {path} is damaged: ")
+    path.write_bytes(whole[:start] + b"\xaa" * 8192 + whole[start + 8192 :])
+    found = r"\*\*\* in database main \*\*\* .+|database disk image is malformed|file is not a database|unsupported file format"
+    assert re.match(rf"JRN-003: {path} is damaged: ({found}); stop, keep all its files", refusal(tmp_path))
+
+
+def test_a_journal_that_is_damaged_while_it_is_in_use_says_so(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "journal.sqlite"
+    with SqliteJournal(tmp_path) as journal:
+        journal._open_database().execute("PRAGMA shrink_memory")
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xaa" * (path.stat().st_size - 4096))
+        with pytest.raises(ComponentError) as refused:
+            journal.open_entries()
+    assert str(refused.value).startswith(f"JRN-003: {path} is damaged: database disk image is malformed; stop, keep all its files")
 
 
 def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -318,7 +347,11 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "fault"),
-    [("PRAGMA application_id = 5", "it is no journal of basis"), ("DELETE FROM journal", "the run's identity is missing")],
+    [
+        ("PRAGMA application_id = 5", "it is no journal of basis"),
+        ("DELETE FROM journal", "the run's identity is missing"),
+        ("DROP TABLE journal", "no such table: journal"),
+    ],
 )
 def test_a_database_of_somebody_else_is_refused(statement: str, fault: str, tmp_path: Path) -> None:
     written(tmp_path)
@@ -327,12 +360,11 @@ def test_a_database_of_somebody_else_is_refused(statement: str, fault: str, tmp_
     assert refusal(tmp_path).startswith(f"JRN-003: {tmp_path}/journal.sqlite is damaged: {fault}; stop")
 
 
-def test_a_journal_of_which_only_the_write_ahead_log_is_left_is_not_begun_again(tmp_path: Path) -> None:
-    (tmp_path / "journal.sqlite-wal").write_bytes(b"what was committed last")
-    assert refusal(tmp_path).startswith(
-        f"JRN-003: {tmp_path}/journal.sqlite is damaged: it is missing, while journal.sqlite-wal is there; stop"
-    )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.sqlite-wal"]
+@pytest.mark.parametrize("rest", ["journal.sqlite-wal", "journal.sqlite-shm", "journal.sqlite-journal"])
+def test_a_journal_of_which_only_a_part_is_left_is_not_begun_again(rest: str, tmp_path: Path) -> None:
+    (tmp_path / rest).write_bytes(b"what was committed last")
+    assert refusal(tmp_path).startswith(f"JRN-003: {tmp_path}/journal.sqlite is damaged: it is missing, while {rest} is there; stop")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [rest]
 
 
 def test_a_journal_that_is_removed_while_it_is_in_use_takes_nothing_more(tmp_path: Path) -> None:

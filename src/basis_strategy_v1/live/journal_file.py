@@ -37,7 +37,9 @@ def open_to_write(path: Path, run: str, at: Point) -> sqlite3.Connection:
     if not path.exists():
         _require_no_rest(path)
         _create(path, run, at)
-    return _checked(path, _connected(path, mode="rw"), lambda database: _migrate(path, database, at))
+    _require_whole_file(path)
+    database = _sound(path, mode="rw")
+    return _with(database, lambda: _migrate(path, database, at))
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -48,7 +50,9 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         raise ComponentError("JRN-001", f"there is no journal {path}; name the folder of a live run with --state")
-    return _checked(path, _connected(path, mode="ro"), lambda database: _require_present(path, database))
+    _require_whole_file(path)
+    database = _sound(path, mode="ro")
+    return _with(database, lambda: _require_present(path, database))
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def reported(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritten(path, error.strerror or str(error), error) from error
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # the low byte says what kind it is
+        code = _code(error)
         if code in _UNWRITTEN:
             raise _unwritten(path, str(error), error) from error
         if code in _IN_USE:
@@ -68,6 +72,12 @@ def reported(path: Path) -> Iterator[None]:
         if code in _DAMAGED:
             raise damaged(path, str(error)) from error
         raise
+
+
+def _code(error: sqlite3.Error) -> int:
+    """What kind of error it is: the low byte of SQLite's code, 0 where the error is not SQLite's."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def damaged(path: Path, what: str) -> ComponentError:
@@ -81,12 +91,21 @@ def _unwritten(path: Path, why: str, error: Exception) -> ComponentError:
     return ComponentError("JRN-001", line, original_exception=error)
 
 
-def _checked(path: Path, database: sqlite3.Connection, versions: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+def _sound(path: Path, mode: str) -> sqlite3.Connection:
+    """The opened file, which is a journal in all its parts."""
     try:
-        _require_whole(path, database)
-        versions(database)
-        if database.execute("SELECT count(*) FROM journal").fetchone()[0] != 1:
-            raise damaged(path, "the run's identity is missing")
+        database = _connected(path, mode)
+        return _with(database, lambda: _require_sound(path, database))
+    except sqlite3.OperationalError as error:
+        if _code(error) == sqlite3.SQLITE_ERROR:  # what SQLite takes for a strange format or a missing table
+            raise damaged(path, str(error)) from error
+        raise
+
+
+def _with(database: sqlite3.Connection, check: Callable[[], object]) -> sqlite3.Connection:
+    """The connection, closed where a check of it fails."""
+    try:
+        check()
     except BaseException:
         database.close()
         raise
@@ -98,8 +117,7 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
         f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     database.row_factory = sqlite3.Row
-    database.execute(SYNCED)
-    return database
+    return _with(database, lambda: database.execute(SYNCED))
 
 
 def _create(path: Path, run: str, at: Point) -> None:
@@ -132,7 +150,7 @@ def _companions(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
 
 
-def _require_whole(path: Path, database: sqlite3.Connection) -> None:
+def _require_whole_file(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0  # the file may lack what is still there only
     with path.open("rb") as file:
@@ -142,17 +160,21 @@ def _require_whole(path: Path, database: sqlite3.Connection) -> None:
     size, whole = path.stat().st_size, _size_in(head)
     if size != whole and not has_log:
         raise damaged(path, f"it has {size} bytes, and should have {whole}")
+
+
+def _require_sound(path: Path, database: sqlite3.Connection) -> None:
     (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise damaged(path, found.replace("\n", " "))
     if database.execute("PRAGMA application_id").fetchone()[0] != MARK:
         raise damaged(path, "it is no journal of basis")
+    if database.execute("SELECT count(*) FROM journal").fetchone()[0] != 1:
+        raise damaged(path, "the run's identity is missing")
 
 
 def _size_in(head: bytes) -> int:
-    """How many bytes a file has, by what its first 32 bytes say."""
-    page = int.from_bytes(head[16:18], "big")
-    return int.from_bytes(head[28:32], "big") * (65_536 if page == 1 else page)
+    """How many bytes a file has, by what its first 32 bytes say: the size of a page, and how many there are."""
+    return int.from_bytes(head[16:18], "big") * int.from_bytes(head[28:32], "big")
 
 
 def version_of(database: sqlite3.Connection) -> int:
