@@ -1,4 +1,4 @@
-"""What the documents name exists: files, commands, options, rooms, tables; and every answer they show is what the program gives."""
+"""What the documents name exists: files, commands, options, packages, tables; and every answer they show is what the program gives."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def test_readme_names_every_type_of_block() -> None:
     assert set(TYPES) == {"cex_trade", "wallet_transfer", "smart_contract_action"}
 
 
-def test_the_picture_shows_every_room() -> None:
+def test_the_picture_shows_every_package() -> None:
     picture = text_of("ARCHITECTURE.md").split("```")[1]
-    rooms = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    packages = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"\w+/", picture)) == rooms
+    assert set(re.findall(r"\w+/", picture)) == packages
     assert set(re.findall(r"\w+\.py", picture)) == files
 
 
