@@ -394,6 +394,16 @@ def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(des
     assert refused(made.manager.run_plan, NOON, [trade()]).message == TOO_MUCH
 
 
+def test_the_steps_of_a_sequence_meet_the_limit_of_an_instruction_together(desk):
+    made = desk({**CONFIG, "limits": TIGHT})
+    asked = chain(*[act("supply", amount=1100)] * 3, atomic=False, instruction_id="s")
+    told = f"step 2 (aave supply): {TOO_MUCH}"
+    assert [problem.step for problem in made.manager.preflight(NOON, [asked])] == [0]
+    assert refused(made.manager.execute, NOON, asked).message == told
+    assert refused(made.again().execute, NOON, asked).message == told
+    assert made.executed == ["s/0", "s/1"]
+
+
 def test_the_limit_of_a_day_holds_for_a_plan_as_a_whole_and_in_the_next_process(desk):
     made = desk({**CONFIG, "limits": TIGHT})
     assert [problem.step for problem in made.manager.preflight(NOON, [trade(amount="0.9")] * 2)] == [1]

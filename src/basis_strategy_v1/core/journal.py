@@ -226,6 +226,10 @@ class LiveJournal(Journal, Protocol):
         """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""
         ...
 
+    def spent_within_usd(self, key: str) -> Decimal:
+        """The notional of the steps of an instruction that were intended and not refused, in USD."""
+        ...
+
     def spent_gas_eth(self, day: str) -> Decimal:
         """What the gas of a day's instructions has cost, in ETH."""
         ...

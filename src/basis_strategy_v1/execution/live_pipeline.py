@@ -274,9 +274,11 @@ class LivePipeline(Pipeline):
         """What the limits forbid, each with the block's index. A step that is forbidden spends nothing of its day."""
         spent_usd = self.journal.spent_usd(iso(at)[:10])
         for index, one in enumerate(prepared):
+            within_usd = ZERO
             for step in _steps_of(one):
                 try:
-                    spent_usd += self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd).spends_usd
+                    moved = self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd, within_usd=within_usd).spends_usd
+                    spent_usd, within_usd = spent_usd + moved, within_usd + moved
                 except VenueRejected as refused:
                     yield index, refused
 
@@ -305,10 +307,14 @@ class LivePipeline(Pipeline):
         return PlanInHand(self.journal.begin_plan(plan), plan, is_leaving, on_failure)
 
     def _approved(
-        self, at: datetime, step: Step, market: MarketSnapshot, *, is_leaving: bool, spent_usd: Decimal | None = None
-    ) -> Approved:
+        self, at: datetime, step: Step, market: MarketSnapshot, *, is_leaving: bool, spent_usd: Decimal | None = None,
+        within_usd: Decimal = ZERO,
+    ) -> Approved:  # fmt: skip
         day = iso(at)[:10]
-        spent = Spent(notional_usd=self.journal.spent_usd(day) if spent_usd is None else spent_usd, gas_eth=self.journal.spent_gas_eth(day))
+        spent = Spent(
+            notional_usd=self.journal.spent_usd(day) if spent_usd is None else spent_usd, gas_eth=self.journal.spent_gas_eth(day),
+            within_instruction_usd=within_usd,
+        )  # fmt: skip
         order = Order(
             key=step.key, at=at, venue=_account_of(step.instruction), instruction=step.instruction, expected=step.simulated.deltas,
             asked=encode_instruction(step.instruction),
@@ -426,7 +432,8 @@ class LivePipeline(Pipeline):
                     step = self._prepare(resolved, child_key(key, place), state, market)
                     assert isinstance(step, Step)
                     is_leaving = in_hand.leaves if in_hand else leaves([resolved], state, [step.simulated], self.simulator.venues, market)
-                    approved = self._approved(at, step, market, is_leaving=is_leaving)
+                    within_usd = self.journal.spent_within_usd(key)
+                    approved = self._approved(at, step, market, is_leaving=is_leaving, within_usd=within_usd)
                 if place == 0 and ((whole_entry := self.journal.entry(key)) is None or not whole_entry.is_open):
                     parent = structs.replace(approved.order, key=key, instruction=chain, asked=encode_instruction(chain))
                     self.journal.intended(parent, plan=number, step=index)

@@ -110,6 +110,10 @@ class JournalReader:
         """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""
         return self._sum("SELECT notional_usd FROM entry WHERE day = ? AND status NOT IN ('rejected', 'never happened')", day)
 
+    def spent_within_usd(self, key: str) -> Decimal:
+        """The notional of the steps of an instruction that were intended and not refused, in USD."""
+        return self._sum("SELECT notional_usd FROM entry WHERE parent = ? AND status NOT IN ('rejected', 'never happened')", key)
+
     def spent_gas_eth(self, day: str) -> Decimal:
         """What the gas of a day's instructions has cost, in ETH."""
         return self._sum("SELECT gas_eth FROM entry WHERE day = ?", day)
