@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_files import BLOCK_EVENTS, FIRST_EVENTS, TAIL_BYTES
-from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, LONGEST_LINE, LONGEST_TEXT
+from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, LONGEST_LINE, LONGEST_TEXT, json_of
 from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
 from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 
@@ -783,3 +783,7 @@ def test_an_interruption_just_after_a_block_was_written_doubles_nothing(tmp_path
     log.close()
     lines = (tmp_path / "events" / MANAGER_FILE).read_text().splitlines()
     assert [(row["sequence"], row["data"]["place"]) for row in map(json.loads, lines)] == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_text_that_utf_8_has_no_form_for_is_json_with_the_character_escaped() -> None:
+    assert json_of({"answer": "a\ud800", "amount": 1}) == b'{"answer":"a\\\\ud800","amount":1}'
