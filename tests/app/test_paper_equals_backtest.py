@@ -56,6 +56,13 @@ def test_two_weeks_of_the_sample_are_the_same(name: str, sample: Path, repositor
     assert backtest["events"]
 
 
+def test_every_event_of_more_than_a_month_is_the_same(sample: Path, repository: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text())
+    backtest, paper = both({**config, "start": "2024-06-01", "end": "2024-07-11"}, sample, tmp_path)
+    assert paper == backtest
+    assert (backtest["events"][0][0], backtest["events"][-1][0]) == ("2024-06-01T00:00:00Z", "2024-07-11T00:00:00Z")
+
+
 MONTHS = {
     "eth_basis": {
         "strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100_000,

@@ -650,6 +650,17 @@ def test_live_thirty_days_are_kept(tmp_path):
     }
 
 
+def test_live_all_days_are_kept_where_they_are_those_of_a_replay(tmp_path):
+    with EventLogger(tmp_path, "live", kept_days=None) as log:
+        for day in range(40):
+            log.log_event(NOON + timedelta(days=day), "execution", MANAGER, {"day": day})
+    days = [(NOON + timedelta(days=day)).date() for day in range(39)]
+    assert sequences(tmp_path) == {
+        MANAGER_FILE: [40],
+        **{f"execution_interface_manager_events.{day}.jsonl": [number] for number, day in enumerate(days, 1)},
+    }
+
+
 def test_live_what_grew_too_old_while_the_program_was_down_goes_at_the_start(tmp_path):
     for day in (0, 1, 60):
         with EventLogger(tmp_path, "live") as log:

@@ -72,7 +72,7 @@ def build_paper_replay(
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
         journal = refused.enter_context(SqliteJournal(folder, at=at))
         run_folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
-        logger = refused.enter_context(EventLogger(logs, "live", clock=clock))
+        logger = refused.enter_context(EventLogger(logs, "live", clock=clock, kept_days=None))  # the days are those of the data
         source = MarketSource(provider, clock)
         venues = venues_of_config(settings)
         market = source.at(settings.start)

@@ -116,15 +116,16 @@ class BufferedFile:
 
 
 class SyncedFile:
-    """A live run's file: appended, on the disk before `append` returns, renamed at UTC midnight, kept for 30 days.
+    """A live run's file: appended, on the disk before `append` returns, renamed at UTC midnight, kept for `kept_days`, or always (None).
 
     `torn_bytes` says how much of a line that a crash cut off was found at opening and moved to `torn_path`.
     """
 
-    __slots__ = ("_clock", "_day", "_fd", "_lock", "_sequence", "_size", "path", "torn_bytes", "torn_path")
+    __slots__ = ("_clock", "_day", "_fd", "_kept_days", "_lock", "_sequence", "_size", "path", "torn_bytes", "torn_path")
 
-    def __init__(self, path: Path, at: datetime, clock: Clock | None) -> None:
+    def __init__(self, path: Path, at: datetime, clock: Clock | None, kept_days: int | None = KEPT_DAYS) -> None:
         self.path = path
+        self._kept_days = kept_days
         self.torn_path = path.with_name(path.name + ".torn")
         self.torn_bytes = 0
         self._clock = clock
@@ -215,8 +216,10 @@ class SyncedFile:
         self._drop_old(today)
 
     def _drop_old(self, today: date) -> None:
+        if self._kept_days is None:
+            return
         for day, path in dated_files(self.path):
-            if day < today - timedelta(days=KEPT_DAYS):
+            if day < today - timedelta(days=self._kept_days):
                 path.unlink(missing_ok=True)
 
 

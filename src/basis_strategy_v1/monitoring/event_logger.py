@@ -15,7 +15,7 @@ from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring import event_reader
-from basis_strategy_v1.monitoring.event_files import BufferedFile, SyncedFile, writing
+from basis_strategy_v1.monitoring.event_files import KEPT_DAYS, BufferedFile, SyncedFile, writing
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, parse_line
 from basis_strategy_v1.monitoring.folder_lock import FolderLock, remove_unless_file
 
@@ -41,9 +41,9 @@ class EventLogger:
     """Writes `directory`/events/<component>_events.jsonl.
 
     In a backtest what earlier backtests left there is removed and the files are written in blocks; call `flush` or `close` to see the
-    last events. Live an event is on the disk before `log_event` returns, the files are renamed at UTC midnight and kept for 30 days, and
-    the numbers go on after a restart. Safe to use from several threads. `clock` says live which day it is; without one the event's own
-    timestamp does.
+    last events. Live an event is on the disk before `log_event` returns, the files are renamed at UTC midnight and kept for `kept_days`
+    (None: always), and the numbers go on after a restart. Safe to use from several threads. `clock` says live which day it is; without
+    one the event's own timestamp does.
     Until `close` no other process can open a log there; in one process several can be open, and the last one that begins a file has it.
 
     Raises:
@@ -52,12 +52,20 @@ class EventLogger:
         ValueError: an unknown `execution_mode`.
     """
 
-    def __init__(self, directory: str | Path = "logs", execution_mode: str = "backtest", *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path = "logs",
+        execution_mode: str = "backtest",
+        *,
+        clock: Clock | None = None,
+        kept_days: int | None = KEPT_DAYS,
+    ) -> None:
         if execution_mode not in MODES:
             raise ValueError(f"execution_mode must be backtest or live, got {shown(execution_mode)}")
         self.directory = Path(directory).absolute()  # whatever becomes of the working directory
         self.execution_mode = execution_mode
         self._clock = clock
+        self._kept_days = kept_days
         self._folder = self.directory / "events"
         self._files: dict[str, BufferedFile | SyncedFile] = {}  # by component
         self._appends: dict[str, Append] = {}  # their methods, one look-up nearer
@@ -175,7 +183,7 @@ class EventLogger:
         for known in self._files.values():
             if known.path == path:  # two spellings of one name share the file and its numbers
                 return known
-        return SyncedFile(path, at, self._clock) if self.execution_mode == "live" else BufferedFile(path)
+        return SyncedFile(path, at, self._clock, self._kept_days) if self.execution_mode == "live" else BufferedFile(path)
 
     def _tell_torn(self, file: SyncedFile, at: datetime) -> None:
         entry = REGISTRY["LOG-002"]
