@@ -79,6 +79,16 @@ def test_a_month_of_real_data_is_the_same(name: str, market_data: Path, tmp_path
     assert len(backtest["events"]) > 50
 
 
+@pytest.mark.prove
+@pytest.mark.parametrize("name", ["eth_basis", "usdt_market_neutral"])
+def test_a_year_of_real_data_is_the_same(name: str, market_data: Path, repository: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())
+    config["strategy"].pop("leave_at", None)
+    backtest, paper = both({**config, "start": "2024-05-31", "end": "2025-05-31"}, market_data, tmp_path)
+    assert paper == backtest
+    assert len(backtest["events"]) > 1000
+
+
 def test_a_key_names_run_instant_place_and_content(sample: Path, repository: Path, tmp_path: Path) -> None:
     config = {**yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text()), "start": "2024-06-01", "end": "2024-06-03"}
     engine = build_paper_replay({**config, "limits": LIMITS}, sample, tmp_path / "s", tmp_path / "r", tmp_path / "l", report=False)
