@@ -14,6 +14,7 @@ from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld
 from .execution.scripted_gateway import StillTime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LIMITS = {
@@ -112,3 +113,19 @@ class Desk:
     @property
     def executed(self) -> list[str]:
         return [key for gateway in self.gateways.values() for key in gateway.executed]
+
+
+def desks(folder: Path, standard: Any, prices: Callable[[], Any]) -> Iterator[Callable[..., Desk]]:
+    """A function that makes desks below a folder, by a `standard` config and prices where none are given; they are closed afterwards."""
+    made: list[Desk] = []
+
+    def make(config: Any = standard, market: Any = None, *, faults: Any = (), **parts: Any) -> Desk:
+        one = Desk(folder / f"state{len(made)}", config, market or prices(), **parts)
+        for name, steps in dict(faults).items():
+            one.gateways[name].faults = list(steps)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.close()

@@ -39,6 +39,11 @@ class StopFlag:
         signal.raise_signal(signal.SIGTERM)
 
 
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
+Paper = Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")]
+Speed = Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[
     Path | None,
     typer.Option("--logs", metavar="DIR", help="Where the event logs are written. [default: logs in the state folder]", show_default=False),
@@ -49,12 +54,12 @@ app = typer.Typer()
 
 @app.command(epilog="Example: basis live config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
 def live(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)],
-    paper: Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")] = False,
-    data: Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")] = None,
-    speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
+    config: Config,
+    paper: Paper = False,
+    data: Data = None,
+    speed: Speed = None,
     state: State = Path("state"),
-    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
+    results: Results = Path("results"),
     logs: Logs = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -81,12 +86,12 @@ def live(
 
 @app.command(epilog="Example: basis unwind config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
 def unwind(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of the run.", show_default=False)],
-    paper: Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")] = False,
-    data: Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")] = None,
-    speed: Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")] = None,
+    config: Config,
+    paper: Paper = False,
+    data: Data = None,
+    speed: Speed = None,
     state: State = Path("state"),
-    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")] = Path("results"),
+    results: Results = Path("results"),
     logs: Logs = None,
 ) -> None:
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
@@ -110,7 +115,7 @@ def unwind(
 def status(
     state: State = Path("state"), json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False
 ) -> None:
-    """Print what the journal knows: what is open, the plan in hand, what the day has spent, and what is held."""
+    """Print what the journal knows: what is open, the plan in hand, what the day has spent, and the positions."""
     from basis_strategy_v1.app.live_commands import status_lines, status_of
 
     if json:

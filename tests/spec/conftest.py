@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ..live_desk import Desk
+from ..live_desk import Desk, desks
 from .house import CONFIG, Prices
 
 if TYPE_CHECKING:
@@ -18,16 +17,4 @@ if TYPE_CHECKING:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     """Makes a live manager over simulated venues; faults by the name of the venue account."""
-    made: list[Desk] = []
-    numbers = count()
-
-    def make(config: Any = CONFIG, market: Any = None, *, faults: Any = (), **parts: Any) -> Desk:
-        one = Desk(tmp_path / f"state{next(numbers)}", config, market or Prices(), **parts)
-        for name, steps in dict(faults).items():
-            one.gateways[name].faults = list(steps)
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        one.close()
+    yield from desks(tmp_path, CONFIG, Prices)
