@@ -118,10 +118,11 @@ def _recovery(folder: Path, venue: VenueProcess) -> float:
     """Seconds until open orders that were executed are closed."""
     senders, gateway, _, database = _senders(folder, venue)
     for number in range(OPEN):
-        order = order_of(f"o{number}", "buy", "0.01")
+        approved = order_of(f"o{number}", "buy", "0.01")
+        order = approved.order
         database.intended(order)
         quote = gateway.quote(order)
-        gateway.send(database.sent(order.key, lambda nonce, order=order, quote=quote: gateway.prepare(order, None, quote, nonce)))
+        gateway.send(database.sent(order.key, lambda nonce, one=approved, quote=quote: gateway.prepare(one, None, quote, nonce)))
     begun = time.perf_counter()
     assert not Recovery(senders).until_closed().open
     took_s = time.perf_counter() - begun

@@ -28,7 +28,7 @@ from .ledger import QUOTE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved, Order
 
 LIFE_US = 10_000_000
 LEAST_NOTIONAL = Decimal(5)
@@ -54,7 +54,8 @@ class LedgerGateway:
         assert isinstance(order.instruction, CexTrade)
         return self._content(self._asked("GET", f"/quote?symbol={order.instruction.symbol}"))
 
-    def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
+    def prepare(self, approved: Approved, limits: Any, quote: Any, nonce: int | None) -> Message:
+        order = approved.order
         trade = order.instruction
         assert isinstance(trade, CexTrade)
         notional = trade.amount * Decimal(quote["price"])

@@ -30,6 +30,7 @@ class MemoryLiveJournal:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self.calls: list[str] = []
+        self.spent_usd: dict[str, Decimal] = {}
         self.fails: dict[str, BaseException] = {}
         self.saved: State | None = None
 
@@ -57,6 +58,7 @@ class MemoryLiveJournal:
         self._write("intended", order.key)
         before = self.entries.get(order.key)
         assert before is None or not (before.is_open or before.status in HAD_EFFECT)
+        self.spent_usd[order.key] = notional_usd
         messages = before.messages if before is not None else ()
         self.entries[order.key] = Entry(
             key=order.key,

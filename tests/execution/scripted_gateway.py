@@ -96,9 +96,10 @@ class ScriptedGateway:
         self.calls.append(f"quote {order.key}")
         return {} if self._quotes is None else self._done(self._next(self._quotes))
 
-    def prepare(self, order: Any, limits: Any, quote: Any, nonce: int | None) -> Any:
+    def prepare(self, approved: Any, limits: Any, quote: Any, nonce: int | None) -> Any:
+        order = approved.order
         self.calls.append(f"prepare {order.key}")
-        self.given.append((order, limits, quote, nonce))
+        self.given.append((approved, limits, quote, nonce))
         return self._prepares(order, limits, quote, nonce)
 
     def _message(self, order: Any, limits: Any, quote: Any, nonce: int | None) -> Message:

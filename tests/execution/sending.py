@@ -13,7 +13,7 @@ from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueR
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.gateway import Happened, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.order import Order
+from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.sender import SendSettings
@@ -53,6 +53,15 @@ def order(key="k1", instruction=BUY, expected=EXPECTED, venue="binance", **field
     return Order(key=key, at=NOON, venue=venue, instruction=instruction, expected=expected, **fields)
 
 
+def approved(*args, spends_usd=0, **fields):
+    """An order as the limits let it pass."""
+    return of_order(order(*args, **fields), spends_usd)
+
+
+def of_order(one, spends_usd=0):
+    return Approved(order=one, notional_usd=Decimal(spends_usd))
+
+
 def report(key="k1", **changes):
     fields = {"key": key, "venue": "binance", "at": NOON, "kind": "execution", "deltas": FILLED, "expected": EXPECTED}
     fields |= {"costs": (FEE,), "reference": "order 71", "details": {"price": "3300"}}
@@ -78,9 +87,9 @@ class Bench:
     def make(self, gateways, **settings):
         return Senders(gateways, self.journal, self.holdings, SendSettings(**settings), clock=self.time, timing=self.time.timing)
 
-    def send(self, sent=None, **place):
+    def send(self, sent=None, spends_usd=0, **place):
         try:
-            return self.senders.send(sent or order(), **place)
+            return self.senders.send(of_order(sent or order(), spends_usd), **place)
         except ScriptEnded as call:
             raise AssertionError(f"the list has no answer for {call}") from None
 

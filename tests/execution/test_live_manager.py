@@ -653,7 +653,7 @@ def test_a_simulated_venue_fills_nothing_beyond_the_worst_price_and_refuses_what
     made = desk(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 150}})
     assert made.manager.route_instruction(NOON, trade()) == {}
     binance = made.gateways["binance"]
-    binance.quote = lambda order: {"now": to_instant(made.time.now()) - 3_000_000}
+    binance.quote = lambda order: {"now": to_instant(made.time.now()) - 3_000_000, "gas": None}
     error = refused(made.manager.route_instruction, NOON, trade(instruction_id="late"))
     assert error.message == "late came 1 s after it expired"
 

@@ -37,6 +37,7 @@ from .sending import (
     UNKNOWN,
     Bench,
     lost,
+    of_order,
     order,
     report,
 )
@@ -90,7 +91,7 @@ def test_the_gateway_is_given_the_order_with_its_bounds_the_limits_the_quote_and
     bench = Bench(FILL, quotes=[quote], gateway={"takes_nonce": True}, limits={"max_fee_gwei": 100})
     bounded = order(price=Decimal(3300), worst_price=Decimal("3316.5"))
     bench.send(bounded)
-    assert bench.gateway.given == [(bounded, {"max_fee_gwei": 100}, quote, 7)]
+    assert bench.gateway.given == [(of_order(bounded), {"max_fee_gwei": 100}, quote, 7)]
 
 
 @pytest.mark.parametrize("quote", [None, {}, {"nonce": "7"}, {"nonce": True}, []])
@@ -107,8 +108,9 @@ def test_a_message_has_a_nonce_only_where_the_gateway_takes_one():
 
 def test_the_row_has_the_place_in_the_plan():
     bench = Bench(FILL)
-    bench.send(plan=4, step=1, parent="k0")
+    bench.send(plan=4, step=1, parent="k0", spends_usd=3300)
     entry = bench.journal.entries["k1"]
+    assert bench.journal.spent_usd == {"k1": Decimal(3300)}
     assert (entry.plan, entry.step, entry.parent, entry.order, entry.reports) == (4, 1, "k0", order(), (report(),))
 
 

@@ -15,14 +15,14 @@ from basis_strategy_v1.execution.timing import REAL_TIME
 
 from .memory_live_journal import Held, MemoryLiveJournal
 from .scripted_gateway import Lost, ScriptedGateway, StillTime
-from .sending import BUY, FILL, PENDING, REFUSED, REJECTED, UNCHECKED, Bench, changed_venue, order, report
+from .sending import BUY, FILL, PENDING, REFUSED, REJECTED, UNCHECKED, Bench, approved, changed_venue, order, report
 
 PATIENCE_S = 5
 BYBIT = changed_venue(FILL, "bybit")
 
 
 def at_bybit(key="k1"):
-    return order(key, venue="bybit", instruction=changed_venue(BUY, "bybit"), expected=BYBIT.deltas)
+    return approved(key, venue="bybit", instruction=changed_venue(BUY, "bybit"), expected=BYBIT.deltas)
 
 
 def many(*gateways, timing=REAL_TIME, **settings):
@@ -50,7 +50,7 @@ def test_a_venue_that_is_slow_does_not_hold_up_another():
     slow = Slow("binance", "api.binance.com", FILL)
     senders = many(slow, ScriptedGateway(StillTime(), [BYBIT], name="bybit", connection="api.bybit.com"))
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(senders.send, order("k1"))
+        waiting = pool.submit(senders.send, approved("k1"))
         assert slow.is_called.wait(PATIENCE_S)
         assert senders.send(at_bybit("k2")).report.key == "k2"
         assert (waiting.done(), senders.check_health()["status"]) == (False, "healthy")
@@ -63,7 +63,7 @@ def test_orders_of_one_connection_are_sent_one_after_another():
     other = ScriptedGateway(StillTime(), [BYBIT], name="bybit", connection="http://node")
     senders = many(slow, other)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(senders.send, order("k1", venue="wallet"))
+        first = pool.submit(senders.send, approved("k1", venue="wallet"))
         assert slow.is_called.wait(PATIENCE_S)
         second = pool.submit(senders.send, at_bybit("k2"))
         assert (other.calls, second.done()) == ([], False)
@@ -81,9 +81,9 @@ def test_an_order_that_is_pending_does_not_hold_up_the_next_one_of_its_connectio
     gateway = ScriptedGateway(StillTime(), [PENDING, FILL], [FILL])
     senders = many(gateway, timing=REAL_TIME._replace(sleep=waits))
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(senders.send, order("k1"))
+        first = pool.submit(senders.send, approved("k1"))
         assert is_pending.wait(PATIENCE_S)
-        assert senders.send(order("k2")).report == report("k2")
+        assert senders.send(approved("k2")).report == report("k2")
         go_on.set()
         assert first.result(PATIENCE_S).report.details["looked_up"]
 
@@ -92,7 +92,7 @@ def test_two_threads_with_one_id_send_it_once():
     slow = Slow("binance", "api.binance.com", FILL)
     senders = many(slow)
     with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(senders.send, order()) for _ in range(2)]
+        both = [pool.submit(senders.send, approved()) for _ in range(2)]
         assert slow.is_called.wait(PATIENCE_S)
         slow.go_on.set()
         assert sorted(sent.result(PATIENCE_S).report.replayed for sent in both) == [False, True]
@@ -113,13 +113,13 @@ def test_a_dead_node_makes_all_its_venues_unavailable_together():
     wallets = [ScriptedGateway(time, [REFUSED] * 9, name=name, connection="http://node") for name in ("wallet", "wallet_2")]
     senders = many(*wallets, ScriptedGateway(time, [FILL]), timing=time.timing)
     for key, venue in (("k1", "wallet"), ("k2", "wallet_2"), ("k3", "wallet")):
-        assert type(fail(senders, order(key, venue=venue))) is VenueUnreachable
-    error = fail(senders, order("k4", venue="wallet_2"))
+        assert type(fail(senders, approved(key, venue=venue))) is VenueUnreachable
+    error = fail(senders, approved("k4", venue="wallet_2"))
     last = "the last failure: binance refused the connection; nothing was sent in 3 attempts"
     assert error.error_code == "EIM-002"
     assert error.message == f"http://node is unavailable after 3 failures in a row, to be tried again in 60.0 s; not sent ({last})"
     assert ([len(wallet.calls) for wallet in wallets], senders.journal.entry("k4")) == ([10, 5], None)
-    assert senders.send(order("k5")).report == report("k5")
+    assert senders.send(approved("k5")).report == report("k5")
 
 
 def test_after_a_minute_one_order_is_let_through_and_its_answer_opens_the_way():
@@ -173,7 +173,7 @@ def test_an_id_that_is_open_at_one_venue_is_not_sent_at_another():
     binance = ScriptedGateway(time, [PENDING], [PENDING] * 99 + [FILL])
     bybit = ScriptedGateway(time, [BYBIT], name="bybit", connection="api.bybit.com")
     senders = many(binance, bybit, timing=time.timing, settle_deadline_s={"exchange": 1.0})
-    assert type(fail(senders, order())) is OutcomeUnknown
+    assert type(fail(senders, approved())) is OutcomeUnknown
     error = fail(senders, at_bybit())
     said = "k1 is open at binance and is not sent to bybit: wait until it is known what became of it, or choose another instruction_id"
     assert (error.error_code, error.message, bybit.calls) == ("EIM-001", said, [])
@@ -196,4 +196,4 @@ def test_a_venue_without_a_gateway_is_named_with_those_there_are():
 
 def test_the_machines_clock_says_what_has_expired_where_no_other_is_given():
     senders = many(ScriptedGateway(StillTime(), [REFUSED] * 3, expires=1))
-    assert fail(senders, order()).message.endswith("nothing was sent in 1 attempt")
+    assert fail(senders, approved()).message.endswith("nothing was sent in 1 attempt")

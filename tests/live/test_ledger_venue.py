@@ -12,7 +12,7 @@ import pytest
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.order import Order
+from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
@@ -91,7 +91,8 @@ def buy(key="k1", amount="0.5", **fields):
     }
     notional = Decimal(amount) * PRICES["ETHUSDT"]
     expected = Deltas.at("binance", {"ETH": Decimal(amount), "USDT": -notional * (1 + FEE)})
-    return Order(key=key, at=NOON, venue="binance", instruction=parse_instruction(block), expected=expected, **fields)
+    order = Order(key=key, at=NOON, venue="binance", instruction=parse_instruction(block), expected=expected, **fields)
+    return Approved(order=order, notional_usd=notional)
 
 
 # Twelve faults, and more: (how often it was executed, the row, the error, the code).
@@ -253,7 +254,7 @@ def test_what_falls_due_comes_with_the_venues_id_and_the_next_cursor(venue):
 def test_an_order_that_is_sent_twice_is_in_the_ledger_twice(venue):
     """Otherwise none of these tests could fail."""
     gateway = LedgerGateway(venue.url)
-    message = gateway.prepare(buy(), None, gateway.quote(buy()), None)
+    message = gateway.prepare(buy(), None, gateway.quote(buy().order), None)
     gateway.send(message)
     gateway.send(message)
     assert venue.executed() == [client_id_of("k1")] * 2

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.core.state import State
 
 
@@ -110,8 +110,8 @@ class Gateway(Protocol):
         """
         ...
 
-    def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
-        """The complete message. Pure: the same arguments give the same bytes.
+    def prepare(self, approved: Approved, limits: Any, quote: Any, nonce: int | None) -> Message:
+        """The complete message, checked against what was approved (`core/outgoing.py`). Pure: the same arguments give the same bytes.
 
         Raises:
             VenueRejected: the order is outside the limits, the lots or what the quote allows.

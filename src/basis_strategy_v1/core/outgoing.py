@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.instruction_steps import all_steps
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.limits import Limits, is_listed
 from basis_strategy_v1.core.state import IN_TRANSIT
@@ -140,7 +141,7 @@ def _of_transfer(order: Order, transfer: WalletTransfer, outgoing: OutgoingTrans
 
 
 def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransaction) -> Iterator[str]:
-    meant = _actions(instruction)
+    meant = all_steps(instruction)
     sent = [call.step for call in outgoing.calls if call.step is not None]
     if len(sent) != len(meant):
         yield f"it has {len(sent)} steps, approved were {len(meant)}"
@@ -158,12 +159,6 @@ def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransa
 
 def _most_of(token: str, actions: list[SmartContractAction]) -> Decimal:
     return sum((action.amount for action in actions if action.token == token and isinstance(action.amount, Decimal)), Decimal(0))
-
-
-def _actions(instruction: SmartContractAction | Chain) -> list[SmartContractAction]:
-    """All of them, each followed by those of its own loan."""
-    steps = instruction.steps if isinstance(instruction, Chain) else (instruction,)
-    return [found for step in steps for found in (step, *(deeper for inner in step.steps for deeper in _actions(inner)))]
 
 
 def _beyond_limits(

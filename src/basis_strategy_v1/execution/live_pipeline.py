@@ -402,13 +402,7 @@ class LivePipeline(Pipeline):
         self, approved: Approved, step: Step, in_hand: PlanInHand | None, index: int | None, parent: str | None = None
     ) -> ExecutionReport:
         try:
-            sent = self._senders.send(
-                approved.order,
-                plan=None if in_hand is None else in_hand.number,
-                step=index,
-                parent=parent,
-                notional_usd=approved.spends_usd,
-            )
+            sent = self._senders.send(approved, plan=None if in_hand is None else in_hand.number, step=index, parent=parent)
         except VenueRejected as refused:
             wrapped = VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused)
             wrapped.add_earlier(refused.reports)

@@ -14,14 +14,19 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.gateway import Due, Happened, Message, NeverHappened
-from basis_strategy_v1.core.instruction_codec import decode_instruction, encode_instruction
+from basis_strategy_v1.core.instruction_steps import top_steps
+from basis_strategy_v1.core.instructions import WalletTransfer
+from basis_strategy_v1.core.outgoing import GWEI_PER_ETH, Gas
 from basis_strategy_v1.core.state import WALLET, State
 from basis_strategy_v1.core.state_change import changes_between
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.paper_message import NO_GAS, body_of, read_body
 from basis_strategy_v1.execution.step import StepSimulator
 from basis_strategy_v1.positions.ledger import UnknownHoldings
+from basis_strategy_v1.venues.chain import gas_units
 from basis_strategy_v1.venues.venue import CEX, SimulationResult, reject
+from basis_strategy_v1.venues.wallet import TRANSFER_GAS, WalletVenue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +35,9 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Finding
     from basis_strategy_v1.core.instructions import Instruction
+    from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.execution.market_source import MarketSource
     from basis_strategy_v1.venues.venue import Venues
 
@@ -123,6 +129,18 @@ class PaperWorld:
         row = self._file.execute("SELECT answer FROM executed WHERE client_id = ?", (client_id,)).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=Happened)
 
+    def gas(self, wallet: str, instruction: Instruction) -> Gas | None:
+        """What a transaction of a wallet uses, at the price of now; None for what is no transaction of one."""
+        venue = self.venues[wallet]
+        if not isinstance(venue, WalletVenue):
+            return None
+        if venue.is_free():
+            return NO_GAS
+        units = TRANSFER_GAS if isinstance(instruction, WalletTransfer) else gas_units(top_steps(instruction), self.venues)
+        with self._lock, localcontext(EXACT):
+            market = self._account.market(self._clock.now())
+            return Gas(venue.gas_fee(units, market) * GWEI_PER_ETH / units, units)
+
     def due(self, venues: Sequence[str], since: str | None) -> tuple[list[Due], str]:
         """What fell due at some venues after a cursor, up to now; and the next cursor."""
         with self._lock, localcontext(EXACT):
@@ -187,24 +205,23 @@ class PaperGateway:
         self.kind = "chain" if name == WALLET else "exchange"
 
     def quote(self, order: Order) -> Any:
-        """The venue's time, from which on the order has two seconds."""
-        return {"now": to_instant(self._clock.now())}
+        """The venue's time, from which on the order has two seconds, and the gas that it will use."""
+        return {"now": to_instant(self._clock.now()), "gas": msgspec.to_builtins(self._world.gas(self.name, order.instruction))}
 
-    def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
-        """The instruction as text, with the worst price and the time until which it may be executed."""
-        body = {
-            "instruction": encode_instruction(order.instruction),
-            "worst_price": None if order.worst_price is None else str(order.worst_price),
-        }
-        return Message(client_id=order.key, body=msgspec.json.encode(body).decode(), expires=quote["now"] + LIFETIME_US)
+    def prepare(self, approved: Approved, limits: Limits, quote: Any, nonce: int | None) -> Message:
+        """The instruction as text, with its bounds and the time until which it may be executed.
+
+        Raises:
+            VenueRejected: the message is not what was approved, or is outside the limits.
+        """
+        body = body_of(approved, limits, msgspec.convert(quote["gas"], Gas | None))
+        return Message(client_id=approved.order.key, body=body, expires=quote["now"] + LIFETIME_US)
 
     def send(self, message: Message) -> Happened:
         """Execute it in the simulator."""
-        body = msgspec.json.decode(message.body)
-        worst = body["worst_price"]
+        body = read_body(message.body)
         assert message.expires is not None
-        instruction = decode_instruction(body["instruction"])
-        return self._world.execute(message.client_id, instruction, message.expires, None if worst is None else Decimal(worst))
+        return self._world.execute(message.client_id, body.asked, message.expires, body.worst_price)
 
     def find(self, message: Message, reference: str | None = None) -> Finding:
         """What was executed; a simulator has nothing on its way, so that what is not there never happened."""

@@ -18,12 +18,11 @@ from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from decimal import Decimal
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import Entry, LiveJournal
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.execution.conclusion import Holdings
     from basis_strategy_v1.execution.connection import Connection, KeysInHand
     from basis_strategy_v1.execution.order_in_hand import Answer
@@ -82,10 +81,8 @@ class Sender:
         self._calls = VenueCalls(gateway, settings.timeout_s, timing)
         self._conclusions = Conclusions(gateway.name, self._calls, journal, holdings, health)
 
-    def send(
-        self, order: Order, *, plan: int | None = None, step: int | None = None, parent: str | None = None, notional_usd: Decimal = ZERO
-    ) -> Sent:
-        """Send an order and wait until it has settled, at most for its kind's deadline.
+    def send(self, approved: Approved, *, plan: int | None = None, step: int | None = None, parent: str | None = None) -> Sent:
+        """Send an approved order and wait until it has settled, at most for its kind's deadline.
 
         Under a key whose entry is open nothing is sent: it is looked up. Under one that has settled the first report is given again.
 
@@ -96,17 +93,18 @@ class Sender:
             ComponentError: EIM-001, the key is open at another venue; EIM-002, the connection's breaker is open; EIM-003, the answer cannot
                 be recorded (`original_exception.raw`), and the entry stays open.
         """
-        with self._keys.held(order.key):
-            entry = self._journal.entry(order.key)
+        key = approved.order.key
+        with self._keys.held(key):
+            entry = self._journal.entry(key)
             if entry is not None and entry.is_open:
                 if entry.venue != self.name:
                     raise ComponentError("EIM-001", _open_elsewhere(entry, self.name))
                 if entry.status is Status.SENT:
                     return self._resumed(entry).given()
-                self._conclusions.close(order.key, Status.NEVER_HAPPENED, "it was not sent")
+                self._conclusions.close(key, Status.NEVER_HAPPENED, "it was not sent")
             elif entry is not None and entry.status is Status.SETTLED:
                 return Sent(report=structs.replace(entry.reports[-1], replayed=True))
-            return self._sent(order, plan, step, parent, notional_usd).given()
+            return self._sent(approved, plan, step, parent).given()
 
     def look_up(self, entry: Entry) -> Concluded | NotConcluded:
         """Ask once what became of an entry that was sent and is open, by the venue's reference where a person has decided that it happened.
@@ -138,23 +136,24 @@ class Sender:
 
     # Sending.
 
-    def _sent(self, order: Order, plan: int | None, step: int | None, parent: str | None, notional_usd: Decimal) -> Concluded:
+    def _sent(self, approved: Approved, plan: int | None, step: int | None, parent: str | None) -> Concluded:
         with self.connection.breaker.guard():
             with self.connection.lock:
-                self._journal.intended(order, notional_usd=notional_usd, plan=plan, step=step, parent=parent)
-                hand, answer = self._transmit(order)
+                self._journal.intended(approved.order, notional_usd=approved.spends_usd, plan=plan, step=step, parent=parent)
+                hand, answer = self._transmit(approved)
             if isinstance(answer, OutcomeUnknown):
                 answer = self._find(hand)
             answer = self._wait_for(is_answer, hand, answer)
         return self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer))
 
-    def _transmit(self, order: Order) -> tuple[OrderInHand, Answer]:
+    def _transmit(self, approved: Approved) -> tuple[OrderInHand, Answer]:
         """Quote, prepare, write down and send; again while the venue is unreachable."""
+        order = approved.order
         attempt, delay_s, left_s = 1, self._settings.delay_s, MOST_DELAY_S
         message: Message | None = None
         while True:
             try:
-                message = message or self._prepared(order)
+                message = message or self._prepared(approved)
                 answer = self._answered(order, message)
                 break
             except VenueUnreachable as error:
@@ -172,12 +171,12 @@ class Sender:
         self._take_note(hand, answer)
         return hand, answer
 
-    def _prepared(self, order: Order) -> Message:
-        quote = self._calls.quote(order)
+    def _prepared(self, approved: Approved) -> Message:
+        quote = self._calls.quote(approved.order)
         takes_nonce = self._gateway.takes_nonce
         return self._journal.sent(
-            order.key,
-            lambda nonce: self._calls.prepare(order, self._settings.limits, quote, nonce),
+            approved.order.key,
+            lambda nonce: self._calls.prepare(approved, self._settings.limits, quote, nonce),
             takes_nonce=takes_nonce,
             first_nonce=quote["nonce"] if takes_nonce else 0,
         )

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.execution.connection import Connection, KeysInHand
-from basis_strategy_v1.execution.order_in_hand import ZERO, Sent
+from basis_strategy_v1.execution.order_in_hand import Sent
 from basis_strategy_v1.execution.sender import Sender, SendSettings
 from basis_strategy_v1.execution.sending_health import SendingHealth
 from basis_strategy_v1.execution.timing import REAL_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from decimal import Decimal
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import LiveJournal
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved
     from basis_strategy_v1.execution.conclusion import Holdings
     from basis_strategy_v1.execution.timing import Timing
 
@@ -70,11 +69,9 @@ class Senders:
             there = ", ".join(self.by_venue) or "none"
             raise ComponentError("EIM-002", f"{venue} has no live gateway; there are {there}: add it to the config") from None
 
-    def send(
-        self, order: Order, *, plan: int | None = None, step: int | None = None, parent: str | None = None, notional_usd: Decimal = ZERO
-    ) -> Sent:
-        """Send an order by the sender of its venue; see `Sender.send`."""
-        return self.of(order.venue).send(order, plan=plan, step=step, parent=parent, notional_usd=notional_usd)
+    def send(self, approved: Approved, *, plan: int | None = None, step: int | None = None, parent: str | None = None) -> Sent:
+        """Send an approved order by the sender of its venue; see `Sender.send`."""
+        return self.of(approved.order.venue).send(approved, plan=plan, step=step, parent=parent)
 
     def check_health(self) -> dict[str, Any]:
         """The answer to the health manager."""

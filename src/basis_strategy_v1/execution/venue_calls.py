@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from basis_strategy_v1.core.gateway import Gateway
-    from basis_strategy_v1.core.order import Order
+    from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.timing import Timing
 
@@ -58,18 +58,19 @@ class VenueCalls:
 
         return call
 
-    def prepare(self, order: Order, limits: Any, quote: Any, nonce: int | None) -> Message:
-        """The complete message.
+    def prepare(self, approved: Approved, limits: Any, quote: Any, nonce: int | None) -> Message:
+        """The complete message of what was approved.
 
         Raises:
             VenueRejected: also where the gateway fails to make one; it would fail again.
         """
         try:
             with localcontext():
-                return require_message(self.gateway.prepare(order, limits, quote, nonce))
+                return require_message(self.gateway.prepare(approved, limits, quote, nonce))
         except (VenueRejected, KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
+            order = approved.order
             kind = kind_of(order, self.gateway)
             said = _said(error) if isinstance(error, ComponentError | MalformedAnswer) else f"it raised {type(error).__name__}"
             message = f"{self.gateway.name} cannot prepare {order.key}: {said}; nothing was sent"

@@ -14,7 +14,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.core.order import Order
+from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
@@ -40,13 +40,14 @@ COMPONENT = "ExecutionInterfaceManager"
 CALLS = ("quote", "prepare", "send", "find", "read")
 
 
-def order_of(key: str, side: str, amount: str) -> Order:
+def order_of(key: str, side: str, amount: str) -> Approved:
     """A spot trade of ETH."""
     block = {"instruction_type": "cex_trade", "venue": "binance", "trade_type": "spot", "side": side, "symbol": "ETHUSDT", "amount": amount}
     sign = 1 if side == "buy" else -1
     notional = Decimal(amount) * PRICES["ETHUSDT"]
     expected = Deltas.at("binance", {"ETH": sign * Decimal(amount), "USDT": -notional * (sign + FEE)})
-    return Order(key=key, at=NOON, venue="binance", instruction=parse_instruction(block), expected=expected)
+    order = Order(key=key, at=NOON, venue="binance", instruction=parse_instruction(block), expected=expected)
+    return Approved(order=order, notional_usd=notional)
 
 
 def send_plan(at: At, folder: str, url: str, plan: list[tuple[str, str, str]], timeout_s: float = 0.2) -> None:
