@@ -17,6 +17,7 @@ import typer
 
 from basis_strategy_v1 import ComponentError
 from basis_strategy_v1.cli import app
+from basis_strategy_v1.core.attribution_sources import table
 from basis_strategy_v1.core.instructions import ACTIONS, TYPES
 from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.venues.registry import VENUES, offering
@@ -111,6 +112,10 @@ def test_the_first_page_is_short_and_opens_with_the_commands_of_users_and_of_con
         "make fast",
         "make check",
     ]
+
+
+def test_the_page_on_strategies_has_the_table_of_the_sources_of_profit() -> None:
+    assert table() in text_of("docs/strategies.md")
 
 
 def test_readme_counts_the_import_rules_as_they_are() -> None:

@@ -11,22 +11,11 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-SOURCES = (
-    "spot_price",
-    "perp_price",
-    "funding",
-    "supply_interest",
-    "borrow_interest",
-    "staking",
-    "fees",
-    "slippage",
-    "gas",
-    "transfers",
-    "liquidation",
-)
 START = datetime(2024, 6, 1, tzinfo=UTC)
 CENT = Decimal("0.000000000001")
 

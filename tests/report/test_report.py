@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.report import write_report
 
 from .reading import Page
-from .run_folders import SOURCES, START, basis_year, plain_run, stamp
+from .run_folders import START, basis_year, plain_run, stamp
 
 if TYPE_CHECKING:
     from pathlib import Path

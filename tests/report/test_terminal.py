@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.terminal import summary_table
 
-from .run_folders import SOURCES, basis_year, plain_run
+from .run_folders import basis_year, plain_run
 
 
 def printed(summary: dict[str, Any], *, terminal: bool = False) -> str:

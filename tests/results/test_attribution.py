@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.market import MarketSnapshot, MissingData
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
-from basis_strategy_v1.results.attribution import SOURCES, Attribution, Books, to_units, units_text
+from basis_strategy_v1.results.attribution import Attribution, Books, to_units, units_text
 from basis_strategy_v1.results.line import FOR_GOOD
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.results.attribution import SOURCES, units_text
-from basis_strategy_v1.results.recorder import EQUITY_HEADER, RUN_FILES, Curve, Holdings, RunFolder, plain_json
+from basis_strategy_v1.results.attribution import units_text
+from basis_strategy_v1.results.recorder import RUN_FILES, Curve, Holdings, RunFolder, equity_header, plain_json
 
 HOUR = 3_600_000_000
 beyond_eight_bytes = st.integers(-(2 * 10**20), 2 * 10**20)
@@ -31,7 +32,7 @@ def curve_of(rows: list[tuple[int, int, int]]) -> Curve:
 @given(points)
 def test_what_goes_in_comes_out_whatever_its_size(rows: list[tuple[int, int, int]]) -> None:
     found = [line.rstrip("\n").split(",") for line in curve_of(rows).rows()]
-    columns = EQUITY_HEADER.split(",")
+    columns = equity_header().split(",")
     fees = columns.index("fees")
     assert [(line[1], line[2], line[3]) for line in found] == [tuple(map(units_text, row)) for row in rows]
     assert [line[fees] for line in found] == [units_text(-(index - index % 3)) for index in range(len(rows))]

@@ -15,7 +15,7 @@ from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
-from basis_strategy_v1.results.recorder import EQUITY_HEADER, POSITIONS_HEADER, RunFolder, plain_json
+from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Writer:
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}
         paths |= {
-            "equity.csv": folder.write_rows("equity.csv", EQUITY_HEADER, engine.curve.rows()),
+            "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows()),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
             "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
         }

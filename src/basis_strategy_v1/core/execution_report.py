@@ -15,8 +15,8 @@ from basis_strategy_v1.core.deltas import Deltas
 class Cost(Struct, frozen=True, gc=False):
     """Value that an execution took from us at the snapshot's prices: `amount` of `token`, negative for a gain.
 
-    `source` is one of the sources of attribution: fees, slippage, gas, transfers, funding, liquidation,
-    supply_interest, borrow_interest (the base unit that a protocol's rounding keeps), staking, perp_price (what an insurance fund bears).
+    `source` is a row of `core/attribution_sources.py`. Interest as a cost is the base unit that a protocol's rounding keeps, `perp_price`
+    what an insurance fund bears.
     """
 
     source: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.attribution_sources import PRICES, SOURCES
 from basis_strategy_v1.report.drawing import SAME_LEFT, Figure, drawn, plain_text, short_time
 from basis_strategy_v1.report.panels import funding_figure, positions_figure
-from basis_strategy_v1.report.summary import PRICES, SOURCES, Summary, label, rounded, total
+from basis_strategy_v1.report.summary import Summary, label, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -213,7 +214,9 @@ def _amount(summary: Summary, value: str = "y") -> str:
 
 
 def _source_color(source: str) -> str:
-    return f"--{source.replace('_', '-')}" if source in (*SOURCES, NETTED) else "--faint"
+    if source == NETTED:
+        return "--basis"
+    return SOURCES[source].variable if source in SOURCES else "--faint"
 
 
 def source_label(source: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.attribution_sources import COST, PRICES, SOURCES, names_of
 from basis_strategy_v1.report.figures import figures_of, moving_sources
-from basis_strategy_v1.report.summary import PRICES, Summary, label, percent, rounded, total
+from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_LIQUIDATIONS = 5
 MOST_LETTERS = 12  # of a figure that fits its tile in large type
-_COSTS = ("fees", "slippage", "gas", "transfers", "liquidation")
 _LISTED_AT_ONCE = 300
 _JSON_IN_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
@@ -62,8 +62,14 @@ def _head(summary: Summary, title: str, scripts: list[str]) -> str:
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         f"<title>{escape(title)} · {escape(summary.run_id)}</title>"
-        f'<link rel="icon" href="data:,"><style>{_asset("page.css")}</style>'
+        f'<link rel="icon" href="data:,"><style>{_source_colours()}{_asset("page.css")}</style>'
     )
+
+
+def _source_colours() -> str:
+    """The colours of the sources as variables of the stylesheet, for light paper and for dark."""
+    light, dark = ("".join(f"{row.variable}:{row.colour[shade]};" for row in SOURCES.values()) for shade in range(2))
+    return f":root{{{light}}}@media screen and (prefers-color-scheme: dark){{:root:not([data-printing]){{{dark}}}}}"
 
 
 def _header(run: Run, sections: list[Section]) -> str:
@@ -164,7 +170,7 @@ def _tone(summary: Summary) -> str:
 
 
 def _paid(summary: Summary) -> list[tuple[str, Any]]:
-    return [(source, summary.attribution[source]) for source in _COSTS if summary.attribution.get(source)]
+    return [(source, summary.attribution[source]) for source in names_of(COST) if summary.attribution.get(source)]
 
 
 def _costs(summary: Summary) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT, counted, plain
+from basis_strategy_v1.core.attribution_sources import GROUPS, SOURCES, names_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.position_names import Kind, read_name
@@ -19,13 +20,6 @@ from basis_strategy_v1.core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PRICES = ("spot_price", "perp_price")
-GROUPS = {
-    "Price": PRICES,
-    "Carry": ("funding", "supply_interest", "borrow_interest", "staking"),
-    "Costs": ("fees", "slippage", "gas", "transfers", "liquidation"),
-}
-SOURCES = tuple(source for sources in GROUPS.values() for source in sources)
 _READABLE_PLACES = 8
 _FEWEST_DAYS = 30  # over less, a return a year is mostly chance and the cost of entry
 _TICKERS = ("btc", "eth", "usdt")
@@ -151,10 +145,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     def groups(self) -> dict[str, dict[str, Decimal]]:
         """group -> source -> amount, every source of `attribution` in exactly one group."""
-        found = {
-            group: {source: self.attribution[source] for source in sources if source in self.attribution}
-            for group, sources in GROUPS.items()
-        }
+        found = {group: {source: self.attribution[source] for source in names_of(group) if source in self.attribution} for group in GROUPS}
         others = {source: amount for source, amount in self.attribution.items() if source not in SOURCES}
         return {group: sources for group, sources in {**found, "Other": others}.items() if sources}
 

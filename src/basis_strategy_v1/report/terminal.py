@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.attribution_sources import PRICES
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.report.summary import PRICES, Summary, label, parse_summary, percent, rounded, total
+from basis_strategy_v1.report.summary import Summary, label, parse_summary, percent, rounded, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

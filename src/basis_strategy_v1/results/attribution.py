@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT
+from basis_strategy_v1.core.attribution_sources import PAID, PRICES, SOURCES
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
 from basis_strategy_v1.results.line import DOLLAR, FOR_GOOD, SCALE, Feeds, Line
@@ -21,22 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
 
-SOURCES = (
-    "spot_price",
-    "perp_price",
-    "funding",
-    "supply_interest",
-    "borrow_interest",
-    "staking",
-    "fees",
-    "slippage",
-    "gas",
-    "transfers",
-    "liquidation",
-)
-RESIDUAL = "spot_price"
-DEBT_GROWTH = "borrow_interest"
-PERPS = "perp_price"
+RESIDUAL, PERPS = PRICES
 ETHER = "ETH"
 ETH_CLASS = "eth_directional"
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -117,7 +103,7 @@ class Attribution:
         before, now, moved = self._growing, _growing(exposures), _moved(reports)
         for key, held in {**before, **now}.items():
             change = moved.get(key, ZERO)
-            grown = -change if held.growth != DEBT_GROWTH else change
+            grown = change if SOURCES[held.growth].sign == PAID else -change
             grown += (now[key].amount if key in now else ZERO) - (before[key].amount if key in before else ZERO)
             if grown:
                 self._book(held.growth, grown * self._in_share(held.token, market))

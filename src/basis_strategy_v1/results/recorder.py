@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import plain, shown
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import iso, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.folder_lock import FolderLock
-from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, SOURCES, units_text
+from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, units_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,7 +122,7 @@ class Curve:
         # Not strict: an interrupted run may have begun to add a tick; its instant comes last.
         for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
-                middle = ",".join([units_text(changes[index][source]) for source in SOURCES if source not in MOVING])
+                middle = ",".join([units_text(changes[index][source]) for source in _booked()])
             yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
@@ -252,8 +253,17 @@ def _new(path: Path) -> TextIOWrapper:
     return path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-EQUITY_HEADER = f"timestamp,equity,{','.join(SOURCES)}"
 POSITIONS_HEADER = "timestamp,venue,token,amount"
+
+
+def equity_header() -> str:
+    """The first line of equity.csv."""
+    return ",".join(["timestamp", "equity", *MOVING, *_booked()])
+
+
+def _booked() -> list[str]:
+    """The sources that are booked when something happens, in the order of their table."""
+    return [source for source in SOURCES if source not in MOVING]
 
 
 def plain_json(value: Any) -> str:

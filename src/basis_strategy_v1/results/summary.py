@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
-from basis_strategy_v1.results.attribution import SOURCES, units_text
+from basis_strategy_v1.results.attribution import units_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
