@@ -184,7 +184,7 @@ def test_what_was_refused_at_one_venue_may_be_sent_at_another():
     bybit = ScriptedGateway(bench.time, [BYBIT], name="bybit", connection="api.bybit.com")
     bench.senders = bench.make([bench.gateway, bybit])
     bench.fails(VenueRejected)
-    assert (bench.send(at_bybit()).report.venue, bench.journal.entry("k1").venue) == ("bybit", "bybit")
+    assert (bench.send(at_bybit().order).report.venue, bench.journal.entry("k1").venue) == ("bybit", "bybit")
 
 
 def test_a_venue_without_a_gateway_is_named_with_those_there_are():
