@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FAILED, WRONG_INPUT, RESTART = 1, 2, 3
 # What the user gave is wrong, config, data, files or a place to write to, whenever a run comes to it.
 INPUT_CODES = ("CFG-", "DAT-", "STR-001", "RES-001", "LOG-", "JRN-")
-# A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the tick: then the run has failed.
+# A block is refused. It is wrong input too, but in the middle of a run, where the engine notes the step: then the run has failed.
 BLOCK_CODES = ("EIM-001", "EIM-002", "EXM-001", "PUH-001", "CEX-001", "DEX-001", "OCH-001")
 
 UsageError: Any = typer.BadParameter.__bases__[0]  # what typer raises for words that it does not understand
@@ -277,10 +277,10 @@ def _fail(error: ComponentError) -> NoReturn:
     from basis_strategy_v1.core.error_codes.exceptions import RECORDED
 
     where = [note for note in _notes(error) if note.startswith(RECORDED)]
-    ticks = [note for note in _notes(error) if note not in where]
-    codes = INPUT_CODES if ticks else (*INPUT_CODES, *BLOCK_CODES)
+    steps = [note for note in _notes(error) if note not in where]
+    codes = INPUT_CODES if steps else (*INPUT_CODES, *BLOCK_CODES)
     status = RESTART if error.severity == "CRITICAL" else WRONG_INPUT if error.error_code.startswith(codes) else FAILED
-    _stop("\n".join(["; ".join([f"{error.error_code}: {error.message}", *ticks]), *where]), status)
+    _stop("\n".join(["; ".join([f"{error.error_code}: {error.message}", *steps]), *where]), status)
 
 
 class Interrupted(Exception):

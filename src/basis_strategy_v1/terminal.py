@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 128 + signal.SIGINT
-LONGEST_LINE = 4_000  # of an error: what is longer tells nobody more
+LONGEST_LINE = 4_000  # of an error: what is longer informs nobody
 
 
 class OutputLost(Exception):
@@ -46,7 +46,7 @@ def writing_output() -> Iterator[None]:
 
 
 def complain(text: str) -> None:
-    """The same on the error output, each line cut where it is long. Where that cannot be written there is nobody to tell."""
+    """The same on the error output, each line cut where it is long. Where that cannot be written nobody can read it."""
     with suppress(OSError):
         print("\n".join(_cut(printable(line)) for line in text.split("\n")), file=sys.stderr, flush=True)
 

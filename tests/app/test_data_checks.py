@@ -247,7 +247,7 @@ def strategy_of_ones_own(data: Path, needs: str = "") -> dict[str, Any]:
     return {"strategy_mode": "custom", "strategy": {"file": "mine.py"}}
 
 
-UNKNOWN = "data: generated; which series the run needs is not known, only the prices of what is held at the start"
+UNKNOWN = "data: generated; which series the run needs is not known, only the prices of the initial positions"
 NAME_THEM = "were looked at: name them in needs(self, parameters), such as [('spot', 'bybit', 'ETHUSDT')]"
 
 
@@ -276,11 +276,11 @@ def test_check_tells_as_many_ticks_as_the_run_has(data: Path) -> None:
         ({"end": "2024-06-03T23:30:00Z", "strategy_mode": "blocks", "strategy": {"file": str(data.parent / "blocks.jsonl")}}, 51),
         ({"interval": "7h"}, 22),
     ]
-    for changes, ticks in cases:
-        assert head(data, **changes)[0] == f"{ticks} ticks"
+    for changes, steps in cases:
+        assert head(data, **changes)[0] == f"{steps} steps"
         done = build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False).run()
-        assert len(done.paths["equity.csv"].read_text().splitlines()) == 1 + ticks
-    assert head(data, interval="1s", end="2024-06-04")[0] == "172,801 ticks"
+        assert len(done.paths["equity.csv"].read_text().splitlines()) == 1 + steps
+    assert head(data, interval="1s", end="2024-06-04")[0] == "172,801 steps"
 
 
 # Bars of two intervals.
@@ -322,7 +322,7 @@ def test_where_no_bars_cover_the_run_a_gap_is_told_only_of_those_that_are_read_t
     assert used == [FUNDING, PERP, finest, SPOT]
     # What lasts to the run's end holds at the end too.
     assert [tuple(mark.values()) for mark in marks] == [(finest, *gaps[0]), (finest, gaps[1][0], "2024-06-08T00:00:01Z")]
-    assert assumed == [f"{finest} has 2 gaps of 4 hours in all: there its last price values what is held, and no trade is opened on it."]
+    assert assumed == [f"{finest} has 2 gaps of 4 hours in all: there its last price values positions, and no trade is opened on it."]
 
 
 def test_a_hole_in_bars_that_others_stand_in_for_is_none(data: Path) -> None:

@@ -211,7 +211,7 @@ def test_gaps_are_counted_with_their_hours(
     spans = [("a", 0, hour * 3_600_000_000) for hour in hours]
     monkeypatch.setattr(DataProvider, "stale_spans", lambda *_: spans)
     run = build(config(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
-    assert run.summary["assumptions"][-1] == f"{told} there its last price values what is held, and no trade is opened on it."
+    assert run.summary["assumptions"][-1] == f"{told} there its last price values positions, and no trade is opened on it."
 
 
 def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:

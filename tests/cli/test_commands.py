@@ -230,7 +230,7 @@ def test_backtest_tells_data_that_look_wrong_before_the_table_and_not_where_it_i
 def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path) -> None:
     done = basis("check", config, "--data", sample)
     assert done.out.splitlines()[1:] == ["data: generated, all series that the run needs are there", "ready"]
-    assert re.fullmatch("config: eth_basis, hash [0-9a-f]{12}, 73 ticks", done.out.splitlines()[0])
+    assert re.fullmatch("config: eth_basis, hash [0-9a-f]{12}, 73 steps", done.out.splitlines()[0])
     assert basis("check", config).out.splitlines()[1] == "data: none named; give --data to check what the run needs"
 
 

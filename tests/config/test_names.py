@@ -77,7 +77,7 @@ def test_a_lender_has_its_own_settings_only(config: Any) -> None:
 def test_one_name_is_of_one_venue(config: Any) -> None:
     given = with_venues(config, cex={"main": {"exchange": "bybit"}}, onchain={"aave": {}, "main": {"protocol": "wallet"}})
     assert lines_of(given) == [
-        "venues.onchain.main: the name of another venue, too; allowed: a name of its own: blocks and positions tell venues apart by it"
+        "venues.onchain.main: the name of another venue, too; allowed: a name of its own: it identifies the venue in blocks and positions"
     ]
 
 

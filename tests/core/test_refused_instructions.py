@@ -107,7 +107,7 @@ def test_a_refused_chain_says_which_step(steps: Any, message: str) -> None:
 LIMITED = {**SUPPLY, "estimated_deltas": {"aave": {"USDT": -1000, "aUSDT": 1000}}, "max_deviation_bps": 5}
 LOAN = {**SUPPLY, "action": "flash_loan"}
 OF_THE_WHOLE = (
-    "max_deviation_bps belongs to the transaction as a whole, got 5 for a step of it; put it beside the outermost sub_instructions"
+    "max_deviation_bps belongs to the transaction as a whole, got 5 for a step of it; put it next to the outermost sub_instructions"
 )
 
 
@@ -122,7 +122,7 @@ OF_THE_WHOLE = (
         ({**LOAN, "sub_instructions": [LIMITED]}, f"flash_loan: step 0: {OF_THE_WHOLE}"),
         ({**CHAIN, "atomic": False, "max_deviation_bps": 5},
          "max_deviation_bps belongs to each step of a chain that is not atomic, got 5 for the whole; "
-         "put it into the steps, beside their estimated_deltas"),
+         "put it into the steps, next to their estimated_deltas"),
     ],
 )  # fmt: skip
 def test_a_limit_that_nothing_would_check_is_refused(block: Any, message: str) -> None:

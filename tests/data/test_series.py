@@ -109,7 +109,7 @@ def test_a_row_older_than_its_interval_values_but_does_not_trade() -> None:
         series.read(2 * HOUR, for_trade=True)
     assert str(raised.value) == (
         "DAT-002: ohlcv/bybit/spot/ETHUSDT_1h: the last row visible at 1970-01-01T02:00:00Z is the one stamped 1970-01-01T00:00:00Z, "
-        "1h old, older than its interval of 1h: it values what is held, but no trade is opened on it"
+        "1h old, older than its interval of 1h: it still values positions, but no trade is opened on it"
     )
 
 

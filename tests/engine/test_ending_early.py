@@ -160,5 +160,5 @@ def test_a_closing_plan_on_a_stale_price_is_left_out_and_listed(sample: Path, tm
         target.write_text("".join(line for line in lines if series != name or line < "2024-06-02T20" or line.startswith("t")))
     summary = engine_of(tmp_path / "data", tmp_path, {**CONFIG, "close_at_end": True}, report=False).run().summary
     [skipped] = summary["skipped"]
-    assert skipped["timestamp"] == "2024-06-03T00:00:00Z" and "it values what is held, but no trade is opened on it" in skipped["reason"]
+    assert skipped["timestamp"] == "2024-06-03T00:00:00Z" and "it still values positions, but no trade is opened on it" in skipped["reason"]
     assert summary["instructions_routed"] == 2

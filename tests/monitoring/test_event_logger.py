@@ -431,7 +431,7 @@ def test_a_full_disk_is_log_001_each_time_and_the_run_can_end(tmp_path, mode, no
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
-@pytest.mark.parametrize("name", [MANAGER_FILE, f"{MANAGER_FILE}.torn"])
+@pytest.mark.parametrize("name", [MANAGER_FILE, f"{MANAGER_FILE}.truncated"])
 @pytest.mark.parametrize("target", ["precious", "nowhere"])
 def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(tmp_path, mode, name, target):
     events = tmp_path / "events"
@@ -705,18 +705,18 @@ def test_live_a_rotation_that_fails_half_way_is_log_001_and_goes_on_later(tmp_pa
     assert sequences(tmp_path) == {"execution_interface_manager_events.2024-06-01.jsonl": [1], MANAGER_FILE: [2]}
 
 
-def test_live_a_torn_last_line_is_set_aside_told_and_the_numbers_go_on(tmp_path):
+def test_live_a_truncated_last_line_is_set_aside_reported_and_the_numbers_go_on(tmp_path):
     with EventLogger(tmp_path, "live") as log:
         log.log_event(NOON, "execution", MANAGER, {})
         log.log_event(NOON, "execution", MANAGER, {})
     path = tmp_path / "events" / MANAGER_FILE
     path.write_bytes(path.read_bytes()[:-20])
-    torn = path.read_bytes().splitlines()[1]
+    truncated = path.read_bytes().splitlines()[1]
     with EventLogger(tmp_path, "live") as log:
         log.log_event(NOON, "settlement", MANAGER, {})
     assert lines_of(path) == [event(1, event_type="execution"), event(2, event_type="settlement")]
-    assert (tmp_path / "events" / f"{MANAGER_FILE}.torn").read_bytes() == torn + b"\n"
-    message = f"the last {len(torn)} bytes of {MANAGER_FILE} were cut off by a crash; they are in {MANAGER_FILE}.torn"
+    assert (tmp_path / "events" / f"{MANAGER_FILE}.truncated").read_bytes() == truncated + b"\n"
+    message = f"the last {len(truncated)} bytes of {MANAGER_FILE} were cut off by a crash; they are in {MANAGER_FILE}.truncated"
     data = {"error_code": "LOG-002", "error_message": message, "error_severity": "LOW"}
     assert lines_of(tmp_path / "events" / "event_logger_events.jsonl") == [event(1, data, event_type="error", component="EventLogger")]
 
@@ -739,10 +739,10 @@ def test_live_a_file_without_one_whole_event_is_begun_at_one(tmp_path, rubbish):
     with EventLogger(tmp_path, "live") as log:
         log.log_event(NOON, "execution", MANAGER, {})
     assert lines_of(path) == [event(1, event_type="execution")]
-    assert (tmp_path / "events" / f"{MANAGER_FILE}.torn").read_bytes() == rubbish + b"\n"
+    assert (tmp_path / "events" / f"{MANAGER_FILE}.truncated").read_bytes() == rubbish + b"\n"
 
 
-def test_live_a_torn_log_of_the_logger_itself_is_mended_too(tmp_path):
+def test_live_a_truncated_log_of_the_logger_itself_is_mended_too(tmp_path):
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "event_logger_events.jsonl").write_bytes(b'{"time')
     (tmp_path / "events" / MANAGER_FILE).write_bytes(b'{"time')
@@ -752,11 +752,11 @@ def test_live_a_torn_log_of_the_logger_itself_is_mended_too(tmp_path):
     assert [re.search(r"of (\S+) were", line["data"]["error_message"])[1] for line in told] == ["event_logger_events.jsonl", MANAGER_FILE]
 
 
-def test_live_a_torn_line_that_cannot_be_set_aside_stays_where_it_is(tmp_path):
+def test_live_a_truncated_line_that_cannot_be_set_aside_stays_where_it_is(tmp_path):
     (tmp_path / "events").mkdir()
     path = tmp_path / "events" / MANAGER_FILE
     path.write_bytes(b'{"time')
-    (tmp_path / "events" / f"{MANAGER_FILE}.torn").mkdir()
+    (tmp_path / "events" / f"{MANAGER_FILE}.truncated").mkdir()
     with EventLogger(tmp_path, "live") as log, pytest.raises(ComponentError, match=r"LOG-001: .*Is a directory"):
         log.log_event(NOON, "execution", MANAGER, {})
     assert path.read_bytes() == b'{"time'

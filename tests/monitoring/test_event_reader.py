@@ -46,10 +46,10 @@ def test_events_come_back_as_they_were_logged(written):
             "sequence": 2,
         },
     ]
-    assert reader.torn is None
+    assert reader.truncated is None
 
 
-def test_a_torn_last_line_wherever_it_was_cut_does_not_stop_the_reader(written):
+def test_a_truncated_last_line_wherever_it_was_cut_does_not_stop_the_reader(written):
     whole = written.read_bytes()
     first = whole.index(b"\n") + 1
     for cut in range(first, len(whole)):
@@ -57,7 +57,7 @@ def test_a_torn_last_line_wherever_it_was_cut_does_not_stop_the_reader(written):
         reader = read_events(written)
         lacks_only_its_newline = cut == len(whole) - 1
         assert [event["sequence"] for event in reader] == ([1, 2] if lacks_only_its_newline else [1])
-        assert reader.torn == (None if lacks_only_its_newline or cut == first else whole[first:cut])
+        assert reader.truncated == (None if lacks_only_its_newline or cut == first else whole[first:cut])
 
 
 @pytest.mark.parametrize("rubbish", [b"\n", b"{}\n", b"[1]\n", b"\x00\x00\n", b'{"timestamp":"\xff"}\n'])
@@ -70,7 +70,7 @@ def test_a_damaged_line_before_the_end_is_named_by_file_and_number(written, rubb
     written.write_bytes(whole + rubbish)
     reader = read_events(written)
     assert len(list(reader)) == 2
-    assert reader.torn == rubbish
+    assert reader.truncated == rubbish
 
 
 def test_a_byte_that_is_no_utf_8_within_the_data_is_damage_too(written):
@@ -155,7 +155,7 @@ def test_a_backtests_csv_leaves_out_components_of_an_earlier_run(tmp_path):
     assert [row[1] for row in rows(tmp_path / "events.csv")] == ["component", "ExecutionManager"]
 
 
-def test_a_live_runs_csv_goes_over_the_days_and_past_a_torn_line(tmp_path):
+def test_a_live_runs_csv_goes_over_the_days_and_past_a_truncated_line(tmp_path):
     log = EventLogger(tmp_path, "live")
     for day in (0, 1, 2):
         log.log_event(NOON + timedelta(days=day), "execution", "ExecutionManager", {})

@@ -27,7 +27,7 @@ def test_a_year_by_the_hour_is_thinned_and_keeps_its_ends_and_its_deepest_drawdo
     assert (series["times"][0], series["times"][-1]) == ("2024-06-01 00:00", "2025-06-01 00:00")
     assert series["equity"][-1] == pytest.approx(float(run.equity[-1][1]))
     assert -min(series["drawdown"]) == pytest.approx(float(run.summary["max_drawdown"]))
-    assert f"{len(series['times']):,} of 8,761 ticks are drawn" in page.text
+    assert f"{len(series['times']):,} of 8,761 steps are drawn" in page.text
     assert {len(values) for values in series.values()} == {len(series["times"])}
 
 

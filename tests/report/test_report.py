@@ -113,8 +113,8 @@ def test_failed_instructions_are_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("venue", "token", "hint"),
     [
-        ("lido", "ETH-QUEUED", " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."),
-        ("in_transit", "ETH", " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."),
+        ("lido", "ETH-QUEUED", " A queue or a transfer takes longer than the last step: begin to leave earlier (leave_at)."),
+        ("in_transit", "ETH", " A queue or a transfer takes longer than the last step: begin to leave earlier (leave_at)."),
         ("wallet", "wstETH", ""),
     ],
 )
@@ -220,15 +220,15 @@ def test_a_run_that_wrote_only_its_summary_has_a_page(tmp_path: Path) -> None:
 
 def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     folder = basis_year(days=1).write(tmp_path / "run")
-    for name, torn in (
+    for name, truncated in (
         ("equity.csv", "2024-06-02T01:00:00Z,1000"),
         ("positions.csv", "2024-06-02T01:00:00Z,bybit,E"),
         ("events.csv", "2024-06-02T0"),
     ):
         with (folder / name).open("a", encoding="utf-8") as out:
-            out.write(torn)
+            out.write(truncated)
     page = Page(write_report(folder))
-    assert "All 25 ticks are drawn." in page.text
+    assert "All 25 steps are drawn." in page.text
 
 
 @pytest.mark.parametrize(
@@ -337,9 +337,9 @@ def test_the_drawdown_that_is_drawn_leaves_out_stale_prices_and_says_so(tmp_path
     mark = {"series": "a", "from": stamp(START + timedelta(hours=1)), "until": stamp(START + timedelta(hours=3))}
     fresh = page("fresh", stale_marks=[mark])
     assert fresh.data["series"]["drawdown"] == [0, 0, 0, -0.01]
-    assert "Drawdown from the highest equity so far, at first the initial equity, without the 2 ticks on stale prices" in fresh.text
+    assert "Drawdown from the highest equity so far, at first the initial equity, without the 2 steps on stale prices" in fresh.text
     one = page("one", stale_marks=[{**mark, "until": stamp(START + timedelta(hours=2))}])
-    assert "without the 1 tick on stale prices" in one.text
+    assert "without the 1 step on stale prices" in one.text
 
 
 def test_the_drawdown_that_is_drawn_begins_with_what_it_cost_to_enter(tmp_path: Path) -> None:
@@ -348,11 +348,11 @@ def test_the_drawdown_that_is_drawn_begins_with_what_it_cost_to_enter(tmp_path: 
         run.equity.append([stamp(START + timedelta(hours=hour)), equity, *["0"] * len(SOURCES)])
     page = Page(write_report(run.write(tmp_path / "run")))
     assert page.data["series"]["drawdown"] == [-0.01, -0.005, 0]
-    assert "Maximum drawdown1.00%per tick, from the initial equity on" in page.text
+    assert "Maximum drawdown1.00%per step, from the initial equity on" in page.text
 
 
 def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None:
-    ends = {"2024-06-03T00:00:00Z": "5.00%over 2 days: says little", "2024-07-01T00:00:00Z": "5.00%per tick, 365 days"}
+    ends = {"2024-06-03T00:00:00Z": "5.00%over 2 days: says little", "2024-07-01T00:00:00Z": "5.00%CAGR, 365-day year"}
     for number, (end, told) in enumerate(ends.items()):
         run = plain_run(end=end, annualised_return="0.05")
         assert f"Annualised return{told}" in Page(write_report(run.write(tmp_path / str(number)))).text
@@ -395,7 +395,7 @@ def test_one_of_a_kind_is_not_told_as_many(tmp_path: Path) -> None:
     run.equity.append([stamp(START), "100000", *["0"] * len(SOURCES)])
     run.log(START, "settlement", {"kind": "funding", "venue": "binance", "deltas": {"binance": {"USDT": "1.5"}}})
     text = Page(write_report(run.write(tmp_path / "run"))).text
-    for told in ("1 more liquidation, listed", "The only tick is drawn.", "1 payment, 1.50 USDT in all", "1 settlement: funding 1"):
+    for told in ("1 more liquidation, listed", "The only step is drawn.", "1 payment, 1.50 USDT in all", "1 settlement: funding 1"):
         assert told in text
 
 

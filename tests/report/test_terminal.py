@@ -43,7 +43,7 @@ def test_the_table_of_a_run_reads_line_by_line() -> None:
         "Return                                                1.23%",
         "Annualised return                                       n/a",
         "Maximum drawdown                                      0.10%",
-        "Instructions                             1 routed, 0 failed",
+        "Instructions                           1 executed, 0 failed",
         "",
         "Rounded, in                                            USDT",
         "Initial equity                                   100,000.00",
@@ -103,7 +103,7 @@ def test_what_was_liquidated_skipped_or_unknown_is_told_after_the_instructions()
         "Liquidated on aave | at 2024-11-07T00:00:00Z",
         "1.5 WETH of collateral lost",
         "3,000 USDT of debt repaid with it",
-        "Skipped on stale prices | 2 ticks",
+        "Skipped on stale prices | 2 steps",
         "Unknown funding, taken as 0 | 1 payment",
     ]
 
@@ -141,8 +141,8 @@ def test_the_equity_at_market_is_the_last_line_where_it_is_another_equity(share_
 
 def test_one_of_a_kind_is_not_told_as_many() -> None:
     one = {"timestamp": "2024-06-02T00:00:00Z", "reason": "stale"}
-    assert fact("Skipped on stale prices", skipped=[one]) == "1 tick"
-    assert fact("Skipped on stale prices", skipped=[one] * 1_000) == "1,000 ticks"
+    assert fact("Skipped on stale prices", skipped=[one]) == "1 step"
+    assert fact("Skipped on stale prices", skipped=[one] * 1_000) == "1,000 steps"
     lines = [" ".join(line.split()) for line in printed(plain_run(liquidations=LIQUIDATIONS * 3).summary).splitlines()]
     assert "1 more liquidation" in lines
 

@@ -1,6 +1,6 @@
 """A perp that is traded in the middle of a bar: nobody knows what came first in it, the trade or the bar's high.
 
-The whole bar counts against what is held when it closes, and the report says so; finer bars know more.
+The whole bar counts against the positions when it closes, and the report says so; finer bars know more.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_a_short_opened_in_the_middle_of_a_bar_falls_to_a_high_that_may_have_com
     assert sum(lost.values()) < -5_900
     assert -200 < lost["liquidation"] < 0  # the maintenance margin: the price had taken the rest
     assert told(found) == [
-        "Ticks lie within the bars of ohlcv/bybit/perp/ETHUSDT_1h. A whole bar counts against what is held when it closes: a perp may be "
+        "Steps lie within the bars of ohlcv/bybit/perp/ETHUSDT_1h. A whole bar counts against the positions when it closes: a perp may be "
         "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
     ]
 

@@ -87,7 +87,7 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
 
 
 def gap_lines(config: Config, provider: Any) -> list[str]:
-    """A line for each time at which a price that the run needs is missing: the last one then values what is held."""
+    """A line for each time at which a price that the run needs is missing: the last one then values positions."""
     assert config.start is not None and config.end is not None
     last = to_instant(config.end)
     spans = provider.stale_spans(to_instant(config.start), last) if hasattr(provider, "stale_spans") else []
@@ -104,7 +104,7 @@ def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
     line = f"data: {'generated' if provider.generated else 'real'}"
     if needs_are_known(config, strategy):
         return f"{line}, all series that the run needs are there"
-    looked_at = f"the prices of what is held at the start{' and the price of gas' if _chains_with_gas(config) else ''}"
+    looked_at = f"the prices of the initial positions{' and the price of gas' if _chains_with_gas(config) else ''}"
     line = f"{line}; which series the run needs is not known, only {looked_at} were looked at"
     if config.strategy_mode == "blocks":
         return line

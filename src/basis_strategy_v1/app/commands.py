@@ -53,12 +53,12 @@ def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> 
 
     Raises:
         ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read,
-            and all that cannot be held at the start or has no price then; then all holes in the data that are certain to end the run.
+            and all that cannot be held at the start or has no price then; then all gaps in the data that are certain to end the run.
     """
     settings = load_config(config, run=not live, live=live)
     strategy = strategy_of(settings)
-    ticks = f", {counted(sum(map(len, ticks_of(settings, strategy))), 'tick')}" if settings.start and settings.end else ""
-    yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{ticks}"
+    steps = f", {counted(sum(map(len, ticks_of(settings, strategy))), 'step')}" if settings.start and settings.end else ""
+    yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{steps}"
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"
         return

@@ -1,4 +1,4 @@
-"""What is held at the start, and whether the books can be opened with it."""
+"""The initial positions, and whether a run can begin with them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _wallet(config: Config) -> str:
 
 
 def initial_position_problems(config: Config, strategy: Strategy, provider: Any) -> list[ComponentError]:
-    """What keeps the books from being opened: a problem for each amount that cannot be held where it is, or has no price."""
+    """What keeps a run from beginning: a problem for each amount that cannot be held where it is, or has no price."""
     assert config.start is not None
     handler = PositionUpdateHandler()
     manager = ExecutionInterfaceManager(config, provider, "backtest", positions=handler)

@@ -20,7 +20,7 @@ def is_halted(folder: Path) -> bool:
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, and what is held.
+    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, and the positions.
 
     Raises:
         ComponentError: JRN-…, there is no journal, or it cannot be read.
@@ -64,7 +64,7 @@ def halt(folder: Path) -> str:
 
 
 def left(folder: Path, *, has_left: bool) -> list[str]:
-    """Halt after leaving; what is held then.
+    """Halt after leaving; the positions then.
 
     Raises:
         ComponentError: ENG-004, something is still held that could not be left in the time of the data.

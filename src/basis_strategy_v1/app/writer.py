@@ -124,7 +124,7 @@ class Writer:
             return liquidations_in(lines)
 
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
-        """Where a price that values what is held stood still for want of data."""
+        """Where a price that values a position stood still for want of data."""
         assert config.start is not None and config.end is not None
         if not hasattr(self._provider, "stale_spans"):
             return []
@@ -144,7 +144,7 @@ def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
 
 
 def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:
-    """A line where ticks lie within bars of perps: what came first in such a bar, the trade or the price, is not known."""
+    """A line where steps lie within bars of perps: what came first in such a bar, the trade or the price, is not known."""
     grid = (to_instant(engine.start), to_instant(engine.end), engine.config.interval // MICROSECOND)
     instants = (*grid, *getattr(engine.strategy, "instants", ()))
     specs = [spec for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"]
@@ -152,7 +152,7 @@ def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable
     if not split:
         return []
     return [
-        f"Ticks lie within the bars of {', '.join(split)}. A whole bar counts against what is held when it closes: a perp may be "
+        f"Steps lie within the bars of {', '.join(split)}. A whole bar counts against the positions when it closes: a perp may be "
         "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
     ]
 
@@ -164,7 +164,7 @@ def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
         hours.setdefault(series, []).append(end - start)
     return [
         f"{series} has {len(spans)} gap{'s'[: len(spans) > 1]} of {(lost := sum(spans) // HOUR_US)} hour{'s'[: lost != 1]} in all: "
-        "there its last price values what is held, and no trade is opened on it."
+        "there its last price values positions, and no trade is opened on it."
         for series, spans in hours.items()
     ]
 

@@ -84,7 +84,7 @@ def _venues(venues: Sections, whole: Sections) -> Iterator[Fault]:
             for where, value, allowed in settings.misfits(name):
                 yield Fault(f"{path}.{where}", shown(value), allowed)
             if any(name in others for other, others in venues.items() if other < section):
-                yield Fault(path, "the name of another venue, too", "a name of its own: blocks and positions tell venues apart by it")
+                yield Fault(path, "the name of another venue, too", "a name of its own: it identifies the venue in blocks and positions")
     placed = [(f"venues.{section}.{name}", own) for section in (DEX, ONCHAIN) for name, own in venues.get(section, {}).items()]
     on_chain: dict[str, Any] = dict(placed)
     chains = [settings.chain for settings in on_chain.values()]

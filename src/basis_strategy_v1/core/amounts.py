@@ -83,7 +83,7 @@ def plain(amount: Decimal) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 tick`, `2,000 ticks`."""
+    """`1 step`, `2,000 steps`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

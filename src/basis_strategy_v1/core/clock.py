@@ -83,7 +83,7 @@ def iso(at: datetime | int) -> str:
 
 
 def iso_each(instants: Iterable[int]) -> Iterator[str]:
-    """`iso` of each. Ticks come at the same times of each day, so that a day and a time of day are put together."""
+    """`iso` of each. Steps come at the same times of each day, so that a day and a time of day are put together."""
     day: int | None = None
     date = ""
     for instant in instants:

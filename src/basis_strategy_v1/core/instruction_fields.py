@@ -182,7 +182,7 @@ FIELDS: dict[str, Parser] = {
     "min_amount_out": positive_amount,
     "atomic": _flag,
 }
-# In an action an amount may be left to what is held or paid out by then; a loan has to be a number.
+# In an action an amount may be left open: the balance, or what was paid out, by then; a loan has to be a number.
 STEP_FIELDS: dict[str, Parser] = {**FIELDS, "amount": _step_amount}
 # Read by whoever chooses the parsers, before or after the other fields.
 _READ_APART = ("instruction_type", "action", "sub_instructions")

@@ -225,7 +225,7 @@ def _parse_chain(block: Mapping[str, Any]) -> Chain:
     atomic = parsed.get("atomic", True)
     if not atomic and "max_deviation_bps" in block:
         raise ValueError(f"max_deviation_bps belongs to each step of a chain that is not atomic, got {shown(block['max_deviation_bps'])} "
-                         "for the whole; put it into the steps, beside their estimated_deltas")  # fmt: skip
+                         "for the whole; put it into the steps, next to their estimated_deltas")  # fmt: skip
     return Chain(steps=_parse_steps(block["sub_instructions"], 0, in_one=atomic), **parsed)
 
 
@@ -269,7 +269,7 @@ def _parse_steps(blocks: Any, loans: int, *, in_one: bool) -> tuple[SmartContrac
             steps.append(step := _parse_step(block, loans, index))
             if in_one and step.max_deviation_bps is not None:
                 raise ValueError(f"max_deviation_bps belongs to the transaction as a whole, got {shown(block['max_deviation_bps'])} "
-                                 "for a step of it; put it beside the outermost sub_instructions")  # fmt: skip
+                                 "for a step of it; put it next to the outermost sub_instructions")  # fmt: skip
         except ValueError as fault:
             raise ValueError(f"step {index}: {fault}") from None
         in_all += _count(step)

@@ -259,7 +259,7 @@ class LiveJournal(Journal, Protocol):
 def automatic_key(run: str, instant: int, place: str, instruction: Instruction) -> str:
     """The key of an instruction without an id: its run, instant, place and a hash of its content.
 
-    The same decision has the same key after a restart. `place` tells apart what is equal at one instant.
+    The same decision has the same key after a restart. `place` distinguishes what is equal at one instant.
     """
     return f"{AUTOMATIC}{run}{instant:x}.{place}.{_content_hash(_encoded(instruction))}"
 

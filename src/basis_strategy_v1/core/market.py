@@ -35,7 +35,7 @@ class MissingData(ComponentError):
 
 
 class StaleSeries(MissingData):
-    """The last row still values what is held, but no trade is opened on it."""
+    """The last row still values positions, but no trade is opened on it."""
 
 
 class Feed(Protocol):

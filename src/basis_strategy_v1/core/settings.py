@@ -112,7 +112,7 @@ def plain_number(number: Decimal) -> int | float | str:
 
 
 def number(example: str = "", /, **ends: int) -> Scalar:
-    """A number between two ends, each open (`above`, `below`) or closed (`at_least`, `at_most`); the example tells a fraction, a percentage
+    """A number between two ends, each open (`above`, `below`) or closed (`at_least`, `at_most`); the example distinguishes a fraction, a percentage
     and bps apart."""
 
     def parse(value: object) -> Decimal | None:

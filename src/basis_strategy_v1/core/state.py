@@ -138,7 +138,7 @@ P = TypeVar("P")
 class State(Struct, frozen=True, gc=False, eq=False):
     """The state of each venue. Immutable: `with_parts` gives the state after a change.
 
-    `checked` is False where what is held is not known: then nothing is rejected for want of a balance.
+    `checked` is False where the balances are not known: then nothing is rejected for want of a balance.
     """
 
     parts: Mapping[str, VenueState] = {}

@@ -47,7 +47,7 @@ def kinds_of(base: type) -> dict[str, type]:
 
 
 def any_of(base: type) -> Any:
-    """The type of any of these kinds, which their tags tell apart."""
+    """The type of any of these kinds, which their tags distinguish."""
     return Union[tuple(kinds_of(base).values())]  # noqa: UP007 the kinds are known only now
 
 

@@ -437,7 +437,7 @@ class Series:
                               "allowed; fill the gap or raise data.max_staleness")  # fmt: skip
         if for_trade and self.interval_us and age_us >= self.interval_us:
             raise StaleSeries("DAT-002", f"{self._age(row, age_us, instant)}, older than its interval of "
-                              f"{render_duration(self.interval_us)}: it values what is held, but no trade is opened on it")  # fmt: skip
+                              f"{render_duration(self.interval_us)}: it still values positions, but no trade is opened on it")  # fmt: skip
 
     def _age(self, row: int, age_us: int, instant: int) -> str:
         return (

@@ -118,16 +118,16 @@ class BufferedFile:
 class SyncedFile:
     """A live run's file: appended, on the disk before `append` returns, renamed at UTC midnight, kept for `kept_days`, or always (None).
 
-    `torn_bytes` says how much of a line that a crash cut off was found at opening and moved to `torn_path`.
+    `truncated_bytes` says how much of a line that a crash cut off was found when it was opened, and moved to `truncated_path`.
     """
 
-    __slots__ = ("_clock", "_day", "_fd", "_kept_days", "_lock", "_sequence", "_size", "path", "torn_bytes", "torn_path")
+    __slots__ = ("_clock", "_day", "_fd", "_kept_days", "_lock", "_sequence", "_size", "path", "truncated_bytes", "truncated_path")
 
     def __init__(self, path: Path, at: datetime, clock: Clock | None, kept_days: int | None = KEPT_DAYS) -> None:
         self.path = path
         self._kept_days = kept_days
-        self.torn_path = path.with_name(path.name + ".torn")
-        self.torn_bytes = 0
+        self.truncated_path = path.with_name(path.name + ".truncated")
+        self.truncated_bytes = 0
         self._clock = clock
         self._lock = Lock()
         with writing(path):
@@ -183,7 +183,7 @@ class SyncedFile:
         self._drop_old(today)
 
     def _mend(self) -> EventLine | None:
-        """Move a torn end to the side file, and give the last whole line."""
+        """Move a truncated line to the side file, and give the last whole line."""
         self._size = os.fstat(self._fd).st_size
         end, last = last_whole_line(self._fd, self._size)
         tail = os.pread(self._fd, self._size - end, end)
@@ -197,12 +197,12 @@ class SyncedFile:
         self._set_aside(tail)
         os.ftruncate(self._fd, end)
         os.fsync(self._fd)
-        self._size, self.torn_bytes = end, len(tail)
+        self._size, self.truncated_bytes = end, len(tail)
         return last
 
-    def _set_aside(self, torn: bytes) -> None:
-        with os.fdopen(_append_to(self.torn_path), "ab") as side:
-            side.write(torn + b"\n")
+    def _set_aside(self, truncated: bytes) -> None:
+        with os.fdopen(_append_to(self.truncated_path), "ab") as side:
+            side.write(truncated + b"\n")
             side.flush()
             os.fsync(side.fileno())
 
@@ -256,7 +256,7 @@ def write_whole(fd: int, block: bytes | bytearray, size: int, *, sync: bool = Fa
         if sync:
             os.fsync(fd)
     except OSError:
-        with suppress(OSError):  # a device cannot be cut; the write's own error is the one to tell
+        with suppress(OSError):  # a device cannot be cut; the write's own error is the one to report
             os.ftruncate(fd, size)
             os.lseek(fd, size, os.SEEK_SET)
         raise

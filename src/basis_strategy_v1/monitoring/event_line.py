@@ -91,7 +91,7 @@ def json_of(value: Any) -> bytes:
 
 
 def parse_line(line: bytes) -> EventLine | None:
-    """The event of one line; None where the line is torn or is no event."""
+    """The event of one line; None where the line is truncated or is no event."""
     try:
         line.decode()  # the decoder does not look into `data`, where a byte may be damaged too
         return decode_line(line)

@@ -132,7 +132,7 @@ class EventLogger:
         try:
             self.close()
         except ComponentError:
-            if error is None:  # otherwise the first failure is the one to tell
+            if error is None:  # otherwise the first failure is the one to report
                 raise
 
     def _begin(self) -> None:
@@ -175,8 +175,8 @@ class EventLogger:
             file = self._at(path, at)
             self._files[component] = file
             self._appends[component] = file.append
-        if isinstance(file, SyncedFile) and file.torn_bytes:
-            self._tell_torn(file, at)
+        if isinstance(file, SyncedFile) and file.truncated_bytes:
+            self._report_truncated(file, at)
         return file
 
     def _at(self, path: Path, at: datetime) -> BufferedFile | SyncedFile:
@@ -185,10 +185,10 @@ class EventLogger:
                 return known
         return SyncedFile(path, at, self._clock, self._kept_days) if self.execution_mode == "live" else BufferedFile(path)
 
-    def _tell_torn(self, file: SyncedFile, at: datetime) -> None:
+    def _report_truncated(self, file: SyncedFile, at: datetime) -> None:
         entry = REGISTRY["LOG-002"]
-        torn, file.torn_bytes = file.torn_bytes, 0
-        message = f"the last {torn} bytes of {file.path.name} were cut off by a crash; they are in {file.torn_path.name}"
+        truncated, file.truncated_bytes = file.truncated_bytes, 0
+        message = f"the last {truncated} bytes of {file.path.name} were cut off by a crash; they are in {file.truncated_path.name}"
         data = {"error_code": entry.code, "error_message": message, "error_severity": entry.severity}
         self.log_event(at, "error", entry.component, data)
 

@@ -31,12 +31,12 @@ Key = tuple[str, str, int]
 class EventReader:
     """The events of one file, one dict after another, each with timestamp, event_type, component, data and sequence.
 
-    A last line that a crash cut off ends the reading quietly; it is then in `torn` (None otherwise).
+    A last line that a crash cut off ends the reading quietly; it is then in `truncated` (None otherwise).
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.torn: bytes | None = None
+        self.truncated: bytes | None = None
         self._lines = self.lines()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -63,14 +63,14 @@ class EventReader:
                         raise ComponentError(
                             "LOG-003", f"{shown(self.path)}, line {number} is no event; remove that line or restore the file"
                         )
-                    self.torn = text
+                    self.truncated = text
                     return
                 yield place, line
                 place += len(text)
 
 
 def read_events(path: str | Path) -> EventReader:
-    """An iterator over the events of one file, as dicts; see `EventReader.torn` for a line that a crash cut off.
+    """An iterator over the events of one file, as dicts; see `EventReader.truncated` for a line that a crash cut off.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -169,7 +169,7 @@ def _waterfall(sources: list[str], amounts: dict[str, Decimal], summary: Summary
 
 
 def _reach(amounts: list[Decimal]) -> list[float]:
-    """The range of the running sum, with room for the text beside the bars."""
+    """The range of the running sum, with room for the text next to the bars."""
     ends = [Decimal(0)]
     for amount in amounts:
         ends.append(ends[-1] + amount)

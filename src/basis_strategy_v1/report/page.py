@@ -82,7 +82,7 @@ def _header(run: Run, sections: list[Section]) -> str:
             ("Share class", summary.share_class),
             ("From", summary.start),
             ("To", summary.end),
-            ("Ticks", f"{run.curve.rows:,}" if run.curve.rows else ""),
+            ("Steps", f"{run.curve.rows:,}" if run.curve.rows else ""),
             ("Currency", summary.currency),
         )
     )
@@ -136,7 +136,7 @@ def _key_figures(summary: Summary) -> str:
     cards = [
         _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
         _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
-        _card("Annualised return", percent(summary.annualised_return), summary.too_short or "per tick, 365 days"),
+        _card("Annualised return", percent(summary.annualised_return), summary.too_short or "CAGR, 365-day year"),
         _card("Maximum drawdown", percent(summary.max_drawdown), _drawdown_note(summary)),
         _card(
             "Costs",
@@ -155,8 +155,8 @@ def _at_market_card(summary: Summary, at_market: Decimal) -> str:
 
 def _drawdown_note(summary: Summary) -> str:
     fresh = summary.max_drawdown_fresh
-    note = "per tick, from the initial equity on"
-    return note if fresh in (None, summary.max_drawdown) else f"{note}; {percent(fresh)} without ticks on stale prices"
+    note = "per step, from the initial equity on"
+    return note if fresh in (None, summary.max_drawdown) else f"{note}; {percent(fresh)} without steps on stale prices"
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:
@@ -198,7 +198,7 @@ def _warnings(run: Run) -> str:
     if run.summary.left_open:
         found.append(f"Still held at the end, though the run was to close it: {'; '.join(map(str, run.summary.left_open))}.")
     if any(held.takes_time for held in run.summary.left_open):
-        found[-1] += " A queue or a transfer takes longer than the last tick: begin to leave earlier (leave_at)."
+        found[-1] += " A queue or a transfer takes longer than the last step: begin to leave earlier (leave_at)."
     return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
 
 
@@ -214,7 +214,7 @@ def _attribution(run: Run, boxes: dict[str, str]) -> str:
         if set(PRICES) <= {*moving_sources(run.curve), *(name for name, amount in run.summary.attribution.items() if amount)}
         else ""
     )
-    side = f'<div class="beside">{attribution_table(run.summary)}{boxes.get("waterfall", "")}</div>'
+    side = f'<div class="columns">{attribution_table(run.summary)}{boxes.get("waterfall", "")}</div>'
     return f"{choice}{boxes.get('attribution', '')}{side}{note}"
 
 
@@ -231,11 +231,11 @@ def _drawn_note(run: Run) -> str:
     if not rows:
         return '<p class="note">The run wrote no equity.csv.</p>'
     if points == rows:
-        drawn = f"All {rows:,} ticks are" if rows > 1 else "The only tick is"
+        drawn = f"All {rows:,} steps are" if rows > 1 else "The only step is"
         return f'<p class="note">{drawn} drawn. Times are UTC.</p>'
-    reckoned = "all ticks but those on stale prices" if run.curve.stale else "all ticks"
+    reckoned = "all steps but those on stale prices" if run.curve.stale else "all steps"
     return (
-        f'<p class="note">{points:,} of {rows:,} ticks are drawn: the first, the last, and the lowest and the highest drawdown of '
+        f'<p class="note">{points:,} of {rows:,} steps are drawn: the first, the last, and the lowest and the highest drawdown of '
         f"each stretch of time, so the deepest drawdown is among them. Drawdown is reckoned over {reckoned}; equity.csv has them all. "
         "Times are UTC.</p>"
     )
@@ -287,7 +287,7 @@ def _series(summary: Summary) -> str:
 def _boxes(figures: dict[str, Any], stale: int) -> dict[str, str]:
     """figure name -> its place on the page, as high as it will be, so that nothing jumps when it is drawn."""
     names = {figure["id"].removeprefix("figure-"): figure for figure in figures["figures"]}
-    fresh = {"drawdown": f"{_CAPTIONS['drawdown']}, without the {counted(stale, 'tick')} on stale prices"} if stale else {}
+    fresh = {"drawdown": f"{_CAPTIONS['drawdown']}, without the {counted(stale, 'step')} on stale prices"} if stale else {}
     captions = {**_CAPTIONS, **fresh}
     return {
         name: f"<figure><figcaption>{captions[name]}</figcaption>"

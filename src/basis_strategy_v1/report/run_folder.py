@@ -31,7 +31,7 @@ _data_of = msgspec.json.Decoder(float_hook=str).decode
 
 
 class Curve(NamedTuple):
-    """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many ticks the file has;
+    """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many steps the file has;
     `stale`: at how many of them a price was older than its interval: they are left out of `drawdown`, which stays there as it was."""
 
     times: list[str]
@@ -136,7 +136,7 @@ def read_curve(path: Path, initial_equity: float, stale_marks: Sequence[StaleMar
 
 
 def _stale_ticks(path: Path, marks: Sequence[StaleMark]) -> frozenset[int]:
-    """The indices of the ticks within the marks. Without the Z, text order is time order."""
+    """The indices of the steps within the marks. Without the Z, text order is time order."""
     spans = [(mark.start.rstrip("Z"), mark.end.rstrip("Z")) for mark in marks]
     if not spans:
         return frozenset()

@@ -96,7 +96,7 @@ class Liquidation(Struct, frozen=True):
 
 class Summary(Struct, frozen=True, kw_only=True):
     """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions; the first peak of a drawdown is
-    the initial equity, and `max_drawdown_fresh` leaves out the ticks at which a price was older than its interval."""
+    the initial equity, and `max_drawdown_fresh` leaves out the steps at which a price was older than its interval."""
 
     run_id: str
     strategy_mode: str = ""
@@ -155,7 +155,7 @@ class Summary(Struct, frozen=True, kw_only=True):
         return max(self.places, *(len(plain(amount).partition(".")[2]) for amount in amounts))
 
     def residuals(self) -> tuple[Decimal, Decimal]:
-        """(pnl less the sum of its sources, final equity less initial equity and pnl): both zero where the books close."""
+        """(pnl less the sum of its sources, final equity less initial equity and pnl): both zero where the ledger adds up."""
         with localcontext(EXACT):
             return self.pnl - total(self.attribution.values()), self.final_equity - self.initial_equity - self.pnl
 

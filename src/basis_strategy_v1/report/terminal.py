@@ -51,10 +51,10 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark and annualised is not None else ''}", ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
     if summary.max_drawdown_fresh not in (None, summary.max_drawdown):
-        yield "  without ticks on stale prices", percent(summary.max_drawdown_fresh), ""
+        yield "  without steps on stale prices", percent(summary.max_drawdown_fresh), ""
     routed, failed = summary.instructions_routed, summary.instructions_failed
     if routed is not None:
-        yield "Instructions", f"{routed:,} routed, {failed or 0:,} failed", "bold red" if failed else ""
+        yield "Instructions", f"{routed:,} executed, {failed or 0:,} failed", "bold red" if failed else ""
     yield from _interruptions(summary)
     for place, held in enumerate(summary.left_open):
         yield "" if place else "Still held at the end", str(held), "bold yellow"
@@ -70,7 +70,7 @@ def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
     if (more := len(summary.liquidations) - MOST_LIQUIDATIONS) > 0:
         yield "", counted(more, "more liquidation"), "bold red"
     if summary.skipped:
-        yield "Skipped on stale prices", counted(len(summary.skipped), "tick"), "bold yellow"
+        yield "Skipped on stale prices", counted(len(summary.skipped), "step"), "bold yellow"
     if summary.missing_funding:
         yield "Unknown funding, taken as 0", counted(len(summary.missing_funding), "payment"), "bold yellow"
 

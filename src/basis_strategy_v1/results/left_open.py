@@ -1,4 +1,4 @@
-"""What a run that was to leave (`close_at_end`, `leave_at`) still holds: everything beside the share class's currency."""
+"""What a run that was to leave (`close_at_end`, `leave_at`) still holds: everything but the share class's currency."""
 
 from __future__ import annotations
 

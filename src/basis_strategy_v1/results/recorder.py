@@ -1,4 +1,4 @@
-"""What a run leaves behind, tick by tick, and the files that it is written to."""
+"""What a run leaves behind, step by step, and the files that it is written to."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 NOTHING = -(10**60)  # less than any equity
 OWN_FOLDERS = "give each run folders of its own with --results and --logs"
-MOVING = (RESIDUAL, PERPS)  # the columns that change at every tick; the others change now and then
+MOVING = (RESIDUAL, PERPS)  # the columns that change at every step; the others change now and then
 
 
 class Curve:
-    """Equity and attribution at every tick, in units of 1e-12: 32 bytes for a tick on which nothing but prices moved."""
+    """Equity and attribution at every step, in units of 1e-12: 32 bytes for a step on which nothing but prices moved."""
 
     def __init__(self) -> None:
         self.instants = array("q")
@@ -39,12 +39,12 @@ class Curve:
         self._deepest = NOTHING  # the lowest equity below the present peak that is no deeper fall than the deepest so far
 
     def open(self, initial_equity: int) -> None:
-        """Begin with the equity before the first trade: the first peak, though no tick, so that what it costs to enter is a fall."""
+        """Begin with the equity before the first trade: the first peak, though no step, so that what it costs to enter is a fall."""
         self._initial = initial_equity
         self._look_for_extremes([initial_equity])
 
     def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
-        """Record a tick; `booked` where something other than prices has changed."""
+        """Record a step; `booked` where something other than prices has changed."""
         if booked is not None:
             self._changes.append((len(self.instants), dict(booked)))
         length = self._whole_ticks()
@@ -58,12 +58,12 @@ class Curve:
             self._look_for_extremes([marked[0]])
 
     def last(self) -> tuple[int, int, int]:
-        """What was recorded of the newest tick: equity, and what token and perp prices did."""
+        """What was recorded of the newest step: equity, and what token and perp prices did."""
         equity, spot, perp = (column[len(self.instants) - 1] for column in self._columns)
         return equity, spot, perp
 
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
-        """Record ticks that follow each other: their equities, and what token and perp prices did up to each."""
+        """Record steps that follow each other: their equities, and what token and perp prices did up to each."""
         length = self._whole_ticks()
         try:
             for add, values in zip(self._adders, marked, strict=True):
@@ -85,7 +85,7 @@ class Curve:
                 self._deepest = equity
 
     def _whole_ticks(self) -> int:
-        """How many ticks are recorded: a tick counts once its instant is there. What an interruption left of another one is dropped."""
+        """How many steps are recorded: a step counts once its instant is there. What an interruption left of another one is dropped."""
         length = len(self.instants)
         for column in self._columns:
             if len(column) > length:
@@ -105,7 +105,7 @@ class Curve:
         return Decimal(fallen) / Decimal(of)
 
     def max_drawdown_without(self, spans: Sequence[tuple[int, int]]) -> Decimal:
-        """The same over the ticks that are in none of the spans (from, until before; microseconds since 1970)."""
+        """The same over the steps that are in none of the spans (from, until before; microseconds since 1970)."""
         fallen, of, peak = 0, 1, max(self._initial, 0)
         for instant, equity in zip(self.instants, self._columns[0], strict=True):
             if any(start <= instant < end for start, end in spans):
@@ -119,7 +119,7 @@ class Curve:
         """The lines of equity.csv."""
         changes = dict(self._changes)
         middle = ""
-        # Not strict: an interrupted run may have begun to add a tick; its instant comes last.
+        # Not strict: an interrupted run may have begun to add a step; its instant comes last.
         for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
                 middle = ",".join([units_text(changes[index][source]) for source in _booked()])
@@ -127,13 +127,13 @@ class Curve:
 
 
 class Holdings:
-    """The rows of positions.csv: every position at each tick with a change, and once a day."""
+    """The rows of positions.csv: every position at each step with a change, and once a day."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, Mapping[str, Mapping[str, Decimal]]]] = []
 
     def add(self, instant: int, positions: Mapping[str, Mapping[str, Decimal]]) -> None:
-        """Keep the positions of a tick; the mapping is not changed by anyone afterwards."""
+        """Keep the positions of a step; the mapping is not changed by anyone afterwards."""
         self._rows.append((instant, positions))
 
     def rows(self) -> Iterator[str]:
@@ -262,7 +262,7 @@ def equity_header() -> str:
 
 
 def _booked() -> list[str]:
-    """The sources that are booked when something happens, in the order of their table."""
+    """The sources that are recorded when something happens, in the order of their table."""
     return [source for source in SOURCES if source not in MOVING]
 
 

@@ -70,7 +70,7 @@ _ROWS = (
               "The message says what is still held. Run `basis unwind` again once it can be left."),
     ErrorCode("LOG-001", "EventLogger", "HIGH", "An event cannot be written",
               "Free disk space or choose another folder with --logs. Live, nothing is sent until events can be written."),
-    ErrorCode("LOG-002", "EventLogger", "LOW", "The last line of an event log is torn",
+    ErrorCode("LOG-002", "EventLogger", "LOW", "The last line of an event log is truncated",
               "A crash cut it off; the reader left it out. Nothing needs to be done."),
     ErrorCode("LOG-003", "EventLogger", "HIGH", "An event log is damaged",
               "The message names the file and the line. Remove that line or restore the file; the other events can be read then."),
@@ -95,9 +95,9 @@ _ROWS = (
     ErrorCode("RES-002", "Results", "LOW", "A live run's record begins again",
               "The message says why. The earlier one is kept in the state folder; equity and profit count from now."),
     ErrorCode("STR-001", "Strategy", "HIGH", "The strategy cannot be used",
-              "The message names the file and what it lacks; `basis check CONFIG` tells it before a run."),
+              "The message names the file and what it lacks; `basis check CONFIG` reports it before a run."),
     ErrorCode("STR-002", "Strategy", "HIGH", "The strategy raised an error while deciding",
-              "The message names the file, the line and the time of the tick."),
+              "The message names the file, the line and the time of the step."),
 )  # fmt: skip
 
 REGISTRY: dict[str, ErrorCode] = {row.code: row for row in _ROWS}
