@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import ACTIONS
-from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, offering
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, FlashLender, Holder, Lender, OnChainVenue, PoolLender
 
@@ -331,13 +331,13 @@ def _way_back(block: dict[str, Any], moved: Any) -> list[dict[str, Any]]:
 
 
 def _base_unit(token: str) -> Decimal:
-    held = read_name(token).underlying if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
+    held = read_name(token).of if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
     return Decimal(1).scaleb(-decimals_of(held))
 
 
 def _usd(token: str) -> Decimal:
     if token.startswith("morpho:"):
-        return NOW.price(read_name(token).underlying)
+        return NOW.price(read_name(token).of)
     for prefix in ("variableDebt", "a"):
         if token.startswith(prefix) and token.removeprefix(prefix) in TOKENS:
             return NOW.price(token.removeprefix(prefix))

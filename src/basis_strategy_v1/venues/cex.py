@@ -9,8 +9,9 @@ from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import Kind, perp_name, read_name
+from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
+from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
 from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
 
@@ -422,6 +423,9 @@ class Exchange(Holder):
             self._require_margin(after, market, "transfer", amount, "", token)
         return state.with_part(self.name, after)
 
+    def fact(self) -> VenueFact:
+        return VenueFact(series=self.row.name, settle=self.row.settle)
+
     def give(self, state: State, token: str, amount: Decimal) -> State:
         return state.with_part(self.name, state.part(self.name, Account).moved({token: amount}))
 
@@ -429,10 +433,10 @@ class Exchange(Holder):
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
         perps = {}
         for token, amount in amounts.items():
-            kind, symbol, _ = read_name(token)
+            kind, symbol = read_common_name(token)
             if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
-        return Account({token: amount for token, amount in amounts.items() if read_name(token).kind is not Kind.PERP}, perps)
+        return Account({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:
