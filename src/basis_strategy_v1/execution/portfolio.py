@@ -76,7 +76,8 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
-        return self._exchange(venue, "margin").margin(self._account.state(market).part(venue, Account), market)
+        exchange, account = self._exchange(venue, "margin"), self._account.state(market).part(venue, Account)
+        return exchange.margin(account, exchange.marks(account, market))
 
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
