@@ -342,7 +342,8 @@ class Aave(FlashLender, PoolLender):
                 borrowed[token] = rounding.borrow_scaled(units, accrued.variable_borrow_index_ray)
             else:
                 supplied[token] = rounding.supply_scaled(units, accrued.liquidity_index_ray)
-        part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, frozenset(supplied))), *part.stamps)
+        collateral = frozenset(token for token in supplied if self.pool.rules[token].ltv_bps)  # as a first supply makes it one
+        part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, collateral)), *part.stamps)
         return part.with_reported(part.units())
 
 
