@@ -20,10 +20,17 @@ from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules
 from basis_strategy_v1.venues.morpho_market import Market, Position
 
+from . import vault
+from .additions import added
 from .scenarios import pool_world
 
+LENT = {
+    "strategy_mode": "pure_lending", "share_class": "eth_directional", "initial_capital": 100, "start": "2024-06-01", "end": "2024-06-03",
+    "initial_positions": {"wallet": {"WETH": 100}}, "strategy": {"protocol": "vault", "token": "WETH"},
+    "venues": {"onchain": {"vault": {}, "wallet": {"gas_price_gwei": 0}}},
+}  # fmt: skip
 CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("*.yaml"))
-assert registry.VENUES  # all kinds of venue states are defined once the venues are imported
+assert registry.VENUES and vault.VaultState  # all kinds of venue states are defined once the venues are imported
 
 st.register_type_strategy(int, st.integers() | st.integers(0, 3))
 st.register_type_strategy(str, st.sampled_from(["ETH", "USDT", "wstETH/WETH", "ä\n"]))
@@ -82,9 +89,12 @@ def states_of_a_run(config: Any, data: Path, folder: Path) -> list[State]:
 
 
 def runs(folder: Path) -> dict[str, list[State]]:
-    """The states of a backtest of each shipped config on the generated sample, and of one that trades with pools and Morpho markets."""
+    """The states of a backtest of each shipped config and of an added lender on the generated sample, and of one that trades with pools and
+    Morpho markets."""
     write_sample(folder / "sample")
     found = {path.stem: states_of_a_run(path, folder / "sample", folder / path.stem) for path in CONFIGS}
+    with added():
+        found["vault"] = states_of_a_run(LENT, folder / "sample", folder / "vault")
     (folder / "pool_blocks").mkdir()
     config = pool_world.config(folder / "pool_blocks", data={"max_staleness": "60h"})
     found["pools"] = states_of_a_run(config, pool_world.write_market(folder / "pools"), folder / "pool_run")

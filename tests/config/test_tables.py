@@ -21,9 +21,11 @@ from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
+from ..additions import added
 from .conftest import right_config
 
-VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+with added():
+    VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 HUGE = 10**5000
 # Whatever there is: each kind refuses most of them, and each refuses some.
 CANDIDATES: tuple[Any, ...] = (
@@ -89,7 +91,16 @@ def inner(mode: str, record: Record, path: tuple[str, ...]) -> Iterator[Place]:
             yield from inner(mode, record_of(row.kind.holds), (*path, row.name, *by_name))
 
 
-PLACES = list(places())
+with added():
+    PLACES = list(places())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _added() -> Iterator[None]:
+    with added():
+        yield
+
+
 EACH = pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place.mode}:{place.where}")
 
 

@@ -9,10 +9,10 @@ from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.instructions import Chain as Steps
 from basis_strategy_v1.core.instructions import parse_instruction
-from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import to_units
 from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.registry import make_venue
 
 from .aave_market import RULES
@@ -77,6 +77,6 @@ def our_balances(state: State) -> dict[str, int]:
     for token, amount in positions.get("aave", {}).items():
         found[token] = to_units(token.removeprefix("variableDebt").removeprefix("a"), amount)
     for token, amount in positions.get("morpho", {}).items():
-        found[token] = to_units(read_name(token).underlying, amount)
+        found[token] = to_units(read_name(token).of, amount)
     held = state.part("wallet", Wallet).units
     return found | {f"{token} shares": held[token] for token, _ in STAKED.values() if token in held}

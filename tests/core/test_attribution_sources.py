@@ -8,6 +8,8 @@ import pytest
 
 from basis_strategy_v1.core.attribution_sources import COST, GROUPS, PRICES, SOURCES, Colour, Source, names_of, table
 
+from ..additions import added
+
 COMPLETE = Source("points", "Carry", 1, Colour("#0a7f8c", "#37b6c4"), "points of a protocol")
 
 
@@ -23,9 +25,13 @@ def faults_of(source: Source) -> list[str]:
     return [field for field in Source._fields if not is_right[field]]
 
 
-@pytest.mark.parametrize("name", SOURCES)
+with added():
+    ROWS = dict(SOURCES)
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_every_source_has_a_name_a_group_a_sign_a_colour_and_a_line(name: str) -> None:
-    assert (SOURCES[name].name, faults_of(SOURCES[name])) == (name, [])
+    assert (ROWS[name].name, faults_of(ROWS[name])) == (name, [])
 
 
 @pytest.mark.parametrize("field", Source._fields)
@@ -53,7 +59,7 @@ def test_a_row_with_something_wrong_in_it_is_found(field: str, value: object) ->
 
 def test_two_sources_are_told_apart_by_their_colours() -> None:
     for shade in range(2):
-        assert len({source.colour[shade] for source in SOURCES.values()}) == len(SOURCES)
+        assert len({source.colour[shade] for source in ROWS.values()}) == len(ROWS)
 
 
 def test_every_source_is_in_one_group_and_in_one_line_of_the_table() -> None:

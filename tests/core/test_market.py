@@ -277,7 +277,8 @@ def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() ->
                 raise MissingData("DAT-002", "too old")
             return Decimal("1.04")
 
-    assert Old(JUNE, {}).market_rate("weETH") == Decimal("1.04")
+    both = {"protocol_data": {name: {"weETH_WETH": 1.04} for name in ("curve", "uniswap")}}
+    assert Old(JUNE, both).market_rate("weETH") == Decimal("1.04")
 
 
 def test_a_dict_without_pools_or_markets_says_so() -> None:

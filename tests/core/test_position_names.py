@@ -1,112 +1,23 @@
-"""What a position is called says what it is."""
+"""What is no protocol's own is named and read here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.position_names import (
-    COLLATERAL,
-    DEBT,
-    SIDES,
-    SUPPLY,
-    Kind,
-    PositionName,
-    debt_name,
-    deposit_name,
-    morpho_name,
-    perp_name,
-    queued_name,
-    read_name,
-    read_name_at_pool,
-)
-from basis_strategy_v1.core.tokens import DECIMALS, SHARE_TOKENS
+from basis_strategy_v1.core.position_names import Kind, PositionName, perp_name, queued_name, read_common_name
 
-TOKENS = st.from_regex(r"[A-Z][A-Za-z0-9]{0,11}", fullmatch=True) | st.sampled_from([*SHARE_TOKENS, *DECIMALS])
-SYMBOLS = st.from_regex(r"[A-Za-z0-9]{1,16}", fullmatch=True)
-MARKETS = st.from_regex(r"[A-Za-z0-9_.\-]{1,12}(/[A-Za-z0-9_.\-]{1,12}){0,2}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,15}", fullmatch=True)
 
 
-@given(TOKENS)
-def test_a_token_is_called_what_it_is(token: str) -> None:
-    assert read_name(token) == PositionName(Kind.TOKEN, token)
-
-
-@pytest.mark.parametrize(
-    ("kind", "make"),
-    [(Kind.DEPOSIT, deposit_name), (Kind.DEBT, debt_name), (Kind.QUEUED, queued_name)],
-)
-@given(token=TOKENS)
-def test_what_is_made_of_a_token_is_read_as_it_was_made(kind: Kind, make: Callable[[str], str], token: str) -> None:
-    name = read_name(make(token))
-    assert (name, name.underlying, name.is_owed) == (PositionName(kind, token), token, kind is Kind.DEBT)
-
-
-@given(SYMBOLS)
-def test_a_perp_is_read_as_it_was_made(symbol: str) -> None:
-    name = read_name(perp_name(symbol))
-    assert (name, name.underlying, name.is_owed) == (PositionName(Kind.PERP, symbol), symbol, False)
-
-
-@given(MARKETS, st.sampled_from(SIDES))
-def test_a_side_of_a_market_is_read_as_it_was_made(market: str, side: str) -> None:
-    name = read_name(morpho_name(market, side))
-    assert (name, name.is_owed) == (PositionName(Kind.MORPHO, market, side), side == DEBT)
-
-
-@pytest.mark.parametrize("market", ["wstETH/WETH", "wstETH/WETH/945"])
-@pytest.mark.parametrize(("side", "token"), [(SUPPLY, "WETH"), (COLLATERAL, "wstETH"), (DEBT, "WETH")])
-def test_a_side_of_a_market_is_an_amount_of_one_of_its_pair(market: str, side: str, token: str) -> None:
-    assert read_name(morpho_name(market, side)).underlying == token
-
-
-@given(TOKENS)
-def test_at_a_pool_what_was_made_is_read_alike(token: str) -> None:
-    assert [read_name_at_pool(name) for name in (deposit_name(token), debt_name(token), token)] == [
-        PositionName(Kind.DEPOSIT, token),
-        PositionName(Kind.DEBT, token),
-        PositionName(Kind.TOKEN, token),
+@given(NAMES)
+def test_a_plain_token_a_perp_and_what_is_queued_are_read_as_they_were_made(name: str) -> None:
+    assert [read_common_name(made) for made in (name, perp_name(name), queued_name(name))] == [
+        PositionName(Kind.TOKEN, name),
+        PositionName(Kind.PERP, name),
+        PositionName(Kind.QUEUED, name),
     ]
 
 
-WRITTEN = {
-    "AAVE": PositionName(Kind.TOKEN, "AAVE"),
-    "aave": PositionName(Kind.TOKEN, "aave"),
-    "arb": PositionName(Kind.TOKEN, "arb"),
-    "a": PositionName(Kind.TOKEN, "a"),
-    "aXYZ": PositionName(Kind.DEPOSIT, "XYZ"),
-    "aAAVE": PositionName(Kind.DEPOSIT, "AAVE"),
-    "awstETH": PositionName(Kind.DEPOSIT, "wstETH"),
-    "acbETH": PositionName(Kind.TOKEN, "acbETH"),
-    "a1INCH": PositionName(Kind.TOKEN, "a1INCH"),
-    "variableDebtUSDT": PositionName(Kind.DEBT, "USDT"),
-    "variableDebtcbETH": PositionName(Kind.DEBT, "cbETH"),
-    "ETHUSDT-PERP": PositionName(Kind.PERP, "ETHUSDT"),
-    "aXYZUSDT-PERP": PositionName(Kind.PERP, "aXYZUSDT"),
-    "ETH-QUEUED": PositionName(Kind.QUEUED, "ETH"),
-    "morpho:wstETH/WETH:debt": PositionName(Kind.MORPHO, "wstETH/WETH", "debt"),
-    "morpho:wstETH/WETH": PositionName(Kind.MORPHO, "morpho:wstETH/WETH"),
-    "morpho:wstETH/WETH:lent": PositionName(Kind.MORPHO, "morpho:wstETH/WETH:lent"),
-    "morpho:wstETH/WETH:debt:debt": PositionName(Kind.MORPHO, "morpho:wstETH/WETH:debt:debt"),
-    "spark:wstETH/WETH:debt": PositionName(Kind.TOKEN, "spark:wstETH/WETH:debt"),
-}
-
-
-@pytest.mark.parametrize(("name", "read"), WRITTEN.items(), ids=WRITTEN)
-def test_what_others_write_is_read_by_its_form(name: str, read: PositionName) -> None:
-    assert read_name(name) == read
-
-
-def test_at_a_pool_whatever_begins_with_an_a_is_a_deposit() -> None:
-    assert [read_name_at_pool(name) for name in ("acbETH", "a1INCH")] == [
-        PositionName(Kind.DEPOSIT, "cbETH"),
-        PositionName(Kind.DEPOSIT, "1INCH"),
-    ]
-
-
-def test_what_is_no_position_at_morpho_has_no_side_and_is_of_its_whole_name() -> None:
-    name = read_name("morpho:wstETH/WETH")
-    assert (name.side, name.underlying, name.is_owed) == ("", "morpho:wstETH/WETH", False)
+def test_a_debt_is_owed_and_nothing_else_is() -> None:
+    assert [kind for kind in Kind if PositionName(kind, "USDT").is_owed] == [Kind.DEBT]

@@ -39,7 +39,7 @@ def forms_are_made_again() -> None:
     form_of.cache_clear()
 
 
-KINDS = "AaveState, Account, Amounts, MorphoState, MovedPools, Queue, Transit, Wallet"
+KINDS = "AaveState, Account, Amounts, MorphoState, MovedPools, Queue, Transit, VaultState, Wallet"
 
 
 def amounts(difference: str) -> Any:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_strategy_v1.core.market import REDEEMED_BY, SAME_AS
-from basis_strategy_v1.core.position_names import Kind, deposit_name, read_name
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.tokens import (
     DECIMALS,
     REBASING,
@@ -23,6 +23,7 @@ from basis_strategy_v1.core.tokens import (
     to_amount,
     to_units,
 )
+from basis_strategy_v1.venues.aave_names import deposit_name, read_anywhere
 
 TOKENS = st.sampled_from([*DECIMALS, "ETH", "wstETH"])
 
@@ -81,7 +82,7 @@ def test_every_table_has_what_the_row_says(row: Staked) -> None:
     for token in filter(None, (row.rebasing, row.wrapped)):
         assert SHARE_TOKENS[token] is row
         assert decimals_of(token) == decimals_of(row.underlying)
-        assert read_name(deposit_name(token)) == (Kind.DEPOSIT, token, "")
+        assert read_anywhere(deposit_name(token)) == (Kind.DEPOSIT, token)
     if row.rebasing is not None:
         assert row.rebasing in REBASING
         assert SAME_AS[row.rebasing] == row.underlying

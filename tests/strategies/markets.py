@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
+from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.strategies.basis import Basis, Parameters
-from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy, VenueFact
+from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 D = Decimal
 EXCHANGES = {"bybit": "bybit", "binance": "binance", "binance_spot": "binance", "binance_perp": "binance", "hyperliquid": "hyperliquid"}
-FACTS = {name: VenueFact(kind, kind, "USDC" if kind == "hyperliquid" else "USDT") for name, kind in EXCHANGES.items()}
+FACTS = {name: VenueFact(series=kind, settle="USDC" if kind == "hyperliquid" else "USDT") for name, kind in EXCHANGES.items()}
 
 
 class Margin(NamedTuple):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from basis_strategy_v1.strategies.pure_lending import Parameters, PureLending
-from basis_strategy_v1.strategies.strategy import VenueFact
+from basis_strategy_v1.venues.aave import aave
+from basis_strategy_v1.venues.aave_settings import Settings
+from basis_strategy_v1.venues.venue import Place
 
 from .markets import D, Held, at_price, step
 
-LENDING = PureLending(Parameters(token="USDT"), {"aave": VenueFact("aave", "aave")})
+AAVE = aave(Place("aave", "aave", "ethereum", "wallet"), Settings())
+LENDING = PureLending(Parameters(token="USDT"), {"aave": AAVE.fact()})
 
 
 @pytest.mark.parametrize(("gwei", "count"), [(0, 1), (40, 1), (200, 0)])

@@ -92,7 +92,8 @@ def usd_of(token: str, prices: Mapping[str, float] = PRICES) -> float:
 
 def everything(at: datetime = AT, *, prices: Mapping[str, float] = PRICES, growth: float = 1.0, gas_gwei: float = 12.5) -> dict[str, Any]:
     """All that the registered venues could ask for, as `get_data` gives it."""
-    quotes = {f"{base}{quote}": prices[base] / prices[quote] for base in ("ETH", "BTC") for quote in ("USDT", "USDC")}
+    settled_in = dict.fromkeys(row.settle for row in EXCHANGES.values())
+    quotes = {f"{base}{quote}": prices[base] / prices.get(quote, 1.0) for base in ("ETH", "BTC") for quote in settled_in}
     perps = {symbol: price * 1.0007 for symbol, price in quotes.items()}
     indices = {"liquidity_index": 1.0412345678901234 * growth, "variable_borrow_index": 1.06345678901234 * growth**2}
     lending = {
@@ -142,7 +143,7 @@ def holding(all_venues: Venues, at_market: MarketSnapshot, **positions: Mapping[
 def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
     """A wallet and accounts that hold some of everything."""
     wallet = {token: 1_000_000 if token in ("USDT", "USDC") else 500 for token in TOKENS}
-    account = {"USDT": 500_000, "USDC": 500_000, "ETH": 50, "BTC": 3, "stETH": 20}
+    account = {**{row.settle: 500_000 for row in EXCHANGES.values()}, "ETH": 50, "BTC": 3, "stETH": 20}
     return holding(all_venues, at_market, wallet=wallet, **dict.fromkeys(EXCHANGES, account))
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from basis_strategy_v1 import EventDrivenStrategyEngine, ExecutionInterfaceManager, load_config
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.venues import exchanges
-from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX
 
+from ..additions import added
 from .markets import AT, everything, exactly, holding, market, run, trade, value, venue, write_bars, write_funding
 
 D = Decimal
-KRAKEN = structs.replace(EXCHANGES["bybit"], name="kraken", settle="USD", quotes=("USDE", "BTC"))
 
 
 @pytest.fixture(autouse=True)
-def _kraken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EXCHANGES, "kraken", KRAKEN)
+def _kraken() -> Iterator[None]:
+    with added():
+        yield
 
 
 def config(**changes: Any) -> dict[str, Any]:

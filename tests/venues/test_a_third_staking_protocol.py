@@ -17,16 +17,16 @@ import basis_strategy_v1
 
 # (rebasing token, wrapped token): one protocol as Lido and ether.fi are, and one whose token is the share alone.
 MADE_UP = [("mdETH", "wmdETH"), (None, "mETH")]
-ROW = 'Staked("madeup", {rebasing!r}, {wrapped!r}, "curve")'
+ROW = 'Staked("madeup", {rebasing!r}, {wrapped!r})'
 FILE = '''"""A made-up protocol that is in all but its names as ether.fi."""
 
-from basis_strategy_v1.venues.etherfi import DAYS, GAS
+from basis_strategy_v1.venues.etherfi import DAYS, DEX, GAS
 from basis_strategy_v1.venues.staking import StakingProtocol, StakingRow
 from basis_strategy_v1.venues.staking_shares import Protocol
 
 
 def madeup(place, settings):
-    return StakingProtocol(place, StakingRow.of("madeup", DAYS, GAS, settings), Protocol.ETHERFI)
+    return StakingProtocol(place, StakingRow.of("madeup", DAYS, GAS, DEX, settings), Protocol.ETHERFI)
 '''
 LINE, IMPORT = '    "madeup": ProtocolRow(ONCHAIN, staking.Settings, madeup),\n', "from basis_strategy_v1.venues.madeup import madeup\n"
 RUN = """

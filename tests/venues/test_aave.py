@@ -428,6 +428,15 @@ def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_pu
     assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold_bps.at()
 
 
+def test_what_is_held_from_the_start_is_collateral_as_a_first_supply_makes_it_one():
+    """A token with an LTV of 0 is none: it secures no debt, and it does not keep other collateral from being withdrawn."""
+    all_venues, state = held({"reserves": {"USDT": {"ltv_bps": 0}}}, aWETH=2, aUSDT=50_000)
+    assert state.parts["aave"].user.collateral == {"WETH"}
+    assert "there is 4000.00 USD" in refused(action("aave", "borrow", "USDC", 4_001), all_venues, state)
+    owing = run(action("aave", "borrow", "USDC", 100), all_venues, state, market()).state
+    run(action("aave", "withdraw", "WETH", 1), all_venues, owing, market())
+
+
 def test_the_lines_say_what_a_reserve_allows_and_charges():
     lines = aave({}).lines()
     assert lines[0].startswith("as of 2025-05-31, in bps; ltv / ")

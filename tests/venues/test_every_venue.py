@@ -1,7 +1,12 @@
-"""What holds for every venue and action that is registered: found in the registries, nothing is listed here."""
+"""What holds for every venue and action that is registered: found in the registries, nothing is listed here.
+
+The rows of tests/additions.py are among them: what is added in one place keeps the contract too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from datetime import timedelta
 from decimal import Decimal
@@ -15,15 +20,16 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import ACTIONS
-from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, offering
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, FlashLender, Holder, Lender, OnChainVenue, PoolLender
 
+from ..additions import added
 from .markets import (
     AT,
     TOKENS,
@@ -33,7 +39,6 @@ from .markets import (
     costs_usd,
     everything,
     exactly,
-    holding,
     market,
     rich,
     run,
@@ -48,9 +53,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 DELAYED = {"withdrawal": {"USDC": {"fee": "1.5", "minimum": 10, "minutes": 5}}}
-ALL = venues({"bybit": DELAYED})
-NOW = market(AT + timedelta(minutes=10))  # no exchange pays funding then
-LATER = market(AT + timedelta(days=60))
+with added():
+    ALL = venues({"bybit": DELAYED})
+    NOW = market(AT + timedelta(minutes=10))  # no exchange pays funding then
+    LATER = market(AT + timedelta(days=60))
 AMOUNTS = ("200", "2", "0.5")
 HARMLESS = action("wallet", "wrap", "ETH", 1)
 UNKNOWN = "no-such-request"
@@ -101,10 +107,19 @@ def _first_accepted(venue: Any, name: str, places: list[tuple[State, MarketSnaps
     return None
 
 
+def _everything_supplied() -> State:
+    """20 of each token that a lender takes without a market: what the first of them secures may be nothing."""
+    state = rich(ALL, NOW)
+    for name, token in product((name for name, venue in ALL.items() if isinstance(venue, PoolLender)), TOKENS):
+        with suppress(VenueRejected):
+            state = run(action(name, "supply", token, "20"), ALL, state, NOW).state
+    return state
+
+
 def _on_chain() -> list[Example]:
     found: dict[tuple[str, str], Example] = {}
     wanted = [(venue, name) for venue in ALL.values() if venue.kind != CEX for name in venue.actions]
-    places: list[tuple[State, MarketSnapshot, tuple[str, ...]]] = [(rich(ALL, NOW), NOW, ())]
+    places: list[tuple[State, MarketSnapshot, tuple[str, ...]]] = [(rich(ALL, NOW), NOW, ()), (_everything_supplied(), NOW, ())]
     for venue, name in (pair for _ in range(3) for pair in wanted):
         if (venue.name, name) in found:
             continue
@@ -135,10 +150,17 @@ def _transfers() -> list[Example]:
     ]
 
 
-ACTIONS_FOUND = _on_chain()
-TRADES = _trades()
-EVERY = [*ACTIONS_FOUND, *TRADES, *_transfers()]
+with added():
+    ACTIONS_FOUND = _on_chain()
+    TRADES = _trades()
+    EVERY = [*ACTIONS_FOUND, *TRADES, *_transfers()]
 every_example = pytest.mark.parametrize("example", EVERY, ids=repr)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _added() -> Iterator[None]:
+    with added():
+        yield
 
 
 def _spent(example: Example) -> dict[str, Decimal]:
@@ -178,7 +200,7 @@ def test_what_a_kind_of_venue_has_must_be_written(kind):
         type("Forgetful", (kind,), {"simulate": lambda *_: None})()
 
 
-@pytest.mark.parametrize("name", offering("set_emode"))
+@pytest.mark.parametrize("name", [name for name, venue in ALL.items() if "set_emode" in venue.actions])
 def test_what_has_e_modes_has_categories_of_them(name):
     assert VENUES[name].settings().categories()
 
@@ -331,17 +353,11 @@ def _way_back(block: dict[str, Any], moved: Any) -> list[dict[str, Any]]:
 
 
 def _base_unit(token: str) -> Decimal:
-    held = read_name(token).underlying if token.startswith("morpho:") else token.removeprefix("variableDebt").removeprefix("a")
-    return Decimal(1).scaleb(-decimals_of(held))
+    return Decimal(1).scaleb(-decimals_of(read_name(token).of))
 
 
 def _usd(token: str) -> Decimal:
-    if token.startswith("morpho:"):
-        return NOW.price(read_name(token).underlying)
-    for prefix in ("variableDebt", "a"):
-        if token.startswith(prefix) and token.removeprefix(prefix) in TOKENS:
-            return NOW.price(token.removeprefix(prefix))
-    return NOW.price(token.removesuffix("-QUEUED"))
+    return NOW.price(read_name(token).of)
 
 
 @pytest.mark.parametrize("example", ACTIONS_FOUND, ids=repr)
@@ -439,19 +455,21 @@ class Moving:
 amounts = st.decimals("0.0001", "3000", places=5).map(str)
 small = st.decimals("0.0001", "30", places=5).map(str)
 tokens = st.sampled_from(TOKENS)
+ACCOUNTS = sorted(name for name, venue in ALL.items() if venue.kind == CEX)
+POOLS = [name for name, venue in ALL.items() if isinstance(venue, PoolLender)]
 trades = st.builds(
     lambda name, side, base, amount, kind, reduce_only: trade(
-        name, side, base + EXCHANGES[name].settle, amount, kind, **({"reduce_only": True} if reduce_only and kind == "perp" else {})
+        name, side, base + ALL[name].row.settle, amount, kind, **({"reduce_only": True} if reduce_only and kind == "perp" else {})
     ),
-    st.sampled_from(sorted(EXCHANGES)), st.sampled_from(["buy", "sell"]), st.sampled_from(["ETH", "BTC"]), small,
+    st.sampled_from(ACCOUNTS), st.sampled_from(["buy", "sell"]), st.sampled_from(["ETH", "BTC"]), small,
     st.sampled_from(["spot", "perp"]), st.booleans(),
 )  # fmt: skip
-ends = st.permutations([*EXCHANGES, "wallet"])
+ends = st.permutations([*ACCOUNTS, "wallet"])
 transfers = st.builds(
     lambda two, token, amount: transfer(*two[:2], token, amount), ends, st.sampled_from(["USDT", "USDC", "ETH", "stETH"]), amounts
 )
 lendings = st.builds(
-    action, st.just("aave"), st.sampled_from(["supply", "withdraw", "borrow", "repay"]),
+    action, st.sampled_from(POOLS), st.sampled_from(["supply", "withdraw", "borrow", "repay"]),
     st.sampled_from(["USDT", "USDC", "WETH", "wstETH"]), amounts | small | st.just("all"),
 )  # fmt: skip
 STAKINGS = [
@@ -469,7 +487,7 @@ stakings = st.builds(
 )  # fmt: skip
 claims = st.builds(
     lambda protocol, number: action(protocol, "claim", request_id=f"{protocol}-{number}"),
-    st.sampled_from(["lido", "etherfi"]), st.integers(1, 2),
+    st.sampled_from([name for name, venue in ALL.items() if "claim" in venue.actions]), st.integers(1, 2),
 )  # fmt: skip
 swaps = st.builds(
     lambda protocol, token, out, amount: action(protocol, "swap", token, amount, token_out=out),
@@ -477,8 +495,9 @@ swaps = st.builds(
 )  # fmt: skip
 steps = lendings | stakings | claims | swaps
 loans = st.builds(
-    lambda token, amount, inner: action("aave", "flash_loan", token, amount, sub_instructions=inner),
-    st.sampled_from(["USDT", "WETH"]), amounts, st.lists(steps, min_size=1, max_size=2),
+    lambda lender, token, amount, inner: action(lender, "flash_loan", token, amount, sub_instructions=inner),
+    st.sampled_from([name for name, venue in ALL.items() if isinstance(venue, FlashLender)]), st.sampled_from(["USDT", "WETH"]), amounts,
+    st.lists(steps, min_size=1, max_size=2),
 )  # fmt: skip
 chains = st.lists(steps | loans, min_size=1, max_size=4).map(lambda found: chain(*found))
 blocks = trades | transfers | steps | loans | chains
@@ -493,16 +512,24 @@ def accrued(manager, at):
     return reports
 
 
+def _in_the_middle(state: State, start: MarketSnapshot) -> State:
+    """Something is lent and owed at every pool, and something is asked for at every queue."""
+    for name in POOLS:
+        for block in (action(name, "supply", "wstETH", 5), action(name, "borrow", "WETH", 3)):
+            state = run(block, ALL, state, start).state
+    for name, venue in ALL.items():
+        if "unstake" in venue.actions:
+            state = run(action(name, "unstake", venue.row.wrapped, 3), ALL, state, start).state
+    return state
+
+
 @given(plans)
 @settings(max_examples=60)
 @exactly
 def test_random_blocks_change_value_by_minus_the_costs_and_nothing_appears_or_vanishes(plan):
     handler = PositionUpdateHandler()
     start = market()
-    lent = {"aUSDT": 50_000, "awstETH": 5, "variableDebtWETH": 3}
-    held = rich(ALL, start).with_parts(**holding(ALL, start, aave=lent).parts)
-    asked = chain(action("lido", "unstake", "stETH", 3), action("etherfi", "unstake", "weETH", 3))
-    handler.state = run(asked, ALL, held, start).state
+    handler.state = _in_the_middle(rich(ALL, start), start)
     manager = _manager_of(handler, Moving())
     at = AT
     manager.settle(at)

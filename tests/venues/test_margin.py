@@ -46,9 +46,18 @@ def test_maintenance_takes_each_tiers_rate_on_its_own_part():
 
 def test_margin_counts_the_settlement_token_and_unrealised_profit_only():
     account = Account({"USDT": D(1000), "ETH": D(5)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
-    margin = exchange().margin(account, prices())
+    bybit = exchange()
+    margin = bybit.margin(account, bybit.marks(account, prices()))
     assert margin == Margin(D(1000) + 200 + 100, D(4000) + 6000, D(50))
     assert margin.leverage == D(10_000) / 1_300
+
+
+def test_margin_is_a_function_of_the_account_and_the_marks_of_all_its_perps_alone():
+    account = Account({"USDT": D(1000)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
+    marks = {"ETHUSDT": D(2300), "BTCUSDT": D(59_000)}
+    assert exchange().margin(account, marks) == Margin(D(1000) - 400, D(4600) + 5900, D("52.5"))
+    with pytest.raises(KeyError, match="BTCUSDT"):
+        exchange().margin(account, {"ETHUSDT": D(2300)})
 
 
 def test_leverage_is_nothing_without_a_position_and_infinite_without_equity():

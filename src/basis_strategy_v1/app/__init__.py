@@ -18,7 +18,6 @@ from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -28,11 +27,8 @@ from basis_strategy_v1.positions.position_update_handler import PositionUpdateHa
 from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
-from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.strategies.strategy import VenueFact
 from basis_strategy_v1.strategies.user_code import Custom
-from basis_strategy_v1.venues import aave_settings, exchanges
-from basis_strategy_v1.venues.registry import kind_of, place_of
+from basis_strategy_v1.venues.registry import kind_of, make_venue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,25 +80,10 @@ def strategy_of(config: Config) -> Strategy:
     Raises:
         ComponentError: STR-001, a user's file cannot be used.
     """
-    venues = {name: _fact(name, own) for rows in config.venues.sections().values() for name, own in rows.items()}
+    sections = config.venues.sections().items()
+    venues = {name: make_venue(section, name, own).fact() for section, rows in sections for name, own in rows.items()}
     with decimal.localcontext(EXACT):  # the context that a user's code runs in
         return make_strategy(config.strategy_mode, config.strategy, venues)
-
-
-def _fact(name: str, settings: VenueSettings) -> VenueFact:
-    if isinstance(settings, exchanges.Settings):
-        row = settings.row(name)
-        return VenueFact(row.name, row.name, row.settle)
-    assert isinstance(settings, OnChainSettings)
-    place, emodes = place_of(name, settings), _emodes(settings) if isinstance(settings, aave_settings.Settings) else None
-    return VenueFact(kind_of(name, settings), place.series, "", place.wallet, emodes)
-
-
-def _emodes(settings: aave_settings.Settings) -> dict[str, int]:
-    """Collateral -> the category in which it secures most of a WETH debt."""
-    modes = settings.categories().items()
-    rising = sorted((mode.ltv_bps, category, mode.collateral) for category, mode in modes if WETH in mode.borrowable)
-    return {token: category for _, category, collateral in rising for token in collateral}
 
 
 def build(

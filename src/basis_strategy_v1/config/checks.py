@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,14 @@ from basis_strategy_v1.config.models import Live
 from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.figure import Figure
-from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
 from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.core.tokens import STAKED_AT, Staked
+from basis_strategy_v1.core.tokens import WETH
+from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.strategies import STRATEGIES
-from basis_strategy_v1.strategies.lenders import WETH
-from basis_strategy_v1.strategies.pure_lending import LENDER_OF_TOKENS, LENT_TOKENS
-from basis_strategy_v1.venues import aave_settings
-from basis_strategy_v1.venues.registry import kind_of, place_of
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.strategies.pure_lending import LENT_TOKENS
+from basis_strategy_v1.venues.registry import kind_of, make_venue, place_of
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, PoolLender
 
 Parsed = Mapping[str, Any]
 Sections = Mapping[str, Mapping[str, VenueSettings]]
@@ -125,21 +122,22 @@ def _share_class(top: Any, strategy: Parsed) -> Iterator[Fault]:
 def _initial_positions(positions: Mapping[str, Parsed], configured: Sections, venues: Sections) -> Iterator[Fault]:
     on_chain = {**venues.get(DEX, {}), **venues.get(ONCHAIN, {})}
     places = {name: place_of(name, own) for name, own in on_chain.items() if isinstance(own, OnChainSettings)}
+    pools = {name: pool for name, own in venues.get(ONCHAIN, {}).items() if isinstance(pool := make_venue(ONCHAIN, name, own), PoolLender)}
     known = dict.fromkeys((*(name for rows in configured.values() for name in rows), *(place.wallet for place in places.values())))
     for name, tokens in positions.items() if configured else ():
         path, place = f"initial_positions.{name}", places.get(name)
         if name not in known:
             yield Fault(path, "not configured", f"a venue under venues: {', '.join(known) or 'there is none'}{did_you_mean(name, known)}")
-        elif place is not None and kind_of(name, on_chain[name]) in kinds_of(LENDER_OF_TOKENS):
-            yield from _deposits(path, tokens, place.wallet)
+        elif name in pools:
+            yield from _deposits(path, tokens, pools[name])
         elif tokens and place is not None and place.wallet != name:
             yield Fault(path, ", ".join(tokens), f"what {name} pays out is held under {place.wallet}")
 
 
-def _deposits(path: str, tokens: Parsed, wallet: str) -> Iterator[Fault]:
+def _deposits(path: str, tokens: Parsed, pool: PoolLender) -> Iterator[Fault]:
     for token in tokens:
-        if read_name_at_pool(token).kind not in (Kind.DEPOSIT, Kind.DEBT):
-            allowed = f"{deposit_name(token)}, {debt_name(token)}; {token} itself is held under {wallet}"
+        if pool.read_position(token) is None:
+            allowed = f"{', '.join(pool.position_names(token))}; {token} itself is held under {pool.wallet}"
             yield Fault(f"{path}.{token}", shown(token), allowed)
 
 
@@ -171,15 +169,15 @@ def _sale_venue(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
         yield Fault("strategy.unstake", "'dex'", "queue, or configure a venue under venues.dex")
     if lender and not configured:
         yield Fault("strategy.lender", shown(lender), "a lender and a venue under venues.dex: debt is repaid from a sale there")
-    staked = _staked_at(strategy, venues[ONCHAIN])
-    if (sells or lender) and configured and strategy["dex"] is None and staked is not None and staked.dex not in configured:
-        yield Fault("strategy.dex", "null", f"null with {staked.dex} under venues.dex, or one of {', '.join(configured)}")
+    at = _fact_of("protocol", strategy, venues[ONCHAIN])
+    if (sells or lender) and configured and strategy["dex"] is None and at is not None and at.dex and at.dex not in configured:
+        yield Fault("strategy.dex", "null", f"null with {at.dex} under venues.dex, or one of {', '.join(configured)}")
 
 
-def _staked_at(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Staked | None:
-    """The tokens of the protocol that the strategy stakes at."""
-    name = strategy.get("protocol", "")
-    return STAKED_AT.get(kind_of(name, on_chain[name])) if name in on_chain else None
+def _fact_of(parameter: str, strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> VenueFact | None:
+    """What the venue that a parameter names says of itself."""
+    name = strategy.get(parameter) or ""
+    return make_venue(ONCHAIN, name, on_chain[name]).fact() if name in on_chain else None
 
 
 def _strategy_numbers(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
@@ -197,17 +195,13 @@ def _strategy_numbers(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
 
 
 def _most_borrowed(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Iterator[Fault]:
-    """A loop cannot come to a debt beyond what the pool lends on the staked token, in the category that fits best."""
-    target, lender, staked = strategy.get("target_ltv"), strategy.get("lender"), _staked_at(strategy, on_chain)
-    pool = on_chain.get(lender or "")
-    if target is None or staked is None or not isinstance(pool, aave_settings.Settings):
+    """A loop cannot come to a debt beyond what the lender lends on the staked token."""
+    target, at, lender = strategy.get("target_ltv"), _fact_of("protocol", strategy, on_chain), _fact_of("lender", strategy, on_chain)
+    if target is None or at is None or at.staked is None or lender is None or lender.loan is None:
         return
-    token, rules = staked.wrapped, pool.rules()
-    modes = [mode.ltv_bps for mode in pool.categories().values() if token in mode.collateral and WETH in mode.borrowable]
-    most_bps = max(modes) if modes else rules[token].ltv_bps if token in rules else 0
-    if target * 10_000 > most_bps:
-        most = Decimal(most_bps) / 10_000
-        yield Fault("strategy.target_ltv", str(target), f"at most {most}, what {lender} lends on {token}")
+    most = lender.loan(at.staked.wrapped, WETH).max_ltv
+    if most is not None and target > most:
+        yield Fault("strategy.target_ltv", str(target), f"at most {most}, what {strategy['lender']} lends on {at.staked.wrapped}")
 
 
 def _leaving(strategy: Parsed, top: Any) -> Iterator[Fault]:

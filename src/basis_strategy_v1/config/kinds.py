@@ -69,9 +69,9 @@ class Record:
         self.rows = rows
         self.names = [row.name for row in rows]
 
-    def with_kind(self, name: str, kind: ValueKind) -> Record:
-        """The record with another kind of value under a name."""
-        return Record(self.cls, tuple(row._replace(kind=kind) if row.name == name else row for row in self.rows))
+    def with_row(self, name: str, **changes: Any) -> Record:
+        """The record with something else under a name: another kind of value, another default."""
+        return Record(self.cls, tuple(row._replace(**changes) if row.name == name else row for row in self.rows))
 
     def read(self, value: object, path: str, reading: Reading) -> Any:
         if not isinstance(value, Mapping):
@@ -157,7 +157,7 @@ def kinds_of(venue: VenueOf) -> tuple[str, ...]:
 
 def _record(cls: Any) -> ValueKind:
     """A record, looked into when it is first asked for: to evaluate annotations takes its time."""
-    allowed = _with(getattr(cls, "__struct_encode_fields__", None) or cls._fields)
+    allowed = _with(cls.__struct_encode_fields__ if issubclass(cls, Struct) else cls._fields)
 
     def read(value: object, path: str, reading: Reading) -> Any:
         return record_of(cls).read(value, path, reading)
@@ -166,7 +166,8 @@ def _record(cls: Any) -> ValueKind:
 
 
 def _with(names: Iterable[str]) -> str:
-    return f"a mapping with {', '.join(names)}"
+    listed = ", ".join(names)
+    return f"a mapping with {listed}" if listed else "an empty mapping"
 
 
 def scalar(of: Scalar) -> ValueKind:

@@ -14,11 +14,11 @@ from msgspec import structs
 
 from basis_strategy_v1.config.checks import check_together
 from basis_strategy_v1.config.faults import ConfigError, Fault, Reading, shown
-from basis_strategy_v1.config.kinds import Record, kind_of, record_of
+from basis_strategy_v1.config.kinds import Record, kind_of, record_of, scalar
 from basis_strategy_v1.config.models import Top
 from basis_strategy_v1.config.venue_sections import kind_named, settings_record
-from basis_strategy_v1.core.settings import VenueSettings, plain_number
-from basis_strategy_v1.strategies import STRATEGIES
+from basis_strategy_v1.core.settings import VenueSettings, choice, plain_number
+from basis_strategy_v1.strategies import STRATEGIES, Mode
 
 
 class Config(Top, frozen=True, kw_only=True):
@@ -99,23 +99,39 @@ def load_settings(section: str, name: str, given: Mapping[str, Any]) -> VenueSet
 
 def top_record(strategy_mode: object) -> Record:
     """The whole of a config; where the mode itself is wrong its parameters are not judged."""
-    record, mode = record_of(Top), STRATEGIES.get(strategy_mode) if isinstance(strategy_mode, str) else None
-    return record if mode is None else record.with_kind("strategy", kind_of(mode.parameters))
+    record = record_of(Top).with_row("strategy_mode", kind=scalar(choice(*STRATEGIES)))
+    mode = STRATEGIES.get(strategy_mode) if isinstance(strategy_mode, str) else None
+    if mode is None:
+        return record
+    own = kind_of(mode.parameters)
+    return (
+        record.with_row("strategy", kind=own)
+        if _must_be_given(mode)
+        else record.with_row("strategy", kind=own, default=mode.parameters(), needed=None)
+    )
+
+
+def _must_be_given(mode: Mode) -> bool:
+    """Whether a strategy has parameters without a default."""
+    return any(row.needed for row in record_of(mode.parameters).rows)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a config that can be run; what fits together across fields is checked by load_config alone."""
-    modes = {mode: record_of(row.parameters).schema() for mode, row in STRATEGIES.items()}
+    base = top_record(None).with_row("strategy", needed=None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A run of basis-strategy",
-        **record_of(Top).schema(),
+        **base.schema(),
         "allOf": [
             {
                 "if": {"properties": {"strategy_mode": {"const": mode}}, "required": ["strategy_mode"]},
-                "then": {"properties": {"strategy": schema}},
+                "then": {
+                    "properties": {"strategy": record_of(row.parameters).schema()},
+                    "required": ["strategy"] if _must_be_given(row) else [],
+                },
             }
-            for mode, schema in modes.items()
+            for mode, row in STRATEGIES.items()
         ],
     }
 

@@ -14,13 +14,13 @@ from basis_strategy_v1.config.kinds import free
 from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.settings import (
+    VENUE_NAME,
     AboveZero,
     Amount,
     Mark,
     OrNull,
     Token,
     VenueName,
-    choice,
     duration,
     number,
     path,
@@ -28,7 +28,6 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
-from basis_strategy_v1.strategies import STRATEGIES
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -75,7 +74,7 @@ class Live(Struct, frozen=True, kw_only=True):
 class Top(Struct, frozen=True, kw_only=True):
     """The whole of a config, as it is written."""
 
-    strategy_mode: Annotated[str, choice(*STRATEGIES), "which strategy"]
+    strategy_mode: Annotated[str, text(VENUE_NAME, "the name of a strategy"), "which strategy"]
     share_class: Annotated[Literal["usdt_stable", "eth_directional"], "what the capital is counted in: USDT or ETH"]
     initial_capital: Annotated[AboveZero, "in the share class's currency"]
     start: Annotated[datetime | None, Mark.BACKTEST, "first step"] = None

@@ -21,7 +21,7 @@ SAYS = {CEX: "exchange", DEX: "protocol", ONCHAIN: "protocol"}  # the key by whi
 
 def settings_record(section: str, kind: str) -> Record:
     """The settings of an exchange or a protocol."""
-    return record_of(settings_of(section, kind)).with_kind(SAYS[section], scalar(choice(*known_names(section))))
+    return record_of(settings_of(section, kind)).with_row(SAYS[section], kind=scalar(choice(*known_names(section))))
 
 
 def _section(section: str) -> ValueKind:

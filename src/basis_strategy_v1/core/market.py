@@ -12,11 +12,11 @@ from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state_rows import StateRow, series_name
-from basis_strategy_v1.core.tokens import STAKED
+from basis_strategy_v1.core.tokens import STAKED, WETH
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
 ONE = Decimal(1)
@@ -166,6 +166,10 @@ class MarketSnapshot(ABC):
         """The names of the pools or markets whose states the source has, as in their paths, sorted."""
 
     @abstractmethod
+    def _trading(self, pair: str) -> Iterable[str]:
+        """The DEXes, in the order of their names, that the source has prices of a pair of."""
+
+    @abstractmethod
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """The mean funding rate of the last `hours`, as a fraction of the notional a year; None where none is known."""
 
@@ -186,10 +190,11 @@ class MarketSnapshot(ABC):
         return None
 
     def market_rate(self, token: str) -> Decimal | None:
-        """ETH per staked token as it trades, at the first DEX that has a price of it; None where none has."""
-        for protocol in ("curve", "uniswap"):
+        """ETH per staked token as it trades, at the first DEX by name that has a price of it; None where none has."""
+        pair = f"{token}_{WETH}"
+        for protocol in self._trading(pair):
             try:
-                found = self._close("dex", protocol, f"{token}_WETH", for_trade=False)
+                found = self._close("dex", protocol, pair, for_trade=False)
             except MissingData as missing:
                 if missing.error_code != "DAT-002":
                     raise
@@ -318,6 +323,9 @@ class DictSnapshot(MarketSnapshot):
 
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
         return tuple(sorted(_names(_dig(self._protocols, venue, f"{kind}s"))))
+
+    def _trading(self, pair: str) -> Iterable[str]:
+        return sorted(venue for venue in _names(self._protocols) if _dig(self._protocols, venue, pair) is not None)
 
     def what_there_is(self, kind: str, venue: str) -> str:
         if kind in STATES:

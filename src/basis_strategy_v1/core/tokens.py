@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 
+WETH = "WETH"
 DECIMALS = {"USDT": 6, "USDC": 6, "WBTC": 8}
 STANDARD_DECIMALS = 18
 
@@ -15,22 +16,20 @@ class Staked(NamedTuple):
     """What is staked at a protocol, as tokens. `wrapped` is a share, redeemed for `underlying` at the rate that the protocol publishes;
     `rebasing` is the same share as a balance that grows, None where there is no such token.
 
-    At `dex` most of the wrapped token trades. One request at the queue is for at most `largest_request` of the underlying; None: any
-    amount.
+    One request at the queue is for at most `largest_request` of the underlying; None: any amount.
     """
 
     protocol: str
     rebasing: str | None
     wrapped: str
-    dex: str
     largest_request: Decimal | None = None
     underlying: str = "ETH"
 
 
 # All that is known of a staked token is a row here; what others need of it follows.
 STAKED = (
-    Staked("lido", "stETH", "wstETH", "uniswap", largest_request=Decimal(1000)),
-    Staked("etherfi", "eETH", "weETH", "curve"),
+    Staked("lido", "stETH", "wstETH", largest_request=Decimal(1000)),
+    Staked("etherfi", "eETH", "weETH"),
 )
 STAKED_AT = {row.protocol: row for row in STAKED}
 SHARE_TOKENS = {token: row for row in STAKED for token in (row.rebasing, row.wrapped) if token is not None}

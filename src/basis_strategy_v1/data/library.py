@@ -65,6 +65,7 @@ class Library:
         venues = {key.venue for key in self._by_key if key.kind == "spot"}
         self._spot_venues = tuple(dict.fromkeys((*spot_venues, *sorted(venues))))
         self._names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._trading: dict[str, tuple[str, ...]] = {}
         # The keys whose answer does not depend on the instant; readers look here first.
         self.settled: dict[tuple[str, str, str], Series] = {}
         # The ids of those among several that answered for their key.
@@ -73,6 +74,13 @@ class Library:
     @property
     def keys(self) -> tuple[Key, ...]:
         return tuple(sorted(self._by_key))
+
+    def trading(self, pair: str) -> tuple[str, ...]:
+        """The DEXes, in the order of their names, that there are prices of a pair of."""
+        found = self._trading.get(pair)
+        if found is None:
+            found = self._trading[pair] = tuple(key.venue for key in self.keys if (key.kind, key.name) == ("dex", pair))
+        return found
 
     @property
     def series_ids(self) -> tuple[str, ...]:

@@ -168,5 +168,8 @@ class SeriesSnapshot(MarketSnapshot):
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
         return self._library.names(kind, venue)
 
+    def _trading(self, pair: str) -> tuple[str, ...]:
+        return self._library.trading(pair)
+
     def what_there_is(self, kind: str, venue: str) -> str:
         return self._library.what_there_is(kind, venue)

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.venues.exchanges import base_of
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.venue import SimulationResult, reject
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def _price(token: str, market: MarketSnapshot) -> Decimal:
     name = read_name(token)
     if name.kind is Kind.PERP:
         return Decimal(0)
-    price = market.price(name.underlying)
+    price = market.price(name.of)
     return -price if name.is_owed else price

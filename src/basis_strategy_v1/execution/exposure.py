@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.instructions import CexTrade, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
-from basis_strategy_v1.core.position_names import read_name
 from basis_strategy_v1.core.state import IN_TRANSIT, Transit, Wallet
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import base_of
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.wallet import WalletVenue, with_share_rate
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _size_changes(old: Exposures, new: Exposures, market: MarketSnapshot) -> Ite
     for place in sorted({*old.debts, *new.debts}):
         change = new.debts.get(place, ZERO) - old.debts.get(place, ZERO)
         if change:
-            yield Change(change * market.price(read_name(place[1]).underlying))
+            yield Change(change * market.price(read_name(place[1]).of))
 
 
 def _paid(simulated: Sequence[SimulationResult], market: MarketSnapshot) -> Amounts:

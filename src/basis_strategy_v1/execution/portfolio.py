@@ -11,7 +11,7 @@ from basis_strategy_v1.core.state import IN_TRANSIT, Account
 from basis_strategy_v1.venues.cex import Exchange, Margin
 from basis_strategy_v1.venues.exchanges import FREE, Withdrawal
 from basis_strategy_v1.venues.staking import Queue
-from basis_strategy_v1.venues.venue import FlashLender, Lender, PoolLender
+from basis_strategy_v1.venues.venue import FlashLender, Lender
 from basis_strategy_v1.venues.wallet import gas_is_free, wallet_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         # What can be asked of whom.
         self._exchanges = {name: venue for name, venue in venues.items() if isinstance(venue, Exchange)}
         self._lenders = {name: venue for name, venue in venues.items() if isinstance(venue, Lender)}
-        self._pool_lenders = {name: venue for name, venue in venues.items() if isinstance(venue, PoolLender)}
         self._flash_lenders = {name: venue for name, venue in venues.items() if isinstance(venue, FlashLender)}
 
     def _held(self) -> Mapping[str, Mapping[str, Decimal]]:
@@ -77,7 +76,8 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def margin(self, venue: str, market: MarketSnapshot) -> Margin:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
-        return self._exchange(venue, "margin").margin(self._account.state(market).part(venue, Account), market)
+        exchange, account = self._exchange(venue, "margin"), self._account.state(market).part(venue, Account)
+        return exchange.margin(account, exchange.marks(account, market))
 
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
@@ -96,19 +96,20 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt; None without debt."""
-        lender = self._lenders.get(protocol) or self._unanswered("health_factor", protocol, self._lenders)
-        return lender.health_factor(self._account.state(market), market)
+        return self._lender(protocol, "health_factor").health_factor(self._account.state(market), market)
 
-    def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ZERO) -> Decimal:
+    def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ZERO, against: str | None = None) -> Decimal:
         """What a debt of the token pays now, a fraction a year: the published rate, and with `rate_impact` what our own debt makes of it.
 
-        `more` is what would be owed on top.
+        `more` is what would be owed on top, `against` the collateral of a lender whose rate depends on it.
         """
-        lender = self._pool_lenders.get(protocol) or self._unanswered("borrow_rate", protocol, self._pool_lenders)
-        return lender.borrow_rate(self._account.state(market), token, market, more)
+        return self._lender(protocol, "borrow_rate").borrow_rate(self._account.state(market), token, market, more, against)
 
     def _exchange(self, name: str, question: str) -> Exchange:
         return self._exchanges.get(name) or self._unanswered(question, name, self._exchanges)
+
+    def _lender(self, name: str, question: str) -> Lender:
+        return self._lenders.get(name) or self._unanswered(question, name, self._lenders)
 
     def _flash_lender(self, name: str, question: str) -> FlashLender:
         return self._flash_lenders.get(name) or self._unanswered(question, name, self._flash_lenders)

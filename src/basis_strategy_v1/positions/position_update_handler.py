@@ -17,20 +17,22 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instruction_fields import FIELDS, token_of_deltas
 from basis_strategy_v1.core.journal import MemoryJournal
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
-from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_units
+from basis_strategy_v1.core.tokens import REBASING, to_units
 from basis_strategy_v1.positions.ledger import Places
+from basis_strategy_v1.venues.position_names import read_name
+from basis_strategy_v1.venues.registry import VENUES
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 UNCONFIRMED = 10_000  # as many as a manager's history has
 # Whose plain tokens are in which wallet, until a manager says which protocols it has.
-PROTOCOLS = dict.fromkeys(("aave", "morpho", *STAKED_AT, "uniswap", "curve"), WALLET)
+PROTOCOLS = dict.fromkeys((name for name in VENUES if name != WALLET), WALLET)
 # What these say has come or gone is no execution of ours.
 OF_OTHER_ORIGIN = ("deposit", "withdrawal", "correction")
-KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED, Kind.MORPHO)
+KEPT_BY_PROTOCOLS = (Kind.DEPOSIT, Kind.DEBT, Kind.QUEUED)
 
 
 class PositionUpdateHandler:

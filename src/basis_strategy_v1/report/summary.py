@@ -13,7 +13,7 @@ from basis_strategy_v1.core.amounts import EXACT, counted, plain
 from basis_strategy_v1.core.attribution_sources import GROUPS, SOURCES, names_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.core.state import IN_TRANSIT
 from basis_strategy_v1.core.text import printable
 
@@ -61,7 +61,7 @@ class Left(Struct, frozen=True):
     @property
     def takes_time(self) -> bool:
         """Whether it waits in a queue, or is on its way."""
-        return read_name(self.token).kind is Kind.QUEUED or self.venue == IN_TRANSIT
+        return read_common_name(self.token).kind is Kind.QUEUED or self.venue == IN_TRANSIT
 
 
 class StaleMark(Struct, frozen=True, rename={"start": "from", "end": "until"}):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.monitoring.event_line import parse_line
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _taken(data: dict[str, Any]) -> dict[str, dict[str, str]]:
     moved = data["deltas"].get(data["venue"], {})
     costs = [(cost["token"], Decimal(cost["amount"])) for cost in data["costs"] if cost["source"] == LIQUIDATION]
     return {
-        "closed": {token: plain(-Decimal(amount)) for token, amount in moved.items() if read_name(token).kind is Kind.PERP},
+        "closed": {token: plain(-Decimal(amount)) for token, amount in moved.items() if read_common_name(token).kind is Kind.PERP},
         "lost": {token: plain(amount) for token, amount in costs if amount > 0},
         "repaid": {token: plain(-amount) for token, amount in costs if amount < 0},
     }

@@ -9,7 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import number
-from basis_strategy_v1.strategies.lenders import WETH, Lender
+from basis_strategy_v1.core.tokens import WETH
+from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
 from basis_strategy_v1.strategies.strategy import Block, Step, action, chain
@@ -39,7 +40,7 @@ LeastHealth = Annotated[Decimal, number(at_least=1, at_most=10), "under it debt 
 
 def work_of(stake: StakedEther, parameters: StakeParameters) -> StakedEther | Loop:
     """What stakes the ether of the wallet and brings it back: with a lender a loop, else the stake alone."""
-    return stake if stake.lender is None else Loop(stake, stake.lender, cast("LoopParameters", parameters))
+    return stake if stake.loan is None else Loop(stake, stake.loan, cast("LoopParameters", parameters))
 
 
 class LoopMemory(Struct, frozen=True, gc=False):
@@ -52,9 +53,9 @@ class LoopMemory(Struct, frozen=True, gc=False):
 class Loop:
     """Keeps debt / collateral at `target_ltv`, and takes the debt away when its terms are bad."""
 
-    def __init__(self, stake: StakedEther, lender: Lender, parameters: LoopParameters) -> None:
+    def __init__(self, stake: StakedEther, loan: Loan, parameters: LoopParameters) -> None:
         self._stake = stake
-        self._lender = lender
+        self._loan = loan
         self._target = parameters.target_ltv or ZERO
         self._tolerance: Decimal = parameters.ltv_tolerance_bps / BPS
         self._min_health: Decimal = parameters.min_health_factor
@@ -64,7 +65,7 @@ class Loop:
     def decide(self, held: Held, step: Step, memory: LoopMemory | None) -> tuple[list[Block], LoopMemory]:
         """Repay where health or the spread demand it, else build up to the target. Ether worth staking pays for that; what has none waits
         while gas is expensive."""
-        price = self._lender.price(step.snapshot)
+        price = self._loan.price(step.snapshot)
         known = memory or LoopMemory(self._target)
         spread = self._spread.update_to(known.spread, step.snapshot, lambda: self._borrow_rate(held, price, known.target, step))
         now = known if spread is known.spread else replace(known, spread=spread)
@@ -76,7 +77,7 @@ class Loop:
 
     def release(self, ether: Decimal, held: Held, step: Step) -> Block:
         """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is."""
-        collateral = held.collateral * self._lender.price(step.snapshot)
+        collateral = held.collateral * self._loan.price(step.snapshot)
         share = held.debt / collateral if collateral else ZERO
         repaid = min(wei(ether * share / (1 - share)), held.debt)
         return self._stake.sell(held, step, repaid, ether)
@@ -85,7 +86,7 @@ class Loop:
         """What the debt pays; without one, what the debt would pay that is to be built, lest it is built and repaid in turn."""
         own = held.staked * price + held.ether
         more = ZERO if held.debt else max(wei(target / (1 - target) * own), ZERO)
-        return self._lender.borrow_rate(step.snapshot, step.positions, more)
+        return step.positions.borrow_rate(self._loan.lender, WETH, step.snapshot, more, self._stake.tokens.wrapped)
 
     # Less debt.
 
@@ -93,7 +94,7 @@ class Loop:
         """How much of the debt is to go; a target that is not healthy is lowered for good."""
         if memory.spread.is_out:
             return held.debt, memory
-        health = step.positions.health_factor(self._lender.name, step.snapshot)
+        health = step.positions.health_factor(self._loan.lender, step.snapshot)
         if health is None or health >= self._min_health:
             return ZERO, memory
         collateral = held.collateral * price
@@ -125,26 +126,26 @@ class Loop:
         fee = step.positions.gas_fee(CHAIN_GAS, step.snapshot)
         own = held.ether - fee
         grown = price / held.rate  # WETH of collateral per ETH staked
-        fee_share = step.positions.flash_fee(self._lender.name, WETH, Decimal(1))
+        fee_share = step.positions.flash_fee(self._loan.lender, WETH, Decimal(1))
         loan = wei((target * (held.staked * price + own * grown) - held.debt) / (1 + fee_share - target * grown))
         if loan + own < SMALLEST_STAKE or loan < WORTH_OF_GAS * fee or not loan:
             return self._stake_and_supply(spare, held)
-        owed = loan + step.positions.flash_fee(self._lender.name, WETH, loan)
+        owed = loan + step.positions.flash_fee(self._loan.lender, WETH, loan)
         steps = [
-            *([] if held.debt else self._lender.opening()),
+            *(() if held.debt else self._loan.opening),
             self._stake.unwrap_weth(loan),
             self._stake.stake(loan + own),
-            self._lender.supply("all"),
-            self._lender.borrow(owed),
+            self._loan.supply("all"),
+            self._loan.borrow(owed),
         ]
-        return [action(self._lender.name, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
+        return [action(self._loan.lender, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
 
     def _by_rounds(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Supply, borrow what the target allows, stake it, supply again, until the target is near enough."""
         grown = price / held.rate
         round_fee = step.positions.gas_fee(ROUND_GAS, step.snapshot)
         steps = self._stake_and_supply(spare, held)
-        opening = [] if held.debt else self._lender.opening()
+        opening = () if held.debt else self._loan.opening
         collateral, debt = held.staked * price + spare * grown, held.debt
         for _ in range(MOST_ROUNDS):
             borrowed = wei(target * collateral - debt)
@@ -153,14 +154,14 @@ class Loop:
             staked = borrowed - round_fee  # each round leaves the ETH that its gas takes
             steps += [
                 *opening,
-                self._lender.borrow(borrowed),
+                self._loan.borrow(borrowed),
                 self._stake.unwrap_weth(borrowed),
                 self._stake.stake(staked),
-                self._lender.supply("all"),
+                self._loan.supply("all"),
             ]
-            collateral, debt, opening = collateral + wei(staked) * grown, debt + borrowed, []
+            collateral, debt, opening = collateral + wei(staked) * grown, debt + borrowed, ()
         return steps
 
     def _stake_and_supply(self, spare: Decimal, held: Held) -> list[Block]:
         steps = [self._stake.stake(spare)] if spare else []
-        return [*steps, self._lender.supply("all")] if spare or held.wrapped * held.rate >= SMALLEST_STAKE else []
+        return [*steps, self._loan.supply("all")] if spare or held.wrapped * held.rate >= SMALLEST_STAKE else []

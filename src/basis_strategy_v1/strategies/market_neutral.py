@@ -23,7 +23,6 @@ from basis_strategy_v1.strategies.hedge import (
     Tolerance,
     not_growing,
 )
-from basis_strategy_v1.strategies.lenders import LenderOfEther
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
 from basis_strategy_v1.strategies.staked_ether import (
@@ -31,6 +30,7 @@ from basis_strategy_v1.strategies.staked_ether import (
     Dex,
     Held,
     LeaveAt,
+    LenderOfEther,
     SaleSlippage,
     StakedEther,
     StakingVenue,

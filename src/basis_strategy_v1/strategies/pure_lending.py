@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
-from basis_strategy_v1.core.position_names import deposit_name
 from basis_strategy_v1.core.settings import Mark, Token, VenueOf
-from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, action
+from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
@@ -35,20 +34,22 @@ class PureLending:
 
     def __init__(self, parameters: Parameters, venues: VenueFacts) -> None:
         self._protocol, self._token = parameters.protocol, parameters.token
-        self._series, self._wallet = venues[self._protocol].series, venues[self._protocol].wallet
+        own = venues[self._protocol]
+        assert own.deposit is not None
+        self._deposit, self._wallet = own.deposit(self._token), own.wallet
 
     def decide(self, step: Step, memory: None) -> Plan:
         has_some = step.positions.amount(self._wallet, self._token)
-        return [action(self._protocol, "supply", token=self._token, amount="all")] if has_some else [], memory
+        return [self._deposit.supply("all")] if has_some else [], memory
 
     def leave(self, step: Step, memory: None) -> Plan:
-        if not step.positions.amount(self._protocol, deposit_name(self._token)):
+        if not step.positions.amount(self._protocol, self._deposit.position):
             return [], memory
         can_pay_gas = step.positions.amount(self._wallet, "ETH") >= step.positions.gas_fee(WITHDRAWAL_GAS, step.snapshot)
-        return [action(self._protocol, "withdraw", token=self._token, amount="all")] if can_pay_gas else [], memory
+        return [self._deposit.withdraw("all")] if can_pay_gas else [], memory
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
-        return [("lending", self._series, self._token)]
+        return list(self._deposit.series)
 
     def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return {self._wallet: {self._token: capital}}

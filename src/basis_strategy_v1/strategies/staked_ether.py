@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
-from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
-from basis_strategy_v1.core.tokens import STAKED_AT
-from basis_strategy_v1.strategies.lenders import WETH, Lender, lender_of
+from basis_strategy_v1.core.tokens import WETH
+from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, action, chain
 
 if TYPE_CHECKING:
@@ -35,15 +34,17 @@ GROWTH_ALLOWED = Decimal("0.0001")
 REQUEST_GAS = 80_000
 # The health factor that a sale leaves at least; of what it has above 1, half at most is used up.
 HEALTH_KEPT = Decimal("1.01")
-QUEUED = queued_name("ETH")
 M = TypeVar("M")
 
 
-_USUAL_DEX = ", ".join(f"{row.dex} for {row.protocol}" for row in STAKED_AT.values())
-
+# A loop borrows, and repays from a flash loan of the same lender.
+LenderOfEther = Annotated[str, VenueOf("onchain", ("borrow", "flash_loan"))]
 StakingVenue = Annotated[str, VenueOf("onchain", ("stake",)), Mark.RUN, "where ETH is staked"]
 Unstake = Annotated[Literal["queue", "dex"], "how the stake is redeemed: the protocol's queue, or a sale on a DEX"]
-Dex = Annotated[OrNull[Annotated[str, VenueOf("dex")]], f"where the staked token is sold; null: {_USUAL_DEX}"]
+Dex = Annotated[
+    OrNull[Annotated[str, VenueOf("dex")]],
+    "where the staked token is sold; null: where most of it trades (`basis venues` has the DEX)",
+]
 SaleSlippage = Annotated[
     Decimal,
     number("100 is 1 %", at_least=0, below=10_000),
@@ -87,18 +88,20 @@ class StakedEther:
     def __init__(self, parameters: StakeParameters, venues: VenueFacts) -> None:
         self.protocol = parameters.protocol
         own = venues[self.protocol]
-        self.tokens, self.series_name, self.wallet = STAKED_AT[own.kind], own.series, own.wallet
-        self.dex = parameters.dex or self.tokens.dex
+        assert own.staked is not None
+        self.tokens, self.series_name, self.wallet, self._queued = own.staked, own.series, own.wallet, own.queued
+        self.dex = parameters.dex or own.dex
         self._dex_series = venues[self.dex].series if self.dex in venues else self.dex
         name: str | None = getattr(parameters, "lender", None)
-        self.lender: Lender | None = lender_of(name, self.tokens.wrapped, venues) if name else None
+        loan = venues[name].loan if name else None
+        self.loan: Loan | None = loan(self.tokens.wrapped, WETH) if loan else None
         self._leave_at = parameters.leave_at
         self._unstake = parameters.unstake
         self._worst_sale = 1 - parameters.sale_slippage_bps / BPS
 
     def read(self, step: Step) -> Held:
         """What is held at a step."""
-        positions, lender = step.positions, self.lender
+        positions, loan = step.positions, self.loan
         rebasing, wrapped = self.tokens.rebasing, self.tokens.wrapped
         return Held(
             wallet_ether=positions.amount(self.wallet, "ETH"),
@@ -106,9 +109,9 @@ class StakedEther:
             weth=positions.amount(self.wallet, WETH),
             rebasing=ZERO if rebasing is None else positions.amount(self.wallet, rebasing),
             wrapped=positions.amount(self.wallet, wrapped),
-            collateral=lender.collateral(positions) if lender else ZERO,
-            debt=lender.debt(positions) if lender else ZERO,
-            queued=positions.amount(self.protocol, QUEUED),
+            collateral=positions.amount(loan.lender, loan.collateral) if loan else ZERO,
+            debt=positions.amount(loan.lender, loan.debt) if loan else ZERO,
+            queued=positions.amount(self.protocol, self._queued),
             rate=step.snapshot.redemption(self.series_name, wrapped),
         )
 
@@ -139,9 +142,9 @@ class StakedEther:
     def series(self) -> list[tuple[str, str, str]]:
         """What has to be in the data: the redemption rate, the market's, and the lender's."""
         found = [("staking", self.series_name, self.tokens.wrapped)]
-        if self.lender or self._unstake == "dex":
+        if self.loan or self._unstake == "dex":
             found.append(("dex", self._dex_series, self._pair))
-        return [*found, *(self.lender.series() if self.lender else [])]
+        return [*found, *(self.loan.series if self.loan else ())]
 
     @property
     def _pair(self) -> str:
@@ -169,24 +172,24 @@ class StakedEther:
 
         Where the stake is not worth that much, or what is left of it would not be healthy, all of it is sold.
         """
-        loan, fee = self._loan(held, step, repaid)
+        loan, fee = self._flash_loan(held, step, repaid)
         needed = wei((repaid + fee + brought) / (self._market_rate(held, step) * self._worst_sale))
         whole = needed >= held.staked
         if self._leaves_unhealthy(held, step, repaid, needed) and self._is_loanable(held, step):
             repaid, whole = held.debt, True
-            loan, fee = self._loan(held, step, repaid)
+            loan, fee = self._flash_loan(held, step, repaid)
         taken = "all" if whole else needed - held.wrapped
         steps = []
-        if self.lender and held.collateral and (whole or needed > held.wrapped):
-            steps.append(self.lender.withdraw(taken))
+        if self.loan and held.collateral and (whole or needed > held.wrapped):
+            steps.append(self.loan.withdraw(taken))
         steps.append(self._swap("all" if whole else needed))
         return chain(*self._while_loaned(held, loan, repaid, steps), self.unwrap_weth("all"))
 
     def _leaves_unhealthy(self, held: Held, step: Step, repaid: Decimal, sold: Decimal) -> bool:
         """Whether the debt that is left would be badly secured: more is sold than the repayment needs."""
-        if self.lender is None or repaid >= held.debt or sold <= held.wrapped:
+        if self.loan is None or repaid >= held.debt or sold <= held.wrapped:
             return False
-        health = step.positions.health_factor(self.lender.name, step.snapshot)
+        health = step.positions.health_factor(self.loan.lender, step.snapshot)
         if health is None:
             return False
         left = health * (held.staked - sold) / held.collateral * held.debt / (held.debt - repaid)
@@ -204,8 +207,8 @@ class StakedEther:
     def repayable(self, held: Held, step: Step, repaid: Decimal) -> Decimal:
         """As much of a repayment as its flash loan can bring now: a lender lends no more than its cash. What is repaid is cash again, so
         that the rest follows in steps; 0 where a step is not worth it."""
-        cash = step.positions.loanable(self.lender.name, WETH, step.snapshot) if self.lender else None
-        if cash is None or self._loan(held, step, repaid)[0] <= cash:
+        cash = step.positions.loanable(self.loan.lender, WETH, step.snapshot) if self.loan else None
+        if cash is None or self._flash_loan(held, step, repaid)[0] <= cash:
             return repaid
         part = wei(cash * (1 - GROWTH_ALLOWED))
         return part if part >= SMALLEST_STAKE else ZERO
@@ -217,8 +220,8 @@ class StakedEther:
         """
         if held.debt and (part := self.repayable(held, step, held.debt)) < held.debt:
             return [self.sell(held, step, part, ZERO)] if part else []
-        loan, fee = self._loan(held, step, held.debt)
-        steps: list[Block] = [self.lender.withdraw("all")] if self.lender and held.collateral else []
+        loan, fee = self._flash_loan(held, step, held.debt)
+        steps: list[Block] = [self.loan.withdraw("all")] if self.loan and held.collateral else []
         needed = wei((held.debt + fee) / (self._market_rate(held, step) * self._worst_sale)) if held.debt else ZERO
         sells_all = self._unstake == "dex" or needed >= held.staked
         if held.staked and (sells_all or needed):
@@ -232,19 +235,19 @@ class StakedEther:
             steps.append(action(self.protocol, "unstake", token=self.tokens.rebasing, amount="all"))
         return [chain(*steps)] if steps else []
 
-    def _loan(self, held: Held, step: Step, repaid: Decimal) -> tuple[Decimal, Decimal]:
+    def _flash_loan(self, held: Held, step: Step, repaid: Decimal) -> tuple[Decimal, Decimal]:
         """The flash loan that repays so much, and its fee."""
-        if not repaid or self.lender is None:
+        if not repaid or self.loan is None:
             return ZERO, ZERO
         loan = wei(repaid * (1 + GROWTH_ALLOWED)) if repaid >= held.debt else repaid
-        return loan, step.positions.flash_fee(self.lender.name, WETH, loan)
+        return loan, step.positions.flash_fee(self.loan.lender, WETH, loan)
 
     def _while_loaned(self, held: Held, loan: Decimal, repaid: Decimal, steps: list[Block]) -> list[Block]:
         """The steps with the debt repaid before them, by a loan that they pay back."""
-        if not loan or self.lender is None:
+        if not loan or self.loan is None:
             return steps
-        repay = self.lender.repay("all" if repaid >= held.debt else repaid)
-        return [action(self.lender.name, "flash_loan", token=WETH, amount=loan, sub_instructions=[repay, *steps])]
+        repay = self.loan.repay("all" if repaid >= held.debt else repaid)
+        return [action(self.loan.lender, "flash_loan", token=WETH, amount=loan, sub_instructions=[repay, *steps])]
 
     def _swap(self, amount: Decimal | str) -> Block:
         return action(self.dex, "swap", token=self.tokens.wrapped, amount=amount, token_out=WETH)

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from msgspec import Struct
 
 from basis_strategy_v1.core.settings import Fraction, Mark
-from basis_strategy_v1.strategies.lenders import LenderOfEther
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
-from basis_strategy_v1.strategies.staked_ether import Dex, LeaveAt, SaleSlippage, StakedEther, StakingVenue, Unstake
+from basis_strategy_v1.strategies.staked_ether import Dex, LeaveAt, LenderOfEther, SaleSlippage, StakedEther, StakingVenue, Unstake
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
 

@@ -5,31 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.core import venue_facts
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
-Block = dict[str, Any]
+Block = venue_facts.Block
+VenueFacts = venue_facts.VenueFacts
 Positions = Mapping[str, Mapping[str, Decimal]]
-
-
-class VenueFact(NamedTuple):
-    """What the strategies need to know of a configured venue, before anything is held."""
-
-    kind: str  # the exchange or protocol that it is
-    series: str  # what it is called in the data
-    settle: str = ""  # of an exchange: the token that it settles in
-    wallet: str = WALLET  # of a protocol: the wallet that pays and is paid
-    # Of a lender from one pool, as Aave is: collateral -> the e-mode category in which it secures most of a WETH debt.
-    emodes: Mapping[str, int] | None = None
-
-
-VenueFacts = Mapping[str, VenueFact]  # by name
 
 
 class Margin(Protocol):
@@ -57,7 +44,7 @@ class Holdings(Protocol):
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]: ...
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal: ...
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None: ...
-    def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ...) -> Decimal: ...
+    def borrow_rate(self, protocol: str, token: str, market: MarketSnapshot, more: Decimal = ..., against: str | None = ...) -> Decimal: ...
     def gas_reserve(self) -> Decimal: ...
     def gas_fee(self, units: int, market: MarketSnapshot) -> Decimal: ...
     def flash_fee(self, protocol: str, token: str, amount: Decimal) -> Decimal: ...

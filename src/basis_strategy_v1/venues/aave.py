@@ -10,12 +10,14 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import Kind, debt_name, deposit_name, read_name_at_pool
+from basis_strategy_v1.core.position_names import Kind, PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.core.venue_facts import Call, Deposit, Loan
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
+from basis_strategy_v1.venues.aave_names import debt_name, deposit_name, read_at_pool
 from basis_strategy_v1.venues.aave_observed import ObservedPool
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, ReserveRules, accrue
 from basis_strategy_v1.venues.aave_settings import AS_OF, BPS_TO_RAY, ORIGINAL, Settings
@@ -211,7 +213,9 @@ class Aave(FlashLender, PoolLender):
             return None
         return account_data(part.user, part.pool, self.pool.prices(part, market), part.now_s).health_factor_wad / WAD_UNIT
 
-    def borrow_rate(self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0)) -> Decimal:
+    def borrow_rate(
+        self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0), against: str | None = None
+    ) -> Decimal:
         """What a debt of `token` pays now, and would with `more` of it, a fraction a year; as published where our size moves nothing."""
         if not self.pool.rate_impact:
             return market.lending(self.series, token).variable_borrow_rate
@@ -219,6 +223,41 @@ class Aave(FlashLender, PoolLender):
         if more:
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
+
+    # What strategies are told of it.
+
+    def position_names(self, token: str) -> tuple[str, ...]:
+        return deposit_name(token), debt_name(token)
+
+    def read_position(self, name: str) -> PositionName | None:
+        return read_at_pool(name)
+
+    def deposit(self, token: str) -> Deposit:
+        supply, withdraw = (Call(self.name, name, token) for name in ("supply", "withdraw"))
+        return Deposit(deposit_name(token), (("lending", self.series, token),), supply, withdraw)
+
+    def loan(self, collateral: str, token: str) -> Loan:
+        """The collateral is a deposit, in the e-mode category in which it secures most of the debt."""
+        fitting = [(mode.ltv_bps, category) for category, mode in self.pool.emodes.items()
+                   if token in mode.borrowable and collateral in mode.collateral]  # fmt: skip
+        plain_bps = self.pool.rules[collateral].ltv_bps if collateral in self.pool.rules else 0
+        ltv_bps, category = max(fitting, default=(plain_bps, 0))
+        opening = {"instruction_type": "smart_contract_action", "protocol": self.name, "action": "set_emode", "category": category}
+        return Loan(
+            lender=self.name,
+            collateral=deposit_name(collateral),
+            debt=debt_name(token),
+            series=(("lending", self.series, collateral), ("lending", self.series, token)),
+            price=lambda snapshot: (
+                snapshot.lending(self.series, collateral).oracle_price_usd / snapshot.lending(self.series, token).oracle_price_usd
+            ),
+            opening=(opening,) if category else (),
+            supply=Call(self.name, "supply", collateral),
+            withdraw=Call(self.name, "withdraw", collateral),
+            borrow=Call(self.name, "borrow", token),
+            repay=Call(self.name, "repay", token),
+            max_ltv=Decimal(ltv_bps) / 10_000,
+        )
 
     # What falls due by time.
 
@@ -286,22 +325,25 @@ class Aave(FlashLender, PoolLender):
         """
         supplied: dict[str, int] = {}
         borrowed: dict[str, int] = {}
-        names = {name: read_name_at_pool(name) for name in amounts}
-        for name, found in names.items():
-            if found.kind not in (Kind.DEPOSIT, Kind.DEBT):
+        names: dict[str, PositionName] = {}
+        for name in amounts:
+            found = read_at_pool(name)
+            if found is None:
                 forms = f"write {deposit_name(name)} for a deposit, {debt_name(name)} for a debt"
                 raise ComponentError("PUH-001", f"{name} is no position at {self.name}; {forms}")
+            names[name] = found
         part = self.pool.part(State(), market, *dict.fromkeys(found.of for found in names.values()))
         rounding = rounding_of(part.pool.revision)
         for name, amount in amounts.items():
-            kind, token, _ = names[name]
+            kind, token = names[name]
             accrued = accrue(part.pool.reserves[token], self.pool.rules[token], part.now_s, rounding)
             units = to_units(token, amount)
             if kind is Kind.DEBT:
                 borrowed[token] = rounding.borrow_scaled(units, accrued.variable_borrow_index_ray)
             else:
                 supplied[token] = rounding.supply_scaled(units, accrued.liquidity_index_ray)
-        part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, frozenset(supplied))), *part.stamps)
+        collateral = frozenset(token for token in supplied if self.pool.rules[token].ltv_bps)  # as a first supply makes it one
+        part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, collateral)), *part.stamps)
         return part.with_reported(part.units())
 
 

@@ -67,8 +67,8 @@ class ReserveSettings(Struct, frozen=True):
         )
 
 
-def _public(*bps: int) -> ReserveSettings:
-    """A row of the table."""
+def public(*bps: int) -> ReserveSettings:
+    """A token's parameters in bps: LTV, liquidation threshold, bonus, reserve factor; then optimal usage, base rate and the two slopes."""
     columns = ("ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "reserve_factor_bps",
                "optimal_usage_bps", "base_rate_bps", "slope1_bps", "slope2_bps")  # fmt: skip
     figures: dict[str, Any] = {column: Figure(Decimal(number)) for column, number in zip(columns, bps, strict=True)}
@@ -76,14 +76,14 @@ def _public(*bps: int) -> ReserveSettings:
 
 
 RESERVES = {
-    "WETH": _public(8050, 8300, 500, 1500, 9000, 0, 270, 8000),
-    "wstETH": _public(7850, 8100, 600, 500, 8000, 0, 160, 8500),
-    "weETH": _public(7750, 8000, 700, 4500, 3000, 100, 700, 30000),
-    "USDT": _public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
-    "USDC": _public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
-    "WBTC": _public(7300, 7800, 500, 5000, 8000, 0, 400, 30000),
+    "WETH": public(8050, 8300, 500, 1500, 9000, 0, 270, 8000),
+    "wstETH": public(7850, 8100, 600, 500, 8000, 0, 160, 8500),
+    "weETH": public(7750, 8000, 700, 4500, 3000, 100, 700, 30000),
+    "USDT": public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
+    "USDC": public(7500, 7800, 450, 1000, 9200, 0, 550, 3500),
+    "WBTC": public(7300, 7800, 500, 5000, 8000, 0, 400, 30000),
 }
-UNLISTED = _public(0, 0, 0, 0, 9000, 0, 270, 8000)
+UNLISTED = public(0, 0, 0, 0, 9000, 0, 270, 8000)
 # Category 1, "ETH correlated", of the same day.
 EMODES = {
     1: EMode(

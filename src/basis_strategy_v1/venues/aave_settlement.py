@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import debt_name, deposit_name
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import WAD, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_liquidation import liquidation_call
+from basis_strategy_v1.venues.aave_names import debt_name, deposit_name
 from basis_strategy_v1.venues.aave_pool import ALL
 from basis_strategy_v1.venues.aave_state import Units
 from basis_strategy_v1.venues.reverted import Reverted

@@ -8,10 +8,10 @@ from typing import Annotated
 from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.core.position_names import debt_name, deposit_name
 from basis_strategy_v1.core.state import AS_READ, Reading, VenueState
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
+from basis_strategy_v1.venues.aave_names import debt_name, deposit_name
 from basis_strategy_v1.venues.aave_reserve import Reserve, liquidity_index_at, variable_borrow_index_at
 
 Units = dict[str, tuple[int, int]]  # token -> (aToken units, debt units)

@@ -9,8 +9,9 @@ from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import Kind, perp_name, read_name
+from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, Account, Perp, State
+from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
 from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
 
@@ -167,7 +168,7 @@ class Exchange(Holder):
         else:  # what is zero is not kept
             deltas, after = Deltas.at(self.name, changes), account.moved(changes)
         if account.perps and is_buy and state.checked:
-            self._require_margin(after, market, "buy", amount, "", trade.symbol)
+            self._require_margin(after, self.marks(after, market), "buy", amount, "", trade.symbol)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
         costs = (
             (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
@@ -208,7 +209,8 @@ class Exchange(Holder):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
             is_paid_for = len(perps) == 1 and not held.base and cash > paid + slipped + slipped
             if not is_paid_for or self._leverage < 1:
-                self._require_margin(after, market, trade.side, amount, " perp", symbol, price)
+                marks = {symbol: price} if len(perps) == 1 else self.marks(after, market)
+                self._require_margin(after, marks, trade.side, amount, " perp", symbol)
         changes = {listing.position: signed, settle: received} if received else {listing.position: signed}
         costs = (
             (Cost("fees", settle, fee), Cost("slippage", settle, slipped))
@@ -227,18 +229,22 @@ class Exchange(Holder):
 
     # Margin.
 
-    def margin(self, account: Account, market: MarketSnapshot) -> Margin:
-        """Equity, notional and maintenance margin of the perps, at the last closes."""
-        equity, notional = self._equity_and_notional(account, market)
+    def margin(self, account: Account, marks: Mapping[str, Decimal]) -> Margin:
+        """Equity, notional and maintenance margin of an account at the marks of all its perps, in the settlement token."""
+        equity, notional = self._equity_and_notional(account, marks)
         return Margin(equity, notional, self.maintenance(notional))
 
-    def _equity_and_notional(self, account: Account, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
+    def _equity_and_notional(self, account: Account, marks: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
         equity, notional = account.balances.get(self._settle, ZERO), ZERO
         for symbol, perp in account.perps.items():
-            worth = perp.base * market.perp(self._prices_as, symbol)
+            worth = perp.base * marks[symbol]
             equity += worth - perp.cost
             notional += abs(worth)
         return equity, notional
+
+    def marks(self, account: Account, market: MarketSnapshot) -> dict[str, Decimal]:
+        """The last close of each perp that an account has, by symbol."""
+        return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
 
     def maintenance(self, notional: Decimal) -> Decimal:
         """Maintenance margin of a notional: each tier's rate on the part of it that falls into the tier."""
@@ -250,16 +256,8 @@ class Exchange(Holder):
             below = upper
         return total
 
-    def _require_margin(
-        self, after: Account, market: MarketSnapshot, doing: str, amount: Decimal, kind: str, of: str, price: Decimal | None = None
-    ) -> None:
-        """`price` is the close of the perp `of`, where the caller has it."""
-        if price is not None and len(after.perps) == 1:
-            perp = after.perps[of]
-            worth = perp.base * price
-            equity, notional = after.balances.get(self._settle, ZERO) + worth - perp.cost, abs(worth)
-        else:
-            equity, notional = self._equity_and_notional(after, market)
+    def _require_margin(self, after: Account, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str) -> None:
+        equity, notional = self._equity_and_notional(after, marks)
         leverage = self._leverage
         if equity > notional and leverage >= 1:
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
@@ -369,12 +367,8 @@ class Exchange(Holder):
                 return False  # a bar from before now was looked at when it came; the position may be younger than it
             low, high = market.perp_range(self.row.name, symbol)
             return high >= price if perp.base < 0 else low <= price
-        equity, notional = account.balances.get(self.row.settle, ZERO), ZERO
-        for symbol, perp in account.perps.items():
-            worst = self._worst(symbol, perp, market)
-            equity += perp.base * worst - perp.cost
-            notional += abs(perp.base) * worst
-        return equity <= self.maintenance(notional)
+        at_worst = self.margin(account, {symbol: self._worst(symbol, perp, market) for symbol, perp in account.perps.items()})
+        return at_worst.equity <= at_worst.maintenance
 
     def _worst(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Decimal:
         """The worst price of a bar that has closed right now, else the last close: an older bar may be from before the position."""
@@ -390,7 +384,7 @@ class Exchange(Holder):
         the last close is none of ours. Of several the last closes count, and where they are beyond the whole margin, the fund bears that.
         """
         settle = self.row.settle
-        equity = self.margin(account, market).equity
+        equity = self.margin(account, self.marks(account, market)).equity
         lost = max(equity, ZERO)
         if len(account.perps) == 1:
             ((symbol, perp),) = account.perps.items()
@@ -419,8 +413,11 @@ class Exchange(Holder):
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
         after = account.moved({token: -amount})
         if state.checked and account.perps and token == self.row.settle:
-            self._require_margin(after, market, "transfer", amount, "", token)
+            self._require_margin(after, self.marks(after, market), "transfer", amount, "", token)
         return state.with_part(self.name, after)
+
+    def fact(self) -> VenueFact:
+        return VenueFact(series=self.row.name, settle=self.row.settle)
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
         return state.with_part(self.name, state.part(self.name, Account).moved({token: amount}))
@@ -429,10 +426,10 @@ class Exchange(Holder):
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
         perps = {}
         for token, amount in amounts.items():
-            kind, symbol, _ = read_name(token)
+            kind, symbol = read_common_name(token)
             if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
-        return Account({token: amount for token, amount in amounts.items() if read_name(token).kind is not Kind.PERP}, perps)
+        return Account({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:

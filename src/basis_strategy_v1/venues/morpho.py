@@ -12,16 +12,18 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, read_name
+from basis_strategy_v1.core.position_names import PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.core.venue_facts import Call, Loan
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
 from basis_strategy_v1.venues.morpho_data import Settings, Terms
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
-from basis_strategy_v1.venues.morpho_rate import WAD
+from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, read_anywhere, side_of, token_of
+from basis_strategy_v1.venues.morpho_rate import WAD, published_rate
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, PerpExposure, Place, Settlement, SimulationResult, reject
 from basis_strategy_v1.venues.wallet import amount_of, receive, spend
@@ -218,6 +220,39 @@ class Morpho(FlashLender, Lender):
     def _health_text(self, part: MorphoState, name: str, market: MarketSnapshot) -> str:
         return plain(round(self._health(part, name, market), 6))
 
+    def borrow_rate(
+        self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0), against: str | None = None
+    ) -> Decimal:
+        """What a debt pays in the market of the collateral at its last row, a fraction a year: without the drift of the curve since then,
+        and as if our size moved nothing."""
+        if against is None:
+            reject(ONCHAIN, f"{self.name} has a rate in each market; name the collateral that {token} is borrowed against")
+        return published_rate(market.lending_market(self.series, f"{against}/{token}").texts)
+
+    # What strategies are told of it.
+
+    def position_names(self, token: str) -> tuple[str, ...]:
+        return tuple(morpho_name("MARKET", side) for side in SIDES)
+
+    def read_position(self, name: str) -> PositionName | None:
+        return read_anywhere(name) if side_of(name) else None
+
+    def loan(self, collateral: str, token: str) -> Loan:
+        """The market of the collateral against the token, whose oracle is the protocol's own redemption rate."""
+        market = f"{collateral}/{token}"
+        of_market = {"market": market}
+        return Loan(
+            lender=self.name,
+            collateral=morpho_name(market, COLLATERAL),
+            debt=morpho_name(market, DEBT),
+            series=(("market", self.series, series_name(market)),),
+            price=lambda snapshot: snapshot.price(collateral) / snapshot.price(token),
+            supply=Call(self.name, "supply_collateral", collateral, of_market),
+            withdraw=Call(self.name, "withdraw_collateral", collateral, of_market),
+            borrow=Call(self.name, "borrow", token, of_market),
+            repay=Call(self.name, "repay", token, of_market),
+        )
+
     # What falls due by time.
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
@@ -271,8 +306,9 @@ class Morpho(FlashLender, Lender):
         growth = {SUPPLY: "supply_interest", COLLATERAL: "spot_price", DEBT: "borrow_interest"}
         found = []
         for token, amount in state.part(self.name, MorphoState).positions().items():
-            name = read_name(token)
-            found.append(Exposure(self.name, token, name.underlying, -amount if name.is_owed else amount, growth[name.side]))
+            side = side_of(token)
+            assert side is not None
+            found.append(Exposure(self.name, token, side.token, -amount if side.is_owed else amount, growth[side.side]))
         return tuple(found), ()
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> MorphoState:
@@ -281,14 +317,15 @@ class Morpho(FlashLender, Lender):
         Raises:
             ComponentError: PUH-001, a token that is no position there.
         """
-        for token in amounts:
-            if not read_name(token).side:
+        sides = {token: side_of(token) for token in amounts}
+        for token, side in sides.items():
+            if side is None:
                 raise ComponentError("PUH-001", f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt")
-        names = dict.fromkeys(read_name(token).of for token in amounts)
+        names = dict.fromkeys(side.market for side in sides.values() if side is not None)
         part = self._known.at(MorphoState(), market, *names)
         for name in names:
             tokens = [morpho_name(name, side) for side in SIDES]
-            units = (to_units(read_name(token).underlying, amounts.get(token, Decimal(0))) for token in tokens)
+            units = (to_units(token_of(token), amounts.get(token, Decimal(0))) for token in tokens)
             part.held[name] = holding(part.held[name], part.now_s, *units)
         return structs.replace(part, reported=part.units())
 
@@ -296,7 +333,7 @@ class Morpho(FlashLender, Lender):
 def _changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, Decimal]:
     """By how much each position differs, in token units, from base units by its name."""
     names = dict.fromkeys((*before, *after))
-    return {name: to_amount(read_name(name).underlying, after.get(name, 0) - before.get(name, 0)) for name in names}
+    return {name: to_amount(token_of(name), after.get(name, 0) - before.get(name, 0)) for name in names}
 
 
 def _worded(reverted: Reverted, name: str) -> str:

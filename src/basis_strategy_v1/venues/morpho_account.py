@@ -7,11 +7,11 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Struct, structs
 
-from basis_strategy_v1.core.position_names import COLLATERAL, DEBT, SUPPLY, morpho_name, read_name
 from basis_strategy_v1.core.state import AS_READ, Reading, VenueState
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, assets_down, assets_up, debt_of, supplied_of
+from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SUPPLY, morpho_name, token_of
 
 
 class Held(NamedTuple):
@@ -53,7 +53,7 @@ class MorphoState(Struct, VenueState, frozen=True, tag="MorphoState"):
         return found
 
     def positions(self) -> dict[str, Decimal]:
-        return {token: to_amount(read_name(token).underlying, units) for token, units in self.units().items()}
+        return {token: to_amount(token_of(token), units) for token, units in self.units().items()}
 
     def is_empty(self) -> bool:
         return not any(held.is_ours() for held in self.held.values())

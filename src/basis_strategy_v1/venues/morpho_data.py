@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.position_names import pair_of
 from basis_strategy_v1.core.settings import MAINNET, Address, Amount, MarketName, ProtocolSettings, number, text
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.venues.morpho_market import ORACLE_SCALE, VIRTUAL_SHARES, Market
+from basis_strategy_v1.venues.morpho_names import pair_of
 from basis_strategy_v1.venues.morpho_rate import INITIAL_RATE_AT_TARGET_WAD, MAX_RATE_AT_TARGET_WAD, WAD, YEAR_S
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.market import MissingData
-from basis_strategy_v1.core.position_names import pair_of
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.venues.morpho_account import Held, MorphoState, with_own
 from basis_strategy_v1.venues.morpho_data import MarketRow, Terms, market_at_terms, oracle_price, row_of
 from basis_strategy_v1.venues.morpho_market import Position
+from basis_strategy_v1.venues.morpho_names import pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

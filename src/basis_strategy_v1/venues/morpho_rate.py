@@ -1,9 +1,16 @@
-"""The borrow rate of Morpho's AdaptiveCurveIrm: a curve around 90 % usage whose height adapts over time. Pure, integers only.
+"""The borrow rate of Morpho's AdaptiveCurveIrm: a curve around 90 % usage whose height adapts over time. Pure.
 
-All numbers are wads; rates are a second's. Solidity's signed division truncates toward zero, hence `quo`.
+Integers only, but for `published_rate`: all numbers are wads, rates are a second's. Solidity's signed division truncates toward zero,
+hence `quo`.
 """
 
 from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WAD = 10**18
 YEAR_S = 365 * 24 * 3600
@@ -13,6 +20,7 @@ TARGET_USAGE_WAD = 9 * WAD // 10
 INITIAL_RATE_AT_TARGET_WAD = 4 * WAD // 100 // YEAR_S
 MIN_RATE_AT_TARGET_WAD = WAD // 1000 // YEAR_S
 MAX_RATE_AT_TARGET_WAD = 2 * WAD // YEAR_S
+TARGET_USE, STEEPNESS = Decimal(TARGET_USAGE_WAD) / WAD, Decimal(CURVE_STEEPNESS_WAD) / WAD
 LN_2_WAD = 693147180559945309
 LN_WEI_WAD = -41446531673892822312
 EXP_UPPER_BOUND_WAD = 93859467695000404319
@@ -60,6 +68,15 @@ def _moved_target(start_wad: int, adaptation_wad: int) -> int:
 def _curve(rate_at_target_wad: int, error_wad: int) -> int:
     slope = WAD - WAD * WAD // CURVE_STEEPNESS_WAD if error_wad < 0 else CURVE_STEEPNESS_WAD - WAD
     return quo((quo(slope * error_wad, WAD) + WAD) * rate_at_target_wad, WAD)
+
+
+def published_rate(texts: Mapping[str, str]) -> Decimal:
+    """What borrowing costs at a market's row, a fraction a year; without the drift of the curve since then."""
+    supplied, borrowed, at_target = (int(texts[name]) for name in ("total_supply_assets", "total_borrow_assets", "rate_at_target"))
+    use, target, steepness = Decimal(borrowed) / supplied if supplied else Decimal(0), TARGET_USE, STEEPNESS
+    is_above = use > target
+    distance = (use - target) / (1 - target if is_above else target)
+    return Decimal(at_target * YEAR_S) / WAD * (1 + (steepness - 1 if is_above else 1 - 1 / steepness) * distance)
 
 
 def taylor_compounded(rate_wad: int, elapsed_s: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.settings import MAINNET, OnChainSettings, ProtocolSettings, VenueSettings
 from basis_strategy_v1.core.state import WALLET
-from basis_strategy_v1.venues import aave_settings, exchanges, market_swap, morpho_data, staking, uniswap, wallet
+from basis_strategy_v1.venues import aave_names, aave_settings, exchanges, market_swap, morpho_data, morpho_names, staking, uniswap, wallet
 from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.curve import curve
@@ -20,19 +20,28 @@ from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Plac
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from basis_strategy_v1.core.position_names import PositionName
+
+
+def _no_names(name: str) -> PositionName | None:
+    """Of a protocol whose positions are called what the tokens are."""
+    return None
+
 
 class ProtocolRow(NamedTuple):
-    """A protocol, or the wallet: the section of the config that it stands in, its Settings, and the maker of its simulator from them."""
+    """A protocol, or the wallet: the section of the config that it stands in, its Settings, the maker of its simulator from them, and the
+    reader of the names of its positions, which gives None for all others."""
 
     section: str
     settings: type[OnChainSettings]
     make: Callable[[Place, Any], OnChainVenue]
+    read_name: Callable[[str], PositionName | None] = _no_names
 
 
 # A new protocol is a line here and a file in this folder.
 VENUES: dict[str, ProtocolRow] = {
-    "aave": ProtocolRow(ONCHAIN, aave_settings.Settings, aave),
-    "morpho": ProtocolRow(ONCHAIN, morpho_data.Settings, morpho),
+    "aave": ProtocolRow(ONCHAIN, aave_settings.Settings, aave, aave_names.read_anywhere),
+    "morpho": ProtocolRow(ONCHAIN, morpho_data.Settings, morpho, morpho_names.read_anywhere),
     "lido": ProtocolRow(ONCHAIN, staking.Settings, lido),
     "etherfi": ProtocolRow(ONCHAIN, staking.Settings, etherfi),
     "wallet": ProtocolRow(ONCHAIN, wallet.Settings, wallet.wallet),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import DAY_US, iso
@@ -15,7 +15,8 @@ from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.settings import ProtocolSettings, number
 from basis_strategy_v1.core.state import RATE_UNIT, State, VenueState, Wallet
-from basis_strategy_v1.core.tokens import REBASING, STAKED_AT, to_amount, to_units
+from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, STAKED_AT, to_amount, to_units
+from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues import staking_shares
 from basis_strategy_v1.venues.staking_shares import Protocol, SharePool, amount_for, shares_for
 from basis_strategy_v1.venues.venue import (
@@ -49,19 +50,21 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
 
 
 class StakingRow(NamedTuple):
-    """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes, and gas units by action."""
+    """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes, gas units by action, and the DEX
+    at which most of the wrapped token trades."""
 
     rebasing: str | None
     wrapped: str
     withdrawal_days: Decimal
     gas: dict[str, int]
+    dex: str
 
     @classmethod
-    def of(cls, protocol: str, days: int, gas: dict[str, int], own: Settings) -> StakingRow:
+    def of(cls, protocol: str, days: int, gas: dict[str, int], dex: str, own: Settings) -> StakingRow:
         """The row of a protocol whose tokens `STAKED` has, with the length of the queue that the settings give, if they do."""
         tokens = STAKED_AT[protocol]
         queue = Decimal(days) if own.withdrawal_days is None else own.withdrawal_days.at()
-        return cls(tokens.rebasing, tokens.wrapped, queue, gas)
+        return cls(tokens.rebasing, tokens.wrapped, queue, gas, dex)
 
 
 class Request(NamedTuple):
@@ -230,6 +233,12 @@ class StakingProtocol(OnChainVenue):
 
     def lines(self) -> list[str]:
         return [row_text(self.row)]
+
+    def fact(self) -> VenueFact:
+        return structs.replace(super().fact(), staked=SHARE_TOKENS[self.row.wrapped], queued=QUEUED, dex=self.row.dex)
+
+    def position_names(self, token: str) -> tuple[str, ...]:
+        return (QUEUED,)
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         """When the first of our requests that was not reported of can be claimed; of one that could be before, the next instant."""

@@ -9,7 +9,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET, State, Transfer, Transit
 from basis_strategy_v1.core.tokens import in_base_units
 from basis_strategy_v1.venues.cex import Exchange
@@ -63,7 +63,7 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
 
 
 def _ends(transfer: WalletTransfer, venues: Venues) -> tuple[Holder, Holder]:
-    if read_name(transfer.token).kind is Kind.PERP:
+    if read_common_name(transfer.token).kind is Kind.PERP:
         reject(CEX, f"{transfer.token} is a position and stays on its exchange; close it there and open it on {transfer.to_venue}")
     return _holder(transfer.from_venue, venues), _holder(transfer.to_venue, venues)
 

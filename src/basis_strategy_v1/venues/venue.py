@@ -10,18 +10,21 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.state import Wallet
+from basis_strategy_v1.core.venue_facts import VenueFact
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import Cost
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.position_names import PositionName
     from basis_strategy_v1.core.state import State, VenueState
+    from basis_strategy_v1.core.venue_facts import Deposit, Loan
 
 CEX, DEX, ONCHAIN = "cex", "dex", "onchain"
 REJECTED = {CEX: "CEX-001", DEX: "DEX-001", ONCHAIN: "OCH-001"}
@@ -137,6 +140,18 @@ class Venue(ABC):
         """What it charges and allows, for a person."""
         return []
 
+    @abstractmethod
+    def fact(self) -> VenueFact:
+        """What strategies need to know of it, before anything is held."""
+
+    def position_names(self, token: str) -> tuple[str, ...]:
+        """What positions of a token are called there, where that is not what the token is called."""
+        return ()
+
+    def read_position(self, name: str) -> PositionName | None:
+        """What a name says there; None: it is no such position of this venue."""
+        return None
+
 
 Venues = Mapping[str, Venue]  # by name
 
@@ -171,6 +186,9 @@ class OnChainVenue(Venue):
             VenueRejected: the action needs a number.
         """
         return state.part(self.wallet, Wallet).units_of(action.token)
+
+    def fact(self) -> VenueFact:
+        return VenueFact(series=self.series, wallet=self.wallet)
 
     @abstractmethod
     def gas_units(self, action: SmartContractAction) -> int:
@@ -210,13 +228,34 @@ class Lender(OnChainVenue):
     def health_factor(self, state: State, market: MarketSnapshot) -> Decimal | None:
         """Collateral x liquidation threshold over debt, of the worst debt; None without debt."""
 
+    @abstractmethod
+    def borrow_rate(
+        self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0), against: str | None = None
+    ) -> Decimal:
+        """What a debt of `token` pays now, and would with `more` of it (token units): a fraction a year. `against` is the collateral, where
+        the rate depends on it.
 
-class PoolLender(Lender):
-    """A lender from one pool, as Aave and its forks are: a token has one rate there, whatever secures the debt."""
+        Raises:
+            VenueRejected: the rate depends on the collateral, and it is not named.
+        """
 
     @abstractmethod
-    def borrow_rate(self, state: State, token: str, market: MarketSnapshot, more: Decimal = Decimal(0)) -> Decimal:
-        """What a debt of `token` pays now, and would with `more` of it (token units): a fraction a year."""
+    def loan(self, collateral: str, token: str) -> Loan:
+        """How strategies borrow a token against a collateral."""
+
+    def fact(self) -> VenueFact:
+        return structs.replace(super().fact(), loan=self.loan)
+
+
+class PoolLender(Lender):
+    """A lender from one pool, as Aave and its forks are: a token is lent by itself, without a market."""
+
+    @abstractmethod
+    def deposit(self, token: str) -> Deposit:
+        """How strategies lend a token."""
+
+    def fact(self) -> VenueFact:
+        return structs.replace(super().fact(), deposit=self.deposit)
 
 
 class Holder(Venue):

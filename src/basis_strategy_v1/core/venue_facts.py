@@ -1,0 +1,83 @@
+"""How a venue describes itself to strategies, before anything is held: what things are called there, and the calls that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.state import WALLET
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.tokens import Staked
+
+Block = dict[str, Any]
+SeriesKey = tuple[str, str, str]  # kind, venue, name
+
+
+class Call(NamedTuple):
+    """An action of a protocol but for its amount: `call(amount)` is the block."""
+
+    protocol: str
+    action: str
+    token: str
+    more: Mapping[str, Any] = {}
+
+    def __call__(self, amount: Decimal | str) -> Block:
+        """The block; the amount in token units, or "all"."""
+        return {
+            "instruction_type": "smart_contract_action",
+            "protocol": self.protocol,
+            "action": self.action,
+            "token": self.token,
+            "amount": amount,
+            **self.more,
+        }
+
+
+class Deposit(NamedTuple):
+    """A token lent by itself: what the position is called, the series that it needs, the calls."""
+
+    position: str
+    series: tuple[SeriesKey, ...]
+    supply: Call
+    withdraw: Call
+
+
+class Loan(Struct, frozen=True, kw_only=True):
+    """A debt in one token against one collateral, as a lender has it.
+
+    `price` is what one unit of collateral is worth in the token borrowed, as the lender counts it. `opening` has to be done once, before
+    the first borrow. `max_ltv` is the most that can be owed, as a share of the collateral; None where only the data know.
+    """
+
+    lender: str
+    collateral: str  # what the collateral is called as a position
+    debt: str
+    series: tuple[SeriesKey, ...]
+    price: Callable[[MarketSnapshot], Decimal]
+    opening: tuple[Block, ...] = ()
+    supply: Call
+    withdraw: Call
+    borrow: Call
+    repay: Call
+    max_ltv: Decimal | None = None
+
+
+class VenueFact(Struct, frozen=True, kw_only=True):
+    """What strategies need to know of a configured venue."""
+
+    series: str  # what it is called in the data
+    settle: str = ""  # of an exchange: the token that it settles in
+    wallet: str = WALLET  # on chain: the wallet that pays and is paid
+    staked: Staked | None = None  # where ether is staked: the tokens
+    queued: str = ""  # there: what is asked for and not yet claimed is called as a position
+    dex: str = ""  # there: the DEX at which most of the wrapped token trades
+    deposit: Callable[[str], Deposit] | None = None  # by token
+    loan: Callable[[str, str], Loan] | None = None  # by collateral and the token that is borrowed
+
+
+VenueFacts = Mapping[str, VenueFact]  # by name
