@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import structs
 
-from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.clock import MICROSECOND, SECOND_US, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown
 from basis_strategy_v1.core.journal import Mark
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
@@ -19,8 +19,9 @@ from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import judge
 from basis_strategy_v1.execution.live_account import LiveAccount
 from basis_strategy_v1.execution.live_pipeline import PlanStopped
+from basis_strategy_v1.execution.reconciliation import encode_table
 from basis_strategy_v1.results.plan_outcomes import outcomes
-from basis_strategy_v1.results.run_record import Checkpoint, RunRecord, StepRow
+from basis_strategy_v1.results.run_record import HOLDINGS, Checkpoint, RunRecord, StepRow
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class LiveEngine(EventDrivenStrategyEngine):
     _since: Since
     _sent: frozenset[tuple[int, str]] = frozenset()  # the plans of the step that an earlier process did not complete: instant, purpose
     _recorded = Mark()  # how far the journal is booked
+    _compares_at = 0  # from which instant on the holdings are compared again
+    _breaks: Mapping[tuple[str, str], Decimal] = {}  # by venue and token, as they were logged
     _kept_skipped = 0  # how many of `skipped` the record has
     _opened_at: MarketSnapshot
     account: LiveAccount
@@ -161,6 +164,7 @@ class LiveEngine(EventDrivenStrategyEngine):
             market = self._advance_to(instant, at)
             self._work(at, market)
             self._close_where_it_ends(at, instant, market)
+            self._compare_holdings(at, market)
             if self._handler.state is not self._recorded_state:
                 self._rebase(market)
             self._keep(market, at)
@@ -315,8 +319,24 @@ class LiveEngine(EventDrivenStrategyEngine):
         if not recovered.open and self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
         self._guard(now, market)
+        self._compare_holdings(now, market)
         if self._handler.state is not self._recorded_state:
             self._rebase(market)
+
+    def _compare_holdings(self, at: datetime, market: MarketSnapshot) -> None:
+        """Compare what is held with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
+        reconciler = self.live.reconciler
+        if market.instant < self._compares_at and not reconciler.is_needed:
+            return
+        table = reconciler.compare(at, market)
+        self._compares_at = market.instant + round(self.config.live.reconcile_interval_s * SECOND_US)
+        self.record.keep(HOLDINGS, encode_table(table))
+        breaks = {(row.venue, row.token): row.unexplained for row in table.breaks}
+        if breaks and breaks != self._breaks:
+            message = f"holdings: {'; '.join(map(str, table.breaks))}"
+            data = {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM"}
+            self.event_logger.log_event(at, "error", COMPONENT, data)
+        self._breaks = breaks
 
     def _take_as_hedged(self, market: MarketSnapshot) -> None:
         """After a restart: what is held now, once the plan in hand is done, is what was meant."""

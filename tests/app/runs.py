@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.clock import SimulatedClock
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -17,3 +20,10 @@ def config(**changes: Any) -> dict[str, Any]:
         "venues": {"cex": ["bybit"]},
         **changes,
     }
+
+
+class Waiting:
+    """A clock that is only read."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self.now = clock.now

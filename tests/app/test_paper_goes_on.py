@@ -17,6 +17,7 @@ from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
 from basis_strategy_v1.live_engine import LiveEngine
 
+from .runs import Waiting
 from .test_paper_equals_backtest import LIMITS
 
 
@@ -126,13 +127,6 @@ def run_hours(config: dict[str, Any], data: Path, folder: Path, steps: int, afte
         return engine.run()
     finally:
         engine.live.journal.close_file()
-
-
-class Waiting:
-    """A clock that is only read."""
-
-    def __init__(self, clock: SimulatedClock) -> None:
-        self.now = clock.now
 
 
 def test_on_the_wall_clock_a_restart_hours_later_books_what_fell_due_meanwhile(

@@ -115,6 +115,7 @@ class Held:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.not_ours: dict[str, dict[str, Decimal]] = {}
 
     def commit(
         self,

@@ -89,7 +89,7 @@ class Bench:
 
     def send(self, sent=None, spends_usd=0, **place):
         try:
-            return self.senders.send(of_order(sent or order(), spends_usd), **place)
+            return self.senders.send(sent if isinstance(sent, Approved) else of_order(sent or order(), spends_usd), **place)
         except ScriptEnded as call:
             raise AssertionError(f"the list has no answer for {call}") from None
 

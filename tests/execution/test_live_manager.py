@@ -222,11 +222,35 @@ def test_given_positions_are_what_it_begins_with(desk):
 
 
 def test_what_the_venue_shows_otherwise_degrades_and_changes_nothing(desk):
-    made = desk(held={"binance": {"USDT": 10_000}}, positions={"binance": {"USDT": 5000}})
+    made = desk(held={"binance": {"USDT": 10_000}}, positions={"binance": {"USDT": 15_000}})
     made.manager.route_instruction(NOON, trade())
     status = made.manager.get_routing_status()["status"]
     (error,) = made.manager._health_check()["errors"]
-    assert (status, error["error_code"], made.manager.positions.positions["binance"]["USDT"]) == ("degraded", "EIM-003", 1700)
+    assert (status, error["error_code"], made.manager.positions.positions["binance"]["USDT"]) == ("degraded", "EIM-003", 11_700)
+
+
+def test_what_the_venue_holds_beyond_the_given_positions_is_not_the_runs_in_a_second_process_too(desk):
+    made = desk(held={"binance": {"USDT": 10_000, "BTC": 2}}, positions={"binance": {"USDT": 5000}})
+    made.manager.route_instruction(NOON, trade())
+    assert made.manager.get_routing_status()["status"] == "healthy"
+    manager = made.again(positions=None)
+    manager.route_instruction(NOON, trade("sell"))
+    assert manager.get_routing_status()["status"] == "healthy"
+    assert manager.live.holdings.not_ours == held(binance={"USDT": 5000, "BTC": 2})
+    assert manager.positions.positions == held(binance={"USDT": 5000})
+
+
+def test_an_allocation_says_how_much_of_a_balance_belongs_to_the_run(desk):
+    allocation = {"binance": {"USDT": 6000, "BTC": 0}, "bybit": {"ETH": 50}, "wallet": {"USDT": 7}}
+    holds = {"binance": {"USDT": 10_000, "BTC": 2}, "bybit": {"ETH": 1, "USDT": 8}, "wallet": {"USDT": 9, "ETH": 3}}
+    made = desk({**CONFIG, "live": {"allocation": allocation}}, held=holds)
+    made.manager.route_instruction(NOON, trade())
+    ours = {"binance": {"ETH": 1, "USDT": 2700}, "bybit": {"ETH": 1, "USDT": 8}, "wallet": {"USDT": 7, "ETH": 3}}
+    assert made.manager.positions.positions == held(**ours)
+    assert made.manager.live.holdings.not_ours == held(binance={"USDT": 4000, "BTC": 2}, wallet={"USDT": 2})
+    assert made.manager.get_routing_status()["status"] == "healthy"
+    error = refused(made.manager.route_instruction, NOON, trade())
+    assert error.message == "buy of 1 ETHUSDT needs 3300 USDT, binance holds 2700; use less or move USDT there first"
 
 
 @pytest.mark.parametrize("faults", [[REJECTED], [REFUSED] * 3, [Silent]])

@@ -54,6 +54,7 @@ class Model:
         self.due_in_log: set[tuple[str, str]] = set()
         self.cursors: dict[str, str] = {}
         self.held: State | None = None
+        self.others: dict[str, dict[str, D]] = {}
 
     def entry(self, key: str) -> Entry | None:
         mine = [row.entry for row in self.rows if row.entry.key == key]
@@ -120,9 +121,10 @@ class Model:
         self._change(self._open(key), decision=Decision(reference=reference, at=at, by=by))
         return self.entry(key)
 
-    def begin_account(self, state: State, cursors: Mapping[str, str]) -> None:
+    def begin_account(self, state: State, cursors: Mapping[str, str], not_ours: Mapping[str, Mapping[str, D]]) -> None:
         if self.held is not None:
             raise ValueError
+        self.others = {venue: dict(tokens) for venue, tokens in not_ours.items()}
         self.held = state
         self.cursors |= cursors
 
@@ -168,6 +170,7 @@ class Model:
             "gas": [sum((row.gas_eth for row in self.rows if row.day == day), D(0)) for day in DAYS],
             "cursors": [self.cursors.get(venue) for venue in VENUES],
             "due": [(venue, item) for (venue, name), item in self.due.items() if (venue, name) not in self.due_in_log],
+            "not ours": self.others,
         }
 
 
@@ -188,6 +191,7 @@ def seen(journal: Any) -> dict[str, Any]:
         "gas": [journal.spent_gas_eth(day) for day in DAYS],
         "cursors": [journal.cursor(venue) for venue in VENUES],
         "due": journal.unlogged_due(),
+        "not ours": journal.not_ours(),
     }
 
 
@@ -237,7 +241,7 @@ def arguments(name: str, first: int, second: int) -> tuple[tuple[Any, ...], dict
         case "resolve":
             return (key, None if second % 2 else f"0x{second}"), {"at": AT, "by": "basis resolve"}
         case "begin_account":
-            return (state(first), {"bybit": f"from {second}"}), {}
+            return (state(first), {"bybit": f"from {second}"}, {"bybit": {"USDT": D(second) / 7}, "wallet": {"ETH": D(1)}}), {}
         case "add_due":
             items = [due(f"{venue}-{number % 5}") for number in range(second % 4, second % 4 + first % 4)]
             return (venue, items, f"{first}.{second}", lambda new: state(100 + len(new))), {}

@@ -11,7 +11,7 @@ import pytest
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import Mark
 from basis_strategy_v1.results.attribution import Books
-from basis_strategy_v1.results.run_record import NAME, Checkpoint, RunRecord, StepRow, decode_checkpoint, encode_checkpoint
+from basis_strategy_v1.results.run_record import NAME, Checkpoint, RunRecord, StepRow, decode_checkpoint, encode_checkpoint, kept_in
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 D = Decimal
@@ -156,3 +156,36 @@ def test_a_record_that_another_program_holds_is_not_set_aside(tmp_path: Path) ->
             record.open("run", "usdt_stable")
     other.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME]
+
+
+# What is kept between the steps.
+
+
+def test_what_is_kept_takes_the_place_of_what_had_its_name_and_is_there_after_a_restart(tmp_path: Path) -> None:
+    record, *_ = opened(tmp_path)
+    assert record.kept("holdings") is None
+    for name, content in (("holdings", "one"), ("since", "x"), ("holdings", "two")):
+        record.keep(name, content)
+    assert (kept_in(tmp_path, "holdings"), kept_in(tmp_path, "other")) == ("two", None)
+    record.close()
+    again, *_ = opened(tmp_path)
+    assert (again.kept("holdings"), again.kept("since")) == ("two", "x")
+    again.close()
+
+
+def test_a_record_that_keeps_nothing_yet_is_gone_on_with(tmp_path: Path) -> None:
+    stored(tmp_path)
+    with sqlite3.connect(tmp_path / NAME) as file:
+        file.execute("DROP TABLE kept")
+    assert kept_in(tmp_path, "holdings") is None
+    record, found, why = opened(tmp_path)
+    record.keep("holdings", "one")
+    assert (found, why, record.kept("holdings")) == (CHECKPOINT, "", "one")
+    record.close()
+
+
+def test_without_a_record_nothing_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    assert kept_in(tmp_path, "holdings") is None
+    (tmp_path / NAME).write_bytes(b"not a database, and long enough to be looked at" * 10)
+    with pytest.raises(ComponentError, match=r"RES-001: .*record.sqlite cannot be used: file is not a database"):
+        kept_in(tmp_path, "holdings")

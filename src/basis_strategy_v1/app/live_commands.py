@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SystemClock, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.journal_reader import JournalReader
+from basis_strategy_v1.results.run_record import HOLDINGS, kept_in
 
 HALT = "HALT"
 
@@ -20,7 +23,8 @@ def is_halted(folder: Path) -> bool:
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, and the positions.
+    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, the positions, and the newest
+    comparison of these with the venues.
 
     Raises:
         ComponentError: JRN-…, there is no journal, or it cannot be read.
@@ -41,6 +45,7 @@ def status_of(folder: Path) -> dict[str, Any]:
             "positions": {}
             if state is None
             else {venue: {token: plain(amount) for token, amount in tokens.items()} for venue, tokens in state.positions().items()},
+            "holdings": None if (table := kept_in(folder, HOLDINGS)) is None else json.loads(table),
         }
 
 
@@ -53,6 +58,8 @@ def status_lines(folder: Path) -> list[str]:
     lines += [f"open: {row['key']} at {row['venue']} is {row['status']}{row['reason'] and ': '}{row['reason']}" for row in found["open"]]
     lines.append(f"spent today: {found['spent_usd_today']} USD notional, {found['spent_gas_eth_today']} ETH gas")
     lines += [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
+    if found["holdings"] is not None:
+        lines += lines_of(decode_table(json.dumps(found["holdings"])))
     return lines
 
 

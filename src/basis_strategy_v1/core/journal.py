@@ -156,6 +156,10 @@ class LiveJournal(Journal, Protocol):
 
     # What came after a mark: for the record of the run.
 
+    def mark(self) -> Mark:
+        """The place that the journal has reached."""
+        ...
+
     def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
         """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
         not the whole."""
@@ -218,8 +222,13 @@ class LiveJournal(Journal, Protocol):
         """The account's state at the newest commit; None at the first start."""
         ...
 
-    def begin_account(self, state: State, cursors: Mapping[str, str]) -> None:
-        """Store the state that was read from the venues at the first start, and from where on `due` of each is read, in one write."""
+    def begin_account(self, state: State, cursors: Mapping[str, str], not_ours: Mapping[str, Mapping[str, Decimal]] = ...) -> None:
+        """Store the state that was read from the venues at the first start, from where on `due` of each is read, and what they hold beyond
+        what belongs to the run (venue -> token -> amount), in one write."""
+        ...
+
+    def not_ours(self) -> dict[str, dict[str, Decimal]]:
+        """What the venues held at the first start beyond what belongs to the run: venue -> token -> amount."""
         ...
 
     def spent_usd(self, day: str) -> Decimal:

@@ -189,6 +189,10 @@ class Account:
                 state = venue.accrue(state, market)
         return state
 
+    def accrued(self, state: State, market: MarketSnapshot) -> State:
+        """The state with what has grown by itself up to a snapshot."""
+        return self._accrued(state, market)
+
     def accrues(self) -> bool:
         """Whether something is held that grows with every second."""
         return any(venue.name in self.ledger.state.parts for venue in self._growing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,20 @@ def require_state(read: object) -> State:
     if fault is not None:
         raise MalformedAnswer(f"a State with {fault}", read)
     return read
+
+
+def require_due(answer: object) -> tuple[Sequence[Due], str]:
+    """What a gateway says has happened at a venue, and the next cursor, if they can be recorded.
+
+    Raises:
+        MalformedAnswer: what is wrong with it.
+    """
+    if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[0], Sequence) or not isinstance(answer[1], str):
+        raise MalformedAnswer(f"{shown(answer)}, which is not what fell due and the next cursor", answer)
+    items, cursor = answer
+    if fault := _fault_of_settlements(tuple(items)):
+        raise MalformedAnswer(f"{fault} among what fell due", answer)
+    return items, cursor
 
 
 def _as_given(answer: Struct) -> dict[str, Any]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.state import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.state import State
 
+    NotOurs = Mapping[str, Mapping[str, Decimal]]
+
 ZERO = Decimal(0)
 MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation, or the report, is wrong
 ACCRUAL = Decimal("1e-6")  # of what grows by itself between two looks
+NOTHING: NotOurs = {}
 
 
 def unlike_expected(report: ExecutionReport) -> Iterator[str]:
@@ -47,22 +50,29 @@ def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
                     yield f"{plain(change)} {token} at {venue}, where the deltas are {plain(moved.get(token, ZERO))}"
 
 
-def unlike_reading(deltas: Deltas, held: State, read: State) -> Iterator[str]:
-    """Each token of the deltas of which the venue shows another amount than is held, in every part that it shows."""
+def unlike_reading(deltas: Deltas, held: State, read: State, not_ours: NotOurs = NOTHING) -> Iterator[str]:
+    """Each token of the deltas of which the venue shows another amount than is held, in every part that it shows.
+
+    `not_ours` (venue -> token -> amount) is there too, and belongs to somebody else.
+    """
     tokens = {token for (_, token), _ in deltas.items()}
     before = held.positions()
     for venue, part in read.parts.items():
         shown, ours = part.positions(), before.get(venue, {})
         slack = ZERO if isinstance(part, Account) else ACCRUAL
         for token in sorted(tokens & (shown.keys() | ours.keys())):
-            has, there = ours.get(token, ZERO), shown.get(token, ZERO)
+            has, there = ours.get(token, ZERO), EXACT.subtract(shown.get(token, ZERO), not_ours.get(venue, {}).get(token, ZERO))
             if abs(has - there) > slack * abs(has):
                 yield f"{venue} shows {plain(there)} {token}, held are {plain(has)}"
 
 
-def has_moved(expected: Deltas, held: State, read: State) -> bool:
+def has_moved(expected: Deltas, held: State, read: State, not_ours: NotOurs = NOTHING) -> bool:
     """Whether the venue shows anything else than what is held, or does not show all that an order would have changed."""
     if not held.checked or not expected.amounts.keys() <= read.parts.keys():
         return True
     ours = held.positions()
-    return any(part.positions() != ours.get(venue, {}) for venue, part in read.parts.items())
+    return any(part.positions() != _with(ours.get(venue, {}), not_ours.get(venue, {})) for venue, part in read.parts.items())
+
+
+def _with(ours: Mapping[str, Decimal], others: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {token: EXACT.add(ours.get(token, ZERO), others.get(token, ZERO)) for token in (*ours, *others)}

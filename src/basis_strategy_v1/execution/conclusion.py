@@ -15,6 +15,7 @@ from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.journal import LiveJournal
@@ -28,11 +29,19 @@ LONGEST_RAW = 10_000
 UNREADABLE = "EIM-003"
 
 
+def subject_of(venue: str) -> str:
+    """Under which name the health keeps what a venue account shows otherwise after an order."""
+    return f"the state of {venue}"
+
+
 class Holdings(Protocol):
     """What is held, and where an execution is taken over."""
 
     @property
     def state(self) -> State: ...
+
+    not_ours: Mapping[str, Mapping[str, Decimal]]
+    """What a venue account held at the first start beyond what belongs to the run: venue -> token -> amount."""
 
     def commit(
         self,
@@ -138,11 +147,11 @@ class Conclusions:
                 report = structs.replace(report, details={**report.details, "state_read": False})
             else:
                 # Another order may have been taken over meanwhile: what agrees with the state before or after the reading agrees.
-                now = list(unlike_reading(report.deltas, self._holdings.state, read))
-                breaks += now and list(unlike_reading(report.deltas, held, read))
-        subject = f"the state of {self._venue}"
+                now = list(unlike_reading(report.deltas, self._holdings.state, read, self._holdings.not_ours))
+                breaks += now and list(unlike_reading(report.deltas, held, read, self._holdings.not_ours))
+        subject = subject_of(self._venue)
         if breaks:
-            self._health.trouble(subject, UNREADABLE, "; ".join(breaks))
+            self._health.disagreement(subject, UNREADABLE, "; ".join(breaks))
         else:
             self._health.is_well(subject)
         return report, tuple(breaks)
@@ -165,6 +174,6 @@ class Conclusions:
     def _has_moved(self, order: Order) -> bool:
         held = self._holdings.state
         try:
-            return not held.checked or has_moved(order.expected, held, self._calls.read(order))
+            return not held.checked or has_moved(order.expected, held, self._calls.read(order), self._holdings.not_ours)
         except (ComponentError, MalformedAnswer):
             return True

@@ -14,26 +14,29 @@ from basis_strategy_v1.execution.order_in_hand import settlement_of
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from decimal import Decimal
     from typing import Any
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.gateway import Due, Gateway
+    from basis_strategy_v1.core.gateway import Due
     from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.account import NextDue
     from basis_strategy_v1.execution.market_source import MarketSource
+    from basis_strategy_v1.execution.venue_reads import VenueReads
     from basis_strategy_v1.positions.ledger import Ledger
     from basis_strategy_v1.venues.venue import Venues
 
+    NotOurs = Mapping[str, Mapping[str, Decimal]]
     Unreachable = Callable[[str, ComponentError], None]  # a venue account, and why it could not be asked
 
 
 class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
-    `advance_to` asks each gateway what happened since its cursor in the journal, records each item once, and yields them in order of their
-    time. A venue that cannot be asked is reported to `unreachable`; the others go on.
+    `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
+    their time. A venue that cannot be asked is reported to `unreachable`; the others go on.
     """
 
     def __init__(
@@ -41,12 +44,12 @@ class LiveAccount(Account):
         venues: Venues,
         source: MarketSource,
         ledger: Ledger,
-        gateways: Mapping[str, Gateway],
+        reads: Mapping[str, VenueReads],
         journal: LiveJournal,
         unreachable: Unreachable,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
-        self._gateways = gateways
+        self._reads = reads
         self._journal = journal
         self._unreachable = unreachable
         self._newest: State | None = None  # while the account is gone back: what is held now
@@ -111,9 +114,9 @@ class LiveAccount(Account):
     def _new_items(self, state: State) -> list[Due]:
         """What happened at all venues since their cursors; it is in the journal when this returns."""
         found: list[Due] = []
-        for name, gateway in self._gateways.items():
+        for name, reads in self._reads.items():
             try:
-                items, cursor = gateway.due(self._journal.cursor(name))
+                items, cursor = reads.due(self._journal.cursor(name))
             except ComponentError as error:
                 self._unreachable(name, error)
                 continue
@@ -133,6 +136,7 @@ class LiveHoldings:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self.not_ours: NotOurs = {}
 
     @property
     def state(self) -> State:

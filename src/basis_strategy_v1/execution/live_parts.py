@@ -41,6 +41,7 @@ def live_parts(
         limits=limits,
         keys_in_log=_keys_in(log),
         settings=send_settings(settings, limits),
+        allocation=settings.live.allocation,
     )
 
 

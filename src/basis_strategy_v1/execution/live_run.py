@@ -16,11 +16,15 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
 from basis_strategy_v1.execution.live_pipeline import LivePipeline
 from basis_strategy_v1.execution.order_in_hand import settlement_of
+from basis_strategy_v1.execution.reconciler import Reconciler
 from basis_strategy_v1.execution.recovery import Recovered, Recovery
+from basis_strategy_v1.execution.run_share import Allocation, beyond, within
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
 from basis_strategy_v1.execution.step import StepSimulator
+from basis_strategy_v1.execution.venue_reads import VenueReads
 from basis_strategy_v1.live.journal_on_demand import JournalOnDemand
+from basis_strategy_v1.venues.venue import OnChainVenue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +46,8 @@ if TYPE_CHECKING:
 class LiveParts(Struct, frozen=True, kw_only=True):
     """What a live run has and a backtest has not: a gateway for each venue account, the journal, and the limits.
 
-    `keys_in_log` says which of some keys have their event in the event log already.
+    `keys_in_log` says which of some keys have their event in the event log already. `allocation` is how much of a balance belongs to the
+    run (venue -> token -> amount); what it does not name belongs to it.
     """
 
     gateways: Mapping[str, Gateway]
@@ -51,6 +56,7 @@ class LiveParts(Struct, frozen=True, kw_only=True):
     keys_in_log: KeysInLog
     settings: SendSettings = SendSettings()
     addresses: Mapping[str, str] = {}
+    allocation: Allocation = {}
 
 
 class LiveRun:
@@ -78,10 +84,12 @@ class LiveRun:
         self._taking_up = RLock()
         self._opens_with = opens_with
         self._record = record
-        self.account = LiveAccount(venues, source, ledger, parts.gateways, parts.journal, self._unreachable)
-        self.senders = Senders(
-            parts.gateways.values(), parts.journal, LiveHoldings(self.account), parts.settings, clock=clock, timing=timing
-        )
+        self.reads = {name: VenueReads(gateway, parts.settings.timeout_s, timing) for name, gateway in parts.gateways.items()}
+        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._unreachable)
+        self.holdings = LiveHoldings(self.account)
+        self.senders = Senders(parts.gateways.values(), parts.journal, self.holdings, parts.settings, clock=clock, timing=timing)
+        wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
+        self.reconciler = Reconciler(self.account, self.holdings, self.reads, parts.journal, self.senders.health, wallets)
         self.recovery = Recovery(self.senders, timing)
         simulator = StepSimulator(venues, atomic_chaining=atomic_chaining)
         self.pipeline = LivePipeline(
@@ -120,6 +128,7 @@ class LiveRun:
         state = self.journal.state()
         if state is None:
             state = self._first_state(at, opened)
+        self.holdings.not_ours = self.journal.not_ours()
         self.account.ledger.assign(state)
         recovered = self.recovery.until_closed()
         if recovered.open:
@@ -131,19 +140,15 @@ class LiveRun:
 
     def _first_state(self, at: datetime, opened: State | None) -> State:
         market = self.account.market(at)
-        cursors: dict[str, str] = {}
-        state = opened
-        if state is None:
-            state = State()
-            for name, gateway in self.parts.gateways.items():
-                try:
-                    state = state.with_parts(**gateway.read().parts)
-                except ComponentError as error:
-                    raise VenueUnreachable("EIM-002", f"{name} cannot be read at {iso(at)}: {error.message}; start again later") from error
-        state = self.account.opened(state, market)
-        for name, gateway in self.parts.gateways.items():
-            _, cursors[name] = gateway.due(None)
-        self.journal.begin_account(state, cursors)
+        read, cursors = State(), dict[str, str]()
+        for name, reads in self.reads.items():
+            try:
+                read = read.with_parts(**reads.read().parts)
+                _, cursors[name] = reads.due(None)
+            except ComponentError as error:
+                raise VenueUnreachable("EIM-002", f"{name} cannot be read at {iso(at)}: {error.message}; start again later") from error
+        state = self.account.opened(within(read, self.parts.allocation) if opened is None else opened, market)
+        self.journal.begin_account(state, cursors, beyond(read, state))
         return state
 
     def recover(self) -> Recovered:

@@ -18,11 +18,17 @@ class SendingHealth:
     def __init__(self) -> None:
         self._lock = Lock()
         self._troubles: dict[str, tuple[bool, str, str]] = {}  # subject -> (is critical, error code, message)
+        self.needs_comparison = False  # report, expectation and reading of an order disagreed since the holdings were compared
 
     def trouble(self, subject: str, error_code: str, message: str, *, is_critical: bool = False) -> None:
         """Something is wrong with a subject; it takes the place of what was wrong with it before."""
         with self._lock:
             self._troubles[subject] = (is_critical, error_code, message)
+
+    def disagreement(self, subject: str, error_code: str, message: str) -> None:
+        """Report, expectation and reading of an order disagree: the holdings are to be compared."""
+        self.needs_comparison = True
+        self.trouble(subject, error_code, message)
 
     def is_well(self, subject: str) -> None:
         """Nothing is wrong with a subject any more."""

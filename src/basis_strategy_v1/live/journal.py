@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
@@ -224,8 +225,11 @@ class SqliteJournal(JournalReader):
 
     # The account.
 
-    def begin_account(self, state: State, cursors: Mapping[str, str]) -> None:
-        """Store the state that was read from the venues at the first start, and from where on `due` of each is read, in one write.
+    def begin_account(
+        self, state: State, cursors: Mapping[str, str], not_ours: Mapping[str, Mapping[str, Decimal]] = MappingProxyType({})
+    ) -> None:
+        """Store the state that was read from the venues at the first start, from where on `due` of each is read, and what they hold beyond
+        what belongs to the run (venue -> token -> amount), in one write.
 
         Raises:
             ValueError: the journal has a state already.
@@ -237,6 +241,9 @@ class SqliteJournal(JournalReader):
                 write(*_account(state))
                 for venue, position in cursors.items():
                     write(*_cursor(venue, position))
+                for venue, tokens in not_ours.items():
+                    for token, amount in tokens.items():
+                        write("INSERT INTO not_ours (venue, token, amount) VALUES (?, ?, ?)", (venue, token, str(amount)))
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
         """Record what happened at a venue, each item once under the venue's id; gives those that are new.

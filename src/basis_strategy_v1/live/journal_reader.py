@@ -14,7 +14,7 @@ from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.journal import OPEN, Entry, Mark, Status, StoredPlan
 from basis_strategy_v1.core.state_codec import decode_state
 from basis_strategy_v1.live.journal_file import NAME, damaged, open_to_read, reported
-from basis_strategy_v1.live.journal_text import decode_decision, decode_due, decode_order, decode_plan, decode_report
+from basis_strategy_v1.live.journal_text import amount_of, decode_decision, decode_due, decode_order, decode_plan, decode_report
 
 if TYPE_CHECKING:
     import sqlite3
@@ -105,6 +105,13 @@ class JournalReader:
         row = self._one("SELECT state FROM account", ())
         state: State | None = row and self._decoded(decode_state, row[0])
         return state
+
+    def not_ours(self) -> dict[str, dict[str, Decimal]]:
+        """What the venues held at the first start beyond what belongs to the run: venue -> token -> amount."""
+        found: dict[str, dict[str, Decimal]] = {}
+        for venue, token, amount in self._all("SELECT venue, token, amount FROM not_ours ORDER BY venue, token", ()):
+            found.setdefault(venue, {})[token] = self._decoded(amount_of, amount)
+        return found
 
     def spent_usd(self, day: str) -> Decimal:
         """The notional of what was intended on a day (`2024-06-01`, UTC) and was not refused, in USD."""

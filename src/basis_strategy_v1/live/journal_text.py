@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -25,6 +26,18 @@ decode_decision = Decoder(Decision).decode
 def text_of(value: Any) -> str:
     """Any value as JSON: what JSON has no form for is written as its text, so that nothing is lost for what it carries."""
     return json_of(value).decode()
+
+
+def amount_of(text: str) -> Decimal:
+    """The amount of a text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no amount") from None
 
 
 def hash_of(instruction_text: str) -> str:

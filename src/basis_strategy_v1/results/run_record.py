@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +33,9 @@ SCHEMA = (
     # One row: what the newest step ended with.
     "CREATE TABLE newest (one INTEGER PRIMARY KEY CHECK (one = 1), checkpoint TEXT NOT NULL)",
 )
+# What is known between two steps too, by its name: the newest table of holdings, and since when something is unhedged.
+KEPT = "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
+HOLDINGS = "holdings"  # the name of the newest table
 WAY_OUT = "free space or rights there, then start again"
 
 Positions = dict[str, dict[str, Decimal]]
@@ -133,6 +137,7 @@ class RunRecord:
         except BaseException:
             file.close()
             raise
+        file.execute(KEPT)  # a record of an earlier version has none
         self._file = file
         return found
 
@@ -141,7 +146,7 @@ class RunRecord:
         fresh = self.path.with_name(f"{NAME}.new")
         fresh.unlink(missing_ok=True)
         with closing(sqlite3.connect(fresh, isolation_level=None)) as file:
-            for statement in SCHEMA:
+            for statement in (*SCHEMA, KEPT):
                 file.execute(statement)
             file.execute("INSERT INTO record VALUES (?, ?)", (run, share_class))
             file.execute(f"PRAGMA user_version = {VERSION}")
@@ -191,6 +196,17 @@ class RunRecord:
                 file.execute("INSERT OR REPLACE INTO newest VALUES (1, ?)", (encode_checkpoint(checkpoint),))
             self._at("after record")
 
+    def keep(self, name: str, content: str) -> None:
+        """Store something at once, in the place of what has this name."""
+        with self._reported():
+            self._at("before keep")
+            self._open_file().execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (name, content))
+            self._at("after keep")
+
+    def kept(self, name: str) -> str | None:
+        """What is stored under a name."""
+        return next((content for (content,) in self._rows("SELECT content FROM kept WHERE name = ?", (name,))), None)
+
     def steps(self) -> Iterator[StepRow]:
         """The rows of the equity curve, one after another."""
         for instant, *marked, booked in self._rows("SELECT instant, equity, spot_price, perp_price, booked FROM step ORDER BY number"):
@@ -213,9 +229,9 @@ class RunRecord:
             self._file.close()
             self._file = None
 
-    def _rows(self, statement: str) -> Iterator[tuple]:  # type: ignore[type-arg]
+    def _rows(self, statement: str, values: tuple[str, ...] = ()) -> Iterator[tuple]:  # type: ignore[type-arg]
         with self._reported():
-            yield from self._open_file().execute(statement)
+            yield from self._open_file().execute(statement, values)
 
     def _open_file(self) -> sqlite3.Connection:
         assert self._file is not None, "the record is open"
@@ -227,3 +243,22 @@ class RunRecord:
             yield
         except (OSError, sqlite3.Error) as fault:
             raise ComponentError("RES-001", f"{shown(self.path)} cannot be used: {fault}; {WAY_OUT}", original_exception=fault) from fault
+
+
+def kept_in(folder: Path, name: str) -> str | None:
+    """What the record in a folder has stored under a name, while a run may be writing it; None where there is nothing.
+
+    Raises:
+        ComponentError: RES-001, the file cannot be used.
+    """
+    path = folder.absolute() / NAME
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_S)) as file:
+            if file.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone() is None:
+                return None
+            row = file.execute("SELECT content FROM kept WHERE name = ?", (name,)).fetchone()
+    except sqlite3.Error as fault:
+        raise ComponentError("RES-001", f"{shown(path)} cannot be used: {fault}; {WAY_OUT}", original_exception=fault) from fault
+    return None if row is None else str(row[0])
