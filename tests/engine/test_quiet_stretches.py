@@ -129,7 +129,7 @@ def test_the_line_reads_what_a_mark_at_each_tick_reads(data: Path) -> None:
     )
     engine_of(data, code, end="2024-06-03").run()
     by_line = equities(data)
-    with patch.object(Attribution, "_as_line", lambda self, market: None):
+    with patch.object(Attribution, "_as_line", lambda self: None):
         engine_of(data, code, end="2024-06-03").run()
     assert equities(data) == by_line
     assert len(set(map(Decimal, by_line))) > 2

@@ -129,7 +129,7 @@ def readings(provider: DataProvider, share_class: str, first: Held, then: Held) 
     marks += [books.mark(at(provider, hour)) for hour in (30, 31)]
     books.settle(*then.exposures(), at(provider, 48))
     marks.append(books.mark(at(provider, 49)))
-    return marks, books.totals(at(provider, 49)), books._line is not None
+    return marks, books.totals(at(provider, 49)), books.is_line
 
 
 @given(holdings, holdings)
@@ -187,7 +187,7 @@ def test_the_series_that_prices_a_token_is_looked_for_again_when_another_one_beg
     assert (units_text(books.mark(at(provider, 30))[0]), books.valid_until) == ("6600", FOR_GOOD)
 
 
-def test_what_is_held_is_not_taken_over_at_a_price_that_is_too_old(tmp_path: Path) -> None:
+def test_time_does_not_pass_a_price_that_is_too_old(tmp_path: Path) -> None:
     bars = "timestamp,open,high,low,close,volume\n"
     write(tmp_path / "ohlcv/bybit/spot/ETHUSDT_1h.csv", bars, [f"{stamp(hour)},1,1,1,1,1\n" for hour in (0, 1, 2, 40, 41)])
     provider = DataProvider(tmp_path, max_staleness="5h")
@@ -195,8 +195,8 @@ def test_what_is_held_is_not_taken_over_at_a_price_that_is_too_old(tmp_path: Pat
     books = Attribution("usdt_stable")
     books.open(held, [], at(provider, 2))
     with pytest.raises(MissingData, match="the last row visible at 2024-06-01T20:00:00Z"):
-        books.rebase(held, [], at(provider, 20))
-    books.rebase(held, [], at(provider, 41))
+        books.settle(held, [], at(provider, 20))
+    books.settle(held, [], at(provider, 41))
 
 
 @given(holdings)
@@ -343,7 +343,7 @@ def test_the_costs_of_a_replayed_report_are_not_charged_again(provider: DataProv
 def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider) -> None:
     books = Attribution("usdt_stable")
     books.open([], [PerpExposure("bybit", "bybit", "ETHUSDT", "USDC", D(-1), D(-3000))], at(provider, 20))
-    assert books._line is None
+    assert not books.is_line
     assert units_text(books.initial_equity) == "-23.325"
 
 

@@ -110,6 +110,11 @@ class MarketSnapshot(ABC):
         following = self.next_row("perp", venue, symbol)
         return following if following is not None and following <= until else None
 
+    def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
+        """(lowest low, highest high) of every perp bar that becomes visible after this instant and up to `until`, and perhaps of more
+        bars; None where there is none, or the source has no bars."""
+        return None
+
     @abstractmethod
     def funding_missing(self, venue: str, symbol: str) -> Decimal:
         """The rate to use at this instant, where a payment is due and there is no row for it.

@@ -17,7 +17,7 @@ from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from basis_strategy_v1.data.layout import Column, SeriesSpec
 
@@ -96,6 +96,10 @@ class Numbers:
             if (max(part) >= bound) if above else (min(part) <= bound):
                 return begin + next(i for i, value in enumerate(part) if (value >= bound if above else value <= bound))
         return None
+
+    def extreme(self, pick: Callable[[Sequence[Any]], Any], start: int, stop: int) -> Decimal:
+        """The least or the greatest (`pick` is min or max) from `start` and before `stop`."""
+        return pick(self._exact[start:stop]) if self._exact is not None else _multiply(pick(self._values[start:stop]), self._unit)
 
     def extend_scaled(self, values: Iterable[int], decimals: int) -> None:
         """Append `values * 10**-decimals`."""
@@ -249,7 +253,7 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_kept", "_single"),
+        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_kept", "_single", "_span"),
         *("id", "interval_us", "kind", "max_staleness_us", "rows"),
     )
 
@@ -272,6 +276,8 @@ class Series:
         self._feed: SeriesFeed | None = None
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+        # (from, until, (low, high)) of the bars that become visible after the one and up to the other.
+        self._span: tuple[int, int, tuple[Decimal, Decimal] | None] = (AFTER_ALL, BEFORE_ALL, None)
 
     def closes(self) -> array[int]:
         """The closes in 10**-scale."""
@@ -331,6 +337,18 @@ class Series:
         found = self._columns[0 if above else 1].first_beyond(price, first, last, above=above)
         return None if found is None else self._edges[found + 1]
 
+    def span(self, instant: int, until: int) -> tuple[Decimal, Decimal] | None:
+        """(lowest low, highest high) of the bars that become visible after `instant` and up to `until`, and perhaps of more; None where
+        there is none. Several bars are looked at together, once."""
+        since, end, found = self._span
+        if not (since <= instant and until <= end):
+            first = self.seek(instant)  # the row after the one in force, counted from 0
+            stop = min(max(bisect_right(self._edges, until) - 1, first + _CALM), self.rows)
+            high, low = self._columns[0], self._columns[1]
+            found = (low.extreme(min, first, stop), high.extreme(max, first, stop)) if first < stop else None
+            self._span = instant, self._edges[stop + 1] - 1, found
+        return found
+
     def feed(self) -> SeriesFeed | None:
         """A reader of the closes as integers; None where a column does not fit in integers."""
         if self._feed is None:
@@ -376,8 +394,10 @@ class Series:
 
     def visible_next(self, instant: int) -> int | None:
         """When the row after the one in force at `instant` becomes visible."""
-        row = self.seek(instant)
-        return self._edges[row + 1] if row < self.rows else None
+        edges, row = self._edges, self._cursor
+        if not edges[row] <= instant < edges[row + 1]:
+            row = self.seek(instant)
+        return edges[row + 1] if row < self.rows else None
 
     def stale_spans(self, since: int, until: int) -> list[tuple[int, int]]:
         """(from, until before) of each time within the two at which the last bar is older than the interval of the series."""

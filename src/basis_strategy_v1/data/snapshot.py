@@ -78,7 +78,8 @@ class SeriesSnapshot(MarketSnapshot):
         return self._missing("perp", venue, symbol) if found is None else found
 
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
-        series = self._series(kind, venue, name)
+        key = (kind, venue, name)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.visible_next(self.instant)
 
     def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
@@ -88,6 +89,11 @@ class SeriesSnapshot(MarketSnapshot):
     def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
         series = self._series("perp", venue, symbol)
         return None if series is None else series.first_beyond(price, self.instant, until, above=above)
+
+    def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
+        key = ("perp", venue, symbol)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        return None if series is None else series.span(self.instant, until)
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         series = self._series("funding", venue, symbol)

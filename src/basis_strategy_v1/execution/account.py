@@ -46,6 +46,7 @@ class Account:
         self._all: list[Venue] = list(venues.values())
         self._on_chain = [venue for venue in self._all if venue.kind != CEX]
         self._growing = [venue for venue in self._all if venue.accrues]
+        self._growing_names = frozenset(venue.name for venue in self._growing)
 
     # The state.
 
@@ -195,7 +196,7 @@ class Account:
 
     def accrues(self) -> bool:
         """Whether something is held that grows with every second."""
-        return any(venue.name in self.ledger.state.parts for venue in self._growing)
+        return not self._growing_names.isdisjoint(self.ledger.state.parts)
 
     def accrued_on_chain(self, state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
         """The state with what has accrued on chain up to now, and its reports, before an instruction changes what accrues."""

@@ -11,7 +11,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.attribution_sources import PAID, PRICES, SOURCES
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
-from basis_strategy_v1.results.line import DOLLAR, FOR_GOOD, SCALE, Feeds, Line
+from basis_strategy_v1.results.line import DOLLAR, FOR_GOOD, SCALE, ZERO, Feeds, Line, line_of
 from basis_strategy_v1.results.staked_price import traded_rate
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.market import Feed, MarketSnapshot
 
 RESIDUAL, PERPS = PRICES
 ETHER = "ETH"
 ETH_CLASS = "eth_directional"
-ZERO, ONE = Decimal(0), Decimal(1)
+ONE = Decimal(1)
 _SCALE = Decimal(SCALE)
 _scaled = EXACT.scaleb
 
@@ -46,8 +46,8 @@ def units_text(units: int) -> str:
 class Books(Struct, frozen=True, kw_only=True):
     """What an attribution has come to: enough to go on in another process, to the last digit.
 
-    `instant` is when what is held was taken over (microseconds since 1970), `marks` the perps' prices then (none where they are read from
-    the data), `rates` the redemption rates. Units of 1e-12 are text: they may have more digits than JSON's readers take.
+    `instant` is when what is held was taken over (microseconds since 1970), `marks` the perps' prices then, `rates` the redemption rates.
+    Units of 1e-12 are text: they may have more digits than JSON's readers take.
     """
 
     instant: int
@@ -74,12 +74,17 @@ class Attribution:
         self._taken_at = 0
         self._exposures: tuple[Exposure, ...] = ()
         self._amounts: dict[str, Decimal] = {}
+        self._names: tuple[str, ...] = ()  # of the amounts
+        self._staked: list[str] = []  # those of them that a protocol redeems
+        self._priced_as: tuple[str, ...] = ()  # the tokens whose prices they have, without the dollar
         self._growing: dict[tuple[str, str], Exposure] = {}
         self._perps: tuple[PerpExposure, ...] = ()
         self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
         self._feeds = Feeds()
-        self._line: Line | None = None
+        self._found: list[Feed] | None = None  # of what is held
+        self._line: Line | None = None  # made where it is asked for
+        self._may_be_line = False
         self.valid_until = FOR_GOOD  # what is held has to be taken over again by then, even where nothing happens (microseconds since 1970)
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
@@ -112,28 +117,30 @@ class Attribution:
             if rate != last_rate:
                 self._book("staking", self._amounts[token] * (rate - last_rate) * self._in_share(REDEEMED_BY[token][1], market))
         self.rebase(exposures, perps, market)
+        for feed in self._found or ():
+            feed.close(market.instant)  # a price that is too old now is none, whether or not a later one comes before the next mark
 
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Take over what is held after an execution, whose costs are booked from its report."""
         if self._perps:
-            self._book_units(PERPS, self._perps_since(market) if self._line is None else self._line.perps_gained(market.instant))
+            self._book_units(PERPS, self._perps_since(market))
         self._hold(exposures, perps, market.instant)
-        self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in self._amounts if token in REDEEMED_BY}
-        self._line = self._as_line(market)
-        if self._line is None:
-            self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps])
-        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
+        self._rates = {token: market.redemption(REDEEMED_BY[token][0], token) for token in self._staked} if self._staked else {}
+        self._marks = tuple([market.perp(perp.exchange, perp.symbol) for perp in perps]) if perps else ()
+        self._line, self._may_be_line = None, True
+        self._find_feeds(market)
 
     def _hold(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], instant: int) -> None:
         self._taken_at = instant
-        self._exposures = tuple(exposures)
-        self._growing = _growing(exposures)
+        self._exposures, self._perps = tuple(exposures), tuple(perps)
         amounts: dict[str, Decimal] = {}
         for held in exposures:
             token = held.token
             amounts[token] = amounts[token] + held.amount if token in amounts else held.amount
-        self._amounts = amounts
-        self._perps = tuple(perps)
+        self._amounts, self._growing = amounts, _growing(exposures)
+        if self._names != (names := tuple(amounts)):
+            self._names, self._staked = names, [token for token in names if token in REDEEMED_BY]
+            self._priced_as = tuple([REDEEMED_BY[token][1] if token in REDEEMED_BY else token for token in names if token != DOLLAR])
 
     def next_rate(self, market: MarketSnapshot) -> int | None:
         """When the next redemption rate of something held is published (microseconds since 1970), if the data know."""
@@ -152,22 +159,21 @@ class Attribution:
             booked={source: str(units) for source, units in self.booked.items()},
             exposures=self._exposures,
             perps=self._perps,
-            marks=self._marks if self._line is None else (),
+            marks=self._marks,
             rates=self._rates,
         )
 
     def restore(self, books: Books, market: MarketSnapshot) -> None:
-        """Go on with an earlier process's books. `market` is the snapshot of their instant; where that is not there any more, one of now:
-        perps without marks of their own then gain from now on, and what they gained before is the residual's."""
+        """Go on with an earlier process's books. `market` is the snapshot of their instant; where that is gone, one of now."""
         self.initial_equity = int(books.initial_equity)
         self.booked = {source: int(books.booked.get(source, "0")) for source in SOURCES}
         self._booked_sum = sum(self.booked.values())
         self._hold(books.exposures, books.perps, books.instant)
         self._rates = dict(books.rates)
-        self._line = self._as_line(market) if market.instant == books.instant and not books.marks else None
-        if self._line is None:
-            self._marks = books.marks or tuple([market.perp(perp.exchange, perp.symbol) for perp in books.perps])
-        self.valid_until = FOR_GOOD if self._line is None else self._line_ends(self._line, market)
+        self._marks = books.marks
+        self._line, self._may_be_line = None, market.instant == books.instant
+        if self._may_be_line:
+            self._find_feeds(market)
 
     # Flows.
 
@@ -175,8 +181,8 @@ class Attribution:
         """Book the costs of executions and settlements at the snapshot's prices."""
         for report in reports:
             for cost in () if report.replayed else report.costs:
-                price = ONE if cost.token == self._numeraire else self._in_share(cost.token, market)
-                self._book_units(cost.source, -to_units(cost.amount * price))
+                amount = cost.amount if cost.token == self._numeraire else cost.amount * self._in_share(cost.token, market)
+                self._book_units(cost.source, -to_units(amount))
 
     def _book(self, source: str, amount: Decimal) -> None:
         self._book_units(source, to_units(amount))
@@ -190,15 +196,18 @@ class Attribution:
     def mark(self, market: MarketSnapshot) -> tuple[int, int, int]:
         """(equity, what token prices did, what perp prices did), cumulative, at the snapshot."""
         line = self._line
-        if line is None:
-            equity, perps = to_units(self._equity(market)), self._perps_since(market)
-        else:
+        if line is not None:
             equity, perps = line.mark(market.instant)
+        else:
+            equity = to_units(self._equity(market))
+            perps = 0 if market.instant == self._taken_at else self._perps_since(market)
         return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
 
     @property
     def is_line(self) -> bool:
         """Whether instants at which nothing but prices moved can be marked with `marks`."""
+        if self._may_be_line:
+            self._line, self._may_be_line = self._as_line(), False
         return self._line is not None
 
     def marks(self, instants: array[int]) -> tuple[list[int], list[int], list[int]]:
@@ -233,19 +242,23 @@ class Attribution:
         return found
 
     def _equity(self, market: MarketSnapshot) -> Decimal:
-        total = ZERO
+        total, numeraire = ZERO, self._numeraire
         for token, amount in self._amounts.items():
-            total += amount * self._in_share(token, market)
+            total += amount if token == numeraire else amount * self._in_share(token, market)
         for perp in self._perps:
-            total += (perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost) * self._in_share(perp.settle, market)
+            gained = perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost
+            total += gained if perp.settle == numeraire else gained * self._in_share(perp.settle, market)
         return total
 
     def _perps_since(self, market: MarketSnapshot) -> int:
         """What the marks did since the perps were taken over."""
-        gained = ZERO
+        if self._line is not None:
+            return self._line.perps_gained(market.instant)
+        total, numeraire = ZERO, self._numeraire
         for perp, then in zip(self._perps, self._marks, strict=True):
-            gained += perp.base * (market.perp(perp.exchange, perp.symbol) - then) * self._in_share(perp.settle, market)
-        return to_units(gained)
+            gained = perp.base * (market.perp(perp.exchange, perp.symbol) - then)
+            total += gained if perp.settle == numeraire else gained * self._in_share(perp.settle, market)
+        return to_units(total)
 
     def _in_share(self, token: str, market: MarketSnapshot) -> Decimal:
         if token == self._numeraire:
@@ -255,21 +268,23 @@ class Attribution:
 
     # The same as a line: the price of each token is the integer of one series.
 
-    def _as_line(self, market: MarketSnapshot) -> Line | None:
-        if self._numeraire != DOLLAR:
+    def _as_line(self) -> Line | None:
+        """What is held since it was last taken over, as a line; None where a price has no feed, or an amount too many decimals."""
+        if self._found is None:
             return None
-        rates = self._rates
-        priced = [
-            (REDEEMED_BY[token][1], amount * rates[token]) if token in rates else (token, amount)
-            for token, amount in self._amounts.items()
-            if token != DOLLAR
-        ]
-        return self._feeds.line(self._amounts.get(DOLLAR, ZERO), priced, self._perps, market)
+        amounts = [amount * self._rates.get(token, ONE) for token, amount in self._amounts.items() if token != DOLLAR]
+        return line_of(self._amounts.get(DOLLAR, ZERO), amounts, self._perps, self._found, self._taken_at)
 
-    def _line_ends(self, line: Line, market: MarketSnapshot) -> int:
-        """When a rate that the line holds is too old, or a series begins that prices a token before the one that the line reads."""
-        ends = [market.next_expiry("staking", REDEEMED_BY[token][0], token) for token in self._rates]
-        return min([line.until, *(end for end in ends if end is not None)])
+    def _find_feeds(self, market: MarketSnapshot) -> None:
+        """The feeds of what is held, and until when it may be read as a line: then a rate is too old, or another series prices a token."""
+        self._found, self.valid_until = None, FOR_GOOD
+        if self._numeraire != DOLLAR:
+            return
+        found = self._feeds.find(self._priced_as, self._perps, market)
+        if found is not None:
+            self._found, until = found
+            ends = [market.next_expiry("staking", REDEEMED_BY[token][0], token) for token in self._staked] if self._staked else ()
+            self.valid_until = min([until, *(end for end in ends if end is not None)]) if ends else until
 
 
 def _growing(exposures: Iterable[Exposure]) -> dict[tuple[str, str], Exposure]:

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.amounts import EXACT
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.core.market import Feed, MarketSnapshot
     from basis_strategy_v1.venues.venue import PerpExposure
@@ -23,6 +23,7 @@ DOLLAR = "USDT"  # in which all of it is counted
 SCALE = 12
 DIGITS = 30  # decimals of an amount on a line; more than the product of a price and a lot has
 FOR_GOOD = 2**62
+ZERO = Decimal(0)
 _DIGITS = Decimal(DIGITS)
 _scaled = EXACT.scaleb
 _as_integer = Context(prec=EXACT.prec, traps=[Inexact]).to_integral_exact
@@ -36,7 +37,6 @@ class Line(Struct, frozen=True, gc=False):
     perps: list[Term]
     gained: int  # half a unit, less what the perps were worth when they were taken over
     unit: int  # 10**digits / 10**12
-    until: int  # when another series begins to price one of the tokens
 
     def mark(self, instant: int) -> tuple[int, int]:
         """(equity, what the marks of the perps did since they were taken over) in units of 1e-12.
@@ -71,72 +71,70 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class Feeds:
-    """Makes lines, and remembers which series prices each token and each perp, until another series begins to price it."""
+    """Finds the feeds of what is held, and remembers them: those of some tokens until other tokens are held, or another series begins to
+    price one of them; that of a perp for good."""
 
     def __init__(self) -> None:
-        self._found: dict[str | tuple[str, str], tuple[Feed, int]] = {}
+        self._tokens: tuple[str, ...] = ()
+        self._prices: list[Feed] = []
+        self._until = 0
+        self._perps: dict[tuple[str, str], Feed] = {}
 
-    def line(
-        self, dollars: Decimal, priced: Sequence[tuple[str, Decimal]], perps: Sequence[PerpExposure], market: MarketSnapshot
-    ) -> Line | None:
-        """What is held as a line; None where a price has no feed, or an amount has more decimals than expected.
-
-        `priced` are tokens and their amounts; a staked token stands there as what it is redeemed for.
-
-        Raises:
-            MissingData: a price is too old.
-        """
-        constant, until, deepest, instant = dollars, FOR_GOOD, 0, market.instant
-        held = []
-        for token, amount in priced:
-            found = self._of_token(token, market)
-            if found is None:
+    def find(self, tokens: tuple[str, ...], perps: Iterable[PerpExposure], market: MarketSnapshot) -> tuple[list[Feed], int] | None:
+        """The feed of each token and then of each perp, and when another series begins to price one of the tokens; None where one has no
+        feed."""
+        if tokens != self._tokens or market.instant >= self._until:
+            self._tokens, self._until, self._prices = tokens, 0, []
+            ends = [self._add_price(token, market) for token in tokens]
+            if None in ends:
                 return None
-            feed, ends = found
-            feed.close(instant)  # it has to be a price of now
-            until, deepest = min(until, ends), max(deepest, feed.decimals)
-            held.append((feed, amount))
+            self._until = min([FOR_GOOD, *(end for end in ends if end is not None)])
+        marks = []
         for perp in perps:
-            mark = self._of_perp(perp, market)
-            if mark is None:
+            mark = self._perps.get((perp.exchange, perp.symbol)) or self._add_perp(perp, market)
+            if mark is None or perp.settle != DOLLAR:
                 return None
+            marks.append(mark)
+        return [*self._prices, *marks], self._until
+
+    def _add_price(self, token: str, market: MarketSnapshot) -> int | None:
+        series = market.price_series(token)
+        feed = None if series is None else market.feed(*series)
+        if feed is None:
+            return None
+        self._prices.append(feed)
+        return market.next_repricing(token) or FOR_GOOD
+
+    def _add_perp(self, perp: PerpExposure, market: MarketSnapshot) -> Feed | None:
+        feed = market.feed("perp", perp.exchange, perp.symbol)
+        if feed is not None:
+            self._perps[perp.exchange, perp.symbol] = feed
+        return feed
+
+
+def line_of(
+    dollars: Decimal, amounts: Sequence[Decimal], perps: Sequence[PerpExposure], feeds: Sequence[Feed], instant: int
+) -> Line | None:
+    """What is held as a line, in units that hold every product exactly; None where an amount has more decimals than expected.
+
+    `feeds` are those of what there are `amounts` of, then those of the perps, which were taken over at `instant`.
+    """
+    deepest, constant, prices, marks = 0, dollars, [], []
+    for feed in feeds:
+        deepest = max(deepest, feed.decimals)
+    unit = _power(DIGITS + deepest - SCALE)
+    half = gained = unit // 2
+    try:
+        for amount, feed in zip(amounts, feeds, strict=False):
+            prices.append((feed, _whole(amount) * _power(deepest - feed.decimals)))
+        for perp, feed in zip(perps, feeds[len(amounts) :], strict=True):
+            factor = _whole(perp.base) * _power(deepest - feed.decimals)
             constant -= perp.cost
-            deepest = max(deepest, mark.decimals)
-            held.append((mark, perp.base))
-        try:
-            terms = [(feed, _whole(amount) * _power(deepest - feed.decimals)) for feed, amount in held]
-            fixed = _whole(constant)
-        except Inexact:
-            return None
-        unit = _power(DIGITS + deepest - SCALE)
-        half = gained = unit // 2
-        marks = terms[len(priced) :]
-        for mark, base in marks:
-            gained -= base * mark.close(instant)
-        return Line(fixed * _power(deepest) + half, terms[: len(priced)], marks, gained, unit, until)
-
-    def _of_token(self, token: str, market: MarketSnapshot) -> tuple[Feed, int] | None:
-        """The feed that prices a token, and when another series begins to."""
-        found = self._found.get(token)
-        if found is None or market.instant >= found[1]:
-            series = market.price_series(token)
-            feed = None if series is None else market.feed(*series)
-            if feed is None:
-                return None
-            ends = market.next_repricing(token)
-            found = self._found[token] = feed, FOR_GOOD if ends is None else ends
-        return found
-
-    def _of_perp(self, perp: PerpExposure, market: MarketSnapshot) -> Feed | None:
-        if perp.settle != DOLLAR:
-            return None
-        found = self._found.get((perp.exchange, perp.symbol))
-        if found is None:
-            feed = market.feed("perp", perp.exchange, perp.symbol)
-            if feed is None:
-                return None
-            found = self._found[perp.exchange, perp.symbol] = feed, FOR_GOOD
-        return found[0]
+            gained -= factor * feed.close(instant)
+            marks.append((feed, factor))
+        return Line(_whole(constant) * _power(deepest) + half, prices, marks, gained, unit)
+    except Inexact:
+        return None
 
 
 @cache

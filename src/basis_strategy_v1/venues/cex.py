@@ -292,13 +292,15 @@ class Exchange(Holder):
         account = state.parts.get(self.name)
         if not isinstance(account, Account) or not account.perps:
             return None
-        first: int | None = (market.instant // self._interval + 1) * self._interval
+        first = (market.instant // self._interval + 1) * self._interval
         for symbol in account.perps:
-            row = market.next_row("funding", self.row.name, symbol)
-            first = row if row is not None and (first is None or row < first) else first
-        breach = self._next_breach(account, market, until if first is None else min(first, until))
+            row = market.next_row("funding", self._prices_as, symbol)
+            if row is not None and row < first:
+                first = row
+        soon = min(first, until)
+        breach = None if self._is_safe(account, market, soon) else self._next_breach(account, market, soon)
         found = first if breach is None else breach
-        return found if found is not None and found <= until else None
+        return found if found <= until else None
 
     def _next_breach(self, account: Account, market: MarketSnapshot, until: int) -> int | None:
         found: int | None = None
@@ -311,6 +313,18 @@ class Exchange(Holder):
             if instant is not None and instant <= until and (found is None or instant < found):
                 found = instant
         return found
+
+    def _is_safe(self, account: Account, market: MarketSnapshot, until: int) -> bool:
+        """Whether the worst price of all bars up to `until` leaves more equity than maintenance margin. The quick answer to most questions
+        for the next breach: equity less maintenance falls wherever the price goes against the position."""
+        if len(account.perps) > 1:
+            return False
+        ((symbol, perp),) = account.perps.items()
+        span = market.next_span(self._prices_as, symbol, until)
+        if span is None:
+            return False
+        worth = perp.base * span[perp.base < 0]
+        return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.maintenance(abs(worth))
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, Account)
