@@ -112,8 +112,8 @@ def plain_number(number: Decimal) -> int | float | str:
 
 
 def number(example: str = "", /, **ends: int) -> Scalar:
-    """A number between two ends, each open (`above`, `below`) or closed (`at_least`, `at_most`); the example distinguishes a fraction, a percentage
-    and bps apart."""
+    """A number between two ends, each open (`above`, `below`) or closed (`at_least`, `at_most`); the example shows whether it is a
+    fraction, a percentage or bps."""
 
     def parse(value: object) -> Decimal | None:
         found = exact(value)
