@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instructions import ACTIONS
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
@@ -185,9 +186,56 @@ def test_every_action_that_a_venue_has_is_in_the_table_of_actions():
     assert {name for venue in ALL.values() for name in getattr(venue, "actions", ())} <= set(ACTIONS)
 
 
-@pytest.mark.parametrize(("offered", "kind"), [("flash_loan", FlashLender), ("borrow", Lender), ("set_emode", PoolLender)])
+@pytest.mark.parametrize(("offered", "kind"), [("flash_loan", FlashLender), ("borrow", Lender)])
 def test_a_venue_is_derived_from_what_its_actions_make_it(offered, kind):
     assert [name for name in offering(offered) if not isinstance(ALL[name], kind)] == []
+
+
+def test_what_lends_a_token_without_a_market_is_a_pool_lender():
+    lending = set(offering("supply")) - set(offering("supply_collateral"))
+    assert {name for name, venue in ALL.items() if isinstance(venue, PoolLender)} == lending
+
+
+# What a venue says of itself to strategies is what its actions do.
+
+
+@pytest.mark.parametrize("name", [name for name, venue in ALL.items() if isinstance(venue, PoolLender)])
+def test_a_deposit_is_held_under_the_name_that_its_lender_gives_it(name):
+    lent = ALL[name].deposit("WETH")
+    moved = run(lent.supply("7"), ALL, rich(ALL, NOW), NOW)
+    assert set(moved.state.positions()[name]) == {lent.position}
+    assert read_name(lent.position) == ALL[name].read_position(lent.position) == (Kind.DEPOSIT, "WETH")
+    assert lent.position in ALL[name].position_names("WETH")
+    back = run(lent.withdraw("all"), ALL, moved.state, NOW)
+    assert name not in back.state.positions()
+
+
+@pytest.mark.parametrize("name", [name for name, venue in ALL.items() if isinstance(venue, Lender)])
+def test_a_loan_is_secured_and_owed_under_the_names_that_its_lender_gives_them(name):
+    loan = ALL[name].loan("wstETH", "WETH")
+    supplied = run(chain(*loan.opening, loan.supply("10")), ALL, rich(ALL, NOW), NOW)
+    owing = run(loan.borrow("6"), ALL, supplied.state, NOW).state
+    assert set(owing.positions()[name]) == {loan.collateral, loan.debt}
+    assert [read_name(held) for held in (loan.collateral, loan.debt)] == [(Kind.DEPOSIT, "wstETH"), (Kind.DEBT, "WETH")]
+    assert (loan.lender, ALL[name].health_factor(owing, NOW) > 1) == (name, True)
+    worth = NOW.price("wstETH") / NOW.price("WETH")
+    assert abs(loan.price(NOW) / worth - 1) < Decimal("0.001")
+    assert 0 < ALL[name].borrow_rate(owing, "WETH", NOW, against="wstETH") < 1
+    if loan.max_ltv is not None:
+        with pytest.raises(VenueRejected):
+            run(loan.borrow(round(10 * worth * loan.max_ltv, 6) - 5), ALL, owing, NOW)
+    repaid = run(chain(loan.repay("all"), loan.withdraw("all")), ALL, owing, NOW).state
+    assert name not in repaid.positions()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_position_that_an_example_leaves_is_read_by_its_venue_as_anywhere(name):
+    for example in ACTIONS_FOUND:
+        if example.block["protocol"] == name and not isinstance(ALL[name], Holder):
+            held = run(example.block, ALL, example.state, example.market).state.positions().get(name, {})
+            own = {token: ALL[name].read_position(token) for token in held if ALL[name].read_position(token) is not None}
+            assert own == {token: read_name(token) for token in own}
+            assert set(held) == {token for token in held if read_name(token).kind is not Kind.TOKEN}
 
 
 def test_every_venue_but_the_exchanges_is_on_chain():

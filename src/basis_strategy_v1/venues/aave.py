@@ -224,7 +224,7 @@ class Aave(FlashLender, PoolLender):
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
-    # What strategies are given of it.
+    # What strategies have to know of it.
 
     def position_names(self, token: str) -> tuple[str, ...]:
         return deposit_name(token), debt_name(token)

@@ -229,7 +229,7 @@ class Morpho(FlashLender, Lender):
             reject(ONCHAIN, f"{self.name} has a rate in each market; name the collateral that {token} is borrowed against")
         return published_rate(market.lending_market(self.series, f"{against}/{token}").texts)
 
-    # What strategies are given of it.
+    # What strategies have to know of it.
 
     def position_names(self, token: str) -> tuple[str, ...]:
         return tuple(morpho_name("MARKET", side) for side in SIDES)
