@@ -45,6 +45,8 @@ SLOW = (
     "live/crash/",
     "live/test_a_known_key_is_nowhere.py",
     "live/test_http_deadline.py",
+    "live/test_market_feed.py",
+    "live/test_public_exchange.py",
     "monitoring/test_event_logger.py::test_a_hundred_thousand_events_leave_memory_flat",
     "monitoring/test_event_reader.py::test_the_export_holds_no_more_than_a_line_of_each_component",
     "report/test_figures.py::test_a_year_by_the_hour_is_thinned_and_keeps_its_ends_and_its_deepest_drawdown",
