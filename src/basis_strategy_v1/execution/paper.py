@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from decimal import Decimal, localcontext
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,16 @@ CREATE TABLE IF NOT EXISTS world (id INTEGER PRIMARY KEY CHECK (id = 0), state T
 
 def pass_point(point: str) -> None:
     """Nothing is done at a point."""
+
+
+def settled_in(path: Path) -> int | None:
+    """Up to which instant (microseconds since 1970) a ledger has settled what fell due; None where there is none, or nothing was."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(SCHEMA)
+        row = file.execute("SELECT settled FROM world").fetchone()
+    return None if row is None else row[0]
 
 
 class PaperWorld:
