@@ -21,6 +21,7 @@ INSTALLABLE = ("browser", "chain", "installer")
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
     "app/test_data_checks.py",
+    "app/test_live_check.py",
     "app/test_paper_equals_backtest.py",
     "app/test_paper_live.py",
     "app/test_two_runs.py",

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.strategies.strategy import Strategy
 
 PAPER = "paper.sqlite"
-FOR_GOOD = timedelta(days=36_500)  # a run on the wall clock ends when it is told to
+FOR_GOOD = timedelta(days=36_500)  # a run on the wall clock ends by a signal
 
 
 class Places(NamedTuple):

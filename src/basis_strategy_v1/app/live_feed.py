@@ -29,6 +29,22 @@ def feed_of(config: Config, strategy: Strategy, clock: Clock) -> MarketFeed:
     """The feed that gives a strategy its series. Nothing is asked of an exchange yet.
 
     Raises:
+        ComponentError: as `series_of`.
+    """
+    return MarketFeed(
+        exchanges_of(config),
+        series_of(config, strategy),
+        clock,
+        spot_venues=_spot_venues(config),
+        max_staleness=config.data.staleness,
+        missing_funding=config.data.missing_funding,
+    )
+
+
+def series_of(config: Config, strategy: Strategy) -> list[tuple[str, str, str]]:
+    """The series that a strategy needs of exchanges.
+
+    Raises:
         ComponentError: DAT-001, a line for the series that only a chain gives; CFG-001, the strategy replays a file of blocks.
     """
     if config.strategy_mode == "blocks":
@@ -36,14 +52,7 @@ def feed_of(config: Config, strategy: Strategy, clock: Clock) -> MarketFeed:
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
     if missing := _of_chains(config, needed):
         raise ComponentError("DAT-001", f"no live feed of {', '.join(missing)}: {_way_out(missing)}")
-    return MarketFeed(
-        exchanges_of(config),
-        needed,
-        clock,
-        spot_venues=_spot_venues(config),
-        max_staleness=config.data.staleness,
-        missing_funding=config.data.missing_funding,
-    )
+    return needed
 
 
 def history_from(config: Config, now: datetime, settled: int | None) -> datetime:

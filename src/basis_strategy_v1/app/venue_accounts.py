@@ -1,11 +1,10 @@
-"""Which gateway stands for which configured venue account, and so in which modes a venue works."""
+"""Which gateway stands for which configured venue account, and so in which modes the actions of a venue work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.paper import PaperGateway
 from basis_strategy_v1.venues.exchanges import EXCHANGES
@@ -21,10 +20,33 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.secrets import Secrets
     from basis_strategy_v1.venues.venue import Venues
 
-    Maker = Callable[[str, VenueSettings, Config, Secrets, Clock], Gateway]  # name, settings of the account, config, keys, clock
+EXCHANGE_ACTIONS = ("spot trade", "perp trade", "transfer")
+PASSPHRASE_AT = ("okx",)
 
-REAL: Mapping[str, Maker] = {}
-"""Exchange or protocol -> what makes the gateway of an account there. One line here, and it trades live."""
+
+class VenueAccount(NamedTuple):
+    """All that the gateway of one configured venue account is made of. `run` is the journal's, "" where there is none yet; `symbols` are
+    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}."""
+
+    name: str
+    kind: str  # the exchange or protocol that it is at
+    settings: VenueSettings
+    config: Config
+    secrets: Secrets
+    clock: Clock
+    symbols: Mapping[str, tuple[str, ...]]
+    run: str
+
+
+class RealVenue(NamedTuple):
+    """What makes the gateway of an account, and which actions it can send."""
+
+    make: Callable[[VenueAccount], Gateway]
+    actions: tuple[str, ...]
+
+
+REAL: dict[str, RealVenue] = {}
+"""By exchange or protocol. With one line here it trades live."""
 
 
 def account_names(venues: Venues) -> list[str]:
@@ -38,7 +60,9 @@ def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> dict[str, G
     return {name: PaperGateway(name, world, clock) for name in account_names(venues)}
 
 
-def real_gateways(config: Config, venues: Venues, secrets: Secrets, clock: Clock) -> dict[str, Gateway]:
+def real_gateways(
+    config: Config, venues: Venues, secrets: Secrets, clock: Clock, series: Sequence[tuple[str, str, str]] = (), run: str = ""
+) -> dict[str, Gateway]:
     """A real gateway for each venue account that has one.
 
     Raises:
@@ -46,9 +70,10 @@ def real_gateways(config: Config, venues: Venues, secrets: Secrets, clock: Clock
     """
     found = {}
     for name in account_names(venues):
-        settings = settings_of(config, name)
-        if settings is not None and (make := REAL.get(kind_of(name, settings))) is not None:
-            found[name] = make(name, settings, config, secrets, clock)
+        settings, kind = settings_of(config, name), exchange_or_protocol(config, name)
+        if settings is not None and kind in REAL:
+            symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run))
     return found
 
 
@@ -57,23 +82,26 @@ def settings_of(config: Config, name: str) -> VenueSettings | None:
     return next((rows[name] for rows in config.venues.sections().values() if name in rows), None)
 
 
+def exchange_or_protocol(config: Config, name: str) -> str:
+    """What a venue account is at."""
+    settings = settings_of(config, name)
+    return name if settings is None else kind_of(name, settings)
+
+
 def without_gateway(config: Config, venues: Venues) -> list[str]:
     """The venue accounts that have no real gateway in this version."""
-    names = account_names(venues)
-    return [name for name in names if (own := settings_of(config, name)) is None or kind_of(name, own) not in REAL]
+    return [name for name in account_names(venues) if exchange_or_protocol(config, name) not in REAL]
 
 
-def require_real(config: Config, venues: Venues) -> None:
-    """Refuse to trade where a venue account has no real gateway.
-
-    Raises:
-        ComponentError: CFG-001.
-    """
-    if without := without_gateway(config, venues):
-        raise ComponentError("CFG-001", f"{', '.join(without)}: no live gateway in this version; add --paper")
+def key_fields(exchange: str) -> tuple[str, ...]:
+    """The fields of the keys of an account at an exchange, as `Secrets` has them."""
+    return ("API_KEY", "API_SECRET", *(("PASSPHRASE",) if exchange in PASSPHRASE_AT else ()))
 
 
-def modes_of(kind: str) -> str:
-    """The modes in which the actions of an exchange or protocol work, as a part of a line."""
-    paper = "paper" if kind in EXCHANGES else "paper over recorded data"
-    return ", ".join(["backtest", paper, *(["live"] if kind in REAL else [])])
+def modes_line(kind: str, actions: Sequence[str]) -> str:
+    """The actions of an exchange or protocol with the modes in which each of them works."""
+    modes = ["backtest", "paper" if kind in EXCHANGES else "paper over recorded data"]
+    sent = [action for action in actions if kind in REAL and action in REAL[kind].actions]
+    if len(sent) == len(actions):
+        return f"{', '.join(actions)}: {', '.join([*modes, 'live'])}"
+    return f"{', '.join(actions)}: {', '.join(modes)}{'; live: ' if sent else ''}{', '.join(sent)}"
