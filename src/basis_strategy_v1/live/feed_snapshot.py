@@ -127,6 +127,9 @@ class FeedSnapshot(MarketSnapshot):
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
         return self._feed.names(kind, venue)
 
+    def _trading(self, pair: str) -> tuple[str, ...]:
+        return ()
+
     def what_there_is(self, kind: str, venue: str) -> str:
         return self._feed.what_there_is(kind, venue)
 
