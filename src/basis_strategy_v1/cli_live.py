@@ -84,7 +84,7 @@ def live(
         engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=not no_report, progress=progress)
         engine.is_halted = lambda: is_halted(state)
         if data is None and not quiet:
-            say(f"trading on paper over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
+            say(f"trading {'on paper ' if paper else ''}over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
         result = engine.run()
     if stop.is_set:
         stop.end()
@@ -106,14 +106,14 @@ def _engine(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LiveEngine, StopFlag]:
     """The engine that the options ask for, and what ends it after the step in hand."""
-    from basis_strategy_v1.app.live import build_paper_live, build_paper_replay, require_live_options
+    from basis_strategy_v1.app.live import build_live, build_paper_replay, require_live_options
     from basis_strategy_v1.live.process import forbid_core_dumps
 
     require_live_options(paper=paper, data=data, speed=speed)
     forbid_core_dumps()
     stop, logs = StopFlag(), logs or state / "logs"
     if data is None:
-        return build_paper_live(config, state, results, logs, stop=stop, report=report), stop
+        return build_live(config, state, results, logs, paper=paper, stop=stop, report=report), stop
     engine = build_paper_replay(config, data, state, results, logs, report=report, progress=progress)
     engine.is_stopping = stop
     return engine, stop

@@ -129,7 +129,7 @@ def test_funds_below_the_capital_are_named_with_both_figures(config: dict[str, A
 
 
 def test_only_what_is_allocated_to_the_run_counts(config: dict[str, Any], account: Any) -> None:
-    (line,) = findings({**config, "live": {"allocation": {"binance": {"USDT": 40_000.5}}}}, account)
+    (line,) = findings({**config, "live": {"allocation": {"binance": {"USDT": 40_000.5, "ETH": 0}}}}, account)
     assert line.startswith("CFG-004: funds: 40000.5 USDT, initial_capital is 100000: ")
 
 

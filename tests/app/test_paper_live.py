@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
-from basis_strategy_v1.app.live import build_paper_live
+from basis_strategy_v1.app import venue_accounts
+from basis_strategy_v1.app.live import build_live
+from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, RealVenue
 from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.engine import RunResult
 from basis_strategy_v1.execution.paper import pass_point
 
+from ..ledger_gateway import LedgerGateway
 from ..public_exchange import close_of, rate_of
 from ..public_process import PublicProcess, public_process
+from ..venue_process import venue_process
 from .test_paper_equals_backtest import LIMITS
 
 BEGAN = datetime(2026, 6, 1, 5, 30, tzinfo=UTC)
@@ -78,7 +82,9 @@ def config(process: PublicProcess) -> dict[str, Any]:
 
 def run(config: dict[str, Any], time: Time, folder: Path, steps: int, at: Callable[[str], None] = pass_point) -> RunResult:
     time.steps = steps
-    engine = build_paper_live(config, folder / "state", folder / "results", folder / "logs", stop=time, clock=time, report=False, at=at)
+    engine = build_live(
+        config, folder / "state", folder / "results", folder / "logs", paper=True, stop=time, clock=time, report=False, at=at
+    )
     engine.waits = time
     try:
         return engine.run()
@@ -167,7 +173,7 @@ def test_each_step_of_a_plan_meets_the_prices_of_its_own_moment(config: dict[str
 def test_the_settings_of_the_section_live_are_kept(config: dict[str, Any], time: Time, tmp_path: Path) -> None:
     own = {"recovery_interval_s": 3, "settle_deadline_s": {"exchange": 7}}
     time.steps = 0
-    engine = build_paper_live({**config, "live": own}, tmp_path / "s", tmp_path / "r", tmp_path / "l", stop=time, clock=time)
+    engine = build_live({**config, "live": own}, tmp_path / "s", tmp_path / "r", tmp_path / "l", paper=True, stop=time, clock=time)
     assert engine.recovery_interval_s == 3
     assert engine.live.parts.settings.settle_deadline_s == {"exchange": 7, "chain": 900, "withdrawal": 21_600}
     engine.waits = time
@@ -194,7 +200,7 @@ CHAIN_SERIES = {
 def test_what_only_a_chain_knows_is_refused_in_one_line(what: str, config: dict[str, Any], tmp_path: Path) -> None:
     changes, line = CHAIN_SERIES[what]
     with pytest.raises(ComponentError) as raised:
-        build_paper_live({**config, **changes}, tmp_path, stop=Time.__new__(Time))
+        build_live({**config, **changes}, tmp_path, paper=True, stop=Time.__new__(Time))
     assert (raised.value.error_code, raised.value.message) == ("DAT-001", line)
 
 
@@ -202,7 +208,7 @@ def test_a_file_of_blocks_is_no_wall_clock_run(config: dict[str, Any], tmp_path:
     (tmp_path / "b.jsonl").write_text("")
     blocks = {**config, "strategy_mode": "blocks", "strategy": {"file": str(tmp_path / "b.jsonl")}}
     with pytest.raises(ComponentError, match="strategy_mode blocks has the times of its blocks in its file: replay recorded data"):
-        build_paper_live(blocks, tmp_path, stop=Time.__new__(Time))
+        build_live(blocks, tmp_path, paper=True, stop=Time.__new__(Time))
 
 
 # Waiting.
@@ -239,3 +245,42 @@ def test_a_run_that_is_to_stop_waits_no_longer() -> None:
     clock = Waited()
     assert list(WallClockWaits(clock, clock.wait, lambda: bool(clock.waits)).until(BEGAN + HOUR, 10.0)) == []
     assert clock.waits == [10]
+
+
+# Real accounts: one line in the table, and the same run sends to them.
+
+
+WAITS = "def decide(step, memory):\n    return [], memory\n"
+
+
+def test_an_account_with_a_gateway_is_read_and_valued_at_live_prices(
+    config: dict[str, Any], time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    own = {"venues": {"cex": {"binance": {"endpoint": time.process.url}}}, "live": {"allocation": {"binance": {"BTC": 0, "ETH": 2}}}}
+    waiting = {**config, **own, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "waits.py")}}
+    places = (tmp_path / "state", tmp_path / "results", tmp_path / "logs")
+    with pytest.raises(ComponentError, match="binance: no live gateway in this version; add --paper"):
+        build_live(waiting, *places, paper=False, stop=time, clock=time)
+    with venue_process(tmp_path / "venue.jsonl") as venue:
+        gateway = RealVenue(lambda account: LedgerGateway(venue.url, account.name), EXCHANGE_ACTIONS)
+        monkeypatch.setitem(venue_accounts.REAL, "binance", gateway)
+        engine = build_live(waiting, *places, paper=False, stop=time, clock=time, report=False)
+        engine.waits, time.steps = time, 2
+        result = engine.run()
+    six, seven = (to_instant(datetime(2026, 6, 1, hour, tzinfo=UTC)) // 1_000 for hour in (6, 7))
+    assert [Decimal(row[1]) for row in rows(result)] == [1_000_000 + 2 * close_of("spot", six), 1_000_000 + 2 * close_of("spot", seven)]
+    assert not (tmp_path / "state" / "paper.sqlite").exists()
+
+
+def test_unwinding_leaves_everything_step_by_step(config: dict[str, Any], time: Time, tmp_path: Path) -> None:
+    run(config, time, tmp_path, 2)
+    time.steps = 5
+    engine = build_live(
+        config, tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=True, stop=time, clock=time, report=False
+    )
+    engine.waits, engine.is_leaving = time, True
+    result = engine.run()
+    assert engine.has_left and time.steps > 0
+    held = {row[2]: Decimal(row[3]) for row in rows(result, "positions.csv") if row[0] == rows(result, "positions.csv")[-1][0]}
+    assert "ETHUSDT-PERP" not in held and held.get("ETH", 0) < Decimal("0.001")

@@ -15,11 +15,11 @@ from msgspec import structs
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.initial_positions import initial_positions_of
-from basis_strategy_v1.app.live_feed import feed_of, history_from
-from basis_strategy_v1.app.venue_accounts import paper_gateways
+from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
+from basis_strategy_v1.app.venue_accounts import paper_gateways, real_gateways, without_gateway
 from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.app.writer import Writer
-from basis_strategy_v1.config import load_config
+from basis_strategy_v1.config import Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -31,6 +31,7 @@ from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.market_feed import COMPONENT as FEED
 from basis_strategy_v1.live.market_feed import MarketFeed
+from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.live_engine import LiveEngine
 from basis_strategy_v1.monitoring.event_files import KEPT_DAYS
 from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -44,6 +45,7 @@ from basis_strategy_v1.venues.wallet import gas_is_free
 if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.secrets import Secrets
     from basis_strategy_v1.strategies.strategy import Strategy
 
 PAPER = "paper.sqlite"
@@ -56,6 +58,19 @@ class Places(NamedTuple):
     state: Path
     results: Path
     logs: Path
+
+
+class How(NamedTuple):
+    """How a run goes: its clock and how it waits, for how many days its logs are kept (None: all), what is shown, what is called at
+    each point at which the process could end, and when it was begun."""
+
+    clock: Any
+    timing: Timing
+    kept_days: int | None
+    report: bool
+    progress: Callable[[int, int], None] | None = None
+    at: Callable[[str], None] = pass_point
+    started: float = 0.0
 
 
 class Stop(Protocol):
@@ -90,32 +105,35 @@ def build_paper_replay(
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     assert settings.start is not None
-    places = Places(Path(state), Path(results), Path(logs))
     # The days of the logs are those of the data.
-    return _paper(settings, strategy, provider, SimulatedClock(settings.start), AT_ONCE, places, started, report, progress, at, None)
+    how = How(SimulatedClock(settings.start), AT_ONCE, None, report, progress, at, started)
+    return _engine(settings, strategy, provider, Places(Path(state), Path(results), Path(logs)), how)
 
 
-def build_paper_live(
+def build_live(
     config: Any,
     state: str | Path = "state",
     results: str | Path = "results",
     logs: str | Path = "logs",
     *,
+    paper: bool,
     stop: Stop,
     clock: Clock | None = None,
     report: bool = True,
     at: Callable[[str], None] = pass_point,
 ) -> LiveEngine:
-    """A run on the wall clock over the exchanges' own prices: simulated venues behind the real journal, limits and engine.
+    """A run on the wall clock over the exchanges' own prices: with simulated venues (`paper`), or with the real accounts.
 
     It ends when `stop` says so. `start` and `end` of the config do not count.
 
     Raises:
-        ComponentError: as `build_paper_replay`; DAT-001, a series that a live feed does not have; CEX-002, an exchange does not answer.
+        ComponentError: as `build_paper_replay`; CFG-001, a venue account has no live gateway; CFG-003, its keys are missing; DAT-001, a
+            series that a live feed does not have; CEX-002, an exchange does not answer.
     """
     started = time.perf_counter()
     settings = load_config(config, live=True)
     require_limits(settings.limits)
+    secrets = None if paper else _secrets(settings)
     strategy = strategy_of(settings)
     clock = clock or SystemClock()
     feed = feed_of(settings, strategy, clock)
@@ -124,39 +142,40 @@ def build_paper_live(
     now = clock.now()
     settings = structs.replace(settings, start=now, end=now + FOR_GOOD)
     require_runnable(settings, strategy, feed)
-    engine = _paper(settings, strategy, feed, clock, REAL_TIME, places, started, report, None, at, KEPT_DAYS)
+    engine = _engine(settings, strategy, feed, places, How(clock, REAL_TIME, KEPT_DAYS, report, None, at, started), secrets)
     engine.is_stopping = stop
     engine.waits = WallClockWaits(clock, stop.wait, stop)
     engine.recovery_interval_s = settings.live.recovery_interval_s
     return engine
 
 
-def _paper(
-    settings: Config,
-    strategy: Strategy,
-    provider: Any,
-    clock: Clock,
-    timing: Timing,
-    places: Places,
-    started: float,
-    report: bool,
-    progress: Callable[[int, int], None] | None,
-    at: Callable[[str], None],
-    kept_days: int | None,
-) -> LiveEngine:
-    """The parts of a paper run over any source of market data."""
-    folder, is_live = places.state, isinstance(provider, MarketFeed)
+def _secrets(settings: Config) -> Secrets:
+    """The keys of the venue accounts, each of which has a live gateway."""
+    if without := without_gateway(settings, venues_of_config(settings)):
+        raise ComponentError("CFG-001", f"{', '.join(without)}: no live gateway in this version; add --paper")
+    return read_secrets(Environment.read().environment)
+
+
+def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places, how: How, secrets: Secrets | None = None) -> LiveEngine:
+    """The parts of a run over any source of market data; with `secrets` at the real venues, without at simulated ones."""
+    clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
     assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
-        journal = refused.enter_context(SqliteJournal(folder, at=at))
-        run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_live)))
-        logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=kept_days))
-        source = MarketSource(provider, clock)
-        venues = venues_of_config(settings)
-        handler = PositionUpdateHandler(initial_positions_of(settings, strategy, source.at(settings.start), gas_is_free(venues)))
-        world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, at)
+        journal = refused.enter_context(SqliteJournal(folder, at=how.at))
+        run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_fed)))
+        logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=how.kept_days))
+        record = RunRecord(folder, how.at)
+        venues, source, on_end = venues_of_config(settings), MarketSource(provider, clock), [journal.close_file, record.close]
+        handler: PositionUpdateHandler | None = None
+        if secrets is None:
+            handler = PositionUpdateHandler(initial_positions_of(settings, strategy, source.at(settings.start), gas_is_free(venues)))
+            world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, how.at)
+            gateways = paper_gateways(world, venues, clock)
+            on_end.insert(0, world.close)
+        else:
+            gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy), journal.run)
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
-        if is_live:
+        if is_fed:
             health.register_component(FEED, provider.check_health)
         manager = ExecutionInterfaceManager(
             settings,
@@ -166,16 +185,14 @@ def _paper(
             event_logger=logger,
             health_manager=health,
             clock=clock,
-            gateways=paper_gateways(world, venues, clock),
+            gateways=gateways,
             journal=journal,
-            timing=timing,
+            timing=how.timing,
         )
-        writer = Writer(run_folder, logger, provider, started, report=report)
-        engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)  # type: ignore[arg-type]  # it moves a simulated clock only
+        writer = Writer(run_folder, logger, provider, how.started, report=how.report)
+        engine = LiveEngine(settings, manager, strategy, clock, logger, writer, how.progress)
         assert manager.live is not None
-        engine.live = manager.live
-        engine.record = RunRecord(folder, at)
-        engine.on_end = (world.close, journal.close_file, engine.record.close)
+        engine.live, engine.record, engine.on_end = manager.live, record, on_end
         refused.pop_all()
     return engine
 
@@ -192,8 +209,6 @@ def require_live_options(*, paper: bool, data: Path | None, speed: str | None) -
         raise ComponentError("CFG-001", "--speed max replays recorded data: name them with --data DIR")
     if data is not None and not paper:
         raise ComponentError("CFG-001", "--data without --paper is refused: recorded prices must never reach a real venue; add --paper")
-    if not paper:
-        raise ComponentError("CFG-001", "no venue has a live gateway in this version; add --paper")
     if data is not None and speed is None:
         raise ComponentError("CFG-001", "--data replays recorded data: add --speed max; without --data the run trades on the wall clock")
 

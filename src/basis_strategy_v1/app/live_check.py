@@ -15,8 +15,9 @@ from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import MissingData
-from basis_strategy_v1.core.state import WALLET, Account, Amounts, State
+from basis_strategy_v1.core.state import WALLET, State
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
+from basis_strategy_v1.execution.run_share import within
 from basis_strategy_v1.live.http_deadline import total_deadline
 from basis_strategy_v1.live.market_feed import MarketFeed
 from basis_strategy_v1.live.secrets import read_secrets
@@ -200,7 +201,7 @@ def _funds(
     market = MarketFeed(exchanges, (), clock, max_staleness=settings.data.staleness).fresh()
     with decimal.localcontext(EXACT):
         try:
-            worth = _worth(settings, venues, state, market)
+            worth = _worth(venues, within(state, settings.live.allocation), market)
             funds = round(worth / market.price(currency), 2 if currency == "USDT" else 6)
         except ComponentError as unpriced:
             findings.append(Finding(unpriced.error_code, f"funds: {unpriced.message}"))
@@ -212,13 +213,13 @@ def _funds(
         yield line
 
 
-def _worth(settings: Config, venues: Venues, state: State, market: MarketSnapshot) -> Decimal:
-    """USD of all that is held and has a price, no more of a balance than what is allocated to the run."""
+def _worth(venues: Venues, state: State, market: MarketSnapshot) -> Decimal:
+    """USD of all that is held and has a price."""
     total = ZERO
     for name, venue in venues.items():
         if name not in state.parts:
             continue
-        exposures, perps = venue.exposures(_allocated(settings, name, state), market)
+        exposures, perps = venue.exposures(state, market)
         total += sum((_usd(held.token, held.amount, market) for held in exposures), ZERO)
         for perp in perps:
             total += (perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost) * market.price(perp.settle)
@@ -231,13 +232,3 @@ def _usd(token: str, amount: Decimal, market: MarketSnapshot) -> Decimal:
         return amount * market.price(token)
     except MissingData:
         return ZERO
-
-
-def _allocated(settings: Config, name: str, state: State) -> State:
-    """The state with no more of a balance than belongs to the run; a token that is not named in an account's allocation does not."""
-    most, part = settings.live.allocation.get(name), state.parts[name]
-    if most is None or not isinstance(part, Account | Amounts):
-        return state
-    held = part.balances if isinstance(part, Account) else part.amounts
-    own = {token: min(amount, most[token]) for token, amount in held.items() if token in most}
-    return state.with_part(name, Account(own, part.perps) if isinstance(part, Account) else Amounts(own))

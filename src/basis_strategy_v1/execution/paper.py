@@ -115,8 +115,9 @@ class PaperWorld:
             if known is not None:
                 return known
             market = self._advance()
-            if market.instant > expires:
-                reject(CEX, f"{client_id} came {(market.instant - expires) / 1e6:g} s after it expired")
+            came = to_instant(self._clock.now())  # on the wall clock later than the snapshot: reading prices takes its time
+            if came > expires:
+                reject(CEX, f"{client_id} came {(came - expires) / 1e6:g} s after it expired")
             destination = self._simulator.destination(instruction)
             before = state = self._state
             settlements: list[ExecutionReport] = []
