@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from msgspec import Struct, structs
 
+from basis_strategy_v1.config.kinds import record_of
 from basis_strategy_v1.core.attribution_sources import CARRY, EARNED, SOURCES, Colour, Source
 from basis_strategy_v1.strategies import ETHER, STRATEGIES, Mode
 from basis_strategy_v1.strategies.strategy import Plan, Step, action
@@ -83,6 +84,8 @@ ROWS: tuple[tuple[dict[str, Any], str, Any], ...] = (
 def added() -> Iterator[None]:
     """The five rows are in their tables."""
     with ExitStack() as stack:
+        stack.callback(record_of.cache_clear)
         for table, name, row in ROWS:
             stack.enter_context(patch.dict(table, {name: row}))
+        record_of.cache_clear()  # it lists the names of the tables
         yield

@@ -120,7 +120,9 @@ def execute(
 def check(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)] = None,
     data: Data = None,
-    live: Annotated[bool, typer.Option("--live", help="Also check what a live run needs.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Check what a live run needs: limits, keys, addresses, venues, clock, funds.")
+    ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")] = False,
 ) -> None:
     """Check now everything that can fail later: the config, the data that it needs, the strategy's file.
@@ -135,9 +137,15 @@ def check(
         return
     if config is None:
         _stop("check: give a CONFIG, or --schema", WRONG_INPUT)
-    from basis_strategy_v1.app.commands import check_run
+    if live:
+        from basis_strategy_v1.app.live_check import check_live
 
-    for line in check_run(config, data=data, live=live):
+        lines = check_live(config)
+    else:
+        from basis_strategy_v1.app.commands import check_run
+
+        lines = check_run(config, data=data)
+    for line in lines:
         say(line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,10 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.terminal import say, writing_output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+    from basis_strategy_v1.live_engine import LiveEngine
 
 State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder of the journal.")]
 
@@ -21,14 +25,19 @@ class StopFlag:
     """Set by the first SIGTERM: the run ends after the step in hand. The second one ends it at once."""
 
     def __init__(self) -> None:
-        self.is_set = False
+        self._event = Event()
+        self.wait = self._event.wait  # for some seconds, or until it is set
         self._at_once = signal.getsignal(signal.SIGTERM)
         if self._at_once not in (signal.SIG_IGN, None):
             signal.signal(signal.SIGTERM, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.is_set = True
+        self._event.set()
         signal.signal(signal.SIGTERM, self._at_once)
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set()
 
     def __call__(self) -> bool:
         return self.is_set
@@ -41,7 +50,10 @@ class StopFlag:
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
 Paper = Annotated[bool, typer.Option("--paper", help="Trade with simulated venues.")]
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR|FILE", help="Replay recorded data; with --speed max. Left out: live prices, on the wall clock."),
+]
 Speed = Annotated[str | None, typer.Option("--speed", metavar="max", help="max: without waiting.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[
@@ -65,23 +77,46 @@ def live(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
-    from basis_strategy_v1.app.live import build_paper_replay, require_live_options
     from basis_strategy_v1.app.live_commands import is_halted
-    from basis_strategy_v1.live.process import forbid_core_dumps
     from basis_strategy_v1.terminal import progress_bar
 
-    require_live_options(paper=paper, data=data, speed=speed)
-    forbid_core_dumps()
-    stop = StopFlag()
-    with progress_bar(enabled=not quiet) as progress:
-        engine = build_paper_replay(config, data, state, results, logs or state / "logs", report=not no_report, progress=progress)
-        engine.is_stopping, engine.is_halted = stop, lambda: is_halted(state)
+    with progress_bar(enabled=not quiet and data is not None) as progress:
+        engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=not no_report, progress=progress)
+        engine.is_halted = lambda: is_halted(state)
+        if data is None and not quiet:
+            say(f"trading {'on paper ' if paper else ''}over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
         result = engine.run()
     if stop.is_set:
         stop.end()
     if not quiet:
         print_summary(result.summary)
         say(f"results: {shown(results / result.run_id)}")
+
+
+def _engine(
+    config: Path,
+    data: Path | None,
+    state: Path,
+    results: Path,
+    logs: Path | None,
+    *,
+    paper: bool,
+    speed: str | None,
+    report: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[LiveEngine, StopFlag]:
+    """The engine that the options ask for, and what ends it after the step in hand."""
+    from basis_strategy_v1.app.live import build_live, build_paper_replay, require_live_options
+    from basis_strategy_v1.live.process import forbid_core_dumps
+
+    require_live_options(paper=paper, data=data, speed=speed)
+    forbid_core_dumps()
+    stop, logs = StopFlag(), logs or state / "logs"
+    if data is None:
+        return build_live(config, state, results, logs, paper=paper, stop=stop, report=report), stop
+    engine = build_paper_replay(config, data, state, results, logs, report=report, progress=progress)
+    engine.is_stopping = stop
+    return engine, stop
 
 
 @app.command(epilog="Example: basis unwind config/eth_basis.yaml --paper --data build/sample --speed max --state build/state")
@@ -96,14 +131,9 @@ def unwind(
 ) -> None:
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
     from basis_strategy_v1.app import live_commands
-    from basis_strategy_v1.app.live import build_paper_replay, require_live_options
-    from basis_strategy_v1.live.process import forbid_core_dumps
 
-    require_live_options(paper=paper, data=data, speed=speed)
-    forbid_core_dumps()
-    stop = StopFlag()
-    engine = build_paper_replay(config, data, state, results, logs or state / "logs", report=False)
-    engine.is_leaving, engine.is_stopping = True, stop
+    engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=False)
+    engine.is_leaving = True
     engine.run()
     if stop.is_set:
         stop.end()

@@ -171,7 +171,15 @@ class LiveEngine(EventDrivenStrategyEngine):
             self._show(len(self._instants), len(self._instants))
             if self.is_stopping() or self.has_left:
                 break
+        if self.waits is not None:
+            self._take_times(market)
         self.totals, self.equity_at_market = self.attribution.totals(market), self.attribution.at_market(market)
+
+    def _take_times(self, market: MarketSnapshot) -> None:
+        """On the wall clock a run is from its first step to its last, whatever the config says."""
+        recorded = self.curve.instants
+        self.start, self.end = (from_instant(recorded[0]), from_instant(recorded[-1])) if recorded else (market.at, market.at)
+        self.config = structs.replace(self.config, start=self.start, end=self.end)
 
     def _keep(self, market: MarketSnapshot, at: datetime) -> None:
         """Record the step, in memory and in the state folder."""

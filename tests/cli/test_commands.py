@@ -268,11 +268,6 @@ def test_check_runs_the_file_of_the_strategy_and_its_help_says_so(basis: Basis, 
     assert "check runs its file, as backtest does" in " ".join(basis("check", "--help").out.split())
 
 
-def test_check_live_wants_limits(basis: Basis, config: Path) -> None:
-    [line] = basis("check", config, "--live").told
-    assert line.startswith("CFG-001: limits: missing; allowed:")
-
-
 def test_the_schema_is_a_json_schema_that_takes_the_shipped_configs(basis: Basis, repository: Path) -> None:
     import yaml
 
@@ -315,7 +310,8 @@ def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> 
 def test_venues_are_described_in_words_and_units(basis: Basis) -> None:
     printed = basis("venues").out
     assert [python for python in ("None", "{", "Decimal", "_pips", "_bps", "_usd", "_units", "_days") if python in printed] == []
-    assert "curve (dex): swap; in backtest and paper\n    fee 4 bps, slippage 1 bps, gas 180000 units\n" in printed
+    assert "    spot trade, perp trade, transfer: backtest, paper\n" in printed
+    assert "curve (dex): swap: backtest, paper over recorded data\n    fee 4 bps, slippage 1 bps, gas 180000 units\n" in printed
     assert "rebasing eETH, wrapped weETH, withdrawal 7 days, gas stake 110000, unstake 260000, " in printed
 
 

@@ -17,6 +17,14 @@ from .conftest import CONFIG, Basis
 
 LIMITS = "{max_notional_per_instruction: 200000, max_notional_per_day: 2000000, max_slippage_bps: 50, max_unhedged_notional: 5000}"
 LIVE = f"{CONFIG}limits: {LIMITS}\n"
+LENDING = f"""\
+strategy_mode: pure_lending
+share_class: usdt_stable
+initial_capital: 100000
+strategy: {{protocol: aave, token: USDT}}
+venues: {{onchain: {{aave: {{}}, wallet: {{gas_price_gwei: market}}}}}}
+limits: {LIMITS}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +105,8 @@ WRONG = {
     "another speed": ("live", "{config}", "--paper", "--data", "{sample}", "--speed", "fast"),
     "data without paper": ("live", "{config}", "--data", "{sample}", "--speed", "max"),
     "neither paper nor a gateway": ("live", "{config}"),
-    "paper without data": ("live", "{config}", "--paper"),
+    "data without a speed": ("live", "{config}", "--paper", "--data", "{sample}"),
+    "a chain's series without data": ("live", "{chain}", "--paper"),
     "no journal": ("status", "--state", "nowhere"),
     "no journal to halt": ("halt", "--state", "nowhere"),
     "no journal to resume": ("resume", "--state", "nowhere"),
@@ -111,8 +120,10 @@ SAYS = {
     "a speed without data": "CFG-001: --speed max replays recorded data: name them with --data DIR",
     "another speed": "CFG-001: --speed must be max, got 'fast'",
     "data without paper": "CFG-001: --data without --paper is refused: recorded prices must never reach a real venue; add --paper",
-    "neither paper nor a gateway": "CFG-001: no venue has a live gateway in this version; add --paper",
-    "paper without data": "CFG-001: --paper needs recorded data in this version: add --data DIR --speed max",
+    "neither paper nor a gateway": "CFG-001: bybit: no live gateway in this version; add --paper",
+    "data without a speed": "CFG-001: --data replays recorded data: add --speed max; without --data the run trades on the wall clock",
+    "a chain's series without data": "DAT-001: no live feed of lending of aave for USDT, gas of ethereum for ethereum: "
+    "only a chain gives them. Replay recorded data with --data DIR --speed max",
     "an unknown key": "JRN-005: no open instruction has the key 'mine'; open are none",
     "a key without a decision": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
     "a key with two decisions": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
@@ -123,9 +134,11 @@ SAYS = {
 def test_wrong_input_is_one_line_and_status_2(what: str, basis: Basis, config: Path, sample: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.yaml"
     bare.write_text(CONFIG)
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(LENDING)
     if what == "an unknown key":
         basis("live", *replay(config, sample), "--quiet")
-    done = basis(*(word.format(config=config, sample=sample, bare=bare) for word in WRONG[what]))
+    done = basis(*(word.format(config=config, sample=sample, bare=bare, chain=chain) for word in WRONG[what]))
     assert (done.status, len(done.told)) == (2, 1)
     assert done.told[0] == SAYS[what] if what in SAYS else done.told[0].startswith("JRN-001: ")
 

@@ -50,7 +50,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
     if not hasattr(provider, "coverage"):
         return
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
-    needed += [("gas", chain, chain) for chain in _chains_with_gas(config)]
+    needed += [("gas", chain, chain) for chain in chains_with_gas(config)]
     for key in dict.fromkeys(needed):
         try:
             problem = _problem(config, provider, key)
@@ -61,7 +61,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
                 yield ComponentError("DAT-001", problem)
 
 
-def _chains_with_gas(config: Config) -> list[str]:
+def chains_with_gas(config: Config) -> list[str]:
     """The chains on which a wallet pays the market's price of gas."""
     rows = with_wallets(config.venues.sections())[ONCHAIN].values()
     return [own.chain for own in rows if isinstance(own, wallet.Settings) and own.gas_price_gwei == "market"]
@@ -104,7 +104,7 @@ def data_line(config: Config, strategy: Strategy, provider: Any) -> str:
     line = f"data: {'generated' if provider.generated else 'real'}"
     if needs_are_known(config, strategy):
         return f"{line}, all series that the run needs are there"
-    looked_at = f"the prices of the initial positions{' and the price of gas' if _chains_with_gas(config) else ''}"
+    looked_at = f"the prices of the initial positions{' and the price of gas' if chains_with_gas(config) else ''}"
     line = f"{line}; which series the run needs is not known, only {looked_at} were looked at"
     if config.strategy_mode == "blocks":
         return line

@@ -18,6 +18,7 @@ from basis_strategy_v1.app.assumptions import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
 from basis_strategy_v1.app.data_checks import WARNING, data_warnings
 from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
@@ -48,14 +49,14 @@ if TYPE_CHECKING:
 LONGEST_FIELD = 2**31 - 1  # the steps of a long chain are one field
 
 
-def check_run(config: Path, *, data: Path | None = None, live: bool = False) -> Iterator[str]:
+def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     """The lines of `basis check`.
 
     Raises:
         ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read,
             and all that cannot be held at the start or has no price then; then all gaps in the data that are certain to end the run.
     """
-    settings = load_config(config, run=not live, live=live)
+    settings = load_config(config, run=True)
     strategy = strategy_of(settings)
     steps = f", {counted(sum(map(len, ticks_of(settings, strategy))), 'step')}" if settings.start and settings.end else ""
     yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{steps}"
@@ -165,17 +166,14 @@ def _line(report: ExecutionReport) -> str:
     return msgspec.json.encode(row).decode()
 
 
-MODES = "backtest and paper"  # no venue has a live gateway yet
-
-
 def venue_lines() -> Iterator[str]:
     """The lines of `basis venues`: each venue with what it charges, and the modes in which each of its actions works."""
     for row in ROWS:
         yield from _exchange_lines(row)
-        yield f"    spot and perp trades, transfers; in {MODES}"
+        yield f"    {modes_line(row.name, EXCHANGE_ACTIONS)}"
     for name, protocol in VENUES.items():
         venue = make_venue(protocol.section, name, protocol.settings())
-        yield f"{name} ({protocol.section}): {', '.join(venue.actions)}; in {MODES}"
+        yield f"{name} ({protocol.section}): {modes_line(name, tuple(venue.actions))}"
         yield from (f"    {line}" for line in venue.lines())
 
 

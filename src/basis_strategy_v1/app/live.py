@@ -4,42 +4,80 @@ from __future__ import annotations
 
 import decimal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgspec import structs
 
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
+from basis_strategy_v1.app.venue_accounts import paper_gateways, real_gateways, without_gateway
+from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.app.writer import Writer
-from basis_strategy_v1.config import load_config
+from basis_strategy_v1.config import Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
-from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
 from basis_strategy_v1.execution.market_source import MarketSource
-from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld, pass_point
+from basis_strategy_v1.execution.paper import PaperWorld, pass_point, settled_in
 from basis_strategy_v1.execution.risk import require_limits
-from basis_strategy_v1.execution.timing import Timing
+from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.live.market_feed import COMPONENT as FEED
+from basis_strategy_v1.live.market_feed import MarketFeed
+from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.monitoring.event_files import KEPT_DAYS
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.run_record import RunRecord
 from basis_strategy_v1.results.summary import run_id_of
-from basis_strategy_v1.venues.venue import CEX
 from basis_strategy_v1.venues.wallet import gas_is_free
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.gateway import Gateway
-    from basis_strategy_v1.venues.venue import Venues
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.secrets import Secrets
+    from basis_strategy_v1.strategies.strategy import Strategy
 
-MANAGER_LOG = "execution_interface_manager_events"
 PAPER = "paper.sqlite"
+FOR_GOOD = timedelta(days=36_500)  # a run on the wall clock ends by a signal
+
+
+class Places(NamedTuple):
+    """The folders of a run."""
+
+    state: Path
+    results: Path
+    logs: Path
+
+
+class How(NamedTuple):
+    """How a run goes: its clock and how it waits, for how many days its logs are kept (None: all), what is shown, what is called at
+    each point at which the process could end, and when it was begun."""
+
+    clock: Any
+    timing: Timing
+    kept_days: int | None
+    report: bool
+    progress: Callable[[int, int], None] | None = None
+    at: Callable[[str], None] = pass_point
+    started: float = 0.0
+
+
+class Stop(Protocol):
+    """Says whether a run is to end after the step in hand; `wait` waits for some seconds, or until it is to end."""
+
+    def __call__(self) -> bool: ...
+    def wait(self, seconds: float) -> object: ...
 
 
 def build_paper_replay(
@@ -67,18 +105,78 @@ def build_paper_replay(
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     assert settings.start is not None
-    clock = SimulatedClock(settings.start)
-    folder = Path(state)
+    # The days of the logs are those of the data.
+    how = How(SimulatedClock(settings.start), AT_ONCE, None, report, progress, at, started)
+    return _engine(settings, strategy, provider, Places(Path(state), Path(results), Path(logs)), how)
+
+
+def build_live(
+    config: Any,
+    state: str | Path = "state",
+    results: str | Path = "results",
+    logs: str | Path = "logs",
+    *,
+    paper: bool,
+    stop: Stop,
+    clock: Clock | None = None,
+    report: bool = True,
+    at: Callable[[str], None] = pass_point,
+) -> LiveEngine:
+    """A run on the wall clock over the exchanges' own prices: with simulated venues (`paper`), or with the real accounts.
+
+    It ends when `stop` says so. `start` and `end` of the config do not count.
+
+    Raises:
+        ComponentError: as `build_paper_replay`; CFG-001, a venue account has no live gateway; CFG-003, its keys are missing; DAT-001, a
+            series that a live feed does not have; CEX-002, an exchange does not answer.
+    """
+    started = time.perf_counter()
+    settings = load_config(config, live=True)
+    require_limits(settings.limits)
+    secrets = None if paper else _secrets(settings)
+    strategy = strategy_of(settings)
+    clock = clock or SystemClock()
+    feed = feed_of(settings, strategy, clock)
+    places = Places(Path(state), Path(results), Path(logs))
+    feed.load(history_from(settings, clock.now(), settled_in(places.state / PAPER)))
+    now = clock.now()
+    settings = structs.replace(settings, start=now, end=now + FOR_GOOD)
+    require_runnable(settings, strategy, feed)
+    engine = _engine(settings, strategy, feed, places, How(clock, REAL_TIME, KEPT_DAYS, report, None, at, started), secrets)
+    engine.is_stopping = stop
+    engine.waits = WallClockWaits(clock, stop.wait, stop)
+    engine.recovery_interval_s = settings.live.recovery_interval_s
+    return engine
+
+
+def _secrets(settings: Config) -> Secrets:
+    """The keys of the venue accounts, each of which has a live gateway."""
+    if without := without_gateway(settings, venues_of_config(settings)):
+        raise ComponentError("CFG-001", f"{', '.join(without)}: no live gateway in this version; add --paper")
+    return read_secrets(Environment.read().environment)
+
+
+def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places, how: How, secrets: Secrets | None = None) -> LiveEngine:
+    """The parts of a run over any source of market data; with `secrets` at the real venues, without at simulated ones."""
+    clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
+    assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
-        journal = refused.enter_context(SqliteJournal(folder, at=at))
-        run_folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
-        logger = refused.enter_context(EventLogger(logs, "live", clock=clock, kept_days=None))  # the days are those of the data
-        source = MarketSource(provider, clock)
-        venues = venues_of_config(settings)
-        market = source.at(settings.start)
-        handler = PositionUpdateHandler(initial_positions_of(settings, strategy, market, gas_is_free(venues)))
-        world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, at)
+        journal = refused.enter_context(SqliteJournal(folder, at=how.at))
+        run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_fed)))
+        logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=how.kept_days))
+        record = RunRecord(folder, how.at)
+        venues, source, on_end = venues_of_config(settings), MarketSource(provider, clock), [journal.close_file, record.close]
+        handler: PositionUpdateHandler | None = None
+        if secrets is None:
+            handler = PositionUpdateHandler(initial_positions_of(settings, strategy, source.at(settings.start), gas_is_free(venues)))
+            world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, how.at)
+            gateways = paper_gateways(world, venues, clock)
+            on_end.insert(0, world.close)
+        else:
+            gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy), journal.run)
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
+        if is_fed:
+            health.register_component(FEED, provider.check_health)
         manager = ExecutionInterfaceManager(
             settings,
             provider,
@@ -87,16 +185,14 @@ def build_paper_replay(
             event_logger=logger,
             health_manager=health,
             clock=clock,
-            gateways=paper_gateways(world, venues, clock),
+            gateways=gateways,
             journal=journal,
-            timing=AT_ONCE,
+            timing=how.timing,
         )
-        writer = Writer(run_folder, logger, provider, started, report=report)
-        engine = LiveEngine(settings, manager, strategy, clock, logger, writer, progress)
+        writer = Writer(run_folder, logger, provider, how.started, report=how.report)
+        engine = LiveEngine(settings, manager, strategy, clock, logger, writer, how.progress)
         assert manager.live is not None
-        engine.live = manager.live
-        engine.record = RunRecord(folder, at)
-        engine.on_end = (world.close, journal.close_file, engine.record.close)
+        engine.live, engine.record, engine.on_end = manager.live, record, on_end
         refused.pop_all()
     return engine
 
@@ -113,18 +209,8 @@ def require_live_options(*, paper: bool, data: Path | None, speed: str | None) -
         raise ComponentError("CFG-001", "--speed max replays recorded data: name them with --data DIR")
     if data is not None and not paper:
         raise ComponentError("CFG-001", "--data without --paper is refused: recorded prices must never reach a real venue; add --paper")
-    if not paper:
-        raise ComponentError("CFG-001", "no venue has a live gateway in this version; add --paper")
-    if data is None or speed is None:
-        raise ComponentError("CFG-001", "--paper needs recorded data in this version: add --data DIR --speed max")
-
-
-def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> Mapping[str, Gateway]:
-    """A gateway for each exchange, and one for the wallet with every protocol on its chain."""
-    names = [name for name, venue in venues.items() if venue.kind == CEX]
-    if WALLET in venues:
-        names.append(WALLET)
-    return {name: PaperGateway(name, world, clock) for name in names}
+    if data is not None and speed is None:
+        raise ComponentError("CFG-001", "--data replays recorded data: add --speed max; without --data the run trades on the wall clock")
 
 
 def _now() -> float:

@@ -37,7 +37,7 @@ class Account:
     def __init__(self, venues: Venues, source: MarketSource, ledger: Ledger | None = None, *, simulates_time: bool = True) -> None:
         self.venues = venues
         self.source = source
-        self.market = source.at
+        self.market, self.fresh = source.at, source.fresh
         self.ledger: Ledger = UnknownHoldings() if ledger is None else ledger
         self.lock = self.ledger.lock
         self.commit = self.ledger.commit

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from msgspec import structs
+
 from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.execution.live_run import LiveParts
@@ -52,6 +54,7 @@ def send_settings(settings: Config, limits: Limits) -> SendSettings:
         delay_s=float(settings.retry_delay_seconds),
         timeout_s=float(settings.venue_timeout),
         failures=settings.max_retries_per_venue,
+        settle_deadline_s=structs.asdict(settings.live.settle_deadline_s),
         limits=limits,
     )
 

@@ -387,7 +387,7 @@ class LivePipeline(Pipeline):
         if isinstance(instruction, Chain) and not instruction.atomic:
             return self._send_sequence(at, instruction, key, in_hand, index)
         with self._computing():
-            market = self.account.market(at)
+            market = self.account.fresh(at)
             state = self.account.state(market)
             step = self._prepare(instruction, key, state, market)
             assert isinstance(step, Step)
@@ -420,7 +420,7 @@ class LivePipeline(Pipeline):
         for place, action in enumerate(chain.steps[first:], first):
             try:
                 with self._computing():
-                    market = self.account.market(at)
+                    market = self.account.fresh(at)
                     state = self.account.state(market)
                     resolved = _with_outputs(action, done)
                     step = self._prepare(resolved, child_key(key, place), state, market)

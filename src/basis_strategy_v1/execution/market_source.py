@@ -25,6 +25,7 @@ class MarketSource:
     def __init__(self, data_provider: Any, clock: Clock | None = None) -> None:
         self.data_provider = data_provider
         self._snapshot = getattr(data_provider, "snapshot", None)
+        self._fresh = getattr(data_provider, "fresh", None)
         self.knows_rows = self._snapshot is not None
         self._clock: Clock | None = clock or getattr(data_provider, "clock", None)
         self.latest: MarketSnapshot | None = None  # the one that was used last
@@ -46,6 +47,14 @@ class MarketSource:
             data = self.data_provider.get_data(at)
         self.latest = DictSnapshot(at, data, quote_tokens())
         return self.latest
+
+    def fresh(self, at: datetime) -> MarketSnapshot:
+        """The snapshot for an order that is about to leave: of now, where the provider is a live feed; else that of `at`."""
+        if self._fresh is None:
+            return self.at(at)
+        latest: MarketSnapshot = self._fresh()
+        self.latest = latest
+        return latest
 
     def now(self) -> datetime:
         """The clock's time, but never one before the last snapshot's; without a clock the last snapshot's, else the provider's

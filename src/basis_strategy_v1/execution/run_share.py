@@ -26,7 +26,7 @@ def within(read: State, allocation: Allocation) -> State:
     for venue, most in allocation.items():
         part = read.parts.get(venue)
         if isinstance(part, Account):
-            balances = {token: min(amount, most.get(token, amount)) for token, amount in part.balances.items()}
+            balances = {token: own for token, amount in part.balances.items() if (own := min(amount, most.get(token, amount)))}
             read = read.with_part(venue, structs.replace(part, balances=balances))
         elif isinstance(part, Wallet):  # a rebasing token is kept in shares, and is the run's as a whole
             named = {token: to_units(token, amount) for token, amount in most.items() if token not in REBASING}

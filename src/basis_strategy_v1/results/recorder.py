@@ -154,6 +154,7 @@ UNFINISHED_EXPORT = "events.csv.*.partial"
 class RunFolder:
     """RESULTS/<run_id>/. Each file is written under another name and then moved to its own, so that none is ever half there.
 
+    `goes_on`: the run goes on with its own record, so that what it wrote before is a part of what it writes now, and is replaced.
     Until `close` no other process can write the results of the same config there. `path` is absolute, whatever becomes of the working
     directory; messages name the folder as it was given.
 
@@ -161,8 +162,9 @@ class RunFolder:
         ComponentError: RES-001, the folder cannot be written, or another process is writing there; the message says which and why.
     """
 
-    def __init__(self, results: Path, run_id: str) -> None:
+    def __init__(self, results: Path, run_id: str, *, goes_on: bool = False) -> None:
         self._given = results
+        self._goes_on = goes_on
         self.path = results.absolute() / run_id
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
@@ -178,7 +180,8 @@ class RunFolder:
         if not finished and earlier.is_file():
             self.path = self.path.with_name(f"{self.path.name}.unfinished")
         with self._writing():
-            if finished and earlier.is_file() and earlier.read_bytes() != summary.encode("utf-8", "backslashreplace"):
+            is_other = finished and not self._goes_on and earlier.is_file()
+            if is_other and earlier.read_bytes() != summary.encode("utf-8", "backslashreplace"):
                 kept = self._set_aside()
             self.path.mkdir(parents=True, exist_ok=True)
             written = [self.path / name for name in RUN_FILES]

@@ -48,6 +48,8 @@ _ROWS = (
               "Unset it or use one of the values that the message names."),
     ErrorCode("CFG-003", "Config", "HIGH", "A key is missing or cannot be used",
               "The message names the environment variable or the file, and never its value. docs/live.md has the list."),
+    ErrorCode("CFG-004", "Config", "HIGH", "A live run cannot begin as things are",
+              "Each line says what is missing or wrong, and what to do. `basis check CONFIG --live` lists all of them."),
     ErrorCode("DAT-001", "DataProvider", "HIGH", "A series is missing",
               "The message names the series and the time. Bring it, or choose a venue that has it; `basis check` says what a run needs."),
     ErrorCode("DAT-002", "DataProvider", "HIGH", "A series is stale",

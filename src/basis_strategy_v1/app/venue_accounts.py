@@ -1,0 +1,107 @@
+"""Which gateway stands for which configured venue account, and so in which modes the actions of a venue work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.execution.paper import PaperGateway
+from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.registry import kind_of
+from basis_strategy_v1.venues.venue import CEX
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.settings import VenueSettings
+    from basis_strategy_v1.execution.paper import PaperWorld
+    from basis_strategy_v1.live.secrets import Secrets
+    from basis_strategy_v1.venues.venue import Venues
+
+EXCHANGE_ACTIONS = ("spot trade", "perp trade", "transfer")
+PASSPHRASE_AT = ("okx",)
+
+
+class VenueAccount(NamedTuple):
+    """All that the gateway of one configured venue account is made of. `run` is the journal's, "" where there is none yet; `symbols` are
+    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}."""
+
+    name: str
+    kind: str  # the exchange or protocol that it is at
+    settings: VenueSettings
+    config: Config
+    secrets: Secrets
+    clock: Clock
+    symbols: Mapping[str, tuple[str, ...]]
+    run: str
+
+
+class RealVenue(NamedTuple):
+    """What makes the gateway of an account, and which actions it can send."""
+
+    make: Callable[[VenueAccount], Gateway]
+    actions: tuple[str, ...]
+
+
+REAL: dict[str, RealVenue] = {}
+"""By exchange or protocol. With one line here it trades live."""
+
+
+def account_names(venues: Venues) -> list[str]:
+    """The venue accounts: each exchange account, and the wallet with every protocol on its chain."""
+    names = [name for name, venue in venues.items() if venue.kind == CEX]
+    return [*names, WALLET] if WALLET in venues else names
+
+
+def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> dict[str, Gateway]:
+    """A simulated gateway for each venue account."""
+    return {name: PaperGateway(name, world, clock) for name in account_names(venues)}
+
+
+def real_gateways(
+    config: Config, venues: Venues, secrets: Secrets, clock: Clock, series: Sequence[tuple[str, str, str]] = (), run: str = ""
+) -> dict[str, Gateway]:
+    """A real gateway for each venue account that has one.
+
+    Raises:
+        ComponentError: CFG-003, its keys are missing.
+    """
+    found = {}
+    for name in account_names(venues):
+        settings, kind = settings_of(config, name), exchange_or_protocol(config, name)
+        if settings is not None and kind in REAL:
+            symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run))
+    return found
+
+
+def settings_of(config: Config, name: str) -> VenueSettings | None:
+    """The settings of a configured venue; None of a wallet that is not named."""
+    return next((rows[name] for rows in config.venues.sections().values() if name in rows), None)
+
+
+def exchange_or_protocol(config: Config, name: str) -> str:
+    """What a venue account is at."""
+    settings = settings_of(config, name)
+    return name if settings is None else kind_of(name, settings)
+
+
+def without_gateway(config: Config, venues: Venues) -> list[str]:
+    """The venue accounts that have no real gateway in this version."""
+    return [name for name in account_names(venues) if exchange_or_protocol(config, name) not in REAL]
+
+
+def key_fields(exchange: str) -> tuple[str, ...]:
+    """The fields of the keys of an account at an exchange, as `Secrets` has them."""
+    return ("API_KEY", "API_SECRET", *(("PASSPHRASE",) if exchange in PASSPHRASE_AT else ()))
+
+
+def modes_line(kind: str, actions: Sequence[str]) -> str:
+    """The actions of an exchange or protocol with the modes in which each of them works."""
+    modes = ["backtest", "paper" if kind in EXCHANGES else "paper over recorded data"]
+    sent = [action for action in actions if kind in REAL and action in REAL[kind].actions]
+    if len(sent) == len(actions):
+        return f"{', '.join(actions)}: {', '.join([*modes, 'live'])}"
+    return f"{', '.join(actions)}: {', '.join(modes)}{'; live: ' if sent else ''}{', '.join(sent)}"
