@@ -1,0 +1,7 @@
+"""The venues that are spoken, in the order in which a path is tried."""
+
+from __future__ import annotations
+
+from .binance import Binance
+
+DIALECTS = (Binance(),)
