@@ -7,7 +7,7 @@ import hmac
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from . import binance_futures, binance_spot, binance_wallet
+from . import binance_futures, binance_margin, binance_spot, binance_wallet
 from .dialect import Answer, Call, Route, VenueError
 from .ledger import Refused
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .dialect import Request
     from .engine import Engine, Key
 
-ROUTES: dict[str, Route] = {**binance_spot.ROUTES, **binance_wallet.ROUTES, **binance_futures.ROUTES}
+ROUTES: dict[str, Route] = {**binance_spot.ROUTES, **binance_wallet.ROUTES, **binance_futures.ROUTES, **binance_margin.ROUTES}
 WEIGHT_LIMIT = 6_000
 
 # reason: code, text

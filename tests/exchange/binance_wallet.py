@@ -40,10 +40,16 @@ def _transfers(call: Call) -> Any:
     source, _, target = call.need("type").partition("_")
     found = [one for one in call.account.records["transfer"].values() if (NAMES[one["from"]], NAMES[one["to"]]) == (source, target)]
     rows = [
-        {"asset": one["token"], "amount": one["amount"], "type": call.params["type"], "status": "CONFIRMED", "tranId": int(one["id"]),
-         "timestamp": one["at"]}
+        {
+            "asset": one["token"],
+            "amount": one["amount"],
+            "type": call.params["type"],
+            "status": "CONFIRMED",
+            "tranId": int(one["id"]),
+            "timestamp": one["at"],
+        }
         for one in _between(call, found)
-    ]  # fmt: skip
+    ]
     size, page = int(call.params.get("size", 10)), int(call.params.get("current", 1))
     return {"total": len(rows), "rows": rows[size * (page - 1) : size * page]}
 
@@ -62,9 +68,22 @@ def _withdrawals(call: Call) -> Any:
     rows = []
     for one in _between(call, call.account.records["withdrawal"].values()):
         if client_id in (None, one["client_id"]) and coin in (None, one["token"]):
-            row = {"id": one["id"], "amount": one["amount"], "transactionFee": one["fee"], "coin": one["token"], "network": one["network"],
-                   "status": WITHDRAWAL_STATUS[one["status"]], "address": one["address"], "txId": one["hash"], "applyTime": _stamp(one["at"]),
-                   "transferType": 0, "info": "", "confirmNo": 12, "walletType": 0, "txKey": ""}  # fmt: skip
+            row = {
+                "id": one["id"],
+                "amount": one["amount"],
+                "transactionFee": one["fee"],
+                "coin": one["token"],
+                "network": one["network"],
+                "status": WITHDRAWAL_STATUS[one["status"]],
+                "address": one["address"],
+                "txId": one["hash"],
+                "applyTime": _stamp(one["at"]),
+                "transferType": 0,
+                "info": "",
+                "confirmNo": 12,
+                "walletType": 0,
+                "txKey": "",
+            }
             row |= {"withdrawOrderId": one["client_id"]} if one["client_id"] else {}
             row |= {"completeTime": _stamp(one["done"])} if one["status"] == "completed" else {}
             rows.append(row)
@@ -74,12 +93,25 @@ def _withdrawals(call: Call) -> Any:
 def _deposits(call: Call) -> Any:
     coin, tx_hash = call.params.get("coin"), call.params.get("txId")
     return [
-        {"id": one["id"], "amount": one["amount"], "coin": one["token"], "network": one["network"], "status": DEPOSIT_STATUS[one["status"]],
-         "address": one["address"], "addressTag": "", "txId": one["hash"], "insertTime": one["at"], "completeTime": one["done"],
-         "transferType": 0, "confirmTimes": "12/12", "unlockConfirm": 12, "walletType": 0}
+        {
+            "id": one["id"],
+            "amount": one["amount"],
+            "coin": one["token"],
+            "network": one["network"],
+            "status": DEPOSIT_STATUS[one["status"]],
+            "address": one["address"],
+            "addressTag": "",
+            "txId": one["hash"],
+            "insertTime": one["at"],
+            "completeTime": one["done"],
+            "transferType": 0,
+            "confirmTimes": "12/12",
+            "unlockConfirm": 12,
+            "walletType": 0,
+        }
         for one in _between(call, call.account.records["deposit"].values())
         if coin in (None, one["token"]) and tx_hash in (None, one["hash"])
-    ]  # fmt: skip
+    ]
 
 
 def _address(call: Call) -> Any:
@@ -94,46 +126,85 @@ def _coins(call: Call) -> Any:
     held = call.engine.shown(call.account).get("spot", {})
     return [
         {
-            "coin": terms.token, "depositAllEnable": terms.is_open, "withdrawAllEnable": terms.is_open, "name": terms.token,
-            "free": format(held.get(terms.token, Decimal(0)), "f"), "locked": "0", "freeze": "0", "withdrawing": "0", "ipoing": "0",
-            "ipoable": "0", "storage": "0", "isLegalMoney": False, "trading": True,
+            "coin": terms.token,
+            "depositAllEnable": terms.is_open,
+            "withdrawAllEnable": terms.is_open,
+            "name": terms.token,
+            "free": format(held.get(terms.token, Decimal(0)), "f"),
+            "locked": "0",
+            "freeze": "0",
+            "withdrawing": "0",
+            "ipoing": "0",
+            "ipoable": "0",
+            "storage": "0",
+            "isLegalMoney": False,
+            "trading": True,
             "networkList": [
                 {
-                    "network": terms.network, "coin": terms.token, "withdrawIntegerMultiple": "0.00000001", "isDefault": True,
-                    "depositEnable": terms.is_open, "withdrawEnable": terms.is_open, "depositDesc": "", "withdrawDesc": "", "specialTips": "",
-                    "name": terms.network, "resetAddressStatus": False, "addressRegex": "^(0x)[0-9A-Fa-f]{40}$", "memoRegex": "",
-                    "withdrawFee": format(terms.fee, "f"), "withdrawMin": format(terms.minimum, "f"), "withdrawMax": "10000000",
-                    "minConfirm": 12, "unLockConfirm": 12, "sameAddress": False, "estimatedArrivalTime": terms.minutes, "busy": False,
+                    "network": terms.network,
+                    "coin": terms.token,
+                    "withdrawIntegerMultiple": "0.00000001",
+                    "isDefault": True,
+                    "depositEnable": terms.is_open,
+                    "withdrawEnable": terms.is_open,
+                    "depositDesc": "",
+                    "withdrawDesc": "",
+                    "specialTips": "",
+                    "name": terms.network,
+                    "resetAddressStatus": False,
+                    "addressRegex": "^(0x)[0-9A-Fa-f]{40}$",
+                    "memoRegex": "",
+                    "withdrawFee": format(terms.fee, "f"),
+                    "withdrawMin": format(terms.minimum, "f"),
+                    "withdrawMax": "10000000",
+                    "minConfirm": 12,
+                    "unLockConfirm": 12,
+                    "sameAddress": False,
+                    "estimatedArrivalTime": terms.minutes,
+                    "busy": False,
                     "contractAddress": "",
                 }
             ],
         }
-        for (venue, _), terms in call.engine.networks.items() if venue == "binance"
-    ]  # fmt: skip
+        for (venue, _), terms in call.engine.networks.items()
+        if venue == "binance"
+    ]
 
 
 def _restrictions(call: Call) -> Any:
     key = call.engine.keys["binance", call.request.headers["X-MBX-APIKEY"]]
     return {
-        "ipRestrict": key.has_ip_limit, "createTime": 1_700_000_000_000, "enableReading": "read" in key.may,
-        "enableSpotAndMarginTrading": "trade" in key.may, "enableFutures": "trade" in key.may, "enableWithdrawals": "withdraw" in key.may,
-        "enableInternalTransfer": False, "permitsUniversalTransfer": "transfer" in key.may, "enableVanillaOptions": False,
-        "enableMargin": False, "enablePortfolioMarginTrading": False, "enableFixApiTrade": False, "enableFixReadOnly": False,
-    }  # fmt: skip
+        "ipRestrict": key.has_ip_limit,
+        "createTime": 1_700_000_000_000,
+        "enableReading": "read" in key.may,
+        "enableSpotAndMarginTrading": "trade" in key.may,
+        "enableFutures": "trade" in key.may,
+        "enableWithdrawals": "withdraw" in key.may,
+        "enableInternalTransfer": False,
+        "permitsUniversalTransfer": "transfer" in key.may,
+        "enableVanillaOptions": False,
+        "enableMargin": False,
+        "enablePortfolioMarginTrading": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
+    }
 
 
 def _funding_wallet(call: Call) -> Any:
     wanted = call.params.get("asset")
     return [
         {"asset": token, "free": format(amount, "f"), "locked": "0", "freeze": "0", "withdrawing": "0", "btcValuation": "0"}
-        for token, amount in call.engine.shown(call.account).get("funding", {}).items() if amount and wanted in (None, token)
-    ]  # fmt: skip
+        for token, amount in call.engine.shown(call.account).get("funding", {}).items()
+        if amount and wanted in (None, token)
+    ]
 
 
 def _allowed(call: Call) -> Any:
     """The addresses that withdrawals may go to."""
-    rows = [{"address": one, "addressTag": "", "coin": "", "name": "", "network": "", "origin": "", "originType": "", "whiteStatus": True}
-            for one in call.account.settings.get("addresses") or ()]  # fmt: skip
+    rows = [
+        {"address": one, "addressTag": "", "coin": "", "name": "", "network": "", "origin": "", "originType": "", "whiteStatus": True}
+        for one in call.account.settings.get("addresses") or ()
+    ]
     return rows
 
 

@@ -143,8 +143,19 @@ def _order(engine: Engine, given: dict[str, Any]) -> None:
     account = engine.ledger.account(given["venue"], given.get("account", "main"))
     limit = None if given.get("limit") is None else Decimal(given["limit"])
     now = engine.now()
-    order = Order(number, given.get("client_id", f"web_{number}"), given["market"], given["symbol"], given["side"], Decimal(given["amount"]),
-                  limit, given.get("life", "IOC"), bool(given.get("reduce_only")), now, now)  # fmt: skip
+    order = Order(
+        number,
+        given.get("client_id", f"web_{number}"),
+        given["market"],
+        given["symbol"],
+        given["side"],
+        Decimal(given["amount"]),
+        limit,
+        given.get("life", "IOC"),
+        bool(given.get("reduce_only")),
+        now,
+        now,
+    )
     engine.matching.place(account, order)
 
 
@@ -211,7 +222,24 @@ def _begin(engine: Engine, path: str) -> None:
 
 
 COMMANDS = {
-    "grant": _grant, "price": _price, "levels": _levels, "market": _market, "network": _network, "key": _key, "setting": _setting,
-    "order": _order, "close": _close, "fund": _fund, "pay": _pay, "withdrawal": _withdrawal, "deposit": _deposit, "lag_s": _lag,
-    "stale_s": _stale, "maintenance": _maintenance, "advance_s": _advance, "clear": _clear, "release": _release, "begin": _begin,
-}  # fmt: skip
+    "grant": _grant,
+    "price": _price,
+    "levels": _levels,
+    "market": _market,
+    "network": _network,
+    "key": _key,
+    "setting": _setting,
+    "order": _order,
+    "close": _close,
+    "fund": _fund,
+    "pay": _pay,
+    "withdrawal": _withdrawal,
+    "deposit": _deposit,
+    "lag_s": _lag,
+    "stale_s": _stale,
+    "maintenance": _maintenance,
+    "advance_s": _advance,
+    "clear": _clear,
+    "release": _release,
+    "begin": _begin,
+}

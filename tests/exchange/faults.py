@@ -5,21 +5,24 @@ A rule: {"on": KIND or "*", "fault": NAME, "venue": V, "times": N (1; -1 for eve
 KIND: time, markets, quote, order, find, fills, cancel, open, balance, positions, settings, due, transfer, transfers, withdraw,
 withdrawals, deposits, address, key.
 
-| fault                        | what happens                                                                                          |
-|------------------------------|-------------------------------------------------------------------------------------------------------|
-| drop_unread, drop, hang      | not executed: the connection ends before, or after the request was read, or nothing comes             |
-| drop_after, hang_after       | the same, once it was executed                                                                        |
-| status                       | `status`, `body` (html, json, empty), `retry_after` (s), `after`: true once it was executed           |
-| code                         | the venue's own error: `code`, `text`, `status`, `after`                                              |
-| refuse                       | as the venue does for `reason` (balance, margin, closed, …), not executed                             |
-| duplicate_after              | executed, and answered as a duplicate                                                                 |
-| empty_after, html_after, truncated_after, garbage_after | executed; HTTP 200 with nothing, a page, half the JSON, JSON of another kind    |
-| half_after                   | executed; the connection ends in the middle of the answer                                             |
-| delay, delay_after           | `seconds` of real time before or after it is executed                                                 |
-| late                         | executed `seconds` later on the venue's clock, if it has not expired by then; the caller gets `answer` (drop, hang, or a status) |
-| held                         | executed once {"release": true} came, then dropped                                                    |
-| partial                      | `share` of the amount is executed at most                                                             |
-| kill, kill_after             | the process `pid` is killed, then it is executed, or the other way about                              |
+| fault                       | what happens                                                                                     |
+|-----------------------------|--------------------------------------------------------------------------------------------------|
+| drop_unread, drop, hang     | not executed: the connection ends before, or after the request was read, or nothing comes        |
+| drop_after, hang_after      | the same, once it was executed                                                                   |
+| status                      | `status`, `body` (html, json, empty), `retry_after` (s), `after`: true once it was executed      |
+| code                        | the venue's own error: `code`, `text`, `status`, `after`                                         |
+| refuse                      | as the venue does for `reason` (balance, margin, closed, …), not executed                        |
+| duplicate_after             | executed, and answered as a duplicate                                                            |
+| empty_after, html_after     | executed; HTTP 200 with nothing, with a page                                                     |
+| truncated_after             | executed; HTTP 200 with half the JSON                                                            |
+| garbage_after               | executed; HTTP 200 with JSON of another kind                                                     |
+| half_after                  | executed; the connection ends in the middle of the answer                                        |
+| delay, delay_after          | `seconds` of real time before or after it is executed                                            |
+| late                        | executed `seconds` later on the venue's clock, unless it has expired by then; the caller gets    |
+|                             | `answer`: drop, hang, or a status                                                                |
+| held                        | executed once {"release": true} came, then dropped                                               |
+| partial                     | `share` of the amount is executed at most                                                        |
+| kill, kill_after            | the process `pid` is killed, then it is executed, or the other way about                         |
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 D = Decimal
+ONE, MAXIMUM, MAINTENANCE = D(1), D(10_000), D("0.005")
 SPOT, PERP = "spot", "perp"
 
 
@@ -22,8 +23,8 @@ class Market:
     minimum_notional: Decimal
     taker: Decimal
     maker: Decimal
-    contract: Decimal = D(1)
-    maximum: Decimal = D(10_000)
+    contract: Decimal = ONE
+    maximum: Decimal = MAXIMUM
     is_open: bool = True
 
     @property
@@ -54,22 +55,31 @@ class VenueTerms:
     withdraws_from: str
     credits_to: str
     bnb_discount: dict[str, Decimal] = field(default_factory=dict)
-    maintenance: Decimal = D("0.005")
+    maintenance: Decimal = MAINTENANCE
     keeps_client_ids: bool = True  # an id is refused again after its order is done
     funding_hours: int = 8
 
 
 TERMS = {
     "binance": VenueTerms(
-        "binance", "USDT", ("spot", "perp", "funding"), {SPOT: "spot", PERP: "perp"}, "spot", "spot",
-        {SPOT: D("0.75"), PERP: D("0.9")}, D("0.004"), keeps_client_ids=False,
+        "binance",
+        "USDT",
+        ("spot", "perp", "funding"),
+        {SPOT: "spot", PERP: "perp"},
+        "spot",
+        "spot",
+        {SPOT: D("0.75"), PERP: D("0.9")},
+        D("0.004"),
+        keeps_client_ids=False,
     ),
     "bybit": VenueTerms("bybit", "USDT", ("unified", "funding"), {SPOT: "unified", PERP: "unified"}, "unified", "funding"),
-    "okx": VenueTerms("okx", "USDT", ("trading", "funding"), {SPOT: "trading", PERP: "trading"}, "funding", "funding", maintenance=D("0.004")),
+    "okx": VenueTerms(
+        "okx", "USDT", ("trading", "funding"), {SPOT: "trading", PERP: "trading"}, "funding", "funding", maintenance=D("0.004")
+    ),
     "hyperliquid": VenueTerms(
         "hyperliquid", "USDC", ("spot", "perp"), {SPOT: "spot", PERP: "perp"}, "perp", "perp", maintenance=D("0.02"), funding_hours=1
     ),
-}  # fmt: skip
+}
 
 # venue, kind, base, lot, tick, minimum notional, taker fee, maker fee, contract
 _ROWS = """

@@ -69,9 +69,19 @@ class Moves:
             raise Refused("withdrawal_balance", token=token)
         now = self.engine.now()
         record = {
-            "id": str(self.engine.ledger.next_id()), "client_id": client_id, "token": token, "amount": leaves - terms.fee, "fee": terms.fee,
-            "network": terms.network, "address": address, "status": OPEN, "at": now, "due": now + 60_000 * terms.minutes, "hash": "", "wallet": wallet,
-        }  # fmt: skip
+            "id": str(self.engine.ledger.next_id()),
+            "client_id": client_id,
+            "token": token,
+            "amount": leaves - terms.fee,
+            "fee": terms.fee,
+            "network": terms.network,
+            "address": address,
+            "status": OPEN,
+            "at": now,
+            "due": now + 60_000 * terms.minutes,
+            "hash": "",
+            "wallet": wallet,
+        }
         return self.engine.ledger.write("withdrawal", now, account, record=record, moved={wallet: {token: -leaves}})["record"]
 
     def finish(self, account: Account, record: dict[str, Any], status: str) -> None:
@@ -101,9 +111,17 @@ class Moves:
             return known
         network = self.engine.networks[account.venue, token].network
         record = {
-            "id": known["id"] if known else str(self.engine.ledger.next_id()), "token": token, "amount": amount, "hash": tx_hash, "network": network,
-            "address": address_of(account, token, ""), "status": status, "at": known["at"] if known else now, "done": now, "wallet": wallet,
-        }  # fmt: skip
+            "id": known["id"] if known else str(self.engine.ledger.next_id()),
+            "token": token,
+            "amount": amount,
+            "hash": tx_hash,
+            "network": network,
+            "address": address_of(account, token, ""),
+            "status": status,
+            "at": known["at"] if known else now,
+            "done": now,
+            "wallet": wallet,
+        }
         moved = {wallet: {token: amount}} if status == "completed" else {}
         return self.engine.ledger.write("deposit", now, account, record=record, moved=moved)["record"]
 
