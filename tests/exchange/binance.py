@@ -131,4 +131,4 @@ class Binance:
         return self.error(code, text.format(**details) if details else text, 400)
 
     def maintenance(self) -> Answer:
-        return Answer(503, {"code": -1016, "msg": "This service is no longer available."})
+        return Answer(503, {"code": 1, "msg": "System is under maintenance."})

@@ -17,6 +17,7 @@
 {"lag_s": {VENUE: N}}, {"stale_s": {VENUE: N}}                   look-ups and balances are so late
 {"maintenance": [VENUE, …]}                                      these answer nothing else
 {"advance_s": N}                                                 the venue's clock goes on (or back)
+{"to": N}                                                        the clock of requests goes to this time (ms)
 {"clear": true} · {"release": true} · {"begin": FILE}
 """
 
@@ -48,7 +49,7 @@ def command(engine: Engine, given: dict[str, Any]) -> None:
         engine.faults.add(given)
         return
     ((name, value),) = given.items()
-    if name not in ("begin", "clear", "release"):
+    if name not in ("begin", "to", "clear", "release"):
         engine.catch_up()
     COMMANDS[name](engine, value)
     if name in LASTING:
@@ -207,6 +208,12 @@ def _advance(engine: Engine, given: float) -> None:
     engine.catch_up()
 
 
+def _to(engine: Engine, given: int) -> None:
+    engine.clock.newest_ms = given
+    engine.settled_to = given
+    engine.catch_up()
+
+
 def _clear(engine: Engine, _: bool) -> None:
     engine.faults = Faults()
     engine.maintenance.clear()
@@ -242,4 +249,5 @@ COMMANDS = {
     "clear": _clear,
     "release": _release,
     "begin": _begin,
+    "to": _to,
 }

@@ -56,7 +56,7 @@ class Engine:
         self.begin(self.path)
 
     def begin(self, path: Path | None) -> None:
-        """Start on a ledger: what it says, without faults."""
+        """Start on a ledger: what it says, without faults. The clock of requests never goes back by itself."""
         if hasattr(self, "ledger"):
             self.ledger.close()
             self.faults.released.set()
