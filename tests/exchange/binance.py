@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from . import binance_futures, binance_margin, binance_spot, binance_wallet
-from .dialect import Answer, Call, Route, VenueError
-from .ledger import Refused
+from .dialect import Answer, Dialect, Route, VenueError
 
 if TYPE_CHECKING:
     from .dialect import Request
-    from .engine import Engine, Key
+    from .engine import Engine
+    from .ledger import Account
 
 ROUTES: dict[str, Route] = {**binance_spot.ROUTES, **binance_wallet.ROUTES, **binance_futures.ROUTES, **binance_margin.ROUTES}
 WEIGHT_LIMIT = 6_000
@@ -66,42 +65,26 @@ FUTURES_ERRORS = {
 }
 
 
-class Binance:
+class Binance(Dialect):
     venue = "binance"
-    reads_body = False
+    routes = ROUTES
 
-    def kind(self, request: Request) -> str | None:
-        route = ROUTES.get(f"{request.method} {request.path}")
-        return None if route is None else route.kind
+    def signed_ms(self, request: Request) -> int:
+        return int(request.params.get("timestamp", "0"))
 
-    def see(self, engine: Engine, request: Request) -> None:
-        engine.clock.see(int(request.params.get("timestamp", "0")))
+    def params(self, request: Request) -> dict[str, Any]:
+        return request.params
 
-    def answer(self, engine: Engine, request: Request, rule: dict[str, Any]) -> Answer:
-        route = ROUTES[f"{request.method} {request.path}"]
+    def success(self, engine: Engine, route: Route, result: Any) -> Answer:
         headers = {"X-MBX-USED-WEIGHT-1M": str(sum(engine.faults.counts.values()) % WEIGHT_LIMIT)}
         if route.kind == "order":
             headers["X-MBX-ORDER-COUNT-10S"] = "1"
-        try:
-            account = engine.ledger.account(self.venue, "main")
-            if route.needs is not None:
-                key = self._key(engine, request, route.needs)
-                account = engine.ledger.account(self.venue, key.account)
-            engine.catch_up()
-            share = Decimal(rule["share"]) if rule["fault"] == "partial" else None
-            return Answer(200, route.run(Call(engine, account, request.params, request, share)), headers)
-        except Refused as refused:
-            return self.refusal(request, refused.reason, **refused.details)
-        except VenueError as wrong:
-            return self.error(wrong.code, wrong.message, wrong.status)
+        return Answer(200, result, headers)
 
-    def _key(self, engine: Engine, request: Request, needs: str) -> Key:
-        """The key of a request whose signature and time are good."""
+    def account(self, engine: Engine, request: Request, needs: str) -> Account:
         key = engine.keys.get((self.venue, request.headers.get("X-MBX-APIKEY", "")))
         if key is None or key.is_expired or needs not in key.may:
             raise VenueError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-        if needs == "key":
-            return key
         signed, _, signature = (request.query + request.body.decode()).rpartition("signature=")
         good = hmac.new(key.secret.encode(), signed.removesuffix("&").encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(good, signature):
@@ -118,7 +101,7 @@ class Binance:
             raise VenueError(-1021, f"Timestamp for this request was {sent - now}ms ahead of the server's time.")
         if now - sent > window:
             raise VenueError(-1021, "Timestamp for this request is outside of the recvWindow.")
-        return key
+        return engine.ledger.account(self.venue, key.account)
 
     def error(self, code: int | str, text: str, status: int) -> Answer:
         return Answer(status, {"code": code, "msg": text})

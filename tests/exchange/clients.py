@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-LEAN = {"binance": {"options": {"fetchMarkets": {"types": ["spot", "linear"]}, "fetchMargins": False}}}
+LEAN: dict[str, dict[str, Any]] = {
+    "binance": {"options": {"fetchMarkets": {"types": ["spot", "linear"]}, "fetchMargins": False}},
+    "bybit": {"options": {"fetchMarkets": {"types": ["spot", "linear"]}}},
+    "okx": {"options": {"fetchMarkets": {"types": ["spot", "swap"]}}},
+}
 
 
 class Reroute(HTTPAdapter):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from .ledger import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from decimal import Decimal
 
     from .engine import Engine
     from .ledger import Account
@@ -78,23 +79,62 @@ class Route(NamedTuple):
     run: Callable[[Call], Any]
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
+    """One venue. Everything that changes something is done by the routes, over the same engine."""
+
     venue: str
-    reads_body: bool  # the kind of a request is in its body
+    routes: dict[str, Route]
+    reads_body = False  # the kind of a request is in its body
 
-    def kind(self, request: Request) -> str | None:
+    def route(self, request: Request) -> Route | None:
         """What a request is; None: the venue has no such path."""
-
-    def see(self, engine: Engine, request: Request) -> None:
-        """Take the time of a request, whose signature is not checked yet."""
+        return self.routes.get(f"{request.method} {request.path}")
 
     def answer(self, engine: Engine, request: Request, rule: dict[str, Any]) -> Answer:
         """Do it. A refusal is an answer too."""
+        route = self.route(request)
+        assert route is not None
+        try:
+            account = engine.ledger.account(self.venue, "main")
+            if route.needs is not None:
+                account = self.account(engine, request, route.needs)
+            engine.catch_up()
+            share = Decimal(rule["share"]) if rule["fault"] == "partial" else None
+            return self.success(engine, route, route.run(Call(engine, account, self.params(request), request, share)))
+        except Refused as refused:
+            return self.refusal(request, refused.reason, **refused.details)
+        except VenueError as wrong:
+            return self.error(wrong.code, wrong.message, wrong.status)
 
+    def see(self, engine: Engine, request: Request) -> None:
+        """Take the time of a request, whose signature is not checked yet."""
+        engine.clock.see(self.signed_ms(request))
+
+    @abstractmethod
+    def signed_ms(self, request: Request) -> int:
+        """When the sender signed it; 0 where it does not say."""
+
+    @abstractmethod
+    def account(self, engine: Engine, request: Request, needs: str) -> Account:
+        """The account of a request whose key, signature and time are good.
+
+        Raises:
+            VenueError: they are not.
+        """
+
+    @abstractmethod
+    def params(self, request: Request) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def success(self, engine: Engine, route: Route, result: Any) -> Answer: ...
+
+    @abstractmethod
     def error(self, code: int | str, text: str, status: int) -> Answer:
         """An error in the venue's shape."""
 
-    def refusal(self, request: Request, reason: str) -> Answer:
+    @abstractmethod
+    def refusal(self, request: Request, reason: str, **details: Any) -> Answer:
         """What the venue answers where it refuses for this reason."""
 
+    @abstractmethod
     def maintenance(self) -> Answer: ...

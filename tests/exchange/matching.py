@@ -85,14 +85,14 @@ class Matching:
         price = order.limit or self.engine.price(account.venue, order.market, order.symbol)
         if order.amount * price < market.minimum_notional and not order.reduce_only:
             raise Refused("notional", minimum=market.minimum_notional)
-        earlier = account.find(order.client_id)
+        earlier = account.find(order.client_id) if order.client_id else None
         if earlier is not None and (TERMS[account.venue].keeps_client_ids or earlier.status == "open"):
             raise Refused("duplicate")
         if order.reduce_only and order.market == PERP and account.positions.get(order.symbol, Position()).amount * order.sign >= 0:
             raise Refused("reduce_only")
 
     def _check_funds(self, account: Account, order: Order, market: Market, price: Decimal) -> None:
-        worst = price if order.limit is None else (min(price, order.limit) if order.life != "GTC" else order.limit)
+        worst = order.limit if order.limit is not None and order.side == "buy" else price
         if order.market == SPOT:
             token, needed = (market.quote, order.amount * worst) if order.side == "buy" else (market.base, order.amount)
             if needed > self.engine.free(account, TERMS[account.venue].wallet_of[SPOT], token):

@@ -50,7 +50,16 @@ class Moves:
     # Out.
 
     def withdraw(
-        self, account: Account, token: str, amount: Decimal, network: str, address: str, client_id: str, *, fee_on_top: bool
+        self,
+        account: Account,
+        token: str,
+        amount: Decimal,
+        network: str,
+        address: str,
+        client_id: str,
+        *,
+        fee_on_top: bool,
+        wallet: str = "",
     ) -> dict[str, Any]:
         """Send to an address. The fee comes on top of the amount, or out of it."""
         terms = self.engine.networks.get((account.venue, token))
@@ -63,7 +72,7 @@ class Moves:
         allowed = account.settings.get("addresses")
         if not address or (allowed is not None and address.lower() not in [one.lower() for one in allowed]):
             raise Refused("address", address=address)
-        wallet = TERMS[account.venue].withdraws_from
+        wallet = wallet or TERMS[account.venue].withdraws_from
         leaves = amount + terms.fee if fee_on_top else amount
         if leaves > self.engine.free(account, wallet, token):
             raise Refused("withdrawal_balance", token=token)

@@ -70,14 +70,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         for dialect in DIALECTS:
             if dialect.reads_body:
-                request.body = self._body()
-            if (kind := dialect.kind(request)) is not None:
+                request.body = request.body or self._body()
+            if (route := dialect.route(request)) is not None:
                 break
         else:
             self._body()
             self._send(Answer(404, HTML))
             return
-        rule = self.server.engine.faults.take(dialect.venue, kind)
+        rule = self.server.engine.faults.take(dialect.venue, route.kind)
         if rule["fault"] == "drop_unread":
             raise self._cut()
         request.body = request.body or self._body()

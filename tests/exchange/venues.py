@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .binance import Binance
+from .bybit import Bybit
 
-DIALECTS = (Binance(),)
+DIALECTS = (Binance(), Bybit())
