@@ -24,7 +24,7 @@ RECORDS = ("transfer", "withdrawal", "deposit", "payment")
 
 def text(amount: Decimal) -> str:
     """Plain decimal text, without trailing zeros."""
-    plain = format(amount, "f")
+    plain = format(amount, "f") if amount else "0"
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain) or "0"
 
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .binance import Binance
 from .bybit import Bybit
+from .okx import Okx
 
-DIALECTS = (Binance(), Bybit())
+DIALECTS = (Binance(), Bybit(), Okx())
