@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 Z = ZERO
+# The account of hyperliquid's test key, "0x" + "1" * 64: an account there is an address.
+OWNER = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Engine:
         self.markets = markets()
         self.networks = networks()
         self.keys = {(venue, "key"): Key("key", "secret", "passphrase") for venue in TERMS}
+        self.keys["hyperliquid", OWNER] = Key(OWNER, "", "")
         self.late: list[Late] = []
         self.maintenance: set[str] = set()
         self.matching = Matching(self)

@@ -11,6 +11,10 @@ from .markets import PERP, SPOT
 from .okx_markets import id_of, named, type_of
 
 BILLS = {"transfer": "1", "trade": "2", "liquidation": "5", "funding": "8", "adl": "9"}
+EMPTY = (
+    "fee", "pnl", "sz", "px", "instId", "instType", "ordId", "clOrdId", "from", "to", "execType", "mgnMode", "notes", "posBal", "posBalChg",
+    "interest", "tag", "fillTime", "tradeId", "earnAmt", "earnApr", "fillIdxPx", "fillFwdPx",
+)  # fmt: skip
 
 
 def _balance(call: Call) -> Any:
@@ -169,8 +173,7 @@ def _bills(call: Call) -> Any:
 
 
 def _bill(number: int, at: int, kind: str, sub: str, token: str, change: Decimal, more: dict[str, str]) -> dict[str, str]:
-    empty = dict.fromkeys(("fee", "pnl", "sz", "px", "instId", "instType", "ordId", "clOrdId", "from", "to", "execType", "mgnMode", "notes",
-                           "posBal", "posBalChg", "interest", "tag", "fillTime", "tradeId", "earnAmt", "earnApr", "fillIdxPx", "fillFwdPx"), "")  # fmt: skip
+    empty = dict.fromkeys(EMPTY, "")
     return {
         **empty,
         "billId": str(number),

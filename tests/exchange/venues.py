@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .binance import Binance
 from .bybit import Bybit
+from .hyperliquid import Hyperliquid
 from .okx import Okx
 
-DIALECTS = (Binance(), Bybit(), Okx())
+DIALECTS = (Binance(), Bybit(), Okx(), Hyperliquid())
