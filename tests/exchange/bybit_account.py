@@ -7,12 +7,13 @@ from typing import Any
 
 from .bybit_markets import KINDS, wanted
 from .dialect import Call, Route
-from .ledger import ZERO, Refused, text
+from .ledger import ZERO, Fill, Refused, text
 from .markets import PERP
 from .moves import OPEN, address_of
 
 WALLETS = {"UNIFIED": "unified", "FUND": "funding"}
 NAMES = {wallet: name for name, wallet in WALLETS.items()}
+NAMED = {kind: name for name, kind in KINDS.items()}
 WITHDRAWAL_STATUS = {OPEN: "Pending", "completed": "success", "cancelled": "CancelByUser", "failed": "Fail", "rejected": "Reject"}
 DEPOSIT_STATUS = {OPEN: 2, "completed": 3}
 
@@ -123,37 +124,52 @@ def _log(call: Call) -> Any:
     """What moved the unified wallet, newest first; here `funding` is positive where it was received."""
     rows = []
     for fill in call.account.fills:
-        cash = fill.realised if fill.market == PERP else ZERO
-        rows.append({"symbol": fill.symbol, "side": fill.side.capitalize(), "type": "TRADE", "transactionTime": str(fill.at),
-                     "id": str(fill.id),
-                     "orderId": str(fill.order_id), "orderLinkId": fill.client_id, "tradeId": str(fill.id), "qty": text(fill.amount),
-                     "tradePrice": text(fill.price), "fee": text(fill.fee), "funding": "", "cashFlow": text(cash),
-                     "change": text(cash - fill.fee),
-                     "currency": fill.fee_token,
-                     "category": next(name for name, kind in KINDS.items() if kind == fill.market)})  # fmt: skip
+        for token, cash in _cash(call, fill):
+            fee = fill.fee if token == fill.fee_token else ZERO
+            more = {"fee": text(fee), "cashFlow": text(cash), "change": text(cash - fee), "orderId": str(fill.order_id),
+                    "qty": text(fill.amount), "orderLinkId": fill.client_id, "tradePrice": text(fill.price), "side": fill.side.capitalize()}  # fmt: skip
+            rows.append(_line("TRADE", fill.at, str(fill.id), token, NAMED[fill.market], fill.symbol, more))
     for one in call.account.records["payment"].values():
         kind = {"funding": "SETTLEMENT"}.get(one["kind"], one["kind"].upper())
-        rows.append({"symbol": one["symbol"], "side": "None", "type": kind, "transactionTime": str(one["at"]),
-                     "id": one["id"], "orderId": "",
-                     "orderLinkId": "", "tradeId": one["id"], "qty": one.get("size", "0"), "tradePrice": one.get("price", ""), "fee": "0",
-                     "funding": one["amount"], "cashFlow": "0", "change": one["amount"], "currency": one["token"],
-                     "category": "linear"})  # fmt: skip
+        more = {"qty": one.get("size", "0"), "tradePrice": one.get("price", ""), "funding": one["amount"], "change": one["amount"]}
+        rows.append(_line(kind, one["at"], one["id"], one["token"], "linear", one["symbol"], more))
     for one in call.account.records["transfer"].values():
         is_in = one["to"] == "unified"
         amount = one["amount"] if is_in else "-" + one["amount"]
-        rows.append({"symbol": "", "side": "None", "type": "TRANSFER_IN" if is_in else "TRANSFER_OUT", "transactionTime": str(one["at"]),
-                     "id": one["id"], "orderId": "", "orderLinkId": "", "tradeId": "", "qty": amount, "tradePrice": "",
-                     "fee": "0", "funding": "",
-                     "cashFlow": amount, "change": amount, "currency": one["token"], "category": ""})  # fmt: skip
+        more = {"qty": amount, "cashFlow": amount, "change": amount}
+        rows.append(_line("TRANSFER_IN" if is_in else "TRANSFER_OUT", one["at"], one["id"], one["token"], "", "", more))
     since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
     found = [
         row for row in rows
         if since <= int(row["transactionTime"]) <= until and call.params.get("type") in (None, row["type"])
-        and call.params.get("currency") in (None, row["currency"])
+        and call.params.get("currency") in (None, row["currency"]) and call.params.get("category") in (None, row["category"])
     ]  # fmt: skip
     newest = sorted(found, key=lambda row: (-int(row["transactionTime"]), -int(row["id"])))
     size, start = int(call.params.get("limit", 20)), int(call.params.get("cursor") or 0)
     return {"list": newest[start : start + size], "nextPageCursor": str(start + size) if start + size < len(newest) else ""}
+
+
+def _cash(call: Call, fill: Fill) -> list[tuple[str, Decimal]]:
+    """What a fill moved without its fee."""
+    market = call.engine.market("bybit", fill.market, fill.symbol)
+    if fill.market == PERP:
+        return [(market.quote, fill.realised)]
+    sign = 1 if fill.side == "buy" else -1
+    return [(market.base, sign * fill.amount), (market.quote, -sign * fill.amount * fill.price)]
+
+
+def _line(kind: str, at: int, number: str, token: str, category: str, symbol: str, more: dict[str, str]) -> dict[str, str]:
+    empty = {"side": "None", "orderId": "", "orderLinkId": "", "tradePrice": "", "fee": "0", "funding": "", "cashFlow": "0"}
+    named = {
+        "type": kind,
+        "transactionTime": str(at),
+        "id": number,
+        "tradeId": number,
+        "currency": token,
+        "category": category,
+        "symbol": symbol,
+    }
+    return {**empty, **named, **more}
 
 
 # Moves.
