@@ -1,0 +1,71 @@
+"""One local exchange for all tests of a process; each test has a ledger of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .clients import client
+from .process import ExchangeProcess, exchange_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+AT = 1_717_243_200_000  # 2024-06-01T12:00:00Z
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
+    with exchange_process(tmp_path_factory.mktemp("exchange") / "first", "--clock", "requests", "--at", "2024-06-01T12:00:00Z") as process:
+        yield process
+
+
+@pytest.fixture
+def exchange(running: ExchangeProcess, tmp_path: Path) -> ExchangeProcess:
+    """On the clock of requests: now is noon of 2024-06-01, or the newest signed timestamp."""
+    running.begin(tmp_path / "ledger", {"to": AT})
+    return running
+
+
+@pytest.fixture(scope="session")
+def loaded(running: ExchangeProcess) -> Callable[[str], Any]:
+    """A client of each venue with its markets, which other clients take over."""
+    clients: dict[str, Any] = {}
+
+    def of(venue: str) -> Any:
+        if venue not in clients:
+            clients[venue] = client(venue, running.url)
+            clients[venue].load_markets()
+        return clients[venue]
+
+    return of
+
+
+class Times:
+    """The clock of the client: what it signs."""
+
+    def __init__(self) -> None:
+        self.now_ms = AT
+
+    def advance(self, seconds: float) -> None:
+        self.now_ms += round(1_000 * seconds)
+
+
+@pytest.fixture
+def times() -> Times:
+    return Times()
+
+
+@pytest.fixture
+def connect(exchange: ExchangeProcess, loaded: Callable[[str], Any], times: Times) -> Callable[..., Any]:
+    """A client that signs the time of `times`."""
+
+    def of(venue: str, **config: Any) -> Any:
+        made = client(venue, exchange.url, **config)
+        made.set_markets(list(loaded(venue).markets.values()))
+        made.milliseconds = lambda: times.now_ms
+        return made
+
+    return of

@@ -1,0 +1,89 @@
+"""The local exchange is a process: it survives a kill with all that it knew, ends with its parent, and reads recorded prices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import ccxt
+
+from .clients import client
+from .process import REPOSITORY, exchange_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+D = Decimal
+PERP = "ETH/USDT:USDT"
+NOON = 1_717_243_200_000
+HOUR = 3_600_000
+
+
+def test_after_a_kill_the_ledger_and_lasting_commands_are_as_before(tmp_path: Path, loaded: Callable[[str], Any]) -> None:
+    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange:
+        exchange.grant("binance", "spot", USDT="1000")
+        exchange.control(price={"symbol": "ETHUSDT", "price": "1000"})
+        binance = client("binance", exchange.url)
+        binance.set_markets(list(loaded("binance").markets.values()))
+        binance.milliseconds = lambda: NOON
+        binance.create_order("ETH/USDT", "limit", "buy", "0.1", "1010", {"timeInForce": "IOC"})
+        binance.create_order("ETH/USDT", "limit", "buy", "0.1", "900")
+        before = exchange.account("binance")
+        exchange.kill()
+        with exchange.ledger.open("ab") as file:
+            file.write(b'{"kind": "order", "at": 1, "ven')  # a line that a kill cut off
+        exchange.start()
+        assert exchange.account("binance") == before
+        assert exchange.read("clock") == {"now": NOON}
+        assert binance.fetch_ticker("ETH/USDT")["last"] == "1000.00000000"
+        placed = binance.create_order("ETH/USDT", "limit", "buy", "0.1", "1010", {"timeInForce": "IOC"})
+        assert placed["id"] not in [str(one["id"]) for one in before["orders"]]
+
+
+def test_it_ends_when_its_parent_was_killed(tmp_path: Path) -> None:
+    script = "import sys; from tests.exchange.process import ExchangeProcess as E; from pathlib import Path; e = E(Path(sys.argv[1]));"
+    parent = subprocess.run(
+        [sys.executable, "-c", f"{script} print(e.port, e._process.pid, flush=True); import os; os._exit(0)", str(tmp_path / "ledger")],
+        capture_output=True, text=True, check=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    port, pid = parent.stdout.split()
+    # The pipe that it writes to is closed once it has ended, so `run` waits for that: it came back, and nobody listens.
+    assert int(pid) > 0
+    refused = client("binance", f"http://127.0.0.1:{port}")
+    try:
+        refused.fetch_time()
+    except ccxt.NetworkError as error:
+        assert "refused" in str(error.__cause__)
+    else:
+        raise AssertionError("it still answers")
+
+
+def write(path: Path, header: str, *rows: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join((header, *rows)) + "\n")
+
+
+def test_prices_and_funding_come_from_recorded_data_at_the_clock_of_requests(tmp_path: Path, loaded: Callable[[str], Any]) -> None:
+    bars = [f"2024-06-01T{hour:02}:00:00Z,1,1,1,{price},1" for hour, price in ((11, 3000), (12, 3100), (13, 3200))]
+    write(tmp_path / "data/ohlcv/binance/perp/ETHUSDT_1h.csv", "timestamp,open,high,low,close,volume", *bars)
+    rates = ["2024-06-01T12:00:00Z,0.5", "2024-06-01T13:00:00Z,0.0001", "2024-06-01T14:00:00Z,-0.0002"]
+    write(tmp_path / "data/funding/binance/ETHUSDT.csv", "timestamp,funding_rate", *rates)
+    with exchange_process(
+        tmp_path / "ledger", "--clock", "requests", "--data", str(tmp_path / "data"), "--at", "2024-06-01T12:00:00Z"
+    ) as exchange:
+        exchange.grant("binance", "perp", USDT="10000")
+        binance = client("binance", exchange.url)
+        binance.set_markets(list(loaded("binance").markets.values()))
+        now = [NOON]
+        binance.milliseconds = lambda: now[0]
+        placed = binance.create_order(PERP, "limit", "sell", "1", "2900", {"timeInForce": "IOC"})
+        assert placed["average"] == "3000.00000000"
+        now[0] = NOON + 2 * HOUR
+        funding = binance.fetch_funding_history(PERP)
+        assert [(one["timestamp"], one["amount"]) for one in funding] == [(NOON + HOUR, "0.31"), (NOON + 2 * HOUR, "-0.64")]
+        assert binance.fetch_ticker(PERP)["last"] == "3200.00000000"
+        assert binance.fetch_ticker("ETH/USDT")["last"] == "3200.00000000"  # no spot series: the perp's
+        assert exchange.balances("binance", "perp") == {"USDT": 10_000 - D("1.5") + D("0.31") - D("0.64")}
