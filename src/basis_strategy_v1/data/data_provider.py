@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
+from basis_strategy_v1.data.check_table import issues_between, issues_of, stops_of
 from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
 from basis_strategy_v1.data.sources import CsvFolder
-from basis_strategy_v1.data.validation import outliers_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.data.check_table import Issue
     from basis_strategy_v1.data.layout import Key
     from basis_strategy_v1.data.sources import Source
 
 MODES = ("csv", "db")
 MODE_VARIABLE = "BASIS_DATA_MODE"
 MISSING_FUNDING = ("error", "zero")
+MARGIN = 2  # rows on either side of a run's, against which its first and its last are held
 _LENDING_FIELDS = LendingRow._fields[1:]
 
 
@@ -102,15 +104,25 @@ class DataProvider:
         series = self._library.find((kind, venue, name), until)
         return None if series is None else (series.id, series.edges()[1 : series.seek(until) + 1])
 
-    def outliers(self, since: int, until: int) -> list[tuple[str, list[tuple[int, str]]]]:
-        """(series id, (stamp, what is odd) of each row between two instants) of each series that was read, by the rules of `validate`."""
-        found = []
-        for key, series in self._library.readable():
-            rows = outliers_between(series, since, until)
-            odd = [row for row in rows if self._library.answers(key, series, max(since, row[0] + series.interval_us))]
-            if odd:
-                found.append((series.id, odd))
+    def issues(self, since: int, until: int) -> list[Issue]:
+        """What the data checks find in the rows between two instants of each series that was read, and between these series."""
+        found: list[Issue] = []
+        read = [(key, series, *series.rows_between(since, until)) for key, series in self._library.readable()]
+        for key, series, first, stop in read:
+            around = max(first - MARGIN, 0)
+            columns = series.columns_between(around, stop + MARGIN)
+            for issue in (*issues_of(columns, in_run=True), *stops_of(series, since, until)):
+                within = issue.stamp + series.interval_us <= until and (issue.kind == "unit" or issue.row + around >= first)
+                if within and self._library.answers(key, series, max(since, issue.stamp + series.interval_us)):
+                    found.append(issue)
+        found.extend(issues_between([series.columns_between(first, stop) for _, series, first, stop in read]))
         return found
+
+    def bars_of(self, kind: str, venue: str, name: str, instant: int) -> tuple[str, int, int] | None:
+        """(series id, interval, when its first bar closes) of the bars that answer at an instant, in microseconds; None without bars."""
+        series = self._library.find((kind, venue, name), instant)
+        ends = series.first_and_last() if series else None
+        return (series.id, series.interval_us, ends[0]) if series and ends and series.interval_us else None
 
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""
