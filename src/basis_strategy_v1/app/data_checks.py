@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.app.checks import is_hedge, legs_apart
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -51,9 +51,13 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
     for hole in holes:
         if not hole.ends_the_run:
             yield _uncertain(hole)
+    if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
+        yield f"{WARNING}{apart}"
     issues = data_issues(config, strategy, provider)
     yield from issue_warnings(issues)
-    errors = [(hole.code, f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}") for hole in holes if hole.ends_the_run]
+    errors = [
+        (hole.code, f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}") for hole in holes if hole.ends_the_run
+    ]
     errors += [("DAT-003", line) for line in _issue_errors(issues)]
     if errors:
         raise ComponentError(errors[0][0], "\n".join(line for _, line in errors))
@@ -72,6 +76,8 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
     if errors := list(_issue_errors(issues)):
         raise ComponentError("DAT-003", "\n".join(errors))
     lines = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
+    if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
+        lines.append(f"{WARNING}{apart}")
     lines += issue_warnings(issues)
     if len(lines) > MOST_LISTED:
         lines[MOST_LISTED:] = [f"{WARNING}and {len(lines) - MOST_LISTED:,} more, see basis check"]
@@ -79,20 +85,32 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
 
 
 def data_issues(config: Config, strategy: Strategy, provider: Any) -> list[Issue]:
-    """What the data checks find in the series that the run needs, as far as they are known before it."""
-    for key in _traded(strategy):
-        with suppress(ComponentError):  # the run refuses them, where it needs them after all
-            provider.coverage(*key)
+    """What the data checks find in the series that the run needs, as far as they are known before it.
+
+    Raises:
+        ComponentError: DAT-003, one of them is malformed.
+    """
+    load_traded(config, strategy, provider)
     found: list[Issue] = provider.issues(*_period(config))
     return found
 
 
-def _traded(strategy: Strategy) -> list[tuple[str, str, str]]:
-    """The series of what a file of blocks trades on exchanges."""
+def load_traded(config: Config, strategy: Strategy, provider: Any) -> None:
+    """Read the series of what a file of blocks trades on exchanges, so that they are checked too.
+
+    Raises:
+        ComponentError: DAT-003, one of them is malformed.
+    """
+    if not hasattr(provider, "coverage"):
+        return
     blocks = [block for block in getattr(strategy, "blocks", ()) if isinstance(block, dict)]
-    trades = [block for block in blocks if block.get("instruction_type") == "cex_trade"]
-    keys = [(str(block.get("trade_type")), str(block.get("venue")), str(block.get("symbol"))) for block in trades]
-    return list(dict.fromkeys([*keys, *(("funding", *key[1:]) for key in keys if key[0] == "perp")]))
+    for block in blocks:
+        name, kind, own = block.get("venue"), block.get("trade_type"), config.venues.cex.get(str(block.get("venue")))
+        if block.get("instruction_type") == "cex_trade" and own is not None and kind in ("spot", "perp"):
+            key = (exchange_of(str(name), own), str(block.get("symbol")))
+            provider.coverage(kind, *key)
+            if kind == "perp":
+                provider.coverage("funding", *key)
 
 
 def _issue_errors(issues: Sequence[Issue]) -> Iterator[str]:
@@ -138,7 +156,7 @@ def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) ->
     """The built-in strategies read their spot price and what their stake redeems for at every step, held or not."""
     kind = key[0]
     always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
-    always = always or (kind == "perp" and _is_always_short(config))
+    always = always or (kind == "perp" and _is_always_short(config)) or (kind == "lending" and config.strategy_mode == "pure_lending")
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
         message = f"{series}: {when} the last row is older than max_staleness"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.clock import HOUR_US, iso
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS, base_of
-from basis_strategy_v1.data.check_units import rows_together, severity_of
+from basis_strategy_v1.data.check_units import ROWS_TOGETHER, rows_together, severity_of
 from basis_strategy_v1.data.columns import WARNING, Found
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PRICES_APART, REDEMPTIONS_APART = 1.5, 1.25
 DOLLAR_APART = 0.02
 LARGEST_AGE_US = 36 * HOUR_US  # an older row of the other series says nothing
-MOST_COMPARED = 2_000  # rows of a pair of series
+MOST_COMPARED, FEWEST_ROWS = 2_000, 2  # rows of a pair of series
 
 
 class Quote(NamedTuple):
@@ -103,7 +103,8 @@ def _apart(one: Quote, other: Quote, limit: float) -> Found | None:
     """Whether two prices of one thing are apart by a factor of `limit` or more, for several rows in a row."""
     stamps, delay = one.columns.stamps, one.columns.spec.interval_us
     compared = list(_ratios(one, other, range(0, len(stamps), max(len(stamps) // MOST_COMPARED, 1))))
-    together = rows_together([not 1 / limit < ratio < limit for _, ratio in compared])
+    least = max(min(ROWS_TOGETHER, len(compared)), FEWEST_ROWS)
+    together = rows_together([not 1 / limit < ratio < limit for _, ratio in compared], least)
     if together is None:
         return None
     place, times = together

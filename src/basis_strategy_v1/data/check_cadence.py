@@ -1,4 +1,4 @@
-"""Checks of when rows come: gaps, bars that do not keep the interval of their file, markets that have stopped. Functions of columns only."""
+"""Checks of when rows come: gaps, bars that do not keep the interval of their file, stopped markets. Functions of columns only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, iso
 from basis_strategy_v1.data.columns import WARNING, Found, steps_of
-from basis_strategy_v1.data.layout import render_duration
+from basis_strategy_v1.data.layout import interval_name, render_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ def wrong_interval(columns: Columns) -> Iterator[Found]:
     stamps, interval_us = columns.stamps, columns.spec.interval_us
     if not interval_us or len(stamps) < 2:
         return
-    named = render_duration(interval_us)
+    named = interval_name(interval_us)
     if near := [row for row, step in enumerate(steps_of(stamps), 1) if step < interval_us]:
         apart = render_duration(stamps[near[0]] - stamps[near[0] - 1])
         message = f"rows {apart} apart in a file of {named}: {iso(stamps[near[0] - 1])} and {iso(stamps[near[0]])}; {_WAY_OUT}"

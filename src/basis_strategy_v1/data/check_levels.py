@@ -100,7 +100,9 @@ def _levels(columns: Columns, name: str, figures: Figures, low: Figures, high: F
         allowed = min(1 + limit * sqrt(rows_apart), LARGEST_STEP)
         if _is_lasting(low, high, row + 1, allowed):
             one, other = figures.at(row), figures.at(row + 1)
-            change = f"by a factor of {max(one, other) / min(one, other):.4g}" if not 0.5 < other / one < 2 else f"by {other / one - 1:+.0%}"
+            change = (
+                f"by a factor of {max(one, other) / min(one, other):.4g}" if not 0.5 < other / one < 2 else f"by {other / one - 1:+.0%}"
+            )
             way_out = "correct the rows, or leave the time before or after it out of the run"
             message = f"column {name}: the level changes from {figures.text(row)} to {figures.text(row + 1)}, {change}, at "
             yield Found(row + 1, f"{message}{iso(columns.stamps[row + 1])} and stays; {way_out}", len(figures.values) - row - 1)

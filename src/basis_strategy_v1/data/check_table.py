@@ -82,8 +82,8 @@ def _issue(kind: str, severity: str, columns: Columns, found: Found) -> Issue:
     return Issue(columns.spec.id, kind, found.severity or severity, found.row, stamp, found.rows, found.message)
 
 
-def stops_of(series: Series, since: int, until: int) -> Iterator[Issue]:
-    """The times between two instants at which a market stood still: a series that was read leaves their bars out."""
+def stops_of(series: Series, since: int) -> Iterator[Issue]:
+    """The times, not over before `since`, at which a market stood still: a series that was read leaves their bars out."""
     for stop in series.stops:
-        if since < stop.last + series.interval_us and stop.first + series.interval_us <= until:
+        if since < stop.last + series.interval_us:
             yield Issue(series.id, "stopped", WARNING, 0, stop.first, stop.bars, stop.message)

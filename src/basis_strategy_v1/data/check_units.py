@@ -48,9 +48,10 @@ def funding_unit(columns: Columns) -> Iterator[Found]:
     rows, usual = sum(len(part) for _, part in high), median(size for _, part in high for size in part)
     is_whole = 2 * rows >= len(sizes) and usual > NEVER_MEDIAN and columns.stamps[-1] - columns.stamps[0] >= LONG_US
     first = next(row for row in range(high[0][0], len(sizes)) if sizes[row] > LARGEST_MEDIAN)
-    yield Found(first, f"column funding_rate: the usual rate of {rows} payments from {iso(columns.stamps[first])} on is {usual / a_year:.4g}, "
-                f"{usual:.0%} a year, which no market has had for long; rates are fractions of a payment: 0.0001 is 0.01 %",
-                rows, ERROR if is_whole else WARNING)  # fmt: skip
+    since = f"the usual rate of {rows} payments from {iso(columns.stamps[first])} on is {usual / a_year:.4g}, {usual:.0%} a year"
+    way_out = "rates are fractions of a payment: 0.0001 is 0.01 %"
+    message = f"column funding_rate: {since}, which no market has had for long; {way_out}"
+    yield Found(first, message, rows, ERROR if is_whole else WARNING)
 
 
 def rates_against_indices(columns: Columns) -> Iterator[Found]:
@@ -63,7 +64,9 @@ def rates_against_indices(columns: Columns) -> Iterator[Found]:
 def _rate_against_index(columns: Columns, name: str, index_name: str) -> Iterator[Found]:
     rates, indices = columns.figures[name], columns.figures[index_name]
     values = [indices.at(row) for row in range(len(columns.stamps))]
-    grown = [(after / before - 1) * YEAR_US / step for before, after, step in zip(values, values[1:], steps_of(columns.stamps), strict=False)]
+    grown = [
+        (after / before - 1) * YEAR_US / step for before, after, step in zip(values, values[1:], steps_of(columns.stamps), strict=False)
+    ]
     at_odds = [_is_at_odds(rates.at(row), growth) for row, growth in enumerate(grown)]
     if found := rows_together(at_odds):
         first, rows = found
@@ -85,18 +88,20 @@ def redemption_unit(columns: Columns) -> Iterator[Found]:
     rates = columns.figures["eth_per_token"]
     low = [row for row in range(len(rates.values)) if rates.at(row) < LEAST_REDEMPTION]
     if low:
-        message = f"column eth_per_token: {rates.text(low[0])} at {iso(columns.stamps[low[0]])}: a share of {columns.spec.key.name} is worth more"
+        message = (
+            f"column eth_per_token: {rates.text(low[0])} at {iso(columns.stamps[low[0]])}: a share of {columns.spec.key.name} is worth more"
+        )
         way_out = f"than 1; the rate may be turned over (1 / {rates.text(low[0])} is {1 / rates.at(low[0]):.6g})"
         yield Found(low[0], f"{message} {way_out}", len(low), severity_of(len(low), len(rates.values)))
 
 
-def rows_together(flags: Sequence[bool]) -> tuple[int, int] | None:
-    """(first row, how many rows) of what is set in rows that follow each other, ROWS_TOGETHER at least, or in all of fewer."""
-    least = max(min(ROWS_TOGETHER, len(flags)), 2)
+def rows_together(flags: Sequence[bool], least: int = ROWS_TOGETHER) -> tuple[int, int] | None:
+    """(first row, how many rows) of what is set in `least` rows or more that follow each other."""
     groups = [(value, list(rows)) for value, rows in groupby(range(len(flags)), lambda row: flags[row])]
     long = [rows for value, rows in groups if value and len(rows) >= least]
     return (long[0][0], sum(map(len, long))) if long else None
 
 
 def severity_of(rows: int, of: int) -> str:
+    """An error where it holds for half of them or more."""
     return ERROR if 2 * rows >= of else WARNING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,11 +30,11 @@ class Figures(NamedTuple):
 
     def steps(self, ratio: float) -> list[int]:
         """The rows whose number and the next one, both above 0, are apart by a factor of `ratio` or more."""
-        values, found = self.values, []
+        values, found = self.values, list[int]()
         for begin in range(0, len(values) - 1, _BLOCK):
             part = values[begin : begin + _BLOCK + 1]
             if max(part) >= ratio * min(part):
-                pairs = enumerate(zip(part, part[1:], strict=False), begin)
+                pairs = enumerate(itertools.pairwise(part), begin)
                 found.extend(row for row, (one, after) in pairs if one >= ratio * after or after >= ratio * one)
         return found
 

@@ -16,7 +16,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.check_cadence import GAP_STEPS
-from basis_strategy_v1.data.layout import ANY, POSITIVE, render_duration
+from basis_strategy_v1.data.layout import ANY, POSITIVE, interval_name, render_duration
 from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, quoted, split_row
 from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, are_apart, empty_column
 
@@ -84,9 +84,7 @@ class CsvReading:
     With `as_floats` the columns that are numbers are read as floats: enough to check them, and sooner done.
     """
 
-    def __init__(
-        self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None, *, as_floats: bool = False
-    ) -> None:
+    def __init__(self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None, *, as_floats: bool = False) -> None:
         self.path: Final = path
         self._named: Final = shown(given or path)
         self.spec: Final = spec
@@ -262,7 +260,7 @@ class CsvReading:
     def _require_later(self, last: int, stamp: int, number: int) -> None:
         self._require_rising(last, stamp, number)
         if stamp < last + self._least_step:
-            apart, interval = render_duration(stamp - last), render_duration(self._least_step)
+            apart, interval = render_duration(stamp - last), interval_name(self._least_step)
             message = f"'{iso(stamp)}' is {apart} after the row before it, in a file of bars of {interval}"
             raise self._malformed(f"column timestamp: {message}; name the file by its interval, or resample it", number)
 

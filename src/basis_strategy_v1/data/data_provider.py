@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -13,7 +13,7 @@ from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
-from basis_strategy_v1.data.sources import CsvFolder
+from basis_strategy_v1.data.sources import CsvFolder, looks_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,14 @@ MODE_VARIABLE = "BASIS_DATA_MODE"
 MISSING_FUNDING = ("error", "zero")
 MARGIN = 2  # rows on either side of a run's, against which its first and its last are held
 _LENDING_FIELDS = LendingRow._fields[1:]
+
+
+class Bars(NamedTuple):
+    """Bars of one series: how long each is and when the first of them closes, in microseconds (since 1970)."""
+
+    series: str
+    interval_us: int
+    first_close: int
 
 
 class DataProvider:
@@ -110,19 +118,29 @@ class DataProvider:
         read = [(key, series, *series.rows_between(since, until)) for key, series in self._library.readable()]
         for key, series, first, stop in read:
             around = max(first - MARGIN, 0)
-            columns = series.columns_between(around, stop + MARGIN)
-            for issue in (*issues_of(columns, in_run=True), *stops_of(series, since, until)):
-                within = issue.stamp + series.interval_us <= until and (issue.kind == "unit" or issue.row + around >= first)
-                if within and self._library.answers(key, series, max(since, issue.stamp + series.interval_us)):
+            checked = issues_of(series.columns_between(around, stop + MARGIN), in_run=True)
+            issues = [issue for issue in checked if issue.kind == "unit" or issue.row + around >= first]
+            for issue in (*issues, *stops_of(series, since)):
+                visible = issue.stamp + series.interval_us
+                if visible <= until and self._library.answers(key, series, max(since, visible)):
                     found.append(issue)
         found.extend(issues_between([series.columns_between(first, stop) for _, series, first, stop in read]))
         return found
 
-    def bars_of(self, kind: str, venue: str, name: str, instant: int) -> tuple[str, int, int] | None:
-        """(series id, interval, when its first bar closes) of the bars that answer at an instant, in microseconds; None without bars."""
+    def bars_of(self, kind: str, venue: str, name: str, instant: int) -> Bars | None:
+        """The bars that answer at an instant (microseconds since 1970); None where there are none."""
         series = self._library.find((kind, venue, name), instant)
         ends = series.first_and_last() if series else None
-        return (series.id, series.interval_us, ends[0]) if series and ends and series.interval_us else None
+        return Bars(series.id, series.interval_us, ends[0]) if series and ends and series.interval_us else None
+
+    def unread_like(self, kind: str, venue: str, name: str) -> list[tuple[str, str]]:
+        """(path, why it is not read) of each file that would be this series under another name, or in another format."""
+        return [(path, why) for path, why in getattr(self._source, "unread", tuple)() if looks_like(path, kind, venue, name)]
+
+    @property
+    def counted_as_dollar(self) -> tuple[str, ...]:
+        """The tokens that were asked for and counted as 1 USDT, because no series says what they are worth."""
+        return self._library.counted_as_dollar
 
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""

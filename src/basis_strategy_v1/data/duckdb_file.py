@@ -14,7 +14,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.data.layout import ANY, NOT_NEGATIVE, POSITIVE, Column, render_duration, spec_of
+from basis_strategy_v1.data.layout import ANY, NOT_NEGATIVE, POSITIVE, Column, interval_name, render_duration, spec_of
 from basis_strategy_v1.data.rows import RowFault, parse_number, parse_text, require_bar
 from basis_strategy_v1.data.series import AFTER_ALL, Loaded, are_apart, empty_column
 
@@ -156,7 +156,7 @@ class DuckDbFile:
         if are_apart(stamps, spec.interval_us):
             return
         one, after = next(pair for pair in pairwise(stamps) if pair[1] - pair[0] < spec.interval_us)
-        apart, interval = render_duration(after - one), render_duration(spec.interval_us)
+        apart, interval = render_duration(after - one), interval_name(spec.interval_us)
         raise self._changed(spec, f"the bar of {iso(after)} is {apart} after the one before it, in a series of bars of {interval}")
 
     def _without_volume(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> array[int]:
@@ -164,9 +164,13 @@ class DuckDbFile:
         columns = {name for name, *_ in connection.execute(f"DESCRIBE {_table(spec.id)}").fetchall()} if spec.has_bars else set()
         if "volume" not in columns:
             return array("q")
-        numbered = f'SELECT row_number() OVER (ORDER BY timestamp) - 1 AS place, TRY_CAST("volume" AS DOUBLE) AS traded FROM {_table(spec.id)}'
+        numbered = (
+            f'SELECT row_number() OVER (ORDER BY timestamp) - 1 AS place, TRY_CAST("volume" AS DOUBLE) AS traded FROM {_table(spec.id)}'
+        )
         numbered = f"{numbered} WHERE epoch_us(timestamp) <= ?"
-        found = connection.execute(f"SELECT place FROM ({numbered}) WHERE traded = 0 ORDER BY place", [AFTER_ALL if until is None else until])
+        found = connection.execute(
+            f"SELECT place FROM ({numbered}) WHERE traded = 0 ORDER BY place", [AFTER_ALL if until is None else until]
+        )
         return array("q", [place for (place,) in found.fetchall()])
 
     def _require_table(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from itertools import islice, pairwise
+from itertools import islice
 from operator import sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 

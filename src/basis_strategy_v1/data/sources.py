@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.csv_file import CsvReading
-from basis_strategy_v1.data.layout import FOLDERS, INTERVALS_US, spec_of
+from basis_strategy_v1.data.layout import FOLDERS, INTERVALS_US, VENUE_OF_FOLDER, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,9 @@ class CsvFolder:
         self.generated = (self.directory / GENERATED_FILE).is_file()
         self.specs = tuple(spec for path in csv_files(self.directory) if (spec := spec_of(series_id(self.directory, path))))
         if not self.specs:
+            there = "".join(f"; {name}: {why}" for name, why in self.unread()[:1])
             raise ComponentError("DAT-006", f"the data folder {given} holds no series; expected files such as "
-                                 "ohlcv/bybit/spot/ETHUSDT_1h.csv in it (docs/data.md has the layout)")  # fmt: skip
+                                 f"ohlcv/bybit/spot/ETHUSDT_1h.csv in it (docs/data.md has the layout){there}")  # fmt: skip
 
     def path_of(self, spec: SeriesSpec) -> Path:
         return self.directory / f"{spec.id}.csv"
@@ -106,6 +107,15 @@ def _why_no_series(name: str) -> str:
     if plain != last and spec_of(f"{folder}/{plain}"):
         return f"{why}: rename it to {plain}.csv"
     return why
+
+
+def looks_like(path: str, kind: str, venue: str, name: str) -> bool:
+    """Whether a path that is no series' has the folder and the name of one: `ohlcv/Bybit/spot/ETH-USDT_15m.csv` of spot, bybit, ETHUSDT."""
+    *folders, last = path.lower().split("/")
+    plain = re.sub("[^a-z0-9]", "", last)
+    of_venue = {VENUE_OF_FOLDER.get(folder, folder) for folder in folders}
+    of_kind = kind in folders if kind in ("spot", "perp") else folders[0] in (kind, "dex" if kind == "pool" else "lending")
+    return of_kind and (venue in of_venue or kind == "gas") and plain.startswith(re.sub("[^a-z0-9]", "", name.lower()))
 
 
 def csv_files(directory: Path) -> Iterator[Path]:
