@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PRICES_APART, REDEMPTIONS_APART = 1.5, 1.25
 DOLLAR_APART = 0.02
 LARGEST_AGE_US = 36 * HOUR_US  # an older row of the other series says nothing
-MOST_COMPARED, FEWEST_ROWS = 2_000, 2  # rows of a pair of series
+MOST_COMPARED, FEWEST_ROWS = 1_000, 2  # rows of a pair of series
 
 
 class Quote(NamedTuple):

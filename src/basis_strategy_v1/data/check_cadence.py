@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, islice
+from operator import sub
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -84,16 +85,20 @@ def wrong_interval(columns: Columns) -> Iterator[Found]:
     stamps, interval_us = columns.stamps, columns.spec.interval_us
     if not interval_us or len(stamps) < 2:
         return
-    named = interval_name(interval_us)
-    if near := [row for row, step in enumerate(steps_of(stamps), 1) if step < interval_us]:
+    lengths = set(map(sub, islice(stamps, 1, None), stamps))
+    if lengths == {interval_us}:
+        return
+    named, severity = interval_name(interval_us), None if columns.spec.has_bars else WARNING
+    if min(lengths) < interval_us:
+        near = [row for row, step in enumerate(steps_of(stamps), 1) if step < interval_us]
         apart = render_duration(stamps[near[0]] - stamps[near[0] - 1])
         message = f"rows {apart} apart in a file of {named}: {iso(stamps[near[0] - 1])} and {iso(stamps[near[0]])}; {_WAY_OUT}"
-        yield Found(near[0], message, len(near), None if columns.spec.has_bars else WARNING)
+        yield Found(near[0], message, len(near), severity)
     elif other_us := _other_interval(stamps, interval_us):
         message = f"rows {render_duration(other_us)} apart in a file of {named}, from {iso(stamps[0])} on; {_WAY_OUT}"
-        yield Found(0, message, len(stamps), None if columns.spec.has_bars else WARNING)
-    elif columns.spec.has_bars and len(places := Counter(stamp % interval_us for stamp in stamps)) > 1:
-        usual = places.most_common(1)[0][0]
+        yield Found(0, message, len(stamps), severity)
+    elif columns.spec.has_bars and any(length % interval_us for length in lengths):
+        usual = Counter(stamp % interval_us for stamp in stamps).most_common(1)[0][0]
         off = [row for row, stamp in enumerate(stamps) if stamp % interval_us != usual]
         message = f"the bar of {iso(stamps[off[0]])} is off the grid of {named} that most bars keep"
         yield Found(off[0], message, len(off), WARNING)

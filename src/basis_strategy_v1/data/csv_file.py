@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from array import array
 from errno import EINVAL
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
+from operator import sub
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 
@@ -232,12 +233,12 @@ class CsvReading:
         return [text for text, column in zip(split_row(line, self.spec)[1:], self.spec.columns, strict=True) if column.kept]
 
     def _is_suspicious(self) -> bool:
-        """Whether the first row after `until`, at which reading ended, is no usual step after the last one read: then rows may be out of
-        order, and some that belong to the run stand after it."""
+        """Whether rows that belong to the run may stand after the first one after `until`, at which reading ended: where there is a gap."""
         if not self._ended or len(self.stamps) < 2:
             return self._ended
         usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
-        return self._first_after - self.stamps[-1] > GAP_STEPS * usual
+        longest = max(self._first_after - self.stamps[-1], *map(sub, islice(self.stamps, 1, None), self.stamps))
+        return longest > GAP_STEPS * usual
 
     def _require_later_rows(self, file: Iterable[bytes]) -> None:
         """Of the rest of the file only the order is looked at, and nothing else of what may be wrong there."""

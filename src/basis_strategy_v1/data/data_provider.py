@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.data.check_table import Issue
+    from basis_strategy_v1.data.columns import Columns
     from basis_strategy_v1.data.layout import Key
     from basis_strategy_v1.data.sources import Source
 
@@ -115,17 +116,18 @@ class DataProvider:
     def issues(self, since: int, until: int) -> list[Issue]:
         """What the data checks find in the rows between two instants of each series that was read, and between these series."""
         found: list[Issue] = []
-        read = [(key, series, *series.rows_between(since, until)) for key, series in self._library.readable()]
-        for key, series, first, stop in read:
+        within: list[Columns] = []
+        for key, series in self._library.readable():
+            first, stop = series.rows_between(since, until)
             around = max(first - MARGIN, 0)
-            checked = issues_of(series.columns_between(around, stop + MARGIN), in_run=True)
-            issues = [issue for issue in checked if issue.kind == "unit" or issue.row + around >= first]
+            columns = series.columns_between(around, stop + MARGIN)
+            within.append(columns.between(first - around, stop - around))
+            issues = [one for one in issues_of(columns, in_run=True) if one.kind == "unit" or one.row + around >= first]
             for issue in (*issues, *stops_of(series, since)):
                 visible = issue.stamp + series.interval_us
                 if visible <= until and self._library.answers(key, series, max(since, visible)):
                     found.append(issue)
-        found.extend(issues_between([series.columns_between(first, stop) for _, series, first, stop in read]))
-        return found
+        return [*found, *issues_between(within)]
 
     def bars_of(self, kind: str, venue: str, name: str, instant: int) -> Bars | None:
         """The bars that answer at an instant (microseconds since 1970); None where there are none."""
