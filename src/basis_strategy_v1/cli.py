@@ -213,15 +213,25 @@ def data_sample(
 
 
 @data_app.command("validate", epilog="Example: basis data validate build/sample")
-def data_validate(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")]) -> None:
-    """List the gaps, duplicates, disorder, zeros, outliers and malformed rows of a folder. Exit status 1 where a file cannot be used."""
-    from basis_strategy_v1.data.validation import validate
+def data_validate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print every finding, as a JSON list.")] = False,
+) -> None:
+    """List what is wrong or unusual in a folder: malformed rows, gaps, outliers, wrong units, series that contradict each other.
+
+    A line for each file and kind, gaps a line each. Exit status 1 where something is an error: a run that needs the file is refused.
+    """
+    from basis_strategy_v1.data.columns import ERROR
+    from basis_strategy_v1.data.validation import grouped, validate
 
     findings = validate(directory)
-    for finding in findings:
-        say(f"{printable(finding.file)}:{finding.line}: {finding.kind}: {finding.message}")
-    say(counted(len(findings), "finding"))
-    if any(finding.kind in ("malformed", "disorder", "duplicate", "empty") for finding in findings):
+    if as_json:
+        say(_json([finding._asdict() for finding in findings]))
+    else:
+        for line in grouped(findings):
+            say(printable(line))
+        say(counted(len(findings), "finding"))
+    if any(finding.severity == ERROR for finding in findings):
         raise typer.Exit(FAILED)
 
 

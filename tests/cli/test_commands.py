@@ -219,8 +219,12 @@ def test_backtest_tells_data_that_look_wrong_before_the_table_and_not_where_it_i
     stamps = [line.split(",")[0] for line in funding.read_text().splitlines()[1:]]
     funding.write_text("".join(["timestamp,funding_rate\n", *(f"{stamp},0.02\n" for stamp in stamps)]))
     done = basis("backtest", config, "--data", broken)
-    told = "warning: funding/bybit/ETHUSDT, row of 2024-06-01T00:00:00Z: column funding_rate: 0.02 is beyond 0.01; 9 more such rows\n"
-    assert (done.status, done.err) == (0, told)
+    beyond, usual = done.err.splitlines()
+    row = "warning: funding/bybit/ETHUSDT, row of 2024-06-01T00:00:00Z"
+    assert (done.status, beyond) == (
+        0, f"{row}: column funding_rate: 0.02 is beyond 0.01; 9 more such rows, the last of 2024-06-04T00:00:00Z"
+    )  # fmt: skip
+    assert usual.startswith("warning: funding/bybit/ETHUSDT, ") and "is 0.02, 2190% a year" in usual
     assert basis("backtest", config, "--data", broken, "--quiet").err == ""
 
 
@@ -466,6 +470,26 @@ def test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used(b
     path.write_text("".join([*rows[:5], rows[4], *rows[5:]]))
     doubled = basis("data", "validate", broken)
     assert (doubled.status, doubled.out.splitlines()[0].startswith("funding/bybit/ETHUSDT.csv:6: duplicate: ")) == (1, True)
+
+
+def test_data_validate_prints_a_line_for_each_file_and_kind_and_every_finding_as_json(basis: Basis, sample: Path, broken: Path) -> None:
+    path = broken / "funding/bybit/ETHUSDT.csv"
+    header, *rows = path.read_text().splitlines(keepends=True)
+    stamps = [f"{1717200000000 + number},0.0001\n" for number in range(2000)]
+    path.write_text("".join([header, *stamps, *rows[:5], *rows[6:10], *rows[11:]]))
+    done = basis("data", "validate", broken)
+    malformed, *gaps, last = done.out.splitlines()
+    assert malformed == (
+        "funding/bybit/ETHUSDT.csv:2: malformed: column timestamp: '1717200000000' is no ISO stamp in UTC; "
+        "expected one like 2024-06-01T00:00:00Z; and 1,999 more such rows, the last in line 2001"
+    )
+    assert [line.split(": ")[:2] for line in gaps] == [[f"funding/bybit/ETHUSDT.csv:{line}", "gap"] for line in (2007, 2011)]
+    assert (done.status, last) == (1, "2,002 findings")
+    listed = json.loads(basis("data", "validate", broken, "--json").out)
+    assert len(listed) == 2_002
+    assert listed[-1] == {
+        "file": "funding/bybit/ETHUSDT.csv", "line": 2011, "kind": "gap", "severity": "warning", "message": gaps[-1].split(": gap: ")[1]
+    }  # fmt: skip
 
 
 def test_data_import_writes_a_database_that_gives_the_same_run(basis: Basis, sample: Path, ran: Path, config: Path) -> None:

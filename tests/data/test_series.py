@@ -144,6 +144,9 @@ def test_a_step_is_found_wherever_it_lies_and_only_within_the_rows_asked_for(lon
     """Also between two parts that are looked through one after the other, and where the numbers do not fit in integers."""
     for place in (*range(60, 68), 127, 128, 129, 198):
         values = column(*["10"] * (place + 1), *["20"] * (199 - place), *[long] * bool(long))
-        assert values.steps(0, 200, 1.2) == [place]
-        assert values.steps(0, place + 2, 1.2) == values.steps(place, 200, 1.2) == [place]
-        assert values.steps(0, place + 1, 1.2) == values.steps(place + 1, 200, 1.2) == values.steps(0, 200, 2.1) == []
+        assert values.figures(0, 200).steps(1.2) == [place]
+        assert values.figures(0, place + 2).steps(1.2) == [place]
+        assert values.figures(place, 200).steps(1.2) == [0]
+        assert (
+            values.figures(0, place + 1).steps(1.2) == values.figures(place + 1, 200).steps(1.2) == values.figures(0, 200).steps(2.1) == []
+        )

@@ -103,10 +103,11 @@ def build(
     settings = _anchored(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
+    warnings = data_warnings_in_short(settings, strategy, provider)
     if warn is not None:
         if isinstance(strategy, Custom):
             strategy.warn = warn
-        for line in data_warnings_in_short(settings, strategy, provider):
+        for line in warnings:
             warn(line)
     with ExitStack() as refused:  # what cannot begin holds no folder
         folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))

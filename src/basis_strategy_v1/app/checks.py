@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.app.initial_positions import initial_position_problems
 from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.market import base_of
+from basis_strategy_v1.data.layout import interval_name
 from basis_strategy_v1.venues import wallet
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import with_wallets
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from basis_strategy_v1.config import Config
+    from basis_strategy_v1.data.data_provider import Bars
     from basis_strategy_v1.strategies.strategy import Strategy
 
 MOST_LISTED = 5
@@ -30,6 +33,8 @@ def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
         ComponentError: with a line for each problem, and the code of the first.
     """
     problems = [*_blocks_outside(config, strategy), *_series_problems(config, strategy, provider)]
+    if not problems and is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
+        problems.append(ComponentError("DAT-001", apart))
     if config.initial_positions is not None or not problems:  # without a series there may be no price to split the capital at
         problems += initial_position_problems(config, strategy, provider)
     if problems:
@@ -61,6 +66,35 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
                 yield ComponentError("DAT-001", problem)
 
 
+def is_hedge(config: Config) -> bool:
+    """Whether it is a strategy of the package that holds a coin against its perp."""
+    return hasattr(config.strategy, "spot_venue") and hasattr(config.strategy, "perp_venue")
+
+
+def legs_apart(config: Config, strategy: Strategy, provider: Any) -> str:
+    """Which legs of one coin have bars that close at different times where the run trades them; empty where none have."""
+    if not hasattr(provider, "bars_of") or config.start is None:
+        return ""
+    first, step_us = to_instant(config.start), config.interval // MICROSECOND
+    legs: dict[str, list[Bars]] = {}
+    for kind, venue, name in dict.fromkeys(strategy.needs(config.strategy)):
+        if kind in ("spot", "perp") and (bars := provider.bars_of(kind, venue, name, first)):
+            legs.setdefault(base_of(name), []).append(bars)
+    for bars_of_coin in legs.values():
+        fine = min(bars_of_coin, key=lambda bars: bars.interval_us)
+        coarse = max(bars_of_coin, key=lambda bars: bars.interval_us)
+        late_us = (first - coarse.first_close) % coarse.interval_us
+        if fine.interval_us < coarse.interval_us and (step_us % coarse.interval_us or late_us):
+            interval, finer = interval_name(coarse.interval_us), interval_name(fine.interval_us)
+            next_close = iso(first - late_us + coarse.interval_us * (late_us > 0))
+            return (
+                f"{coarse.series} has bars of {interval} and {fine.series} of {finer}: at steps of {interval_name(step_us)} from "
+                f"{iso(first)} on the legs would be priced at closes of different times; bring bars of {finer} for both, "
+                f"or set interval: {interval} and a start at which a bar of {interval} closes, such as {next_close}"
+            )
+    return ""
+
+
 def chains_with_gas(config: Config) -> list[str]:
     """The chains on which a wallet pays the market's price of gas."""
     rows = with_wallets(config.venues.sections())[ONCHAIN].values()
@@ -75,7 +109,8 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     if covered is None:
         others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
         has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
-        return f"no {label}; {provider.what_there_is(kind, venue)}{has}"
+        unread = "".join(f"; {name} is there, but {why}" for name, why in provider.unread_like(kind, venue, name))
+        return f"no {label}; {provider.what_there_is(kind, venue)}{has}{unread}"
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"

@@ -16,7 +16,7 @@ import msgspec
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.assumptions import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
-from basis_strategy_v1.app.data_checks import WARNING, data_warnings
+from basis_strategy_v1.app.data_checks import WARNING, data_warnings, load_traded
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.config import load_config
@@ -66,6 +66,7 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     yield data_line(settings, strategy, provider)
+    load_traded(settings, strategy, provider)
     yield from gap_lines(settings, provider)
     warnings = 0
     for line in data_warnings(settings, strategy, provider):

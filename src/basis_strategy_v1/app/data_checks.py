@@ -1,4 +1,4 @@
-"""Data checks before a run: gaps that would end it are errors, prices that look wrong are warnings."""
+"""Data checks before a run: gaps that would end it and data that cannot be true are errors, what looks wrong is a warning."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from basis_strategy_v1.app.checks import is_hedge, legs_apart
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.columns import ERROR
 from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
 from basis_strategy_v1.venues.exchanges import exchange_of
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from basis_strategy_v1.config import Config
+    from basis_strategy_v1.data.check_table import Issue
     from basis_strategy_v1.strategies.strategy import Strategy
 
 WARNING = "warning: "
@@ -37,7 +40,8 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
     """A line for each thing that may end the run or spoil its result.
 
     Raises:
-        ComponentError: DAT-002, DAT-005: after these, with a line for each hole that is certain to end it.
+        ComponentError: DAT-002, DAT-005: after these, with a line for each hole that is certain to end it; DAT-003, for data that cannot
+            be true.
     """
     if config.initial_positions is not None:
         yield f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used"
@@ -47,24 +51,83 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
     for hole in holes:
         if not hole.ends_the_run:
             yield _uncertain(hole)
-    yield from _outliers(config, provider)
-    if certain := [hole for hole in holes if hole.ends_the_run]:
-        lines = "\n".join(f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}" for hole in certain)
-        raise ComponentError(certain[0].code, lines)
+    if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
+        yield f"{WARNING}{apart}"
+    issues = data_issues(config, strategy, provider)
+    yield from issue_warnings(issues)
+    errors = [
+        (hole.code, f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}") for hole in holes if hole.ends_the_run
+    ]
+    errors += [("DAT-003", line) for line in _issue_errors(issues)]
+    if errors:
+        raise ComponentError(errors[0][0], "\n".join(line for _, line in errors))
 
 
 def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
-    """A few lines of the warnings among these: one a hole, one a series with rows that look wrong. What is certain to end the run is left
-    to the run."""
+    """A few lines of the warnings among these: one a hole, one a series and kind of issue. Holes that are certain to end the run are left
+    to the run.
+
+    Raises:
+        ComponentError: DAT-003, the data cannot be true.
+    """
     if not hasattr(provider, "unusable_spans"):
         return []
+    issues = data_issues(config, strategy, provider)
+    if errors := list(_issue_errors(issues)):
+        raise ComponentError("DAT-003", "\n".join(errors))
     lines = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
-    for series, odd in provider.outliers(*_period(config)):
-        others = f"; {counted(len(odd) - 1, 'more such row')}" if len(odd) > 1 else ""
-        lines.append(f"{_odd_row(series, *odd[0])}{others}")
+    if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
+        lines.append(f"{WARNING}{apart}")
+    lines += issue_warnings(issues)
     if len(lines) > MOST_LISTED:
         lines[MOST_LISTED:] = [f"{WARNING}and {len(lines) - MOST_LISTED:,} more, see basis check"]
     return lines
+
+
+def data_issues(config: Config, strategy: Strategy, provider: Any) -> list[Issue]:
+    """What the data checks find in the series that the run needs, as far as they are known before it.
+
+    Raises:
+        ComponentError: DAT-003, one of them is malformed.
+    """
+    load_traded(config, strategy, provider)
+    found: list[Issue] = provider.issues(*_period(config))
+    return found
+
+
+def load_traded(config: Config, strategy: Strategy, provider: Any) -> None:
+    """Read the series of what a file of blocks trades on exchanges, so that they are checked too.
+
+    Raises:
+        ComponentError: DAT-003, one of them is malformed.
+    """
+    if not hasattr(provider, "coverage"):
+        return
+    blocks = [block for block in getattr(strategy, "blocks", ()) if isinstance(block, dict)]
+    for block in blocks:
+        name, kind, own = block.get("venue"), block.get("trade_type"), config.venues.cex.get(str(block.get("venue")))
+        if block.get("instruction_type") == "cex_trade" and own is not None and kind in ("spot", "perp"):
+            key = (exchange_of(str(name), own), str(block.get("symbol")))
+            provider.coverage(kind, *key)
+            if kind == "perp":
+                provider.coverage("funding", *key)
+
+
+def _issue_errors(issues: Sequence[Issue]) -> Iterator[str]:
+    for issue in issues:
+        if issue.severity == ERROR:
+            yield f"{issue.series}: {issue.message}"
+
+
+def issue_warnings(issues: Sequence[Issue]) -> Iterator[str]:
+    """A line for each series and kind of issue, with the first place and how many more there are."""
+    groups: dict[tuple[str, str], list[Issue]] = {}
+    for issue in issues:
+        if issue.severity != ERROR:
+            groups.setdefault((issue.series, issue.kind), []).append(issue)
+    for (series, _), (first, *others) in groups.items():
+        more = f"; {counted(len(others), 'more such row')}, the last of {iso(others[-1].stamp)}" if others else ""
+        yield f"{WARNING}{series}, row of {iso(first.stamp)}: {first.message}{more}"
 
 
 def _uncertain(hole: Hole) -> str:
@@ -93,7 +156,7 @@ def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) ->
     """The built-in strategies read their spot price and what their stake redeems for at every step, held or not."""
     kind = key[0]
     always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
-    always = always or (kind == "perp" and _is_always_short(config))
+    always = always or (kind == "perp" and _is_always_short(config)) or (kind == "lending" and config.strategy_mode == "pure_lending")
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
         message = f"{series}: {when} the last row is older than max_staleness"
@@ -145,16 +208,3 @@ def _together(instants: Iterator[int], apart_us: int) -> Iterator[tuple[int, int
     begins = [place for place, (before, after) in enumerate(pairwise(found), 1) if after - before != apart_us]
     for start, stop in pairwise([0, *begins, len(found)] if found else []):
         yield found[start], found[stop - 1], stop - start
-
-
-def _outliers(config: Config, provider: Any) -> Iterator[str]:
-    for series, odd in provider.outliers(*_period(config)):
-        for stamp, message in odd[:MOST_LISTED]:
-            yield _odd_row(series, stamp, message)
-        if (more := len(odd) - MOST_LISTED) > 0:
-            which = f"{more:,} more such rows, the last" if more > 1 else "1 more such row, that"
-            yield f"{WARNING}{series}: {which} of {iso(odd[-1][0])}"
-
-
-def _odd_row(series: str, stamp: int, message: str) -> str:
-    return f"{WARNING}{series}, row of {iso(stamp)}: {message}"

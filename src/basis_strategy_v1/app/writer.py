@@ -105,6 +105,7 @@ class Writer:
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_gaps_named(stale),
+                *_dollars(getattr(self._provider, "counted_as_dollar", ())),
                 *getattr(engine.strategy, "warnings", ()),
             ],
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
@@ -155,6 +156,10 @@ def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable
         f"Steps lie within the bars of {', '.join(split)}. A whole bar counts against the positions when it closes: a perp may be "
         "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
     ]
+
+
+def _dollars(tokens: Iterable[str]) -> list[str]:
+    return [f"{token} counts as 1 USDT: the data have no spot series {token}USDT." for token in tokens]
 
 
 def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:

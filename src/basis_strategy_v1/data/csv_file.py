@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from array import array
 from errno import EINVAL
-from itertools import repeat
+from itertools import chain, islice, repeat
+from operator import sub
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.layout import ANY, POSITIVE
+from basis_strategy_v1.data.check_cadence import GAP_STEPS
+from basis_strategy_v1.data.layout import ANY, POSITIVE, interval_name, render_duration
 from basis_strategy_v1.data.rows import RowFault, parse_row, parse_stamp, quoted, split_row
-from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, empty_column, is_rising
+from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, are_apart, empty_column
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from basis_strategy_v1.data.layout import SeriesSpec
@@ -61,19 +64,45 @@ class _Times(dict[str, int]):
         return found
 
 
-class CsvReading:
-    """The rows of one file with a stamp of at most `until` (microseconds since 1970). Messages name the file as it was given."""
+class Floats:
+    """A column of numbers that only the data checks read."""
 
-    def __init__(self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None) -> None:
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values = array("d")
+
+    def extend_texts(self, texts: Iterable[str]) -> None:
+        self.values.extend(map(float, texts))
+
+    def trimmed(self) -> Floats:
+        return self
+
+
+class CsvReading:
+    """The rows of one file with a stamp of at most `until` (microseconds since 1970). Messages name the file as it was given.
+
+    With `as_floats` the columns that are numbers are read as floats: enough to check them, and sooner done.
+    """
+
+    def __init__(self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None, *, as_floats: bool = False) -> None:
         self.path: Final = path
         self._named: Final = shown(given or path)
         self.spec: Final = spec
         self.until: Final = AFTER_ALL if until is None else until
         self.stamps = array("q")
-        self.columns = tuple(empty_column(column) for column in spec.columns if column.kept)
+        self.without_volume = array("q")
+        self._as_floats = as_floats
+        self.columns: tuple[Any, ...] = tuple(
+            Floats() if as_floats and not column.is_text else empty_column(column) for column in spec.columns if column.kept
+        )
+        self._volume_place = next((place for place, column in enumerate(spec.columns, 1) if spec.has_bars and column.name == "volume"), 0)
+        # No bar is nearer to the one before it than its interval; other rows only rise.
+        self._least_step = spec.interval_us if spec.has_bars else 1
         self._has_texts = any(column.is_text for column in spec.columns)
         self._line = 1
         self._ended = False
+        self._first_after, self._line_after, self._after = AFTER_ALL, 0, list[str]()  # the first row after `until`, and the lines after it
         self._days, self._times = _Days(), _Times()
 
     def read(self) -> Loaded:
@@ -88,11 +117,13 @@ class CsvReading:
                 self._read_header(file.readline())
                 while not self._ended and (piece := file.read(PIECE_BYTES)):
                     self._read_piece(piece + file.readline())
+                if self._is_suspicious():
+                    self._require_later_rows(file)
         except OSError as error:
             raise ComponentError("DAT-006", f"{self._named} cannot be read: {error.strerror}", original_exception=error) from error
         if not self.stamps and not self._ended:
             raise self._malformed("has a header and no row; delete the file or fill it")
-        return Loaded(self.stamps, tuple(column.trimmed() for column in self.columns))
+        return Loaded(self.stamps, tuple(column.trimmed() for column in self.columns), self.without_volume)
 
     def _read_header(self, line: bytes) -> None:
         text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
@@ -141,7 +172,7 @@ class CsvReading:
             raise ValueError("not as many fields as the header")
         days, times = self._days, self._times
         stamps = array("q", [days[text[1:11]] + times[text[11:]] for text in fields[0::width]])
-        if not is_rising(stamps) or stamps[0] <= self._last_stamp():
+        if not are_apart(stamps, self._least_step) or stamps[0] < self._last_stamp() + self._least_step:
             raise ValueError("out of order")
         parsed, prices = [], []
         for place, column in enumerate(self.spec.columns, 1):
@@ -152,14 +183,21 @@ class CsvReading:
             if of_a_bar:
                 prices.append(floats)
             if column.kept:
-                parsed.append(_scaled(texts, floats, size))
+                parsed.append((floats,) if self._as_floats else _scaled(texts, floats, size))
             elif of_a_bar and max(map(len, texts)) > LONGEST_EXACT:
                 raise ValueError("too many digits for floats")
         if prices:
             _require_bars(*prices)
+        self._note_volume(fields[self._volume_place :: width])
         self.stamps.extend(stamps)
         for column, found in zip(self.columns, parsed, strict=True):
-            column.extend_scaled(*found)
+            column.values.extend(*found) if self._as_floats else column.extend_scaled(*found)
+
+    def _note_volume(self, texts: Sequence[str]) -> None:
+        """Keep the numbers of the bars without volume; called before their stamps are kept."""
+        if self._volume_place:
+            first = len(self.stamps)
+            self.without_volume.extend(row for row, text in enumerate(texts, first) if text[0] in "0." and not text.strip("0."))
 
     def _last_stamp(self) -> int:
         return self.stamps[-1] if self.stamps else BEFORE_ALL
@@ -168,10 +206,11 @@ class CsvReading:
         lines = piece.decode("utf-8", "backslashreplace").split("\n")
         rest = lines.pop()
         texts: list[list[str]] = []
-        for number, line in enumerate((*(f"{line}\n" for line in lines), *((rest,) if rest else ())), self._line + 1):
-            kept = self._read_row(line, number)
+        whole = [*(f"{line}\n" for line in lines), *((rest,) if rest else ())]
+        for place, line in enumerate(whole):
+            kept = self._read_row(line, self._line + 1 + place)
             if kept is None:
-                self._ended = True
+                self._ended, self._after, self._line_after = True, whole[place + 1 :], self._line + 1 + place
                 break
             texts.append(kept)
         for column, found in zip(self.columns, zip(*texts, strict=True), strict=bool(texts)):
@@ -182,19 +221,49 @@ class CsvReading:
         try:
             stamp = parse_stamp(line.split(",", 1)[0].rstrip())
             if stamp > self.until:
+                self._first_after = stamp
                 return None
-            parse_row(line, self.spec)
+            _, values = parse_row(line, self.spec)
         except RowFault as fault:
             raise self._malformed(str(fault), number) from None
-        self._require_later(stamp, number)
+        self._require_later(self._last_stamp(), stamp, number)
+        if self._volume_place and not values[self._volume_place - 1]:
+            self.without_volume.append(len(self.stamps))
         self.stamps.append(stamp)
         return [text for text, column in zip(split_row(line, self.spec)[1:], self.spec.columns, strict=True) if column.kept]
 
-    def _require_later(self, stamp: int, number: int) -> None:
-        last = self._last_stamp()
+    def _is_suspicious(self) -> bool:
+        """Whether rows that belong to the run may stand after the first one after `until`, at which reading ended: where there is a gap."""
+        if not self._ended or len(self.stamps) < 2:
+            return self._ended
+        usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
+        longest = max(map(sub, islice(self.stamps, 1, None), self.stamps))
+        return max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual
+
+    def _require_later_rows(self, file: Iterable[bytes]) -> None:
+        """Of the rest of the file only the order is looked at, and nothing else of what may be wrong there."""
+        last = self._first_after
+        lines = chain(self._after, (line.decode("utf-8", "backslashreplace") for line in file))
+        for number, line in enumerate(lines, self._line_after + 1):
+            text = line.split(",", 1)[0]
+            try:
+                stamp = self._days[text[:10]] + self._times[text[10:]]
+            except RowFault:
+                continue
+            self._require_rising(last, stamp, number)
+            last = stamp
+
+    def _require_rising(self, last: int, stamp: int, number: int) -> None:
         if stamp <= last:
             what = "is there twice" if stamp == last else f"is out of order, after {iso(last)}"
             raise self._malformed(f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise", number)
+
+    def _require_later(self, last: int, stamp: int, number: int) -> None:
+        self._require_rising(last, stamp, number)
+        if stamp < last + self._least_step:
+            apart, interval = render_duration(stamp - last), interval_name(self._least_step)
+            message = f"'{iso(stamp)}' is {apart} after the row before it, in a file of bars of {interval}"
+            raise self._malformed(f"column timestamp: {message}; name the file by its interval, or resample it", number)
 
     def _malformed(self, message: str, line: int | None = None) -> ComponentError:
         return ComponentError("DAT-003", f"{self._named}{f' line {line}' if line else ''}: {message}")

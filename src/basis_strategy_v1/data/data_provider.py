@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
+from basis_strategy_v1.data.check_table import issues_between, issues_of, stops_of
 from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
-from basis_strategy_v1.data.sources import CsvFolder
-from basis_strategy_v1.data.validation import outliers_between
+from basis_strategy_v1.data.sources import CsvFolder, looks_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,13 +21,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.data.check_table import Issue
+    from basis_strategy_v1.data.columns import Columns
     from basis_strategy_v1.data.layout import Key
     from basis_strategy_v1.data.sources import Source
 
 MODES = ("csv", "db")
 MODE_VARIABLE = "BASIS_DATA_MODE"
 MISSING_FUNDING = ("error", "zero")
+MARGIN = 2  # rows on either side of a run's, against which its first and its last are held
 _LENDING_FIELDS = LendingRow._fields[1:]
+
+
+class Bars(NamedTuple):
+    """Bars of one series: how long each is and when the first of them closes, in microseconds (since 1970)."""
+
+    series: str
+    interval_us: int
+    first_close: int
 
 
 class DataProvider:
@@ -102,15 +113,36 @@ class DataProvider:
         series = self._library.find((kind, venue, name), until)
         return None if series is None else (series.id, series.edges()[1 : series.seek(until) + 1])
 
-    def outliers(self, since: int, until: int) -> list[tuple[str, list[tuple[int, str]]]]:
-        """(series id, (stamp, what is odd) of each row between two instants) of each series that was read, by the rules of `validate`."""
-        found = []
+    def issues(self, since: int, until: int) -> list[Issue]:
+        """What the data checks find in the rows between two instants of each series that was read, and between these series."""
+        found: list[Issue] = []
+        within: list[Columns] = []
         for key, series in self._library.readable():
-            rows = outliers_between(series, since, until)
-            odd = [row for row in rows if self._library.answers(key, series, max(since, row[0] + series.interval_us))]
-            if odd:
-                found.append((series.id, odd))
-        return found
+            first, stop = series.rows_between(since, until)
+            around = max(first - MARGIN, 0)
+            columns = series.columns_between(around, stop + MARGIN)
+            within.append(columns.between(first - around, stop - around))
+            issues = [one for one in issues_of(columns, in_run=True) if one.kind == "unit" or one.row + around >= first]
+            for issue in (*issues, *stops_of(series, since)):
+                visible = issue.stamp + series.interval_us
+                if visible <= until and self._library.answers(key, series, max(since, visible)):
+                    found.append(issue)
+        return [*found, *issues_between(within)]
+
+    def bars_of(self, kind: str, venue: str, name: str, instant: int) -> Bars | None:
+        """The bars that answer at an instant (microseconds since 1970); None where there are none."""
+        series = self._library.find((kind, venue, name), instant)
+        ends = series.first_and_last() if series else None
+        return Bars(series.id, series.interval_us, ends[0]) if series and ends and series.interval_us else None
+
+    def unread_like(self, kind: str, venue: str, name: str) -> list[tuple[str, str]]:
+        """(path, why it is not read) of each file that would be this series under another name, or in another format."""
+        return [(path, why) for path, why in getattr(self._source, "unread", tuple)() if looks_like(path, kind, venue, name)]
+
+    @property
+    def counted_as_dollar(self) -> tuple[str, ...]:
+        """The tokens that were asked for and counted as 1 USDT, because no series says what they are worth."""
+        return self._library.counted_as_dollar
 
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""

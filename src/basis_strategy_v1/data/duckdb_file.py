@@ -6,6 +6,7 @@ import re
 from array import array
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -13,9 +14,9 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.data.layout import ANY, NOT_NEGATIVE, POSITIVE, Column, spec_of
+from basis_strategy_v1.data.layout import ANY, NOT_NEGATIVE, POSITIVE, Column, interval_name, render_duration, spec_of
 from basis_strategy_v1.data.rows import RowFault, parse_number, parse_text, require_bar
-from basis_strategy_v1.data.series import AFTER_ALL, Loaded, empty_column, is_rising
+from basis_strategy_v1.data.series import AFTER_ALL, Loaded, are_apart, empty_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,9 +146,32 @@ class DuckDbFile:
             stamps.extend(stamp_column)
             for numbers, values, scale in zip(columns, found, decimals, strict=True):
                 numbers.extend_texts(values) if scale is None else numbers.extend_scaled(values, scale)
-        if not is_rising(stamps):
+        if not are_apart(stamps, 1):
             raise self._changed(spec, "the stamps do not only rise")
-        return Loaded(stamps, tuple(column.trimmed() for column in columns))
+        if spec.has_bars:
+            self._require_interval(spec, stamps)
+        return Loaded(stamps, tuple(column.trimmed() for column in columns), self._without_volume(connection, spec, until))
+
+    def _require_interval(self, spec: SeriesSpec, stamps: array[int]) -> None:
+        if are_apart(stamps, spec.interval_us):
+            return
+        one, after = next(pair for pair in pairwise(stamps) if pair[1] - pair[0] < spec.interval_us)
+        apart, interval = render_duration(after - one), interval_name(spec.interval_us)
+        raise self._changed(spec, f"the bar of {iso(after)} is {apart} after the one before it, in a series of bars of {interval}")
+
+    def _without_volume(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> array[int]:
+        """The rows, from 0, of the bars without volume; none where the table has no such column."""
+        columns = {name for name, *_ in connection.execute(f"DESCRIBE {_table(spec.id)}").fetchall()} if spec.has_bars else set()
+        if "volume" not in columns:
+            return array("q")
+        numbered = (
+            f'SELECT row_number() OVER (ORDER BY timestamp) - 1 AS place, TRY_CAST("volume" AS DOUBLE) AS traded FROM {_table(spec.id)}'
+        )
+        numbered = f"{numbered} WHERE epoch_us(timestamp) <= ?"
+        found = connection.execute(
+            f"SELECT place FROM ({numbered}) WHERE traded = 0 ORDER BY place", [AFTER_ALL if until is None else until]
+        )
+        return array("q", [place for (place,) in found.fetchall()])
 
     def _require_table(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec) -> None:
         table = _tables(connection).get(spec.id)

@@ -154,6 +154,11 @@ def duration_us(value: object) -> int:
     return found
 
 
+def interval_name(interval_us: int) -> str:
+    """`1d`, as in the names of files; another duration as `render_duration` has it."""
+    return next((name for name, us in INTERVALS_US.items() if us == interval_us), render_duration(interval_us))
+
+
 def render_duration(microseconds: int) -> str:
     """`36h`: the largest unit that divides it, seconds otherwise."""
     for unit in ("d", "h", "m"):

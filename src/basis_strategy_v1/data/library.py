@@ -174,6 +174,11 @@ class Library:
         self.price_keys[token] = found = tuple(pair for pair in wanted if pair[0] in self._by_key)
         return found
 
+    @property
+    def counted_as_dollar(self) -> tuple[str, ...]:
+        """The dollar tokens that were priced without a series: USDT is 1 by definition and none of them."""
+        return tuple(sorted(token for token, keys in self.price_keys.items() if not keys and token in DOLLAR_TOKENS and token != "USDT"))
+
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
         """What `venue` has of this kind, sorted."""
         found = self._names.get((kind, venue))

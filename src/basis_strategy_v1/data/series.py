@@ -5,14 +5,16 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from itertools import islice, pairwise
-from operator import lt
+from itertools import islice
+from operator import sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
+from basis_strategy_v1.data.check_cadence import stopped_message, stopped_spans
+from basis_strategy_v1.data.columns import Columns, Figures
 from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
 
@@ -53,24 +55,6 @@ class Numbers:
     def decimal(self, index: int) -> Decimal:
         # Exact whatever the caller's decimal context is: the value is kept for others.
         return _multiply(self._values[index], self._unit) if self._exact is None else self._exact[index]
-
-    def steps(self, start: int, stop: int, ratio: float) -> list[int]:
-        """The indices from `start` at which a number above 0 and the next, before `stop`, are apart by a factor of `ratio` or more."""
-        found: list[int] = []
-        for begin in range(start, stop - 1, _CALM):
-            end = min(begin + _CALM + 1, stop)
-            part: Sequence[Any] = self._values[begin:end] if self._exact is None else self.floats(begin, end)
-            if max(part) >= ratio * min(part):
-                pairs = enumerate(pairwise(part), begin)
-                found.extend(index for index, (one, after) in pairs if one >= ratio * after or after >= ratio * one)
-        return found
-
-    def floats(self, start: int, stop: int) -> list[float]:
-        """Those from `start` and before `stop`, each as `float` gives it."""
-        if self._exact is not None:
-            return list(map(float, self._exact[start:stop]))
-        divisor = self._divisor
-        return [value / divisor for value in self._values[start:stop]]
 
     def float(self, index: int) -> float:
         """The same float as `float(text)`: the division of two integers is rounded correctly."""
@@ -135,6 +119,22 @@ class Numbers:
             self._exact = [value * self._unit for value in self._values]
             self._values = array("q")
 
+    def without(self, spans: Sequence[tuple[int, int]]) -> Numbers:
+        """The numbers but those from `first` and before `stop` of each span."""
+        left = Numbers()
+        left._scale_to(self._decimals)
+        for start, stop in kept_between(spans, len(self._values if self._exact is None else self._exact)):
+            left._values.extend(self._values[start:stop])
+            if self._exact is not None:
+                left._exact = [*(left._exact or ()), *self._exact[start:stop]]
+        return left
+
+    def figures(self, start: int, stop: int) -> Figures:
+        """Those from `start` and before `stop`, for the data checks."""
+        if self._exact is not None:
+            return Figures(list(map(float, self._exact[start:stop])))
+        return Figures(self._values[start:stop], self._divisor)
+
     def trimmed(self) -> Numbers:
         """Itself with as few decimals as its rows need, so that equal columns also print the same, however they were read."""
         while self._decimals and self._exact is None and not any(value % 10 for value in self._values):
@@ -185,15 +185,49 @@ class Loaded(NamedTuple):
 
     stamps: array[int]
     columns: tuple[Any, ...]  # Numbers; Texts of a state
+    without_volume: array[int] = array("q")  # the rows of a bar without volume, from 0
+
+
+def kept_between(spans: Sequence[tuple[int, int]], rows: int) -> list[tuple[int, int]]:
+    """What (first, stop) spans, in order, leave of so many rows."""
+    ends = [0, *(end for span in spans for end in span), rows]
+    return list(zip(ends[::2], ends[1::2], strict=True))
 
 
 def _times(values: array[int], factor: int) -> array[int]:
     return array("q", [value * factor for value in values])
 
 
-def is_rising(stamps: array[int]) -> bool:
-    """Whether each stamp is after the one before it."""
-    return all(map(lt, stamps, islice(stamps, 1, None)))
+def are_apart(stamps: array[int], least_us: int) -> bool:
+    """Whether each stamp is at least so long after the one before it."""
+    return len(stamps) < 2 or min(map(sub, islice(stamps, 1, None), stamps)) >= least_us
+
+
+class Stop(NamedTuple):
+    """Bars of a market that has stopped: the stamps of the first and the last, and how many they are."""
+
+    first: int
+    last: int
+    bars: int
+
+    @property
+    def message(self) -> str:
+        return stopped_message(self.first, self.last, self.bars)
+
+
+def without_stops(spec: SeriesSpec, loaded: Loaded) -> tuple[Loaded, list[Stop]]:
+    """The rows but those of times at which the market stood still, as if whoever downloaded them had not filled the gap; and these."""
+    if not loaded.without_volume:
+        return loaded, []
+    high, low = loaded.columns[0], loaded.columns[1]
+    spans = stopped_spans(len(loaded.stamps), loaded.without_volume, high.decimal, low.decimal, spec.interval_us)
+    if not spans:
+        return loaded, []
+    stops = [Stop(loaded.stamps[first], loaded.stamps[stop - 1], stop - first) for first, stop in spans]
+    stamps = array("q")
+    for first, stop in kept_between(spans, len(loaded.stamps)):
+        stamps.extend(loaded.stamps[first:stop])
+    return Loaded(stamps, tuple(column.without(spans) for column in loaded.columns)), stops
 
 
 class SeriesFeed:
@@ -253,8 +287,8 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_feed", "_hot_us", "_kept", "_single", "_span"),
-        *("id", "interval_us", "kind", "max_staleness_us", "rows"),
+        *("last", "_columns", "_cursor", "_edges", "_ends", "_feed", "_hot_us", "_kept", "_single", "_span"),
+        *("id", "interval_us", "kind", "max_staleness_us", "rows", "spec", "stops"),
     )
 
     def __init__(self, spec: SeriesSpec, loaded: Loaded, max_staleness_us: int) -> None:
@@ -262,6 +296,9 @@ class Series:
         self.kind = spec.key.kind
         self.interval_us = spec.interval_us
         self.max_staleness_us = max_staleness_us
+        self.spec = spec
+        self._ends = (loaded.stamps[0] + spec.interval_us, loaded.stamps[-1] + spec.interval_us) if loaded.stamps else None
+        loaded, self.stops = without_stops(spec, loaded)
         stamps = loaded.stamps
         visible = array("q", [stamp + spec.interval_us for stamp in stamps]) if spec.interval_us else stamps
         # Row k is in force from _edges[k] until before _edges[k + 1]; row 0 is "nothing yet".
@@ -421,13 +458,16 @@ class Series:
                         found.append((start, end if end <= until else until + SECOND_US))
         return found
 
-    def rows_around(self, since: int, until: int) -> tuple[int, int]:
-        """(first, stop), from 0, of the rows from the one in force at `since` up to `until`, with two more on either side."""
-        return max(self.seek(since) - 3, 0), min(self.seek(until) + 2, self.rows)
+    def rows_between(self, since: int, until: int) -> tuple[int, int]:
+        """(first, stop), from 0, of the rows from the one in force at `since` up to `until`."""
+        return max(self.seek(since) - 1, 0), self.seek(until)
 
-    def numbers(self) -> list[tuple[Column, Numbers]]:
-        """The columns kept that are numbers; none of a state's texts."""
-        return [(column, values) for column, values in zip(self._kept, self._columns, strict=True) if not column.is_text]
+    def columns_between(self, first: int, stop: int) -> Columns:
+        """The rows from `first` and before `stop`, counted from 0, as the data checks take them: the columns kept that are numbers."""
+        numbers = [(column, values) for column, values in zip(self._kept, self._columns, strict=True) if not column.is_text]
+        stop = min(stop, self.rows)
+        stamps = array("q", [edge - self.interval_us for edge in self._edges[first + 1 : stop + 1]])
+        return Columns(self.spec, stamps, {column.name: values.figures(first, stop) for column, values in numbers})
 
     def mean_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
         """(mean of the rows that became visible within the window up to `instant`, their usual distance in microseconds).
@@ -443,8 +483,8 @@ class Series:
         return EXACT.divide(sum(values, Decimal(0)), len(values)), apart
 
     def first_and_last(self) -> tuple[int, int] | None:
-        """When the first and the last row become visible; None where there is no row."""
-        return (self._edges[1], self._edges[self.rows]) if self.rows else None
+        """When the first and the last row become visible, those of a market that has stopped included; None where there is no row."""
+        return self._ends
 
     def is_too_old(self, instant: int) -> bool:
         since = self.visible_since(instant)

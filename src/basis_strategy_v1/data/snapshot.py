@@ -84,7 +84,11 @@ class SeriesSnapshot(MarketSnapshot):
 
     def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
         series = self._series(kind, venue, name)
-        return None if series is None else series.visible_since(self.instant)
+        if series is None:
+            return None
+        if kind == "lending" and series.is_too_old(self.instant):
+            series.read(self.instant)  # a deposit does not earn at a rate that is too old
+        return series.visible_since(self.instant)
 
     def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
         series = self._series("perp", venue, symbol)

@@ -41,6 +41,11 @@ class Blocks:
         """When there is something to send (microseconds since 1970), once for each block."""
         return [instant for instant, rows in self._rows.items() for _ in rows]
 
+    @property
+    def blocks(self) -> list[Block]:
+        """All of them, in order of time."""
+        return [block for rows in self._rows.values() for _, block in rows]
+
     def decide(self, step: Step, memory: None) -> Plan:
         return [block for _, block in self._rows.get(step.snapshot.instant, ())], memory
 
@@ -84,6 +89,15 @@ def at_lines(error: ComponentError, lines: Sequence[int], at: datetime) -> Compo
     return located
 
 
+def _as_text(stamp: Any) -> str:
+    """What a number of seconds, milliseconds or microseconds since 1970 is as a time, as a part of a sentence."""
+    if isinstance(stamp, int) and not isinstance(stamp, bool):
+        for unit, least in ((1, 10**14), (10**3, 10**11), (10**6, 10**8)):
+            if least <= stamp < least * 10**3:
+                return f", perhaps {iso(stamp * unit)}"
+    return " such as 2024-06-01T00:00:00Z"
+
+
 def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[int, Block]:
     def refused(why: str) -> ComponentError:
         return ComponentError("STR-001", f"{printable(str(path))}, line {number}: {one_line(why)}")
@@ -102,6 +116,8 @@ def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[i
         raise refused(f"unknown field {min(unknown)}; a line has timestamp and block")
     try:
         stamp = row.get("timestamp")
+        if stamp is not None and not isinstance(stamp, str):
+            raise refused(f"timestamp: {stamp} is no text; write an ISO time{_as_text(stamp)}")
         moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else at
         if moment is None:
             raise refused("has no timestamp; write one such as 2024-06-01T00:00:00Z, or give a time with --at")
