@@ -65,8 +65,11 @@ def bars(random: Random, price: float, wildness: float) -> list[str]:
 
 def market_of(folder: Path, random: Random) -> None:
     wildness = random.choice((0.005, 0.02, 0.05, 0.1))
+    closes: dict[str, float] = {}  # of ETHUSDT
     for symbol, price in (("ETHUSDT", 3000.0), ("BTCUSDT", 60_000.0)):
         rows = bars(random, price, wildness)
+        if symbol == "ETHUSDT":
+            closes = {row.split(",")[0]: float(row.split(",")[4]) for row in rows}
         for kind in ("spot", "perp"):
             write(folder / f"ohlcv/bybit/{kind}/{symbol}_1h.csv", "timestamp,open,high,low,close,volume", rows)
         late = random.choice((0, 0, 7 / 3_600_000))  # an exchange stamps a payment a little late
@@ -76,8 +79,8 @@ def market_of(folder: Path, random: Random) -> None:
         rows, index, debt, price = [], 1.01, 1.02, first
         for hour in range(-8, HOURS, random.choice((1, 3, 6))):
             index, debt = index * (1 + random.random() * 1e-5), debt * (1 + random.random() * 2e-5)
-            if token == "WETH":
-                price = price * (1 + random.gauss(0, wildness))
+            if token == "WETH":  # the oracle stays near the market
+                price = closes.get(stamp(hour), price) * (1 + random.gauss(0, wildness / 4))
             rates = f"{index:.18f},0.02{random.randrange(10**6)},{debt:.18f},0.04"
             rows.append(f"{stamp(hour)},1,{rates},{total}.00,{total // 2}.00,{price:.8f}")
         header = "block,liquidity_index,liquidity_rate,variable_borrow_index,variable_borrow_rate,total_supplied,total_borrowed"

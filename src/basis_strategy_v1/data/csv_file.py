@@ -238,7 +238,7 @@ class CsvReading:
             return self._ended
         usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
         longest = max(map(sub, islice(self.stamps, 1, None), self.stamps))
-        return max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual
+        return bool(max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual)
 
     def _require_later_rows(self, file: Iterable[bytes]) -> None:
         """Of the rest of the file only the order is looked at, and nothing else of what may be wrong there."""
