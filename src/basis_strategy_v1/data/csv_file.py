@@ -237,7 +237,7 @@ class CsvReading:
         if not self._ended or len(self.stamps) < 2:
             return self._ended
         usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
-        longest = max(map(sub, islice(self.stamps, 1, None), self.stamps))
+        longest: int = max(map(sub, islice(self.stamps, 1, None), self.stamps))
         return max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual
 
     def _require_later_rows(self, file: Iterable[bytes]) -> None:
