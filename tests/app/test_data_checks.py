@@ -81,22 +81,22 @@ NO_FUNDING = f"{FUNDING} has no row for 3 payments from 2024-06-04T00:00:00Z to 
 FUNDING_WAY_OUT = "fill the gap, set data.missing_funding: zero, or leave that time out of the run"
 
 
-def test_a_hole_in_the_funding_of_a_perp_that_is_always_held_is_a_fault(data: Path) -> None:
+def test_a_gap_in_the_funding_of_a_perp_that_is_always_held_is_a_fault(data: Path) -> None:
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
     assert refused(data) == [f"DAT-005: {NO_FUNDING}, and eth_basis needs it then; {FUNDING_WAY_OUT}"]
     assert run(data) == "DAT-005"
 
 
-def test_a_hole_in_the_funding_of_a_perp_that_may_not_be_held_is_a_warning(data: Path) -> None:
+def test_a_gap_in_the_funding_of_a_perp_that_may_not_be_held_is_a_warning(data: Path) -> None:
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
     assert checked(data, strategy=IN_BY_RULE) == [
-        f"warning: {NO_FUNDING}: it would end the run (DAT-005) if anything is held then; {FUNDING_WAY_OUT}",
+        f"warning: {NO_FUNDING}: it would end the run (DAT-005) if there are positions then; {FUNDING_WAY_OUT}",
         "ready, with 1 warning",
     ]
     assert run(data, strategy=IN_BY_RULE) == ""
 
 
-def test_a_hole_in_the_funding_is_nothing_where_missing_payments_are_zero_or_where_it_lies_outside_the_run(data: Path) -> None:
+def test_a_gap_in_the_funding_is_nothing_where_missing_payments_are_zero_or_where_it_lies_outside_the_run(data: Path) -> None:
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
     assert checked(data, data={"missing_funding": "zero"}) == ["ready"]
     assert checked(data, start="2024-06-05") == ["ready"]
@@ -128,30 +128,30 @@ def too_old(series: str) -> str:
 
 
 @pytest.mark.parametrize("series", [SPOT, PERP])
-def test_a_hole_that_is_longer_than_max_staleness_in_a_price_that_is_read_for_certain_is_a_fault(data: Path, series: str) -> None:
+def test_a_gap_that_is_longer_than_max_staleness_in_a_price_that_is_read_for_certain_is_a_fault(data: Path, series: str) -> None:
     spoil(data, series, without("2024-06-02T23", "2024-06-05"))
     assert refused(data) == [f"DAT-002: {too_old(series)}, and eth_basis needs it then; {PRICE_WAY_OUT}"]
     assert run(data) == "DAT-002"
 
 
-def test_a_hole_that_is_longer_than_max_staleness_in_a_perp_that_may_not_be_held_is_a_warning(data: Path) -> None:
+def test_a_gap_that_is_longer_than_max_staleness_in_a_perp_that_may_not_be_held_is_a_warning(data: Path) -> None:
     spoil(data, PERP, without("2024-06-02T23", "2024-06-05"))
     gap, *rest = checked(data, strategy=IN_BY_RULE)
     assert gap == f"gap: {PERP} from 2024-06-03T00:00:00Z until 2024-06-05T01:00:00Z: no trade is opened on it"
     assert rest == [
-        f"warning: {too_old(PERP)}: it would end the run (DAT-002) if anything is held then; {PRICE_WAY_OUT}",
+        f"warning: {too_old(PERP)}: it would end the run (DAT-002) if there are positions then; {PRICE_WAY_OUT}",
         "ready, with 1 warning",
     ]
     assert run(data, strategy=IN_BY_RULE) == ""
 
 
-def test_a_hole_between_two_ticks_ends_no_run_for_certain(data: Path) -> None:
+def test_a_gap_between_two_ticks_ends_no_run_for_certain(data: Path) -> None:
     spoil(data, SPOT, without("2024-06-02T23", "2024-06-05"))
     [_, warning, _] = checked(data, interval="7d")
     assert warning.startswith(f"warning: {too_old(SPOT)}")
 
 
-def test_a_hole_that_max_staleness_allows_is_only_a_gap(data: Path) -> None:
+def test_a_gap_that_max_staleness_allows_is_only_a_gap(data: Path) -> None:
     spoil(data, SPOT, without("2024-06-02T23", "2024-06-03T13"))
     assert checked(data) == [f"gap: {SPOT} from 2024-06-03T00:00:00Z until 2024-06-03T14:00:00Z: no trade is opened on it", "ready"]
     assert run(data) == ""
@@ -329,7 +329,7 @@ def test_where_no_bars_cover_the_run_a_gap_is_told_only_of_those_that_are_read_t
     assert assumed == [f"{finest} has 2 gaps of 4 hours in all: there its last price values positions, and no trade is opened on it."]
 
 
-def test_a_hole_in_bars_that_others_stand_in_for_is_none(data: Path) -> None:
+def test_a_gap_in_bars_that_others_stand_in_for_is_none(data: Path) -> None:
     finer_bars(data, "perp", "2024-06-03", "2024-06-08")
     spoil(data, PERP, without("2024-06-04", "2025"))
     assert checked(data) == ["ready"]
@@ -345,7 +345,7 @@ def warned(data: Path, /, **changes: Any) -> list[str]:
     return told
 
 
-def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_hole(data: Path) -> None:
+def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_gap(data: Path) -> None:
     assert warned(data) == []
     spoil(data, FUNDING, lambda rows: [row if row.startswith("t") else f"{row.split(',')[0]},0.02\n" for row in rows])
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))

@@ -27,7 +27,7 @@ MOST_LISTED = 5
 STAYS_OUT_BY = ("enter_above_apr", "leave_below_apr", "leave_at")
 
 
-class Hole(NamedTuple):
+class Gap(NamedTuple):
     """A time without a row, or payments without one. `ends_the_run`: whether the strategy is certain to need what is not there."""
 
     code: str
@@ -40,31 +40,29 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
     """A line for each thing that may end the run or spoil its result.
 
     Raises:
-        ComponentError: DAT-002, DAT-005: after these, with a line for each hole that is certain to end it; DAT-003, for data that cannot
+        ComponentError: DAT-002, DAT-005: after these, with a line for each gap that is certain to end it; DAT-003, for data that cannot
             be true.
     """
     if config.initial_positions is not None:
         yield f"initial_positions are held at the start; initial_capital of {config.initial_capital:,f} is not used"
     if not hasattr(provider, "unusable_spans"):
         return
-    holes = list(_holes(config, strategy, provider))
-    for hole in holes:
-        if not hole.ends_the_run:
-            yield _uncertain(hole)
+    gaps = list(_gaps(config, strategy, provider))
+    for gap in gaps:
+        if not gap.ends_the_run:
+            yield _uncertain(gap)
     if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
         yield f"{WARNING}{apart}"
     issues = data_issues(config, strategy, provider)
     yield from issue_warnings(issues)
-    errors = [
-        (hole.code, f"{hole.message}, and {config.strategy_mode} needs it then; {hole.way_out}") for hole in holes if hole.ends_the_run
-    ]
+    errors = [(gap.code, f"{gap.message}, and {config.strategy_mode} needs it then; {gap.way_out}") for gap in gaps if gap.ends_the_run]
     errors += [("DAT-003", line) for line in _issue_errors(issues)]
     if errors:
         raise ComponentError(errors[0][0], "\n".join(line for _, line in errors))
 
 
 def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
-    """A few lines of the warnings among these: one a hole, one a series and kind of issue. Holes that are certain to end the run are left
+    """A few lines of the warnings among these: one a gap, one a series and kind of issue. Holes that are certain to end the run are left
     to the run.
 
     Raises:
@@ -75,7 +73,7 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
     issues = data_issues(config, strategy, provider)
     if errors := list(_issue_errors(issues)):
         raise ComponentError("DAT-003", "\n".join(errors))
-    lines = [_uncertain(hole) for hole in _holes(config, strategy, provider) if not hole.ends_the_run]
+    lines = [_uncertain(gap) for gap in _gaps(config, strategy, provider) if not gap.ends_the_run]
     if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
         lines.append(f"{WARNING}{apart}")
     lines += issue_warnings(issues)
@@ -130,11 +128,11 @@ def issue_warnings(issues: Sequence[Issue]) -> Iterator[str]:
         yield f"{WARNING}{series}, row of {iso(first.stamp)}: {first.message}{more}"
 
 
-def _uncertain(hole: Hole) -> str:
-    return f"{WARNING}{hole.message}: it would end the run ({hole.code}) if anything is held then; {hole.way_out}"
+def _uncertain(gap: Gap) -> str:
+    return f"{WARNING}{gap.message}: it would end the run ({gap.code}) if there are positions then; {gap.way_out}"
 
 
-def _holes(config: Config, strategy: Strategy, provider: Any) -> Iterator[Hole]:
+def _gaps(config: Config, strategy: Strategy, provider: Any) -> Iterator[Gap]:
     for kind, venue, name in dict.fromkeys(strategy.needs(config.strategy)):
         if kind != "funding":
             yield from _prices_missing(config, provider, (kind, venue, name))
@@ -152,8 +150,8 @@ def _is_always_short(config: Config) -> bool:
     return hasattr(config.strategy, "perp_venue") and all(getattr(config.strategy, rule, None) is None for rule in STAYS_OUT_BY)
 
 
-def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Hole]:
-    """The built-in strategies read their spot price and what their stake redeems for at every step, held or not."""
+def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Gap]:
+    """The built-in strategies read their spot price and what their stake redeems for at every step, with or without a position."""
     kind = key[0]
     always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
     always = always or (kind == "perp" and _is_always_short(config)) or (kind == "lending" and config.strategy_mode == "pure_lending")
@@ -161,7 +159,7 @@ def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) ->
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
         message = f"{series}: {when} the last row is older than max_staleness"
         way_out = "fill the gap, raise data.max_staleness, or leave that time out of the run"
-        yield Hole("DAT-002", message, way_out, always and _has_tick(config, start, end))
+        yield Gap("DAT-002", message, way_out, always and _has_tick(config, start, end))
 
 
 def _has_tick(config: Config, start: int, end: int) -> bool:
@@ -170,7 +168,7 @@ def _has_tick(config: Config, start: int, end: int) -> bool:
     return start <= last < end or first - (first - start) // step * step < end
 
 
-def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) -> Iterator[Hole]:
+def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) -> Iterator[Gap]:
     """The payments due on the perp after the start that have no row, those that follow each other together."""
     first, last = _period(config)
     found = provider.rows_visible("funding", exchange, symbol, last)
@@ -183,7 +181,7 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
         for start, end, payments in _together(missing, interval_us):
             when = f"{payments} payments from {iso(start)} to {iso(end)}" if payments > 1 else f"the payment at {iso(start)}"
             way_out = "fill the gap, set data.missing_funding: zero, or leave that time out of the run"
-            yield Hole("DAT-005", f"{series} has no row for {when}", way_out, _is_always_short(config))
+            yield Gap("DAT-005", f"{series} has no row for {when}", way_out, _is_always_short(config))
 
 
 def _interval_us(config: Config, name: str) -> int:

@@ -237,8 +237,8 @@ class CsvReading:
         if not self._ended or len(self.stamps) < 2:
             return self._ended
         usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
-        longest = max(map(sub, islice(self.stamps, 1, None), self.stamps))
-        return bool(max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual)
+        longest: int = max(map(sub, islice(self.stamps, 1, None), self.stamps))
+        return max(longest, self._first_after - self.stamps[-1]) > GAP_STEPS * usual
 
     def _require_later_rows(self, file: Iterable[bytes]) -> None:
         """Of the rest of the file only the order is looked at, and nothing else of what may be wrong there."""
