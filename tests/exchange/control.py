@@ -15,6 +15,7 @@
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
 {"on": KIND, "fault": NAME, …}                                   see faults.py
 {"lag_s": {VENUE: N}}, {"stale_s": {VENUE: N}}                   look-ups and balances are so late
+{"headers": {"venue", NAME: VALUE, …}}                          what binance's and bybit's answers say of rate limits
 {"maintenance": [VENUE, …]}                                      these answer nothing else
 {"advance_s": N}                                                 the venue's clock goes on (or back)
 {"to": N}                                                        the clock of requests goes to this time (ms)
@@ -199,6 +200,10 @@ def _stale(engine: Engine, given: dict[str, float]) -> None:
     engine.faults.stale_ms.update({venue: round(1_000 * seconds) for venue, seconds in given.items()})
 
 
+def _headers(engine: Engine, given: dict[str, str]) -> None:
+    engine.faults.headers[given["venue"]] = {name: value for name, value in given.items() if name != "venue"}
+
+
 def _maintenance(engine: Engine, given: list[str]) -> None:
     engine.maintenance = set(given)
 
@@ -245,6 +250,7 @@ COMMANDS = {
     "lag_s": _lag,
     "stale_s": _stale,
     "maintenance": _maintenance,
+    "headers": _headers,
     "advance_s": _advance,
     "clear": _clear,
     "release": _release,

@@ -101,9 +101,21 @@ def test_a_withdrawal_that_may_not_be_is_refused(exchange: ExchangeProcess, conn
         with pytest.raises(ccxt.BaseError):
             other.withdraw(token, amount, address, params={"network": "ETH"})
         assert f'"code": {number},' in other.last_http_response
-    with pytest.raises(ccxt.BaseError):
-        binance.withdraw("USDT", "20", ELSEWHERE, params={"network": "ETH", "withdrawOrderId": "one"})
     assert len(exchange.account("binance")["withdrawals"]) == 1
+
+
+def test_whether_a_repeated_withdrawal_is_refused_is_not_known_of_binance_so_both_can_be_had(
+    exchange: ExchangeProcess, connect: Callable[..., Any]
+) -> None:
+    exchange.grant("binance", "spot", USDT="100")
+    binance = connect("binance")
+    withdrawal = {"network": "ETH", "withdrawOrderId": "one"}
+    for _ in range(2):
+        binance.withdraw("USDT", "20", ELSEWHERE, params=withdrawal)
+    exchange.control(setting={"venue": "binance", "refuses_repeated_withdrawals": True})
+    with pytest.raises(ccxt.ExchangeError):
+        binance.withdraw("USDT", "20", ELSEWHERE, params=withdrawal)
+    assert [one["client_id"] for one in exchange.account("binance")["withdrawals"]] == ["one", "one"]
 
 
 def test_a_deposit_is_pending_until_it_is_credited_once_and_with_what_came(exchange: ExchangeProcess, connect: Callable[..., Any]) -> None:
