@@ -1,4 +1,4 @@
-"""Commands: POST /control takes one object or a list of them; GET /control/ledger, /control/counts and /control/clock read.
+"""Commands: POST /control takes one object or a list of them; GET /control/ledger, counts, clock, chain and address read.
 
 {"grant": {"venue", "account", "wallet", TOKEN: AMOUNT, …}}      tokens from nowhere
 {"price": {"symbol", "price", "venue", "kind"}}                  without venue and kind: everywhere
@@ -12,6 +12,7 @@
 {"fund": {"venue", "symbol", "rate"}}                            funding now
 {"pay": {"venue", "account", "kind", "token", "amount", "symbol"}}
 {"withdrawal": {"venue", "account", "client_id" or "id", "status"}}    completed, cancelled, failed
+{"send": {"to", "token", "amount", "hash", "seconds"}}          a transfer on chain to an account's address, credited so much later
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
 {"on": KIND, "fault": NAME, …}                                   see faults.py
 {"lag_s": {VENUE: N}}, {"stale_s": {VENUE: N}}                   look-ups and balances are so late
@@ -73,6 +74,8 @@ def report(engine: Engine, path: str, query: dict[str, str]) -> Any:
     if path == "/control/address":
         account = engine.ledger.account(query["venue"], query.get("account", "main"))
         return {"address": address_of(account, query.get("token", ""), "")}
+    if path == "/control/chain":
+        return engine.moves.sent()
     return [_view(account) for account in engine.ledger.accounts.values()]
 
 
@@ -192,6 +195,11 @@ def _deposit(engine: Engine, given: dict[str, Any]) -> None:
     engine.moves.deposit(account, given["token"], amount, given["hash"], wallet=wallet, status=status)
 
 
+def _send(engine: Engine, given: dict[str, Any]) -> None:
+    if not engine.moves.arrive(given["to"], given["token"], Decimal(given["amount"]), given["hash"], given.get("seconds", 0)):
+        raise KeyError(given["to"])
+
+
 def _lag(engine: Engine, given: dict[str, float]) -> None:
     engine.faults.lag_ms.update({venue: round(1_000 * seconds) for venue, seconds in given.items()})
 
@@ -247,6 +255,7 @@ COMMANDS = {
     "pay": _pay,
     "withdrawal": _withdrawal,
     "deposit": _deposit,
+    "send": _send,
     "lag_s": _lag,
     "stale_s": _stale,
     "maintenance": _maintenance,
