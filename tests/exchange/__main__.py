@@ -30,11 +30,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="recorded prices and funding, in the project's layout")
     parser.add_argument("--clock", choices=("machine", "requests"), default="machine", help="requests: now is the newest signed timestamp")
     parser.add_argument("--at", default="1970-01-01T00:00:00Z", help="where the clock of requests begins")
+    parser.add_argument("--certificate", type=Path, help="speak https, with this certificate and key in one file")
     given = parser.parse_args()
     Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     engine = Engine(given.ledger, Clock(given.clock == "requests", milliseconds(given.at)), given.data)
     restore(engine)
-    server = Server(given.port, engine)
+    server = Server(given.port, engine, given.certificate)
     print(server.server_address[1], flush=True)
     server.serve_forever()
 

@@ -22,6 +22,7 @@ SPOT_ERRORS = {
     "symbol": (-1121, "Invalid symbol."),
     "parameter": (-1102, "Mandatory parameter was not sent, was empty/null, or malformed."),
     "client_id": (-1100, "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."),
+    "interval": (-1127, "More than 24 hours between startTime and endTime."),
     "closed": (-1013, "Market is closed."),
     "lot": (-1013, "Filter failure: LOT_SIZE"),
     "quantity": (-1013, "Filter failure: LOT_SIZE"),
@@ -47,6 +48,7 @@ FUTURES_ERRORS = {
     "symbol": (-1121, "Invalid symbol."),
     "parameter": (-1102, "Mandatory parameter was not sent, was empty/null, or malformed."),
     "client_id": (-4015, "Client order id is not valid."),
+    "interval": (-4165, "Maximum time interval is 7 days."),
     "closed": (-4140, "Invalid symbol status for opening position."),
     "lot": (-1111, "Precision is over the maximum defined for this asset."),
     "quantity": (-4005, "Quantity greater than max quantity."),
@@ -79,7 +81,7 @@ class Binance(Dialect):
         headers = {"X-MBX-USED-WEIGHT-1M": str(sum(engine.faults.counts.values()) % WEIGHT_LIMIT)}
         if route.kind == "order":
             headers["X-MBX-ORDER-COUNT-10S"] = "1"
-        return Answer(200, result, headers)
+        return Answer(200, result, {**headers, **engine.faults.headers.get(self.venue, {})})
 
     def account(self, engine: Engine, request: Request, needs: str) -> Account:
         key = engine.keys.get((self.venue, request.headers.get("X-MBX-APIKEY", "")))

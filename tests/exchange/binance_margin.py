@@ -41,7 +41,7 @@ def _position(call: Call, symbol: str) -> dict[str, Any]:
         "adl": 2,
         "bidNotional": "0",
         "askNotional": "0",
-        "updateTime": max((fill.at for fill in account.fills if fill.symbol == symbol and fill.market == PERP), default=0),
+        "updateTime": account.traded_at(PERP, symbol),
     }
 
 
@@ -151,7 +151,8 @@ def _balances(call: Call) -> Any:
 def _income(call: Call) -> Any:
     """What moved the wallet, oldest first."""
     rows = []
-    for fill in call.account.fills:
+    since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
+    for fill in call.account.some_fills(since=since):
         if fill.market == PERP:
             if fill.fee:
                 rows += [("COMMISSION", -fill.fee, fill.fee_token, fill.symbol, fill.at, fill.id, str(fill.id))]
@@ -164,7 +165,6 @@ def _income(call: Call) -> Any:
     for one in call.account.records["payment"].values():
         kind = {"funding": "FUNDING_FEE"}.get(one["kind"], one["kind"].upper())
         rows += [(kind, Decimal(one["amount"]), one["token"], one["symbol"], one["at"], int(one["id"]), "")]
-    since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
     wanted, symbol = call.params.get("incomeType"), call.params.get("symbol")
     found = [
         {

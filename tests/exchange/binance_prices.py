@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,10 @@ def spot_markets(call: Call) -> Any:
 
 
 def wanted(call: Call, kind: str) -> list[Market]:
-    symbol = call.params.get("symbol")
-    return [call.engine.market("binance", kind, symbol)] if symbol else call.engine.markets_of("binance", kind)
+    named = call.params.get("symbol") or call.params.get("symbols")
+    if not named:
+        return call.engine.markets_of("binance", kind)
+    return [call.engine.market("binance", kind, symbol) for symbol in (json.loads(named) if named.startswith("[") else [named])]
 
 
 def best(engine: Engine, kind: str, market: Market) -> tuple[Decimal, Decimal]:

@@ -10,10 +10,11 @@ from . import binance_prices as prices
 from .binance_prices import eight
 from .dialect import Call, Route
 from .ledger import ZERO, Fill, Order, Refused
-from .markets import SPOT
+from .markets import PERP, SPOT
 from .matching import down
 
 STATUS = {"open": "NEW", "filled": "FILLED", "cancelled": "CANCELED", "expired": "EXPIRED"}
+LONGEST_DAYS = {SPOT: 1, PERP: 7}  # between startTime and endTime
 CLIENT_ID = re.compile(r"[a-zA-Z0-9-_]{1,36}")
 
 
@@ -69,8 +70,7 @@ def _place(call: Call) -> Any:
                 "commissionAsset": fill.fee_token,
                 "tradeId": fill.id,
             }
-            for fill in call.account.fills
-            if fill.order_id == order.id
+            for fill in call.account.fills_of(order.id)
         ]
     return answer
 
@@ -142,14 +142,16 @@ def orders_of(call: Call, kind: str, *, only_open: bool) -> list[Order]:
 def fills_of(call: Call, kind: str) -> list[Fill]:
     """What a request for trades names, oldest first."""
     params = call.params
+    call.need("symbol")
     since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**62))
+    if {"startTime", "endTime"} <= params.keys() and until - since > LONGEST_DAYS[kind] * 86_400_000:
+        raise Refused("interval")
     found = [
         fill
-        for fill in call.account.fills
+        for fill in call.account.some_fills(order_id=params.get("orderId", ""), since=since)
         if fill.market == kind
         and params.get("symbol") in (None, fill.symbol)
         and since <= fill.at <= until
-        and params.get("orderId") in (None, str(fill.order_id))
         and fill.id >= int(params.get("fromId", 0))
         and call.engine.is_visible(call.account, fill.at)
     ]

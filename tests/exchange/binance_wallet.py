@@ -56,7 +56,11 @@ def _transfers(call: Call) -> Any:
 
 def _withdraw(call: Call) -> Any:
     client_id = call.params.get("withdrawOrderId", "")
-    if client_id and any(one["client_id"] == client_id for one in call.account.records["withdrawal"].values()):
+    if (
+        client_id
+        and call.account.settings.get("refuses_repeated_withdrawals")
+        and any(one["client_id"] == client_id for one in call.account.records["withdrawal"].values())
+    ):
         raise Refused("duplicate")
     amount, network = Decimal(call.need("amount")), call.params.get("network", "")
     record = call.engine.moves.withdraw(call.account, call.need("coin"), amount, network, call.need("address"), client_id, fee_on_top=False)

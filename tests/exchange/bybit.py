@@ -81,7 +81,11 @@ class Bybit(Dialect):
     def success(self, engine: Engine, route: Route, result: Any) -> Answer:
         reset = engine.now() + 1_000
         headers = {"X-Bapi-Limit": "20", "X-Bapi-Limit-Status": "19", "X-Bapi-Limit-Reset-Timestamp": str(reset)}
-        return Answer(200, {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": engine.now()}, headers)
+        return Answer(
+            200,
+            {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": engine.now()},
+            {**headers, **engine.faults.headers.get(self.venue, {})},
+        )
 
     def error(self, code: int | str, text: str, status: int) -> Answer:
         return Answer(status, {"retCode": code, "retMsg": text, "result": {}, "retExtInfo": {}, "time": 0})

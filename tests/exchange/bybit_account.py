@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from .bybit_markets import KINDS, wanted
+from .bybit_markets import KINDS, wanted, window
 from .dialect import Call, Route
 from .ledger import ZERO, Fill, Refused, text
 from .markets import PERP
@@ -123,11 +123,13 @@ def _set_margin_mode(call: Call) -> Any:
 def _log(call: Call) -> Any:
     """What moved the unified wallet, newest first; here `funding` is positive where it was received."""
     rows = []
-    for fill in call.account.fills:
+    since, until = window(call, 1)
+    for fill in call.account.some_fills(since=since):
         for token, cash in _cash(call, fill):
             fee = fill.fee if token == fill.fee_token else ZERO
             more = {"fee": text(fee), "cashFlow": text(cash), "change": text(cash - fee), "orderId": str(fill.order_id),
-                    "qty": text(fill.amount), "orderLinkId": fill.client_id, "tradePrice": text(fill.price), "side": fill.side.capitalize()}  # fmt: skip
+                    "qty": text(fill.amount), "orderLinkId": fill.client_id,
+                    "tradePrice": text(fill.price), "side": fill.side.capitalize()}  # fmt: skip
             rows.append(_line("TRADE", fill.at, str(fill.id), token, NAMED[fill.market], fill.symbol, more))
     for one in call.account.records["payment"].values():
         kind = {"funding": "SETTLEMENT"}.get(one["kind"], one["kind"].upper())
@@ -138,7 +140,6 @@ def _log(call: Call) -> Any:
         amount = one["amount"] if is_in else "-" + one["amount"]
         more = {"qty": amount, "cashFlow": amount, "change": amount}
         rows.append(_line("TRANSFER_IN" if is_in else "TRANSFER_OUT", one["at"], one["id"], one["token"], "", "", more))
-    since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
     found = [
         row for row in rows
         if since <= int(row["transactionTime"]) <= until and call.params.get("type") in (None, row["type"])

@@ -10,6 +10,7 @@ from .ledger import Refused, text
 from .markets import PERP, SPOT, TERMS, Market
 
 KINDS = {"spot": SPOT, "linear": PERP}
+DAY_MS = 86_400_000
 BAR_MS = {"1": 60_000, "60": 3_600_000, "D": 86_400_000}
 
 
@@ -29,6 +30,23 @@ def wanted(call: Call) -> list[Market]:
         return [call.engine.market("bybit", KINDS[category(call)], call.params["symbol"])]
     markets = call.engine.markets_of("bybit", KINDS[category(call)])
     return [market for market in markets if call.params.get("baseCoin") in (None, market.base)]
+
+
+def window(call: Call, days: int) -> tuple[int, int]:
+    """The time of a request: with one end of it, or with none, that many days.
+
+    Raises:
+        Refused: more than a week.
+    """
+    since, until = call.params.get("startTime"), call.params.get("endTime")
+    if since and until:
+        if int(until) - int(since) > 7 * DAY_MS:
+            raise Refused("parameter", name="The time range cannot exceed 7 days")
+        return int(since), int(until)
+    if since:
+        return int(since), int(since) + days * DAY_MS
+    end = int(until) if until else call.engine.now()
+    return end - days * DAY_MS, end
 
 
 def listed(call: Call, rows: list[Any], **more: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from .bybit_markets import KINDS, category, listed
+from .bybit_markets import KINDS, category, listed, window
 from .dialect import Call, Route
 from .ledger import ZERO, Fill, Order, Position, Refused, text
 from .markets import PERP, SPOT
@@ -36,12 +36,22 @@ def _place(call: Call) -> Any:
     return {"orderId": str(done.id), "orderLinkId": done.client_id}
 
 
+def _candidates(call: Call) -> list[Order]:
+    """Where to look for what a request names."""
+    params, orders = call.params, call.account.orders
+    if params.get("orderId"):
+        return [orders[int(params["orderId"])]] if int(params["orderId"]) in orders else []
+    if params.get("orderLinkId"):
+        return [orders[number] for number in call.account.by_client_id.get(params["orderLinkId"], ())]
+    return list(orders.values())
+
+
 def _find(call: Call, *, only_named: bool) -> list[Order]:
     """Orders of a request, newest first."""
     params, kind = call.params, KINDS.get(call.need("category"))
     found = [
         order
-        for order in call.account.orders.values()
+        for order in _candidates(call)
         if order.market == kind and params.get("symbol") in (None, order.symbol) and params.get("orderId") in (None, str(order.id))
         and params.get("orderLinkId") in (None, order.client_id) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip
@@ -60,9 +70,8 @@ def _status(order: Order) -> str:
 
 def _view(call: Call, order: Order) -> dict[str, Any]:
     fees: dict[str, Decimal] = {}
-    for fill in call.account.fills:
-        if fill.order_id == order.id:
-            fees[fill.fee_token] = fees.get(fill.fee_token, ZERO) + fill.fee
+    for fill in call.account.fills_of(order.id):
+        fees[fill.fee_token] = fees.get(fill.fee_token, ZERO) + fill.fee
     is_done = order.status != "open"
     return {
         "orderId": str(order.id), "orderLinkId": order.client_id, "blockTradeId": "", "symbol": order.symbol,
@@ -97,13 +106,13 @@ def _executions(call: Call) -> Any:
     params = call.params
     kind = KINDS.get(params.get("category", "linear"))
     rows = []
-    for fill in call.account.fills:
+    since, until = window(call, 7)
+    for fill in call.account.some_fills(order_id=params.get("orderId", ""), client_id=params.get("orderLinkId", ""), since=since):
         order = call.account.orders[fill.order_id]
         if fill.market == kind:
             rows.append(_execution(fill, order))
     if kind == PERP:
         rows += [_funding(one) for one in call.account.records["payment"].values() if one["kind"] == "funding"]
-    since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**62))
     names = {"symbol": "symbol", "orderId": "orderId", "orderLinkId": "orderLinkId", "execType": "execType"}
     found = [
         row for row in rows
@@ -163,7 +172,8 @@ def _position(call: Call, symbol: str) -> dict[str, Any]:
     held = account.positions.get(symbol, Position())
     mark = engine.price("bybit", PERP, symbol)
     is_held = bool(held.amount)
-    realised = sum((fill.realised - fill.fee for fill in account.fills if fill.market == PERP and fill.symbol == symbol), ZERO)
+    profit, fees = account.results.get(symbol, (ZERO, ZERO))
+    realised = profit - fees
     return {
         "positionIdx": 0, "riskId": 1, "riskLimitValue": "2000000", "symbol": symbol,
         "side": "Buy" if held.amount > 0 else "Sell" if is_held else "",
@@ -175,7 +185,7 @@ def _position(call: Call, symbol: str) -> dict[str, Any]:
         "stopLoss": "", "trailingStop": "0", "sessionAvgPrice": "",
         "unrealisedPnl": text(engine.unrealised(account, symbol)) if is_held else "",
         "curRealisedPnl": text(realised), "cumRealisedPnl": text(realised), "adlRankIndicator": 2, "createdTime": "0",
-        "updatedTime": str(max((fill.at for fill in account.fills if fill.symbol == symbol), default=0)), "seq": 1, "isReduceOnly": False,
+        "updatedTime": str(account.traded_at(PERP, symbol)), "seq": 1, "isReduceOnly": False,
         "mmrSysUpdatedTime": "", "leverageSysUpdatedTime": "", "tpslMode": "Full",
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Commands: POST /control takes one object or a list of them; GET /control/ledger, /control/counts and /control/clock read.
+"""Commands: POST /control takes one object or a list of them; GET /control/ledger, counts, clock, chain and address read.
 
 {"grant": {"venue", "account", "wallet", TOKEN: AMOUNT, …}}      tokens from nowhere
 {"price": {"symbol", "price", "venue", "kind"}}                  without venue and kind: everywhere
@@ -12,9 +12,11 @@
 {"fund": {"venue", "symbol", "rate"}}                            funding now
 {"pay": {"venue", "account", "kind", "token", "amount", "symbol"}}
 {"withdrawal": {"venue", "account", "client_id" or "id", "status"}}    completed, cancelled, failed
+{"send": {"to", "token", "amount", "hash", "seconds"}}          a transfer on chain to an account's address, credited so much later
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
 {"on": KIND, "fault": NAME, …}                                   see faults.py
 {"lag_s": {VENUE: N}}, {"stale_s": {VENUE: N}}                   look-ups and balances are so late
+{"headers": {"venue", NAME: VALUE, …}}                          what binance's and bybit's answers say of rate limits
 {"maintenance": [VENUE, …]}                                      these answer nothing else
 {"advance_s": N}                                                 the venue's clock goes on (or back)
 {"to": N}                                                        the clock of requests goes to this time (ms)
@@ -72,6 +74,8 @@ def report(engine: Engine, path: str, query: dict[str, str]) -> Any:
     if path == "/control/address":
         account = engine.ledger.account(query["venue"], query.get("account", "main"))
         return {"address": address_of(account, query.get("token", ""), "")}
+    if path == "/control/chain":
+        return engine.moves.sent()
     return [_view(account) for account in engine.ledger.accounts.values()]
 
 
@@ -191,12 +195,21 @@ def _deposit(engine: Engine, given: dict[str, Any]) -> None:
     engine.moves.deposit(account, given["token"], amount, given["hash"], wallet=wallet, status=status)
 
 
+def _send(engine: Engine, given: dict[str, Any]) -> None:
+    if not engine.moves.arrive(given["to"], given["token"], Decimal(given["amount"]), given["hash"], given.get("seconds", 0)):
+        raise KeyError(given["to"])
+
+
 def _lag(engine: Engine, given: dict[str, float]) -> None:
     engine.faults.lag_ms.update({venue: round(1_000 * seconds) for venue, seconds in given.items()})
 
 
 def _stale(engine: Engine, given: dict[str, float]) -> None:
     engine.faults.stale_ms.update({venue: round(1_000 * seconds) for venue, seconds in given.items()})
+
+
+def _headers(engine: Engine, given: dict[str, str]) -> None:
+    engine.faults.headers[given["venue"]] = {name: value for name, value in given.items() if name != "venue"}
 
 
 def _maintenance(engine: Engine, given: list[str]) -> None:
@@ -242,9 +255,11 @@ COMMANDS = {
     "pay": _pay,
     "withdrawal": _withdrawal,
     "deposit": _deposit,
+    "send": _send,
     "lag_s": _lag,
     "stale_s": _stale,
     "maintenance": _maintenance,
+    "headers": _headers,
     "advance_s": _advance,
     "clear": _clear,
     "release": _release,

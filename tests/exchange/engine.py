@@ -78,6 +78,7 @@ class Engine:
         self._at: int | None = None
         self.settled_to = max((line["at"] for line in self.ledger.lines), default=0)
         self.clock.see(self.settled_to)
+        self.moves.resume()
 
     def now(self) -> int:
         """The venue's time, ms; while something late is executed, its time."""

@@ -34,12 +34,13 @@ NO_FAULT: dict[str, Any] = {"fault": ""}
 
 
 class Faults:
-    """`lag_ms` and `stale_ms` by venue: look-ups and balances show what was so long ago."""
+    """By venue: `lag_ms` and `stale_ms`, so old is what look-ups and balances show; `headers`, which answers have in place of others."""
 
     def __init__(self) -> None:
         self.rules: list[dict[str, Any]] = []
         self.lag_ms: dict[str, int] = {}
         self.stale_ms: dict[str, int] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.released = Event()
         self.counts: dict[str, int] = {}  # requests by venue and kind
         self._lock = Lock()

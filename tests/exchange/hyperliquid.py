@@ -75,8 +75,8 @@ class Hyperliquid(Dialect):
         account = engine.ledger.account(self.venue, key.account)
         nonce = int(given["nonce"])
         engine.clock.see(nonce)
-        used = [line["nonce"] for line in engine.ledger.all("nonce") if line["signer"] == signer]
-        kept = sorted(used)[-NONCES_KEPT:]
+        kept = engine.ledger.nonces.setdefault(signer, [])
+        kept[:] = sorted(kept)[-NONCES_KEPT:]
         if nonce in kept or (len(kept) == NONCES_KEPT and nonce < kept[0]):
             raise VenueError("", f"Invalid nonce: duplicate nonce {nonce}", 200)
         if not engine.now() - 2 * DAY_MS < nonce < engine.now() + DAY_MS:

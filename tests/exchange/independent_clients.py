@@ -1,6 +1,6 @@
 """Other people's clients against the local exchange: python -m tests.exchange.independent_clients VENUE ADDRESS
 
-It runs in an environment of its own and prints what the client understood as JSON. It fails on any error, and where the client logs a warning.
+It runs in an environment of its own and prints what the client understood. It fails on any error and on a logged warning.
 """
 
 from __future__ import annotations

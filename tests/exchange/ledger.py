@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import Decimal, getcontext
 from typing import TYPE_CHECKING, Any
+
+from .markets import PERP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +109,9 @@ class Account:
     orders: dict[int, Order] = field(default_factory=dict)
     by_client_id: dict[str, list[int]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    fills_by_order: dict[int, list[Fill]] = field(default_factory=dict)
+    resting: dict[int, Order] = field(default_factory=dict)
+    results: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)  # realised profit and fees by symbol, of perps
     positions: dict[str, Position] = field(default_factory=dict)
     records: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {kind: {} for kind in RECORDS})
     settings: dict[str, Any] = field(default_factory=dict)
@@ -115,12 +121,27 @@ class Account:
         return self.balances.get(wallet, {}).get(token, ZERO)
 
     def open_orders(self) -> list[Order]:
-        return [order for order in self.orders.values() if order.status == "open"]
+        return list(self.resting.values())
 
     def find(self, client_id: str) -> Order | None:
         """The newest order of that client id."""
         ids = self.by_client_id.get(client_id)
         return self.orders[ids[-1]] if ids else None
+
+    def fills_of(self, order_id: int) -> list[Fill]:
+        return self.fills_by_order.get(order_id, [])
+
+    def some_fills(self, *, order_id: str = "", client_id: str = "", since: int = 0) -> list[Fill]:
+        """Those of an order where one is named, else those since a time, oldest first."""
+        if order_id:
+            return self.fills_of(int(order_id))
+        if client_id:
+            return [fill for number in self.by_client_id.get(client_id, ()) for fill in self.fills_of(number)]
+        return self.fills[bisect_left(self.fills, since, key=lambda fill: fill.at) :]
+
+    def traded_at(self, market: str, symbol: str) -> int:
+        """The time of the last fill."""
+        return next((fill.at for fill in reversed(self.fills) if (fill.market, fill.symbol) == (market, symbol)), 0)
 
     def balances_before(self, at: int) -> dict[str, dict[str, Decimal]]:
         """The balances as they were at an earlier time."""
@@ -137,6 +158,7 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self.lines: list[dict[str, Any]] = []
         self.accounts: dict[tuple[str, str], Account] = {}
+        self.nonces: dict[str, list[int]] = {}  # by signer
         self._file: int | None = None
         if path is not None:
             kept = b""
@@ -176,6 +198,8 @@ class Ledger:
         if "account" not in line:
             return
         account = self.account(line["venue"], line["account"])
+        if "nonce" in line:
+            self.nonces.setdefault(line["signer"], []).append(line["nonce"])
         if "moved" in line:
             _add(account.balances, line["moved"])
             account.movements.append((line["at"], line["moved"]))
@@ -184,7 +208,16 @@ class Ledger:
             if order.id not in account.orders:
                 account.by_client_id.setdefault(order.client_id, []).append(order.id)
             account.orders[order.id] = order
-        account.fills.extend(_read(Fill, fill) for fill in line.get("fills", ()))
+            account.resting.pop(order.id, None)
+            if order.status == "open":
+                account.resting[order.id] = order
+        for fields in line.get("fills", ()):
+            fill = _read(Fill, fields)
+            account.fills.append(fill)
+            account.fills_by_order.setdefault(fill.order_id, []).append(fill)
+            if fill.market == PERP:
+                realised, fees = account.results.get(fill.symbol, (ZERO, ZERO))
+                account.results[fill.symbol] = (realised + fill.realised, fees + fill.fee)
         for symbol, position in line.get("position", {}).items():
             account.positions[symbol] = _read(Position, position)
         if "record" in line:

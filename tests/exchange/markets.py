@@ -77,7 +77,15 @@ TERMS = {
         "okx", "USDT", ("trading", "funding"), {SPOT: "trading", PERP: "trading"}, "funding", "funding", maintenance=D("0.004")
     ),
     "hyperliquid": VenueTerms(
-        "hyperliquid", "USDC", ("spot", "perp"), {SPOT: "spot", PERP: "perp"}, "perp", "perp", maintenance=D("0.02"), funding_hours=1
+        "hyperliquid",
+        "USDC",
+        ("spot", "perp"),
+        {SPOT: "spot", PERP: "perp"},
+        "perp",
+        "perp",
+        maintenance=D("0.02"),
+        keeps_client_ids=False,
+        funding_hours=1,
     ),
 }
 

@@ -103,19 +103,17 @@ class Moves:
             return
         done = {**record, "status": status, "hash": hash_of(f"{account.venue} {record['id']}"), "done": now}
         self.engine.ledger.write("withdrawal", now, account, record=done)
-        for other in list(self.engine.ledger.accounts.values()):
-            if address_of(other, record["token"], "") == record["address"]:
-                self.deposit(other, record["token"], amount, done["hash"])
+        self.arrive(record["address"], record["token"], amount, done["hash"])
 
     # In.
 
     def deposit(
-        self, account: Account, token: str, amount: Decimal, tx_hash: str, *, wallet: str = "", status: str = "completed"
+        self, account: Account, token: str, amount: Decimal, tx_hash: str, *, wallet: str = "", status: str = "completed", due: int = 0
     ) -> dict[str, Any]:
-        """A transfer on chain arrives; it is credited once its status is completed."""
+        """A transfer on chain arrives; it is credited once its status is completed, or by itself at `due`."""
         now = self.engine.now()
         wallet = wallet or TERMS[account.venue].credits_to
-        known = next((one for one in account.records["deposit"].values() if one["hash"] == tx_hash), None)
+        known = next((one for one in account.records["deposit"].values() if one["hash"].lower() == tx_hash.lower()), None)
         if known is not None and known["status"] == "completed":
             return known
         network = self.engine.networks[account.venue, token].network
@@ -129,10 +127,34 @@ class Moves:
             "status": status,
             "at": known["at"] if known else now,
             "done": now,
+            "due": due,
             "wallet": wallet,
         }
         moved = {wallet: {token: amount}} if status == "completed" else {}
         return self.engine.ledger.write("deposit", now, account, record=record, moved=moved)["record"]
+
+    def arrive(self, address: str, token: str, amount: Decimal, tx_hash: str, seconds: float = 0) -> bool:
+        """A transfer on chain to an address; whether that is an account's. It is credited so many seconds later."""
+        for account in list(self.engine.ledger.accounts.values()):
+            if address_of(account, token, "").lower() == address.lower():
+                due = self.engine.now() + round(1_000 * seconds)
+                self.deposit(account, token, amount, tx_hash, status=OPEN if seconds else "completed", due=due if seconds else 0)
+                return True
+        return False
+
+    def sent(self) -> list[dict[str, Any]]:
+        """What left for addresses on chain, in the order in which it was asked for."""
+        return [
+            {"venue": account.venue, "at": one["done"], **{name: one[name] for name in ("hash", "address", "token", "amount")}}
+            for account in self.engine.ledger.accounts.values()
+            for one in account.records["withdrawal"].values()
+            if one["status"] == "completed"
+        ]
+
+    def resume(self) -> None:
+        """Credit what a kill left between its two ends."""
+        for one in self.sent():
+            self.arrive(one["address"], one["token"], Decimal(one["amount"]), one["hash"])
 
     # By time.
 
@@ -166,6 +188,10 @@ class Moves:
             for record in list(account.records["withdrawal"].values()):
                 if record["status"] == OPEN and record["due"] <= until_ms:
                     self.engine.at(record["due"], lambda account=account, record=record: self.finish(account, record, "completed"))
+            for record in list(account.records["deposit"].values()):
+                if record["status"] == OPEN and record["due"] and record["due"] <= until_ms:
+                    credit = (account, record["token"], Decimal(record["amount"]), record["hash"])
+                    self.engine.at(record["due"], lambda credit=credit, record=record: self.deposit(*credit, wallet=record["wallet"]))
         if self.engine.recorded is None or not after:
             return
         for venue, kind, symbol in self.engine.markets:

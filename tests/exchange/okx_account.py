@@ -69,21 +69,22 @@ def _position(call: Call, symbol: str, held: Position) -> dict[str, Any]:
     account, engine = call.account, call.engine
     market = engine.market("okx", PERP, symbol)
     mark, unrealised, margin = engine.price("okx", PERP, symbol), engine.unrealised(account, symbol), engine.initial_margin(account, symbol)
-    fills = [fill for fill in account.fills if fill.market == PERP and fill.symbol == symbol]
-    realised, fee = sum((fill.realised for fill in fills), ZERO), sum((fill.fee for fill in fills), ZERO)
+    realised, fee = account.results[symbol]
+    number = f"1{engine.markets_of('okx', PERP).index(market)}"
+    at = str(account.traded_at(PERP, symbol))
     size, maintenance = text(held.amount / market.contract), engine.maintenance_margin(account, symbol)
     return {
-        "instType": "SWAP", "mgnMode": account.settings.get(f"margin_mode {symbol}", "cross"), "posId": str(fills[0].id), "posSide": "net",
+        "instType": "SWAP", "mgnMode": account.settings.get(f"margin_mode {symbol}", "cross"), "posId": number, "posSide": "net",
         "pos": size, "baseBal": "", "quoteBal": "", "baseBorrowed": "", "baseInterest": "", "quoteBorrowed": "", "quoteInterest": "",
         "posCcy": "", "availPos": "", "avgPx": text(round(held.entry, 8)), "markPx": text(mark), "upl": text(unrealised),
         "uplRatio": text(round(unrealised / margin, 8)), "uplLastPx": text(unrealised), "uplRatioLastPx": "", "instId": id_of(market),
         "lever": text(engine.leverage(account, symbol)), "liqPx": "", "imr": text(margin), "margin": "", "mgnRatio": "",
         "mmr": text(maintenance),
-        "liab": "", "liabCcy": "", "interest": "", "tradeId": str(fills[-1].id), "notionalUsd": text(abs(held.amount) * mark), "optVal": "",
+        "liab": "", "liabCcy": "", "interest": "", "tradeId": "", "notionalUsd": text(abs(held.amount) * mark), "optVal": "",
         "adl": "1", "ccy": "USDT", "last": text(mark), "idxPx": text(mark), "usdPx": "1", "bePx": text(round(held.entry, 8)), "deltaBS": "",
         "deltaPA": "", "gammaBS": "", "gammaPA": "", "thetaBS": "", "thetaPA": "", "vegaBS": "", "vegaPA": "", "spotInUseAmt": "",
         "spotInUseCcy": "", "realizedPnl": text(realised - fee), "pnl": text(realised), "fee": text(-fee), "fundingFee": "0",
-        "liqPenalty": "0", "closeOrderAlgo": [], "cTime": str(fills[0].at), "uTime": str(fills[-1].at), "bizRefId": "", "bizRefType": "",
+        "liqPenalty": "0", "closeOrderAlgo": [], "cTime": at, "uTime": at, "bizRefId": "", "bizRefType": "",
     }  # fmt: skip
 
 
@@ -143,7 +144,7 @@ def _set_position_mode(call: Call) -> Any:
 def _bills(call: Call) -> Any:
     """What moved the trading account, newest first."""
     rows = []
-    for fill in call.account.fills:
+    for fill in call.account.some_fills(since=int(call.params.get("begin", 0))):
         market, order = call.engine.market("okx", fill.market, fill.symbol), call.account.orders[fill.order_id]
         sign = order.sign
         changes = [(market.quote, fill.realised)] if fill.market == PERP else []

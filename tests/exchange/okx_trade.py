@@ -104,7 +104,7 @@ def market_of(call: Call, one: Order | Fill) -> Market:
 
 def _view(call: Call, order: Order) -> dict[str, Any]:
     market = market_of(call, order)
-    fills = [fill for fill in call.account.fills if fill.order_id == order.id]
+    fills = call.account.fills_of(order.id)
     last = fills[-1] if fills else None
     state = "partially_filled" if order.status == "open" and order.filled else STATES[order.status]
     fee_token = last.fee_token if last else market.quote if market.kind == PERP or order.side == "sell" else market.base
@@ -131,7 +131,7 @@ def _orders(call: Call, *, only_open: bool) -> Any:
     """Newest first."""
     kind, instrument = call.params.get("instType"), call.params.get("instId")
     rows = [
-        _view(call, order) for order in call.account.orders.values()
+        _view(call, order) for order in (call.account.open_orders() if only_open else call.account.orders.values())
         if (order.status == "open") == only_open and kind in (None, "", type_of(market_of(call, order)))
         and instrument in (None, "", id_of(market_of(call, order))) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def _fills(call: Call) -> Any:
     params = call.params
     since, until = int(params.get("begin", 0)), int(params.get("end", 2**62))
     rows = []
-    for fill in call.account.fills:
+    for fill in call.account.some_fills(order_id=params.get("ordId", ""), since=since):
         market = market_of(call, fill)
         wanted = {"instType": type_of(market), "instId": id_of(market), "ordId": str(fill.order_id)}
         if since <= fill.at <= until and all(params.get(name) in (None, "", value) for name, value in wanted.items()):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 from contextlib import suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ from .ledger import text
 from .venues import DIALECTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .dialect import Dialect
     from .engine import Engine
 
@@ -35,9 +38,13 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, port: int, engine: Engine) -> None:
+    def __init__(self, port: int, engine: Engine, certificate: Path | None = None) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.engine = engine
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def handle_error(self, *_: Any) -> None:
         """A client that went away is not worth a line; anything else is printed."""

@@ -72,6 +72,43 @@ def test_a_withdrawal_to_another_accounts_address_is_credited_there(
     assert exchange.account("binance", "second")["balances"] == {"spot": {"USDT": "46"}}
 
 
+def test_a_transfer_on_chain_to_a_deposit_address_is_credited_after_its_confirmations(
+    exchange: ExchangeProcess, connect: Callable[..., Any], times: Times
+) -> None:
+    binance = connect("binance")
+    address = binance.fetch_deposit_address("ETH")["address"]
+    exchange.control(send={"to": address, "token": "ETH", "amount": "1.5", "hash": "0xabc", "seconds": 120})
+    seen = []
+    for seconds in (0, 119, 1):
+        times.advance(seconds)
+        binance.fetch_balance()
+        (listed,) = binance.fetch_deposits("ETH")
+        seen.append((listed["status"], listed["txid"], exchange.balances("binance", "spot").get("ETH")))
+    assert seen == [("pending", "0xabc", None), ("pending", "0xabc", None), ("ok", "0xabc", D("1.5"))]
+    with pytest.raises(ValueError, match="KeyError"):
+        exchange.control(send={"to": ELSEWHERE, "token": "ETH", "amount": "1", "hash": "0xdef"})
+
+
+def test_what_leaves_for_an_address_is_on_the_chain_with_its_hash(
+    exchange: ExchangeProcess, connect: Callable[..., Any], times: Times
+) -> None:
+    exchange.grant("binance", "spot", USDT="100")
+    binance = connect("binance")
+    binance.withdraw("USDT", "50", ELSEWHERE, params={"network": "ETH"})
+    assert exchange.read("chain") == []
+    times.advance(600)
+    (withdrawal,) = binance.fetch_withdrawals("USDT")
+    (sent,) = exchange.read("chain")
+    assert sent == {
+        "venue": "binance",
+        "at": times.now_ms,
+        "hash": withdrawal["txid"],
+        "address": ELSEWHERE,
+        "token": "USDT",
+        "amount": "46",
+    }
+
+
 def test_a_withdrawal_that_the_venue_cancels_comes_back_whole(exchange: ExchangeProcess, connect: Callable[..., Any]) -> None:
     exchange.grant("binance", "spot", USDT="100")
     binance = connect("binance")
@@ -101,9 +138,21 @@ def test_a_withdrawal_that_may_not_be_is_refused(exchange: ExchangeProcess, conn
         with pytest.raises(ccxt.BaseError):
             other.withdraw(token, amount, address, params={"network": "ETH"})
         assert f'"code": {number},' in other.last_http_response
-    with pytest.raises(ccxt.BaseError):
-        binance.withdraw("USDT", "20", ELSEWHERE, params={"network": "ETH", "withdrawOrderId": "one"})
     assert len(exchange.account("binance")["withdrawals"]) == 1
+
+
+def test_whether_a_repeated_withdrawal_is_refused_is_not_known_of_binance_so_both_can_be_had(
+    exchange: ExchangeProcess, connect: Callable[..., Any]
+) -> None:
+    exchange.grant("binance", "spot", USDT="100")
+    binance = connect("binance")
+    withdrawal = {"network": "ETH", "withdrawOrderId": "one"}
+    for _ in range(2):
+        binance.withdraw("USDT", "20", ELSEWHERE, params=withdrawal)
+    exchange.control(setting={"venue": "binance", "refuses_repeated_withdrawals": True})
+    with pytest.raises(ccxt.ExchangeError):
+        binance.withdraw("USDT", "20", ELSEWHERE, params=withdrawal)
+    assert [one["client_id"] for one in exchange.account("binance")["withdrawals"]] == ["one", "one"]
 
 
 def test_a_deposit_is_pending_until_it_is_credited_once_and_with_what_came(exchange: ExchangeProcess, connect: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import ccxt
+import pytest
 
 from .clients import client
 from .process import REPOSITORY, exchange_process
@@ -87,3 +88,20 @@ def test_prices_and_funding_come_from_recorded_data_at_the_clock_of_requests(tmp
         assert binance.fetch_ticker(PERP)["last"] == "3200.00000000"
         assert binance.fetch_ticker("ETH/USDT")["last"] == "3200.00000000"  # no spot series: the perp's
         assert exchange.balances("binance", "perp") == {"USDT": 10_000 - D("1.5") + D("0.31") - D("0.64")}
+
+
+def test_it_speaks_https_with_a_certificate_that_nobody_signed(tmp_path: Path) -> None:
+    write_certificate(tmp_path / "certificate.pem")
+    with exchange_process(tmp_path / "ledger", "--certificate", str(tmp_path / "certificate.pem")) as exchange:
+        refused = client("binance", exchange.url.replace("http://", "https://"))
+        with pytest.raises(ccxt.NetworkError) as error:
+            refused.fetch_time()
+        assert "CERTIFICATE_VERIFY_FAILED" in repr(error.value.__cause__)
+
+
+def write_certificate(path: Path) -> None:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    key = path.with_suffix(".key")
+    subprocess.run([*openssl, "-keyout", str(key), "-out", str(path)], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + key.read_bytes())
