@@ -11,11 +11,12 @@ from msgspec import Struct, json, structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import IN_TRANSIT, Account, Transit
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.core.tokens import REBASING, to_amount
 from basis_strategy_v1.execution.comparison import ACCRUAL
+from basis_strategy_v1.venues.position_names import read_name
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -27,7 +28,7 @@ ZERO = Decimal(0)
 EXCHANGE_DIGITS = Decimal("1e-8")  # an exchange shows no more
 NOT_OURS, INTEREST, ON_ITS_WAY, OPEN, ROUNDING = "not the run's", "interest", "in transit", "open order", "rounding"
 PAID = {"fees": "fee", "gas": "gas"}  # the costs that a venue may take elsewhere than its report says
-GROWS = (Kind.DEPOSIT, Kind.DEBT, Kind.MORPHO)
+GROWS = (Kind.DEPOSIT, Kind.DEBT)
 
 
 class Part(Struct, frozen=True):
@@ -138,7 +139,7 @@ def _of_little(row: Holding, left: Decimal, *, is_exchange: bool) -> str | None:
     grows = not is_exchange and (name.kind in GROWS or row.token in REBASING)
     if grows and abs(left) <= abs(row.held) * ACCRUAL:
         return INTEREST
-    unit = EXCHANGE_DIGITS if is_exchange else to_amount(name.underlying, 1)
+    unit = EXCHANGE_DIGITS if is_exchange else to_amount(name.of, 1)
     return ROUNDING if abs(left) <= unit else None
 
 

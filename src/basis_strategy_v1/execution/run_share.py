@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.position_names import Kind, read_name
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import Account, Wallet
 from basis_strategy_v1.core.tokens import REBASING, to_units
+from basis_strategy_v1.venues.position_names import read_name
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.state import State
