@@ -108,6 +108,10 @@ class EventDrivenStrategyEngine:
         assert isinstance(engine, cls)
         return engine
 
+    def executed_live(self) -> Sequence[ExecutionReport] | None:
+        """What venues reported of the orders of a live run, oldest first; None in a backtest, where all is as simulated."""
+        return None
+
     # The run.
 
     def run(self) -> RunResult:

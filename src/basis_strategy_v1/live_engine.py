@@ -81,6 +81,9 @@ class LiveEngine(EventDrivenStrategyEngine):
             for close in self.on_end:
                 close()
 
+    def executed_live(self) -> Sequence[ExecutionReport]:
+        return self.live.journal.closed_after(Mark())[0]
+
     def _open(self) -> None:
         """Take up the account, close what an earlier process left open, and go on with its record, or begin one."""
         journal = self.live.journal

@@ -27,7 +27,11 @@ def both(config: dict[str, Any], data: Path, folder: Path) -> tuple[dict[str, An
     config = {**config, "limits": LIMITS}
     backtest = EventDrivenStrategyEngine.from_config(config, data, folder / "b", folder / "bl", report=False).run()
     paper = build_paper_replay(config, data, folder / "state", folder / "p", folder / "pl", report=False).run()
-    return written(backtest.paths), written(paper.paths)
+    found = written(paper.paths)
+    moved = found["summary"].pop("expected_and_executed")
+    assert {row["difference"] for row in moved} == {"0"}
+    assert "expected.csv" not in backtest.paths
+    return written(backtest.paths), found
 
 
 def written(paths: dict[str, Path]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class MemoryLiveJournal:
         self.spent_usd: dict[str, Decimal] = {}
         self.fails: dict[str, BaseException] = {}
         self.saved: State | None = None
+        self.in_hand: int | None = None
 
     def entry(self, key: str) -> Entry | None:
         return self.entries.get(key)
@@ -45,6 +46,9 @@ class MemoryLiveJournal:
 
     def children(self, key: str) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.parent == key]
+
+    def plan_in_hand(self) -> tuple[int, None] | None:
+        return None if self.in_hand is None else (self.in_hand, None)
 
     def intended(
         self,

@@ -20,6 +20,7 @@ from .scripted_gateway import Hangs, ScriptedGateway
 from .sending import (
     AFTER,
     BEFORE,
+    BUY,
     FILL,
     HALF,
     NEVER,
@@ -195,12 +196,36 @@ def test_an_entry_that_was_closed_meanwhile_is_not_closed_again():
     assert ended(bench.recovery.once()) == {"k1": "settled"}
 
 
-def test_an_entry_that_stands_for_its_steps_is_left_to_its_plan():
+def test_an_entry_that_stands_for_its_steps_is_left_to_its_plan_and_closed_once_that_has_ended():
+    """Closing note: a chain without an id whose second step failed stayed intended for ever."""
     bench = LeftOpen(finds=[FILL])
-    bench.left("k1", is_sent=False)
+    bench.journal.in_hand = 3
+    bench.left("k1", is_sent=False, plan=3)
     bench.left("k1/0", parent="k1")
     assert ended(bench.recovery.once()) == {"k1/0": "settled"}
     assert bench.statuses() == {"k1": "intended", "k1/0": "settled"}
+    bench.journal.in_hand = 4
+    assert ended(bench.recovery.once()) == {"k1": "rejected"}
+    assert bench.journal.entries["k1"].reason == "one of its steps failed, and nothing goes on with the rest"
+
+
+def test_an_entry_that_stands_for_its_steps_is_open_while_a_step_is():
+    bench = LeftOpen(finds=[PENDING, PENDING, FILL])
+    bench.left("k1", is_sent=False)
+    bench.left("k1/0", parent="k1")
+    for _ in range(2):
+        assert list(ended(bench.recovery.once())) == ["k1/0"]
+    assert ended(bench.recovery.once()) == {"k1/0": "settled"}
+    assert ended(bench.recovery.once()) == {"k1": "rejected"}
+
+
+def test_an_entry_that_stands_for_its_steps_under_an_id_may_be_asked_for_again():
+    bench = LeftOpen()
+    named = changed(BUY, instruction_id="k1")
+    bench.journal.intended(order("k1", instruction=named))
+    bench.left("k1/0", parent="k1")
+    bench.journal.close("k1/0", Status.SETTLED, report("k1/0"), None)
+    assert (ended(bench.recovery.once()), bench.statuses()["k1"]) == ({}, "intended")
 
 
 def test_a_venue_that_is_not_configured_any_more_is_named_at_once():
@@ -271,6 +296,9 @@ def test_the_log_says_which_executions_it_has(tmp_path):
             ("execution", {"key": "k2", "details": {"malformed": "nonsense", "raw": "?"}}),
             ("replayed", {"key": "k3"}),
             ("execution", {"key": "k4", "details": {}}),
+            ("execution", {"key": "k6", "details": {"step_0": {}, "step_2": {}, "gas": 1}}),
+            ("settlement", {"key": "f"}),
+            ("settlement", {"kind": "funding"}),
         ):
             log.log_event(NOON, event_type, "ExecutionInterfaceManager", data)
     (path,) = (tmp_path / "events").glob("execution_interface_manager_events.jsonl")
@@ -279,6 +307,7 @@ def test_the_log_says_which_executions_it_has(tmp_path):
         log.log_event(NOON, "execution", "ExecutionInterfaceManager", {"key": "k5", "details": {}})
     assert logged_keys(tmp_path, {"k1", "k2", "k3", "k5"}) == {"k1", "k5"}
     assert logged_keys(tmp_path, {"k5"}) == {"k5"}
+    assert logged_keys(tmp_path, {"k6/0", "k6/1", "k6/2", "k6", "f"}) == {"k6/0", "k6/2", "k6", "f"}
     assert logged_keys(tmp_path / "elsewhere", {"k1"}) == set()
 
 

@@ -315,6 +315,15 @@ def test_what_was_skipped_is_a_table_with_a_column_for_every_field(tmp_path: Pat
     assert rows[start + 1 : start + 3] == [["2024-06-01T00:00:00Z", "stale", ""], ["2024-06-02T00:00:00Z", "", "30"]]
 
 
+def test_of_a_live_run_what_orders_were_to_move_stands_next_to_what_moved(tmp_path: Path) -> None:
+    row = {"venue": "bybit", "token": "USDT", "expected": "-6600", "executed": "-6601.5", "difference": "-1.5"}
+    page = Page(write_report(plain_run(expected_and_executed=[row]).write(tmp_path / "live")))
+    start = page.rows.index(["Venue", "Token", "Expected", "Executed", "Difference"])
+    assert page.rows[start + 1] == ["bybit", "USDT", "-6600", "-6601.5", "-1.5"]
+    assert "Expected and executed" in page.text
+    assert "Expected and executed" not in Page(write_report(plain_run().write(tmp_path / "backtest"))).text
+
+
 def test_a_liquidation_is_warned_of(tmp_path: Path) -> None:
     row = {"timestamp": "2024-11-06T04:00:00Z", "venue": "binance", "closed": {"ETHUSDT-PERP": "-385.06"}, "lost": {"USDT": "11970.4842"}}
     text = Page(write_report(plain_run(liquidations=[row] * 7).write(tmp_path / "run"))).text

@@ -205,3 +205,19 @@ def test_what_could_not_be_closed_is_told_after_the_instructions(left_open: list
     lines = [line.rstrip() for line in printed(plain_run(instructions_routed=1, left_open=left_open).summary).splitlines()]
     first = next(place for place, line in enumerate(lines) if line.startswith("Instructions")) + 1
     assert lines[first : lines.index("")] == told
+
+
+COMPARED = [
+    {"venue": "bybit", "token": "USDT", "expected": "-6600", "executed": "-6601.5", "difference": "-1.5"},
+    {"venue": "bybit", "token": "ETH", "expected": "2", "executed": "2", "difference": "0"},
+]
+
+
+def test_of_a_live_run_what_orders_were_to_move_stands_next_to_what_moved() -> None:
+    lines = [line.split() for line in printed(plain_run(expected_and_executed=COMPARED).summary).splitlines()]
+    assert lines[-3] == ["Orders", "moved,", "by", "venue", "and", "token", "expected", "/", "executed", "/", "difference"]
+    assert lines[-2:] == [["bybit", "USDT", "-6,600", "/", "-6,601.5", "/", "-1.5"], ["bybit", "ETH", "+2", "/", "+2", "/", "+0"]]
+
+
+def test_of_a_backtest_there_is_no_such_table() -> None:
+    assert "Orders moved" not in printed(plain_run().summary)

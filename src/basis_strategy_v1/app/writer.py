@@ -13,6 +13,7 @@ from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
+from basis_strategy_v1.results.expected import EXPECTED_HEADER, expected_in_sum, expected_rows
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
@@ -55,6 +56,9 @@ class Writer:
         begun = time.perf_counter()
         folder = self._folder
         summary = self._summary(engine) if finished else {}
+        live = engine.executed_live()
+        if finished and live is not None:
+            summary["expected_and_executed"] = expected_in_sum(live)
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}
         paths |= {
@@ -62,6 +66,8 @@ class Writer:
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
             "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
         }
+        if live is not None:
+            paths["expected.csv"] = folder.write_rows("expected.csv", EXPECTED_HEADER, expected_rows(live))
         self._logger.export_csv(folder.path / "events.csv")
         paths["events.csv"] = folder.path / "events.csv"
         self._logger.close()

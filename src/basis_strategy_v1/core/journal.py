@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.state import State
 
 ZERO = Decimal(0)
+STEP = "step_"  # and the number of a step of a sequence: where its details are within those of the whole
 AUTOMATIC = "auto:"  # no instruction_id holds a colon
 _encoded = Encoder().encode
 
@@ -278,7 +279,7 @@ def _content_hash(encoded: bytes) -> str:
     return blake2b(encoded).hexdigest()[:16]
 
 
-def child_key(key: str, step: int) -> str:
+def child_key(key: str, step: int | str) -> str:
     """The key of a step of a sequence, or of an internal move: no instruction_id holds a slash."""
     return f"{key}/{step}"
 

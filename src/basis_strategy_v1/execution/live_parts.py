@@ -10,11 +10,10 @@ from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.execution.live_run import LiveParts
 from basis_strategy_v1.execution.risk import require_limits
-from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.live.journal_on_demand import JournalOnDemand
-from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
-from basis_strategy_v1.monitoring.event_reader import event_files, read_events
+from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.logged_keys import logged_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -60,17 +59,10 @@ def send_settings(settings: Config, limits: Limits) -> SendSettings:
 
 
 def _keys_in(log: EventLogger | None) -> KeysInLog:
-    """Which of some keys have an execution or a settlement in an event log."""
+    """Which of some keys have their event in an event log."""
 
     def keys_in_log(keys: Collection[str]) -> Collection[str]:
-        wanted, found = set(keys), set()
-        files = event_files(log.directory) if isinstance(log, EventLogger) else {}
-        for path in files.get(file_stem(COMPONENT), []):
-            for event in read_events(path):
-                key = event["data"].get("key") if event["event_type"] in ("execution", "settlement") else None
-                if key in wanted:
-                    found.add(key)
-        return found
+        return logged_keys(log.directory, keys) if isinstance(log, EventLogger) else ()
 
     return keys_in_log
 

@@ -385,7 +385,8 @@ class LivePipeline(Pipeline):
             ComponentError: it was refused, or its outcome is not known.
         """
         if isinstance(instruction, Chain) and not instruction.atomic:
-            return self._send_sequence(at, instruction, key, in_hand, index)
+            with self._senders.keys.held(key):  # so that no recovery closes it between two of its steps
+                return self._send_sequence(at, instruction, key, in_hand, index)
         with self._computing():
             market = self.account.fresh(at)
             state = self.account.state(market)
@@ -428,7 +429,7 @@ class LivePipeline(Pipeline):
                     is_leaving = in_hand.leaves if in_hand else leaves([resolved], state, [step.simulated], self.simulator.venues, market)
                     within_usd = self.journal.spent_within_usd(key)
                     approved = self._approved(at, step, market, is_leaving=is_leaving, within_usd=within_usd)
-                if place == 0 and ((whole_entry := self.journal.entry(key)) is None or not whole_entry.is_open):
+                if place == first and ((whole_entry := self.journal.entry(key)) is None or not whole_entry.is_open):
                     parent = structs.replace(approved.order, key=key, instruction=chain, asked=encode_instruction(chain))
                     self.journal.intended(parent, plan=number, step=index)
                 done.append(self._sent(approved, step, in_hand, index, parent=key))
@@ -444,7 +445,9 @@ class LivePipeline(Pipeline):
         failure = _stopped(place, chain.steps[place], error, is_begun=bool(done[first:]))
         if done[first:]:
             failure.add_earlier([_joined(key, at, done[first:], first)])
-        elif self.journal.entry(key) is not None and chain.instruction_id is None and not isinstance(error, OutcomeUnknown):
+        whole = self.journal.entry(key)
+        # Under an id the rest of it may come again; without one it cannot.
+        if whole is not None and whole.is_open and chain.instruction_id is None and not isinstance(error, OutcomeUnknown):
             self.journal.close(key, Status.REJECTED, None, None, failure.message)
         return failure
 

@@ -16,7 +16,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.instruction_steps import located
 from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruction
-from basis_strategy_v1.core.journal import Status, automatic_key, child_key, require_same_instruction
+from basis_strategy_v1.core.journal import STEP, Status, automatic_key, child_key, require_same_instruction
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem, refusal, unfilled
 from basis_strategy_v1.venues.chain import before_gas, with_output
@@ -430,7 +430,7 @@ def _joined(key: str, at: datetime, done: Sequence[ExecutionReport], first: int)
         expected=Deltas.total(report.expected for report in done),
         costs=tuple(cost for report in done for cost in report.costs),
         reference=", ".join(dict.fromkeys(report.reference for report in done)),
-        details={f"step_{index}": report.details for index, report in enumerate(done, first)},
+        details={f"{STEP}{index}": report.details for index, report in enumerate(done, first)},
         settlements=tuple(settled for report in done for settled in report.settlements),
         recorded=done[0].recorded,
     )

@@ -59,7 +59,7 @@ class Recovery:
         for known in self._journal.open_entries():
             with self._senders.keys.held_if_free(known.key) as is_free:
                 entry = self._journal.entry(known.key) if is_free else None
-                if entry is None or not entry.is_open or self._is_of_steps(entry):
+                if entry is None or not entry.is_open or self._waits_for_its_steps(entry):
                     continue
                 found = self._looked_up(entry, silent)
             if isinstance(found, Closed):
@@ -84,29 +84,36 @@ class Recovery:
     def unlogged(self, keys_in_log: Callable[[Collection[str]], Collection[str]]) -> list[Entry]:
         """The closed entries whose reports are missing in the event log, oldest first; the caller logs them and says so to the journal.
 
-        `keys_in_log` gives which of some keys have an event with their final report there. Entries without a report changed nothing, and
-        are taken as logged. The event of a sequence is that of its steps: they are given where it is missing, and it never is.
+        `keys_in_log` gives which of some keys have an event with their final report there, of their own or as a step of a sequence. Entries
+        without a report changed nothing, and are taken as logged. The event of a sequence counts as one of each of its steps: those that
+        are in none are given, the whole never is.
         """
         entries = self._journal.unlogged_entries()
         with_report = {entry.key for entry in entries if entry.status in WITH_REPORT}
-        wanted = with_report | {entry.parent for entry in entries if entry.parent is not None}
-        there = set(keys_in_log(wanted)) if with_report else set()
+        there = set(keys_in_log(with_report)) if with_report else set()
         missing = [
-            entry
-            for entry in entries
-            if entry.key in with_report and there.isdisjoint({entry.key, entry.parent}) and not self._journal.children(entry.key)
+            entry for entry in entries if entry.status in WITH_REPORT and entry.key not in there and not self._journal.children(entry.key)
         ]
         for entry in entries:
             if entry not in missing:
                 self._journal.logged(entry.key)
         return missing
 
-    def _is_of_steps(self, entry: Entry) -> bool:
-        """Whether it only stands for its steps, which have entries of their own: its plan closes it."""
-        return entry.status is Status.INTENDED and bool(self._journal.children(entry.key))
+    def _waits_for_its_steps(self, entry: Entry) -> bool:
+        """Whether it only stands for its steps, which have entries of their own, and may still get more of them: under an id, by its plan,
+        or while one of them is open."""
+        steps = self._journal.children(entry.key) if entry.status is Status.INTENDED else []
+        if not steps:
+            return False
+        in_hand = self._journal.plan_in_hand()
+        is_in_hand = in_hand is not None and in_hand[0] == entry.plan
+        return is_in_hand or _asked_with_id(entry) or any(step.is_open for step in steps)
 
     def _looked_up(self, entry: Entry, silent: dict[str, str]) -> Closed | StillOpen:
         if entry.status is Status.INTENDED:
+            if self._journal.children(entry.key):
+                self._journal.close(entry.key, Status.REJECTED, None, None, "one of its steps failed, and nothing goes on with the rest")
+                return Closed(entry, Concluded(status=Status.REJECTED))
             return self._never_happened(entry, "it was not sent")
         if entry.decision is not None and entry.decision.reference is None:
             return self._never_happened(entry, f"{entry.decision.by} decided that it never happened")
@@ -139,6 +146,10 @@ class Recovery:
         if is_overdue:
             self._senders.health.trouble(entry.key, error_code, reason, is_critical=True)
         return StillOpen(entry, reason, is_overdue)
+
+
+def _asked_with_id(entry: Entry) -> bool:
+    return entry.instruction.instruction_id is not None
 
 
 def _without_gateway(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.amounts import counted, plain
 from basis_strategy_v1.core.attribution_sources import COST, PRICES, SOURCES, names_of
 from basis_strategy_v1.report.figures import figures_of, moving_sources
 from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
@@ -121,6 +121,7 @@ def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]
         Section("funding", "Funding", _funding(events, boxes)),
         Section("executions", "Executions", _entries(events, "execution")),
         Section("settlements", "Settlements", _entries(events, "settlement") if events.counts["settlement"] else ""),
+        Section("expected", "Expected and executed", _expected(summary)),
         Section("skipped", "Skipped", rows_table(summary.skipped) if summary.skipped else ""),
         Section("missing-funding", "Missing funding", _missing_funding(summary)),
         Section("assumptions", "Assumptions", rows_table(summary.assumptions) if summary.assumptions else ""),
@@ -261,6 +262,19 @@ def _entries(events: Events, event_type: str) -> str:
     opened = " open" if count <= _LISTED_AT_ONCE else ""
     title = f"{counted(count, event_type)}{': ' if kinds else ''}{kinds}"
     return f"<details{opened}><summary>{title}</summary>{entries_table(events.entries[event_type], count)}</details>"
+
+
+def _expected(summary: Summary) -> str:
+    """Of a live run: what its orders were simulated to move, and what moved."""
+    if not summary.expected_and_executed:
+        return ""
+    rows = [
+        {"venue": row.venue, "token": row.token, "expected": plain(row.expected), "executed": plain(row.executed),
+         "difference": plain(row.difference)}
+        for row in summary.expected_and_executed
+    ]  # fmt: skip
+    note = "The sum over all orders: what was simulated before each was sent, and what the venue reported."
+    return f'<p class="note">{note} expected.csv has each order.</p>{rows_table(rows)}'
 
 
 def _missing_funding(summary: Summary) -> str:

@@ -94,6 +94,16 @@ class Liquidation(Struct, frozen=True):
         return f"liquidated at {self.timestamp} on {self.venue}: {', '.join(self.parts)}"
 
 
+class Compared(Struct, frozen=True):
+    """What the orders of a live run were simulated to move of a token at a venue, and what moved."""
+
+    venue: str
+    token: str
+    expected: Decimal
+    executed: Decimal
+    difference: Decimal
+
+
 class Summary(Struct, frozen=True, kw_only=True):
     """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions; the first peak of a drawdown is
     the initial equity, and `max_drawdown_fresh` leaves out the steps at which a price was older than its interval."""
@@ -120,6 +130,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     left_open: list[Left] = []
     liquidations: list[Liquidation] = []
     stale_marks: list[StaleMark] = []
+    expected_and_executed: list[Compared] = []
 
     @property
     def currency(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import PRICES
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.report.summary import Summary, label, parse_summary, percent, rounded, total
+from basis_strategy_v1.report.summary import Summary, label, parse_summary, percent, readable, rounded, signed, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +36,10 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table.add_row("", "")
     for name, value, style in _amounts(found):
         table.add_row(_text(name, style), _text(value, style))
+    for place, (name, value) in enumerate(_expected(found)):
+        if not place:
+            table.add_row("", "")
+        table.add_row(_text(name, "" if place else "dim"), _text(value, "" if place else "dim"))
     return table
 
 
@@ -87,6 +91,16 @@ def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:
         rows.append(("Equity at market", at_market, ""))
     yield "Rounded, in", summary.currency, "dim"
     yield from ((name, rounded(amount, summary.places), style) for name, amount, style in rows)
+
+
+def _expected(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Of a live run, by venue and token: what its orders were simulated to move and what moved."""
+    rows = summary.expected_and_executed
+    if rows:
+        yield "Orders moved, by venue and token", "expected / executed / difference"
+    for row in rows:
+        amounts = (signed(readable(amount)) for amount in (row.expected, row.executed, row.difference))
+        yield f"  {row.venue} {row.token}", " / ".join(amounts)
 
 
 def _sources(summary: Summary) -> Iterator[tuple[str, Decimal, str]]:

@@ -146,7 +146,7 @@ class Holdings:
 
 # All that a run writes into its folder, in the order in which an earlier run's are removed: without its summary a folder is no
 # finished run's, whatever else is still there. Files of other names are their owner's.
-RUN_FILES = ("summary.json", "report.html", "equity.csv", "positions.csv", "events.csv", "config.yaml", "timing.json")
+RUN_FILES = ("summary.json", "report.html", "equity.csv", "positions.csv", "events.csv", "expected.csv", "config.yaml", "timing.json")
 
 UNFINISHED_EXPORT = "events.csv.*.partial"
 
