@@ -88,6 +88,48 @@ def test_a_transfer_that_is_small_beside_the_threshold_is_not_made_to_grow_with(
     assert decided(both_legs("50", margin="53900", cash="6000"))[0] == "move 940.10 USDT from bybit to binance"
 
 
+def costly(held: Held, fee: str = "5") -> Held:
+    held.terms = (D(fee), D(10), D(10))
+    return held
+
+
+@pytest.mark.parametrize(
+    ("price", "margin", "fee", "sent"),
+    [
+        (1000, "40000", "5", "move 4990.00 USDT from bybit to binance"),
+        (1000, "49400", "0.5", "move 299.40 USDT from bybit to binance"),  # a notional of 300 is kept: more than 500 times the fee
+        (1000, "49400", "1", None),
+    ],
+)
+def test_margin_is_brought_where_the_notional_that_it_keeps_is_worth_the_fee(price: int, margin: str, fee: str, sent: str | None) -> None:
+    held = costly(both_legs("50", margin=margin), fee)
+    plan = decided(held, price=price, rebalance_threshold_bps=D(50))
+    assert plan[2:] == ([sent] if sent else [])
+    assert len(plan) >= 2, "else both legs are made smaller"
+
+
+def test_in_a_small_account_half_of_the_legs_is_worth_a_fee_and_a_tenth_of_them_is_not() -> None:
+    def moved(margin: str) -> list[str]:
+        plan = decided(costly(both_legs("1", margin=margin)), rebalance_threshold_bps=D(50))
+        return [line for line in plan if line.startswith("move")]
+
+    assert moved("250") == ["move 369.26 USDT from bybit to binance"]
+    assert moved("880") == []
+
+
+def test_no_cash_is_sent_to_grow_with_by_less_than_an_order() -> None:
+    held = both_legs("0.1", margin="170", cash="0")
+    held.lot = D("0.1")
+    assert decided(held, rebalance_threshold_bps=D(50)) == []
+    held = both_legs("0.1", margin="400", cash="0")
+    held.lot = D("0.1")
+    assert decided(held, rebalance_threshold_bps=D(50))[0] == "move 149.79 USDT from binance to bybit"
+
+
+def test_of_the_cash_at_hand_no_more_is_brought_as_margin_than_lacks() -> None:
+    assert decided(both_legs("50", margin="40000", cash="30000"))[0] == "move 20000.00 USDT from bybit to binance"
+
+
 def test_in_one_account_nothing_is_moved() -> None:
     assert decided(Held(bybit={"USDT": D(100_000)}), perp_venue="bybit") == [
         "buy 49.9000 ETHUSDT spot on bybit",

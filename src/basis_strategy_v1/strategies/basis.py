@@ -10,8 +10,6 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import OrNull, number, whole
 from basis_strategy_v1.strategies.hedge import (
-    SMALLEST_CHANGE,
-    ZERO,
     Hedge,
     HedgeMemory,
     LeastMargin,
@@ -124,21 +122,14 @@ class Basis:
         if hedge.on_shortfall == "ignore":
             return [], memory
         may_move = hedge.on_shortfall == "move"
-        moves = may_move and self._can_move(legs, positions)
+        moves = may_move and hedge.can_bring(legs, positions)
         carried = legs.target if moves or (may_move and hedge.is_one_account) else legs.carried
         blocks, _, freed = hedge.shrink(legs, carried, positions)
         memory = not_growing(memory)
         if not moves:
             return blocks, memory
-        sent, memory = hedge.send(legs.cash + freed, positions, memory, to_perp=True)
+        sent, memory = hedge.bring(freed, legs, positions, memory)
         return [*blocks, *sent], memory
-
-    def _can_move(self, legs: Legs, positions: Holdings) -> bool:
-        """Whether collateral can be sent: nothing is on its way already, and it is more than the exchange's minimum."""
-        hedge = self._hedge
-        fee, minimum, _ = positions.withdrawal(hedge.spot_venue, hedge.quote)
-        freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - hedge.cushion(positions))
-        return hedge.is_movable and not legs.coming and freed > max(minimum, fee) + 2 * SMALLEST_CHANGE
 
     # Funding.
 

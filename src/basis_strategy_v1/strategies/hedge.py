@@ -28,6 +28,9 @@ SMALLEST_CHANGE = Decimal(25)
 ROOM = Decimal("1.05")
 # Of what the margin may be off by: cash less than this is not sent to grow with, nor as margin where that can wait.
 WORTH_SENDING = Decimal("0.1")
+# A transfer is worth its fee where the notional that it keeps, or makes possible, is this many times the fee: at a funding of 10 % a
+# year that earns the fee in a week. In a small account half of what the capital carries is enough, if it earns the fee in ten weeks.
+WORTH_OF_FEE, LEAST_WORTH_OF_FEE = Decimal(500), Decimal(50)
 
 Order = tuple[Decimal, Decimal]
 
@@ -243,34 +246,38 @@ class Hedge:
             fee, _, minutes = positions.withdrawal(sender, self.quote)
             if minutes:
                 return moves, replace(memory, is_to_grow=True)
-            cash, margin = (-sent, sent - fee) if sender == self.spot_venue else (sent - fee, -sent)
-            legs = replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)
+            legs = _with_sent(legs, sent, fee, to_perp=sender == self.spot_venue)
         grown = self._grow(legs, wanted, positions, unhedged)
         if grown and not memory.has_been_short:  # it may be liquidated before the next step sees it
             memory = replace(memory, has_been_short=True)
         return [*moves, *grown], memory
 
     def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings, memory: M) -> tuple[list[Block], M]:
-        """The transfer that growing by `wanted` needs. Unrealised profit is margin but no cash: it cannot be moved."""
-        least = self.worth_sending(legs)
+        """The transfer that growing by `wanted` needs, where it makes an order possible that is worth its fee. Unrealised profit is
+        margin but no cash: it cannot be moved."""
         missing = wanted * (1 + self.cushion(positions)) - legs.cash
-        if missing > 0:
-            sent = min(missing, positions.amount(self.perp_venue, self.quote))
-            return self.send(sent, positions, memory, to_perp=False, at_least=least)
-        if self.on_shortfall != "move":
+        to_perp = missing <= 0
+        if to_perp and self.on_shortfall != "move":
             return [], memory
         lacking = (legs.notional + wanted) / legs.leverage - legs.margin
-        return self.send(min(-missing, lacking), positions, memory, to_perp=True, at_least=least)
+        sent = min(-missing, lacking) if to_perp else min(missing, positions.amount(self.perp_venue, self.quote))
+        fee, _, _ = positions.withdrawal(self.spot_venue if to_perp else self.perp_venue, self.quote)
+        after = self._growth(_with_sent(legs, sent, fee, to_perp=to_perp), wanted, positions)
+        if after <= (now := self._growth(legs, wanted, positions)):
+            return [], memory
+        return self.send(sent, legs, positions, memory, to_perp=to_perp, protects=after - now, at_least=self.worth_sending(legs))
 
-    def _grow(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> list[Block]:
-        """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
+    def _growth(self, legs: Legs, wanted: Decimal, positions: Holdings) -> Decimal:
+        """By what notional of `wanted` both legs can grow on the cash and the margin that are there; 0 where it is less than an order."""
         notional = min(wanted, legs.cash * (1 - self.cushion(positions)))
         if not self.is_one_account:
             notional = min(notional, legs.carried - legs.notional)
-        if notional < self.smallest(legs, positions):
-            return []
-        amount = notional / legs.price
-        return [self.spot("buy", amount), self.sell_perp(amount + unhedged)]
+        return ZERO if notional < self.smallest(legs, positions) else notional
+
+    def _grow(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> list[Block]:
+        """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
+        amount = self._growth(legs, wanted, positions) / legs.price
+        return [self.spot("buy", amount), self.sell_perp(amount + unhedged)] if amount else []
 
     def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
         """Both legs smaller, down to a notional of `carried` as far as the spot venue has of them; by how many base units, and the cash
@@ -287,15 +294,44 @@ class Hedge:
         """The least cash that is sent where that can wait."""
         return self.allowed(legs) * WORTH_SENDING
 
-    def send(self, amount: Decimal, positions: Holdings, memory: M, *, to_perp: bool, at_least: Decimal = ZERO) -> tuple[list[Block], M]:
-        """Cash of one venue to the other; nothing where it cannot be sent, is not worth the fee, or is less than `at_least`."""
+    def can_bring(self, legs: Legs, positions: Holdings) -> bool:
+        """Whether margin that lacks can be sent: nothing is on its way already, and it is more than the exchange's minimum and worth the
+        fee, beside which both legs would be made smaller."""
+        fee, minimum, _ = positions.withdrawal(self.spot_venue, self.quote)
+        freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - self.cushion(positions))
+        kept = min(legs.notional, legs.target) - legs.carried
+        kept = min(kept, freed * legs.leverage)
+        return self.is_movable and not legs.coming and freed > max(minimum, fee) + 2 * SMALLEST_CHANGE and self._is_worth(kept, fee, legs)
+
+    def bring(
+        self, freed: Decimal, legs: Legs, positions: Holdings, memory: M, at_least: Decimal = ZERO
+    ) -> tuple[list[Block], M]:  # fmt: skip
+        """Cash of the spot venue, and what a sale there has `freed`, as the margin that lacks."""
+        sent = min(legs.cash + freed, legs.target / legs.leverage - legs.margin)
+        protects = min(min(legs.notional, legs.target) - legs.carried, sent * legs.leverage)
+        return self.send(sent, legs, positions, memory, to_perp=True, protects=protects, at_least=at_least)
+
+    def send(
+        self, amount: Decimal, legs: Legs, positions: Holdings, memory: M, *, to_perp: bool, protects: Decimal, at_least: Decimal = ZERO
+    ) -> tuple[list[Block], M]:  # fmt: skip
+        """Cash of one venue to the other; nothing where it cannot be sent, is less than `at_least`, or where the notional that it
+        `protects`, or makes possible, is not worth the fee."""
         if not self.is_movable:
             return [], memory
         sender, receiver = (self.spot_venue, self.perp_venue) if to_perp else (self.perp_venue, self.spot_venue)
         fee, minimum, _ = positions.withdrawal(sender, self.quote)
         amount = amount.quantize(CENT, ROUND_DOWN)
-        if amount <= max(minimum, fee + SMALLEST_CHANGE) or amount < at_least:
+        if amount <= max(minimum, fee + SMALLEST_CHANGE) or amount < at_least or not self._is_worth(protects, fee, legs):
             return [], memory
         if memory.sent_to_perp is not to_perp:
             memory = replace(memory, sent_to_perp=to_perp)
         return [transfer(sender, receiver, self.quote, amount)], memory
+
+    def _is_worth(self, notional: Decimal, fee: Decimal, legs: Legs) -> bool:
+        return notional >= max(fee * LEAST_WORTH_OF_FEE, min(fee * WORTH_OF_FEE, legs.target / 2))
+
+
+def _with_sent(legs: Legs, sent: Decimal, fee: Decimal, *, to_perp: bool) -> Legs:
+    """The legs once cash has come to the other venue."""
+    cash, margin = (-sent, sent - fee) if to_perp else (sent - fee, -sent)
+    return replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import Fraction, OrNull
 from basis_strategy_v1.strategies.hedge import (
+    LEAST_WORTH_OF_FEE,
     ZERO,
     Hedge,
     HedgeMemory,
@@ -134,7 +135,8 @@ class UsdtMarketNeutral:
         if memory.is_freeing or legs.at_spot < SMALLEST_STAKE:
             return []
         fee, minimum, _ = positions.withdrawal(self._hedge.spot_venue, "ETH")
-        return [transfer(self._hedge.spot_venue, self._stake.wallet, "ETH", legs.at_spot)] if legs.at_spot >= max(minimum, 2 * fee) else []
+        is_worth_it = legs.at_spot >= max(minimum, fee * LEAST_WORTH_OF_FEE)
+        return [transfer(self._hedge.spot_venue, self._stake.wallet, "ETH", legs.at_spot)] if is_worth_it else []
 
     def _fuel(self, held: Held, legs: Legs, step: Step) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
@@ -169,8 +171,10 @@ class UsdtMarketNeutral:
             memory = replace(memory, is_freeing=is_freeing)
         if is_freeing:
             return self._free(held, legs, allowed, step, memory)
-        if missing > allowed and self._hedge.on_shortfall == "move":
-            return self._send_cash(legs, min(legs.cash, missing), step.positions, memory)
+        if missing > allowed and self._hedge.on_shortfall == "move" and not legs.coming:
+            blocks, memory = self._send_cash(legs, min(legs.cash, missing), step.positions, memory)
+            if blocks:
+                return blocks, memory
         return self._grow(legs, step.positions, memory) if memory.is_to_grow or -lacking > allowed else ([], memory)
 
     def _goes_on_freeing(self, legs: Legs, lacking: Decimal, allowed: Decimal, memory: NeutralMemory) -> bool:
@@ -187,9 +191,9 @@ class UsdtMarketNeutral:
 
     def _send_cash(self, legs: Legs, amount: Decimal, positions: Holdings, memory: NeutralMemory) -> Decision:
         """Cash of the spot venue becomes margin."""
-        if legs.coming:
-            return [], memory
-        return self._hedge.send(amount, positions, memory, to_perp=True, at_least=self._hedge.worth_sending(legs))
+        hedge = self._hedge
+        protects = amount * legs.leverage
+        return hedge.send(amount, legs, positions, memory, to_perp=True, protects=protects, at_least=hedge.worth_sending(legs))
 
     def _free(self, held: Held, legs: Legs, allowed: Decimal, step: Step, memory: NeutralMemory) -> Decision:
         """Make both legs smaller: ETH that is at the exchange is sold at once, what lacks is on its way there."""
@@ -198,8 +202,8 @@ class UsdtMarketNeutral:
         carried = legs.target if moves else legs.carried
         blocks, sold, freed = hedge.shrink(legs, carried, step.positions)
         memory = not_growing(memory)
-        if moves:
-            sent, memory = self._send_cash(legs, legs.cash + freed, step.positions, memory)
+        if moves and not legs.coming:
+            sent, memory = hedge.bring(freed, legs, step.positions, memory, hedge.worth_sending(legs))
             blocks += sent
         lacking = (legs.notional - carried) / legs.price - sold
         return [*blocks, *self._fetch(held, legs, lacking, allowed, step)], memory
