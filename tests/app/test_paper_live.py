@@ -141,7 +141,9 @@ def test_while_the_exchange_does_not_answer_nothing_is_traded_and_afterwards_it_
             self.process.fail("500" if self.steps > 0 else None, "kline")
 
     result = run(config, Fails(time.process), tmp_path, 2)
-    (skipped,) = events(result, "no trade")
+    (skipped,) = events(result, "no trade:")
+    (silence,) = events(result, "MarketFeed")
+    assert "CEX-002" in silence and "bybit cannot be asked for spot bars of ETHUSDT" in silence
     assert "bybit cannot be asked for " in skipped and "it values what is held, but no trade is opened on it" in skipped
     assert (rows(result)[0][1], result.summary["instructions_routed"]) == ("100000", 2)
 

@@ -177,6 +177,9 @@ def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places,
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         if is_fed:
             health.register_component(FEED, provider.check_health)
+            provider.on_silence = lambda message: logger.log_event(
+                clock.now(), "error", FEED, {"error_code": "CEX-002", "error_message": message, "error_severity": "HIGH"}
+            )
         manager = ExecutionInterfaceManager(
             settings,
             provider,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from threading import RLock
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.live.public_exchange import PublicExchange
 
+
 Key = tuple[str, str, str]  # kind (spot, perp, funding), exchange, symbol
 
 KINDS = ("spot", "perp", "funding")
@@ -31,6 +32,10 @@ ANNOUNCED_US = 60 * SECOND_US  # the next funding is asked for so often
 MOST_MINUTES_US = 3 * HOUR_US  # a longer time is filled with bars of an hour
 MINUTE_US = BARS_US["1m"]
 OLDEST = timedelta(hours=36)
+
+
+def _nobody(message: str) -> None:
+    """Nobody listens."""
 
 
 class MarketFeed:
@@ -46,6 +51,8 @@ class MarketFeed:
         spot_venues: where prices come from, in order.
         max_staleness: how old the last row of a series may be, by the beginning of its id and for `default`.
         missing_funding: `error`, or `zero` where a payment is due and has no rate.
+
+    `on_silence` is called with a line when an exchange ceases to answer, once until it answers again.
     """
 
     generated = False
@@ -71,6 +78,8 @@ class MarketFeed:
         self._price_keys: dict[str, tuple[Key, bool] | None] = {}
         self._lock = RLock()
         self._since = self._looked_at = self._announced_at = 0
+        self._silent: frozenset[str] = frozenset()  # the exchanges that did not answer at the last look
+        self.on_silence: Callable[[str], None] = _nobody
 
     # Reading.
 
@@ -160,6 +169,11 @@ class MarketFeed:
             )
         return f"the exchanges that are read are {', '.join(self._exchanges) or 'none'}"
 
+    @property
+    def series_used(self) -> tuple[str, ...]:
+        """The ids of the series that are read."""
+        return tuple(sorted(series.id for series in self._series.values()))
+
     # Health.
 
     def check_health(self) -> dict[str, Any]:
@@ -194,6 +208,9 @@ class MarketFeed:
             except ComponentError as error:
                 silent[series.venue] = series.trouble = error.message
             self._add_announced(series, now)
+        for venue in silent.keys() - self._silent:
+            self.on_silence(silent[venue])
+        self._silent = frozenset(silent)
         self._looked_at = max(self._looked_at, now)
         if asks_for_next:
             self._announced_at = now
