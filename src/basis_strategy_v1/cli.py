@@ -139,7 +139,9 @@ def check(
         _stop("check: give a CONFIG, or --schema", WRONG_INPUT)
     if live:
         from basis_strategy_v1.app.live_check import check_live
+        from basis_strategy_v1.live.process import forbid_core_dumps
 
+        forbid_core_dumps()
         lines = check_live(config)
     else:
         from basis_strategy_v1.app.commands import check_run

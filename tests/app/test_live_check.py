@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from basis_strategy_v1.app import venue_accounts
 from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, RealVenue, VenueAccount, modes_line
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.live import secrets
+from basis_strategy_v1.core.state import Account, Perp, State
+from basis_strategy_v1.live import process, secrets
 
 from ..ledger_gateway import LedgerGateway
+from ..public_exchange import close_of
 from ..public_process import PublicProcess, public_process
 from ..venue_process import VenueProcess, venue_process
 from .test_paper_equals_backtest import LIMITS
 
+NOON_MS = 1_780_315_200_000
 KEYS = {"BASIS_DEV__BINANCE__API_KEY": "k", "BASIS_DEV__BINANCE__API_SECRET": "s"}
 
 
@@ -155,6 +159,24 @@ def test_an_exchange_that_says_its_time_and_nothing_else_is_named(config: dict[s
     assert funds.startswith("CEX-002: funds: binance cannot be asked for its symbols: ")
 
 
+def test_a_file_of_a_strategy_that_cannot_be_used_is_found(config: dict[str, Any], account: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def decide(:")
+    (line,) = findings({**config, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "mine.py")}}, account)
+    assert line.startswith("STR-001: ") and "mine.py" in line
+
+
+def test_the_profit_of_perps_counts_as_funds(config: dict[str, Any], venue: VenueProcess) -> None:
+    class WithPerps(LedgerGateway):
+        def read(self, at: str | None = None) -> State:
+            perps = {"ETHUSDT": Perp(Decimal(-2), Decimal(-8_000)), "BTCUSDT": Perp(Decimal(1), Decimal(1))}
+            return State({"binance": Account({"USDT": Decimal(50)}, perps)})
+
+    (line,) = findings(config, {"binance": WithPerps(venue.url)})
+    worth = 50 + 8_000 - 2 * close_of("perp", NOON_MS)
+    exchanges_at_noon = line.split(" USDT")[0].removeprefix("CFG-004: funds: ")
+    assert abs(Decimal(exchanges_at_noon) - worth) < 3  # the perp's price moves by a dollar within hours
+
+
 def test_a_config_that_cannot_be_read_is_all_that_is_said(config: dict[str, Any]) -> None:
     (line,) = findings({**config, "initial_capital": -1}, None)
     assert line.startswith("CFG-001: initial_capital: -1; allowed: ")
@@ -188,6 +210,7 @@ def test_the_command_prints_a_line_each_and_has_the_status_of_wrong_input(
 
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump({name: value for name, value in config.items() if name != "limits"}))
+    monkeypatch.setattr(process, "forbid_core_dumps", lambda: None)  # it would hold for all tests that follow
     monkeypatch.setattr(sys, "argv", ["basis", "check", str(path), "--live"])
     with pytest.raises(SystemExit) as left:
         cli.main()

@@ -217,8 +217,13 @@ def test_at_the_start_an_exchange_that_is_silent_or_lists_no_such_symbol_is_refu
     with pytest.raises(VenueUnreachable, match="bybit cannot be asked for its symbols"):
         World(exchanges).feed.load(BEGAN)
     exchanges.fail("unlisted", "instruments-info")
-    with pytest.raises(MissingData, match="bybit lists no spot ETHUSDT"):
+    with pytest.raises(
+        VenueUnreachable, match="bybit cannot be asked for its symbols: its answer cannot be read: ValueError: no symbols at"
+    ):
         World(exchanges).feed.load(BEGAN)
+    exchanges.fail(None)
+    with pytest.raises(MissingData, match="bybit lists no spot FOOUSDT"):
+        World(exchanges, series=(("spot", "bybit", "FOOUSDT"),)).feed.load(BEGAN)
 
 
 # What nobody named, and what a feed does not have.

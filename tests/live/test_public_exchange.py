@@ -9,6 +9,7 @@ import pytest
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.market import MissingData
+from basis_strategy_v1.live import public_exchange
 from basis_strategy_v1.live.public_exchange import Bar, PublicExchange, Rate
 
 from ..public_exchange import HOURS, close_of, rate_of
@@ -126,3 +127,17 @@ def test_prices_and_rates_that_cannot_be_read_are_none(name: str, fault: str, at
 def test_an_endpoint_may_have_a_path(at_noon: PublicProcess) -> None:
     assert PublicExchange("binance", f"{at_noon.url}/proxy/").time() == INSTANT
     assert at_noon.seen() == ["api.binance.com/proxy/api/v3/time"]
+
+
+UNREADABLE = {
+    "no list": "nothing",
+    "a low above the high": [[1_717_228_800_000, "3000", "2999", "3001", "3000", "1"]],
+    "a price of zero": [[1_717_228_800_000, "0", "0", "0", "0", "1"]],
+    "a time in the far future": [[10**15, "1", "1", "1", "1", "1"]],
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_bars_that_cannot_be_are_refused(what: str) -> None:
+    with pytest.raises(ValueError):
+        public_exchange._bars(UNREADABLE[what])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.live.public_exchange import PublicExchange
     from basis_strategy_v1.live.secrets import Secrets
-    from basis_strategy_v1.venues.venue import Venues
+    from basis_strategy_v1.venues.venue import PerpExposure, Venues
 
 CLOCK_OFF_US = SECOND_US
 NOT_READY = "CFG-004"
@@ -221,8 +221,7 @@ def _worth(venues: Venues, state: State, market: MarketSnapshot) -> Decimal:
             continue
         exposures, perps = venue.exposures(state, market)
         total += sum((_usd(held.token, held.amount, market) for held in exposures), ZERO)
-        for perp in perps:
-            total += (perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost) * market.price(perp.settle)
+        total += sum((_profit(perp, market) for perp in perps), ZERO)
     return total
 
 
@@ -230,5 +229,12 @@ def _usd(token: str, amount: Decimal, market: MarketSnapshot) -> Decimal:
     """What no exchange of the run prices is no money of the run."""
     try:
         return amount * market.price(token)
+    except MissingData:
+        return ZERO
+
+
+def _profit(perp: PerpExposure, market: MarketSnapshot) -> Decimal:
+    try:
+        return (perp.base * market.perp(perp.exchange, perp.symbol) - perp.cost) * market.price(perp.settle)
     except MissingData:
         return ZERO

@@ -108,7 +108,7 @@ class PublicExchange:
 
     def _unified(self, kind: str, symbol: str) -> str | None:
         """ccxt's name of a symbol; None where the exchange does not list it."""
-        markets = self._asked("its symbols", dict, "load_markets")
+        markets = self._asked("its symbols", _symbols, "load_markets")
         for quote in QUOTES:
             pair = f"{symbol.removesuffix(quote)}/{quote}"
             name = f"{pair}:{quote}" if kind == "perp" else pair
@@ -149,6 +149,12 @@ class PublicExchange:
 
 
 # Reading. What cannot be read is a ValueError, or what Python raises for it.
+
+
+def _symbols(markets: Any) -> dict[str, Any]:
+    if not markets:
+        raise ValueError("no symbols at all")
+    return dict(markets)
 
 
 def _bars(rows: Any) -> list[Bar]:
