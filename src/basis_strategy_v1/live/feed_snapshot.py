@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT
@@ -86,17 +85,14 @@ class FeedSnapshot(MarketSnapshot):
         return next((row.visible for row in rows if (row.high >= price if above else row.low <= price)), None)
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
+        """What was paid, over the time that it was paid for: each payment is for the time since the one before."""
         series = self._feed.series("funding", venue, symbol)
         rows = [] if series is None else series.within(self.instant - hours * HOUR_US, self.instant)
-        if series is None or not rows:
+        before = series.at(rows[0].visible - 1) if series is not None and rows else None
+        if before is None:
             return None
-        before = series.at(rows[0].visible - 1)
-        stamps = [row.visible for row in ([before, *rows] if before is not None else rows)]
-        if len(stamps) < 2:
-            return None
-        apart = min(later - earlier for earlier, later in pairwise(stamps))
-        mean = EXACT.divide(sum((row.value for row in rows), Decimal(0)), len(rows))
-        return EXACT.multiply(mean, EXACT.divide(YEAR_HOURS * HOUR_US, apart))
+        paid = sum((row.value for row in rows), Decimal(0))
+        return EXACT.divide(EXACT.multiply(paid, YEAR_HOURS * HOUR_US), rows[-1].visible - before.visible)
 
     def funding_missing(self, venue: str, symbol: str) -> Decimal:
         name = f"funding/{venue}/{symbol}"
