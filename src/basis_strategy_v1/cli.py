@@ -112,7 +112,7 @@ def execute(
     """Run your own blocks, one a line, and print what each one moved."""
     from basis_strategy_v1.app.commands import run_blocks
 
-    for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight):
+    for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight, warn=complain):
         say(line)
 
 

@@ -12,12 +12,17 @@ import pytest
 import yaml
 
 from basis_strategy_v1.app import build
-from basis_strategy_v1.app.commands import check_run
+from basis_strategy_v1.app.commands import check_run, run_blocks
+from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
 
 SPOT, PERP, FUNDING = "ohlcv/bybit/spot/ETHUSDT_1h", "ohlcv/bybit/perp/ETHUSDT_1h", "funding/bybit/ETHUSDT"
 USDT, WETH = "lending/aave_v3/USDT", "lending/aave_v3/WETH"
+LIMITS = {
+    "max_notional_per_instruction": 10**9, "max_notional_per_day": 10**10, "max_slippage_bps": 100, "max_unhedged_notional": 50_000,
+    "max_unhedged_seconds": 60, "max_gas_per_day_eth": 1,
+}  # fmt: skip
 Change = Callable[[list[str]], list[str]]
 
 
@@ -145,6 +150,35 @@ def test_what_a_file_of_blocks_trades_on_a_venue_that_is_not_there_is_left_to_th
     path = data.parent / "blocks.jsonl"
     path.write_text(path.read_text().replace("bybit", "nowhere"))
     assert checked(data, config)[-1] == "ready, as far as is known"
+
+
+def executed(data: Path, config: dict[str, Any], said: list[str]) -> list[str]:
+    """The lines of `basis execute` with the blocks of a config."""
+    path = data.parent / "run.yaml"
+    path.write_text(yaml.safe_dump(config))
+    logs = data.parent / "logs"
+    blocks = data.parent / "blocks.jsonl"
+    return list(run_blocks(blocks, path, data=data, logs=logs, at=None, preflight=False, warn=said.append))
+
+
+def test_execute_warns_and_refuses_as_a_run_does(data: Path) -> None:
+    said: list[str] = []
+    config = blocks_of(data, "2024-06-10T01:00:00Z")
+    assert len(executed(data, config, said)) == 1 and said == []
+    scaled(data, PERP, 0.1, range(1, 5), since="2024-06-08T00:00:00Z")
+    assert len(executed(data, config, said)) == 1
+    [level] = said
+    assert level.startswith(f"warning: {PERP}, row of 2024-06-08T00:00:00Z: column close: the level changes from ")
+    scaled(data, FUNDING, 100, range(1, 2))
+    with pytest.raises(ComponentError, match=f"DAT-003: {FUNDING}: column funding_rate: the usual rate of "):
+        executed(data, config, said)
+
+
+def test_a_replay_on_paper_is_refused_what_a_backtest_is(data: Path) -> None:
+    scaled(data, FUNDING, 100, range(1, 2))
+    config = run_of(limits=LIMITS)
+    with pytest.raises(ComponentError, match=f"DAT-003: {FUNDING}: column funding_rate: the usual rate of "):
+        build_paper_replay(config, data, data.parent / "state", data.parent / "results", data.parent / "logs")
 
 
 # Legs whose bars close at different times.

@@ -395,6 +395,24 @@ def test_a_bar_whose_close_is_not_between_its_low_and_its_high_is_refused_as_in_
     assert not (tmp_path / "y").exists()
 
 
+def test_bars_nearer_together_than_their_interval_are_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:
+    folder = write("ohlcv/bybit/spot/ETHUSDT_1h", *(f"2024-05-31T{hour:02}:00:00Z,10,12,9,11,5" for hour in range(3)))
+    import_to_database(folder, tmp_path / "x")
+    half = "timestamp = TIMESTAMP '2024-05-31 01:30:00' WHERE timestamp = TIMESTAMP '2024-05-31 01:00:00'"
+    marked(tmp_path / "x", f'UPDATE "ohlcv/bybit/spot/ETHUSDT_1h" SET {half}')
+    with pytest.raises(ComponentError) as error:
+        DataProvider(database=tmp_path / "x").coverage("spot", "bybit", "ETHUSDT")
+    assert error.value.error_code == "DAT-003"
+    assert "the bar of 2024-05-31T02:00:00Z is 30m after the one before it, in a series of bars of 1h" in error.value.message
+
+
+def test_a_database_without_volumes_is_read(write: Write, tmp_path: Path) -> None:
+    folder = write("ohlcv/bybit/spot/ETHUSDT_1h", *(f"2024-05-31T{hour:02}:00:00Z,10,10,10,10,{hour % 2}" for hour in range(9)))
+    import_to_database(folder, tmp_path / "x")
+    marked(tmp_path / "x", 'ALTER TABLE "ohlcv/bybit/spot/ETHUSDT_1h" DROP COLUMN volume')
+    assert DataProvider(database=tmp_path / "x").coverage("spot", "bybit", "ETHUSDT") is not None
+
+
 def test_series_that_this_version_does_not_know_are_left_out(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x"
     import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target)

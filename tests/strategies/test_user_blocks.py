@@ -59,7 +59,9 @@ WRONG_LINES = [
     ('{"block": {}}', "has no timestamp"),
     ('{"block": {}, "timestamp": null}', "has no timestamp"),
     ('{"block": {}, "timestamp": 5}', "timestamp: 5 is no text; write an ISO time such as 2024-06-01T00:00:00Z"),
-    ('{"block": {}, "timestamp": true}', "timestamp: True is no text; write an ISO time such as 2024-06-01T00:00:00Z"),
+    ('{"block": {}, "timestamp": true}', "timestamp: true is no text; write an ISO time such as 2024-06-01T00:00:00Z"),
+    ('{"block": {}, "timestamp": 1717279200.5}', "timestamp: 1717279200.5 is no text; write an ISO time such as 2024-06-01T00:00:00Z"),
+    ('{"block": {}, "timestamp": ["2024-06-01T00:00:00Z"]}', 'timestamp: ["2024-06-01T00:00:00Z"] is no text; write an ISO time such as'),
     ('{"block": {}, "timestamp": 1717279200}', "timestamp: 1717279200 is no text; write an ISO time, perhaps 2024-06-01T22:00:00Z"),
     ('{"block": {}, "timestamp": 1717279200000}', "timestamp: 1717279200000 is no text; write an ISO time, perhaps 2024-06-01T22:00:00Z"),
     (

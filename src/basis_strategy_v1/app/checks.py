@@ -109,7 +109,8 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     if covered is None:
         others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
         has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
-        unread = "".join(f"; {name} is there, but {why}" for name, why in provider.unread_like(kind, venue, name))
+        there = provider.unread_like(kind, venue, name) if hasattr(provider, "unread_like") else []
+        unread = "".join(f"; {path} is there, but {why}" for path, why in there)
         return f"no {label}; {provider.what_there_is(kind, venue)}{has}{unread}"
     first, last = covered
     if first > to_instant(config.start):

@@ -16,12 +16,12 @@ import msgspec
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.assumptions import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
-from basis_strategy_v1.app.data_checks import WARNING, data_warnings, load_traded
+from basis_strategy_v1.app.data_checks import WARNING, block_warnings, data_warnings, load_traded
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
-from basis_strategy_v1.core.clock import SimulatedClock, from_instant, iso, to_instant
+from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.engine import ticks_of
@@ -36,7 +36,7 @@ from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     NumberedBlock = tuple[int, int, Block]
 
+MONTH_US = 30 * DAY_US
 LONGEST_FIELD = 2**31 - 1  # the steps of a long chain are one field
 
 
@@ -66,7 +67,7 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     yield data_line(settings, strategy, provider)
-    load_traded(settings, strategy, provider)
+    load_traded(settings, getattr(strategy, "blocks", ()), provider)
     yield from gap_lines(settings, provider)
     warnings = 0
     for line in data_warnings(settings, strategy, provider):
@@ -76,8 +77,18 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     yield f"{ready}, with {counted(warnings, 'warning')}" if warnings else ready
 
 
-def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at: str | None, preflight: bool) -> Iterator[str]:
-    """The lines of `basis execute`: a JSON object for each block, in order of time.
+def run_blocks(
+    blocks: Path,
+    config: Path,
+    *,
+    data: Path | None,
+    logs: Path,
+    at: str | None,
+    preflight: bool,
+    warn: Callable[[str], None] | None = None,
+) -> Iterator[str]:
+    """The lines of `basis execute`: a JSON object for each block, in order of time. `warn` is called with a line for each series and kind
+    of issue in the data that they trade on, from a month before them on.
 
     Raises:
         ComponentError: STR-001, a line of the file, or all lines outside the config's time; EXM-001, `preflight` found problems; or what
@@ -93,6 +104,9 @@ def run_blocks(blocks: Path, config: Path, *, data: Path | None, logs: Path, at:
     first = from_instant(rows[0][0])
     clock = SimulatedClock(first)
     provider = open_data(settings, data)
+    for line in block_warnings(settings, [block for _, _, block in rows], provider, rows[0][0] - MONTH_US, rows[-1][0]):
+        if warn is not None:
+            warn(line)
     with EventLogger(logs, "backtest") as logger:
         handler = PositionUpdateHandler()
         manager = ExecutionInterfaceManager(settings, provider, "backtest", positions=handler, event_logger=logger, clock=clock)

@@ -15,7 +15,7 @@ from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
 from basis_strategy_v1.venues.exchanges import exchange_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.data.check_table import Issue
@@ -82,27 +82,43 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
     return lines
 
 
+def block_warnings(config: Config, blocks: Iterable[Any], provider: Any, since: int, until: int) -> list[str]:
+    """A line for each series and kind of issue in what blocks trade on exchanges between two instants (microseconds since 1970).
+
+    Raises:
+        ComponentError: DAT-003, one of the series is malformed, or cannot be true.
+    """
+    if not hasattr(provider, "issues"):
+        return []
+    load_traded(config, blocks, provider)
+    issues = provider.issues(since, until)
+    if errors := list(_issue_errors(issues)):
+        raise ComponentError("DAT-003", "\n".join(errors))
+    return list(issue_warnings(issues))
+
+
 def data_issues(config: Config, strategy: Strategy, provider: Any) -> list[Issue]:
     """What the data checks find in the series that the run needs, as far as they are known before it.
 
     Raises:
         ComponentError: DAT-003, one of them is malformed.
     """
-    load_traded(config, strategy, provider)
+    load_traded(config, getattr(strategy, "blocks", ()), provider)
     found: list[Issue] = provider.issues(*_period(config))
     return found
 
 
-def load_traded(config: Config, strategy: Strategy, provider: Any) -> None:
-    """Read the series of what a file of blocks trades on exchanges, so that they are checked too.
+def load_traded(config: Config, blocks: Iterable[Any], provider: Any) -> None:
+    """Read the series of what a user's blocks trade on exchanges, so that they are checked too.
 
     Raises:
         ComponentError: DAT-003, one of them is malformed.
     """
     if not hasattr(provider, "coverage"):
         return
-    blocks = [block for block in getattr(strategy, "blocks", ()) if isinstance(block, dict)]
     for block in blocks:
+        if not isinstance(block, dict):
+            continue
         name, kind, own = block.get("venue"), block.get("trade_type"), config.venues.cex.get(str(block.get("venue")))
         if block.get("instruction_type") == "cex_trade" and own is not None and kind in ("spot", "perp"):
             key = (exchange_of(str(name), own), str(block.get("symbol")))

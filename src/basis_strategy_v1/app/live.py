@@ -14,6 +14,7 @@ from msgspec import structs
 
 from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import require_runnable
+from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
 from basis_strategy_v1.app.venue_accounts import paper_gateways, real_gateways, without_gateway
@@ -104,6 +105,7 @@ def build_paper_replay(
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
+    data_warnings_in_short(settings, strategy, provider)  # refuses data that cannot be true
     assert settings.start is not None
     # The days of the logs are those of the data.
     how = How(SimulatedClock(settings.start), AT_ONCE, None, report, progress, at, started)

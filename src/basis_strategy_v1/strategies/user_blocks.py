@@ -19,6 +19,7 @@ from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_NUMBERS = msgspec.json.Encoder(decimal_format="number")
 _STEP = re.compile(r"(^nothing was sent\. |; )step (\d+): ")
 
 
@@ -117,7 +118,7 @@ def _timed(path: Path, number: int, line: bytes, at: datetime | None) -> tuple[i
     try:
         stamp = row.get("timestamp")
         if stamp is not None and not isinstance(stamp, str):
-            raise refused(f"timestamp: {stamp} is no text; write an ISO time{_as_text(stamp)}")
+            raise refused(f"timestamp: {_NUMBERS.encode(stamp).decode()[:60]} is no text; write an ISO time{_as_text(stamp)}")
         moment = datetime.fromisoformat(stamp) if isinstance(stamp, str) else at
         if moment is None:
             raise refused("has no timestamp; write one such as 2024-06-01T00:00:00Z, or give a time with --at")
