@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 from .process import REPOSITORY, ExchangeProcess, exchange_process
 
@@ -29,17 +30,22 @@ def python() -> Path:
     """An environment with the clients, made once for each list of packages and each Python."""
     name = hashlib.sha256(PACKAGES.read_bytes() + sys.version.encode()).hexdigest()[:12]
     folder = REPOSITORY / "build" / f"independent-clients-{name}"
-    made = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        pip = [str(made), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", str(PACKAGES)]
-        installed = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if installed.returncode:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"the independent clients could not be installed: {installed.stderr}")
-            pytest.skip(f"the independent clients could not be installed: {installed.stderr.strip().splitlines()[-1]}")
-        (folder / "complete").touch()
-    return made
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            install(folder)
+            (folder / "complete").touch()
+    return folder / "bin" / "python"
+
+
+def install(folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", str(PACKAGES)]
+    installed = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if installed.returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"the independent clients could not be installed: {installed.stderr}")
+        pytest.skip(f"the independent clients could not be installed: {installed.stderr.strip().splitlines()[-1]}")
 
 
 @pytest.fixture
