@@ -43,6 +43,7 @@ SLOW = (
     "data/test_snapshot.py::test_what_is_told_of_old_prices_is_what_reading_meets",
     "data/test_validation.py::test_a_sound_folder_has_no_finding",
     "data/test_validation.py::test_the_real_data_have_the_gaps_that_are_known",
+    "exchange/",
     "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_tell_the_same",
     "execution/test_only_risk_approves.py::test_nothing_else_in_the_package_makes_one",
     "live/crash/",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .ledger import Account
 
 ROUTES: dict[str, Route] = {**binance_spot.ROUTES, **binance_wallet.ROUTES, **binance_futures.ROUTES, **binance_margin.ROUTES}
-WEIGHT_LIMIT = 6_000
 
 # reason: code, text
 SPOT_ERRORS = {
@@ -78,7 +77,7 @@ class Binance(Dialect):
         return request.params
 
     def success(self, engine: Engine, route: Route, result: Any) -> Answer:
-        headers = {"X-MBX-USED-WEIGHT-1M": str(sum(engine.faults.counts.values()) % WEIGHT_LIMIT)}
+        headers = {"X-MBX-USED-WEIGHT-1M": str(engine.faults.in_minute.get(self.venue, (0, 0))[1])}
         if route.kind == "order":
             headers["X-MBX-ORDER-COUNT-10S"] = "1"
         return Answer(200, result, {**headers, **engine.faults.headers.get(self.venue, {})})
@@ -116,4 +115,8 @@ class Binance(Dialect):
         return self.error(code, text.format(**details) if details else text, 400)
 
     def maintenance(self) -> Answer:
-        return Answer(503, {"code": 1, "msg": "System is under maintenance."})
+        return Answer(503, {"code": -1016, "msg": "System is under maintenance."})
+
+    def too_many(self, wait_s: int) -> Answer:
+        text = "Too much request weight used; please use WebSocket Streams for live updates to avoid polling the API."
+        return Answer(429, {"code": -1003, "msg": text}, {"Retry-After": str(wait_s)})

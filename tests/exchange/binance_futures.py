@@ -39,7 +39,6 @@ def _markets(call: Call) -> Any:
             "triggerProtect": "0.0500",
             "liquidationFee": "0.012500",
             "marketTakeBound": "0.05",
-            "maxMoveOrderLimit": 10_000,
             "filters": [*prices.filters(market), {"filterType": "MIN_NOTIONAL", "notional": format(market.minimum_notional, "f")}],
             "orderTypes": ["LIMIT", "MARKET", "STOP"],
             "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
@@ -51,7 +50,6 @@ def _markets(call: Call) -> Any:
     return {
         "timezone": "UTC",
         "serverTime": call.engine.now(),
-        "futuresType": "U_MARGINED",
         "rateLimits": limits,
         "exchangeFilters": [],
         "assets": assets,

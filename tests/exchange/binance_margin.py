@@ -12,6 +12,12 @@ from .ledger import ZERO, Position, Refused
 from .markets import PERP, TERMS
 
 MAX_LEVERAGE = 100
+# The fields of a position: in positionRisk of version 2, and in the account of versions 2 and 3.
+RISK_V2 = """symbol positionAmt entryPrice breakEvenPrice markPrice unRealizedProfit liquidationPrice leverage maxNotionalValue marginType
+    isolatedMargin isAutoAddMargin positionSide notional isolatedWallet updateTime"""
+ACCOUNT_V2 = """symbol initialMargin maintMargin unrealizedProfit positionInitialMargin openOrderInitialMargin leverage isolated entryPrice
+    maxNotional bidNotional askNotional positionSide positionAmt updateTime"""
+ACCOUNT_V3 = "symbol positionSide positionAmt unrealizedProfit isolatedMargin notional isolatedWallet initialMargin maintMargin updateTime"
 MODES = {"crossed": "cross", "isolated": "isolated"}
 
 
@@ -59,7 +65,11 @@ def _positions(call: Call) -> Any:
     rows = [_position(call, symbol) for symbol in symbols]
     if call.request.path.endswith("v3/positionRisk"):
         return [row for row in rows if Decimal(row["positionAmt"])]
-    return [{**row, **_terms(call, row["symbol"])} for row in rows]
+    return [_only(RISK_V2, {**row, **_terms(call, row["symbol"])}) for row in rows]
+
+
+def _only(names: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in names.split()}
 
 
 def _terms(call: Call, symbol: str) -> dict[str, Any]:
@@ -70,6 +80,8 @@ def _terms(call: Call, symbol: str) -> dict[str, Any]:
         "maxNotionalValue": "100000000",
         "marginType": MODES[mode],
         "isAutoAddMargin": "false",
+        "isolated": MODES[mode] == "isolated",
+        "maxNotional": "100000000",
     }
 
 
@@ -121,14 +133,16 @@ def _account(call: Call) -> Any:
         "maxWithdrawAmount": "maxWithdrawAmount",
     }
     positions = [_position(call, market.symbol) for market in call.engine.markets_of("binance", PERP)]
+    positions = [{**row, **_terms(call, row["symbol"]), "unrealizedProfit": row["unRealizedProfit"]} for row in positions]
+    sums = {name: total[source] for name, source in names.items()}
     if "v3" in call.request.path:
-        positions = [row for row in positions if Decimal(row["positionAmt"])]
-    else:
-        positions = [{**row, **_terms(call, row["symbol"]), "isolated": False} for row in positions]
-    for row in positions:
-        row["unrealizedProfit"] = row.pop("unRealizedProfit")
-    flags = {"feeTier": 0, "canTrade": True, "canDeposit": True, "canWithdraw": True, "updateTime": 0, "multiAssetsMargin": False}
-    return {**flags, **{name: total[source] for name, source in names.items()}, "assets": assets, "positions": positions}
+        held = [_only(ACCOUNT_V3, row) for row in positions if Decimal(row["positionAmt"])]
+        for row in assets:
+            del row["marginAvailable"]
+        return {**sums, "assets": assets, "positions": held}
+    flags = {"feeTier": 0, "feeBurn": True, "canTrade": True, "canDeposit": True, "canWithdraw": True, "updateTime": 0,
+             "multiAssetsMargin": False, "tradeGroupId": -1}  # fmt: skip
+    return {**flags, **sums, "assets": assets, "positions": [_only(ACCOUNT_V2, row) for row in positions]}
 
 
 def _balances(call: Call) -> Any:
@@ -237,7 +251,7 @@ def _brackets(call: Call) -> Any:
         "notionalCap": 1_000_000_000,
         "notionalFloor": 0,
         "maintMarginRatio": float(TERMS["binance"].maintenance),
-        "cum": 0.0,
+        "cum": 0,
     }
     rows = [{"symbol": market.symbol, "notionalCoef": 1.0, "brackets": [bracket]} for market in prices.wanted(call, PERP)]
     return prices.one_or_all(call, rows)

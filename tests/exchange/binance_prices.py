@@ -35,7 +35,7 @@ def filters(market: Market) -> list[dict[str, Any]]:
         {"filterType": "PRICE_FILTER", "minPrice": eight(market.tick), "maxPrice": "1000000.00000000", "tickSize": eight(market.tick)},
         {"filterType": "LOT_SIZE", "minQty": eight(market.lot), "maxQty": eight(market.maximum), "stepSize": eight(market.lot)},
         {"filterType": "MARKET_LOT_SIZE", "minQty": "0.00000000", "maxQty": eight(market.maximum), "stepSize": "0.00000000"},
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders" if market.kind == SPOT else "limit": 200},
     ]
 
 
@@ -58,6 +58,9 @@ def spot_markets(call: Call) -> Any:
             "quoteOrderQtyMarketAllowed": True,
             "allowTrailingStop": True,
             "cancelReplaceAllowed": True,
+            "amendAllowed": True,
+            "pegInstructionsAllowed": False,
+            "opoAllowed": False,
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,
             "filters": [

@@ -97,3 +97,6 @@ class Bybit(Dialect):
 
     def maintenance(self) -> Answer:
         return self.error(10016, "Service is restarting", 200)
+
+    def too_many(self, wait_s: int) -> Answer:
+        return self.error(10006, "Too many visits. Exceeded the API Rate Limit.", 200)

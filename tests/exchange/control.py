@@ -16,6 +16,7 @@
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
 {"on": KIND, "fault": NAME, …}                                   see faults.py
 {"lag_s": {VENUE: N}}, {"stale_s": {VENUE: N}}                   look-ups and balances are so late
+{"limit": {VENUE: N, …}}                                        requests a minute; more are refused as the venue does
 {"headers": {"venue", NAME: VALUE, …}}                          what binance's and bybit's answers say of rate limits
 {"maintenance": [VENUE, …]}                                      these answer nothing else
 {"advance_s": N}                                                 the venue's clock goes on (or back)
@@ -208,6 +209,10 @@ def _stale(engine: Engine, given: dict[str, float]) -> None:
     engine.faults.stale_ms.update({venue: round(1_000 * seconds) for venue, seconds in given.items()})
 
 
+def _limit(engine: Engine, given: dict[str, int]) -> None:
+    engine.faults.limits.update(given)
+
+
 def _headers(engine: Engine, given: dict[str, str]) -> None:
     engine.faults.headers[given["venue"]] = {name: value for name, value in given.items() if name != "venue"}
 
@@ -260,6 +265,7 @@ COMMANDS = {
     "stale_s": _stale,
     "maintenance": _maintenance,
     "headers": _headers,
+    "limit": _limit,
     "advance_s": _advance,
     "clear": _clear,
     "release": _release,

@@ -138,3 +138,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def maintenance(self) -> Answer: ...
+
+    @abstractmethod
+    def too_many(self, wait_s: int) -> Answer:
+        """More requests than the venue allows; the next minute begins in so many seconds."""

@@ -108,3 +108,6 @@ class Hyperliquid(Dialect):
 
     def maintenance(self) -> Answer:
         return Answer(502, "<html><body>Bad gateway</body></html>")
+
+    def too_many(self, wait_s: int) -> Answer:
+        return Answer(429, "")

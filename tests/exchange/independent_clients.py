@@ -12,6 +12,7 @@ import warnings
 from typing import Any
 
 from .clients import OWNER, OWNER_KEY, reroute
+from .declared_names import unknown_names
 
 ELSEWHERE = "0x" + "1" * 40
 CLIENT_ID = "a" * 32
@@ -56,6 +57,19 @@ def binance(address: str) -> dict[str, Any]:
         "bars": len(client.get_klines(symbol="ETHUSDT", interval="1h", limit=3)),
         "rate": len(client.futures_mark_price(symbol="ETHUSDT")["lastFundingRate"]) > 0,
     }
+
+
+def binance_sdk(address: str) -> dict[str, Any]:
+    """Binance's own client checks the type of every field and logs those that are wrong; names that it does not know are returned."""
+    from binance_common.configuration import ConfigurationRestAPI
+    from binance_sdk_derivatives_trading_usds_futures import rest_api as usds_futures
+    from binance_sdk_spot import rest_api as spot
+    from binance_sdk_wallet import rest_api as wallet
+
+    def keys() -> Any:
+        return ConfigurationRestAPI(api_key="key", api_secret="secret", base_path=address, retries=0)
+
+    return unknown_names(spot.SpotRestAPI(keys()), wallet.WalletRestAPI(keys()), usds_futures.DerivativesTradingUsdsFuturesRestAPI(keys()))
 
 
 def bybit(address: str) -> dict[str, Any]:
@@ -182,7 +196,7 @@ def main() -> None:
     venue, address = sys.argv[1:]
     logging.getLogger().addHandler(Refusing(logging.WARNING))
     with warnings.catch_warnings(record=True) as caught:
-        found = {"binance": binance, "bybit": bybit, "okx": okx, "hyperliquid": hyperliquid}[venue](address)
+        found = {"binance": binance, "binance-sdk": binance_sdk, "bybit": bybit, "okx": okx, "hyperliquid": hyperliquid}[venue](address)
     print(json.dumps({**found, "warnings": [str(one.message) for one in caught]}))
 
 

@@ -95,3 +95,6 @@ class Okx(Dialect):
 
     def maintenance(self) -> Answer:
         return Answer(503, {"code": "50001", "msg": "Service temporarily unavailable. Try again later", "data": []})
+
+    def too_many(self, wait_s: int) -> Answer:
+        return self.error("50011", "Rate limit reached. Please refer to API documentation and throttle requests accordingly", 429)

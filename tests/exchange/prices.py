@@ -43,17 +43,18 @@ class Recorded:
         self._series: dict[str, Series | None] = {}
 
     def price(self, venue: str, kind: str, symbol: str, now_ms: int) -> Decimal | None:
-        """The close of the last bar that has closed; a market without a series has the venue's other one, or another venue's."""
+        """The close of the last bar that has closed. Without a series: the venue's other market, another venue, the pair in USDT."""
         others = sorted(path.name for path in (self.folder / "ohlcv").iterdir() if path.is_dir())
         for where in (venue, *(other for other in others if other != venue)):
             for which in (kind, "perp" if kind == "spot" else "spot"):
                 series = self._closes(f"ohlcv/{where}/{which}/{symbol}")
                 if series is not None and (found := series.at(now_ms)) is not None:
                     return found
-        return None
+        return self.price(venue, kind, symbol[:-1] + "T", now_ms) if symbol.endswith("USDC") else None
 
     def funding(self, venue: str, symbol: str) -> Series | None:
-        return self._read(f"funding/{venue}/{symbol}.csv", "funding_rate", 0)
+        found = self._read(f"funding/{venue}/{symbol}.csv", "funding_rate", 0)
+        return self.funding(venue, symbol[:-1] + "T") if found is None and symbol.endswith("USDC") else found
 
     def _closes(self, start: str) -> Series | None:
         found = (self._read(f"{start}_{interval}.csv", "close", length) for interval, length in INTERVALS_MS.items())

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from .control import command, report
 from .dialect import Answer, Request
 from .engine import Late
+from .faults import edit
 from .ledger import text
 from .venues import DIALECTS
 
@@ -91,6 +92,12 @@ class Handler(BaseHTTPRequestHandler):
         if dialect.venue in self.server.engine.maintenance:
             self._send(dialect.maintenance())
             return
+        if dialect.venue in self.server.engine.faults.limits:
+            dialect.see(self.server.engine, request)  # a request that is refused shows the time too
+        wait_s = self.server.engine.faults.seconds_to_wait(dialect.venue, self.server.engine.now())
+        if wait_s:
+            self._send(dialect.too_many(wait_s))
+            return
         self._before(dialect, request, rule)
         with self.server.engine.lock:
             self.server.engine.catch_up()
@@ -156,6 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         bodies = {"empty_after": "", "html_after": HTML, "garbage_after": {"unexpected": [None, {"id": []}]}}
         if name in bodies:
             self._end(Answer(200, bodies[name]))
+        if name == "edit_after":
+            answer.body = json.loads(json.dumps(answer.body, default=_plain))
+            edit(answer.body, rule["edits"])
         if name == "truncated_after":
             whole = json.dumps(answer.body, default=_plain)
             self._end(Answer(200, whole[: len(whole) // 2]))

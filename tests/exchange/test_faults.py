@@ -179,6 +179,33 @@ def test_a_process_is_killed_at_its_order_which_is_executed(exchange: ExchangePr
     assert victim.pid != os.getpid()
 
 
+def test_a_fill_may_be_gone_or_without_its_fee(exchange: ExchangeProcess, binance: Any) -> None:
+    exchange.fault("order", "edit_after", edits=[{"path": ["fills", 0]}])
+    exchange.fault("order", "edit_after", edits=[{"path": ["fills", 0, "commission"]}, {"path": ["status"], "value": "NEW"}])
+    assert (order(binance)["trades"], order(binance)["fee"]) == ([], None)
+    assert exchange.balances("binance", "spot") == {"USDT": D(600), "ETH": D("0.1998")}
+
+
+@pytest.mark.parametrize(
+    ("venue", "kind"), [("binance", ccxt.DDoSProtection), ("bybit", ccxt.RateLimitExceeded), ("okx", ccxt.RateLimitExceeded)]
+)
+def test_more_requests_than_a_minute_allows_are_refused_until_the_next(
+    exchange: ExchangeProcess, connect: Callable[..., Any], times: Times, venue: str, kind: type[Exception]
+) -> None:
+    client = connect(venue)
+    client.fetch_balance()
+    times.advance(61)
+    client.fetch_balance()
+    exchange.control(limit={venue: 3})
+    client.fetch_balance()
+    for _ in range(2):
+        with pytest.raises(kind):
+            for _ in range(3):
+                client.fetch_balance()
+    times.advance(60)
+    client.fetch_balance()
+
+
 def test_what_is_no_command_is_refused(exchange: ExchangeProcess) -> None:
     with pytest.raises(ValueError, match="KeyError"):
         exchange.control(nonsense={})

@@ -87,6 +87,9 @@ def test_prices_and_funding_come_from_recorded_data_at_the_clock_of_requests(tmp
         assert [(one["timestamp"], one["amount"]) for one in funding] == [(NOON + HOUR, "0.31"), (NOON + 2 * HOUR, "-0.64")]
         assert binance.fetch_ticker(PERP)["last"] == "3200.00000000"
         assert binance.fetch_ticker("ETH/USDT")["last"] == "3200.00000000"  # no spot series: the perp's
+        hyperliquid = client("hyperliquid", exchange.url)
+        hyperliquid.set_markets(list(loaded("hyperliquid").markets.values()))
+        assert hyperliquid.publicPostInfo({"type": "allMids"})["ETH"] == "3200"  # in USDC there: that in USDT
         assert exchange.balances("binance", "perp") == {"USDT": 10_000 - D("1.5") + D("0.31") - D("0.64")}
 
 
