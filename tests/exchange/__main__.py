@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import decimal
 import os
 from pathlib import Path
 from threading import Event, Thread
@@ -14,6 +15,7 @@ from .prices import milliseconds
 from .server import Server
 
 PARENT_CHECK_S = 0.5
+DIGITS = 50
 
 
 def _end_with_parent(parent: int) -> None:
@@ -32,6 +34,8 @@ def main() -> None:
     parser.add_argument("--at", default="1970-01-01T00:00:00Z", help="where the clock of requests begins")
     parser.add_argument("--certificate", type=Path, help="speak https, with this certificate and key in one file")
     given = parser.parse_args()
+    decimal.DefaultContext.prec = DIGITS  # of the threads that answer
+    decimal.setcontext(decimal.DefaultContext.copy())
     Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     engine = Engine(given.ledger, Clock(given.clock == "requests", milliseconds(given.at)), given.data)
     restore(engine)

@@ -11,7 +11,7 @@ import json
 import os
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from decimal import Decimal, getcontext
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .markets import PERP
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-getcontext().prec = 50
 ZERO = Decimal(0)
 RECORDS = ("transfer", "withdrawal", "deposit", "payment")
 
