@@ -43,7 +43,7 @@ def _markets(call: Call) -> Any:
             "orderTypes": ["LIMIT", "MARKET", "STOP"],
             "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
         }
-        for market in prices.wanted(call, PERP)
+        for market in call.engine.markets_of("binance", PERP)
     ]
     assets = [{"asset": asset, "marginAvailable": True, "autoAssetExchange": "0"} for asset in ("USDT", "BNB")]
     limits = [limit for limit in RATE_LIMITS if limit["interval"] != "DAY"]

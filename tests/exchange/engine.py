@@ -77,8 +77,16 @@ class Engine:
         self.moves = Moves(self)
         self._at: int | None = None
         self.settled_to = max((line["at"] for line in self.ledger.lines), default=0)
-        self.clock.see(self.settled_to)
+        self.clock.see(self._newest())
         self.moves.resume()
+
+    def _newest(self) -> int:
+        """The newest time of the clock that the lines show, without what commands put it ahead by."""
+        ahead = newest = 0
+        for line in self.ledger.lines:
+            ahead += round(1_000 * line.get("command", {}).get("advance_s", 0))
+            newest = max(newest, line["at"] - ahead)
+        return newest
 
     def now(self) -> int:
         """The venue's time, ms; while something late is executed, its time."""

@@ -31,6 +31,7 @@ def test_after_a_kill_the_ledger_and_lasting_commands_are_as_before(tmp_path: Pa
         binance.set_markets(list(loaded("binance").markets.values()))
         binance.milliseconds = lambda: NOON
         binance.create_order("ETH/USDT", "limit", "buy", "0.1", "1010", {"timeInForce": "IOC"})
+        exchange.control(advance_s=0.5)
         binance.create_order("ETH/USDT", "limit", "buy", "0.1", "900")
         before = exchange.account("binance")
         exchange.kill()
@@ -38,7 +39,7 @@ def test_after_a_kill_the_ledger_and_lasting_commands_are_as_before(tmp_path: Pa
             file.write(b'{"kind": "order", "at": 1, "ven')  # a line that a kill cut off
         exchange.start()
         assert exchange.account("binance") == before
-        assert exchange.read("clock") == {"now": NOON}
+        assert exchange.read("clock") == {"now": NOON + 500}
         assert binance.fetch_ticker("ETH/USDT")["last"] == "1000.00000000"
         placed = binance.create_order("ETH/USDT", "limit", "buy", "0.1", "1010", {"timeInForce": "IOC"})
         assert placed["id"] not in [str(one["id"]) for one in before["orders"]]
