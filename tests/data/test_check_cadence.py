@@ -118,6 +118,7 @@ def test_volume_alone_or_flatness_alone_is_no_stop() -> None:
     assert list(stopped(bars(SPOT, flat, spread=0, volume=[5.0] * 10))) == []
     assert list(stopped(bars(SPOT, moving, volume=[5.0, *[0.0] * 9]))) == []
     assert list(stopped(bars(SPOT, flat, spread=0, volume=[0.0] * 10))) == []  # nobody knows the volume
+    assert list(stopped(bars(SPOT, flat, spread=0, volume=[0.0] * 8 + [1.0] * 2))) == []  # nor did anybody then
     assert list(stopped(columns_of(FUNDING, range(10), funding_rate=[0.0] * 10))) == []
 
 
@@ -142,20 +143,36 @@ def test_the_bars_of_a_stopped_market_count_as_missing(write: Write, is_database
     def price(hour: int, *, for_trade: bool = True) -> float:
         return float(provider.snapshot(first + hour * 3_600_000_000 * MICROSECOND).spot("binance", "ETHUSDT", for_trade=for_trade))
 
-    assert (price(10), price(31), price(20, for_trade=False)) == (3009, 3010, 3009)
-    for hour in (11, 20, 30):
-        with pytest.raises(StaleSeries, match=r"the last row visible .* is the one stamped 2024-01-01T09:00:00Z"):
+    assert (price(12), price(31), price(20, for_trade=False)) == (3010, 3010, 3010)
+    for hour in (13, 20, 30):
+        with pytest.raises(StaleSeries, match=r"the last row visible .* is the one stamped 2024-01-01T11:00:00Z"):
             price(hour)
     assert provider.stale_spans(START_US, START_US + 48 * HOUR_US) == [
-        ("ohlcv/binance/spot/ETHUSDT_1h", START_US + 11 * HOUR_US, START_US + 31 * HOUR_US)
+        ("ohlcv/binance/spot/ETHUSDT_1h", START_US + 13 * HOUR_US, START_US + 31 * HOUR_US)
     ]
     [issue] = provider.issues(START_US, START_US + 48 * HOUR_US)
     assert (issue.kind, issue.severity, issue.stamp, issue.rows) == ("stopped", "warning", START_US + 10 * HOUR_US, 20)
     assert issue.message == (
-        "20 bars without a trade from 2024-01-01T10:00:00Z to 2024-01-02T05:00:00Z: the market stood still, so they count as missing"
+        "20 bars without a trade from 2024-01-01T10:00:00Z to 2024-01-02T05:00:00Z: the market stood still, so no price of it counts from "
+        "then on"
     )
     assert provider.issues(START_US + 31 * HOUR_US, START_US + 48 * HOUR_US) == []
     assert provider.issues(START_US, START_US + 10 * HOUR_US) == []
+
+
+@pytest.mark.parametrize("hours", range(1, 40))
+def test_what_a_price_is_does_not_depend_on_bars_after_it(write: Write, hours: int) -> None:
+    folder = standing_still(write, 10, 20)
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    at = first + hours * 3_600_000_000 * MICROSECOND
+
+    def fresh(until: datetime) -> str:
+        try:
+            return str(DataProvider(folder, until=until).snapshot(at).spot("binance", "ETHUSDT", for_trade=True))
+        except StaleSeries as stale:
+            return str(stale)
+
+    assert fresh(at) == fresh(first + 48 * 3_600_000_000 * MICROSECOND)
 
 
 def test_a_stop_that_lasts_to_the_end_does_not_shorten_what_is_covered(write: Write) -> None:

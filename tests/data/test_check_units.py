@@ -55,6 +55,7 @@ def test_a_week_of_stress_is_no_error() -> None:
     rates = [0.0001] * 60 + [-0.02] * 21 + [0.0001] * 60
     assert [issue.severity for issue in units(columns_of(FUNDING, range(0, 141 * 8, 8), funding_rate=rates))] in ([], ["warning"])
     assert units(columns_of(FUNDING, range(0, 24, 8), funding_rate=[0.02] * 3)) == []
+    assert units(columns_of(FUNDING, range(0, 800, 8), funding_rate=[0.0001] * 95 + [0.02] * 5)) == []
 
 
 def lending(seed: int, days: int, *, liquidity: float = 1, borrow: float = 1, since: int = 0) -> Columns:

@@ -206,6 +206,13 @@ def test_rows_of_another_time_are_found_however_many_they_are_and_whatever_follo
         read(file, HEADER + "".join(months), until="2024-02-15T00:00:00Z")
 
 
+def test_of_what_follows_a_gap_at_the_end_only_the_order_is_looked_at(file: Path) -> None:
+    later = ["2024-01-02T00:00:00Z,x\n", "nonsense\n", "2024-01-03T00:00:00Z\n", "2024-01-03T00:00:00,,,\n"]
+    assert read(file, HEADER + "".join([*ROWS, *later]), until="2024-01-01T12:00:00Z") == read(file, HEADER + "".join(ROWS))
+    with pytest.raises(ComponentError, match="line 18: column timestamp: '2024-01-03T00:00:00Z' is there twice"):
+        read(file, HEADER + "".join([*ROWS, *later, later[2]]), until="2024-01-01T12:00:00Z")
+
+
 @pytest.mark.parametrize("apart", ["00:15", "00:59"])
 def test_bars_nearer_together_than_their_interval_are_refused(file: Path, apart: str) -> None:
     with pytest.raises(ComponentError) as error:

@@ -150,3 +150,11 @@ def test_a_step_is_found_wherever_it_lies_and_only_within_the_rows_asked_for(lon
         assert (
             values.figures(0, place + 1).steps(1.2) == values.figures(place + 1, 200).steps(1.2) == values.figures(0, 200).steps(2.1) == []
         )
+
+
+@pytest.mark.parametrize("long", ["", "1e-30"])
+def test_rows_are_left_out_of_a_column_whether_or_not_it_fits_in_integers(long: str) -> None:
+    values = column(*map(str, range(1, 10)), *[long] * bool(long))
+    left = values.without([(0, 2), (4, 7)])
+    assert [left.decimal(row) for row in range(4)] == [3, 4, 8, 9]
+    assert values.without([]) == values

@@ -195,6 +195,33 @@ def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("ohlcv/bybit/spot/ETHUSDT_1h.CSV", "only names that end in .csv are read: rename it to ETHUSDT_1h.csv"),
+        ("ohlcv/bybit/spot/ETHUSDT_1h.csv.gz", "only files that end in .csv are read: unpack it, as ETHUSDT_1h.csv"),
+        ("ohlcv/bybit/spot/ETHUSDT_1h.zip", "only files that end in .csv are read: unpack it, as ETHUSDT_1h.csv"),
+        ("funding/bybit/ETHUSDT.parquet", "only files that end in .csv are read: write it as CSV, as ETHUSDT.csv"),
+        ("ohlcv/bybit/spot/ETHUSDT_15m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 15m are not known, only 1m, 1h, 1d"),
+        ("ohlcv/bybit/spot/ETHUSDT_60m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 60m are not known, only 1m, 1h, 1d"),
+        ("ohlcv/bybit/spot/ETH-USDT_1h.csv", f"{NOT_IN_THE_LAYOUT}: rename it to ETHUSDT_1h.csv"),
+        ("funding/okx/ETH-USDT.csv", f"{NOT_IN_THE_LAYOUT}: rename it to ETHUSDT.csv"),
+        ("ohlcv/bybit/futures/ETHUSDT_1h.csv", NOT_IN_THE_LAYOUT),
+    ],
+)
+def test_a_file_that_is_there_and_not_read_is_named_with_the_way_out(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("")
+    assert validate(tmp_path) == [Finding(name, 0, "malformed", why, "error")]
+
+
+@pytest.mark.parametrize("name", ["ohlcv/README.md", "ohlcv/bybit/spot/.hidden", "GENERATED.txt", "notes/x.csv.gz"])
+def test_a_file_that_holds_no_data_of_the_layout_is_none_of_its_business(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("")
+    assert [finding.kind for finding in validate(tmp_path)] == ["empty"]
+
+
 def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
     assert validate(tmp_path) == [
         Finding(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas", "error")

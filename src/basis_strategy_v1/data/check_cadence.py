@@ -24,7 +24,7 @@ GAP_STEPS = 1.5
 NEIGHBOURS, EQUAL_STEPS = 5, 3
 # A file of so many steps, of which such a share is one and the same, has that interval.
 LEAST_STEPS, MOST_OF_THEM = 10, 0.9
-# So many flat bars without volume, and at least an hour of them, are a market that has stopped.
+# So many flat bars without volume, and at least an hour of them, are a market that has stopped: from the last of these on.
 STOPPED_BARS = 3
 
 
@@ -118,7 +118,12 @@ def stopped(columns: Columns) -> Iterator[Found]:
 
 
 def stopped_message(first: int, last: int, bars: int) -> str:
-    return f"{bars} bars without a trade from {iso(first)} to {iso(last)}: the market stood still, so they count as missing"
+    return f"{bars} bars without a trade from {iso(first)} to {iso(last)}: the market stood still, so no price of it counts from then on"
+
+
+def least_stop(interval_us: int) -> int:
+    """How many flat bars in a row, without volume, are a market that has stopped."""
+    return max(STOPPED_BARS, HOUR_US // interval_us)
 
 
 def stopped_spans(
@@ -126,12 +131,14 @@ def stopped_spans(
 ) -> list[tuple[int, int]]:
     """(first, stop) of the flat bars among the `idle` ones, those without volume, that follow each other for an hour and three bars.
 
-    A price that moves without volume has not stopped; and where no bar has a volume, it is not known.
+    A price that moves without volume has not stopped; and until a bar has a volume it is not known. Nothing depends on a later bar, but
+    how long a stop is.
     """
-    least = max(STOPPED_BARS, HOUR_US // interval_us)
+    least = least_stop(interval_us)
     if not least <= len(idle) < rows:
         return []
-    flat = [row for row in idle if high(row) == low(row)]
+    unknown = next((place for place, row in enumerate(idle) if row != place), len(idle))  # rows before the first with a volume
+    flat = [row for row in idle[unknown:] if high(row) == low(row)]
     found = []
     for _, group in groupby(enumerate(flat), lambda pair: (pair[1] - pair[0], high(pair[1]))):
         members = [row for _, row in group]

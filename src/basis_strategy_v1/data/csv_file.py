@@ -245,7 +245,7 @@ class CsvReading:
         last = self._first_after
         lines = chain(self._after, (line.decode("utf-8", "backslashreplace") for line in file))
         for number, line in enumerate(lines, self._line_after + 1):
-            text = line.split(",", 1)[0]
+            text = line.split(",", 1)[0].rstrip()
             try:
                 stamp = self._days[text[:10]] + self._times[text[10:]]
             except RowFault:

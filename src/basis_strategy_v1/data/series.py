@@ -13,7 +13,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
-from basis_strategy_v1.data.check_cadence import stopped_message, stopped_spans
+from basis_strategy_v1.data.check_cadence import least_stop, stopped_message, stopped_spans
 from basis_strategy_v1.data.columns import Columns, Figures
 from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
@@ -216,14 +216,17 @@ class Stop(NamedTuple):
 
 
 def without_stops(spec: SeriesSpec, loaded: Loaded) -> tuple[Loaded, list[Stop]]:
-    """The rows but those of times at which the market stood still, as if whoever downloaded them had not filled the gap; and these."""
+    """The rows but those of times at which it was known that the market stood still, as if whoever downloaded them had not filled the gap;
+    and these times."""
     if not loaded.without_volume:
         return loaded, []
     high, low = loaded.columns[0], loaded.columns[1]
-    spans = stopped_spans(len(loaded.stamps), loaded.without_volume, high.decimal, low.decimal, spec.interval_us)
-    if not spans:
+    found = stopped_spans(len(loaded.stamps), loaded.without_volume, high.decimal, low.decimal, spec.interval_us)
+    if not found:
         return loaded, []
-    stops = [Stop(loaded.stamps[first], loaded.stamps[stop - 1], stop - first) for first, stop in spans]
+    stops = [Stop(loaded.stamps[first], loaded.stamps[stop - 1], stop - first) for first, stop in found]
+    known_after = least_stop(spec.interval_us) - 1  # flat bars whose price still counts: it could not be known that there would be more
+    spans = [(first + known_after, stop) for first, stop in found]
     stamps = array("q")
     for first, stop in kept_between(spans, len(loaded.stamps)):
         stamps.extend(loaded.stamps[first:stop])
