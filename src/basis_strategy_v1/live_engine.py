@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import MICROSECOND, SECOND_US, SimulatedClock, from_instant, iso, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending
 from basis_strategy_v1.core.journal import Mark
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.core.order import DECISION, HEDGE, LEAVE
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, Skipped, ticks_of
 from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
-from basis_strategy_v1.execution.hedge_guard import judge
+from basis_strategy_v1.execution.hedge_guard import decode_since, encode_since, judge
 from basis_strategy_v1.execution.live_account import LiveAccount
 from basis_strategy_v1.execution.live_pipeline import PlanStopped
+from basis_strategy_v1.execution.live_run import settled_in
 from basis_strategy_v1.execution.reconciliation import encode_table
-from basis_strategy_v1.results.plan_outcomes import outcomes
+from basis_strategy_v1.execution.recovery import Recovered
+from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to
 from basis_strategy_v1.results.run_record import HOLDINGS, Checkpoint, RunRecord, StepRow
 from basis_strategy_v1.strategies.strategy import Step
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 COMPONENT = "EventDrivenStrategyEngine"
 ZERO = Decimal(0)
+PATIENCE_S = 2.0  # for what a venue has: then the run goes on, and looks it up from time to time
+SINCE = "unhedged since"  # the name under which the record keeps it
 
 
 class Waits(Protocol):
@@ -61,6 +66,7 @@ class LiveEngine(EventDrivenStrategyEngine):
     is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
     _since: Since
+    _unwinds_to: Mapping[str, Decimal] | None = None  # an earlier process ended before it unwound a plan that was stopped
     _sent: frozenset[tuple[int, str]] = frozenset()  # the plans of the step that an earlier process did not complete: instant, purpose
     _recorded = Mark()  # how far the journal is booked
     _compares_at = 0  # from which instant on the holdings are compared again
@@ -89,14 +95,15 @@ class LiveEngine(EventDrivenStrategyEngine):
         journal = self.live.journal
         kept, why_not = self.record.open(journal.run, self.config.share_class)
         in_hand, newest = journal.plan_in_hand(), journal.newest_plan()
+        self.live.senders.wait_at_most(PATIENCE_S)
         at = self.start if newest is None else max(self.start, newest.at)
         if kept is not None:
             at = max(at, from_instant(kept.settled))
         if isinstance(self.clock, SimulatedClock):
             self.clock.move_to(at)
-        self.live.start(at)
-        if newest is not None and in_hand is None:
-            self._take_as_hedged(self.account.market(at))
+        recovered, self._since = self.live.start(at), decode_since(self.record.kept(SINCE))
+        if newest is not None:
+            self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(journal)
         if why_not:
             self._log_new_record(why_not)
         if kept is None:
@@ -104,6 +111,8 @@ class LiveEngine(EventDrivenStrategyEngine):
             self._begin_record(at)
         else:
             self._go_on(kept)
+            earlier = [one for one in recovered.closed if one.entry.plan is None or one.entry.plan <= kept.mark.plan]
+            self.manager.record.instructions_routed += settled_in(Recovered(tuple(earlier), ()))
 
     def _begin_record(self, at: datetime) -> None:
         market = self._opened_at = self.account.market(at)
@@ -242,16 +251,29 @@ class LiveEngine(EventDrivenStrategyEngine):
 
     def _work(self, at: datetime, market: MarketSnapshot) -> None:
         """Close what is open; go on with the plan in hand, or decide."""
-        recovered = self.live.recover()
-        self._book_closed(market)
-        if recovered.open:
-            self._guard(at, market, busy=[still.entry.venue for still in recovered.open])
+        busy = self._recover(market)
+        if busy:
+            self._guard(at, market, busy=busy)
             return
+        if self._unwinds_to is not None:
+            self._unwind(at, market, self._unwinds_to)
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
         elif not self.is_halted() and (self.is_leaving or (to_instant(at), DECISION) not in self._sent):
             self._decide(at, market)
         self._guard(at, market)
+
+    def _recover(self, market: MarketSnapshot) -> list[str]:
+        """Look up what is open, and book what was closed; the venues at which something still is.
+
+        Raises:
+            ComponentError: JRN-006, an outcome is not known in its time.
+        """
+        still = self.live.recover().open
+        self._book_closed(market)
+        if overdue := [one.reason for one in still if one.is_overdue]:
+            raise ComponentError("JRN-006", "\n".join(overdue))
+        return [one.entry.venue for one in still]
 
     def _decide(self, at: datetime, market: MarketSnapshot) -> None:
         step = Step(at, market, self.portfolio, self.config.strategy)
@@ -273,29 +295,34 @@ class LiveEngine(EventDrivenStrategyEngine):
         in_hand = self.live.pipeline.plan_in_hand()
         assert in_hand is not None
         self._try(in_hand.plan.at, market, lambda: self.live.pipeline.complete(in_hand))
-        self._take_as_hedged(market)
 
     def _try(self, at: datetime, market: MarketSnapshot, run: Callable[[], Sequence[ExecutionReport]]) -> bool:
         """Run a plan and record what it did, whatever became of the rest; whether it passed its check."""
-        before = exposures_of(self.account.state(market), self.account.venues, market).net
         try:
             if run():  # also where all of them were repetitions
                 self._changed = self._has_cash_flows = True
+            self._book_closed(market)
+        except StillPending:  # no error: it is looked up from time to time, and its plan goes on when it has ended
             self._book_closed(market)
         except OutcomeUnknown:  # the plan stays in hand; a supervisor starts the run again, which looks it up first
             self._book_closed(market)
             raise
         except PlanStopped as stopped:
             self._book_closed(market)
-            if stopped.on_failure == UNWIND:
-                self.live.pipeline.meant = dict(before)
-                self._guard(at, market, at_once=True)
+            if stopped.on_failure == UNWIND and stopped.before is not None:
+                self._unwind(at, market, stopped.before)
         except ComponentError as refused:
             if refused.severity == "CRITICAL":
                 raise
             self._skip(at, refused)
             return False
         return True
+
+    def _unwind(self, at: datetime, market: MarketSnapshot, before: Mapping[str, Decimal]) -> None:
+        """Go back to the net exposure that a plan found which was stopped while it entered."""
+        self._unwinds_to = None
+        self.live.pipeline.meant = before
+        self._guard(at, market, at_once=True)
 
     def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
         if self.waits is None and instant == self._end and (instant, LEAVE) not in self._sent:
@@ -325,11 +352,10 @@ class LiveEngine(EventDrivenStrategyEngine):
         """Read what fell due, close what is open, and keep the hedge, while the next step is waited for."""
         now = self.clock.now()
         market = self._advance_to(to_instant(now), now)
-        recovered = self.live.recover()
-        self._book_closed(market)
-        if not recovered.open and self.live.pipeline.plan_in_hand() is not None:
+        busy = self._recover(market)
+        if not busy and self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
-        self._guard(now, market)
+        self._guard(now, market, busy=busy)
         self._compare_holdings(now, market)
         if self._handler.state is not self._recorded_state:
             self._rebase(market)
@@ -349,14 +375,10 @@ class LiveEngine(EventDrivenStrategyEngine):
             self.event_logger.log_event(at, "error", COMPONENT, data)
         self._breaks = breaks
 
-    def _take_as_hedged(self, market: MarketSnapshot) -> None:
-        """After a restart: what is held now, once the plan in hand is done, is what was meant."""
-        self.live.pipeline.meant = dict(exposures_of(self.account.state(market), self.account.venues, market).net)
-
     def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False, busy: Sequence[str] = ()) -> None:
         """Close what has been unhedged for too long."""
         pipeline, limits = self.live.pipeline, self.live.parts.limits
-        if pipeline.meant is None:
+        if pipeline.meant is None or (busy and self._is_hedging()):
             return
         venues, state = self.account.venues, self.account.state(market)
         gaps = unhedged(exposures_of(state, venues, market).net, pipeline.meant, market)
@@ -372,14 +394,30 @@ class LiveEngine(EventDrivenStrategyEngine):
             market=market,
             busy=busy,
         )
+        if verdict.since != self._since:
+            self.record.keep(SINCE, encode_since(verdict.since))
         self._since = verdict.since
         if verdict.critical:
             raise ComponentError("ENG-002", verdict.critical)
         if verdict.blocks:
-            meant = pipeline.meant
-            pipeline.run(at, verdict.blocks, encode_memory(self.memory), "complete", HEDGE)
+            with suppress(StillPending):  # it is looked up as any other
+                self._hedge(at, verdict.blocks)
             self._book_closed(market)
-            pipeline.meant = meant
+
+    def _is_hedging(self) -> bool:
+        """Whether an order of the guard itself is what is waited for."""
+        in_hand = self.live.pipeline.plan_in_hand()
+        is_planned = in_hand is not None and in_hand.plan.purpose == HEDGE
+        return is_planned or any(entry.plan is None for entry in self.live.journal.open_entries())
+
+    def _hedge(self, at: datetime, blocks: Sequence[dict[str, Any]]) -> None:
+        """Trade to close what is unhedged: as a plan, and block by block where another plan waits for an order."""
+        pipeline = self.live.pipeline
+        if pipeline.plan_in_hand() is None:
+            pipeline.run(at, blocks, encode_memory(self.memory), "complete", HEDGE)
+            return
+        for block in blocks:
+            pipeline.execute(at, block)
 
     def _book_closed(self, market: MarketSnapshot) -> None:
         """Book each execution that the journal holds and the record has not: whichever process has sent it, it is booked once."""
@@ -389,7 +427,6 @@ class LiveEngine(EventDrivenStrategyEngine):
 
     def _resume(self) -> None:
         """Take up the strategy's memory, and find the step to go on from."""
-        self._since = {}
         text = self.live.journal.memory()
         if text is not None:
             self.memory = decode_memory(text, getattr(self.strategy, "memory_kinds", ()))

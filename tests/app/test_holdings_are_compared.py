@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,9 @@ import yaml
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.app.live_commands import status_lines, status_of
 from basis_strategy_v1.data.sample import write_sample
-from basis_strategy_v1.execution.paper import PaperWorld
 from basis_strategy_v1.live_engine import LiveEngine
 
-from .runs import Waiting
+from .live_runs import Steps, moves
 from .test_paper_equals_backtest import LIMITS
 
 
@@ -33,34 +29,6 @@ def engine(repository: Path, sample: Path, tmp_path: Path) -> LiveEngine:
     config = yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text())
     config = {**config, "start": "2024-06-01", "end": "2024-06-02", "limits": LIMITS, "live": {"reconcile_interval_s": 7200}}
     return build_paper_replay(config, sample, tmp_path / "state", tmp_path / "results", tmp_path / "logs", report=False)
-
-
-def world_of(engine: LiveEngine) -> PaperWorld:
-    return next(iter(engine.live.parts.gateways.values()))._world  # type: ignore[attr-defined,no-any-return]
-
-
-def lose(engine: LiveEngine, amount: int) -> None:
-    """The venue holds less than before, and says nothing of it."""
-    world = world_of(engine)
-    part: Any = world._state.parts["bybit"]
-    world._state = world._state.with_part("bybit", part.moved({"USDT": Decimal(-amount)}))
-
-
-class Steps:
-    """A wall clock that is there as soon as it is waited for. Before the step of an hour what `at_hour` says happens."""
-
-    def __init__(self, engine: LiveEngine, hours: int, at_hour: dict[int, Any]) -> None:
-        self.clock, self.hours, self.at_hour, self.hour = engine.clock, hours, at_hour, 0
-        engine.waits, engine.is_stopping = self, lambda: self.hour > hours
-        engine.clock = Waiting(self.clock)  # type: ignore[assignment]
-
-    def until(self, at: datetime, each_s: float) -> Iterator[None]:
-        self.hour += 1
-        for minutes in (40, 20):
-            self.clock.move_to(at - timedelta(minutes=minutes))
-            yield
-        self.at_hour.get(self.hour, lambda: None)()
-        self.clock.move_to(at)
 
 
 def breaks(result: Any) -> list[str]:
@@ -79,7 +47,7 @@ def test_an_undisturbed_run_agrees_and_status_says_so(engine: LiveEngine, tmp_pa
 
 
 def test_a_break_is_found_at_the_next_comparison_logged_once_and_shown(engine: LiveEngine, tmp_path: Path) -> None:
-    Steps(engine, 9, {4: lambda: lose(engine, 5)})
+    Steps(engine, 9, {4: lambda: moves(engine, USDT=-5)})
     result = engine.run()
     (line,) = breaks(result)
     assert line.startswith("2024-06-01T04:20:00Z,EventDrivenStrategyEngine,")
@@ -89,7 +57,7 @@ def test_a_break_is_found_at_the_next_comparison_logged_once_and_shown(engine: L
 
 
 def test_a_break_that_is_gone_is_not_shown_any_more(engine: LiveEngine, tmp_path: Path) -> None:
-    Steps(engine, 9, {4: lambda: lose(engine, 5), 7: lambda: lose(engine, -5)})
+    Steps(engine, 9, {4: lambda: moves(engine, USDT=-5), 7: lambda: moves(engine, USDT=5)})
     assert len(breaks(engine.run())) == 1
     assert engine.manager.get_routing_status()["status"] == "healthy"
     assert not [said for said in status_lines(tmp_path / "state") if said.startswith("BREAK")]
@@ -97,7 +65,7 @@ def test_a_break_that_is_gone_is_not_shown_any_more(engine: LiveEngine, tmp_path
 
 def test_a_disagreement_of_an_order_does_not_wait_for_the_timer(engine: LiveEngine) -> None:
     def disagree() -> None:
-        lose(engine, 5)
+        moves(engine, USDT=-5)
         engine.live.senders.health.disagreement("the state of bybit", "EIM-003", "it shows another amount")
 
     Steps(engine, 9, {4: disagree})

@@ -90,6 +90,8 @@ def test_what_cannot_be_left_before_the_data_end_is_named(basis: Basis, config: 
         1,
         True,
     )
+    way_out = "; to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
+    assert done.told[0].endswith(way_out)
 
 
 def test_unwind_leaves_everything_and_halts(basis: Basis, config: Path, sample: Path) -> None:

@@ -111,7 +111,11 @@ PLANS = {
     "one dollar token is swapped for another": ("enters", RICH, [action("uniswap", "swap", "USDT", 1000, token_out="USDC")]),
     "a coin is swapped for a dollar token": ("leaves", RICH, [action("uniswap", "swap", "WETH", 1, token_out="USDC")]),
     "two steps that are sent one by one": (
-        "leaves", INDEBTED, [chain(action("aave", "repay", "WETH", 1), action("aave", "supply", "USDT", 1), atomic=False)]),
+        "leaves", INDEBTED, [chain(action("aave", "repay", "WETH", 1), action("wallet", "wrap", "ETH", 1), atomic=False)]),
+    "a little is repaid and much supplied": (
+        "enters", INDEBTED, [action("aave", "repay", "WETH", 1), action("aave", "supply", "USDT", 900_000)]),
+    "a deposit is moved to another lender, and a little repaid": (
+        "enters", INDEBTED, [action("aave", "repay", "WETH", 1), action("morpho", "supply_collateral", "wstETH", 1, market="wstETH/WETH")]),
 }  # fmt: skip
 
 
@@ -181,7 +185,7 @@ trades = st.builds(lambda venue, side, amount, kind: trade(venue, side, "ETHUSDT
                    st.sampled_from(["bybit", "binance"]), sides, amounts, st.sampled_from(["spot", "perp"]))  # fmt: skip
 neutral = st.sampled_from([
     transfer("wallet", "bybit", "USDT", 1000), action("uniswap", "swap", "USDT", 1000, token_out="USDC"),
-    action("aave", "supply", "USDT", 1000), action("aave", "supply", "WETH", 1), action("lido", "stake", "ETH", 1),
+    action("lido", "stake", "ETH", 1), action("wallet", "wrap", "ETH", 1),
 ])  # fmt: skip
 COINS = {"bybit": {"ETH": 50, "USDT": 10**6}, "binance": {"ETH": 50, "USDT": 10**6}}
 MANY = markets.holding(VENUES, MARKET, wallet={"ETH": 50, "WETH": 50, "USDT": 10**6}, **COINS)
@@ -204,6 +208,11 @@ def test_a_plan_of_trades_leaves_as_the_definition_says(blocks):
 @given(st.lists(trades, min_size=1, max_size=3), neutral)
 def test_what_changes_no_exposure_does_not_change_whether_trades_leave(blocks, other):
     assert enters_or_leaves(*blocks, other, state=MANY) == enters_or_leaves(*blocks, state=MANY)
+
+
+@given(st.lists(trades, min_size=1, max_size=3), st.sampled_from(["USDT", "WETH"]))
+def test_nothing_leaves_that_also_supplies(blocks, token):
+    assert enters_or_leaves(*blocks, action("aave", "supply", token, 1), state=MANY) == "enters"
 
 
 @given(st.lists(trades, min_size=1, max_size=3))
@@ -244,4 +253,4 @@ def test_what_waits_in_a_queue_or_is_on_its_way_is_still_ours():
 
 
 def test_an_empty_state_is_exposed_to_nothing():
-    assert exposed(State()) == ({}, {}, {})
+    assert exposed(State()) == ({}, {}, {}, {})

@@ -16,13 +16,14 @@ from basis_strategy_v1 import (
     EventLogger,
     ExecutionInterfaceManager,
     PositionUpdateHandler,
+    UnifiedHealthManager,
     load_config,
 )
 from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, StillPending, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.gateway import Due, Happened
+from basis_strategy_v1.core.gateway import Due, Happened, Pending
 from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
@@ -157,6 +158,42 @@ def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again(des
     made.gateways["binance"].is_silent = False
     assert made.manager.route_instruction(NOON, trade(**ID)) == BOUGHT
     assert (made.executed, made.gateways["binance"].calls.count("send a1"), counters(made)) == (["a1"], 1, (1, 1))
+
+
+@pytest.mark.parametrize("how", ["it comes again", "it is recovered"])
+def test_what_was_critical_is_so_no_more_once_its_outcome_is_known(how, desk):
+    """Closing note: `report_critical` stayed red after recovery."""
+    health = UnifiedHealthManager()
+    made = desk(faults={"binance": [Silent]}, health_manager=health)
+    error = refused(made.manager.route_instruction, NOON, trade(**ID))
+    assert (health.critical_errors, health.restart_required, health.status) == ((error,), True, "unhealthy")
+    made.gateways["binance"].is_silent = False
+    if how == "it comes again":
+        made.manager.route_instruction(NOON, trade(**ID))
+    else:
+        assert len(made.manager.live.recover().closed) == 1
+    assert (health.critical_errors, health.restart_required, health.status) == ((), False, "degraded")
+    assert counters(made) == (1, 1)
+
+
+def test_what_the_venue_has_and_has_not_ended_is_no_error_where_nobody_waits_for_it(desk):
+    made = desk()
+    gateway = made.gateways["binance"]
+    sends, finds = gateway.send, gateway.find
+    gateway.send = lambda message: sends(message) and Pending("in the book")
+    gateway.find = lambda message, reference=None: Pending("in the book")
+    made.manager.live.senders.wait_at_most(2.0)
+    pending = refused(made.manager.run_plan, NOON, [trade(**ID), trade("sell")])
+    assert (type(pending), pending.severity, pending.about) == (StillPending, "LOW", "a1")
+    assert pending.message == "binance has it pending: in the book"
+    assert (sum(made.time.slept) < 4, counters(made), made.manager.get_routing_status()["status"]) == (True, (0, 0), "healthy")
+    assert type(refused(made.manager.execute, NOON, trade(**ID))) is StillPending
+    gateway.send, gateway.find = sends, finds
+    made.manager.live.recover()
+    reports = made.manager.run_plan(NOON, [trade(**ID), trade("sell")])
+    assert ([report.deltas.as_floats() for report in reports], counters(made)) == (
+        [BOUGHT, {"binance": {"ETH": -1.0, "USDT": 3300.0}}], (2, 0),
+    )  # fmt: skip
 
 
 def test_a_second_process_looks_up_what_was_open_before_anything_else_and_logs_it(desk, tmp_path):

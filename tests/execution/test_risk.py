@@ -276,7 +276,10 @@ def test_amounts_are_numbers_in_what_is_approved():
 
 
 def test_nothing_is_sent_where_no_address_is_allowed():
-    told = "a transfer to bybit needs its address in limits.withdrawal_addresses, which is empty; add it there"
+    told = (
+        "a transfer to bybit needs its address in limits.withdrawal_addresses, which is empty: add the line withdrawal_addresses: [0x...] "
+        "with it under limits (with --paper any address stands for bybit)"
+    )
     block = transfer("wallet", "bybit", "USDT", 100)
     assert refusal(block, limits(withdrawal_addresses=())) == ("OCH-001", told)
     assert refusal(block, limits(withdrawal_addresses=(OTHER,))) is None

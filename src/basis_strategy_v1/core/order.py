@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -59,6 +60,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     `number` counts the plans of one instant from 0. `on_failure` says what becomes of the rest when a step fails: `complete`, `unwind` or
     `hold`; None takes the default (unwind while entering, complete while leaving). `memory` is the strategy's memory as text
     (`core/memory.py`), stored with the plan. `purpose` is why it was made: a step's `decision`, to `leave` at the end, or to `hedge`.
+    `before` and `meant` are the net exposures (base units, by asset) at its check: what it found, and what it is to end with. A restart
+    unwinds to the one, and keeps the hedge by the other.
     """
 
     at: datetime
@@ -67,3 +70,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     on_failure: str | None = None
     memory: str | None = None
     purpose: str = DECISION
+    before: Mapping[str, Decimal] | None = None
+    meant: Mapping[str, Decimal] | None = None

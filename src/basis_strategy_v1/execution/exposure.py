@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.instructions import CexTrade, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
+from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import IN_TRANSIT, Transit, Wallet
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.venues.cex import Exchange
@@ -34,7 +35,7 @@ Amounts = dict[str, Decimal]
 
 
 class Exposures(NamedTuple):
-    """What a state is exposed to, in base units: `net` by asset, signed; the size of each perp and of each debt, by venue and name.
+    """What a state is exposed to, in base units: `net` by asset, signed; the size of each perp, debt and deposit, by venue and name.
 
     An asset is what prices are of: WETH and staked ether count as ETH, by what they are redeemed for. Dollar tokens are cash.
     """
@@ -42,6 +43,7 @@ class Exposures(NamedTuple):
     net: Amounts
     perps: dict[tuple[str, str], Decimal]
     debts: dict[tuple[str, str], Decimal]
+    deposits: dict[tuple[str, str], Decimal]
 
 
 class Unhedged(Struct, frozen=True):
@@ -60,6 +62,7 @@ def exposures_of(state: State, venues: Venues, market: MarketSnapshot) -> Exposu
     net: Amounts = {}
     perps: dict[tuple[str, str], Decimal] = {}
     debts: dict[tuple[str, str], Decimal] = {}
+    deposits: dict[tuple[str, str], Decimal] = {}
     for token, amount in state.part(IN_TRANSIT, Transit).positions().items():
         _add(net, token, amount, market)
     for name in (name for name, venue in venues.items() if isinstance(venue, WalletVenue)):
@@ -72,12 +75,15 @@ def exposures_of(state: State, venues: Venues, market: MarketSnapshot) -> Exposu
         held, contracts = venue.exposures(venue.accrue(state, market), market)
         for exposure in held:
             _add(net, exposure.token, exposure.amount, market)
-            if read_name(exposure.held_as).is_owed:
+            read = read_name(exposure.held_as)
+            if read.is_owed:
                 debts[name, exposure.held_as] = -exposure.amount
+            elif read.kind is Kind.DEPOSIT:
+                deposits[name, exposure.held_as] = exposure.amount
         for perp in contracts:
             _add(net, base_of(perp.symbol), perp.base, market)
             perps[name, perp.symbol] = abs(perp.base)
-    return Exposures({asset: amount for asset, amount in net.items() if amount}, perps, debts)
+    return Exposures({asset: amount for asset, amount in net.items() if amount}, perps, debts, deposits)
 
 
 def _add(net: Amounts, token: str, amount: Decimal, market: MarketSnapshot) -> None:
@@ -109,9 +115,9 @@ def leaves(
 ) -> bool:
     """Whether a plan leaves; otherwise it enters.
 
-    It leaves if, by its simulated result, the size of a perp, a debt or the |net exposure| of an asset falls and none rises, or if every
-    step is a withdraw, claim, unstake or transfer to the own wallet. Gas, fees, slippage and the protocols' rounding are no change of
-    exposure, and a lot of its own trades is no rise: one leg is cut to other lots than the other.
+    It leaves if, by its simulated result, the size of a perp, a debt or the |net exposure| of an asset falls and none rises, nor any
+    deposit; or if every step is a withdraw, claim, unstake or transfer to the own wallet. Gas, fees, slippage and the protocols' rounding
+    are no change of exposure, and a lot of its own trades is no rise: one leg is cut to other lots than the other.
 
     `simulated` are the results in the order of `instructions`, each on the state that the one before leaves; a chain that is not atomic
     has one for each of its steps.
@@ -122,7 +128,8 @@ def leaves(
         return True
     old, new = exposures_of(before, venues, market), exposures_of(simulated[-1].state, venues, market)
     changes = [*_net_changes(old, new, _paid(simulated, market), _lots(instructions, venues), market), *_size_changes(old, new, market)]
-    return any(change.usd <= -DUST_USD for change in changes) and all(change.usd <= change.tolerated_usd for change in changes)
+    falls = any(change.usd <= -DUST_USD for change in changes)
+    return falls and all(change.usd <= change.tolerated_usd for change in (*changes, *_changes(old.deposits, new.deposits, market)))
 
 
 def default_on_failure(*, leaves: bool) -> str:
@@ -154,9 +161,12 @@ def _size_changes(old: Exposures, new: Exposures, market: MarketSnapshot) -> Ite
         change = new.perps.get(place, ZERO) - old.perps.get(place, ZERO)
         if change:
             yield Change(change * market.price(base_of(place[1])))
-    for place in sorted({*old.debts, *new.debts}):
-        change = new.debts.get(place, ZERO) - old.debts.get(place, ZERO)
-        if change:
+    yield from _changes(old.debts, new.debts, market)
+
+
+def _changes(old: Mapping[tuple[str, str], Decimal], new: Mapping[tuple[str, str], Decimal], market: MarketSnapshot) -> Iterator[Change]:
+    for place in sorted({*old, *new}):
+        if change := new.get(place, ZERO) - old.get(place, ZERO):
             yield Change(change * market.price(read_name(place[1]).of))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
@@ -176,3 +176,13 @@ def _block(way: _Way, side: str, amount: Decimal) -> dict[str, Any]:
 
 def _money(usd: Decimal) -> str:
     return plain(round(usd, 2))
+
+
+def encode_since(since: Since) -> str:
+    """Since when which assets are unhedged, as JSON text."""
+    return json.encode(since).decode()
+
+
+def decode_since(text: str | None) -> Since:
+    """The same of a text; None: nothing is."""
+    return {} if text is None else json.decode(text, type=dict[str, int])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 
 from basis_strategy_v1.core.clock import iso, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending, VenueRejected
 from basis_strategy_v1.core.instruction_codec import decode_instruction, encode_instruction
 from basis_strategy_v1.core.instructions import COMPONENT, CexTrade, Chain, WalletTransfer, parse_instruction
 from basis_strategy_v1.core.journal import Status, automatic_key, child_key, require_same_instruction
-from basis_strategy_v1.core.order import DECISION, Order, Plan
+from basis_strategy_v1.core.order import DECISION, HEDGE, Order, Plan
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.exposure import COMPLETE, HOLD, default_on_failure, exposures_of, leaves
 from basis_strategy_v1.execution.pipeline import (
@@ -54,6 +54,7 @@ class PlanStopped(ComponentError):
     """A step of a plan failed after its check. `reports` are of what was executed; `on_failure` is what becomes of it."""
 
     on_failure = HOLD
+    before: Mapping[str, Decimal] | None = None  # the net exposure that the plan found, by asset
 
 
 class PlanInHand(Struct, frozen=True):
@@ -90,7 +91,7 @@ class LivePipeline(Pipeline):
         self._limits = limits
         self._take_up_account = take_up_account  # before the first instruction
         self._addresses = addresses or {}
-        self.meant: dict[str, Decimal] | None = None  # the net exposure with which the last plan was simulated to end, by asset
+        self.meant: Mapping[str, Decimal] | None = None  # the net exposure with which the last plan was simulated to end, by asset
 
     # Entrances.
 
@@ -102,7 +103,8 @@ class LivePipeline(Pipeline):
         Raises:
             StaleSeries, MissingData, ComponentError: as in a backtest; nothing was sent.
             PlanStopped: a step failed after the check; `reports` are of what was executed.
-            OutcomeUnknown: a step's outcome is not known; the plan stays in hand until it is. The same blocks go on with it.
+            OutcomeUnknown: a step's outcome is not known (StillPending: not yet); the plan stays in hand until it is. The same blocks go on
+                with it.
         """
         require_plan(blocks, "EXM-001", "; nothing was sent")
         require_aware(at)
@@ -111,10 +113,10 @@ class LivePipeline(Pipeline):
         self._take_up_account(at)
         if blocks and (begun := self._begun(blocks)) is not None:
             return self.complete(begun)
+        plan = Plan(at=at, blocks=tuple(blocks), on_failure=on_failure, memory=memory, purpose=purpose, meant=self.meant)
         with self._computing():
             self._record.events.require_written()
-            number, is_leaving = self._checked(at, blocks) if blocks else (0, False)
-        plan = Plan(at=at, blocks=tuple(blocks), number=number, on_failure=on_failure, memory=memory, purpose=purpose)
+            plan, is_leaving = self._checked(plan) if blocks else (plan, False)
         in_hand = self._stored(plan, is_leaving)
         return self.complete(in_hand) if blocks else []
 
@@ -177,6 +179,8 @@ class LivePipeline(Pipeline):
                 market, _ = self._arrive(at)
                 key = instruction.instruction_id or self._new_key(market.instant, instruction)
             report = self._send_instruction(at, instruction, key, None)
+        except StillPending:
+            raise
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             self._failed(at, block, failure, trigger, started_s)
@@ -226,12 +230,13 @@ class LivePipeline(Pipeline):
             if all(self.journal.entry(key) is None for key in keys):
                 return number
 
-    def _checked(self, at: datetime, blocks: Sequence[Any]) -> tuple[int, bool]:
-        """Simulate and approve a whole plan on the state as it is; its number, and whether it leaves.
+    def _checked(self, plan: Plan) -> tuple[Plan, bool]:
+        """Simulate and approve a whole plan on the state as it is: the plan with its number and its net exposures, and whether it leaves.
 
         Raises:
             ComponentError: EXM-001, or of a single block its own: nothing was sent.
         """
+        at, blocks = plan.at, plan.blocks
         prepared: list[Prepared] = []
         try:
             instructions = [parse_instruction(block) for block in blocks]
@@ -244,8 +249,10 @@ class LivePipeline(Pipeline):
             is_leaving = self._is_leaving(prepared, before, market)
             for _, fault in self._faults_of_limits(at, prepared, market, is_leaving=is_leaving):
                 raise fault
-            self.meant = dict(exposures_of(after, self.simulator.venues, market).net)
-            return number, is_leaving
+            if plan.purpose != HEDGE:  # which brings about what was meant
+                self.meant = exposures_of(after, self.simulator.venues, market).net
+            found = exposures_of(before, self.simulator.venues, market).net
+            return structs.replace(plan, number=number, before=found, meant=self.meant), is_leaving
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             if len(blocks) == 1:
@@ -344,6 +351,8 @@ class LivePipeline(Pipeline):
             if instruction.instruction_id is not None and (first := self._first_report(instruction)) is not None:
                 return self._replay(at, first, block, None, started_s)[0]
             report = self._send_instruction(at, instruction, key, in_hand, index)
+        except StillPending:
+            raise
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             self._failed(at, block, failure, None, started_s)
@@ -359,6 +368,8 @@ class LivePipeline(Pipeline):
         with self._lock:
             self._record.executed(at, block, report, self._not_logged(at, block, report), packed, trigger, started_s)
         self.journal.logged(key)
+        if "looked_up" in report.details:
+            self._record.is_known(key)
         return packed
 
     def _failed(self, at: Any, block: Any, failure: ComponentError, trigger: str | None, started_s: float) -> None:
@@ -468,7 +479,7 @@ class LivePipeline(Pipeline):
         error = PlanStopped("EXM-001", f"{message}; {what} (on_failure: {in_hand.on_failure})", original_exception=failures[0])
         error.reports = NOTHING
         error.add_earlier(reports)
-        error.on_failure = in_hand.on_failure
+        error.on_failure, error.before = in_hand.on_failure, in_hand.plan.before
         return error
 
 

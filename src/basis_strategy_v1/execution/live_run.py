@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import Mark, Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
@@ -57,6 +57,11 @@ class LiveParts(Struct, frozen=True, kw_only=True):
     settings: SendSettings = SendSettings()
     addresses: Mapping[str, str] = {}
     allocation: Allocation = {}
+
+
+def settled_in(recovered: Recovered) -> int:
+    """How many whole instructions a recovery has closed as executed."""
+    return sum(closed.concluded.status is Status.SETTLED and closed.entry.parent is None for closed in recovered.closed)
 
 
 class LiveRun:
@@ -155,6 +160,9 @@ class LiveRun:
         """Look up once what is open; log what was closed. For the timer."""
         found = self.recovery.once()
         if found.closed:
+            self._record.instructions_routed += settled_in(found)
+            for closed in found.closed:
+                self._record.is_known(closed.entry.key)
             self._log_what_is_missing()
         return found
 

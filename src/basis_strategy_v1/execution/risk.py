@@ -236,7 +236,8 @@ def _require_addresses(instruction: Instruction, simulated: SimulationResult, li
 
 def _require_payee(venue: str, allowed: tuple[str, ...], address: str | None) -> None:
     if not allowed:
-        raise _Beyond(f"a transfer to {venue} needs its address in limits.withdrawal_addresses, which is empty; add it there")
+        raise _Beyond(f"a transfer to {venue} needs its address in limits.withdrawal_addresses, which is empty: add the line "
+                      f"withdrawal_addresses: [0x...] with it under limits (with --paper any address stands for {venue})")  # fmt: skip
     if address is not None and not is_listed(address, allowed):
         raise _Beyond(f"{venue} is paid at {address}, which is not in limits.withdrawal_addresses; add it there or send it elsewhere")
 

@@ -107,6 +107,12 @@ class RoutingRecord:
         if trigger is not None:
             self.log_update(at, trigger, kind_of(block, None), started_s)
 
+    def is_known(self, key: str) -> None:
+        """What became of an instruction that was CRITICAL is known by now: health recovers."""
+        self._health.resolve(key)
+        if self._health_manager is not None:
+            self._health_manager.resolve(key)
+
     def recovered(self, report: ExecutionReport, instruction: Instruction, block: Mapping[str, Any] | None) -> None:
         """Log an execution that an earlier process did not log; `block` is what it was asked for by, where that is known."""
         if self.is_logged:

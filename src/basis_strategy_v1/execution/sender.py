@@ -78,6 +78,7 @@ class Sender:
         self._clock = clock
         self._timing = timing
         self._settings = settings
+        self.patience_s: float | None = None  # how long a call waits for what the venue has; None: as long as it may take to settle
         self._calls = VenueCalls(gateway, settings.timeout_s, timing)
         self._conclusions = Conclusions(gateway.name, self._calls, journal, holdings, health)
 
@@ -88,6 +89,7 @@ class Sender:
 
         Raises:
             VenueRejected: the venue refused, which is final; or it executed without effect, and `reports` has the report of the costs.
+            StillPending: the venue has it, and it has not ended within `patience_s`; the entry stays open.
             VenueUnreachable: nothing was sent, in any of the attempts, or it can no longer happen. The key may be sent again.
             OutcomeUnknown: perhaps it was executed; the entry stays open. The message says what to inspect, and how to go on.
             ComponentError: EIM-001, the key is open at another venue; EIM-002, the connection's breaker is open; EIM-003, the answer cannot
@@ -219,16 +221,19 @@ class Sender:
         """The first answer that is enough, asked for again and again until the order's deadline.
 
         Raises:
-            OutcomeUnknown: there was none.
+            OutcomeUnknown: there was none. StillPending: there was none yet, and nobody waits for longer.
         """
-        pause_s = max(self._settings.delay_s, LEAST_PAUSE_S)
+        pause_s, waited_s = max(self._settings.delay_s, LEAST_PAUSE_S), 0.0
         while not is_enough(answer):
             left_s = hand.ends_s - self._timing.monotonic()
             if left_s <= 0:
                 lost = self._lost(hand)
                 self._health.trouble(hand.order.key, lost.error_code, lost.message, is_critical=True)
                 raise lost
+            if self.patience_s is not None and waited_s >= self.patience_s and is_answer(answer):
+                raise self._calls.pending(hand.order, hand.why)
             self._timing.sleep(min(pause_s, left_s))
+            waited_s += pause_s
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
             answer = self._find(hand)
         return answer

@@ -73,6 +73,11 @@ class Senders:
         """Send an approved order by the sender of its venue; see `Sender.send`."""
         return self.of(approved.order.venue).send(approved, plan=plan, step=step, parent=parent)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Let no call wait for longer than this for what a venue has and has not ended: it raises StillPending instead."""
+        for sender in self.by_venue.values():
+            sender.patience_s = seconds
+
     def check_health(self) -> dict[str, Any]:
         """The answer to the health manager."""
         return self.health.check()

@@ -6,7 +6,7 @@ from decimal import localcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from basis_strategy_v1.core.amounts import shown
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.execution.answers import ZERO, require_finding, require_message, require_state
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.timing import Timing
 
 T = TypeVar("T")
+U = TypeVar("U", bound=OutcomeUnknown)
 
 UNREACHABLE = {CEX: "CEX-002", DEX: "DEX-002", ONCHAIN: "OCH-002"}
 UNKNOWN = {CEX: "CEX-003", DEX: "DEX-003", ONCHAIN: "OCH-003"}
@@ -141,8 +142,17 @@ class VenueCalls:
 
     def unknown(self, order: Order, message: str, cause: BaseException | None) -> OutcomeUnknown:
         """Perhaps it was executed."""
+        return self._unknown(OutcomeUnknown, order, message, cause)
+
+    def pending(self, order: Order, message: str) -> StillPending:
+        """The venue has it, and it has not ended."""
+        return self._unknown(StillPending, order, message, None, "LOW")
+
+    def _unknown(self, error: type[U], order: Order, message: str, cause: BaseException | None, severity: str | None = None) -> U:
         kind = kind_of(order, self.gateway)
-        return OutcomeUnknown(UNKNOWN[kind], message, COMPONENTS[kind], original_exception=cause)
+        made = error(UNKNOWN[kind], message, COMPONENTS[kind], severity, cause)
+        made.about = order.key
+        return made
 
     def rejected(self, order: Order, message: str) -> VenueRejected:
         """It was refused, or executed without effect."""

@@ -38,9 +38,10 @@ class EventLog(Protocol):
 class Trouble:
     """An update that failed, or that came through only after a retry."""
 
-    __slots__ = ("critical", "ok", "processing_time_ms", "retried")
+    __slots__ = ("about", "critical", "ok", "processing_time_ms", "retried")
 
-    def __init__(self, processing_time_ms: float, *, ok: bool, critical: bool, retried: bool) -> None:
+    def __init__(self, processing_time_ms: float, *, ok: bool, critical: bool, retried: bool, about: str = "") -> None:
+        self.about = about
         self.processing_time_ms = processing_time_ms
         self.ok = ok
         self.critical = critical
@@ -84,7 +85,8 @@ class ComponentHealth:
                 return
             entry = {} if ok else shown_error(error, timestamp)
             critical = entry.get("error_severity") == "CRITICAL"
-            self._recent.append(Trouble(processing_time_ms, ok=ok, critical=critical, retried=retried))
+            about = getattr(error, "about", "")
+            self._recent.append(Trouble(processing_time_ms, ok=ok, critical=critical, retried=retried, about=about))
             if entry:
                 self._error_count += 1
                 self._errors.append(entry)
@@ -95,6 +97,13 @@ class ComponentHealth:
             self._update_count += count
             self._last_update = timestamp
             self._recent.extend([0.0] * min(count, RECENT_UPDATES))
+
+    def resolve(self, about: str) -> None:
+        """What an error was about is known by now: that update failed, and is CRITICAL no more."""
+        with self._lock:
+            for update in self._recent:
+                if isinstance(update, Trouble) and update.about == about:
+                    update.critical = False
 
     def check(self) -> dict[str, Any]:
         """`{status, last_update, errors, metrics}`: the last 10 errors; counts over all updates, the mean time over the last 100."""
@@ -146,8 +155,8 @@ class UnifiedHealthManager:
     def check_health(self) -> dict[str, dict[str, Any]]:
         """`{component: {status, last_update, errors, metrics}}`, in the order of registration.
 
-        A component that reported a critical error is unhealthy from then on, also where it never registered. A checker that raises or
-        gives no such answer makes its component unhealthy with HLT-001, and the others are still asked.
+        A component that reported a critical error is unhealthy until that is resolved, also where it never registered. A checker that
+        raises or gives no such answer makes its component unhealthy with HLT-001, and the others are still asked.
         """
         with self._lock:
             checkers, critical = dict(self._checkers), [entry for _, entry in self._critical]
@@ -180,6 +189,14 @@ class UnifiedHealthManager:
         except ComponentError as unwritten:
             with self._lock:
                 self._critical.append((unwritten, {"component": unwritten.component, **shown_error(unwritten, entry["timestamp"])}))
+
+    def resolve(self, about: str) -> None:
+        """What critical errors were about (`about`, the key of an instruction) is known by now: they are forgotten, and their component is
+        what it says itself."""
+        with self._lock:
+            left = [(error, entry) for error, entry in self._critical if getattr(error, "about", "") != about]
+            self._critical.clear()
+            self._critical.extend(left)
 
     @property
     def critical_errors(self) -> tuple[BaseException, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.execution.exposure import COMPLETE
+from basis_strategy_v1.core.journal import Mark, Status
+from basis_strategy_v1.execution.exposure import COMPLETE, UNWIND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
 
-    from basis_strategy_v1.core.journal import Journal, StoredPlan
+    from basis_strategy_v1.core.journal import Journal, LiveJournal, StoredPlan
 
 
 def outcomes(plans: Iterable[StoredPlan], journal: Journal) -> tuple[int, int]:
@@ -22,6 +23,15 @@ def outcomes(plans: Iterable[StoredPlan], journal: Journal) -> tuple[int, int]:
         if stored.has_ended and missing:
             failed += missing if stored.plan.on_failure == COMPLETE else 1
     return routed, failed
+
+
+def unwinds_to(journal: LiveJournal) -> Mapping[str, Decimal] | None:
+    """The net exposure to go back to, where the newest plan was stopped to be unwound and nothing came after it; None: there is nothing to
+    unwind."""
+    (newest,) = journal.plans_after(Mark(plan=journal.mark().plan - 1))
+    plan = newest.plan
+    is_stopped = newest.has_ended and plan.on_failure == UNWIND and outcomes([newest], journal)[1] > 0
+    return plan.before if is_stopped else None
 
 
 def _is_repeated(block: dict[str, Any], number: int, journal: Journal) -> bool:

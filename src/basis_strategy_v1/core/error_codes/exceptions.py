@@ -25,6 +25,8 @@ class ComponentError(Exception):
         KeyError: the code is in no registry entry, which is a fault of the program and not of its input.
     """
 
+    about = ""  # the key of the instruction whose outcome is not known
+
     def __init__(
         self,
         error_code: str,
@@ -69,3 +71,7 @@ class VenueUnreachable(ComponentError):
 
 class OutcomeUnknown(ComponentError):
     """It was perhaps sent. Look it up by its key; never send it again blindly."""
+
+
+class StillPending(OutcomeUnknown):
+    """The venue has it, and it takes its time: no error. It stays open and is looked up; its plan stays in hand until then."""
