@@ -63,7 +63,7 @@ def chain(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"instruction_type": "smart_contract_action", "sub_instructions": list(steps), **fields}
 
 
-def house(positions: Any = None, config: Any = CONFIG, market: Any = None, **parts: Any) -> ExecutionInterfaceManager:
+def manager_of(positions: Any = None, config: Any = CONFIG, market: Any = None, **parts: Any) -> ExecutionInterfaceManager:
     mode = parts.pop("execution_mode", "backtest")
     return ExecutionInterfaceManager(config, market or Market(), mode, positions=positions, **parts)
 

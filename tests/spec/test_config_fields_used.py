@@ -8,7 +8,7 @@ import pytest
 
 from basis_strategy_v1 import load_config
 
-from .house import CONFIG, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager, refused
+from .examples import CONFIG, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager, refused
 
 
 @pytest.mark.parametrize("field", ["strategy_mode", "share_class", "initial_capital", "venues"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .house import NOON, SUPPLY, manager, refused
+from .examples import NOON, SUPPLY, manager, refused
 
 CHAIN = {"instruction_type": "smart_contract_action", "sub_instructions": [SUPPLY, SUPPLY]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .house import EXAMPLES, LATER, NOON, TRADE, Prices, manager, refused
+from .examples import EXAMPLES, LATER, NOON, TRADE, Prices, manager, refused
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from .house import FREE, LATER, NOON, NOT_CONFIGURED, TRADE, manager, refused
+from .examples import FREE, LATER, NOON, NOT_CONFIGURED, TRADE, manager, refused
 
 
 def test_the_registry_is_keyed_by_the_configured_names():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .house import CONFIG, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager, refused
+from .examples import CONFIG, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager, refused
 
 
 def test_it_begins_empty():

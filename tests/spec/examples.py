@@ -1,4 +1,4 @@
-"""The specification's own examples, and a house to try them in."""
+"""The specification's own examples, and a manager to try them with."""
 
 from __future__ import annotations
 
