@@ -116,7 +116,7 @@ class SimulatedLiveRun:
 
 
 def live_runs(folder: Path, standard: Any, prices: Callable[[], Any]) -> Iterator[Callable[..., SimulatedLiveRun]]:
-    """A function that makes live runs below a folder, by a `standard` config and prices where none are given. They are closed afterwards."""
+    """A function that makes live runs below a folder, by a `standard` config and prices where none are given. All are closed at last."""
     made: list[SimulatedLiveRun] = []
 
     def make(config: Any = standard, market: Any = None, *, faults: Any = (), **parts: Any) -> SimulatedLiveRun:

@@ -1,4 +1,4 @@
-"""Markets for the tests of the venues: one snapshot with everything in it, and folders of series where time matters."""
+"""The world of the tests: one snapshot with everything in it, folders of series where time matters, and every venue with its blocks."""
 
 from __future__ import annotations
 
