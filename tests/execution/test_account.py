@@ -18,7 +18,8 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.ledger import Places
 from basis_strategy_v1.venues.registry import make_venue
 
-from .trading import NOON, Market, act, held, manager_of, refused, send, trade
+from ..world import refused
+from .trading import NOON, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(minutes=5)
 

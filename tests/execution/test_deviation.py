@@ -6,7 +6,8 @@ import pytest
 
 from basis_strategy_v1 import ComponentError
 
-from .trading import CONFIG, NOON, Market, act, chain, manager_of, refused, trade
+from ..world import chain, refused
+from .trading import CONFIG, NOON, Market, act, manager_of, trade
 
 
 def limits(block, market=None, **venues):

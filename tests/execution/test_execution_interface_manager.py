@@ -20,7 +20,8 @@ from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import automatic_key
 
 from ..simulated_live_run import REFUSED
-from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, chain, held, manager_of, refused, send, trade
+from ..world import chain, refused
+from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(hours=1)
 BOUGHT = {"binance": {"ETH": 1.0, "USDT": -3300.0}}

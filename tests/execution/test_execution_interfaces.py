@@ -11,7 +11,8 @@ from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.venues.registry import known_names
 
-from .trading import FREE, NOON, Market, act, chain, held, manager_of, refused, send, trade
+from ..world import chain, refused
+from .trading import FREE, NOON, Market, act, held, manager_of, send, trade
 
 SWAP = act("swap", "WETH", 1, "uniswap", token_out="USDT")
 

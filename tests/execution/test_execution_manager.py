@@ -10,8 +10,9 @@ from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHand
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
+from ..world import chain, refused
 from .test_live_manager import BOUGHT, REJECTED, REVERTED
-from .trading import CONFIG, NOON, act, chain, held, manager_of, refused, send, trade
+from .trading import CONFIG, NOON, act, held, manager_of, send, trade
 
 HELD = {"binance": {"USDT": 10_000}, "wallet": {"USDT": 500}}
 

@@ -34,8 +34,9 @@ from basis_strategy_v1.execution.paper import PaperWorld
 from basis_strategy_v1.execution.recovery import Recovered
 
 from ..simulated_live_run import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
+from ..world import chain, refused
 from .scripted_gateway import StillTime
-from .trading import CONFIG, NOON, Market, act, chain, held, manager_of, refused, send, trade
+from .trading import CONFIG, NOON, Market, act, held, manager_of, send, trade
 
 SLIPS = {"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 5}}
 FILLED = {"binance": {"ETH": 1.0, "USDT": -3301.65}}

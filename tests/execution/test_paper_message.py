@@ -14,8 +14,9 @@ from basis_strategy_v1.core.outgoing import Gas, OutgoingCall, OutgoingTrade, Ou
 from basis_strategy_v1.execution.paper_message import body_of, outgoing_of, read_body
 
 from ..simulated_live_run import LIMITS
+from ..world import refused
 from .risk_world import WIDE, action, approved, chain, trade, transfer
-from .trading import NOON, WITH_GAS, act, refused, send
+from .trading import NOON, WITH_GAS, act, send
 from .trading import trade as buy
 
 D = Decimal

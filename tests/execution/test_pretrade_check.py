@@ -10,7 +10,8 @@ import pytest
 from basis_strategy_v1 import EventLogger, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 
-from .trading import CONFIG, NOON, WITH_GAS, Market, act, chain, manager_of, refused, send, trade
+from ..world import chain, refused
+from .trading import CONFIG, NOON, WITH_GAS, Market, act, manager_of, send, trade
 
 HELD = {"binance": {"USDT": 10_000, "ETH": 1}, "bybit": {"USDT": 1000}, "wallet": {"USDT": 5000, "ETH": 1, "WETH": 1}}
 LOAN = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "flash_loan", "token": "WETH", "amount": 10}

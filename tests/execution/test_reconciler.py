@@ -15,7 +15,8 @@ from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.reconciliation import decode_table, encode_table, lines_of
 
 from ..simulated_live_run import Silent
-from .trading import NOON, act, refused, send, trade
+from ..world import refused
+from .trading import NOON, act, send, trade
 
 D = Decimal
 SHOWN = Account({"USDT": D(1)})

@@ -11,7 +11,8 @@ import pytest
 from basis_strategy_v1 import ComponentError, EventLogger, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.market import StaleSeries
 
-from .trading import NOON, WITH_GAS, act, chain, manager_of, refused, send
+from ..world import chain, refused
+from .trading import NOON, WITH_GAS, act, manager_of, send
 
 HELD = {"wallet": {"WETH": 1}, "binance": {"ETH": 5}}
 STAKE = chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 3, "lido"), atomic=False, instruction_id="s1")

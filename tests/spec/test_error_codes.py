@@ -10,7 +10,8 @@ from basis_strategy_v1 import ComponentError, ErrorCodeRegistry, UnifiedHealthMa
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
 from ..simulated_live_run import NONSENSE, REFUSED, Silent
-from .examples import NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager, refused
+from ..world import refused
+from .examples import NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager
 
 SPECIFIED = {
     "EIM-001": ("HIGH", "Instruction routing failed"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ..simulated_live_run import REFUSED
-from .examples import NOON, TRADE, Logged, Prices, manager, refused
+from ..world import refused
+from .examples import NOON, TRADE, Logged, Prices, manager
 from .test_error_codes import live
 
 

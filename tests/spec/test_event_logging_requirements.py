@@ -11,7 +11,8 @@ import pytest
 
 from basis_strategy_v1 import load_config
 
-from .examples import CONFIG, FILE, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, TRANSFER, UNKNOWN_TYPE, Logged, refused
+from ..world import refused
+from .examples import CONFIG, FILE, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, TRANSFER, UNKNOWN_TYPE, Logged
 from .test_error_codes import executed_and_unreadable
 
 COMMON = {"timestamp", "event_type", "component", "data", "sequence"}

@@ -6,7 +6,8 @@ import pytest
 
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface
 
-from .examples import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager, refused
+from ..world import refused
+from .examples import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager
 
 OWN_SETTINGS = {
     "binance": {"slippage_bps": 0, "spot_taker_fee_bps": 0},
