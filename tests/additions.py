@@ -20,6 +20,7 @@ from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.aave_account import EMode
 from basis_strategy_v1.venues.aave_settings import ReserveSettings, public
 from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.position_names import read_name
 from basis_strategy_v1.venues.registry import VENUES, ProtocolRow
 from basis_strategy_v1.venues.venue import ONCHAIN
 
@@ -82,10 +83,15 @@ ROWS: tuple[tuple[dict[str, Any], str, Any], ...] = (
 
 @contextmanager
 def added() -> Iterator[None]:
-    """The five rows are in their tables."""
+    """The five rows are in their tables. What was worked out from the tables once is worked out again, then and afterwards."""
     with ExitStack() as stack:
-        stack.callback(record_of.cache_clear)
+        stack.callback(_forget)
         for table, name, row in ROWS:
             stack.enter_context(patch.dict(table, {name: row}))
-        record_of.cache_clear()  # it lists the names of the tables
+        _forget()
         yield
+
+
+def _forget() -> None:
+    record_of.cache_clear()
+    read_name.cache_clear()

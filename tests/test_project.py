@@ -149,3 +149,32 @@ def test_a_public_name_can_be_imported_and_is_listed(name: str) -> None:
 def test_an_unknown_public_name_is_refused_by_name() -> None:
     with pytest.raises(AttributeError, match="module 'basis_strategy_v1' has no attribute 'Trader'"):
         _ = basis_strategy_v1.Trader
+
+
+def imports_of(source: Path) -> dict[str, set[str]]:
+    """module -> the modules of the package that it names in an import, for types too."""
+    modules = {".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): path for path in source.rglob("*.py")}
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = {(node.module or "", alias.name) for node in nodes for alias in node.names}
+        found[module] = {inner if (inner := f"{outer}.{name}") in modules else outer for outer, name in names} & modules.keys()
+    return found
+
+
+def in_circles(imports: dict[str, set[str]]) -> set[str]:
+    """What is left once all that imports nothing, or only what has gone, has gone, and then all that nothing imports."""
+    left = dict(imports)
+    while ends := [name for name, of in left.items() if not of & left.keys() or not any(name in other for other in left.values())]:
+        for name in ends:
+            left.pop(name, None)
+    return set(left)
+
+
+def test_modules_import_each_other_in_no_circle_not_even_for_types() -> None:
+    imports = imports_of(Path(basis_strategy_v1.__file__).parents[1])
+    assert len(imports) > 100
+    # The public entrance of the engine, `from_config`, names what puts the parts of a run together.
+    imports["basis_strategy_v1.engine"].remove("basis_strategy_v1.app")
+    assert in_circles(imports) == set()
+    assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == {"b", "c"}

@@ -27,3 +27,12 @@ def test_a_page_has_no_private_word(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
     found = [f"line {number}: {word}: write {WORDS[word.lower()]}" for number, line in enumerate(lines, 1) for word in WORD.findall(line)]
     assert found == []
+
+
+TESTS = [path for path in sorted((REPOSITORY / "tests").rglob("*.py")) if path != Path(__file__).resolve()]
+
+
+def test_no_name_in_the_tests_is_a_house_or_a_desk() -> None:
+    word = re.compile("(?<![A-Za-z])(houses?|desks?|House|Desks?)(?![a-z])")
+    found = {path.name: word.findall(path.read_text(encoding="utf-8")) for path in TESTS}
+    assert {name: words for name, words in found.items() if words} == {}

@@ -22,6 +22,8 @@ from basis_strategy_v1.core.outgoing import (
     require_message_within,
 )
 
+from ..world import action
+
 D = Decimal
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 PAYEE, POOL, TOKEN, ROUTER, WALLET, STRANGER = ("0x" + digits * 20 for digits in ("aA", "b0", "c1", "d2", "e3", "99"))
@@ -153,11 +155,6 @@ def test_what_arrives_of_another_token_is_not_the_amount():
 
 
 # Transactions.
-
-
-def action(protocol, name, token, amount, **fields):
-    kind = "smart_contract_action"
-    return {"instruction_type": kind, "protocol": protocol, "action": name, "token": token, "amount": amount, **fields}
 
 
 INNER = [action("uniswap", "swap", "USDT", 50, token_out="WETH", min_amount_out="0.015")]

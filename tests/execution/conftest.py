@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..live_desk import Desk, desks
+from ..simulated_live_run import SimulatedLiveRun, live_runs
 from .trading import CONFIG, Market
 
 if TYPE_CHECKING:
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+def live_run(tmp_path: Path) -> Iterator[Callable[..., SimulatedLiveRun]]:
     """Makes a live manager over simulated venues; faults by the name of the venue account."""
-    yield from desks(tmp_path, CONFIG, Market)
+    yield from live_runs(tmp_path, CONFIG, Market)

@@ -15,16 +15,16 @@ from basis_strategy_v1.execution.exposure import Exposures, exposures_of, leaves
 from basis_strategy_v1.execution.risk import Spent, approve
 from basis_strategy_v1.venues.venue import SimulationResult, Venues
 
-from ..venues import markets
-from ..venues.markets import AT, action, chain, trade, transfer
+from .. import world
+from ..world import AT, action, chain, trade, transfer
 
 __all__ = ["AT", "MARKET", "RICH", "VENUES", "action", "approved", "chain", "enters_or_leaves", "exposed", "simulated", "trade", "transfer"]
 
 D = Decimal
 
-VENUES: Venues = markets.venues()
-MARKET = markets.market()
-RICH = markets.rich(VENUES, MARKET)
+VENUES: Venues = world.venues()
+MARKET = world.market()
+RICH = world.rich(VENUES, MARKET)
 NOTHING_SPENT = Spent()
 WIDE = Limits(
     max_notional_per_instruction=D(10**9), max_notional_per_day=D(10**9), max_slippage_bps=D(100), max_unhedged_notional=D(5000),
@@ -36,7 +36,7 @@ def simulated(*blocks: dict[str, Any], state: State = RICH, market: Any = MARKET
     """What each block does to the state that the one before it leaves."""
     found: list[SimulationResult] = []
     for block in blocks:
-        found.append(markets.run(block, venues, state, market))
+        found.append(world.run(block, venues, state, market))
         state = found[-1].state
     return found
 

@@ -18,7 +18,8 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.ledger import Places
 from basis_strategy_v1.venues.registry import make_venue
 
-from .trading import NOON, Market, act, held, house, refused, send, trade
+from ..world import refused
+from .trading import NOON, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(minutes=5)
 
@@ -135,7 +136,7 @@ def test_nothing_falls_due_before_there_is_a_market():
 
 
 def test_each_thing_falls_due_at_its_own_instant():
-    manager = house({"bybit": {"USDT": 1000}})
+    manager = manager_of({"bybit": {"USDT": 1000}})
     for minutes in (0, 1, 2):
         manager.execute(NOON + timedelta(minutes=minutes), send("bybit", "binance", 100))
     reports = manager.settle(NOON + timedelta(minutes=6))
@@ -147,7 +148,7 @@ def test_each_thing_falls_due_at_its_own_instant():
 
 
 def test_a_perp_pays_funding_and_what_is_on_its_way_arrives_in_order():
-    manager = house({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
+    manager = manager_of({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "binance", 100))
     reports = manager.settle(NOON + timedelta(hours=4))
@@ -156,7 +157,7 @@ def test_a_perp_pays_funding_and_what_is_on_its_way_arrives_in_order():
 
 
 def test_settling_begins_the_market_where_there_was_none():
-    manager = house({"binance": {"USDT": 1}})
+    manager = manager_of({"binance": {"USDT": 1}})
     assert manager.settle(NOON) == []
     assert manager.account.source.latest.at is NOON
 
@@ -168,7 +169,7 @@ def test_what_grows_is_brought_to_the_time_asked_for():
             data["protocol_data"]["aave"]["USDT"]["liquidity_index"] = 1.0 if timestamp == NOON else 1.1
             return data
 
-    manager = house({"wallet": {"USDT": 1000}}, market=Growing())
+    manager = manager_of({"wallet": {"USDT": 1000}}, market=Growing())
     assert manager.account.accrues() is False
     manager.execute(NOON, act("supply"))
     assert manager.account.accrues() is True
@@ -180,7 +181,7 @@ def test_what_grows_is_brought_to_the_time_asked_for():
 
 
 def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
-    manager = house({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
+    manager = manager_of({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "wallet", 100))
     exposures, perps = manager.account.exposures(manager.account.source.latest)
@@ -203,7 +204,7 @@ FOUR_HOURS = timedelta(hours=4) - timedelta(minutes=10)
 
 @pytest.mark.parametrize(("microseconds", "found"), [(-1, None), (0, 0), (1, 0)])
 def test_what_falls_due_just_then_is_found_and_nothing_else(microseconds, found):
-    manager = house({"binance": {"USDT": 10_000}})
+    manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     funding = to_instant(NOON + FOUR_HOURS)
     due = manager.account.next_due(funding + microseconds)
@@ -211,13 +212,13 @@ def test_what_falls_due_just_then_is_found_and_nothing_else(microseconds, found)
 
 
 def test_with_nothing_on_its_way_nothing_falls_due():
-    manager = house({"binance": {"USDT": 10_000}})
+    manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade())
     assert manager.account.next_due(to_instant(NOON + timedelta(hours=9))) is None
 
 
 def test_what_fell_due_is_a_report_of_its_own():
-    manager = house({"binance": {"USDT": 10_000}})
+    manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     at = NOON + FOUR_HOURS
     deltas = Deltas.at("binance", {"USDT": Decimal("0.33")})
@@ -238,7 +239,7 @@ def test_what_fell_due_is_a_report_of_its_own():
 
 def test_what_falls_due_is_booked_once_whichever_of_two_managers_of_a_handler_settles_it():
     positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
-    managers = [house(positions) for _ in range(2)]
+    managers = [manager_of(positions) for _ in range(2)]
     for manager in managers:
         manager.settle(NOON)
     managers[0].execute(NOON, trade("sell", 1, trade_type="perp"))
@@ -247,7 +248,7 @@ def test_what_falls_due_is_booked_once_whichever_of_two_managers_of_a_handler_se
 
 
 def test_what_falls_due_at_one_instant_has_keys_of_its_own():
-    manager = house({"bybit": {"USDT": 1000}})
+    manager = manager_of({"bybit": {"USDT": 1000}})
     for amount in (100, 200, 300):
         manager.execute(NOON, send("bybit", "binance", amount))
     reports = manager.settle(NOON + timedelta(minutes=5))
@@ -255,7 +256,7 @@ def test_what_falls_due_at_one_instant_has_keys_of_its_own():
 
 
 def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
-    manager = house({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
+    manager = manager_of({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
     exposures, perps = manager.account.exposures(manager.account.market(NOON))
     assert ([(row.venue, row.held_as, row.token, row.amount) for row in exposures], perps) == (
         [
@@ -268,11 +269,11 @@ def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
 
 
 def test_without_positions_nothing_grows():
-    assert house().account.accrues() is False
+    assert manager_of().account.accrues() is False
 
 
 def test_settling_at_an_instant_books_what_falls_due_right_then_and_moves_the_time():
-    manager = house({"binance": {"USDT": 10_000}})
+    manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     found, funding = manager.account, NOON + FOUR_HOURS
     (report,) = settle_at(found, funding)

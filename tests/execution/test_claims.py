@@ -16,7 +16,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.data.database import import_to_database
 
-from .trading import CONFIG, NOON, VENUES, act, house, send, trade
+from .trading import CONFIG, NOON, VENUES, act, manager_of, send, trade
 
 START = datetime(2024, 6, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -87,9 +87,9 @@ def test_a_folder_and_the_database_made_of_it_tell_the_same(sample: Path, databa
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
-def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, desk: Any) -> None:
-    made = desk(held={"wallet": {"stETH": 9}}) if mode == "live" else None
-    manager = house({"wallet": {"stETH": 9}}) if made is None else made.manager
+def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, live_run: Any) -> None:
+    made = live_run(held={"wallet": {"stETH": 9}}) if mode == "live" else None
+    manager = manager_of({"wallet": {"stETH": 9}}) if made is None else made.manager
 
     def settled(at: datetime) -> list[ExecutionReport]:
         if made is not None:
@@ -110,7 +110,7 @@ def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, desk:
 
 
 def test_requests_of_one_instant_are_told_together_and_each_under_its_own_key() -> None:
-    manager = house({"wallet": {"stETH": 9}})
+    manager = manager_of({"wallet": {"stETH": 9}})
     for hours in (0, 0, 1):
         manager.execute(NOON + timedelta(hours=hours), ask("stETH"))
     reports = manager.settle(NOON + 6 * DAY)
@@ -120,7 +120,7 @@ def test_requests_of_one_instant_are_told_together_and_each_under_its_own_key() 
 
 
 def test_what_is_finalised_at_once_is_told_of_before_it_is_claimed_or_with_the_next_time_that_passes() -> None:
-    manager = house({"wallet": {"stETH": 9}}, config=protocols(withdrawal_days=0))
+    manager = manager_of({"wallet": {"stETH": 9}}, config=protocols(withdrawal_days=0))
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON, claim("lido-2"))
@@ -132,7 +132,7 @@ def test_what_is_finalised_at_once_is_told_of_before_it_is_claimed_or_with_the_n
 
 
 def test_where_the_source_cannot_say_when_its_rows_came_a_jump_tells_of_it_with_the_next_block_on_chain_or_settling() -> None:
-    manager = house({"wallet": {"stETH": 9}, "bybit": {"USDT": 10_000}})
+    manager = manager_of({"wallet": {"stETH": 9}, "bybit": {"USDT": 10_000}})
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON + 6 * DAY, trade("buy", 1, venue="bybit"))
     [report] = manager.settle(NOON + 7 * DAY)
@@ -145,7 +145,7 @@ def test_where_the_source_cannot_say_when_its_rows_came_a_jump_tells_of_it_with_
 
 def test_a_claim_moves_what_was_asked_for_whether_or_not_somebody_settled_before() -> None:
     for settles in (True, False):
-        manager = house({"wallet": {"stETH": 9}})
+        manager = manager_of({"wallet": {"stETH": 9}})
         manager.execute(NOON, ask("stETH"))
         if settles:
             manager.settle(NOON + 5 * DAY)

@@ -6,12 +6,13 @@ import pytest
 
 from basis_strategy_v1 import ComponentError
 
-from .trading import CONFIG, NOON, Market, act, chain, house, refused, trade
+from ..world import chain, refused
+from .trading import CONFIG, NOON, Market, act, manager_of, trade
 
 
 def limits(block, market=None, **venues):
     """The message that refuses a block, or None."""
-    manager = house(config={**CONFIG, **venues}, market=market)
+    manager = manager_of(config={**CONFIG, **venues}, market=market)
     try:
         manager.route_instruction(NOON, block)
     except ComponentError as error:
@@ -114,10 +115,10 @@ def test_slippage_is_valued_at_the_price_of_the_token_that_it_is_in():
 
 
 def test_what_is_no_side_of_a_market_has_no_price():
-    error = refused(house(market=Market()).route_instruction, NOON, estimated(trade(), {"morpho": {"morpho:wstETH/WETH": 1}}, 5))
+    error = refused(manager_of(market=Market()).route_instruction, NOON, estimated(trade(), {"morpho": {"morpho:wstETH/WETH": 1}}, 5))
     assert (error.error_code, error.message.partition(" at ")[0]) == ("DAT-001", "no price of morpho:wstETH/WETH")
 
 
 def test_a_price_that_is_missing_is_an_error():
     block = estimated(trade(), {"binance": {"DOGE": 1}}, 5)
-    assert refused(house(market=Market()).route_instruction, NOON, block).error_code == "DAT-001"
+    assert refused(manager_of(market=Market()).route_instruction, NOON, block).error_code == "DAT-001"

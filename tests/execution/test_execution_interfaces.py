@@ -11,7 +11,8 @@ from basis_strategy_v1.core.clock import SimulatedClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.venues.registry import known_names
 
-from .trading import FREE, NOON, Market, act, chain, held, house, refused, send, trade
+from ..world import chain, refused
+from .trading import FREE, NOON, Market, act, held, manager_of, send, trade
 
 SWAP = act("swap", "WETH", 1, "uniswap", token_out="USDT")
 
@@ -101,7 +102,7 @@ def test_an_unknown_mode_is_refused():
 
 
 def test_those_of_a_manager_share_its_positions_and_its_keys():
-    manager = house({"binance": {"USDT": 10_000}}, clock=SimulatedClock(NOON))
+    manager = manager_of({"binance": {"USDT": 10_000}}, clock=SimulatedClock(NOON))
     manager.interfaces["binance"].execute_trade(trade())
     manager.route_instruction(NOON, trade())
     assert manager.positions.positions == held(binance={"USDT": 3400, "ETH": 2})
@@ -111,7 +112,7 @@ def test_those_of_a_manager_share_its_positions_and_its_keys():
 
 
 def test_an_interface_runs_at_the_last_instant_that_its_manager_knows():
-    manager = house(clock=SimulatedClock(NOON))
+    manager = manager_of(clock=SimulatedClock(NOON))
     manager.route_instruction(NOON + timedelta(days=1), trade())
     seen = []
     manager.data_provider.get_data = lambda at, first=manager.data_provider.get_data: seen.append(at) or first(at)
@@ -122,13 +123,13 @@ def test_an_interface_runs_at_the_last_instant_that_its_manager_knows():
 @pytest.mark.parametrize("method", ["execute_live_trade", "execute_live_transfer"])
 def test_live_without_a_gateway_is_unavailable(method):
     block = trade() if method.endswith("trade") else send("binance", "bybit")
-    interface = house(execution_mode="live").interfaces["binance"]
+    interface = manager_of(execution_mode="live").interfaces["binance"]
     error = refused(getattr(interface, method), block)
     assert (error.error_code, error.message) == ("EIM-002", "binance has no live gateway; there are none: add it to the config")
 
 
 def test_live_every_method_of_the_other_kinds_is_there_too():
-    live = house(execution_mode="live")
+    live = manager_of(execution_mode="live")
     calls = (
         ("uniswap", "execute_live_swap", SWAP),
         ("aave", "execute_live_action", act("supply")),
@@ -140,7 +141,7 @@ def test_live_every_method_of_the_other_kinds_is_there_too():
 @pytest.mark.parametrize("kind", [CEXExecutionInterface, OnChainExecutionInterface])
 def test_live_a_transfer_is_not_simulated_as_in_a_backtest(kind):
     venue = "binance" if kind is CEXExecutionInterface else "wallet"
-    error = refused(house(execution_mode="live").interfaces[venue].execute_backtest_transfer, send(venue, "bybit"))
+    error = refused(manager_of(execution_mode="live").interfaces[venue].execute_backtest_transfer, send(venue, "bybit"))
     assert error.message == f"this interface of {venue} runs in live mode; its backtest methods cannot be called"
 
 
@@ -155,9 +156,9 @@ def test_a_wallet_of_its_own_pays_the_gas_that_its_settings_name():
     assert wallet.execute_action(act("wrap", "ETH", 1, "wallet")) == {"wallet": {"ETH": -1.00066, "WETH": 1.0}}
 
 
-def test_an_interface_of_a_live_manager_has_its_own_keys_and_books_its_deltas(desk):
+def test_an_interface_of_a_live_manager_has_its_own_keys_and_books_its_deltas(live_run):
     handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
-    made = desk(positions=handler, held={"binance": {"USDT": 10_000}})
+    made = live_run(positions=handler, held={"binance": {"USDT": 10_000}})
     for fields in ({}, {"instruction_id": "mine"}):
         deltas = made.manager.interfaces["binance"].execute_trade(trade(**fields))
     assert (len(made.executed), made.executed[0] == "mine", made.executed[1]) == (2, False, "mine")
@@ -173,14 +174,14 @@ def test_an_interface_of_its_own_sends_nothing_live(tmp_path, monkeypatch):
 
 
 def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():
-    manager = house({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
+    manager = manager_of({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
     manager.interfaces["aave"].execute_action(act("withdraw", amount=400))
     assert manager.positions.positions == held(aave={"aUSDT": 600}, wallet={"USDT": 401})
 
 
 def test_an_id_that_was_executed_is_not_executed_again_whichever_way_it_comes():
     handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
-    manager = house(handler)
+    manager = manager_of(handler)
     block = trade("buy", 1, instruction_id="once")
     first = manager.interfaces["binance"].execute_trade(block)
     held = handler.state

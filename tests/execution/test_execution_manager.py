@@ -10,15 +10,16 @@ from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHand
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
+from ..world import chain, refused
 from .test_live_manager import BOUGHT, REJECTED, REVERTED
-from .trading import CONFIG, NOON, act, chain, held, house, refused, send, trade
+from .trading import CONFIG, NOON, act, held, manager_of, send, trade
 
 HELD = {"binance": {"USDT": 10_000}, "wallet": {"USDT": 500}}
 
 
 def execution(positions=None, **parts):
     handler = PositionUpdateHandler(positions) if positions is not None else None
-    manager = house(handler, **parts)
+    manager = manager_of(handler, **parts)
     return manager, ExecutionManager(CONFIG, manager, handler)
 
 
@@ -60,32 +61,32 @@ def test_without_a_position_handler_the_reports_are_all_there_is():
     assert report.deltas.as_floats() == {"binance": {"ETH": 1.0, "USDT": -3300.0}}
 
 
-def live_error(desk, plan, **faults):
+def live_error(live_run, plan, **faults):
     """What a plan ends with whose last step the venue refuses."""
-    made = desk(faults=faults)
+    made = live_run(faults=faults)
     return refused(ExecutionManager(CONFIG, made.manager, made.manager.positions).execute_blocks, NOON, plan)
 
 
-def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved(desk):
-    error = live_error(desk, [trade(), trade("sell", venue="bybit")], bybit=[REJECTED])
+def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved(live_run):
+    error = live_error(live_run, [trade(), trade("sell", venue="bybit")], bybit=[REJECTED])
     assert (error.error_code, error.partial_deltas) == ("EXM-001", BOUGHT)
 
 
-def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before_it_moved(desk):
+def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before_it_moved(live_run):
     plan = [trade(), act("supply"), chain(act("supply"), act("supply"), atomic=False)]
-    error = live_error(desk, plan, wallet=[None, None, REVERTED])
+    error = live_error(live_run, plan, wallet=[None, None, REVERTED])
     assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
 
 
-def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too(desk):
-    error = live_error(desk, [trade(), chain(act("supply"), act("supply"), atomic=False)], wallet=[None, REVERTED])
+def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too(live_run):
+    error = live_error(live_run, [trade(), chain(act("supply"), act("supply"), atomic=False)], wallet=[None, REVERTED])
     assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
 
-def test_what_a_sequence_moved_of_another_token_stands_with_what_the_legs_before_it_moved(desk):
+def test_what_a_sequence_moved_of_another_token_stands_with_what_the_legs_before_it_moved(live_run):
     wrap = act("wrap", "ETH", 2, "wallet")
     plan = [wrap, act("supply", "USDT", 1), chain(act("supply", "WETH", 1), act("supply", "WETH", 1), atomic=False)]
-    error = live_error(desk, plan, wallet=[None, None, None, REVERTED])
+    error = live_error(live_run, plan, wallet=[None, None, None, REVERTED])
     moved = {"USDT": -1.0, "aUSDT": 1.0, "WETH": -1.0, "aWETH": 1.0}
     assert error.partial_deltas == {"wallet": {"ETH": -2.0, "WETH": 2.0}, "aave": moved}
 
@@ -131,7 +132,7 @@ def test_a_handler_of_its_own_is_told_of_each_report_by_the_execution_manager():
             return super().update_state(timestamp, trigger_source, execution_deltas)
 
     handler = Handler(HELD)
-    reports = ExecutionManager(CONFIG, house(handler), handler).execute_blocks(NOON, [trade(), act("supply", amount=500)])
+    reports = ExecutionManager(CONFIG, manager_of(handler), handler).execute_blocks(NOON, [trade(), act("supply", amount=500)])
     assert told == [(NOON, "execution_manager", report) for report in reports]
 
 

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.exposure import Unhedged, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import Verdict, judge
 
-from ..venues import markets
+from .. import world
 from .risk_world import MARKET, VENUES, WIDE, after, trade
 
 D = Decimal
@@ -23,8 +23,8 @@ ETH = D("3300.25")
 NOW = MARKET.instant
 LIMITS = structs.replace(WIDE, max_unhedged_notional=D(5000), max_unhedged_seconds=D(60))
 LONG_AGO = {"ETH": NOW - 61 * SECOND_US}
-CASH = markets.holding(VENUES, MARKET, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
-SPOT_ONLY = markets.holding(VENUES, MARKET, bybit={"ETH": 10, "USDT": 10**5})
+CASH = world.holding(VENUES, MARKET, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
+SPOT_ONLY = world.holding(VENUES, MARKET, bybit={"ETH": 10, "USDT": 10**5})
 BASIS = after(trade("bybit", "buy", "ETHUSDT", 10), trade("bybit", "sell", "ETHUSDT", 10, "perp"), state=CASH)
 FEW = {name: VENUES[name] for name in ("bybit", "binance", "wallet")}
 
@@ -110,7 +110,7 @@ def test_a_spot_leg_that_lost_its_perp_is_sold():
 
 
 def test_the_larger_position_is_reduced_first_and_only_as_far_as_it_goes():
-    state = markets.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 2, "ETH": 3, "USDT": 10**6},
+    state = world.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 2, "ETH": 3, "USDT": 10**6},
                             binance={"ETHUSDT-PERP": 4, "ETH": 5, "USDT": 10**6})  # fmt: skip
     assert decide({"ETH": gap(15)}, state=state) == Verdict(
         LONG_AGO,
@@ -125,32 +125,32 @@ def test_the_larger_position_is_reduced_first_and_only_as_far_as_it_goes():
 
 
 def test_a_short_perp_is_not_reduced_by_a_sale_nor_a_long_one_by_a_purchase():
-    state = markets.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": -5, "USDT": 10**6}, binance={"ETHUSDT-PERP": 5, "USDT": 10**6})
+    state = world.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": -5, "USDT": 10**6}, binance={"ETHUSDT-PERP": 5, "USDT": 10**6})
     assert decide({"ETH": gap(3)}, state=state).blocks == (perp("sell", "3", "binance", reduce_only=True),)
     assert decide({"ETH": gap(-3)}, state=state).blocks == (perp("buy", "3", reduce_only=True),)
 
 
 def test_perps_and_coins_of_other_assets_are_left_alone():
-    state = markets.holding(VENUES, MARKET, bybit={"BTCUSDT-PERP": 5, "BTC": 5, "USDT": 10**6})
+    state = world.holding(VENUES, MARKET, bybit={"BTCUSDT-PERP": 5, "BTC": 5, "USDT": 10**6})
     assert decide({"ETH": gap(3)}, state=state).blocks == (perp("sell", "3"),)
 
 
 def test_what_is_on_chain_is_hedged_by_a_perp():
-    state = markets.holding(VENUES, MARKET, wallet={"WETH": 10}, binance={"USDT": 10**5})
+    state = world.holding(VENUES, MARKET, wallet={"WETH": 10}, binance={"USDT": 10**5})
     found = decide({"ETH": gap(10)}, state=state)
     assert (found.blocks, found.critical) == ((perp("sell", "10", "binance"),), "")
 
 
 def test_what_is_missing_is_bought_as_a_coin_where_there_is_no_perp():
-    data = markets.everything()
+    data = world.everything()
     data["market_data"]["perp_prices"] = {}
-    found = decide({"ETH": gap(-5)}, state=CASH, market=DictSnapshot(markets.AT, data))
+    found = decide({"ETH": gap(-5)}, state=CASH, market=DictSnapshot(world.AT, data))
     assert (found.blocks, found.critical) == ((spot("buy", "5"),), "")
 
 
 def test_what_an_exchange_does_not_take_whole_is_tried_in_parts_and_the_rest_elsewhere():
-    venues = markets.venues({name: {"max_leverage": D(1)} for name in ("bybit", "binance")})
-    state = markets.holding(venues, MARKET, wallet={"WETH": 10}, bybit={"USDT": 20_000}, binance={"USDT": 20_000})
+    venues = world.venues({name: {"max_leverage": D(1)} for name in ("bybit", "binance")})
+    state = world.holding(venues, MARKET, wallet={"WETH": 10}, bybit={"USDT": 20_000}, binance={"USDT": 20_000})
     two = {name: venues[name] for name in ("bybit", "binance", "wallet")}
     assert decide({"ETH": gap(10)}, state=state, venues=two) == Verdict(LONG_AGO, (perp("sell", "5"), perp("sell", "5", "binance")))
 
@@ -179,12 +179,12 @@ def test_just_a_lot_and_just_the_smallest_order_are_traded():
 
 
 def test_what_is_held_of_less_than_a_lot_is_left_alone():
-    state = markets.holding(VENUES, MARKET, bybit={"ETH": "0.000009", "USDT": 10**5})
+    state = world.holding(VENUES, MARKET, bybit={"ETH": "0.000009", "USDT": 10**5})
     assert decide({"ETH": gap(3)}, state=state) == Verdict(LONG_AGO, (perp("sell", "3"),))
 
 
 def test_a_position_is_reduced_by_less_than_the_smallest_order_too():
-    state = markets.holding(VENUES, MARKET, binance={"ETHUSDT-PERP": "0.002", "USDT": 1000})
+    state = world.holding(VENUES, MARKET, binance={"ETHUSDT-PERP": "0.002", "USDT": 1000})
     worth_little = {"ETH": Unhedged(D("0.002"), D("0.5"))}
     found = decide(worth_little, limits=structs.replace(LIMITS, max_unhedged_notional=D(0)), state=state)
     assert found == Verdict(LONG_AGO, (perp("sell", "0.002", "binance", reduce_only=True),))
@@ -194,7 +194,7 @@ def test_a_position_is_reduced_by_less_than_the_smallest_order_too():
 
 
 def test_what_cannot_be_closed_is_critical_with_every_reason():
-    state = markets.holding(VENUES, MARKET, wallet={"WETH": 10}, bybit={"USDT": 1})
+    state = world.holding(VENUES, MARKET, wallet={"WETH": 10}, bybit={"USDT": 1})
     found = decide({"ETH": gap(10)}, state=state, venues={"bybit": VENUES["bybit"], "wallet": VENUES["wallet"]})
     assert found.blocks == ()
     assert found.critical == (
@@ -204,7 +204,7 @@ def test_what_cannot_be_closed_is_critical_with_every_reason():
 
 
 def test_what_is_closed_only_in_part_is_done_and_critical():
-    state = markets.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 4, "USDT": 10**5})
+    state = world.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 4, "USDT": 10**5})
     found = decide(
         {"ETH": gap(6)}, state=state, venues={"bybit": VENUES["bybit"]}, limits=structs.replace(LIMITS, max_unhedged_notional=D(1))
     )
@@ -216,7 +216,7 @@ def test_what_is_closed_only_in_part_is_done_and_critical():
 
 def test_just_the_limit_may_stay_open():
     # Two ETH can be taken back; one USDT carries no perp.
-    state = markets.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 2, "USDT": 1})
+    state = world.holding(VENUES, MARKET, bybit={"ETHUSDT-PERP": 2, "USDT": 1})
     alone, just = {"bybit": VENUES["bybit"]}, structs.replace(LIMITS, max_unhedged_notional=2 * ETH)
     found = decide({"ETH": gap(4)}, state=state, venues=alone, limits=just)
     assert found == Verdict(LONG_AGO, (perp("sell", "2", reduce_only=True),))
@@ -226,7 +226,7 @@ def test_just_the_limit_may_stay_open():
 
 
 def test_every_asset_and_every_exchange_has_its_reason():
-    state = markets.holding(VENUES, MARKET, wallet={"WETH": 10})
+    state = world.holding(VENUES, MARKET, wallet={"WETH": 10})
     gaps = {"BTC": gap(1, D("65000.5")), "ETH": gap("10.00011")}
     found = decide(gaps, {"BTC": 0, "ETH": NOW - 61 * SECOND_US}, state=state, busy={"bybit", "binance"})
     why = "are unhedged for {} s and cannot be closed, limits.max_unhedged_notional is 5000: bybit is busy or does not answer; "
@@ -237,7 +237,7 @@ def test_every_asset_and_every_exchange_has_its_reason():
 
 
 def test_a_venue_that_is_busy_is_left_out_and_the_others_are_used():
-    state = markets.holding(VENUES, MARKET, bybit={"ETH": 10, "USDT": 10**5}, binance={"USDT": 10**5})
+    state = world.holding(VENUES, MARKET, bybit={"ETH": 10, "USDT": 10**5}, binance={"USDT": 10**5})
     found = decide({"ETH": gap(10)}, state=state, busy={"bybit"})
     assert (found.blocks, found.critical) == ((perp("sell", "10", "binance"),), "")
 
@@ -254,7 +254,7 @@ def test_a_coin_that_no_exchange_has_a_price_of_is_critical():
 
 
 def test_two_assets_are_closed_one_on_what_the_other_leaves():
-    state = markets.holding(VENUES, MARKET, bybit={"ETH": 10, "BTC": 1, "USDT": 10})
+    state = world.holding(VENUES, MARKET, bybit={"ETH": 10, "BTC": 1, "USDT": 10})
     gaps = {"BTC": gap(1, D("65000.5")), "ETH": gap(10)}
     found = decide(gaps, {"BTC": 0, "ETH": 0}, state=state)
     assert found.blocks == (trade("bybit", "sell", "BTCUSDT", "1"), spot("sell", "10"))
@@ -267,13 +267,13 @@ amounts = st.decimals(min_value=-40, max_value=40, places=3)
 def test_what_is_closed_is_within_the_limit_afterwards_and_the_rest_is_critical(base, perps, first, second):
     """Whatever is held: after the blocks the gap is as small as what is not said to be critical, and it never grows."""
     account = {"ETHUSDT-PERP": perps} if perps else {}
-    state = markets.holding(VENUES, MARKET, bybit={**account, "USDT": first + 200_000}, binance={"USDT": second, "ETH": 3})
+    state = world.holding(VENUES, MARKET, bybit={**account, "USDT": first + 200_000}, binance={"USDT": second, "ETH": 3})
     found = decide({"ETH": gap(base)}, state=state)
     left = state
     with localcontext(EXACT):
         before = exposures_of(state, FEW, MARKET).net.get("ETH", D(0))
         for block in found.blocks:
-            left = markets.run(block, FEW, left, MARKET).state
+            left = world.run(block, FEW, left, MARKET).state
         moved = exposures_of(left, FEW, MARKET).net.get("ETH", D(0)) - before
         # A purchase of coins pays its fee in coins.
         rest = abs(base + moved)

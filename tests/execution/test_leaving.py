@@ -14,11 +14,11 @@ from basis_strategy_v1.core.state import State, Transfer, Transit
 from basis_strategy_v1.execution.exposure import default_on_failure, leaves
 from basis_strategy_v1.venues.venue import SimulationResult
 
-from ..venues import markets
+from .. import world
 from .risk_world import MARKET, RICH, VENUES, action, after, chain, enters_or_leaves, exposed, simulated, trade, transfer
 
 D = Decimal
-FLAT = markets.holding(VENUES, MARKET, wallet={"ETH": 1, "USDT": 10**6}, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
+FLAT = world.holding(VENUES, MARKET, wallet={"ETH": 1, "USDT": 10**6}, bybit={"USDT": 10**6}, binance={"USDT": 10**6})
 BUY, SHORT = trade("bybit", "buy", "ETHUSDT", 10), trade("bybit", "sell", "ETHUSDT", 10, "perp")
 BACK = trade("bybit", "buy", "ETHUSDT", 10, "perp", reduce_only=True)
 SMALLER = [trade("bybit", "sell", "ETHUSDT", 5), trade("bybit", "buy", "ETHUSDT", 5, "perp")]
@@ -42,7 +42,7 @@ UNLOOP = action(
 INDEBTED = after(action("aave", "supply", "USDT", 100_000), action("aave", "borrow", "WETH", 5))
 SUPPLIED = after(action("aave", "supply", "USDT", 100_000))
 AT_MORPHO = after(action("morpho", "supply_collateral", "wstETH", 5, market="wstETH/WETH"))
-WITH_DOLLARS = markets.holding(VENUES, MARKET, wallet={"ETH": 10, "USDT": 10**5, "USDC": 10**5}, bybit={"USDT": 10**6})
+WITH_DOLLARS = world.holding(VENUES, MARKET, wallet={"ETH": 10, "USDT": 10**5, "USDC": 10**5}, bybit={"USDT": 10**6})
 UNHEDGED = after(BUY, state=FLAT)
 HEDGED_LOAN = after(action("aave", "supply", "USDT", 100_000), action("aave", "borrow", "WETH", 5), BUY, SHORT)
 
@@ -63,9 +63,9 @@ PLANS = {
     "a coin is bought": ("enters", FLAT, [BUY]),
     "the first of a coin is bought": ("enters", FLAT, [trade("bybit", "buy", "BTCUSDT", 1)]),
     "all of a coin is sold": (
-        "leaves", markets.holding(VENUES, MARKET, bybit={"BTC": 1}), [trade("bybit", "sell", "BTCUSDT", 1)]),
+        "leaves", world.holding(VENUES, MARKET, bybit={"BTC": 1}), [trade("bybit", "sell", "BTCUSDT", 1)]),
     "only the last of a coin is sold, and another bought": (
-        "enters", markets.holding(VENUES, MARKET, bybit={"BTC": 1}),
+        "enters", world.holding(VENUES, MARKET, bybit={"BTC": 1}),
         [trade("bybit", "sell", "BTCUSDT", 1), trade("bybit", "buy", "ETHUSDT", 1)]),
     "a coin that nothing hedges is sold": ("leaves", UNHEDGED, [trade("bybit", "sell", "ETHUSDT", 5)]),
     "more is sold and bought back": ("enters", UNHEDGED, [trade("bybit", "sell", "ETHUSDT", 5), trade("bybit", "buy", "ETHUSDT", 5)]),
@@ -126,7 +126,7 @@ def test_a_plan_leaves_if_something_falls_and_nothing_rises(expected, state, blo
 
 def test_a_claim_leaves():
     asked = after(action("lido", "unstake", "stETH", 5))
-    later = markets.market(markets.AT.replace(month=7))
+    later = world.market(world.AT.replace(month=7))
     claim = action("lido", "claim", request_id="lido-1")
     assert enters_or_leaves(claim, state=asked, market=later) == "leaves"
 
@@ -134,12 +134,12 @@ def test_a_claim_leaves():
 def test_interest_that_accrued_meanwhile_is_no_rise():
     # Both debts have grown since the state was last brought up to date, the one that is not repaid too.
     state = after(action("aave", "borrow", "USDC", 1000), state=INDEBTED)
-    later = markets.market(markets.AT.replace(day=9), growth=1.01)
+    later = world.market(world.AT.replace(day=9), growth=1.01)
     assert enters_or_leaves(action("aave", "repay", "WETH", 1), state=state, market=later) == "leaves"
 
 
 def test_a_rebasing_token_that_grew_meanwhile_is_no_rise():
-    later = markets.market(markets.AT.replace(day=9), growth=1.01)
+    later = world.market(world.AT.replace(day=9), growth=1.01)
     plan = [action("aave", "repay", "WETH", 1), action("lido", "wrap", "stETH", 1)]
     assert enters_or_leaves(*plan, state=INDEBTED, market=later) == "leaves"
 
@@ -156,8 +156,8 @@ def test_a_cent_is_a_fall_and_less_is_none():
 
 @pytest.mark.parametrize(("left", "expected"), [("0.99999", True), ("0.999990001", False)])
 def test_just_a_cent_is_a_fall(left, expected):
-    market = markets.market(prices={**markets.PRICES, "ETH": 1000.0})
-    before, state = (markets.holding(VENUES, market, bybit={"ETH": amount}) for amount in (1, left))
+    market = world.market(prices={**world.PRICES, "ETH": 1000.0})
+    before, state = (world.holding(VENUES, market, bybit={"ETH": amount}) for amount in (1, left))
     sale = parse_instruction(trade("bybit", "sell", "ETHUSDT", "0.00001"))
     assert leaves([sale], before, [SimulationResult(state, Deltas())], VENUES, market) is expected
 
@@ -188,7 +188,7 @@ neutral = st.sampled_from([
     action("lido", "stake", "ETH", 1), action("wallet", "wrap", "ETH", 1),
 ])  # fmt: skip
 COINS = {"bybit": {"ETH": 50, "USDT": 10**6}, "binance": {"ETH": 50, "USDT": 10**6}}
-MANY = markets.holding(VENUES, MARKET, wallet={"ETH": 50, "WETH": 50, "USDT": 10**6}, **COINS)
+MANY = world.holding(VENUES, MARKET, wallet={"ETH": 50, "WETH": 50, "USDT": 10**6}, **COINS)
 
 
 @given(st.lists(trades, min_size=1, max_size=4))
@@ -226,7 +226,7 @@ def test_the_way_back_from_a_plan_that_leaves_enters(blocks):
 
 
 def test_exposure_counts_spot_perps_deposits_debts_queues_transit_and_staked_tokens_in_their_base_asset():
-    state = markets.holding(
+    state = world.holding(
         VENUES, MARKET, wallet={"WETH": 1, "WBTC": 2, "wstETH": 10, "stETH": 3, "USDT": 5000},
         bybit={"ETH": 4, "ETHUSDT-PERP": -7, "USDT": 10**6}, hyperliquid={"BTCUSDC-PERP": 2, "USDC": 10**6},
         aave={"aWETH": 6, "aUSDT": 100, "variableDebtWETH": 2, "variableDebtUSDT": 10},
@@ -242,14 +242,14 @@ def test_exposure_counts_spot_perps_deposits_debts_queues_transit_and_staked_tok
 
 
 def test_what_waits_in_a_queue_or_is_on_its_way_is_still_ours():
-    slow = markets.venues({"bybit": {"withdrawal": "default"}})
+    slow = world.venues({"bybit": {"withdrawal": "default"}})
     queued = after(action("lido", "unstake", "stETH", 5))
     (sent,) = simulated(transfer("bybit", "wallet", "ETH", 5), venues=slow)
     assert (queued.positions()["lido"].keys(), sent.state.positions()["in_transit"]) == ({"ETH-QUEUED"}, {"ETH": D("4.9988")})
     held = exposed(RICH).net["ETH"]
     assert [round(exposed(state).net["ETH"] - held, 1) for state in (queued, sent.state)] == [0, 0]
     on_its_way = State({"in_transit": Transit((Transfer(0, "t1", "wallet", "wstETH", D(10)),))})
-    assert exposed(on_its_way).net == {"ETH": 10 * D(repr(markets.STAKED["wstETH"]))}
+    assert exposed(on_its_way).net == {"ETH": 10 * D(repr(world.STAKED["wstETH"]))}
 
 
 def test_an_empty_state_is_exposed_to_nothing():

@@ -34,9 +34,10 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.paper import PaperWorld
 from basis_strategy_v1.execution.recovery import Recovered
 
-from ..live_desk import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
+from ..simulated_live_run import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
+from ..world import chain, refused
 from .scripted_gateway import StillTime
-from .trading import CONFIG, NOON, Market, act, chain, held, house, refused, send, trade
+from .trading import CONFIG, NOON, Market, act, held, manager_of, send, trade
 
 SLIPS = {"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 5}}
 FILLED = {"binance": {"ETH": 1.0, "USDT": -3301.65}}
@@ -45,8 +46,8 @@ REJECTED = VenueRejected("CEX-001", "the account is restricted")
 ID = {"instruction_id": "a1"}
 
 
-def counters(desk):
-    return desk.manager.instructions_routed, desk.manager.instructions_failed
+def counters(live_run):
+    return live_run.manager.instructions_routed, live_run.manager.instructions_failed
 
 
 def events_of(folder):
@@ -66,8 +67,8 @@ ONCE = {
 
 
 @pytest.mark.parametrize(("faults", "sends", "slept"), ONCE.values(), ids=ONCE)
-def test_an_instruction_is_executed_once_and_gives_the_venues_deltas_when(faults, sends, slept, desk):
-    made = desk(faults={"binance": faults}, at_venues=SLIPS)
+def test_an_instruction_is_executed_once_and_gives_the_venues_deltas_when(faults, sends, slept, live_run):
+    made = live_run(faults={"binance": faults}, at_venues=SLIPS)
     assert made.manager.route_instruction(NOON, trade(**ID)) == FILLED
     binance = made.gateways["binance"]
     assert (binance.executed, binance.calls.count("send a1"), made.time.slept) == (["a1"], sends, slept)
@@ -75,8 +76,8 @@ def test_an_instruction_is_executed_once_and_gives_the_venues_deltas_when(faults
 
 
 @pytest.mark.parametrize("faults", [[], [Lost], [Hangs], [REFUSED]])
-def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody_in_a_second_process_too(faults, desk):
-    made = desk(faults={"binance": faults})
+def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody_in_a_second_process_too(faults, live_run):
+    made = live_run(faults={"binance": faults})
     first = made.manager.route_instruction(NOON, trade(**ID))
     asked = list(made.gateways["binance"].calls)
     assert (made.manager.route_instruction(NOON, trade(**ID)), counters(made)) == (first, (1, 0))
@@ -84,37 +85,37 @@ def test_a_repeated_id_gives_the_first_deltas_and_asks_nobody_in_a_second_proces
     assert made.gateways["binance"].calls == asked
 
 
-def test_two_instructions_without_an_id_go_out_under_two_keys_in_a_second_process_too(desk):
-    made = desk()
+def test_two_instructions_without_an_id_go_out_under_two_keys_in_a_second_process_too(live_run):
+    made = live_run()
     for _ in range(2):
         made.manager.route_instruction(NOON, trade())
     made.again().route_instruction(NOON, trade())
     assert len(set(made.executed)) == len(made.executed) == 3
 
 
-def test_the_keys_of_two_journals_are_not_the_same(desk):
-    one, other = desk(), desk()
+def test_the_keys_of_two_journals_are_not_the_same(live_run):
+    one, other = live_run(), live_run()
     assert one.manager.execute(NOON, trade()).key != other.manager.execute(NOON, trade()).key
 
 
-def test_plans_of_one_instant_have_keys_of_their_own_whatever_came_between_and_in_a_second_process(desk):
-    made = desk()
+def test_plans_of_one_instant_have_keys_of_their_own_whatever_came_between_and_in_a_second_process(live_run):
+    made = live_run()
     for at in (NOON, NOON.replace(hour=13), NOON):
         made.manager.run_plan(at, [trade(), trade("sell")])
     made.again().run_plan(NOON, [trade(), trade("sell")])
     assert len(set(made.executed)) == len(made.executed) == 8
 
 
-def test_the_report_has_the_simulated_deltas_next_to_the_venues(desk):
-    report = desk(at_venues=SLIPS).manager.execute(NOON, trade(**ID))
+def test_the_report_has_the_simulated_deltas_next_to_the_venues(live_run):
+    report = live_run(at_venues=SLIPS).manager.execute(NOON, trade(**ID))
     assert (report.kind, report.key, report.venue, report.at, report.reference) == ("execution", "a1", "binance", NOON, "paper:a1")
     assert report.expected == Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
     assert report.deltas - report.expected == Deltas.at("binance", {"USDT": Decimal("-1.65")})
     assert report.costs == (Cost("slippage", "USDT", Decimal("1.65")),)
 
 
-def test_the_gateway_is_handed_what_the_block_says_and_the_worst_price(desk):
-    made = desk()
+def test_the_gateway_is_handed_what_the_block_says_and_the_worst_price(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, trade(**ID))
     (message,) = made.manager.live.journal.entry("a1").messages
     body = json.loads(message.body)
@@ -124,34 +125,34 @@ def test_the_gateway_is_handed_what_the_block_says_and_the_worst_price(desk):
 # What is not retried.
 
 
-def test_a_rejection_is_final_and_is_a_routing_failure(desk):
-    made = desk(faults={"binance": [REJECTED]})
+def test_a_rejection_is_final_and_is_a_routing_failure(live_run):
+    made = live_run(faults={"binance": [REJECTED]})
     error = refused(made.manager.route_instruction, NOON, trade())
     assert (error.error_code, error.message, error.original_exception) == ("EIM-001", "the account is restricted", REJECTED)
     assert (len(made.gateways["binance"].calls), made.time.slept, counters(made)) == (1, [], (0, 1))
 
 
 @pytest.mark.parametrize("block", [trade(amount=1000), trade(side="short")])
-def test_what_is_wrong_or_more_than_is_held_is_never_sent(block, desk):
-    made = desk()
+def test_what_is_wrong_or_more_than_is_held_is_never_sent(block, live_run):
+    made = live_run()
     error = refused(made.manager.route_instruction, NOON, block)
     assert (error.error_code, made.gateways["binance"].calls, counters(made)) == ("EIM-001", [], (0, 1))
 
 
-def test_only_an_unreachable_venue_is_tried_three_times(desk):
-    desks = [desk(faults={"binance": faults}) for faults in ([REFUSED] * 3, [REJECTED], [Silent])]
-    codes = [refused(made.manager.route_instruction, NOON, trade(**ID)).error_code for made in desks]
+def test_only_an_unreachable_venue_is_tried_three_times(live_run):
+    live_runs = [live_run(faults={"binance": faults}) for faults in ([REFUSED] * 3, [REJECTED], [Silent])]
+    codes = [refused(made.manager.route_instruction, NOON, trade(**ID)).error_code for made in live_runs]
     assert codes == ["CEX-002", "EIM-001", "CEX-003"]
-    assert [made.gateways["binance"].calls.count("send a1") for made in desks] == [3, 1, 1]
-    assert [counters(made) for made in desks] == [(0, 1)] * 3
+    assert [made.gateways["binance"].calls.count("send a1") for made in live_runs] == [3, 1, 1]
+    assert [counters(made) for made in live_runs] == [(0, 1)] * 3
 
 
 def raises(error):
     raise error
 
 
-def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again(desk):
-    made = desk(faults={"binance": [Silent]})
+def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again(live_run):
+    made = live_run(faults={"binance": [Silent]})
     error = refused(made.manager.route_instruction, NOON, trade(**ID))
     assert (type(error), error.error_code, error.severity) == (OutcomeUnknown, "CEX-003", "CRITICAL")
     assert made.manager.get_routing_status()["status"] == "unhealthy"
@@ -161,10 +162,10 @@ def test_an_instruction_that_stayed_unknown_is_looked_up_when_it_comes_again(des
 
 
 @pytest.mark.parametrize("how", ["it comes again", "it is recovered"])
-def test_what_was_critical_is_so_no_more_once_its_outcome_is_known(how, desk):
+def test_what_was_critical_is_so_no_more_once_its_outcome_is_known(how, live_run):
     """Closing note: `report_critical` stayed red after recovery."""
     health = UnifiedHealthManager()
-    made = desk(faults={"binance": [Silent]}, health_manager=health)
+    made = live_run(faults={"binance": [Silent]}, health_manager=health)
     error = refused(made.manager.route_instruction, NOON, trade(**ID))
     assert (health.critical_errors, health.restart_required, health.status) == ((error,), True, "unhealthy")
     made.gateways["binance"].is_silent = False
@@ -176,8 +177,8 @@ def test_what_was_critical_is_so_no_more_once_its_outcome_is_known(how, desk):
     assert counters(made) == (1, 1)
 
 
-def test_what_the_venue_has_and_has_not_ended_is_no_error_where_nobody_waits_for_it(desk):
-    made = desk()
+def test_what_the_venue_has_and_has_not_ended_is_no_error_where_nobody_waits_for_it(live_run):
+    made = live_run()
     gateway = made.gateways["binance"]
     sends, finds = gateway.send, gateway.find
     gateway.send = lambda message: sends(message) and Pending("in the book")
@@ -196,8 +197,8 @@ def test_what_the_venue_has_and_has_not_ended_is_no_error_where_nobody_waits_for
     )  # fmt: skip
 
 
-def test_a_second_process_looks_up_what_was_open_before_anything_else_and_logs_it(desk, tmp_path):
-    made = desk(faults={"binance": [Silent]})
+def test_a_second_process_looks_up_what_was_open_before_anything_else_and_logs_it(live_run, tmp_path):
+    made = live_run(faults={"binance": [Silent]})
     refused(made.manager.route_instruction, NOON, trade(**ID))
     with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
         manager = made.again(event_logger=log)
@@ -213,9 +214,9 @@ def test_a_second_process_looks_up_what_was_open_before_anything_else_and_logs_i
 # What cannot be read.
 
 
-def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrades(desk, tmp_path):
+def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrades(live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(faults={"binance": [NONSENSE]}, event_logger=log)
+        made = live_run(faults={"binance": [NONSENSE]}, event_logger=log)
         assert made.manager.route_instruction(NOON, trade(**ID)) == {}
     found = events_of(tmp_path / "logs")
     assert [event["event_type"] for event in found] == ["execution_delta_aggregation_failed", "execution"]
@@ -227,8 +228,8 @@ def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrade
     assert made.manager.live.journal.entry("a1").status is Status.SENT
 
 
-def test_a_fill_behind_an_answer_that_cannot_be_read_is_found_when_it_comes_again(desk):
-    made = desk()
+def test_a_fill_behind_an_answer_that_cannot_be_read_is_found_when_it_comes_again(live_run):
+    made = live_run()
     binance = made.gateways["binance"]
     binance.send = lambda message, send=binance.send: (send(message), raises(NONSENSE))
     error = refused(made.manager.route_instruction, NOON, trade(**ID))
@@ -240,8 +241,8 @@ def test_a_fill_behind_an_answer_that_cannot_be_read_is_found_when_it_comes_agai
 # The positions.
 
 
-def test_without_positions_they_are_read_from_the_venues_and_restored_from_the_journal_later(desk):
-    made = desk(held={"binance": {"USDT": 10_000}})
+def test_without_positions_they_are_read_from_the_venues_and_restored_from_the_journal_later(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000}})
     assert made.manager.positions.positions == {}
     made.manager.route_instruction(NOON, trade())
     after = held(binance={"ETH": 1, "USDT": 6700})
@@ -252,22 +253,22 @@ def test_without_positions_they_are_read_from_the_venues_and_restored_from_the_j
     assert manager.positions.positions == after
 
 
-def test_given_positions_are_what_it_begins_with(desk):
-    made = desk(held={"binance": {"USDT": 10_000}}, positions=PositionUpdateHandler({"binance": {"USDT": 5000}}))
+def test_given_positions_are_what_it_begins_with(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000}}, positions=PositionUpdateHandler({"binance": {"USDT": 5000}}))
     made.manager.route_instruction(NOON, trade())
     assert made.manager.positions.positions == held(binance={"ETH": 1, "USDT": 1700})
 
 
-def test_what_the_venue_shows_otherwise_degrades_and_changes_nothing(desk):
-    made = desk(held={"binance": {"USDT": 10_000}}, positions={"binance": {"USDT": 15_000}})
+def test_what_the_venue_shows_otherwise_degrades_and_changes_nothing(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000}}, positions={"binance": {"USDT": 15_000}})
     made.manager.route_instruction(NOON, trade())
     status = made.manager.get_routing_status()["status"]
     (error,) = made.manager._health_check()["errors"]
     assert (status, error["error_code"], made.manager.positions.positions["binance"]["USDT"]) == ("degraded", "EIM-003", 11_700)
 
 
-def test_what_the_venue_holds_beyond_the_given_positions_is_not_the_runs_in_a_second_process_too(desk):
-    made = desk(held={"binance": {"USDT": 10_000, "BTC": 2}}, positions={"binance": {"USDT": 5000}})
+def test_what_the_venue_holds_beyond_the_given_positions_is_not_the_runs_in_a_second_process_too(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000, "BTC": 2}}, positions={"binance": {"USDT": 5000}})
     made.manager.route_instruction(NOON, trade())
     assert made.manager.get_routing_status()["status"] == "healthy"
     manager = made.again(positions=None)
@@ -277,10 +278,10 @@ def test_what_the_venue_holds_beyond_the_given_positions_is_not_the_runs_in_a_se
     assert manager.positions.positions == held(binance={"USDT": 5000})
 
 
-def test_an_allocation_says_how_much_of_a_balance_belongs_to_the_run(desk):
+def test_an_allocation_says_how_much_of_a_balance_belongs_to_the_run(live_run):
     allocation = {"binance": {"USDT": 6000, "BTC": 0}, "bybit": {"ETH": 50}, "wallet": {"USDT": 7}}
     holds = {"binance": {"USDT": 10_000, "BTC": 2}, "bybit": {"ETH": 1, "USDT": 8}, "wallet": {"USDT": 9, "ETH": 3}}
-    made = desk({**CONFIG, "live": {"allocation": allocation}}, held=holds)
+    made = live_run({**CONFIG, "live": {"allocation": allocation}}, held=holds)
     made.manager.route_instruction(NOON, trade())
     ours = {"binance": {"ETH": 1, "USDT": 2700}, "bybit": {"ETH": 1, "USDT": 8}, "wallet": {"USDT": 7, "ETH": 3}}
     assert made.manager.positions.positions == held(**ours)
@@ -291,14 +292,14 @@ def test_an_allocation_says_how_much_of_a_balance_belongs_to_the_run(desk):
 
 
 @pytest.mark.parametrize("faults", [[REJECTED], [REFUSED] * 3, [Silent]])
-def test_positions_stay_as_they_were_where_nothing_is_known_to_have_happened(faults, desk):
-    made = desk(faults={"binance": faults}, held={"binance": {"USDT": 10_000}})
+def test_positions_stay_as_they_were_where_nothing_is_known_to_have_happened(faults, live_run):
+    made = live_run(faults={"binance": faults}, held={"binance": {"USDT": 10_000}})
     refused(made.manager.route_instruction, NOON, trade())
     assert made.manager.positions.positions == held(binance={"USDT": 10_000})
 
 
-def test_a_venue_that_cannot_be_read_at_the_first_start_keeps_everything_back(desk):
-    made = desk()
+def test_a_venue_that_cannot_be_read_at_the_first_start_keeps_everything_back(live_run):
+    made = live_run()
     made.gateways["bybit"].read = lambda at=None: raises(VenueUnreachable("CEX-002", "no answer"))
     error = refused(made.manager.route_instruction, NOON, trade())
     assert (error.error_code, error.message) == ("EIM-002", "bybit cannot be read at 2024-06-01T12:10:00Z: no answer; start again later")
@@ -318,16 +319,16 @@ def happens(gateway, *items):
 PAID = Due(id="f1", venue="binance", kind="funding", at=NOON.replace(minute=5), deltas=Deltas())
 
 
-def test_settle_reads_what_fell_due_at_the_venues_once(desk, tmp_path):
-    made = desk()
+def test_settle_reads_what_fell_due_at_the_venues_once(live_run, tmp_path):
+    made = live_run()
     happens(made.gateways["binance"], PAID, PAID)
     reports = made.manager.settle(NOON)
     assert [(report.key, report.kind, report.at, report.recorded) for report in reports] == [("f1", "funding", PAID.at, True)]
     assert made.manager.settle(NOON) == []
 
 
-def test_what_fell_due_is_logged_once_by_this_process_or_the_next(desk, tmp_path):
-    made = desk()
+def test_what_fell_due_is_logged_once_by_this_process_or_the_next(live_run, tmp_path):
+    made = live_run()
     happens(made.gateways["binance"], PAID, structs.replace(PAID, id="f2"))
     made.manager.settle(NOON)
     with EventLogger(tmp_path / "logs", "live", clock=made.time) as log:
@@ -336,8 +337,8 @@ def test_what_fell_due_is_logged_once_by_this_process_or_the_next(desk, tmp_path
     assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "settlement"] == ["f1", "f2"]
 
 
-def test_a_venue_that_cannot_say_what_fell_due_degrades_and_the_others_go_on(desk):
-    made = desk()
+def test_a_venue_that_cannot_say_what_fell_due_degrades_and_the_others_go_on(live_run):
+    made = live_run()
     made.manager.settle(NOON)
     made.gateways["bybit"].due = lambda since: raises(VenueUnreachable("CEX-002", "no answer"))
     happens(made.gateways["binance"], PAID)
@@ -348,15 +349,15 @@ def test_a_venue_that_cannot_say_what_fell_due_degrades_and_the_others_go_on(des
 # The breaker.
 
 
-def exhausted(desk, *then):
-    """A desk whose binance could not be reached for three instructions in a row."""
-    made = desk(faults={"binance": [*[REFUSED] * 9, *then]})
+def exhausted(live_run, *then):
+    """A live run whose binance could not be reached for three instructions in a row."""
+    made = live_run(faults={"binance": [*[REFUSED] * 9, *then]})
     assert [refused(made.manager.route_instruction, NOON, trade()).error_code for _ in range(3)] == ["CEX-002"] * 3
     return made
 
 
-def test_a_venue_that_failed_three_times_is_unavailable_while_another_trades_on(desk):
-    made = exhausted(desk)
+def test_a_venue_that_failed_three_times_is_unavailable_while_another_trades_on(live_run):
+    made = exhausted(live_run)
     asked = len(made.gateways["binance"].calls)
     error = refused(made.manager.route_instruction, NOON, trade())
     assert (error.error_code, error.severity, len(made.gateways["binance"].calls)) == ("EIM-002", "HIGH", asked)
@@ -365,8 +366,8 @@ def test_a_venue_that_failed_three_times_is_unavailable_while_another_trades_on(
     assert counters(made) == (1, 4)
 
 
-def test_after_a_minute_a_probe_is_sent_and_its_answer_makes_the_venue_available(desk):
-    made = exhausted(desk)
+def test_after_a_minute_a_probe_is_sent_and_its_answer_makes_the_venue_available(live_run):
+    made = exhausted(live_run)
     made.time.now_s += 59
     assert refused(made.manager.route_instruction, NOON, trade()).error_code == "EIM-002"
     made.time.now_s += 1
@@ -374,9 +375,9 @@ def test_after_a_minute_a_probe_is_sent_and_its_answer_makes_the_venue_available
     assert counters(made) == (2, 4)
 
 
-def test_the_number_of_failures_and_of_attempts_are_the_configs(desk):
+def test_the_number_of_failures_and_of_attempts_are_the_configs(live_run):
     config = {**CONFIG, "max_retries_per_venue": 1, "max_retry_attempts": 2, "retry_delay_seconds": 0.5}
-    made = desk(config, faults={"binance": [REFUSED, REFUSED]})
+    made = live_run(config, faults={"binance": [REFUSED, REFUSED]})
     assert [refused(made.manager.route_instruction, NOON, trade()).error_code for _ in range(2)] == ["CEX-002", "EIM-002"]
     assert (len(made.gateways["binance"].calls), made.time.slept) == (2, [0.5])
 
@@ -386,15 +387,15 @@ def test_the_number_of_failures_and_of_attempts_are_the_configs(desk):
 WITHOUT = "has no live gateway; there are {}: add it to the config"
 
 
-def test_a_venue_without_a_gateway_is_unavailable_and_is_named(desk):
-    made = desk(only=["binance", "bybit"])
+def test_a_venue_without_a_gateway_is_unavailable_and_is_named(live_run):
+    made = live_run(only=["binance", "bybit"])
     error = refused(made.manager.route_instruction, NOON, act("wrap", "ETH", 1, "wallet"))
     assert (error.error_code, error.message, counters(made)) == ("EIM-002", f"wallet {WITHOUT.format('binance, bybit')}", (0, 1))
     assert not made.folder.exists()
 
 
-def test_a_plan_with_a_leg_that_has_no_gateway_is_refused_whole(desk):
-    made = desk(only=["binance"], positions={"binance": {"USDT": 9000}, "bybit": {"ETH": 1}})
+def test_a_plan_with_a_leg_that_has_no_gateway_is_refused_whole(live_run):
+    made = live_run(only=["binance"], positions={"binance": {"USDT": 9000}, "bybit": {"ETH": 1}})
     error = refused(made.manager.run_plan, NOON, [trade(), trade("sell", venue="bybit")])
     assert (error.error_code, made.executed) == ("EXM-001", [])
     assert error.message == f"nothing was sent. step 1: bybit {WITHOUT.format('binance')}"
@@ -402,7 +403,7 @@ def test_a_plan_with_a_leg_that_has_no_gateway_is_refused_whole(desk):
 
 def test_without_any_gateways_a_live_manager_sends_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    manager = house(execution_mode="live")
+    manager = manager_of(execution_mode="live")
     for call in (manager.route_instruction, lambda at, block: manager.run_plan(at, [block])):
         error = refused(call, NOON, trade())
         assert (error.error_code, error.message) == ("EIM-002", f"binance {WITHOUT.format('none')}")
@@ -410,22 +411,22 @@ def test_without_any_gateways_a_live_manager_sends_and_writes_nothing(tmp_path, 
     assert (manager.run_plan(NOON, []), manager.settle(NOON), manager.close(), list(tmp_path.iterdir())) == ([], [], None, [])
 
 
-def test_with_gateways_live_refuses_to_start_without_limits(desk):
-    gateways = desk().gateways
+def test_with_gateways_live_refuses_to_start_without_limits(live_run):
+    gateways = live_run().gateways
     error = refused(lambda: ExecutionInterfaceManager(CONFIG, Market(), "live", gateways=gateways))
     assert (error.error_code, error.message.partition(";")[0]) == ("CFG-001", "limits: missing")
 
 
-def test_the_journal_is_opened_in_the_folder_with_the_first_instruction(desk, tmp_path, monkeypatch):
+def test_the_journal_is_opened_in_the_folder_with_the_first_instruction(live_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = desk(state=None)
+    made = live_run(state=None)
     assert list(tmp_path.iterdir()) == []
     made.manager.route_instruction(NOON, trade())
     assert (tmp_path / "state" / "journal.sqlite").is_file()
 
 
-def test_a_second_manager_of_one_folder_is_refused_until_the_first_is_closed(desk):
-    made = desk()
+def test_a_second_manager_of_one_folder_is_refused_until_the_first_is_closed(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, trade())
     second = made.made()
     assert refused(second.route_instruction, NOON, trade()).error_code == "JRN-002"
@@ -434,8 +435,8 @@ def test_a_second_manager_of_one_folder_is_refused_until_the_first_is_closed(des
     second.close()
 
 
-def test_a_backtest_never_asks_a_gateway(desk):
-    gateways = desk().gateways
+def test_a_backtest_never_asks_a_gateway(live_run):
+    gateways = live_run().gateways
     manager = ExecutionInterfaceManager(CONFIG, Market(), "backtest", gateways=gateways)
     assert (manager.route_instruction(NOON, trade()), gateways["binance"].calls, manager.close()) == (BOUGHT, [], None)
 
@@ -446,8 +447,8 @@ TIGHT = {**LIMITS, "max_notional_per_instruction": 3000, "max_notional_per_day":
 TOO_MUCH = "the instruction moves 3300 USD, limits.max_notional_per_instruction is 3000; split it or raise the limit"
 
 
-def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(desk):
-    made = desk({**CONFIG, "limits": TIGHT})
+def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(live_run):
+    made = live_run({**CONFIG, "limits": TIGHT})
     error = refused(made.manager.route_instruction, NOON, trade())
     assert (error.error_code, error.message, made.executed) == ("EIM-001", TOO_MUCH, [])
     assert made.manager.preflight(NOON, [trade(amount="0.1"), trade()]) == [(1, "EIM-001", TOO_MUCH)]
@@ -455,8 +456,8 @@ def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(des
     assert refused(made.manager.run_plan, NOON, [trade()]).message == TOO_MUCH
 
 
-def test_the_steps_of_a_sequence_meet_the_limit_of_an_instruction_together(desk):
-    made = desk({**CONFIG, "limits": TIGHT})
+def test_the_steps_of_a_sequence_meet_the_limit_of_an_instruction_together(live_run):
+    made = live_run({**CONFIG, "limits": TIGHT})
     asked = chain(*[act("supply", amount=1100)] * 3, atomic=False, instruction_id="s")
     told = f"step 2 (aave supply): {TOO_MUCH}"
     assert [problem.step for problem in made.manager.preflight(NOON, [asked])] == [0]
@@ -465,15 +466,15 @@ def test_the_steps_of_a_sequence_meet_the_limit_of_an_instruction_together(desk)
     assert made.executed == ["s/0", "s/1"]
 
 
-def test_the_limit_of_a_day_holds_for_a_plan_as_a_whole_and_in_the_next_process(desk):
-    made = desk({**CONFIG, "limits": TIGHT})
+def test_the_limit_of_a_day_holds_for_a_plan_as_a_whole_and_in_the_next_process(live_run):
+    made = live_run({**CONFIG, "limits": TIGHT})
     assert [problem.step for problem in made.manager.preflight(NOON, [trade(amount="0.9")] * 2)] == [1]
     made.manager.run_plan(NOON, [trade(amount="0.9")])
     assert "after 2970 USD on 2024-06-01" in refused(made.again().route_instruction, NOON, trade(amount="0.9")).message
 
 
-def test_what_leaves_is_free_of_the_limits_of_notional(desk):
-    made = desk({**CONFIG, "limits": TIGHT})
+def test_what_leaves_is_free_of_the_limits_of_notional(live_run):
+    made = live_run({**CONFIG, "limits": TIGHT})
     assert made.manager.route_instruction(NOON, trade("sell")) == {"binance": {"ETH": -1.0, "USDT": 3300.0}}
     assert made.manager.preflight(NOON, [trade("sell", instruction_id="s")]) == []
 
@@ -481,22 +482,22 @@ def test_what_leaves_is_free_of_the_limits_of_notional(desk):
 # Plans.
 
 
-def test_a_plan_that_stops_keeps_what_was_executed(desk):
-    made = desk(faults={"bybit": [REJECTED]})
+def test_a_plan_that_stops_keeps_what_was_executed(live_run):
+    made = live_run(faults={"bybit": [REJECTED]})
     error = refused(made.manager.run_plan, NOON, [trade(), trade("sell", venue="bybit")])
     assert (error.error_code, error.partial_deltas, error.on_failure) == ("EXM-001", BOUGHT, "unwind")
     assert error.message == "the account is restricted; the rest was not sent (on_failure: unwind)"
     made.manager.run_plan(NOON, [trade()])  # the one before has ended
 
 
-def test_a_plan_that_leaves_sends_its_other_steps_all_the_same(desk):
-    made = desk(faults={"binance": [REJECTED]})
+def test_a_plan_that_leaves_sends_its_other_steps_all_the_same(live_run):
+    made = live_run(faults={"binance": [REJECTED]})
     error = refused(made.manager.run_plan, NOON, [trade("sell", venue="binance"), trade("sell", venue="bybit")])
     assert (error.on_failure, error.partial_deltas) == ("complete", {"bybit": {"ETH": -1.0, "USDT": 3300.0}})
 
 
-def test_a_plan_whose_outcome_is_unknown_goes_on_with_the_same_blocks_and_no_others(desk):
-    made = desk(faults={"bybit": [Silent]})
+def test_a_plan_whose_outcome_is_unknown_goes_on_with_the_same_blocks_and_no_others(live_run):
+    made = live_run(faults={"bybit": [Silent]})
     plan = [trade(), trade("sell", venue="bybit"), trade("sell", amount=2)]
     error = refused(made.manager.run_plan, NOON, plan)
     assert (type(error), error.partial_deltas) == (OutcomeUnknown, BOUGHT)
@@ -511,16 +512,16 @@ def test_a_plan_whose_outcome_is_unknown_goes_on_with_the_same_blocks_and_no_oth
     assert len(set(made.executed)) == len(made.executed) == 3
 
 
-def test_a_block_of_a_plan_that_was_executed_is_replayed(desk):
-    made = desk()
+def test_a_block_of_a_plan_that_was_executed_is_replayed(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, trade(**ID))
     reports = made.manager.run_plan(NOON, [trade(**ID), trade("sell"), trade("sell", instruction_id="a2")])
     assert [report.replayed for report in reports] == [True, False, False]
     assert (len(made.executed), made.manager.preflight(NOON, [trade(**ID)])) == (3, [])
 
 
-def test_a_foreign_error_in_a_plan_is_a_failure_of_its_routing(desk):
-    made = desk()
+def test_a_foreign_error_in_a_plan_is_a_failure_of_its_routing(live_run):
+    made = live_run()
     made.manager.run_plan(NOON, [trade()])
     made.market.get_data = lambda at: raises(ZeroDivisionError("a fault of the provider"))
     error = refused(made.manager.run_plan, NOON, [trade()])
@@ -528,8 +529,8 @@ def test_a_foreign_error_in_a_plan_is_a_failure_of_its_routing(desk):
     assert type(refused(made.manager.execute, NOON, trade()).original_exception) is ZeroDivisionError
 
 
-def test_prices_that_fail_between_the_check_and_the_sending_stop_the_plan(desk):
-    made = desk()
+def test_prices_that_fail_between_the_check_and_the_sending_stop_the_plan(live_run):
+    made = live_run()
     made.manager.run_plan(NOON, [trade()])
     given, times = made.market.get_data, []
     made.market.get_data = lambda at: times.append(at) or (given(at) if len(times) < 2 else raises(ZeroDivisionError("late")))
@@ -545,15 +546,15 @@ PLAN = chain(act("supply"), act("supply"), atomic=False, instruction_id="s")
 REVERTED = VenueRejected("OCH-001", "reverted")
 
 
-def test_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_references_are_listed(desk):
-    made = desk()
+def test_each_step_of_a_sequence_is_sent_under_a_key_of_its_own_and_its_references_are_listed(live_run):
+    made = live_run()
     report = made.manager.execute(NOON, PLAN)
     assert (made.executed, report.reference) == (["s/0", "s/1"], "paper:s/0, paper:s/1")
     assert made.manager.execute(NOON, PLAN).replayed
 
 
-def test_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning(desk):
-    made = desk(faults={"wallet": [None, REVERTED, REVERTED]})
+def test_a_sequence_that_goes_on_numbers_its_steps_from_its_beginning(live_run):
+    made = live_run(faults={"wallet": [None, REVERTED, REVERTED]})
     first, second = (refused(made.manager.execute, NOON, PLAN) for _ in range(2))
     assert [first.message, second.message] == ["step 1 (aave supply): reverted"] * 2
     assert [first.partial_deltas, second.partial_deltas] == [SUPPLIED, {}]
@@ -567,25 +568,25 @@ def supplied_by_events(folder):
     return [(row["key"], row["deltas"]["aave"]["USDT"]) for row in rows]
 
 
-def test_the_events_of_a_sequence_have_each_step_once_in_this_process_and_the_next(desk, tmp_path):
+def test_the_events_of_a_sequence_have_each_step_once_in_this_process_and_the_next(live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(event_logger=log)
+        made = live_run(event_logger=log)
         made.manager.execute(NOON, PLAN)
         made.again(event_logger=log).settle(NOON)
     assert supplied_by_events(tmp_path / "logs") == [("s", "-2000.000000")]
 
 
-def test_the_events_of_a_sequence_that_stopped_and_went_on_have_each_step_once(desk, tmp_path):
+def test_the_events_of_a_sequence_that_stopped_and_went_on_have_each_step_once(live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(faults={"wallet": [None, REVERTED]}, event_logger=log)
+        made = live_run(faults={"wallet": [None, REVERTED]}, event_logger=log)
         refused(made.manager.execute, NOON, PLAN)
         made.manager.execute(NOON, PLAN)
         made.again(event_logger=log).settle(NOON)
     assert supplied_by_events(tmp_path / "logs") == [("s", "-1000.000000"), ("s", "-1000.000000")]
 
 
-def test_the_steps_of_a_sequence_that_a_process_did_not_log_are_logged_by_the_next(desk, tmp_path):
-    made = desk()
+def test_the_steps_of_a_sequence_that_a_process_did_not_log_are_logged_by_the_next(live_run, tmp_path):
+    made = live_run()
     made.manager.execute(NOON, PLAN)  # without an event log
     with made.manager.live.journal._write("unlog", synced=True) as write:
         write("UPDATE entry SET is_logged = 0", ())
@@ -595,10 +596,10 @@ def test_the_steps_of_a_sequence_that_a_process_did_not_log_are_logged_by_the_ne
     assert supplied_by_events(tmp_path / "logs") == [("s/0", "-1000.000000"), ("s/1", "-1000.000000")]
 
 
-def test_a_step_of_a_repeated_sequence_that_was_not_logged_before_a_crash_is_logged_by_the_next_process(desk, tmp_path):
+def test_a_step_of_a_repeated_sequence_that_was_not_logged_before_a_crash_is_logged_by_the_next_process(live_run, tmp_path):
     """Closing note: its event was missing, because the sequence had one of its first step."""
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(faults={"wallet": [None, REVERTED]}, event_logger=log)
+        made = live_run(faults={"wallet": [None, REVERTED]}, event_logger=log)
         refused(made.manager.execute, NOON, PLAN)
         made.again(event_logger=None).execute(NOON, PLAN)  # it ends before it logs
         with made.manager.live.journal._write("unlog", synced=True) as write:
@@ -609,8 +610,8 @@ def test_a_step_of_a_repeated_sequence_that_was_not_logged_before_a_crash_is_log
 
 
 @pytest.mark.parametrize("is_planned", [True, False])
-def test_a_sequence_without_an_id_whose_second_step_fails_is_closed(is_planned, desk):
-    made = desk(faults={"wallet": [None, REVERTED]})
+def test_a_sequence_without_an_id_whose_second_step_fails_is_closed(is_planned, live_run):
+    made = live_run(faults={"wallet": [None, REVERTED]})
     asked = chain(act("supply"), act("supply"), atomic=False)
     error = refused(made.manager.run_plan, NOON, [asked]) if is_planned else refused(made.manager.execute, NOON, asked)
     assert (error.partial_deltas, made.manager.live.journal.open_entries()) == (SUPPLIED, [])
@@ -620,8 +621,8 @@ def test_a_sequence_without_an_id_whose_second_step_fails_is_closed(is_planned, 
     assert made.again().execute(NOON, asked).deltas.as_floats() == {"aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
 
 
-def test_a_sequence_without_an_id_goes_on_within_its_plan_after_a_crash(desk):
-    made = desk(faults={"wallet": [None, Silent]})
+def test_a_sequence_without_an_id_goes_on_within_its_plan_after_a_crash(live_run):
+    made = live_run(faults={"wallet": [None, Silent]})
     asked = chain(*[act("supply")] * 3, atomic=False)
     assert type(refused(made.manager.run_plan, NOON, [asked])) is OutcomeUnknown
     made.gateways["wallet"].is_silent = False
@@ -630,15 +631,15 @@ def test_a_sequence_without_an_id_goes_on_within_its_plan_after_a_crash(desk):
     assert made.manager.live.journal.open_entries() == []
 
 
-def test_a_sequence_whose_first_step_is_refused_begins_again(desk):
-    made = desk(faults={"wallet": [REVERTED, REVERTED]})
+def test_a_sequence_whose_first_step_is_refused_begins_again(live_run):
+    made = live_run(faults={"wallet": [REVERTED, REVERTED]})
     for block in (PLAN, chain(act("supply"), act("supply"), atomic=False)):
         assert refused(made.manager.execute, NOON, block).message == "step 0 (aave supply): reverted"
     assert made.manager.execute(NOON, PLAN).deltas.as_floats() == {"aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
 
 
-def test_a_sequence_of_a_plan_hands_on_what_its_steps_paid_out(desk):
-    made = desk()
+def test_a_sequence_of_a_plan_hands_on_what_its_steps_paid_out(live_run):
+    made = live_run()
     swap = act("swap", "USDT", 3300, "uniswap", token_out="WETH")
     supply = act("supply", "WETH", {"output_of": 0})
     (_, report) = made.manager.run_plan(NOON, [trade(), chain(swap, supply, atomic=False)])
@@ -648,8 +649,8 @@ def test_a_sequence_of_a_plan_hands_on_what_its_steps_paid_out(desk):
 # Without effect.
 
 
-def test_a_transaction_without_effect_is_a_failure_with_its_costs(desk):
-    made = desk()
+def test_a_transaction_without_effect_is_a_failure_with_its_costs(live_run):
+    made = live_run()
     before = made.world.read(["wallet"]).parts["wallet"]
     costs_gas = Happened(
         deltas=Deltas.at("wallet", {"ETH": Decimal("-0.001")}), reference="0x1", failed=True, filled=Decimal(0),
@@ -665,8 +666,8 @@ def test_a_transaction_without_effect_is_a_failure_with_its_costs(desk):
 # Counters and events.
 
 
-def test_the_counters_of_four_threads_are_exact_and_every_instruction_is_executed_once(desk):
-    made = desk(faults={"binance": [REFUSED, None] * 20, "bybit": [None, REJECTED] * 10})
+def test_the_counters_of_four_threads_are_exact_and_every_instruction_is_executed_once(live_run):
+    made = live_run(faults={"binance": [REFUSED, None] * 20, "bybit": [None, REJECTED] * 10})
     blocks = [trade(instruction_id=f"a{index}") for index in range(20)]
     blocks += [trade(venue="bybit", instruction_id=f"b{index}") for index in range(20)]
 
@@ -692,9 +693,9 @@ EVENTS = {
 
 
 @pytest.mark.parametrize(("faults", "events"), EVENTS.values(), ids=EVENTS)
-def test_what_became_of_it_is_in_the_event_log_after(faults, events, desk, tmp_path):
+def test_what_became_of_it_is_in_the_event_log_after(faults, events, live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(faults={"binance": faults}, event_logger=log)
+        made = live_run(faults={"binance": faults}, event_logger=log)
         code = None
         try:
             made.manager.update_state(NOON, "manual", trade())
@@ -705,8 +706,8 @@ def test_what_became_of_it_is_in_the_event_log_after(faults, events, desk, tmp_p
     assert rows[0]["data"].get("error_code") == code
 
 
-def test_a_transfer_is_sent_by_its_sender(desk):
-    made = desk()
+def test_a_transfer_is_sent_by_its_sender(live_run):
+    made = live_run()
     report = made.manager.execute(NOON, send("wallet", "binance", instruction_id="out"))
     assert (report.venue, made.gateways["wallet"].executed, made.gateways["binance"].executed) == ("wallet", ["out"], [])
     made.manager.execute(NOON, send("binance", "wallet", instruction_id="back"))
@@ -716,8 +717,8 @@ def test_a_transfer_is_sent_by_its_sender(desk):
 # What an account and its venues do.
 
 
-def test_what_was_paid_is_held_from_its_instant_on_and_late_items_count_as_of_now(desk):
-    made = desk(held={"binance": {"USDT": 10_000}})
+def test_what_was_paid_is_held_from_its_instant_on_and_late_items_count_as_of_now(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000}})
     made.manager.settle(NOON)
     changes = {"binance": change_between(Account(), Account({"USDT": Decimal(5)}))}
     deltas = Deltas.at("binance", {"USDT": Decimal(5)})
@@ -728,7 +729,7 @@ def test_what_was_paid_is_held_from_its_instant_on_and_late_items_count_as_of_no
     assert [report.key for report in made.manager.settle(NOON)] == ["f2"]
 
 
-def test_what_accrued_on_chain_just_before_an_action_is_logged_before_it(desk, tmp_path):
+def test_what_accrued_on_chain_just_before_an_action_is_logged_before_it(live_run, tmp_path):
     class Rates(Market):
         def get_data(self, timestamp):
             data = super().get_data(timestamp)
@@ -737,7 +738,7 @@ def test_what_accrued_on_chain_just_before_an_action_is_logged_before_it(desk, t
             return data
 
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(market=Rates(), event_logger=log)
+        made = live_run(market=Rates(), event_logger=log)
         made.manager.execute(NOON, act("supply"))
         made.time.now_s += 7200
         made.manager.execute(NOON.replace(hour=14), act("supply"))
@@ -745,8 +746,8 @@ def test_what_accrued_on_chain_just_before_an_action_is_logged_before_it(desk, t
     assert types == ["execution", "settlement", "execution"]
 
 
-def test_a_simulated_venue_fills_nothing_beyond_the_worst_price_and_refuses_what_comes_late(desk):
-    made = desk(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 150}})
+def test_a_simulated_venue_fills_nothing_beyond_the_worst_price_and_refuses_what_comes_late(live_run):
+    made = live_run(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 150}})
     assert made.manager.route_instruction(NOON, trade()) == {}
     binance = made.gateways["binance"]
     binance.quote = lambda order: {"now": to_instant(made.time.now()) - 3_000_000, "gas": None}
@@ -754,8 +755,8 @@ def test_a_simulated_venue_fills_nothing_beyond_the_worst_price_and_refuses_what
     assert error.message == "late came 1 s after it expired"
 
 
-def test_a_simulated_venue_gives_the_first_answer_to_the_same_message_again(desk):
-    made = desk()
+def test_a_simulated_venue_gives_the_first_answer_to_the_same_message_again(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, trade(**ID))
     (message,) = made.manager.live.journal.entry("a1").messages
     binance = made.gateways["binance"]
@@ -778,9 +779,9 @@ def test_a_simulated_venue_keeps_what_it_holds_in_its_file(tmp_path):
 # What an earlier process left.
 
 
-def test_every_kind_of_execution_that_was_not_logged_is_logged_by_the_next_process(desk, tmp_path):
+def test_every_kind_of_execution_that_was_not_logged_is_logged_by_the_next_process(live_run, tmp_path):
     holds = {"binance": {"USDT": 9000}, "wallet": {"USDT": 9000, "WETH": 1}}
-    made = desk(faults={"binance": [Silent, Silent], "wallet": [Silent, Silent, Silent]}, held=holds)
+    made = live_run(faults={"binance": [Silent, Silent], "wallet": [Silent, Silent, Silent]}, held=holds)
     loan = act("flash_loan", "WETH", 1, sub_instructions=[act("supply", "WETH", 1), act("withdraw", "WETH", 1)])
     blocks = [trade(), send("binance", "wallet"), act("supply"), chain(act("supply"), act("withdraw", amount=1), atomic=True), loan]
     for number, block in enumerate(blocks):
@@ -799,9 +800,9 @@ def test_every_kind_of_execution_that_was_not_logged_is_logged_by_the_next_proce
     ]  # fmt: skip
 
 
-def test_what_the_timer_closes_is_logged_at_once_and_settlements_that_are_logged_are_noted(desk, tmp_path):
+def test_what_the_timer_closes_is_logged_at_once_and_settlements_that_are_logged_are_noted(live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(faults={"binance": [Silent]}, event_logger=log)
+        made = live_run(faults={"binance": [Silent]}, event_logger=log)
         refused(made.manager.route_instruction, NOON, trade(**ID))
         made.gateways["binance"].is_silent = False
         run = made.manager.live
@@ -824,37 +825,37 @@ def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_fir
             if event_type == "execution" and self.written > 2:
                 raise ComponentError("LOG-001", "the disk is full")
 
-    manager = house(event_logger=FullAtTheSecond())
+    manager = manager_of(event_logger=FullAtTheSecond())
     error = refused(manager.run_plan, NOON, [trade(), trade("sell")])
     assert (error.error_code, error.partial_deltas) == ("LOG-001", BOUGHT)
 
 
-def test_a_repetition_is_logged_with_the_update_that_asked_for_it(desk, tmp_path):
+def test_a_repetition_is_logged_with_the_update_that_asked_for_it(live_run, tmp_path):
     with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
-        made = desk(event_logger=log)
+        made = live_run(event_logger=log)
         for _ in range(2):
             made.manager.update_state(NOON, "manual", trade(**ID))
     types = [event["event_type"] for event in events_of(tmp_path / "logs")]
     assert types == ["execution", "state_update", "replayed", "state_update"]
 
 
-def test_without_a_log_what_an_earlier_process_left_is_closed_all_the_same(desk):
-    made = desk(faults={"binance": [Silent]})
+def test_without_a_log_what_an_earlier_process_left_is_closed_all_the_same(live_run):
+    made = live_run(faults={"binance": [Silent]})
     refused(made.manager.route_instruction, NOON, trade(**ID))
     made.gateways["binance"].is_silent = False
     made.again().settle(NOON)
     assert (made.manager.live.journal.unlogged_entries(), made.manager.positions.positions["binance"]["ETH"]) == ([], 101)
 
 
-def test_a_timer_finds_nothing_to_close_where_nothing_is_open(desk):
-    made = desk()
+def test_a_timer_finds_nothing_to_close_where_nothing_is_open(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, trade())
     assert made.manager.live.recover() == Recovered((), ())
 
 
 @pytest.mark.parametrize("mode", ["backtest", "live"])
-def test_a_sequence_that_would_fail_keeps_its_plan_from_being_sent(mode, desk):
-    manager = desk().manager if mode == "live" else house({"binance": {"USDT": 9000}, "wallet": {"USDT": 9000}})
+def test_a_sequence_that_would_fail_keeps_its_plan_from_being_sent(mode, live_run):
+    manager = live_run().manager if mode == "live" else manager_of({"binance": {"USDT": 9000}, "wallet": {"USDT": 9000}})
     plan = [trade(), chain(act("supply"), act("supply", amount=10**8), atomic=False)]
     error = refused(manager.run_plan, NOON, plan)
     assert error.message.startswith("nothing was sent. step 1: step 1 (aave supply): aave supply needs 100000000 USDT")
@@ -870,7 +871,7 @@ def test_a_foreign_error_while_a_plan_of_a_backtest_is_recorded_keeps_what_was_e
             if self.written == 3:
                 raise ZeroDivisionError("a fault of the log")
 
-    error = refused(house(event_logger=Breaks()).run_plan, NOON, [trade(), trade("sell")])
+    error = refused(manager_of(event_logger=Breaks()).run_plan, NOON, [trade(), trade("sell")])
     assert (error.error_code, type(error.__cause__), error.partial_deltas) == ("EIM-001", ZeroDivisionError, BOUGHT)
 
 

@@ -13,9 +13,10 @@ from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.outgoing import Gas, OutgoingCall, OutgoingTrade, OutgoingTransaction, OutgoingTransfer
 from basis_strategy_v1.execution.paper_message import body_of, outgoing_of, read_body
 
-from ..live_desk import LIMITS
+from ..simulated_live_run import LIMITS
+from ..world import refused
 from .risk_world import WIDE, action, approved, chain, trade, transfer
-from .trading import NOON, WITH_GAS, act, refused, send
+from .trading import NOON, WITH_GAS, act, send
 from .trading import trade as buy
 
 D = Decimal
@@ -83,8 +84,8 @@ def tightened(made):
         sender._settings = structs.replace(sender._settings, limits=tight)
 
 
-def test_the_gateway_checks_what_leaves_whatever_was_checked_before(desk):
-    made = desk()
+def test_the_gateway_checks_what_leaves_whatever_was_checked_before(live_run):
+    made = live_run()
     made.manager.route_instruction(NOON, buy())
     tightened(made)
     error = refused(made.manager.route_instruction, NOON, buy(instruction_id="b"))
@@ -94,8 +95,8 @@ def test_the_gateway_checks_what_leaves_whatever_was_checked_before(desk):
     assert (made.gateways["binance"].executed[1:], str(made.manager.live.journal.entry("b").status)) == ([], "rejected")
 
 
-def test_the_gas_of_a_message_is_what_the_transaction_will_use(desk):
-    made = desk({**WITH_GAS, "limits": {**LIMITS, "max_fee_gwei": 10}})
+def test_the_gas_of_a_message_is_what_the_transaction_will_use(live_run):
+    made = live_run({**WITH_GAS, "limits": {**LIMITS, "max_fee_gwei": 10}})
     made.manager.route_instruction(NOON, act("wrap", "ETH", 1, "wallet", instruction_id="w"))
     made.manager.route_instruction(NOON, send("wallet", "binance", instruction_id="s"))
     wrap, sent = (read_body(made.manager.live.journal.entry(key).messages[0].body) for key in "ws")

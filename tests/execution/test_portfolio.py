@@ -11,14 +11,14 @@ from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.venues.cex import Margin
 from basis_strategy_v1.venues.exchanges import Withdrawal
 
-from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, house, send, trade
+from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, manager_of, send, trade
 
 WITH_IMPACT = {**CONFIG, "venues": {**VENUES, "onchain": {**VENUES["onchain"], "aave": {"rate_impact": True}}}}
 HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 5000, "ETH": 2, "stETH": 1}}
 
 
 def seen(positions=HELD, **parts):
-    manager = house(positions, **parts)
+    manager = manager_of(positions, **parts)
     return manager, Portfolio(manager.account, Decimal("0.05"))
 
 

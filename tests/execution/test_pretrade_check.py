@@ -10,7 +10,8 @@ import pytest
 from basis_strategy_v1 import EventLogger, PositionUpdateHandler
 from basis_strategy_v1.core.clock import SimulatedClock
 
-from .trading import CONFIG, NOON, WITH_GAS, Market, act, chain, house, refused, send, trade
+from ..world import chain, refused
+from .trading import CONFIG, NOON, WITH_GAS, Market, act, manager_of, send, trade
 
 HELD = {"binance": {"USDT": 10_000, "ETH": 1}, "bybit": {"USDT": 1000}, "wallet": {"USDT": 5000, "ETH": 1, "WETH": 1}}
 LOAN = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "flash_loan", "token": "WETH", "amount": 10}
@@ -18,7 +19,7 @@ NO_PRICE = trade("buy", 1, symbol="DOGEUSDT")
 
 
 def problems(*blocks, positions=HELD, config=CONFIG, market=None):
-    return [tuple(problem) for problem in house(positions, config, market).preflight(NOON, list(blocks))]
+    return [tuple(problem) for problem in manager_of(positions, config, market).preflight(NOON, list(blocks))]
 
 
 def test_a_plan_that_would_go_through_has_none():
@@ -45,7 +46,7 @@ BAD = {
 @pytest.mark.parametrize(("block", "code", "message"), BAD.values(), ids=BAD)
 def test_a_problem_says_what_sending_would_say(block, code, message):
     assert problems(block) == [(0, code, message)]
-    error = refused(house(HELD).route_instruction, NOON, block)
+    error = refused(manager_of(HELD).route_instruction, NOON, block)
     assert (error.error_code, error.message) == (code, message)
 
 
@@ -53,7 +54,7 @@ def test_a_problem_says_what_sending_would_say(block, code, message):
 def test_margin_and_health_are_looked_at(block):
     held = {"binance": {"USDT": 100}, "wallet": {"USDT": 1}}
     (problem,) = problems(block, positions=held)
-    assert problem == (0, "EIM-001", refused(house(held).route_instruction, NOON, block).message)
+    assert problem == (0, "EIM-001", refused(manager_of(held).route_instruction, NOON, block).message)
 
 
 def test_all_problems_of_all_legs_come_at_once():
@@ -76,7 +77,7 @@ def test_several_problems_within_one_chain_name_their_steps():
     assert [(step, code, message.split(":")[0]) for step, code, message in found] == [
         (0, "EIM-001", "step 0 (aave supply)"), (0, "EIM-001", "step 2 (aave borrow)"), (0, "EIM-001", "step 3 (lido stake)"),
     ]  # fmt: skip
-    assert refused(house(HELD).route_instruction, NOON, plan).message == found[0][2]
+    assert refused(manager_of(HELD).route_instruction, NOON, plan).message == found[0][2]
 
 
 def test_a_chain_that_names_an_unknown_venue_is_looked_at_to_its_end():
@@ -94,7 +95,7 @@ def test_the_first_problem_of_a_chain_is_what_sending_it_says():
         {**LOAN, "sub_instructions": [act("supply", "WETH", 1), act("supply", amount=6000)]},
     ):
         first = problems(plan)[0]
-        error = refused(house(HELD).route_instruction, NOON, plan)
+        error = refused(manager_of(HELD).route_instruction, NOON, plan)
         assert first[1:] == (error.error_code, error.message)
 
 
@@ -164,7 +165,7 @@ def test_a_missing_price_is_a_problem_of_its_step():
 
 
 def test_an_instruction_that_is_known_would_be_replayed():
-    manager = house(HELD)
+    manager = manager_of(HELD)
     manager.route_instruction(NOON, trade("buy", 3, instruction_id="a1"))
     again = trade("buy", 3, instruction_id="a1")
     assert manager.preflight(NOON, [again, trade("buy", "0.01", instruction_id="b"), trade("buy", "0.01", instruction_id="b")]) == []
@@ -177,18 +178,18 @@ def test_an_id_of_a_step_that_fails_is_still_free():
 
 @pytest.mark.parametrize("plan", [None, {}, "cex_trade", b"", 7, trade()])
 def test_what_is_no_list_is_refused(plan):
-    error = refused(house().preflight, NOON, plan)
+    error = refused(manager_of().preflight, NOON, plan)
     assert (error.error_code, error.message.startswith("a plan must be a list of instruction blocks, got")) == ("EIM-001", True)
 
 
 def test_a_naive_time_is_refused():
-    assert refused(house().preflight, NOON.replace(tzinfo=None), [trade()]).error_code == "EIM-001"
+    assert refused(manager_of().preflight, NOON.replace(tzinfo=None), [trade()]).error_code == "EIM-001"
 
 
 def test_nothing_is_changed_counted_or_logged(tmp_path):
     handler = PositionUpdateHandler(HELD)
     with EventLogger(tmp_path, clock=SimulatedClock(NOON)) as logger:
-        manager = house(handler, event_logger=logger)
+        manager = manager_of(handler, event_logger=logger)
         state, seen = handler.state, (manager.get_state_snapshot(), manager._health_check(), manager.account.source.latest)
         blocks = [trade(), act("supply"), chain(act("supply"), act("supply", amount=9999)), {}, send("bybit", "wallet")]
         asked = copy.deepcopy(blocks)
@@ -198,15 +199,15 @@ def test_nothing_is_changed_counted_or_logged(tmp_path):
         assert blocks == asked
         first = manager.execute(NOON, trade()).key
     assert len((tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()) == 2
-    assert first == house(HELD).execute(NOON, trade()).key
+    assert first == manager_of(HELD).execute(NOON, trade()).key
 
 
 def test_without_positions_no_balance_is_looked_at():
     assert problems(trade("buy", 9999), act("borrow", "WETH", 9999), positions=None) == []
 
 
-def test_nothing_is_sent_live(desk):
-    made = desk(positions=HELD)
+def test_nothing_is_sent_live(live_run):
+    made = live_run(positions=HELD)
     assert [problem.step for problem in made.manager.preflight(NOON, [trade(), trade("buy", 4)])] == [1]
     assert made.gateways["binance"].calls == []
 
@@ -249,18 +250,18 @@ def test_an_exchange_has_no_actions():
 
 def test_the_only_step_of_a_loan_is_named_too():
     message = "step 0 (aave stake): aave has supply, withdraw, borrow, repay, set_emode, flash_loan; got stake"
-    error = refused(house().route_instruction, NOON, {**LOAN, "sub_instructions": [act("stake")]})
+    error = refused(manager_of().route_instruction, NOON, {**LOAN, "sub_instructions": [act("stake")]})
     assert (error.error_code, error.message) == ("EIM-001", message)
 
 
 def test_what_is_no_list_is_shown():
-    assert refused(house().preflight, NOON, 7).message == "a plan must be a list of instruction blocks, got 7"
+    assert refused(manager_of().preflight, NOON, 7).message == "a plan must be a list of instruction blocks, got 7"
 
 
 def test_a_plan_of_too_many_blocks_is_refused_before_it_is_looked_at():
     message = "a plan holds at most 10,000 blocks, got 1,000,000,000; hand in several plans"
-    assert refused(house().preflight, NOON, range(10**9)).message == message
-    assert refused(house().run_plan, NOON, range(10**9)).message == f"{message}; nothing was sent"
+    assert refused(manager_of().preflight, NOON, range(10**9)).message == message
+    assert refused(manager_of().run_plan, NOON, range(10**9)).message == f"{message}; nothing was sent"
 
 
 def test_where_no_venue_of_a_kind_is_configured_none_is_named():
@@ -269,7 +270,7 @@ def test_where_no_venue_of_a_kind_is_configured_none_is_named():
 
 
 def test_the_only_step_of_a_chain_is_not_numbered():
-    error = refused(house().route_instruction, NOON, chain(act("stake")))
+    error = refused(manager_of().route_instruction, NOON, chain(act("stake")))
     assert error.message == "aave has supply, withdraw, borrow, repay, set_emode, flash_loan; got stake"
 
 

@@ -14,8 +14,9 @@ from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.reconciliation import decode_table, encode_table, lines_of
 
-from ..live_desk import Silent
-from .trading import NOON, act, refused, send, trade
+from ..simulated_live_run import Silent
+from ..world import refused
+from .trading import NOON, act, send, trade
 
 D = Decimal
 SHOWN = Account({"USDT": D(1)})
@@ -42,8 +43,8 @@ def moves(made, venue="binance", **tokens):
 
 
 @pytest.fixture
-def made(desk):
-    one = desk()
+def made(live_run):
+    one = live_run()
     one.manager.execute(NOON, trade(instruction_id="a"))
     return one
 
@@ -82,16 +83,16 @@ def test_what_fell_due_and_is_not_taken_over_explains_a_difference_and_stays_to_
     assert (settled.key, differences(made)) == ("f", [])
 
 
-def test_an_open_order_explains_what_it_has_perhaps_moved(desk):
-    made = desk(faults={"binance": [Silent]})
+def test_an_open_order_explains_what_it_has_perhaps_moved(live_run):
+    made = live_run(faults={"binance": [Silent]})
     assert type(refused(made.manager.execute, NOON, trade())) is OutcomeUnknown
     assert differences(made) == [
         "binance shows 996700 USDT, held are 1000000: open order -3300", "binance shows 101 ETH, held are 100: open order 1",
     ]  # fmt: skip
 
 
-def test_a_fee_that_was_taken_elsewhere_explains_a_difference_once(desk):
-    made = desk(held={"binance": {"USDT": 10_000, "BNB": 1}})
+def test_a_fee_that_was_taken_elsewhere_explains_a_difference_once(live_run):
+    made = live_run(held={"binance": {"USDT": 10_000, "BNB": 1}})
     binance = made.gateways["binance"]
     answered = binance.send
     binance.send = lambda message: type(done := answered(message))(
@@ -140,9 +141,9 @@ def test_what_fell_due_must_be_items_and_a_cursor(answer, made):
     assert (status, said.startswith("binance answered with ")) == ("degraded", True)
 
 
-def test_a_venue_that_hangs_at_the_first_start_is_given_up_in_time(desk):
+def test_a_venue_that_hangs_at_the_first_start_is_given_up_in_time(live_run):
     """Closing note: recovery at start read venues without a timeout of its own."""
-    made = desk()
+    made = live_run()
     read = made.gateways["bybit"].read
 
     def hangs(at=None):

@@ -16,7 +16,7 @@ from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.execution.risk import Priced, Spent, require_limits, worst_price
 
-from ..venues import markets
+from .. import world
 from .risk_world import MARKET, RICH, VENUES, WIDE, action, after, approved, chain, simulated, trade, transfer
 
 D = Decimal
@@ -52,7 +52,7 @@ NOTIONALS = {
     "a transfer": (transfer("bybit", "wallet", "ETH", 3), 3 * ETH),
     "a deposit": (action("aave", "supply", "USDT", 1000), D(1000)),
     "a deposit of all": (action("aave", "supply", "WETH", "all"), 500 * ETH),
-    "a staked token, at what it is redeemed for": (action("aave", "supply", "wstETH", 10), 10 * D(repr(markets.STAKED["wstETH"])) * ETH),
+    "a staked token, at what it is redeemed for": (action("aave", "supply", "wstETH", 10), 10 * D(repr(world.STAKED["wstETH"])) * ETH),
     "a withdrawal and a swap": (BEHIND_A_WITHDRAWAL, 1 + 90 * ETH),
     "a swap there and back": (chain(THERE, BACK), None),
     "a flash loan and what runs while it is out": (
@@ -77,13 +77,13 @@ def test_the_notional_is_the_sum_over_the_steps_at_the_snapshots_prices(block, u
 @pytest.mark.parametrize("amount", ["5", "0.5"])
 def test_a_claim_counts_what_it_pays_out(amount):
     asked = after(action("lido", "unstake", "stETH", amount))
-    later = markets.market(markets.AT.replace(month=7))
+    later = world.market(world.AT.replace(month=7))
     found = approved(action("lido", "claim", request_id="lido-1"), state=asked, market=later).notional_usd
     assert round(found, 6) == round(D(amount) * ETH, 6)
 
 
 def test_a_trade_in_a_dollar_token_below_a_dollar_counts_in_dollars():
-    cheap = markets.market(prices={**markets.PRICES, "USDC": 0.5})
+    cheap = world.market(prices={**world.PRICES, "USDC": 0.5})
     order = approved(trade("hyperliquid", "buy", "ETHUSDC", 2), market=cheap)
     assert (order.order.price, order.notional_usd) == (2 * ETH, 2 * ETH)
 
@@ -145,7 +145,7 @@ def test_a_limit_that_is_not_set_binds_nobody():
 
 # Slippage: what is simulated.
 
-SLIPPERY = markets.venues({"bybit": {"slippage_bps": D(30)}, "uniswap": {"slippage_bps": 30, "fee": 3000}, "wallet": {"gas_price_gwei": 0}})
+SLIPPERY = world.venues({"bybit": {"slippage_bps": D(30)}, "uniswap": {"slippage_bps": 30, "fee": 3000}, "wallet": {"gas_price_gwei": 0}})
 TOLD = "the instruction would slip by 30 bps, limits.max_slippage_bps is {}; trade less at once or raise the limit"
 SLIPS = {
     "a spot trade": (trade("bybit", "buy", "ETHUSDT", 1), "CEX-001"),
@@ -220,7 +220,7 @@ def test_no_price_is_sent_that_is_worse_than_allowed_or_off_the_tick(price, tick
 
 
 def test_without_a_price_above_0_there_is_nothing_to_send():
-    venues = markets.venues({"bybit": {"tick": {"ETH": D(5000)}}})
+    venues = world.venues({"bybit": {"tick": {"ETH": D(5000)}}})
     told = ("no limit price of ETHUSDT is left between 0 and 3333.2525 with a tick of 5000; "
             "change limits.max_slippage_bps or the tick")  # fmt: skip
     assert refusal(trade("bybit", "buy", "ETHUSDT", 1), limits(max_slippage_bps=100), venues=venues) == ("CEX-001", told)

@@ -11,7 +11,8 @@ import pytest
 from basis_strategy_v1 import ComponentError, EventLogger, ExecutionManager, PositionUpdateHandler
 from basis_strategy_v1.core.market import StaleSeries
 
-from .trading import NOON, WITH_GAS, act, chain, house, refused, send
+from ..world import chain, refused
+from .trading import NOON, WITH_GAS, act, manager_of, send
 
 HELD = {"wallet": {"WETH": 1}, "binance": {"ETH": 5}}
 STAKE = chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 3, "lido"), atomic=False, instruction_id="s1")
@@ -19,7 +20,7 @@ STAKE = chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 3, "lido")
 
 def test_a_repetition_that_comes_through_is_held_once_whoever_hands_it_in() -> None:
     handler = PositionUpdateHandler(HELD)
-    manager = house(handler)
+    manager = manager_of(handler)
     executor = ExecutionManager({}, manager, handler)
     error = refused(executor.execute_blocks, NOON, [STAKE])
     assert error.partial_deltas == {"wallet": {"WETH": -1.0, "ETH": 1.0}}
@@ -32,7 +33,7 @@ def test_a_repetition_that_comes_through_is_held_once_whoever_hands_it_in() -> N
 
 def test_what_came_before_the_failure_is_in_the_log(tmp_path: Path) -> None:
     with EventLogger(tmp_path) as log:
-        manager = house(PositionUpdateHandler(HELD), event_logger=log)
+        manager = manager_of(PositionUpdateHandler(HELD), event_logger=log)
         error = refused(manager.execute, NOON, STAKE)
     lines = (tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
     told = [(event["event_type"], event["data"].get("deltas")) for event in map(json.loads, lines[1:])]
@@ -46,7 +47,7 @@ def test_what_came_before_the_failure_is_in_the_log(tmp_path: Path) -> None:
 
 def test_what_a_step_paid_out_is_counted_before_its_gas() -> None:
     def bought(*, atomic: bool) -> object:
-        manager = house(PositionUpdateHandler({"wallet": {"WETH": 1, "ETH": 1}}), WITH_GAS)
+        manager = manager_of(PositionUpdateHandler({"wallet": {"WETH": 1, "ETH": 1}}), WITH_GAS)
         steps = act("unwrap", "WETH", "0.5", "wallet"), act("stake", "ETH", {"output_of": 0}, "lido")
         return manager.execute(NOON, chain(*steps, atomic=atomic)).deltas.get("lido", "ETH")
 
@@ -57,7 +58,7 @@ def test_an_old_price_after_a_step_was_done_is_an_error_and_no_plan_that_was_not
     def too_old(*of: object) -> object:
         raise StaleSeries("DAT-002", "the row is too old")
 
-    manager = house(PositionUpdateHandler({"wallet": {"WETH": 1}}))
+    manager = manager_of(PositionUpdateHandler({"wallet": {"WETH": 1}}))
     monkeypatch.setattr(manager.account.venues["lido"], "simulate", too_old)
     error = refused(manager.execute, NOON, chain(act("unwrap", "WETH", 1, "wallet"), act("stake", "ETH", 1, "lido"), atomic=False))
     assert (type(error), error.error_code, error.reports[-1].at) == (ComponentError, "DAT-002", NOON)

@@ -12,7 +12,8 @@ from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManag
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.deltas import Deltas
 
-from .trading import act, refused, send, trade
+from ..world import refused
+from .trading import act, send, trade
 
 START = datetime(2024, 6, 3, 1, tzinfo=UTC)
 HELD = {"binance": {"USDT": 100_000}, "wallet": {"USDT": 10_000}}

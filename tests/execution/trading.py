@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import pytest
+from basis_strategy_v1 import ExecutionInterfaceManager
 
-from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager
+from .. import world
+from ..world import FREE
 
 NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
-FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0}
 VENUES = {
     "cex": {"binance": FREE, "bybit": {**FREE, "withdrawal": {"USDT": {"fee": 1, "minimum": 10, "minutes": 5}}}},
     "dex": {"uniswap": {"slippage_bps": 0}},
@@ -31,11 +31,8 @@ class Market:
 
     def get_data(self, timestamp: datetime) -> dict[str, Any]:
         self.asked += 1
-        row = {
-            "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0,
-            "total_supplied": 1e7, "total_borrowed": 1e6,
-        }  # fmt: skip
-        lending = {token: {**row, "oracle_price_usd": usd} for token, usd in USD.items()}
+        still = {"liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0}
+        lending = {token: world.lending_row(usd, **still, total_supplied=1e7, total_borrowed=1e6) for token, usd in USD.items()}
         return {
             "timestamp": timestamp,
             "market_data": {"prices": self.prices, "funding_rates": {name: {"ETHUSDT": 0.0001} for name in ("binance", "bybit")}},
@@ -44,35 +41,23 @@ class Market:
         }
 
 
-def trade(side: str = "buy", amount: Any = 1, venue: str = "binance", trade_type: str = "spot", **fields: Any) -> dict[str, Any]:
-    block = {"instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": "ETHUSDT", "amount": amount}
-    return {**block, **fields}
+def trade(
+    side: str = "buy", amount: Any = 1, venue: str = "binance", trade_type: str = "spot", symbol: str = "ETHUSDT", **fields: Any
+) -> dict[str, Any]:  # fmt: skip
+    return world.trade(venue, side, symbol, amount, trade_type, **fields)
 
 
 def act(action: str, token: str = "USDT", amount: Any = 1000, protocol: str = "aave", **fields: Any) -> dict[str, Any]:
-    kind = "smart_contract_action"
-    return {"instruction_type": kind, "protocol": protocol, "action": action, "token": token, "amount": amount, **fields}
+    return world.action(protocol, action, token, amount, **fields)
 
 
 def send(from_venue: str, to_venue: str, amount: Any = 100, token: str = "USDT", **fields: Any) -> dict[str, Any]:
-    kind = "wallet_transfer"
-    return {"instruction_type": kind, "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount, **fields}
+    return world.transfer(from_venue, to_venue, token, amount, **fields)
 
 
-def chain(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"instruction_type": "smart_contract_action", "sub_instructions": list(steps), **fields}
-
-
-def house(positions: Any = None, config: Any = CONFIG, market: Any = None, **parts: Any) -> ExecutionInterfaceManager:
+def manager_of(positions: Any = None, config: Any = CONFIG, market: Any = None, **parts: Any) -> ExecutionInterfaceManager:
     mode = parts.pop("execution_mode", "backtest")
     return ExecutionInterfaceManager(config, market or Market(), mode, positions=positions, **parts)
-
-
-def refused(call: Any, *arguments: Any) -> ComponentError:
-    """The error that a call raises."""
-    with pytest.raises(ComponentError) as raised:
-        call(*arguments)
-    return raised.value
 
 
 def held(**venues: dict[str, Any]) -> dict[str, dict[str, Decimal]]:

@@ -1,4 +1,4 @@
-"""What is held: deltas of other origin are added where they belong, and what the house executed itself is not."""
+"""What is held: deltas of other origin are added where they belong, and what the manager executed itself is not."""
 
 from __future__ import annotations
 

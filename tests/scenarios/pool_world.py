@@ -14,6 +14,7 @@ from basis_strategy_v1.venues.curve_pool import StableSwapPool, rate_of
 from basis_strategy_v1.venues.morpho_market import Market
 from basis_strategy_v1.venues.uniswap_pool import PoolState, add_position, tick_at
 
+from ..world import BARS, action, iso, write_series, write_staking
 from .running import HOUR, day
 
 D = Decimal
@@ -83,9 +84,9 @@ FILES = {STAKED: "wstETH_WETH", DOLLARS: "wstETH_USDC"}
 
 def write_market(folder: Path) -> Path:
     """The data folder, in the layout of docs/data.md."""
-    bars = [f"{stamp(at - HOUR)},{price},{price},{price},{price},1" for at, price in PRICES.items()]
-    _write(folder, "ohlcv/bybit/spot/ETHUSDT_1h", ("timestamp", "open", "high", "low", "close", "volume"), bars)
-    _write(folder, "staking/lido/wstETH", ("timestamp", "eth_per_token"), [f"{stamp(at)},{rate}" for at, rate in RATES.items()])
+    bars = [f"{iso(at - HOUR)},{price},{price},{price},{price},1" for at, price in PRICES.items()]
+    write_series(folder, "ohlcv/bybit/spot/ETHUSDT_1h", BARS, bars)
+    write_staking(folder, "lido", "wstETH", RATES)
     pools = {at: uniswap_data.row_of_pool(uniswap_data.PoolRow(("USDC", 6), ("WETH", 18), pool)) for at, pool in UNISWAP.items()}
     _write_states(folder, "dex/uniswap_v3/WETH_USDC_500.state", UNISWAP_POOL, pools)
     coins = (("wstETH", 18), ("WETH", 18))
@@ -114,29 +115,11 @@ def _write_states(folder: Path, series_id: str, columns: tuple[str, ...], rows: 
     lines = []
     for number, (at, texts) in enumerate(rows.items(), 1):
         row = {**texts, "block": str(number)}
-        lines.append(",".join([stamp(at), *(row[name] for name in columns)]))
-    _write(folder, series_id, ("timestamp", *columns), lines)
-
-
-def _write(folder: Path, series_id: str, columns: tuple[str, ...], lines: list[str]) -> None:
-    path = folder / f"{series_id}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-
-
-def stamp(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines.append(",".join([iso(at), *(row[name] for name in columns)]))
+    write_series(folder, series_id, columns, lines)
 
 
 # The user's blocks
-
-
-def action(protocol: str, name: str, token: str, amount: Any, **fields: Any) -> dict[str, Any]:
-    return {"protocol": protocol, "action": name, "token": token, "amount": amount, **fields}
-
-
-def alone(protocol: str, name: str, token: str, amount: Any, **fields: Any) -> dict[str, Any]:
-    return {"instruction_type": "smart_contract_action", **action(protocol, name, token, amount, **fields)}
 
 
 LOOP = {
@@ -156,33 +139,33 @@ LOOP = {
 }  # fmt: skip
 HELD = {"ETH": D(2), "WETH": D(300), "wstETH": D(150), "USDC": D(40_000)}
 BLOCKS: list[tuple[datetime, dict[str, Any]]] = [
-    (START + 3 * HOUR, alone("uniswap", "swap", "WETH", "20", token_out="USDC")),
-    (START + 3 * HOUR + HOUR / 3, alone("uniswap", "swap", "WETH", "10.000000000000000001", token_out="USDC")),
-    (START + 6 * HOUR, alone("curve", "swap", "WETH", "50", token_out="wstETH", pool="wstETH/WETH")),
-    (START + 6 * HOUR, alone("curve", "swap", "wstETH", "12.345678901234567891", token_out="WETH")),
-    (START + 7.5 * HOUR, alone("morpho", "supply_collateral", "wstETH", "100", market=STAKED)),
-    (START + 7.5 * HOUR, alone("morpho", "borrow", "WETH", "60.5", market=STAKED)),
-    (START + 9 * HOUR, alone("morpho", "supply", "USDC", "30000", market=DOLLARS)),
-    (START + DAY + 5 * HOUR, alone("uniswap", "swap", "WETH", "5", token_out="USDC", fee=500)),
+    (START + 3 * HOUR, action("uniswap", "swap", "WETH", "20", token_out="USDC")),
+    (START + 3 * HOUR + HOUR / 3, action("uniswap", "swap", "WETH", "10.000000000000000001", token_out="USDC")),
+    (START + 6 * HOUR, action("curve", "swap", "WETH", "50", token_out="wstETH", pool="wstETH/WETH")),
+    (START + 6 * HOUR, action("curve", "swap", "wstETH", "12.345678901234567891", token_out="WETH")),
+    (START + 7.5 * HOUR, action("morpho", "supply_collateral", "wstETH", "100", market=STAKED)),
+    (START + 7.5 * HOUR, action("morpho", "borrow", "WETH", "60.5", market=STAKED)),
+    (START + 9 * HOUR, action("morpho", "supply", "USDC", "30000", market=DOLLARS)),
+    (START + DAY + 5 * HOUR, action("uniswap", "swap", "WETH", "5", token_out="USDC", fee=500)),
     (START + DAY + 5.25 * HOUR, LOOP),
-    (START + 2 * DAY + 5.75 * HOUR, alone("morpho", "repay", "WETH", "20", market=STAKED)),
-    (START + 2 * DAY + 10 * HOUR, alone("morpho", "withdraw", "USDC", "12345.678901", market=DOLLARS)),
-    (START + 2 * DAY + 11 * HOUR, alone("morpho", "withdraw", "USDC", "all", market=DOLLARS)),
-    (START + 2 * DAY + 12 * HOUR, alone("morpho", "repay", "WETH", "all", market=STAKED)),
-    (START + 2 * DAY + 12 * HOUR, alone("morpho", "withdraw_collateral", "wstETH", "70", market=STAKED)),
+    (START + 2 * DAY + 5.75 * HOUR, action("morpho", "repay", "WETH", "20", market=STAKED)),
+    (START + 2 * DAY + 10 * HOUR, action("morpho", "withdraw", "USDC", "12345.678901", market=DOLLARS)),
+    (START + 2 * DAY + 11 * HOUR, action("morpho", "withdraw", "USDC", "all", market=DOLLARS)),
+    (START + 2 * DAY + 12 * HOUR, action("morpho", "repay", "WETH", "all", market=STAKED)),
+    (START + 2 * DAY + 12 * HOUR, action("morpho", "withdraw_collateral", "wstETH", "70", market=STAKED)),
 ]
 
 
 def config(folder: Path, blocks: list[tuple[datetime, dict[str, Any]]] = BLOCKS, **changes: Any) -> dict[str, Any]:
     """A run of the blocks, hour by hour, with gas at a price of its own."""
     file = folder / "blocks.jsonl"
-    file.write_text("".join(json.dumps({"timestamp": stamp(at), "block": block}) + "\n" for at, block in blocks))
+    file.write_text("".join(json.dumps({"timestamp": iso(at), "block": block}) + "\n" for at, block in blocks))
     return {
         "strategy_mode": "blocks",
         "share_class": "usdt_stable",
         "initial_capital": 1_500_000,
-        "start": stamp(START),
-        "end": stamp(END),
+        "start": iso(START),
+        "end": iso(END),
         "interval": "1h",
         "initial_positions": {"wallet": {token: str(amount) for token, amount in HELD.items()}},
         "strategy": {"file": str(file)},

@@ -135,8 +135,8 @@ def test_a_row_that_shows_a_debt_unhealthy_liquidates_it_at_its_own_instant(tmp_
     pool_world.write_morpho(data, STAKED, rows)
     on_market = {"market": STAKED}
     blocks = [
-        (START + HOUR, pool_world.alone("morpho", "supply_collateral", "wstETH", "100", **on_market)),
-        (START + HOUR, pool_world.alone("morpho", "borrow", "WETH", "105", **on_market)),
+        (START + HOUR, pool_world.action("morpho", "supply_collateral", "wstETH", "100", **on_market)),
+        (START + HOUR, pool_world.action("morpho", "borrow", "WETH", "105", **on_market)),
     ]
     ran = run(pool_world.config(tmp_path, blocks), data, tmp_path)
     second, now_s = Second(), int(at.timestamp())

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..live_desk import Desk, desks
-from .house import CONFIG, Prices
+from ..simulated_live_run import SimulatedLiveRun, live_runs
+from .examples import CONFIG, Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+def live_run(tmp_path: Path) -> Iterator[Callable[..., SimulatedLiveRun]]:
     """Makes a live manager over simulated venues; faults by the name of the venue account."""
-    yield from desks(tmp_path, CONFIG, Prices)
+    yield from live_runs(tmp_path, CONFIG, Prices)

@@ -6,7 +6,8 @@ import pytest
 
 from basis_strategy_v1 import ExecutionInterfaceManager
 
-from .house import CONFIG, NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager, refused
+from ..world import refused
+from .examples import CONFIG, NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager
 
 
 def test_it_is_made_from_config_data_provider_and_mode():

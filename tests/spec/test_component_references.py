@@ -8,7 +8,7 @@ import pytest
 
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, ExecutionInterfaceManager, OnChainExecutionInterface
 
-from .house import CONFIG, Prices, manager
+from .examples import CONFIG, Prices, manager
 
 KINDS = {
     "cex_execution_interfaces": (CEXExecutionInterface, ["binance", "hyperliquid"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from basis_strategy_v1 import ExecutionInterfaceManager, UnifiedHealthManager
 
-from .house import CONFIG
+from .examples import CONFIG
 
 
 def test_it_is_made_from_config_mode_and_health_manager():

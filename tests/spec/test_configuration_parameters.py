@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .house import NOON, SUPPLY, manager, refused
+from ..world import refused
+from .examples import NOON, SUPPLY, manager
 
 CHAIN = {"instruction_type": "smart_contract_action", "sub_instructions": [SUPPLY, SUPPLY]}
 

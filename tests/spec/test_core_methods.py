@@ -10,7 +10,8 @@ import pytest
 from basis_strategy_v1 import ExecutionInterfaceManager
 from basis_strategy_v1.core.clock import SimulatedClock
 
-from .house import EXAMPLES, LATER, NOON, SUPPLY, TRADE, TRANSFER, Prices, manager, refused
+from ..world import refused
+from .examples import EXAMPLES, LATER, NOON, SUPPLY, TRADE, TRANSFER, Prices, manager
 
 METHODS = ("update_state", "route_instruction", "_route_cex_trade", "_route_smart_contract_action", "_route_wallet_transfer")
 ROUTES = {"_route_cex_trade": TRADE, "_route_smart_contract_action": SUPPLY, "_route_wallet_transfer": TRANSFER}

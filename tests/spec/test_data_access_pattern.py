@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from basis_strategy_v1 import DataProvider
 from basis_strategy_v1.core.clock import SimulatedClock
 
-from .house import LATER, NOON, TRADE, Prices, data_folder, manager, refused
+from ..world import refused
+from .examples import LATER, NOON, TRADE, Prices, data_folder, manager
 
 
 def test_data_are_never_cached_across_timestamps():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .house import EXAMPLES, LATER, NOON, TRADE, Prices, manager, refused
+from ..world import refused
+from .examples import EXAMPLES, LATER, NOON, TRADE, Prices, manager
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from .house import FREE, LATER, NOON, NOT_CONFIGURED, TRADE, manager, refused
+from ..world import refused
+from .examples import FREE, LATER, NOON, NOT_CONFIGURED, TRADE, manager
 
 
 def test_the_registry_is_keyed_by_the_configured_names():

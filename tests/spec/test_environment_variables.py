@@ -7,7 +7,8 @@ import pytest
 from basis_strategy_v1 import DataProvider, ExecutionInterfaceManager
 from basis_strategy_v1.config.environment import VARIABLES
 
-from .house import CONFIG, NOON, TRADE, Prices, data_folder, manager, refused
+from ..world import refused
+from .examples import CONFIG, NOON, TRADE, Prices, data_folder, manager
 
 SPECIFIED = {
     "BASIS_EXECUTION_MODE": ("backtest", "live"),

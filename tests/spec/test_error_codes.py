@@ -9,8 +9,9 @@ import pytest
 from basis_strategy_v1 import ComponentError, ErrorCodeRegistry, UnifiedHealthManager
 from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
-from ..live_desk import NONSENSE, REFUSED, Silent
-from .house import NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager, refused
+from ..simulated_live_run import NONSENSE, REFUSED, Silent
+from ..world import refused
+from .examples import NOON, NOT_CONFIGURED, TRADE, UNKNOWN_TYPE, Prices, manager
 
 SPECIFIED = {
     "EIM-001": ("HIGH", "Instruction routing failed"),
@@ -49,21 +50,21 @@ def test_eim_002_a_venue_that_is_not_configured():
     assert refused(manager().route_instruction, NOON, NOT_CONFIGURED).error_code == "EIM-002"
 
 
-def live(desk, *faults, **parts):
+def live(live_run, *faults, **parts):
     """A live manager whose binance meets these, in a time that only waiting moves; and that binance."""
-    made = desk(faults={"binance": faults}, **parts)
+    made = live_run(faults={"binance": faults}, **parts)
     return made, made.gateways["binance"], made.manager
 
 
-def test_eim_003_an_answer_that_cannot_be_booked_keeps_what_the_venue_said(desk):
-    _, found = executed_and_unreadable(desk)
+def test_eim_003_an_answer_that_cannot_be_booked_keeps_what_the_venue_said(live_run):
+    _, found = executed_and_unreadable(live_run)
     error = refused(found.route_instruction, NOON, TRADE)
     assert (error.error_code, error.severity, error.original_exception.raw) == ("EIM-003", "MEDIUM", {"orderId": 71})
 
 
-def executed_and_unreadable(desk, **parts):
+def executed_and_unreadable(live_run, **parts):
     """A binance that executes, and answers nonsense the first time; and the manager."""
-    _, binance, found = live(desk, **parts)
+    _, binance, found = live(live_run, **parts)
 
     def send(message, first=binance.send):
         first(message)
@@ -73,8 +74,8 @@ def executed_and_unreadable(desk, **parts):
     return binance, found
 
 
-def test_eim_003_never_drops_a_real_fill(desk):
-    binance, found = executed_and_unreadable(desk)
+def test_eim_003_never_drops_a_real_fill(live_run):
+    binance, found = executed_and_unreadable(live_run)
     block = {**TRADE, "instruction_id": "a1"}
     refused(found.route_instruction, NOON, block)
     assert found.route_instruction(NOON, block) == TRADE["estimated_deltas"]
@@ -96,28 +97,28 @@ def test_any_other_exception_becomes_a_structured_error_with_the_original():
     assert found.instructions_failed == 1
 
 
-def test_critical_goes_to_the_health_system_which_asks_for_a_restart(desk):
+def test_critical_goes_to_the_health_system_which_asks_for_a_restart(live_run):
     health = UnifiedHealthManager()
-    _, _, found = live(desk, Silent, health_manager=health)
+    _, _, found = live(live_run, Silent, health_manager=health)
     error = refused(found.route_instruction, NOON, TRADE)
     assert (error.severity, health.critical_errors, health.restart_required) == ("CRITICAL", (error,), True)
 
 
-def test_high_is_retried_with_exponential_backoff_where_nothing_was_sent(desk):
-    made, binance, found = live(desk, *[REFUSED] * 3)
+def test_high_is_retried_with_exponential_backoff_where_nothing_was_sent(live_run):
+    made, binance, found = live(live_run, *[REFUSED] * 3)
     error = refused(found.route_instruction, NOON, TRADE)
     assert (error.severity, len(binance.calls), made.time.slept) == ("HIGH", 3, [0.1, 0.2])
 
 
-def test_high_for_an_instruction_that_is_wrong_is_not_retried(desk):
-    made, binance, found = live(desk)
+def test_high_for_an_instruction_that_is_wrong_is_not_retried(live_run):
+    made, binance, found = live(live_run)
     refused(found.route_instruction, NOON, {**TRADE, "amount": 0})
     assert (binance.calls, made.time.slept) == ([], [])
 
 
-def test_medium_degrades_the_component(desk):
+def test_medium_degrades_the_component(live_run):
     health = UnifiedHealthManager()
-    _, found = executed_and_unreadable(desk, health_manager=health)
+    _, found = executed_and_unreadable(live_run, health_manager=health)
     refused(found.route_instruction, NOON, TRADE)
     assert (health.status, health.restart_required) == ("degraded", False)
 
@@ -164,20 +165,20 @@ def test_healthy_is_no_error_in_the_last_hundred_updates():
     assert found.get_routing_status()["status"] == "healthy"
 
 
-def test_degraded_is_a_retry_that_succeeded(desk):
-    _, _, found = live(desk, REFUSED)
+def test_degraded_is_a_retry_that_succeeded(live_run):
+    _, _, found = live(live_run, REFUSED)
     found.route_instruction(NOON, TRADE)
     assert found.get_routing_status()["status"] == "degraded"
 
 
-def test_unhealthy_is_a_retry_that_failed(desk):
-    _, _, found = live(desk, *[REFUSED] * 3)
+def test_unhealthy_is_a_retry_that_failed(live_run):
+    _, _, found = live(live_run, *[REFUSED] * 3)
     refused(found.route_instruction, NOON, TRADE)
     assert found.get_routing_status()["status"] == "unhealthy"
 
 
-def test_unhealthy_is_a_critical_error(desk):
-    _, _, found = live(desk, Silent)
+def test_unhealthy_is_a_critical_error(live_run):
+    _, _, found = live(live_run, Silent)
     refused(found.route_instruction, NOON, TRADE)
     assert found.get_routing_status()["status"] == "unhealthy"
 

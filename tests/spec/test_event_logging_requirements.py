@@ -11,7 +11,8 @@ import pytest
 
 from basis_strategy_v1 import load_config
 
-from .house import CONFIG, FILE, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, TRANSFER, UNKNOWN_TYPE, Logged, refused
+from ..world import refused
+from .examples import CONFIG, FILE, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, TRANSFER, UNKNOWN_TYPE, Logged
 from .test_error_codes import executed_and_unreadable
 
 COMMON = {"timestamp", "event_type", "component", "data", "sequence"}
@@ -83,10 +84,10 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("mode", "block", "event_type"), FAILURES.values(), ids=FAILURES)
-def test_4_each_of_the_three_critical_events_is_logged(tmp_path, mode, block, event_type, desk):
+def test_4_each_of_the_three_critical_events_is_logged(tmp_path, mode, block, event_type, live_run):
     logged = Logged(tmp_path, mode)
     if mode == "live":
-        _, logged.manager = executed_and_unreadable(desk, event_logger=logged.logger)
+        _, logged.manager = executed_and_unreadable(live_run, event_logger=logged.logger)
     begun = len(logged.lines())
     error = refused(logged.manager.route_instruction, NOON, block)
     raw = {"raw": "{'orderId': 71}"} if error.error_code == "EIM-003" else {}

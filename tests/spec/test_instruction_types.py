@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from .house import EXAMPLES, NOON, manager
+from .examples import EXAMPLES, NOON, manager
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -11,7 +11,7 @@ import pytest
 import basis_strategy_v1.execution
 from basis_strategy_v1 import ExecutionManager, PositionUpdateHandler
 
-from .house import CONFIG, NOON, SUPPLY, SWAP, TRADE, TRANSFER, manager
+from .examples import CONFIG, NOON, SUPPLY, SWAP, TRADE, TRANSFER, manager
 
 CALLS = {
     "cex_execution_interfaces": ("binance", "execute_trade", TRADE),

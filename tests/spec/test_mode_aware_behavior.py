@@ -6,7 +6,8 @@ import pytest
 
 from basis_strategy_v1 import CEXExecutionInterface, DEXExecutionInterface, OnChainExecutionInterface
 
-from .house import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager, refused
+from ..world import refused
+from .examples import NOON, SUPPLY, SWAP, TRADE, TRANSFER, Prices, manager
 
 OWN_SETTINGS = {
     "binance": {"slippage_bps": 0, "spot_taker_fee_bps": 0},
@@ -20,14 +21,14 @@ METHODS = {
 }
 
 
-def test_in_a_backtest_the_execution_is_simulated_with_the_data(desk):
-    gateways = desk().gateways
+def test_in_a_backtest_the_execution_is_simulated_with_the_data(live_run):
+    gateways = live_run().gateways
     found = manager(gateways=gateways)
     assert (found.route_instruction(NOON, TRADE), gateways["binance"].calls) == ({"binance": {"ETH": -1.0, "USDT": 3300.0}}, [])
 
 
-def test_live_the_venue_executes_and_its_answer_is_what_counts(desk):
-    made = desk(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 1}})
+def test_live_the_venue_executes_and_its_answer_is_what_counts(live_run):
+    made = live_run(at_venues={"binance": {"spot_taker_fee_bps": 0, "slippage_bps": 1}})
     assert made.manager.route_instruction(NOON, {**TRADE, "instruction_id": "a1"}) == {"binance": {"ETH": -1.0, "USDT": 3299.67}}
     assert made.gateways["binance"].executed == ["a1"]
 

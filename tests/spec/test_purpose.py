@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .house import NOON, SUPPLY, SWAP, TRADE, TRANSFER, manager
+from .examples import NOON, SUPPLY, SWAP, TRADE, TRANSFER, manager
 
 ROUTES = {
     "cex_trade": (TRADE, {"binance": {"ETH": -1.0, "USDT": 3300.0}}),

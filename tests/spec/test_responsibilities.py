@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import ClassVar
 
-from .house import NOON, NOT_CONFIGURED, SUPPLY, TRADE, UNKNOWN_TYPE, manager, refused
+from ..world import refused
+from .examples import NOON, NOT_CONFIGURED, SUPPLY, TRADE, UNKNOWN_TYPE, manager
 
 CHAIN = {"instruction_type": "smart_contract_action", "atomic": True}
 WITHDRAW = {**SUPPLY, "action": "withdraw", "amount": 400.0, "estimated_deltas": {}}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .house import CONFIG, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager, refused
+from ..world import refused
+from .examples import CONFIG, LATER, NOON, NOT_CONFIGURED, SUPPLY, TRADE, manager
 
 
 def test_it_begins_empty():

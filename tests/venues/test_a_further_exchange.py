@@ -17,7 +17,7 @@ from basis_strategy_v1.venues.registry import known_names
 from basis_strategy_v1.venues.venue import CEX
 
 from ..additions import added
-from .markets import AT, everything, exactly, holding, market, run, trade, value, venue, write_bars, write_funding
+from ..world import AT, everything, exactly, holding, market, run, trade, value, venue, write_bars, write_funding
 
 D = Decimal
 

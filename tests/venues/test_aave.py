@@ -24,7 +24,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.aave_settings import RESERVES
 
-from .markets import (
+from ..world import (
     AT,
     action,
     chain,

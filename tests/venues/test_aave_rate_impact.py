@@ -23,7 +23,7 @@ from basis_strategy_v1.venues.aave_interest import RAY, rounding_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, observed
 from basis_strategy_v1.venues.aave_settings import BPS_TO_RAY
 
-from .markets import AT, action, exactly, lending_row, provider, run, settled, value, venue, venues, write_bars, write_lending
+from ..world import AT, action, exactly, lending_row, provider, run, settled, value, venue, venues, write_bars, write_lending
 
 D = Decimal
 REVISIONS = ("3.0", "3.7")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.venues.aave_words import in_millionths, in_percent, in_tokens, in_usd, in_usd_at_least
 
-from .markets import exactly
+from ..world import exactly
 
 WAD = 10**18
 

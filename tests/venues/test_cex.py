@@ -19,7 +19,7 @@ from basis_strategy_v1.core.state import Account, Perp, State
 from basis_strategy_v1.venues.cex import Exchange, _after_trade
 from basis_strategy_v1.venues.exchanges import EXCHANGES, FINEST_LOT, Tier, Withdrawal
 
-from .markets import AT, exactly, holding, provider, run, trade, update_to, value, venue, venues, write_bars, write_funding
+from ..world import AT, exactly, holding, provider, run, trade, update_to, value, venue, venues, write_bars, write_funding
 
 D = Decimal
 FREE = {"spot_taker_fee_bps": D(0), "perp_taker_fee_bps": D(0), "slippage_bps": D(0)}

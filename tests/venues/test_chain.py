@@ -13,7 +13,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
 
-from .markets import STAKED, action, chain, exactly, holding, market, run, venues
+from ..world import STAKED, action, chain, exactly, holding, market, run, venues
 
 D = Decimal
 NOW = market()

@@ -31,7 +31,7 @@ from basis_strategy_v1.venues.registry import VENUES, known_names, make_venue, o
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, FlashLender, Holder, Lender, OnChainVenue, PoolLender
 
 from ..additions import added
-from .markets import (
+from ..world import (
     AT,
     TOKENS,
     action,

@@ -21,7 +21,7 @@ from basis_strategy_v1.positions.position_update_handler import PositionUpdateHa
 from basis_strategy_v1.venues.cex import Exchange, Margin
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 
-from .markets import AT, exactly, holding, provider, run, settled, trade, transfer, update_to, value, venues, write_bars, write_funding
+from ..world import AT, exactly, holding, provider, run, settled, trade, transfer, update_to, value, venues, write_bars, write_funding
 
 D = Decimal
 NO_FEES = {"perp_taker_fee_bps": D(0), "slippage_bps": D(0)}

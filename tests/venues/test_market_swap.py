@@ -14,7 +14,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, StaleSeries
 from basis_strategy_v1.core.state import State
 
-from .markets import AT, action, exactly, holding, provider, run, venues, write_bars, write_staking
+from ..world import AT, action, exactly, holding, provider, run, venues, write_bars, write_staking
 
 D = Decimal
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}

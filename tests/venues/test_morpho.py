@@ -23,7 +23,7 @@ from basis_strategy_v1.venues.morpho_account import Held, MorphoState
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
 from basis_strategy_v1.venues.venue import SimulationResult
 
-from .markets import AT, action, chain, costs_usd, exactly, holding, iso, run, update_to, value, venues, write_bars
+from ..world import AT, action, chain, costs_usd, exactly, holding, iso, run, update_to, value, venues, write_bars
 
 D = Decimal
 ETHER = 10**18

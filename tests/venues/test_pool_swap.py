@@ -22,7 +22,7 @@ from basis_strategy_v1.venues.pool_swap import BY_DEPTH, BY_STATE, MovedPools
 from basis_strategy_v1.venues.uniswap_pool import PoolState, add_position, exact_input_single, sqrt_price_at, tick_at
 from basis_strategy_v1.venues.venue import SimulationResult
 
-from .markets import AT, action, chain, costs_usd, exactly, holding, iso, run, value, venues, write_bars
+from ..world import AT, action, chain, costs_usd, exactly, holding, iso, run, value, venues, write_bars
 
 D = Decimal
 ETHER = 10**18

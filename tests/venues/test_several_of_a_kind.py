@@ -9,7 +9,7 @@ import pytest
 
 from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager, PositionUpdateHandler
 
-from .markets import AT, action, chain, everything, trade, transfer
+from ..world import AT, action, chain, everything, trade, transfer
 
 D = Decimal
 CONFIG: dict[str, Any] = {

@@ -21,7 +21,7 @@ from basis_strategy_v1.venues.registry import offering
 from basis_strategy_v1.venues.staking_shares import Protocol, pool_from_rate
 from basis_strategy_v1.venues.venue import Exposure, Settlement
 
-from .markets import AT, action, chain, costs_usd, exactly, holding, market, run, value, venue, venues
+from ..world import AT, action, chain, costs_usd, exactly, holding, market, run, value, venue, venues
 
 D = Decimal
 WEI = D("1e-18")

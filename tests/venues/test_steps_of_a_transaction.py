@@ -8,7 +8,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.venues.chain import resolved_instruction
 
-from .markets import action, chain, market, rich, run, trade, transfer, venues
+from ..world import action, chain, market, rich, run, trade, transfer, venues
 
 VENUES, MARKET = venues(), market()
 RICH = rich(VENUES, MARKET)

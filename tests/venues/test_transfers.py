@@ -18,7 +18,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.transfers import Arrivals
 
-from .markets import AT, STAKED, change_of_positions, everything, exactly, holding, market, run, settled, transfer, update_to, value, venues
+from ..world import AT, STAKED, change_of_positions, everything, exactly, holding, market, run, settled, transfer, update_to, value, venues
 
 D = Decimal
 FREE_GAS = {"wallet": {"gas_price_gwei": 0}}

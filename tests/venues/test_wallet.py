@@ -20,7 +20,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.wallet import exchange, receive, spend
 
-from .markets import AT, action, everything, exactly, holding, market, provider, run, settled, update_to, venue, venues, write_staking
+from ..world import AT, action, everything, exactly, holding, market, provider, run, settled, update_to, venue, venues, write_staking
 
 D = Decimal
 NOW = market()

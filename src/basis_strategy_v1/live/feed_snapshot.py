@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US, iso
@@ -22,9 +22,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.live.feed_series import FeedRow, FeedSeries
-    from basis_strategy_v1.live.market_feed import MarketFeed
 
 TRADED_US = 60 * SECOND_US  # no trade is opened on an older price
+
+
+class Feed(Protocol):
+    """What a snapshot asks its feed (`MarketFeed`)."""
+
+    takes_zero_funding: bool
+    missing_funding_used: list[tuple[str, datetime]]
+
+    def series(self, kind: str, venue: str, name: str) -> FeedSeries | None: ...
+    def max_staleness_us(self, series: FeedSeries) -> int: ...
+    def price_key(self, token: str) -> tuple[tuple[str, str, str], bool] | None: ...
+    def names(self, kind: str, venue: str) -> tuple[str, ...]: ...
+    def what_there_is(self, kind: str, venue: str) -> str: ...
 
 
 class FeedSnapshot(MarketSnapshot):
@@ -32,7 +44,7 @@ class FeedSnapshot(MarketSnapshot):
 
     __slots__ = ("_feed",)
 
-    def __init__(self, at: datetime, instant: int, feed: MarketFeed) -> None:
+    def __init__(self, at: datetime, instant: int, feed: Feed) -> None:
         super().__init__(at, instant)
         self._feed = feed
 

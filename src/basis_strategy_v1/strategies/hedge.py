@@ -13,9 +13,7 @@ from basis_strategy_v1.core.settings import Bps, Fraction, Mark, OrNull, VenueOf
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.strategies import basis, market_neutral
-
-    HedgeParameters = basis.Parameters | market_neutral.Parameters
+    from basis_strategy_v1.strategies.parameters import HedgeParameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)

@@ -16,10 +16,7 @@ from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH
 from basis_strategy_v1.strategies.strategy import Block, Step, action, chain
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.strategies import market_neutral, staking
-    from basis_strategy_v1.strategies.staked_ether import StakeParameters
-
-    LoopParameters = staking.LeveragedParameters | market_neutral.Parameters
+    from basis_strategy_v1.strategies.parameters import LoopParameters, StakeParameters
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
 MOST_ROUNDS = 12

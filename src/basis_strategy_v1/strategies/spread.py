@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.strategies.loop import LoopParameters
+    from basis_strategy_v1.strategies.parameters import SpreadParameters
 
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)
@@ -46,7 +46,7 @@ class Spread:
     until the rows cover the window.
     """
 
-    def __init__(self, series: str, token: str, parameters: LoopParameters) -> None:
+    def __init__(self, series: str, token: str, parameters: SpreadParameters) -> None:
         self._key = ("staking", series, token)
         self._window_us = parameters.spread_window_hours * HOUR_US
         self._leave_below = parameters.min_spread_bps / BPS

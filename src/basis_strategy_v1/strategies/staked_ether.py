@@ -14,9 +14,7 @@ from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, action, chain
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.strategies import market_neutral, staking
-
-    StakeParameters = staking.Parameters | staking.LeveragedParameters | market_neutral.Parameters
+    from basis_strategy_v1.strategies.parameters import StakeParameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)

@@ -35,7 +35,7 @@ from basis_strategy_v1.venues.venue import (
     SimulationResult,
     reject,
 )
-from basis_strategy_v1.venues.wallet import amount_of, receive, spend
+from basis_strategy_v1.venues.wallet import amount_of, at_face_value, receive, spend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,16 +145,13 @@ class Aave(FlashLender, PoolLender):
         return SimulationResult(state, Deltas.at(self.name, moved), (Cost(source, token, lost),) if lost else (), details)
 
     def _unchecked(self, action: SmartContractAction, state: State) -> SimulationResult:
-        """Where nothing is known to be held the index does not matter: what is paid in is what is credited."""
+        """Where nothing is known to be held the index does not matter."""
         if action.action == "set_emode":
             return SimulationResult(state, Deltas())
         self.pool.require(action.token)
-        amount = amount_of(action)
-        signs = {"supply": (-1, 1, 0), "withdraw": (1, -1, 0), "borrow": (1, 0, 1), "repay": (-1, 0, -1)}
-        token, held, debt = (amount * sign for sign in signs[action.action])
-        return SimulationResult(
-            state, Deltas.at(self.name, {action.token: token, deposit_name(action.token): held, debt_name(action.token): debt})
-        )
+        is_owed = action.action in OF_DEBT
+        position = (debt_name if is_owed else deposit_name)(action.token)
+        return at_face_value(action, position, state, pays=action.action in PAYS, is_owed=is_owed)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         part = state.parts.get(self.name)

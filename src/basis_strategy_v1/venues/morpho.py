@@ -26,7 +26,7 @@ from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPL
 from basis_strategy_v1.venues.morpho_rate import WAD, published_rate
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, PerpExposure, Place, Settlement, SimulationResult, reject
-from basis_strategy_v1.venues.wallet import amount_of, receive, spend
+from basis_strategy_v1.venues.wallet import amount_of, at_face_value, receive, spend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,12 +143,8 @@ class Morpho(FlashLender, Lender):
         return SimulationResult(state.with_part(self.name, structs.replace(after, reported=new)), deltas, costs, details)
 
     def _unchecked(self, action: SmartContractAction, name: str, state: State) -> SimulationResult:
-        """Where nothing is known to be held: what is paid in is what is credited."""
-        amount = amount_of(action)
         side = COLLATERAL if action.action in OF_COLLATERAL else DEBT if action.action in ("borrow", "repay") else SUPPLY
-        signed = -amount if action.action in PAYS else amount
-        own = signed if side == DEBT else -signed
-        return SimulationResult(state, Deltas.at(self.name, {action.token: signed, morpho_name(name, side): own}))
+        return at_face_value(action, morpho_name(name, side), state, pays=action.action in PAYS, is_owed=side == DEBT)
 
     def resolve(self, action: SmartContractAction, state: State) -> int:
         side = {"withdraw": SUPPLY, "repay": DEBT, "withdraw_collateral": COLLATERAL}.get(action.action)

@@ -183,6 +183,13 @@ def amount_of(action: SmartContractAction) -> Decimal:
     return action.amount
 
 
+def at_face_value(action: SmartContractAction, position: str, state: State, *, pays: bool, is_owed: bool) -> SimulationResult:
+    """What an action at a lender does where the balances are not known: what is paid in is credited in full, what is paid out is taken off
+    in full; a debt (`is_owed`) is the other way round."""
+    signed = -amount_of(action) if pays else amount_of(action)
+    return SimulationResult(state, Deltas.at(action.protocol, {action.token: signed, position: signed if is_owed else -signed}))
+
+
 def spend(state: State, wallet: str, token: str, amount: Decimal, doing: str) -> State:
     """The state after `amount` has left the wallet, if it is there."""
     held = state.part(wallet, Wallet)

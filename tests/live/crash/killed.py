@@ -1,58 +1,24 @@
-"""A process that forks others which write a journal and are killed: `python -m tests.live.crash.killed`.
-
-A line `FOLDER SEED COUNT POINT` of its input forks a child that makes COUNT random calls on FOLDER/state and kills itself at the POINT-th
-point that the journal passes (0: at none; -N: N microseconds after its first call). What has returned, and where it was killed, is in
-FOLDER/done by then; the answer is the child's signal, or 0.
-"""
+"""What a process that is killed does: it writes a journal (`tests/kill_points.py` runs it)."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from basis_strategy_v1.live.journal import SqliteJournal
 
+from ...kill_points import At
 from ..journal_model import make, random_calls
 
 
-def write_and_be_killed(folder: Path, seed: int, count: int, point: int) -> None:
-    done = os.open(folder / "done", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    passed = 0
-
-    def at(name: str) -> None:
-        nonlocal passed
-        passed += 1
-        if passed == point:
-            os.write(done, f"killed {name}\n".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
-
+def write_journal(at: At, folder: str, seed: int, count: int, alarm_us: int) -> None:
+    """Make `count` random calls on FOLDER/state; each that has returned is a line of FOLDER/done. After `alarm_us` microseconds, where they
+    are not 0, the process is killed wherever it is."""
+    done = os.open(Path(folder) / "done", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     signal.signal(signal.SIGALRM, lambda number, frame: os.kill(os.getpid(), signal.SIGKILL))
-    with SqliteJournal(folder / "state", new_run="run", at=at) as journal:
-        if point < 0:
-            signal.setitimer(signal.ITIMER_REAL, -point / 1e6)
+    with SqliteJournal(Path(folder) / "state", new_run="run", at=at) as journal:
+        signal.setitimer(signal.ITIMER_REAL, alarm_us / 1e6)
         for call in random_calls(seed, count):
             make(call, journal)
             os.write(done, b"done\n")
-    os.write(done, f"points {passed}\n".encode())
-
-
-def main() -> None:
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for line in sys.stdin:
-        folder, seed, count, point = line.split()
-        child = os.fork()
-        if child == 0:
-            try:
-                write_and_be_killed(Path(folder), int(seed), int(count), int(point))
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

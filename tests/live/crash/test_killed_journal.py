@@ -12,25 +12,22 @@ import pytest
 
 from basis_strategy_v1.live.journal import SqliteJournal
 
-from ...other_process import other_process
+from ...kill_points import forks_of
 from ..journal_model import Model, make, random_calls, seen
 
 CALLS = 25
-RUN = "import sys; sys.path.insert(0, sys.argv[1]); from tests.live.crash.killed import main; main()"
 Killed = Callable[[Path, int, int], int]
 
 
 @pytest.fixture(scope="module")
-def killed(repository: Path) -> Iterator[Killed]:
-    """`killed(folder, seed, point)`: a child has made the calls of a seed there, and was killed at a point; gives its signal."""
-    with other_process(RUN, str(repository), says="ready") as parent:
+def killed() -> Iterator[Killed]:
+    """`killed(folder, seed, point)`: a child has made the calls of a seed there, and was killed at a point (0: at none; -N: N microseconds
+    after it began to write); gives minus its signal."""
+    with forks_of("tests.live.crash.killed") as parent:
 
         def run(folder: Path, seed: int, point: int) -> int:
-            assert parent.stdin is not None
-            assert parent.stdout is not None
-            parent.stdin.write(f"{folder} {seed} {CALLS} {point}\n")
-            parent.stdin.flush()
-            return int(parent.stdout.readline())
+            given = {"folder": str(folder), "seed": seed, "count": CALLS, "alarm_us": max(-point, 0)}
+            return parent.run("write_journal", folder / "passed", max(point, 0), **given)
 
         yield run
 
@@ -53,12 +50,13 @@ def made(folder: Path) -> Path:
 def points(folder: Path, seed: int, killed: Killed) -> int:
     """How many points the calls of a seed pass."""
     assert killed(folder, seed, 0) == 0
-    return int(lines(folder)[-1].removeprefix("points "))
+    return len((folder / "passed").read_text().splitlines())
 
 
-def lines(folder: Path) -> list[str]:
+def returned(folder: Path) -> int:
+    """How many calls had returned."""
     done = folder / "done"
-    return done.read_text().splitlines() if done.exists() else []
+    return len(done.read_text().splitlines()) if done.exists() else 0
 
 
 def after(seed: int, count: int) -> Model:
@@ -71,9 +69,8 @@ def after(seed: int, count: int) -> Model:
 
 def require_survived(folder: Path, seed: int) -> str:
     """The journal is as after all calls that had returned, and goes on from there as if nothing had been. Gives where it was killed."""
-    *done, last = lines(folder)
-    point = last.removeprefix("killed ")
-    count = len(done) + (point.startswith("after") and not point.endswith("create"))
+    point = (folder / "passed").read_text().splitlines()[-1]
+    count = returned(folder) + (point.startswith("after") and not point.endswith("create"))
     model = after(seed, count)
     with SqliteJournal(folder / "state", new_run="run") as journal:
         assert (seen(journal), journal.run) == (model.seen(), "run")
@@ -119,7 +116,7 @@ def test_what_had_returned_is_there_after_a_kill_at_any_moment(killed: Killed, f
     for seed in range(2_000, 2_300):
         folder = next(folders)
         kills += killed(folder, seed, -chance.randint(1, 8_000)) == -9
-        done = lines(folder).count("done")
+        done = returned(folder)
         with SqliteJournal(folder / "state") as journal:
             assert seen(journal) in (after(seed, done).seen(), after(seed, done + 1).seen())
     assert kills > 50

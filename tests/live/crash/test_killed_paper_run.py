@@ -21,9 +21,8 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.live.journal_reader import JournalReader
 
-from ...other_process import other_process
+from ...kill_points import forks_of
 
-RUN = "import sys; sys.path.insert(0, sys.argv[1]); from tests.live.crash.killed_run import main; main()"
 # Both legs grow and shrink in turn, cash goes to another exchange and is on its way meanwhile, and some of it is lent.
 STRATEGY = """
 from decimal import Decimal
@@ -86,18 +85,20 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def killed(repository: Path, sample: Path) -> Iterator[Killed]:
-    """`killed(folder, point)`: a child has run the config there and was killed at a point; gives its signal, or its status."""
-    with other_process(RUN, str(repository), str(sample), says="ready") as parent:
+def killed(sample: Path) -> Iterator[Killed]:
+    """`killed(folder, point)`: a child has run the config there and was killed at a point (0: at none); gives minus its signal, or its
+    status."""
+    with forks_of("tests.live.crash.killed_run") as parent:
 
         def run(folder: Path, point: int) -> int:
-            assert parent.stdin is not None
-            assert parent.stdout is not None
-            parent.stdin.write(f"{folder} {point}\n")
-            parent.stdin.flush()
-            return int(parent.stdout.readline())
+            return parent.run("run_on_paper", folder / "passed", point, folder=str(folder), data=str(sample))
 
         yield run
+
+
+def passed(folder: Path) -> list[str]:
+    """The points that the last process there passed."""
+    return (folder / "passed").read_text().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +166,8 @@ def without_run(keys: list[str]) -> list[str]:
 def whole(killed: Killed, folders: Callable[[], Path]) -> tuple[World, int]:
     """What an undisturbed run leaves, and how many points it passes."""
     folder = folders()
-    assert killed(folder, 0) == 0, (folder / "done").read_text()
-    return left_in(folder), int((folder / "done").read_text().split()[-1])
+    assert killed(folder, 0) == 0, passed(folder)[-1]
+    return left_in(folder), len(passed(folder))
 
 
 def require_whole(folder: Path, whole: World) -> None:
@@ -174,17 +175,17 @@ def require_whole(folder: Path, whole: World) -> None:
     assert without_run(found.executed) == without_run(whole.executed)
     assert sorted(found.fell_due) == sorted(whole.fell_due)
     assert (found.positions, found.open) == (whole.positions, [])
-    assert {key: count for key, count in found.logged.items() if count != 1} == {}, (folder / "done").read_text()
+    assert {key: count for key, count in found.logged.items() if count != 1} == {}, passed(folder)[-1]
     assert without_run(list(found.logged)) == without_run(list(whole.logged))
     assert found.moved == whole.moved
     for name, content in whole.results.items():
-        assert found.results[name] == content, (name, (folder / "done").read_text())
+        assert found.results[name] == content, (name, passed(folder)[-1])
 
 
 def killed_once(point: int, killed: Killed, folders: Callable[[], Path], whole: World) -> None:
     folder = folders()
     assert killed(folder, point) == -9
-    assert killed(folder, 0) == 0, (folder / "done").read_text()
+    assert killed(folder, 0) == 0, passed(folder)[-1]
     require_whole(folder, whole)
 
 

@@ -1,4 +1,4 @@
-"""The specification's own examples, and a house to try them in."""
+"""The specification's own examples, and a manager to try them with."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
+from basis_strategy_v1 import EventLogger, ExecutionInterfaceManager
 
-from basis_strategy_v1 import ComponentError, EventLogger, ExecutionInterfaceManager
+from ..world import FREE
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
-FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0}
 CONFIG = {
     "strategy_mode": "blocks",
     "share_class": "usdt_stable",
@@ -70,13 +69,6 @@ def data_folder(folder: Path) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
     return folder
-
-
-def refused(call: Any, *arguments: Any, **named: Any) -> ComponentError:
-    """The error that a call raises."""
-    with pytest.raises(ComponentError) as raised:
-        call(*arguments, **named)
-    return raised.value
 
 
 class Logged:

@@ -75,7 +75,7 @@ class FaultyGateway(PaperGateway):
         return super().find(message, reference)
 
 
-class Desk:
+class SimulatedLiveRun:
     """`folder` holds the journal. `at_venues`: settings of `venues.cex` that the venues have and the manager does not know of."""
 
     def __init__(
@@ -115,12 +115,12 @@ class Desk:
         return [key for gateway in self.gateways.values() for key in gateway.executed]
 
 
-def desks(folder: Path, standard: Any, prices: Callable[[], Any]) -> Iterator[Callable[..., Desk]]:
-    """A function that makes desks below a folder, by a `standard` config and prices where none are given; they are closed afterwards."""
-    made: list[Desk] = []
+def live_runs(folder: Path, standard: Any, prices: Callable[[], Any]) -> Iterator[Callable[..., SimulatedLiveRun]]:
+    """A function that makes live runs below a folder, by a `standard` config and prices where none are given. All are closed at last."""
+    made: list[SimulatedLiveRun] = []
 
-    def make(config: Any = standard, market: Any = None, *, faults: Any = (), **parts: Any) -> Desk:
-        one = Desk(folder / f"state{len(made)}", config, market or prices(), **parts)
+    def make(config: Any = standard, market: Any = None, *, faults: Any = (), **parts: Any) -> SimulatedLiveRun:
+        one = SimulatedLiveRun(folder / f"state{len(made)}", config, market or prices(), **parts)
         for name, steps in dict(faults).items():
             one.gateways[name].faults = list(steps)
         made.append(one)

@@ -1,4 +1,4 @@
-"""Markets for the tests of the venues: one snapshot with everything in it, and folders of series where time matters."""
+"""The world of the tests: one snapshot with everything in it, folders of series where time matters, and every venue with its blocks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from decimal import Decimal, localcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from basis_strategy_v1.config import load_settings
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import Chain, parse_instruction
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import IN_TRANSIT, State
@@ -36,6 +39,8 @@ AT = datetime(2024, 6, 1, tzinfo=UTC)
 # A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
 PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 1.0}
 STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
+FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0}
+BARS = ("open", "high", "low", "close", "volume")
 TOKENS = ("USDT", "USDC", "ETH", "WETH", "WBTC", "stETH", "wstETH", "eETH", "weETH")
 
 
@@ -167,8 +172,9 @@ def action(protocol: str, name: str, token: str | None = None, amount: Any = Non
     }
 
 
-def chain(*steps: dict[str, Any], atomic: bool = True) -> dict[str, Any]:
-    return {"instruction_type": "smart_contract_action", "atomic": atomic, "sub_instructions": list(steps)}
+def chain(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A block of several actions in one transaction, or one after another (`atomic=False`)."""
+    return {"instruction_type": "smart_contract_action", "sub_instructions": list(steps), **fields}
 
 
 def trade(venue: str, side: str, symbol: str, amount: Any, trade_type: str = "spot", **fields: Any) -> dict[str, Any]:
@@ -177,9 +183,10 @@ def trade(venue: str, side: str, symbol: str, amount: Any, trade_type: str = "sp
     return {**block, **fields}
 
 
-def transfer(from_venue: str, to_venue: str, token: str, amount: Any) -> dict[str, Any]:
+def transfer(from_venue: str, to_venue: str, token: str, amount: Any, **fields: Any) -> dict[str, Any]:
     """A `wallet_transfer` block."""
-    return {"instruction_type": "wallet_transfer", "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount}
+    block = {"instruction_type": "wallet_transfer", "from_venue": from_venue, "to_venue": to_venue, "token": token, "amount": amount}
+    return {**block, **fields}
 
 
 @exactly
@@ -223,6 +230,13 @@ def change_of_positions(all_venues: Venues, before: State, after: State, deltas:
     return change, moved
 
 
+def refused(call: Any, *arguments: Any, **named: Any) -> ComponentError:
+    """The error that a call raises."""
+    with pytest.raises(ComponentError) as raised:
+        call(*arguments, **named)
+    return raised.value
+
+
 def iso(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -233,31 +247,33 @@ def write_bars(folder: Path, venue: str, kind: str, symbol: str, bars: Sequence[
     for index, bar in enumerate(bars):
         opened, high, low, close = bar if len(bar) == 4 else bar * 4
         rows.append(f"{iso(start + timedelta(hours=index))},{opened},{high},{low},{close},1")
-    _write(folder / "ohlcv" / venue / kind / f"{symbol}_1h.csv", "timestamp,open,high,low,close,volume", rows)
+    write_series(folder, f"ohlcv/{venue}/{kind}/{symbol}_1h", BARS, rows)
 
 
 def write_funding(folder: Path, venue: str, symbol: str, rates: Mapping[datetime, Any]) -> None:
-    _write(folder / "funding" / venue / f"{symbol}.csv", "timestamp,funding_rate", [f"{iso(at)},{rate}" for at, rate in rates.items()])
+    write_series(folder, f"funding/{venue}/{symbol}", ("funding_rate",), [f"{iso(at)},{rate}" for at, rate in rates.items()])
 
 
 def write_staking(folder: Path, protocol: str, token: str, rates: Mapping[datetime, Any]) -> None:
-    _write(folder / "staking" / protocol / f"{token}.csv", "timestamp,eth_per_token", [f"{iso(at)},{rate}" for at, rate in rates.items()])
+    write_series(folder, f"staking/{protocol}/{token}", ("eth_per_token",), [f"{iso(at)},{rate}" for at, rate in rates.items()])
 
 
 def write_lending(folder: Path, protocol: str, token: str, rows: Mapping[datetime, Mapping[str, Any]]) -> None:
     names = list(lending_row(1.0))
     lines = [",".join([iso(at), str(number), *(str(row[name]) for name in names)]) for number, (at, row) in enumerate(rows.items(), 1)]
-    _write(folder / "lending" / protocol / f"{token}.csv", ",".join(["timestamp", "block", *names]), lines)
+    write_series(folder, f"lending/{protocol}/{token}", ("block", *names), lines)
 
 
 def write_gas(folder: Path, rows: Mapping[datetime, tuple[Any, Any]]) -> None:
     lines = [f"{iso(at)},{number},{base},{tip}" for number, (at, (base, tip)) in enumerate(rows.items(), 1)]
-    _write(folder / "gas" / "ethereum.csv", "timestamp,block,base_fee_gwei,priority_fee_gwei", lines)
+    write_series(folder, "gas/ethereum", ("block", "base_fee_gwei", "priority_fee_gwei"), lines)
 
 
-def _write(path: Path, header: str, rows: Sequence[str]) -> None:
+def write_series(folder: Path, series_id: str, columns: Sequence[str], rows: Sequence[str]) -> None:
+    """The file of a series; the columns without the timestamp."""
+    path = folder / f"{series_id}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    path.write_text("\n".join([",".join(("timestamp", *columns)), *rows]) + "\n", encoding="utf-8")
 
 
 def provider(folder: Path, **options: Any) -> DataProvider:
