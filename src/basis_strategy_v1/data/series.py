@@ -13,8 +13,8 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
-from basis_strategy_v1.data.cadence import NEIGHBOURS, missed_payments, time_paid_for
-from basis_strategy_v1.data.check_cadence import stopped_message, stopped_spans
+from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
+from basis_strategy_v1.data.check_cadence import NEIGHBOURS, stopped_message, stopped_spans
 from basis_strategy_v1.data.columns import Columns, Figures
 from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
