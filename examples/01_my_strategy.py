@@ -3,14 +3,16 @@
 basis backtest config/custom.yaml --data build/sample
 """
 
-PAYMENTS_A_YEAR, DUST_ETH = 3 * 365, 0.001
+HOURS, DUST_ETH = 8, 0.001  # a symbol may pay each 8 hours or each hour: a mean over time is the same
 
 
 def decide(step, memory):
     """Called at every step. The blocks are checked together, then sent in order; the memory comes back at the next step."""
     venue, held = step.parameters["venue"], step.positions
     trade = {"instruction_type": "cex_trade", "venue": venue, "symbol": "ETHUSDT"}
-    apr = step.snapshot.funding(venue, "ETHUSDT") * PAYMENTS_A_YEAR
+    apr = step.snapshot.mean_funding(venue, "ETHUSDT", HOURS)
+    if apr is None:  # not known yet
+        return [], memory
     spot, short = held.amount(venue, "ETH"), -held.amount(venue, "ETHUSDT-PERP")
     is_out = memory == "out" or (memory == "in" and not short)  # a short that was there and is gone was liquidated
     if spot > DUST_ETH and (apr < step.parameters["leave_below"] or not short):

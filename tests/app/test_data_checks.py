@@ -18,7 +18,7 @@ from basis_strategy_v1.data.sample import write_sample
 PERP, FUNDING = "ohlcv/bybit/perp/ETHUSDT_1h", "funding/bybit/ETHUSDT"
 SPOT = "ohlcv/bybit/spot/ETHUSDT_1h"
 ALWAYS_IN = {"spot_venue": "bybit", "perp_venue": "bybit"}
-IN_BY_RULE = {**ALWAYS_IN, "enter_above_apr": 0.9}
+IN_BY_RULE = {**ALWAYS_IN, "enter_above_apr": 0.9, "funding_window_hours": 24}
 
 Spoil = Callable[[list[str]], list[str]]
 
@@ -349,7 +349,8 @@ def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_
     assert warned(data) == []
     spoil(data, FUNDING, lambda rows: [row if row.startswith("t") else f"{row.split(',')[0]},0.02\n" for row in rows])
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
-    assert warned(data, strategy={**ALWAYS_IN, "enter_above_apr": 0.99, "leave_below_apr": 0.98}, end="2024-06-03") == [
+    rules = {"enter_above_apr": 0.99, "leave_below_apr": 0.98, "funding_window_hours": 24}
+    assert warned(data, strategy={**ALWAYS_IN, **rules}, end="2024-06-03") == [
         f"warning: {FUNDING}, row of 2024-06-02T00:00:00Z: column funding_rate: 0.02 is beyond 0.01; "
         "3 more such rows, the last of 2024-06-03T00:00:00Z"
     ]
@@ -361,3 +362,26 @@ def test_a_run_is_told_five_lines_at_most(data: Path) -> None:
     told = warned(data, strategy=IN_BY_RULE, end="2024-06-08T20:00:00Z")
     assert all(line.startswith(f"warning: {FUNDING} has no row for the payment at 2024-06-0") for line in told[:5])
     assert told[5:] == ["warning: and 2 more, see basis check"]
+
+
+# What the strategy will not do.
+
+
+def test_a_window_that_the_data_cover_late_or_never_is_a_warning(data: Path) -> None:
+    late = "2024-06-02T16:00:00Z on; no signal comes before"
+    begins = f"warning: strategy.funding_window_hours: the data of {FUNDING} begin at 2024-05-31T00:00:00Z, so the window of"
+    rule = {**ALWAYS_IN, "enter_above_apr": 0.9}
+    assert checked(data, strategy={**rule, "funding_window_hours": 72})[0] == f"{begins} 72 h is covered from {late}"
+    never = f"{begins} 720 h is never covered in this run and the rule gives no signal"
+    assert checked(data, strategy={**rule, "funding_window_hours": 720})[0] == never
+    assert warned(data, strategy={**rule, "funding_window_hours": 720}) == [never]
+
+
+def test_a_payment_that_a_symbol_misses_between_its_hourly_ones_ends_the_run(data: Path) -> None:
+    hourly = [f"2024-06-{day:02}T{hour:02}:00:00Z,0.00001\n" for day in range(3, 8) for hour in range(24)]
+    spoil(data, FUNDING, lambda rows: [*(row for row in rows if row < "2024-06-03" or row.startswith("t")), *hourly])
+    assert run(data, end="2024-06-06") == ""
+    spoil(data, FUNDING, without("2024-06-04T03", "2024-06-04T06"))
+    missing = f"{FUNDING} has no row for 3 payments from 2024-06-04T03:00:00Z to 2024-06-04T05:00:00Z"
+    assert refused(data, end="2024-06-06")[0].startswith(f"DAT-005: {missing}")
+    assert run(data, end="2024-06-06") == "DAT-005"

@@ -126,7 +126,12 @@ def fact(name: str, **changes: Any) -> str:
 )
 def test_the_return_a_year_of_a_run_of_less_than_thirty_days_is_remarked_on(end: str, told: str) -> None:
     assert fact("Annualised return", end=end, annualised_return="0.12345") == told
-    assert fact("Annualised return", end=end) == "n/a"
+
+
+def test_where_there_is_no_return_a_year_the_reason_stands_beside_it() -> None:
+    why = "the run has 2 days, and a return a year needs 30"
+    assert fact("Annualised return", annualised_return_reason=why) == f"n/a ({why})"
+    assert fact("Annualised return", end="2024-07-01T00:00:00Z") == "n/a"
 
 
 @pytest.mark.parametrize(("share_class", "shown"), [("eth_directional", "103.804700"), ("usdt_stable", "103.80")])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import pairwise
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.app.checks import is_hedge, legs_apart
+from basis_strategy_v1.app.run_checks import run_warnings
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.cadence import missed_payments
 from basis_strategy_v1.data.columns import ERROR
 from basis_strategy_v1.venues.cex import FUNDING_STAMP_TOLERANCE_US
 from basis_strategy_v1.venues.exchanges import exchange_of
@@ -53,6 +55,7 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
             yield _uncertain(gap)
     if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
         yield f"{WARNING}{apart}"
+    yield from (f"{WARNING}{line}" for line in run_warnings(config, strategy, provider))
     issues = data_issues(config, strategy, provider)
     yield from issue_warnings(issues)
     errors = [(gap.code, f"{gap.message}, and {config.strategy_mode} needs it then; {gap.way_out}") for gap in gaps if gap.ends_the_run]
@@ -76,6 +79,7 @@ def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) ->
     lines = [_uncertain(gap) for gap in _gaps(config, strategy, provider) if not gap.ends_the_run]
     if not is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
         lines.append(f"{WARNING}{apart}")
+    lines += [f"{WARNING}{line}" for line in run_warnings(config, strategy, provider)]
     lines += issue_warnings(issues)
     if len(lines) > MOST_LISTED:
         lines[MOST_LISTED:] = [f"{WARNING}and {len(lines) - MOST_LISTED:,} more, see basis check"]
@@ -193,8 +197,9 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
     series, rows = found
     intervals = {_interval_us(config, name) for name, own in config.venues.cex.items() if exchange_of(name, own) == exchange}
     for interval_us in sorted(intervals):
-        missing = _payments_missing(rows, first, last, interval_us)
-        for start, end, payments in _together(missing, interval_us):
+        by_rows = (due for due in missed_payments(rows, last) if first < due <= last)
+        missing = sorted({*_payments_missing(rows, first, last, interval_us), *by_rows})
+        for start, end, payments in _together(missing, rows):
             when = f"{payments} payments from {iso(start)} to {iso(end)}" if payments > 1 else f"the payment at {iso(start)}"
             way_out = "fill the gap, set data.missing_funding: zero, or leave that time out of the run"
             yield Gap("DAT-005", f"{series} has no row for {when}", way_out, _is_always_short(config))
@@ -216,9 +221,8 @@ def _payments_missing(rows: Sequence[int], first: int, last: int, interval_us: i
             yield due
 
 
-def _together(instants: Iterator[int], apart_us: int) -> Iterator[tuple[int, int, int]]:
-    """(first, last, how many) of each row of instants that are so far apart."""
-    found = list(instants)
-    begins = [place for place, (before, after) in enumerate(pairwise(found), 1) if after - before != apart_us]
-    for start, stop in pairwise([0, *begins, len(found)] if found else []):
-        yield found[start], found[stop - 1], stop - start
+def _together(instants: Sequence[int], rows: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(first, last, how many) of the instants between which no row lies."""
+    for _, group in groupby(instants, lambda instant: bisect_right(rows, instant)):
+        found = list(group)
+        yield found[0], found[-1], len(found)

@@ -176,7 +176,13 @@ class MarketSnapshot(ABC):
 
     @abstractmethod
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
-        """The mean funding rate of the last `hours`, as a fraction of the notional a year; None where none is known."""
+        """The mean funding rate of the last `hours`, as a fraction of the notional a year: what was paid, over the time that it was paid
+        for. None where the data do not reach back so far, or have no payment in that time."""
+
+    def next_missed(self, venue: str, symbol: str, since: int) -> int | None:
+        """The first funding payment from `since` on (microseconds since 1970) that the rows around it ask for and that has no row; None
+        where the source does not know."""
+        return None
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         """The one series whose close is `price(token)` now; None where the price is made in another way."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.clock import DAY_US
 from basis_strategy_v1.core.state import WALLET
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.tokens import Staked
 
 Block = dict[str, Any]
+YEAR_US = 365 * DAY_US
 SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
@@ -52,6 +54,8 @@ class Loan(Struct, frozen=True, kw_only=True):
 
     `price` is what one unit of collateral is worth in the token borrowed, as the lender counts it. `opening` has to be done once, before
     the first borrow. `max_ltv` is the most that can be owed, as a share of the collateral; None where only the data know.
+    `growth` is what a debt of 1 has grown to by now, since some time, and the published rate that is in this growth (a fraction a year);
+    None where only the rate is known.
     """
 
     lender: str
@@ -65,6 +69,12 @@ class Loan(Struct, frozen=True, kw_only=True):
     borrow: Call
     repay: Call
     max_ltv: Decimal | None = None
+    growth: Callable[[MarketSnapshot], tuple[Decimal, Decimal]] | None = None
+
+
+def grown(index: Decimal, rate: Decimal, since_us: int) -> tuple[Decimal, Decimal]:
+    """`growth` of a loan whose index was read so many microseconds ago."""
+    return index * (1 + rate * since_us / YEAR_US), rate
 
 
 class VenueFact(Struct, frozen=True, kw_only=True):

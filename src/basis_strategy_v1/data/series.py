@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from itertools import islice
 from operator import sub
@@ -13,7 +13,8 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
-from basis_strategy_v1.data.check_cadence import least_stop, stopped_message, stopped_spans
+from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
+from basis_strategy_v1.data.check_cadence import NEIGHBOURS, least_stop, stopped_message, stopped_spans
 from basis_strategy_v1.data.columns import Columns, Figures
 from basis_strategy_v1.data.layout import STATES, render_duration
 from basis_strategy_v1.data.rows import decimals_of
@@ -290,7 +291,7 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_ends", "_feed", "_hot_us", "_kept", "_single", "_span"),
+        *("last", "_columns", "_cursor", "_edges", "_ends", "_feed", "_hot_us", "_kept", "_missed", "_single", "_span"),
         *("id", "interval_us", "kind", "max_staleness_us", "rows", "spec", "stops"),
     )
 
@@ -314,6 +315,7 @@ class Series:
         self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
         self._cursor = 0
         self._feed: SeriesFeed | None = None
+        self._missed: array[int] | None = None  # not looked for yet
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
         # (from, until, (low, high)) of the bars that become visible after the one and up to the other.
@@ -472,18 +474,31 @@ class Series:
         stamps = array("q", [edge - self.interval_us for edge in self._edges[first + 1 : stop + 1]])
         return Columns(self.spec, stamps, {column.name: values.figures(first, stop) for column, values in numbers})
 
-    def mean_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
-        """(mean of the rows that became visible within the window up to `instant`, their usual distance in microseconds).
+    def sum_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:
+        """(sum of the rows that became visible within the window up to `instant`, the time in microseconds that they were paid for).
 
-        A longer distance is a gap. None where there is no row, or only one was ever visible.
+        None where no row did, or the rows do not cover the window yet.
         """
         last = self.seek(instant)
         first = max(bisect_right(self._edges, instant - window_us), 1)
         if self._single is None or last < first or last < 2:
             return None
-        values = [self._single.decimal(row - 1) for row in range(first, last + 1)]
-        apart = min(self._edges[row] - self._edges[row - 1] for row in range(max(first, 2), last + 1))
-        return EXACT.divide(sum(values, Decimal(0)), len(values)), apart
+        known_from = 2 * self._edges[1] - self._edges[2]  # the first row was paid for a time as long as the second's
+        if known_from > instant - window_us:
+            return None
+        total = sum((self._single.decimal(row - 1) for row in range(first, last + 1)), Decimal(0))
+        if first == 1:
+            return total, self._edges[2] - self._edges[1] + time_paid_for(self._edges[1 : last + 1], 1)
+        begin = max(first - NEIGHBOURS - 1, 1)
+        return total, time_paid_for(self._edges[begin : last + 1], first - begin)
+
+    def next_missed(self, since: int) -> int | None:
+        """The first instant from `since` on at which a row should have come and did not, by the rows around it."""
+        if self._missed is None:
+            end = self._edges[self.rows] + self.max_staleness_us if self.rows else 0
+            self._missed = array("q", missed_payments(self._edges[1 : self.rows + 1], end))
+        place = bisect_left(self._missed, since)
+        return self._missed[place] if place < len(self._missed) else None
 
     def first_and_last(self) -> tuple[int, int] | None:
         """When the first and the last row become visible, those of a market that has stopped included; None where there is no row."""

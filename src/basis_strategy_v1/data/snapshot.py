@@ -101,8 +101,12 @@ class SeriesSnapshot(MarketSnapshot):
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         series = self._series("funding", venue, symbol)
-        found = None if series is None else series.mean_within(self.instant, hours * HOUR_US)
-        return None if found is None else EXACT.multiply(found[0], EXACT.divide(YEAR_HOURS * HOUR_US, found[1]))
+        found = None if series is None else series.sum_within(self.instant, hours * HOUR_US)
+        return None if found is None else EXACT.divide(EXACT.multiply(found[0], YEAR_HOURS * HOUR_US), found[1])
+
+    def next_missed(self, venue: str, symbol: str, since: int) -> int | None:
+        series = self._series("funding", venue, symbol)
+        return None if series is None else series.next_missed(since)
 
     def price_series(self, token: str) -> tuple[str, str, str] | None:
         if token in SAME_AS:

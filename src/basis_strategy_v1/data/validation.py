@@ -84,11 +84,17 @@ def grouped(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"{first.file}:{first.line}: {first.kind}: {first.message}{more}"
 
 
+def _can_be_asked_for(symbol: str) -> bool:
+    """Whether a config or a block could write a symbol so: in capitals, or with a small letter before them, as in kPEPEUSDC."""
+    base = next((symbol.removesuffix(quote) for quote in (*DOLLAR_TOKENS, "USD") if symbol.endswith(quote)), "")
+    return symbol.isupper() or base[1:].isupper()
+
+
 def _meant(spec: SeriesSpec) -> str:
     """The id that readers look for, where this one differs from it in upper and lower case alone; empty where it does not."""
     folder, _, name = spec.id.rpartition("/")
     if spec.key.kind in ("spot", "perp", "funding"):
-        name = name.replace(spec.key.name, spec.key.name.upper())
+        name = name if _can_be_asked_for(spec.key.name) else name.replace(spec.key.name, spec.key.name.upper())
     elif spec.key.kind in ("lending", "staking", "dex"):
         name = "_".join(_TOKENS.get(token.lower(), token) for token in name.split("_"))
     meant = f"{folder.lower()}/{name}"

@@ -121,6 +121,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     max_drawdown: Decimal | None = None
     max_drawdown_fresh: Decimal | None = None
     annualised_return: Decimal | None = None
+    annualised_return_reason: str = ""
     instructions_routed: int | None = None
     instructions_failed: int | None = None
     data: DataOrigin = DataOrigin()
@@ -147,7 +148,9 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     @property
     def too_short(self) -> str:
-        """`over 2 days: says little` of the annualised return of a short run, else nothing."""
+        """Why there is no annualised return; `over 2 days: says little` of that of a short run, which earlier versions gave."""
+        if self.annualised_return_reason:
+            return self.annualised_return_reason
         try:
             days = (datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)).days
         except (ValueError, TypeError):

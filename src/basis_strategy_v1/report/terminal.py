@@ -52,7 +52,7 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     yield "Data", " ".join(filter(None, (data.verdict, data.place, data.remark))), "bold yellow" if data.generated else ""
     yield "Return", percent(summary.return_fraction), ""
     annualised, remark = summary.annualised_return, summary.too_short
-    yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark and annualised is not None else ''}", ""
+    yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark else ''}", ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
     if summary.max_drawdown_fresh not in (None, summary.max_drawdown):
         yield "  without steps on stale prices", percent(summary.max_drawdown_fresh), ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
 from basis_strategy_v1.results.attribution import units_text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FRACTION = Decimal("1e-12")
 YEAR_DAYS = 365
+FEWEST_DAYS = 30  # of a run whose return is told as that of a year
 
 
 def run_id_of(config: Config) -> str:
@@ -24,16 +26,25 @@ def run_id_of(config: Config) -> str:
     return f"{config.strategy_mode}-{config.hash[:12]}"
 
 
-def annualised(initial: int, final: int, start: datetime, end: datetime) -> Decimal:
-    """The return a year (365 days), compounded; simple where nothing compounds any more (a loss of everything)."""
+def annualised(initial: int, final: int, start: datetime, end: datetime) -> tuple[Decimal | None, str]:
+    """(the return a year of 365 days, compounded, a fraction; why there is none, or nothing).
+
+    A loss of everything is -1. None for a run of less than 30 days, of which a year says nothing, and where it is beyond any number.
+    """
     days = Decimal(to_instant(end) - to_instant(start)) / DAY_US
-    if not days or initial <= 0:
-        return Decimal(0)
+    if days < FEWEST_DAYS:
+        lasted = f"{counted(int(days), 'day')}" if days >= 1 else "less than a day"
+        return None, f"the run has {lasted}, and a return a year needs {FEWEST_DAYS}"
+    if initial <= 0:
+        return None, "the run began with nothing"
     growth = Decimal(final) / Decimal(initial)
     if growth <= 0:
-        return Decimal(-1)
-    # The float power is the same on every machine to far more digits than these.
-    return Decimal(repr(round(float(growth) ** (YEAR_DAYS / float(days)) - 1, 12)))
+        return Decimal(-1), ""
+    try:
+        # The float power is the same on every machine to far more digits than these.
+        return Decimal(repr(round(float(growth) ** (YEAR_DAYS / float(days)) - 1, 12))), ""
+    except OverflowError:
+        return None, "it is larger than any number that is kept"
 
 
 def summary_of(
@@ -57,6 +68,7 @@ def summary_of(
 ) -> dict[str, Any]:
     """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
     assert config.start is not None and config.end is not None
+    a_year, why = annualised(initial, final, config.start, config.end)
     attribution = {source: units_text(totals[source]) for source in SOURCES}
     return {
         "run_id": run_id_of(config),
@@ -71,7 +83,8 @@ def summary_of(
         "attribution": attribution,
         "max_drawdown": format(max_drawdown.quantize(FRACTION), "f"),
         "max_drawdown_fresh": format(max_drawdown_fresh.quantize(FRACTION), "f"),
-        "annualised_return": format(annualised(initial, final, config.start, config.end), "f"),
+        "annualised_return": None if a_year is None else format(a_year, "f"),
+        **({"annualised_return_reason": why} if why else {}),
         "instructions_routed": routed,
         "instructions_failed": failed,
         "config_hash": config.hash,

@@ -22,7 +22,7 @@ from basis_strategy_v1.strategies.hedge import (
     Tolerance,
     not_growing,
 )
-from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Window
 
 Apr = OrNull[Annotated[Decimal, number("0.08 is 8 %", above=-1, below=1)]]
 Decision = tuple[list[Block], "BasisMemory"]
@@ -142,6 +142,12 @@ class Basis:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._hedge.series()
+
+    def windows(self, parameters: Any) -> list[Window]:
+        hedge, rules = self._hedge, self._rules
+        has_rule = rules.enter_above_apr is not None or rules.leave_below_apr is not None
+        key = ("funding", hedge.perp_exchange, hedge.perp_symbol)
+        return [Window("funding_window_hours", rules.funding_window_hours, key)] if has_rule else []
 
     def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return self._hedge.placed(capital)

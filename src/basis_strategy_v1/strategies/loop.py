@@ -13,7 +13,7 @@ from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
-from basis_strategy_v1.strategies.strategy import Block, Step, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, chain
 
 if TYPE_CHECKING:
     from basis_strategy_v1.strategies.parameters import LoopParameters, StakeParameters
@@ -64,13 +64,17 @@ class Loop:
         while gas is expensive."""
         price = self._loan.price(step.snapshot)
         known = memory or LoopMemory(self._target)
-        spread = self._spread.update_to(known.spread, step.snapshot, lambda: self._borrow_rate(held, price, known.target, step))
+        spread = self._spread.update_to(known.spread, step.snapshot, self._loan, lambda: self._borrow_rate(held, price, known.target, step))
         now = known if spread is known.spread else replace(known, spread=spread)
         if held.debt:
             repaid, now = self._to_repay(held, price, step, now)
             if repaid:
                 return self._repay(repaid, held, step), now
         return self._build(held, price, step, now), now
+
+    def windows(self) -> list[Window]:
+        """The spread is judged once the run has seen so many hours of it."""
+        return [Window("spread_window_hours", self._spread.hours)]
 
     def release(self, ether: Decimal, held: Held, step: Step) -> Block:
         """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is."""

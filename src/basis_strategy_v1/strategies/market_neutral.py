@@ -37,7 +37,7 @@ from basis_strategy_v1.strategies.staked_ether import (
     StakingVenue,
     Unstake,
 )
-from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, transfer
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Window, transfer
 
 # Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
 SMALLEST_ORDER = Decimal("0.02")
@@ -258,6 +258,9 @@ class UsdtMarketNeutral:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return [*self._hedge.series(), *self._stake.series()]
+
+    def windows(self, parameters: Any) -> list[Window]:
+        return self._work.windows()
 
     def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return self._hedge.placed(capital)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Struct
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.venue_facts import Loan
     from basis_strategy_v1.strategies.parameters import SpreadParameters
 
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)
 
-Row = tuple[int, Decimal, Decimal]  # microseconds since 1970, ETH per token, borrow rate (a fraction a year)
+# A row of the staking rate, and what borrowing had come to when it was read: when it became visible (microseconds since 1970), ETH per
+# token, when it was read, what a debt of 1 had grown to, what our debt pays beyond the rate in that growth (a fraction a year).
+Row = tuple[int, Decimal, int, Decimal, Decimal]
 
 
 _HUNDRED = "100 is 1 %"
@@ -48,16 +52,18 @@ class Spread:
 
     def __init__(self, series: str, token: str, parameters: SpreadParameters) -> None:
         self._key = ("staking", series, token)
+        self.hours = parameters.spread_window_hours
         self._window_us = parameters.spread_window_hours * HOUR_US
         self._leave_below = parameters.min_spread_bps / BPS
         self._enter_above = self._leave_below + parameters.spread_hysteresis_bps / BPS
 
-    def update_to(self, memory: SpreadMemory, snapshot: MarketSnapshot, borrow_rate: Callable[[], Decimal]) -> SpreadMemory:
-        """The memory with the last row, if it is a new one, and what borrowing costs now (a fraction a year)."""
+    def update_to(self, memory: SpreadMemory, snapshot: MarketSnapshot, loan: Loan, own_rate: Callable[[], Decimal]) -> SpreadMemory:
+        """The memory with the last row, if it is a new one; `own_rate` is what our debt pays now (a fraction a year)."""
         stamp = snapshot.row_stamp(*self._key)
         if stamp is None or (memory.rows and memory.rows[-1][0] == stamp):
             return memory
-        rows = (*memory.rows, (stamp, snapshot.redemption(*self._key[1:]), borrow_rate()))
+        index, rate = loan.growth(snapshot) if loan.growth and snapshot.has_rows else (Decimal(1), Decimal(0))
+        rows = (*memory.rows, (stamp, snapshot.redemption(*self._key[1:]), snapshot.instant, index, own_rate() - rate))
         first = 0
         while first + 1 < len(rows) and rows[first + 1][0] <= stamp - self._window_us:
             first += 1
@@ -68,9 +74,11 @@ class Spread:
         return SpreadMemory(spread < (self._enter_above if memory.is_out else self._leave_below), rows)
 
     def value(self, rows: tuple[Row, ...]) -> Decimal | None:
-        """The spread, a fraction a year; None until the rows cover the window."""
+        """The spread, a fraction a year; None until the rows cover the window. Both rates are means over time, not over rows: what a token
+        and a debt have grown by, and what our own debt adds, from one reading of it to the next."""
         if not rows or rows[-1][0] - rows[0][0] < self._window_us:
             return None
-        (first, then, _), (last, now, _) = rows[0], rows[-1]
-        borrowing = sum((rate for _, _, rate in rows), Decimal(0)) / len(rows)
-        return (now / then - 1) * YEAR_US / (last - first) - borrowing
+        (first, token_then, begin, debt_then, _), (last, token_now, end, debt_now, _) = rows[0], rows[-1]
+        added = sum(((row[4] + after[4]) / 2 * (after[2] - row[2]) for row, after in pairwise(rows)), Decimal(0))
+        staking = (token_now / token_then - 1) * YEAR_US / (last - first)
+        return staking - ((debt_now / debt_then - 1) * YEAR_US + added) / (end - begin)

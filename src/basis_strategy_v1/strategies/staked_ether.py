@@ -11,7 +11,7 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Loan
-from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, chain
 
 if TYPE_CHECKING:
     from basis_strategy_v1.strategies.parameters import StakeParameters
@@ -154,6 +154,10 @@ class StakedEther:
         """Stake what is to spare; there is nothing to remember."""
         spare = self.spare(held, step)
         return [self.stake(spare)] if spare else [], memory
+
+    def windows(self) -> list[Window]:
+        """None: a stake alone judges no mean."""
+        return []
 
     def stake(self, ether: Decimal) -> Block:
         return action(self.protocol, "stake", token="ETH", amount=wei(ether), token_out=self.tokens.wrapped)

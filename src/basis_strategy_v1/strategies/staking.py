@@ -11,7 +11,7 @@ from basis_strategy_v1.core.settings import Fraction, Mark
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
 from basis_strategy_v1.strategies.staked_ether import Dex, LeaveAt, LenderOfEther, SaleSlippage, StakedEther, StakingVenue, Unstake
-from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
+from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, Window
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
@@ -65,6 +65,9 @@ class EthStaking:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._stake.series()
+
+    def windows(self, parameters: Any) -> list[Window]:
+        return self._work.windows()
 
     def placed(self, capital: Decimal, parameters: Any) -> dict[str, dict[str, Decimal]]:
         return {self._stake.wallet: {"ETH": capital}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 Block = venue_facts.Block
 VenueFacts = venue_facts.VenueFacts
 Positions = Mapping[str, Mapping[str, Decimal]]
+
+
+class Window(NamedTuple):
+    """Hours of a series over which a rule takes its mean: no signal comes before they are covered, by the data or, without a series, by the
+    run itself."""
+
+    parameter: str
+    hours: int
+    series: tuple[str, str, str] | None = None
 
 
 class Margin(Protocol):

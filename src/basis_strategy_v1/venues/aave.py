@@ -13,7 +13,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Deposit, Loan
+from basis_strategy_v1.core.venue_facts import Call, Deposit, Loan, grown
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
@@ -254,7 +254,12 @@ class Aave(FlashLender, PoolLender):
             borrow=Call(self.name, "borrow", token),
             repay=Call(self.name, "repay", token),
             max_ltv=Decimal(ltv_bps) / 10_000,
+            growth=lambda snapshot: self._growth(token, snapshot),
         )
+
+    def _growth(self, token: str, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
+        row = market.lending(self.series, token)
+        return grown(row.variable_borrow_index, row.variable_borrow_rate, market.instant - row.stamp)
 
     # What falls due by time.
 

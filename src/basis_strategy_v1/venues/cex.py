@@ -297,6 +297,9 @@ class Exchange(Holder):
             row = market.next_row("funding", self._prices_as, symbol)
             if row is not None and row < first:
                 first = row
+            missed = market.next_missed(self._prices_as, symbol, market.instant + 1)
+            if missed is not None and missed < first:
+                first = missed
         soon = min(first, until)
         breach = None if self._is_safe(account, market, soon) else self._next_breach(account, market, soon)
         found = first if breach is None else breach
@@ -347,7 +350,7 @@ class Exchange(Holder):
         if not market.has_rows:
             return after_hour <= FUNDING_STAMP_TOLERANCE_US
         stamp = market.row_stamp("funding", self.row.name, symbol)
-        if stamp == market.instant:
+        if stamp == market.instant or market.next_missed(self.row.name, symbol, market.instant) == market.instant:
             return True
         if after_hour or self._is_of_the_hour(stamp, market.instant):
             return False

@@ -16,7 +16,7 @@ from basis_strategy_v1.core.position_names import PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Loan
+from basis_strategy_v1.core.venue_facts import Call, Loan, grown
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
 from basis_strategy_v1.venues.morpho_data import Settings, Terms
@@ -247,7 +247,14 @@ class Morpho(FlashLender, Lender):
             withdraw=Call(self.name, "withdraw_collateral", collateral, of_market),
             borrow=Call(self.name, "borrow", token, of_market),
             repay=Call(self.name, "repay", token, of_market),
+            growth=lambda snapshot: self._growth(market, snapshot),
         )
+
+    def _growth(self, name: str, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
+        texts = market.lending_market(self.series, name).texts
+        assets, shares, updated_s = (int(texts[column]) for column in ("total_borrow_assets", "total_borrow_shares", "last_update"))
+        index = Decimal(assets) / shares if shares else Decimal(1)
+        return grown(index, published_rate(texts), market.instant - updated_s * SECOND_US)
 
     # What falls due by time.
 

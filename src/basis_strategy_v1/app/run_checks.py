@@ -1,0 +1,38 @@
+"""What can be known before a run of what its strategy will not do: lines for `basis check` and for the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.strategies.strategy import Strategy
+
+
+def run_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+    """A line for each thing that the strategy will not do in this run, or only late, and why."""
+    yield from _windows_not_covered(config, strategy, provider)
+
+
+def _windows_not_covered(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+    """Rules whose mean is not known at the start: no signal comes before the window is covered."""
+    assert config.start is not None and config.end is not None
+    start, end = to_instant(config.start), to_instant(config.end)
+    for parameter, hours, key in getattr(strategy, "windows", lambda parameters: [])(config.strategy):
+        known_from = start
+        if key is not None:
+            found = provider.rows_visible(*key, end)
+            if found is None or len(found[1]) < 2:
+                continue
+            rows = found[1]
+            known_from = 2 * rows[0] - rows[1]  # the first row was paid for a time as long as the second's
+        covered = known_from + hours * HOUR_US
+        since = f"the data of {found[0]} begin at {iso(rows[0])}" if key else f"the run begins at {iso(start)}"
+        if covered > end:
+            yield f"strategy.{parameter}: {since}, so the window of {hours} h is never covered in this run and the rule gives no signal"
+        elif key and covered > start:
+            yield f"strategy.{parameter}: {since}, so the window of {hours} h is covered from {iso(covered)} on; no signal comes before"
