@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict, defaultdict
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -270,3 +271,22 @@ def test_more_amounts_than_are_remembered_are_still_read_exactly():
     given = [number / 8 for number in range(1, 4_200)]
     for _ in range(2):
         assert [parse_instruction({**block, "amount": amount}).amount for amount in given] == [Decimal(str(amount)) for amount in given]
+
+
+def test_the_same_block_again_gives_the_same_value_and_numbers_that_are_equal_are_read_each_as_it_is() -> None:
+    block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT"}
+    parse_instruction({**block, "amount": 1.0})
+    once = parse_instruction({**block, "amount": 1.0})
+    assert parse_instruction({**block, "amount": 1.0}) is once
+    assert [str(parse_instruction({**block, "amount": amount}).amount) for amount in (1.0, 1, Decimal("1.00"), "1.000")] == [
+        "1.0", "1", "1.00", "1.000",
+    ]  # fmt: skip
+    with pytest.raises(ComponentError, match="got True"):
+        parse_instruction({**block, "amount": True})
+
+
+def test_equal_instructions_have_one_hash_and_another_amount_another() -> None:
+    block = {"instruction_type": "wallet_transfer", "from_venue": "bybit", "to_venue": "wallet", "token": "ETH", "amount": 1}
+    first, again, other = (parse_instruction({**block, "amount": amount}) for amount in (1, 1, 2))
+    assert (first.content_hash == again.content_hash, first.content_hash == other.content_hash) == (True, False)
+    assert re.fullmatch("[0-9a-f]{16}", first.content_hash)

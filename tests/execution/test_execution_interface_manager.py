@@ -628,15 +628,18 @@ def test_a_data_provider_that_changes_the_decimal_context_changes_nothing_here()
 
 def test_a_logger_of_ones_own_is_asked_for_every_event(tmp_path):
     class Listening(EventLogger):
-        seen = ()
+        seen, deltas = (), ()
 
         def log_event(self, timestamp, event_type, component, data):
             self.seen += (event_type,)
+            self.deltas += (data.deltas,) if event_type == "execution" else ()
             super().log_event(timestamp, event_type, component, data)
 
     with Listening(tmp_path) as log:
-        manager_of(event_logger=log).update_state(NOON, "manual", trade())
-    assert log.seen == ("component_initialization", "execution", "state_update")
+        manager = manager_of(event_logger=log)
+        manager.update_state(NOON, "manual", trade())
+        report = manager_of().execute(NOON, trade())
+    assert (log.seen, log.deltas) == (("component_initialization", "execution", "state_update"), (report.deltas.amounts,))
 
 
 def test_a_log_that_was_closed_is_an_error_with_its_code(tmp_path):

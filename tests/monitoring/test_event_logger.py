@@ -796,5 +796,30 @@ def test_an_interruption_just_after_a_block_was_written_doubles_nothing(tmp_path
     assert [(row["sequence"], row["data"]["place"]) for row in map(json.loads, lines)] == [(1, 1), (2, 2), (3, 3)]
 
 
+def test_an_interruption_within_a_block_that_is_being_written_goes_on_where_it_was(tmp_path, monkeypatch):
+    written = os.write
+    log = EventLogger(tmp_path)
+    for place in range(FIRST_EVENTS + 3):  # the last of them are pending
+        log.log_event(NOON, "state_update", MANAGER, {"place": place})
+
+    def interrupted(fd, block):
+        written(fd, block[: len(block) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log.flush()
+    monkeypatch.undo()
+    log.close()
+    lines = (tmp_path / "events" / MANAGER_FILE).read_text().splitlines()
+    assert [row["data"]["place"] for row in map(json.loads, lines)] == [*range(FIRST_EVENTS + 3)]
+
+
+def test_json_that_is_ready_stands_as_it_is_next_to_what_has_no_form() -> None:
+    ready = msgspec.Raw(b'{"a":{"ETH":"1.50"}}')
+    assert json_of({"deltas": ready}) == b'{"deltas":{"a":{"ETH":"1.50"}}}'
+    assert json_of({"deltas": ready, "odd": "a\ud800"}) == b'{"deltas":{"a":{"ETH":"1.50"}},"odd":"a\\\\ud800"}'
+
+
 def test_a_text_that_utf_8_has_no_form_for_is_json_with_the_character_escaped() -> None:
     assert json_of({"answer": "a\ud800", "amount": 1}) == b'{"answer":"a\\\\ud800","amount":1}'

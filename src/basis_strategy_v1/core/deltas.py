@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 Venues = dict[str, dict[str, Decimal]]
-_numbers = Encoder(decimal_format="number", enc_hook=Decimal).encode  # a subclass of Decimal, from somebody's client, is one too
-_floats = Decoder(dict[str, dict[str, float]]).decode
+_texts = Encoder(enc_hook=Decimal).encode  # a subclass of Decimal, from somebody's client, is one too
+_floats = Decoder(dict[str, dict[str, float]], strict=False).decode
 _decimals = Decoder(dict[str, dict[str, Decimal]]).decode
 _add = EXACT.add  # whatever the caller's decimal context rounds to
 
@@ -113,8 +113,8 @@ class Deltas(Struct, frozen=True, gc=False):
         return floats_of(self.packed())  # by way of JSON: half the time of a float() for each
 
     def packed(self) -> bytes:
-        """The exact amounts in a tenth of the memory, for those who keep thousands; `floats_of` and `unpacked` read it."""
-        return _numbers(self.amounts)
+        """The exact amounts as an event's line has them, in a tenth of the memory; `floats_of` and `unpacked` read it."""
+        return _texts(self.amounts)
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Deltas:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cached_property
+from hashlib import blake2b
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
+from msgspec.json import Encoder
 
 from basis_strategy_v1.core.amounts import positive_amount, shown, text_of
 from basis_strategy_v1.core.deltas import Deltas
@@ -54,10 +57,15 @@ COMPONENT = "ExecutionInterfaceManager"
 TYPES = ("cex_trade", "smart_contract_action", "wallet_transfer")
 
 
-class Instruction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Instruction(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     instruction_id: str | None = None
     estimated_deltas: Deltas | None = None
     max_deviation_bps: Decimal | None = None
+
+    @cached_property
+    def content_hash(self) -> str:
+        """16 hexadecimal digits of what it says; equal instructions have the same."""
+        return blake2b(_encoded(self)).hexdigest()[:16]
 
 
 class CexTrade(Instruction, frozen=True, kw_only=True):
@@ -128,9 +136,13 @@ ACTIONS: dict[str, Action] = {
 }
 # Who trades what was checked when it was first seen: (instruction_type, venue, trade_type, side, symbol).
 _TRADES_SEEN: dict[tuple[str, ...], CexTrade] = {}
-_names_of: Callable[[Mapping[str, Any]], tuple[str, ...]] = itemgetter("instruction_type", "venue", "trade_type", "side", "symbol")
+# The same and the amount, where it was a float: a strategy's sizes repeat, and its instruction is the same value then.
+_SIZES_SEEN: dict[tuple[Any, ...], CexTrade] = {}
+_names_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(
+    "instruction_type", "venue", "trade_type", "side", "symbol", "amount"
+)
 _replace = structs.replace
-_FLOATS_SEEN: dict[float, Decimal] = {}
+_encoded = Encoder().encode
 _MOST_SEEN = 4_096
 _BARE_FIELDS = 1 + len(CEX_TRADE.required)
 _CEX_TRADE_PARSERS = parsers_of(CEX_TRADE)
@@ -188,20 +200,18 @@ def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
 def _bare_trade(block: Mapping[str, Any]) -> CexTrade | None:
     """The quick way for the commonest block, a market order of known names with nothing optional; None where it is not one."""
     try:
-        seen = _TRADES_SEEN[_names_of(block)]
-        given = block["amount"]
-        amount = (_FLOATS_SEEN.get(given) or _remembered(given)) if type(given) is float else positive_amount(given)
+        names = _names_of(block)
+        is_float = type(names[-1]) is float  # 1, 1.0 and True are one key
+        if is_float and names in _SIZES_SEEN:
+            return _SIZES_SEEN[names]
+        trade = _replace(_TRADES_SEEN[names[:-1]], amount=positive_amount(names[-1]))
     except (TypeError, KeyError, ValueError):  # the long way says what is wrong
         return None
-    return _replace(seen, amount=amount)
-
-
-def _remembered(given: float) -> Decimal:
-    """The amount, at hand when it comes again: a strategy's sizes repeat, and a float's text is the dearest part of a trade's parsing."""
-    if len(_FLOATS_SEEN) >= _MOST_SEEN:
-        _FLOATS_SEEN.clear()
-    _FLOATS_SEEN[given] = amount = positive_amount(given)
-    return amount
+    if is_float:
+        if len(_SIZES_SEEN) >= _MOST_SEEN:
+            _SIZES_SEEN.clear()
+        _SIZES_SEEN[names] = trade
+    return trade
 
 
 def _remember(trade: CexTrade) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, structs
@@ -271,12 +269,7 @@ def automatic_key(run: str, instant: int, place: str, instruction: Instruction) 
 
     The same decision has the same key after a restart. `place` distinguishes what is equal at one instant.
     """
-    return f"{AUTOMATIC}{run}{instant:x}.{place}.{_content_hash(_encoded(instruction))}"
-
-
-@lru_cache(maxsize=4_096)  # a strategy's orders repeat
-def _content_hash(encoded: bytes) -> str:
-    return blake2b(encoded).hexdigest()[:16]
+    return f"{AUTOMATIC}{run}{instant:x}.{place}.{instruction.content_hash}"
 
 
 def child_key(key: str, step: int | str) -> str:

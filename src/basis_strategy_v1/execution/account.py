@@ -104,19 +104,19 @@ class Account:
 
     # Time.
 
-    def arrive(self, at: datetime) -> tuple[MarketSnapshot, list[ExecutionReport]]:
+    def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:
         """The snapshot for an instruction, and what fell due between the last one and it."""
         ledger, market = self.ledger, self.source.latest
         if market is not None and market.at is at and market is ledger.settled and self.source.knows_rows:
-            return market, []
+            return market, ()
         market = self.market(at)
         if self._is_behind(market):
             assert ledger.settled is not None
             if self.accrues() or self._next_due(self.state(market), ledger.settled, market.instant, None) is not None:
                 settled = [report for _, reports in self.advance_to(at) for report in reports]
-                return self.market(at), settled
+                return self.market(at), tuple(settled)
         self.settle_until(market)
-        return market, []
+        return market, ()
 
     def instant_of(self, at: datetime) -> int:
         """A time in microseconds since 1970; at hand where it is the last snapshot's."""

@@ -75,11 +75,11 @@ class LiveAccount(Account):
         """Always: what happens at a venue is only known once it was asked."""
         return True
 
-    def arrive(self, at: datetime) -> tuple[MarketSnapshot, list[ExecutionReport]]:
+    def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:
         """The snapshot for an instruction; what falls due is asked for by `advance_to`."""
         market = self.market(at)
         self.settle_until(market)
-        return market, []
+        return market, ()
 
     def advance_to(self, at: datetime, also: NextDue | None = None) -> Iterator[tuple[MarketSnapshot, list[ExecutionReport]]]:
         """Take up what happened at the venues up to a time, each item at its own instant; also the instants that `also` names."""

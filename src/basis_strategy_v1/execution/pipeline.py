@@ -15,7 +15,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.instruction_steps import located
-from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruction
+from basis_strategy_v1.core.instructions import COMPONENT, CexTrade, Chain, parse_instruction
 from basis_strategy_v1.core.journal import STEP, Status, automatic_key, child_key, require_same_instruction
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck, Problem, refusal, unfilled
@@ -90,6 +90,7 @@ class Pipeline:
         self.simulator = simulator
         self.journal = journal
         self._record = record
+        self._destinations = simulator.exchanges
         self._lock = account.lock
         self._calls, self._plans = account.ledger.calls, account.ledger.plans
         self._is_recorded = account.ledger.state.checked
@@ -162,12 +163,13 @@ class Pipeline:
             if type(at) is not datetime or at.tzinfo is not UTC:  # the quick way for nearly all of them
                 require_aware(at)
             instruction = parse_instruction(block)
-            if instruction.instruction_id is not None and (first := self._first_report(instruction)) is not None:
+            key = instruction.instruction_id
+            if key is not None and (first := self._first_report(instruction)) is not None:
                 return self._replay(at, first, block, trigger, started_s)
             market, settled = self._arrive(at)
-            key = instruction.instruction_id or automatic_key(
-                self.journal.run, market.instant, place or self._calls.next(market.instant), instruction
-            )
+            if key is None:
+                instant = market.instant
+                key = automatic_key(self.journal.run, instant, place or self._calls.next(instant), instruction)
             prepared = self._prepare(instruction, key, self.account.state(market), market)
             return self._deliver(at, block, prepared, settled, trigger, started_s)
         except Exception as error:
@@ -180,12 +182,11 @@ class Pipeline:
 
     def _arrive(self, at: datetime) -> tuple[MarketSnapshot, Reports]:
         """The snapshot to execute on, once everything that fell due before it is settled and logged."""
-        market, settled = self.account.arrive(at)
+        arrived = _, settled = self.account.arrive(at)
         self._record.last_routing_timestamp = at
-        if not settled:
-            return market, NOTHING
-        self.take_up(settled)
-        return market, tuple(settled)
+        if settled:
+            self.take_up(settled)
+        return arrived
 
     def take_up(self, settlements: Sequence[ExecutionReport]) -> None:
         """Log what fell due; the state holds it."""
@@ -289,9 +290,10 @@ class Pipeline:
     def _prepare(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step | StepSequence:
         if type(instruction) is Chain and not instruction.atomic:
             return self._prepare_sequence(instruction, key, state, market)
-        destination = self.simulator.destination(instruction)
+        known = self._destinations.get(instruction.venue) if type(instruction) is CexTrade else None
+        destination = known or self.simulator.destination(instruction)
         settlements: Reports = NOTHING
-        if destination.kind != CEX:
+        if known is None and destination.kind != CEX:
             state, accrued = self.account.accrued_on_chain(state, market)
             settlements = tuple(accrued)
         try:

@@ -9,9 +9,10 @@ from decimal import Decimal
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct, structs
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
@@ -70,7 +71,7 @@ class RoutingEvents:
     def _append_each(self, at: datetime, component: str, events: Sequence[Event]) -> None:
         assert self._logger is not None
         for event_type, data in events:
-            self._logger.log_event(at, event_type, component, data)
+            self._logger.log_event(at, event_type, component, _unpacked(data))
 
     def _log_live(self, at: datetime, events: Sequence[Event]) -> None:
         with self._lock:
@@ -113,6 +114,13 @@ class RoutingEvents:
         self.log(at, [(CRITICAL_EVENTS.get(error.error_code, "instruction_routing_failed"), failed)])
 
 
+def _unpacked(data: Data) -> Data:
+    """The data with deltas that can be read."""
+    if isinstance(data, ExecutedData) and isinstance(data.deltas, Raw):
+        return structs.replace(data, deltas=Deltas.unpacked(bytes(data.deltas)).amounts)
+    return data
+
+
 def _to_nobody(at: datetime, events: Sequence[Event]) -> None:
     """Where there is no log."""
 
@@ -124,7 +132,7 @@ class ExecutedData(Struct, frozen=True, gc=False):
     venue: str
     instruction_type: str
     action: str
-    deltas: Mapping[str, Mapping[str, Decimal]]
+    deltas: Mapping[str, Mapping[str, Decimal]] | Raw  # Raw: as they are packed, which is as the line has them
     costs: tuple[Cost, ...]
     reference: str
     details: Mapping[str, Any]
@@ -169,21 +177,22 @@ class UpdateData(Struct, frozen=True, gc=False):
     processing_time_ms: float
 
 
-def execution_events(report: ExecutionReport, block: Mapping[str, Any]) -> list[Event]:
-    """The events of an execution, of a repetition, and of an answer that could not be read."""
+def execution_events(report: ExecutionReport, block: Mapping[str, Any], packed: bytes | None = None) -> list[Event]:
+    """The events of an execution, of a repetition, and of an answer that could not be read; `packed` are the report's deltas."""
     if report.replayed:
         return [("replayed", {"key": report.key, "first_executed": report.at, "deltas": report.deltas.as_texts()})]
     asked = block.get
+    deltas = report.deltas.amounts if packed is None else Raw(packed)
     data: Struct
     if (side := asked("side")) is not None:
         data = TradeData(
-            report.key, report.venue, "cex_trade", side, report.deltas.amounts, report.costs, report.reference, report.details,
+            report.key, report.venue, "cex_trade", side, deltas, report.costs, report.reference, report.details,
             block["symbol"], block["trade_type"], block["amount"],
         )  # fmt: skip
     else:
         action = asked("action") or ("transfer" if "to_venue" in block else "chain")
         data = ExecutionData(
-            report.key, report.venue, block["instruction_type"], action, report.deltas.amounts, report.costs, report.reference,
+            report.key, report.venue, block["instruction_type"], action, deltas, report.costs, report.reference,
             report.details, asked("protocol"), asked("token"), asked("amount"), asked("to_venue"),
             () if asked("sub_instructions") is None else _steps(block["sub_instructions"]),
         )  # fmt: skip

@@ -77,7 +77,7 @@ class RoutingRecord:
             had_trouble = not DEGRADED.isdisjoint(report.details)
             self._health.record(True, (self.measured_s() - started_s) * 1000, None, had_trouble, at)
         if self.is_logged:
-            events = execution_events(logged, block)
+            events = execution_events(logged, block, packed if logged is report else None)
             if trigger is not None:
                 events.append(self._update(trigger, kind, started_s))
             self.events.log(at, events)

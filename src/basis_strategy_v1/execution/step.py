@@ -39,8 +39,8 @@ class StepSimulator:
         self._of_kind: dict[str, dict[str, Destination]] = {CEX: {}, DEX: {}, ONCHAIN: {}}
         for name, venue in venues.items():
             self._of_kind[venue.kind][name] = Destination(name, venue.kind)
-        self._exchanges = self._of_kind[CEX]
-        self._transfers = {**self._exchanges, **self._of_kind[DEX], **self._of_kind[ONCHAIN]}
+        self.exchanges = self._of_kind[CEX]
+        self._transfers = {**self.exchanges, **self._of_kind[DEX], **self._of_kind[ONCHAIN]}
 
     def destination(self, instruction: Instruction) -> Destination:
         """Where an instruction is sent: a transfer to its sender, a chain to the venue of its first step.
@@ -50,7 +50,7 @@ class StepSimulator:
                 atomic chains are not allowed.
         """
         if type(instruction) is CexTrade:
-            return self._exchanges.get(instruction.venue) or _found(self._exchanges, "cex", instruction.venue)
+            return self.exchanges.get(instruction.venue) or _found(self.exchanges, "cex", instruction.venue)
         if isinstance(instruction, WalletTransfer):
             _found(self._transfers, "cex or venues.onchain", instruction.to_venue)
             return _found(self._transfers, "cex or venues.onchain", instruction.from_venue)

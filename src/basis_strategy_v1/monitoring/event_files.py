@@ -36,12 +36,13 @@ CLOSED = "the event log {path} is closed; nothing more can be logged"
 class BufferedFile:
     """A backtest's file: begun again, written in blocks of whole lines."""
 
-    __slots__ = ("_fd", "_identity", "_lock", "_pending", "_sequence", "_size", "_written_at", "path")
+    __slots__ = ("_fd", "_identity", "_lock", "_pending", "_pending_bytes", "_sequence", "_size", "_written_at", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
-        self._pending = bytearray()
+        self._pending: list[bytes] = []  # lines of the block to come
+        self._pending_bytes = 0
         self._sequence = 0
         self._written_at = 1  # the number at which the next block is written
         self._size = 0
@@ -61,16 +62,18 @@ class BufferedFile:
         with self._lock:
             if self._fd < 0:
                 raise ValueError(CLOSED.format(path=shown(self.path)))
-            sequence, before = self._sequence, len(self._pending)
+            before = sequence = self._sequence
             numbered = []
             for event_type, data in events:
                 sequence += 1
                 numbered.append(Event(at, event_type, component, data, sequence))
+            lines = lines_of(numbered)
             # Taken up in one piece, with their numbers: an interruption finds all of them or none.
-            self._pending += lines_of(numbered)
+            self._pending.append(lines)
             self._sequence = sequence
-            if sequence >= self._written_at or len(self._pending) >= BLOCK_BYTES:
-                self._write_or_drop(before, len(numbered))
+            self._pending_bytes += len(lines)
+            if sequence >= self._written_at or self._pending_bytes >= BLOCK_BYTES:
+                self._write_or_drop(before)
                 self._written_at = sequence + 1 if sequence < FIRST_EVENTS else (sequence // BLOCK_EVENTS + 1) * BLOCK_EVENTS
 
     def flush(self) -> None:
@@ -95,24 +98,33 @@ class BufferedFile:
                 return
         raise ComponentError("LOG-001", f"{shown(self.path)} is no longer this run's file; give each run its own folder with --logs")
 
-    def _write_or_drop(self, before: int, count: int) -> None:
+    def _write_or_drop(self, before: int) -> None:
+        """Write what is pending; where that fails, the events after number `before` leave no trace."""
         try:
             self._write()
         except ComponentError:
-            del self._pending[before:]
-            self._sequence -= count
+            self._pending_bytes -= len(self._pending.pop())
+            self._sequence = before
             raise
 
     def _write(self) -> None:
         if self._pending and self._fd >= 0:
-            beyond = os.fstat(self._fd).st_size - self._size
-            if beyond > 0:  # an interruption came just after a block was written
-                del self._pending[:beyond]
-                self._size += beyond
+            self._drop_written(os.fstat(self._fd).st_size - self._size)
+            block = b"".join(self._pending)
             with writing(self.path):
-                write_whole(self._fd, self._pending, self._size)
-            self._size += len(self._pending)
+                write_whole(self._fd, block, self._size)
+            self._size += len(block)
             self._pending.clear()
+            self._pending_bytes = 0
+
+    def _drop_written(self, beyond: int) -> None:
+        """Take off the pending bytes that the file holds already: an interruption came just after they were written."""
+        while beyond > 0:
+            first = self._pending.pop(0)
+            if len(first) > beyond:
+                self._pending.insert(0, first[beyond:])
+            written = min(len(first), beyond)
+            self._size, self._pending_bytes, beyond = self._size + written, self._pending_bytes - written, beyond - written
 
 
 class SyncedFile:

@@ -129,6 +129,8 @@ def _made_plain(value: Any, depth: int) -> Any:
         return f"<{type(value).__name__} nested deeper than {DEEPEST}>"
     if isinstance(value, msgspec.Struct):
         value = msgspec.structs.asdict(value)
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
     if isinstance(value, Mapping):
         return {_text(key): _plain(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -58,6 +58,20 @@ class Listing(NamedTuple):
     minimum: Decimal
 
 
+class Terms:
+    """What is known of a trade before its amount is: the symbol as it trades, the side, the factor of a price that slipped.
+
+    `cut` is the amount that was asked for last, what its whole lots are, and their share of it.
+    """
+
+    __slots__ = ("base", "cut", "fee", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
+
+    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool) -> None:
+        self.base, self.quote, self.position, self.fee, _, self.tick, self.minimum = listing
+        self.worse, self.is_perp, self.is_buy = worse, is_perp, is_buy
+        self.cut = (ZERO, ZERO, ZERO)
+
+
 class Exchange(Holder):
     """The simulator of one account at an exchange. Its figures are constant: read once, those of a symbol when it is first traded."""
 
@@ -69,7 +83,8 @@ class Exchange(Holder):
         slippage = EXACT.divide(row.slippage_bps.at(), BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
         self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers.at())
-        self._listings: dict[str, dict[str, Listing]] = {"spot": {}, "perp": {}}
+        self._listings: dict[tuple[str, str], Listing] = {}
+        self._terms: dict[tuple[str, str, str], Terms] = {}
         self._prices_as, self._settle, self._fee_in_received = row.name, row.settle, row.fee_in_received
         self._leverage = row.max_leverage.at()
         self._interval = row.funding_interval_hours.at() * HOUR_US
@@ -77,27 +92,41 @@ class Exchange(Holder):
     # Trades.
 
     def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> SimulationResult:
-        symbol, trade_type, is_buy = instruction.symbol, instruction.trade_type, instruction.side == "buy"
-        listing = self._listings[trade_type].get(symbol) or self._list(symbol, trade_type)
-        lot = listing.lot
-        amount = instruction.amount // lot * lot
-        if not amount:
-            lots_of = f"{self.name} trades {symbol} {trade_type} in lots of {plain(lot)}"
-            reject(CEX, f"{lots_of}; {plain(instruction.amount)} is less than one")
-        is_perp = trade_type == "perp"
-        price = (market.perp if is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
-        fill = price * (self._worse_buy if is_buy else self._worse_sell)
+        symbol, trade_type, side = instruction.symbol, instruction.trade_type, instruction.side
+        terms = self._terms.get((trade_type, side, symbol)) or self._terms_of(trade_type, side, symbol)
+        wanted, amount, _ = terms.cut
+        if wanted is not instruction.amount:
+            amount = self._in_lots(instruction, terms)
+        price = (market.perp if terms.is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
+        fill = price * terms.worse
         if instruction.price is not None:
-            limited = self._limited(instruction, instruction.price, listing.tick, price, fill)
+            limited = self._limited(instruction, instruction.price, terms.tick, price, fill)
             if limited is None:
                 return SimulationResult(state, Deltas(), (), {"filled": ZERO, "price": price, "limit": instruction.price}, 0, ZERO)
             fill = limited
         worth = amount * price
-        if worth < listing.minimum and not instruction.reduce_only:
-            reject(CEX, f"{self.name} takes no {trade_type} order below {plain(listing.minimum)} {listing.quote}; "
-                        f"{plain(amount)} {listing.base} at {plain(price)} is {plain(worth)}")  # fmt: skip
-        trade = self._perp_trade if is_perp else self._spot_trade
-        return trade(instruction, listing, is_buy, amount, price, fill, state, market)
+        if worth < terms.minimum and not instruction.reduce_only:
+            reject(CEX, f"{self.name} takes no {trade_type} order below {plain(terms.minimum)} {terms.quote}; "
+                        f"{plain(amount)} {terms.base} at {plain(price)} is {plain(worth)}")  # fmt: skip
+        trade = self._perp_trade if terms.is_perp else self._spot_trade
+        return trade(instruction, terms, amount, price, fill, state, market)
+
+    def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
+        is_buy = side == "buy"
+        worse = self._worse_buy if is_buy else self._worse_sell
+        terms = Terms(self._list(symbol, trade_type), worse, is_perp=trade_type == "perp", is_buy=is_buy)
+        self._terms[trade_type, side, symbol] = terms
+        return terms
+
+    def _in_lots(self, trade: CexTrade, terms: Terms) -> Decimal:
+        """The amount of a trade cut down to whole lots."""
+        lot, wanted = self._list(trade.symbol, trade.trade_type).lot, trade.amount
+        amount = wanted // lot * lot
+        if not amount:
+            lots_of = f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}"
+            reject(CEX, f"{lots_of}; {plain(wanted)} is less than one")
+        terms.cut = wanted, amount, ONE if amount == wanted else amount / wanted
+        return amount
 
     def smallest_order(self, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
@@ -110,6 +139,8 @@ class Exchange(Holder):
         return read(self._prices_as, trade.symbol, for_trade=True), self._list(trade.symbol, trade.trade_type).tick
 
     def _list(self, symbol: str, trade_type: str) -> Listing:
+        if (known := self._listings.get((trade_type, symbol))) is not None:
+            return known
         row, is_perp = self.row, trade_type == "perp"
         base, quote = self._pair(symbol, (row.settle,) if is_perp else (row.settle, *row.quotes))
         fee, lots, minimum = (
@@ -119,7 +150,7 @@ class Exchange(Holder):
         )
         fee_bps, lot, tick, least = (figure.at(0, symbol, base) for figure in (fee, lots, row.ticks, minimum))
         listing = Listing(base, quote, perp_name(symbol), EXACT.divide(fee_bps, BPS), lot, tick, least)
-        self._listings[trade_type][symbol] = listing
+        self._listings[trade_type, symbol] = listing
         return listing
 
     def _pair(self, symbol: str, quotes: tuple[str, ...]) -> tuple[str, str]:
@@ -143,20 +174,19 @@ class Exchange(Holder):
         return min(worse, limit) if buy else max(worse, limit)
 
     def _spot_trade(
-        self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
-        market: MarketSnapshot,
-    ) -> SimulationResult:  # fmt: skip
-        base, quote, account = listing.base, listing.quote, state.parts.get(self.name)
+        self, trade: CexTrade, terms: Terms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+    ) -> SimulationResult:
+        base, quote, is_buy, account = terms.base, terms.quote, terms.is_buy, state.parts.get(self.name)
         if type(account) is not Account:
             account = NO_ACCOUNT
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
         if is_buy and self._fee_in_received:
-            fee_token, fee = base, amount * listing.fee
+            fee_token, fee = base, amount * terms.fee
             of_base, of_quote = amount - fee, -paid
         else:
-            fee_token, fee = quote, paid * listing.fee
+            fee_token, fee = quote, paid * terms.fee
             of_base, of_quote = (amount, -paid - fee) if is_buy else (-amount, paid - fee)
         held, changes = account.balances, {base: of_base, quote: of_quote}
         left_base, left_quote = of_base + held.get(base, ZERO), of_quote + held.get(quote, ZERO)
@@ -176,14 +206,13 @@ class Exchange(Holder):
             else _costs(("fees", fee_token, fee), ("slippage", quote, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        share = ONE if amount == trade.amount else amount / trade.amount
-        return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, share)
+        return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, terms.cut[2])
 
     def _perp_trade(
-        self, trade: CexTrade, listing: Listing, is_buy: bool, amount: Decimal, price: Decimal, fill: Decimal, state: State,
-        market: MarketSnapshot,
-    ) -> SimulationResult:  # fmt: skip
-        settle, symbol, account = self._settle, trade.symbol, state.parts.get(self.name)
+        self, trade: CexTrade, terms: Terms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+    ) -> SimulationResult:
+        is_buy, account = terms.is_buy, state.parts.get(self.name)
+        settle, symbol = self._settle, trade.symbol
         if type(account) is not Account:
             account = NO_ACCOUNT
         held = account.perps.get(symbol, NO_PERP)
@@ -191,7 +220,7 @@ class Exchange(Holder):
             amount = self._at_most_held(trade, amount, held)
         signed = amount if is_buy else -amount
         paid, details = amount * fill, {"filled": amount, "price": fill}
-        fee = paid * listing.fee
+        fee = paid * terms.fee
         if held.base:
             position, details["realised"] = _after_trade(held, signed, fill)
             received = details["realised"] - fee
@@ -211,14 +240,14 @@ class Exchange(Holder):
             if not is_paid_for or self._leverage < 1:
                 marks = {symbol: price} if len(perps) == 1 else self.marks(after, market)
                 self._require_margin(after, marks, trade.side, amount, " perp", symbol)
-        changes = {listing.position: signed, settle: received} if received else {listing.position: signed}
+        changes = {terms.position: signed, settle: received} if received else {terms.position: signed}
         costs = (
             (Cost("fees", settle, fee), Cost("slippage", settle, slipped))
             if fee and slipped
             else _costs(("fees", settle, fee), ("slippage", settle, slipped))
         )
         moved = State({**state.parts, self.name: after}, state.checked)
-        share = ONE if amount == trade.amount else amount / trade.amount
+        share = terms.cut[2] if amount is terms.cut[1] else ONE if amount == trade.amount else amount / trade.amount
         return SimulationResult(moved, Deltas({self.name: changes}), costs, details, 0, share)
 
     def _at_most_held(self, trade: CexTrade, amount: Decimal, held: Perp) -> Decimal:
