@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import SimulatedClock
+from basis_strategy_v1.core.clock import SimulatedClock, from_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.limits import Limits
@@ -42,7 +42,7 @@ LIMITS = Limits(
 class RunTime:
     """The run's clock: it goes on when somebody waits, and the exchange follows it by the newest timestamp that it was signed with."""
 
-    def __init__(self, at: datetime = NOON) -> None:
+    def __init__(self, at: datetime) -> None:
         self.clock = SimulatedClock(at)
         self.timing = REAL_TIME._replace(sleep=self.sleep, monotonic=self.monotonic)
 
@@ -51,6 +51,11 @@ class RunTime:
 
     def monotonic(self) -> float:
         return self.clock.now().timestamp()
+
+
+def next_minute(exchange: ExchangeProcess) -> datetime:
+    """A minute after whatever the exchange was asked last; its time does not go back."""
+    return max(NOON, from_instant(exchange.read("clock")["now"] * 1000)) + timedelta(minutes=1)
 
 
 def secrets_of(key: str = "key", secret: str = "secret") -> Secrets:
@@ -86,8 +91,9 @@ class Trader:
     ) -> None:  # fmt: skip
         self.exchange, self.folder, self.symbols, self.timeout_s = exchange, folder, symbols, timeout_s
         self.secrets = secrets or secrets_of()
-        self.time = time or RunTime()
+        self.time = time or RunTime(next_minute(exchange))
         self._at = at
+        self._watched: Any = lambda gateway: gateway
         self._open()
 
     def _open(self) -> None:
@@ -102,8 +108,18 @@ class Trader:
         held = self.journal.state()
         assert held is not None
         self.holdings = Held(held)
+        self._make_senders()
+
+    def watch(self, watched: Any) -> None:
+        """Let the senders use the gateway by way of something else."""
+        self._watched = watched
+        self._make_senders()
+
+    def _make_senders(self) -> None:
         settings = SendSettings(timeout_s=self.timeout_s, limits=LIMITS)
-        self.senders = Senders([self.gateway], self.journal, self.holdings, settings, clock=self.time.clock, timing=self.time.timing)
+        self.senders = Senders(
+            [self._watched(self.gateway)], self.journal, self.holdings, settings, clock=self.time.clock, timing=self.time.timing
+        )
         self.recovery = Recovery(self.senders, self.time.timing)
 
     def again(self) -> Trader:
