@@ -79,4 +79,4 @@ def test_an_order_is_executed_once_or_not_at_all(trade, exchange, market, name):
     assert attempts <= (2 if name in ("-1021 once", "429 and Retry-After") else 3 if name == "429 without" else 1)
     if report is not None:
         assert report.filled == 1
-    assert {**trader.account.balances, **{f"{s}-PERP": perp.base for s, perp in trader.account.perps.items()}} == trader.theirs()
+    assert trader.account.positions() == trader.theirs()
