@@ -67,7 +67,7 @@ class DueReader:
             return (), _text(Cursor(now_ms, now_ms))
         cursor = json.decode(since, type=Cursor)
         from_ms = max(cursor.begun_ms, cursor.read_ms - OVERLAP_MS)
-        found = [item for item in self._items(from_ms, now_ms) if item[0] >= cursor.begun_ms]
+        found = [item for item in self._items(from_ms, now_ms) if item[0] > cursor.begun_ms]
         found.sort(key=lambda item: item[0])
         return [due for _, due in found], _text(Cursor(cursor.begun_ms, now_ms))
 

@@ -52,6 +52,7 @@ class AccountCheck:
         name = self._access.name
         faults: list[str] = []
         notes: list[str] = []
+        self._access.forget()  # what was read before may have changed
         try:
             self._access.now_ms()
         except VenueUnreachable as error:

@@ -19,6 +19,7 @@ def fault(name, **more):
 
 
 LAG, STALE = {"lag_s": {"binance": 5}}, {"stale_s": {"binance": 10}}
+DROPPED_FILLS, DROPPED_LOOK_UPS = {"on": "fills", "fault": "drop"}, {"on": "find", "fault": "drop", "times": 2}
 MAINTENANCE = {"maintenance": ["binance"]}
 # What goes wrong, and whether the order is executed by it. None: by a later attempt, within this call.
 MATRIX = {
@@ -54,8 +55,8 @@ MATRIX = {
     "executed, dropped, look-ups lag": ([LAG, fault("drop_after")], True),
     "executed, look-ups lag": ([LAG], True),
     "balances are stale": ([STALE], True),
-    "fills are dropped": ([{"on": "fills", "fault": "drop"}], True),
-    "fills and look-ups are dropped": ([{"on": "fills", "fault": "drop"}, {"on": "find", "fault": "drop", "times": 2}, fault("drop_after")], True),
+    "fills are dropped": ([DROPPED_FILLS], True),
+    "fills and look-ups are dropped": ([DROPPED_FILLS, DROPPED_LOOK_UPS, fault("drop_after")], True),
 }  # fmt: skip
 
 

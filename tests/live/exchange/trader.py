@@ -13,6 +13,7 @@ from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
@@ -25,8 +26,10 @@ from basis_strategy_v1.venues.exchanges import Settings
 from ...execution.memory_live_journal import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from basis_strategy_v1.core.gateway import Due
 
     from ...exchange.process import ExchangeProcess
 
@@ -82,24 +85,33 @@ def approved(
     return Approved(order=order, notional_usd=Decimal(amount) * price)
 
 
+class Holdings(Held):
+    """What is held, as the account takes up what fell due."""
+
+    def with_due(self, items: Sequence[Due]) -> State:
+        for item in items:
+            self.state = apply_changes(self.state, item.changes)
+        return self.state
+
+
 class Trader:
     """One process that trades: `again()` is the next one over the same journal."""
 
     def __init__(
         self, exchange: ExchangeProcess, folder: Path, *, symbols: Mapping[str, tuple[str, ...]] = BOTH, secrets: Secrets | None = None,
-        timeout_s: float = 1.0, time: RunTime | None = None, at: Any = lambda name: None,
+        timeout_s: float = 1.0, time: RunTime | None = None, run: str = "run", at: Any = lambda name: None,
     ) -> None:  # fmt: skip
         self.exchange, self.folder, self.symbols, self.timeout_s = exchange, folder, symbols, timeout_s
         self.secrets = secrets or secrets_of()
         self.time = time or RunTime(next_minute(exchange))
-        self._at = at
+        self._at, self.run = at, run
         self._watched: Any = lambda gateway: gateway
         self._open()
 
     def _open(self) -> None:
-        self.journal = SqliteJournal(self.folder / "state", new_run="run", at=self._at)
+        self.journal = SqliteJournal(self.folder / "state", new_run=self.run, at=self._at)
         self.gateway = open_exchange(
-            "binance", Settings(endpoint=self.exchange.url), self.secrets, self.symbols, clock=self.time.clock, run="run",
+            "binance", Settings(endpoint=self.exchange.url), self.secrets, self.symbols, clock=self.time.clock, run=self.run,
             sleep=self.time.sleep, monotonic=self.time.monotonic,
         )  # fmt: skip
         if self.journal.state() is None:
@@ -107,7 +119,7 @@ class Trader:
             self.journal.begin_account(self.gateway.read(), {"binance": cursor})
         held = self.journal.state()
         assert held is not None
-        self.holdings = Held(held)
+        self.holdings = Holdings(held)
         self._make_senders()
 
     def watch(self, watched: Any) -> None:
