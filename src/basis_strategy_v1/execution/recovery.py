@@ -86,15 +86,13 @@ class Recovery:
         """The closed entries whose reports are missing in the event log, oldest first; the caller logs them and says so to the journal.
 
         `keys_in_log` gives which of some keys have an event with their final report there, of their own or as a step of a sequence. Entries
-        without a report changed nothing, and are taken as logged; so are moves within an account. The event of a sequence counts as one of each of its steps: those that
-        are in none are given, the whole never is.
+        without a report changed nothing, and are taken as logged; so are moves within an account. The event of a sequence counts as one of
+        each of its steps: those that are in none are given, the whole never is.
         """
         entries = self._journal.unlogged_entries()
-        with_report = {entry.key for entry in entries if entry.status in WITH_REPORT and not is_internal_move(entry.instruction)}
-        there = set(keys_in_log(with_report)) if with_report else set()
-        missing = [
-            entry for entry in entries if entry.key in with_report and entry.key not in there and not self._steps_of(entry)
-        ]
+        with_report = [entry for entry in entries if entry.status in WITH_REPORT and not is_internal_move(entry.instruction)]
+        there = set(keys_in_log({entry.key for entry in with_report})) if with_report else set()
+        missing = [entry for entry in with_report if entry.key not in there and not self._steps_of(entry)]
         for entry in entries:
             if entry not in missing:
                 self._journal.logged(entry.key)

@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_due import Payment
     from basis_strategy_v1.live.exchange_orders import SentOrder
 
-ID = "binance"
 WINDOWS = {
     SPOT_HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60), Window("X-MBX-ORDER-COUNT-10S", 100, 10)),
     PERP_HOST: (Window("X-MBX-USED-WEIGHT-1M", 2_400, 60), Window("X-MBX-ORDER-COUNT-10S", 300, 10)),
 }
 FEE_TOKEN = "BNB"  # fees are paid in it where the account has it and wants it
-SETTLE = "USDT"
 STATUS = {
     "NEW": OPEN, "PENDING_NEW": OPEN, "PARTIALLY_FILLED": OPEN, "PENDING_CANCEL": OPEN,
     "FILLED": DONE, "EXPIRED": DONE, "EXPIRED_IN_MATCH": DONE, "CANCELED": DONE, "REJECTED": REFUSED,
@@ -88,6 +86,7 @@ class Binance:
     life_ms = 2_000
     """A signed request is not executed later than this after its timestamp."""
     fee_tokens = (FEE_TOKEN,)
+    settle = "USDT"
     wallets_are_separate = True
     move_errors = binance_errors.WALLET
 
@@ -175,12 +174,16 @@ class Binance:
         """What a spot order can use, by token."""
         return {row["asset"]: Decimal(row["free"]) for row in self._spot_balances()}
 
-    def margin(self, symbol: str, token: str) -> Margin:
+    def free_margin(self) -> Decimal:
+        """What is free of the settlement token for perps, and to leave their wallet."""
+        return _free_margin(self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST))
+
+    def margin(self, symbol: str) -> Margin:
         """What a perp order can use."""
         if symbol not in self._leverage:
             self._leverage[symbol] = self.settings()[symbol].leverage
         account = self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST)
-        free = sum((Decimal(row["availableBalance"]) for row in _rows(account, "assets") if row["asset"] == token), ZERO)
+        free = _free_margin(account)
         held = sum((Decimal(row["positionAmt"]) for row in _rows(account, "positions") if row["symbol"] == symbol), ZERO)
         return Margin(free, held, self._leverage[symbol])
 
@@ -308,6 +311,10 @@ def fill_of(row: Any) -> Fill:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise MalformedAnswer(f"a fill without {error}", row) from error
+
+
+def _free_margin(account: Any) -> Decimal:
+    return sum((Decimal(row["availableBalance"]) for row in _rows(account, "assets") if row["asset"] == Binance.settle), ZERO)
 
 
 def _above_zero(text: Any) -> Decimal | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests, Unreadable
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
+from basis_strategy_v1.live.exchange_orders import PERP, SPOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ class Absent(Exception):
 class Access:
     """One account, as the venue `api` speaks. `symbols` are the run's, by kind of market.
 
+    Where it names none, both kinds are used, and whatever is traded.
+
     `measures_clock`: whether the venue has a clock of its own; a replay's has not.
     """
 
@@ -40,6 +43,9 @@ class Access:
         self.api = api
         self.client = client
         self.symbols = {kind: tuple(listed) for kind, listed in symbols.items() if listed}
+        self.is_open = not self.symbols  # it is not known beforehand what is traded
+        if self.is_open:
+            self.symbols = {SPOT: (), PERP: ()}
         self._measures_clock = measures_clock
         self._lock = RLock()
         self._is_measured = not measures_clock
@@ -126,7 +132,10 @@ class Access:
             if (kind, symbol) not in self._rules or now_ms - self._rules_of_ms > RULES_HOLD_MS:
                 self._read_rules({**self.symbols, kind: (*self.symbols.get(kind, ()), symbol)})
                 self._rules_of_ms = now_ms
-            return self._rules.get((kind, symbol))
+            found = self._rules.get((kind, symbol))
+            if found is not None and kind in self.symbols and symbol not in self.symbols[kind]:
+                self.symbols[kind] = (*self.symbols[kind], symbol)  # traded from now on
+            return found
 
     def forget(self) -> None:
         """Read rules and settings again before the next order: the venue has refused one."""
@@ -135,7 +144,8 @@ class Access:
             self.api.forget()
 
     def _read_rules(self, symbols: Mapping[str, tuple[str, ...]]) -> None:
-        found = {kind: self.ask(kind, lambda kind=kind, listed=listed: self.api.rules(kind, listed)) for kind, listed in symbols.items()}  # type: ignore[misc]
+        wanted = {kind: listed for kind, listed in symbols.items() if listed}
+        found = {kind: self.ask(kind, lambda kind=kind, listed=listed: self.api.rules(kind, listed)) for kind, listed in wanted.items()}  # type: ignore[misc]
         self._rules = {(kind, symbol): rules for kind, rows in found.items() for symbol, rules in rows.items()}
 
 

@@ -13,12 +13,12 @@ from contextvars import ContextVar
 from decimal import Decimal
 from threading import local
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deadline import current_deadline
+from basis_strategy_v1.live.ccxt_client import EndpointAdapter, ccxt_client
 from basis_strategy_v1.live.exchange_rate import RateLimit, TooManyRequests
-from basis_strategy_v1.live.http_deadline import DeadlineAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.live.secrets import Secret
 
-PROD_HOST = "X-Prod-Host"
 LONGEST_TEXT = 300
 NO_CONNECTION = {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLCertVerificationError"}
 _stamp: ContextVar[int | None] = ContextVar("stamp", default=None)
@@ -56,28 +55,15 @@ class Refusal(Exception):
         self.text = text
 
 
-class VenueAdapter(DeadlineAdapter):
-    """Sends a session's requests, to `endpoint` where there is one, and keeps each thread's last answer.
-
-    The production host goes into the header X-Prod-Host: whoever signed the request, or reads its errors, sees the production address.
-    A redirection is not followed: the same order would be sent a second time.
-    """
+class VenueAdapter(EndpointAdapter):
+    """Keeps each thread's last answer. A redirection is not followed: the same order would be sent a second time."""
 
     def __init__(self, endpoint: str | None) -> None:
-        super().__init__()
-        self._endpoint = None if endpoint is None else urlsplit(endpoint)
+        super().__init__(endpoint)
         self.last = local()
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
-        self.last.response = None
-        assert request.url is not None
-        there = urlsplit(request.url)
-        self.last.host = there.netloc
-        if self._endpoint is not None:
-            path = self._endpoint.path.rstrip("/") + there.path
-            request.url = urlunsplit((self._endpoint.scheme, self._endpoint.netloc, path, there.query, ""))
-            request.headers[PROD_HOST] = there.netloc
-            options["proxies"] = None
+        self.last.response, self.last.host = None, urlsplit(str(request.url)).netloc
         response = super().send(request, *args, **options)
         response.headers.pop("location", None)
         _ = response.content  # where it is cut off, this raises, and there is no answer
@@ -92,26 +78,17 @@ class ExchangeClient:
     """
 
     def __init__(
-        self, exchange_id: str, key: Secret, secret: Secret, *, clock: Clock, rate: RateLimit, endpoint: str | None = None,
-        timeout_s: float = 15.0, password: Secret | None = None, scrub: Callable[[str], str] = str,
+        self, exchange: str, key: Secret, secret: Secret, *, clock: Clock, rate: RateLimit, endpoint: str | None = None,
+        timeout_s: float = 15.0, scrub: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
-        import ccxt
-
         self.offset_ms = 0
         self._clock = clock
         self._rate = rate
         self._scrub = scrub
-        settings: dict[str, Any] = {
-            "apiKey": key.reveal(),
-            "secret": secret.reveal(),
-            "number": str,
-            "enableRateLimit": False,  # it is neither shared by threads nor read from the venue's headers
-            "timeout": timeout_s * 1000,
-            "options": {"maxRetriesOnFailure": 0},
-        }
-        if password is not None:
-            settings["password"] = password.reveal()
-        self._exchange = getattr(ccxt, exchange_id)(settings)
+        # ccxt's own rate limit is neither shared by threads nor read from the venue's headers.
+        self._exchange = ccxt_client(
+            exchange, endpoint, apiKey=key.reveal(), secret=secret.reveal(), enableRateLimit=False, timeout=timeout_s * 1000
+        )
         self._exchange.nonce = self._nonce
         self._adapter = VenueAdapter(endpoint)
         for scheme in ("https://", "http://"):

@@ -84,7 +84,7 @@ class ExchangeGateway:
             token, needed = _spent(order, trade, rules)
             free, held, leverage = self._usable(token, needed), None, None
         else:
-            margin = access.ask(PERP, lambda: self._api.margin(trade.symbol, rules.quote))
+            margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
             free, held, leverage = margin.free, margin.held, margin.leverage
         # The time is read last: the order lives from then on.
         return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, rules=rules, free=free, held=held, leverage=leverage)
@@ -117,25 +117,19 @@ class ExchangeGateway:
         if not isinstance(trade, CexTrade) or len(access.kinds) == 1:
             return None
         rules = access.rules(trade.trade_type, trade.symbol)
-        settle = access.rules(PERP, access.symbols[PERP][0])
-        if rules is None or settle is None:
+        settle = self._api.settle
+        if rules is None or rules.quote != settle:
             return None
         if trade.trade_type == SPOT:
             token, needed = _spent(order, trade, rules)
-            lacking = needed - self._usable(token, needed)
-            if token != settle.quote or lacking <= 0:
-                return None
-            return move_of(self.name, SPOT, token, lacking, self._margin(access.symbols[PERP][0], token).free)
-        margin = self._margin(trade.symbol, rules.quote)
+            lacking = needed - self._usable(token, needed) if token == settle else ZERO
+            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+        margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
         price = order.price or order.worst_price or ZERO
         # The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
-        lacking = (opened_by(trade, margin.held) + trade.amount * MOST_FEE) * price - margin.free
-        if not opened_by(trade, margin.held) or lacking <= 0:
-            return None
-        return move_of(self.name, PERP, rules.quote, lacking, self._usable(rules.quote, lacking))
-
-    def _margin(self, symbol: str, token: str) -> Any:
-        return self._access.ask(PERP, lambda: self._api.margin(symbol, token))
+        opened = opened_by(trade, margin.held)
+        lacking = (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
+        return move_of(self.name, PERP, settle, lacking, self._usable(settle, lacking)) if lacking > 0 else None
 
     def _usable(self, token: str, needed: Decimal) -> Decimal:
         """What is free of a token in the spot wallet. The venue is only asked where what is known would not do."""
@@ -297,15 +291,15 @@ class ExchangeGateway:
         held: dict[str, Decimal] = {}
         for kind in access.kinds:
             for token, amount in access.ask(kind, lambda kind=kind: self._api.balances(kind)).items():  # type: ignore[misc]
-                if amount and token in tokens:
+                if amount and (access.is_open or token in tokens):
                     held[token] = held.get(token, ZERO) + amount
         perps = access.ask(PERP, self._api.perps) if PERP in access.symbols else {}
-        ours = {symbol: perp for symbol, perp in perps.items() if symbol in access.symbols[PERP]}
+        ours = {symbol: perp for symbol, perp in perps.items() if access.is_open or symbol in access.symbols[PERP]}
         return State({self.name: Account({token: amount for token, amount in held.items() if amount}, ours)})
 
     def _tokens(self) -> set[str]:
         """The tokens of the run's markets, and those that fees are paid in."""
-        found = set(self._api.fee_tokens)
+        found = {self._api.settle, *self._api.fee_tokens}
         for kind, symbols in self._access.symbols.items():
             for symbol in symbols:
                 rules = self._access.rules(kind, symbol)

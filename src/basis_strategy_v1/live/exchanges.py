@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.live.binance import ID as BINANCE
 from basis_strategy_v1.live.binance import WINDOWS, Binance
 from basis_strategy_v1.live.exchange_access import Access
 from basis_strategy_v1.live.exchange_client import ExchangeClient
@@ -23,16 +22,14 @@ if TYPE_CHECKING:
 
 
 class VenueRow(NamedTuple):
-    """ccxt's name of an exchange, the calls of an account there, how fast each host may be asked, and whether a key has a passphrase."""
+    """The calls of an account at an exchange, and how fast each host may be asked."""
 
-    ccxt_id: str
     api: Callable[[ExchangeClient], Binance]
     windows: Mapping[str, tuple[Window, ...]]
-    has_passphrase: bool = False
 
 
 # Another exchange is a file with these calls, and a row here.
-VENUES = {"binance": VenueRow(BINANCE, Binance, WINDOWS)}
+VENUES = {"binance": VenueRow(Binance, WINDOWS)}
 
 
 def open_exchange(
@@ -61,10 +58,9 @@ def open_exchange(
         raise ComponentError("CFG-001", f"venues.cex.{name}: {exchange} cannot be traded live in this version; {there} can, or add --paper")
     ours = SystemClock() if clock is None else clock
     client = ExchangeClient(
-        row.ccxt_id,
+        exchange,
         secrets.require(name, "API_KEY"),
         secrets.require(name, "API_SECRET"),
-        password=secrets.require(name, "PASSPHRASE") if row.has_passphrase else None,
         clock=ours,
         rate=RateLimit(row.windows, sleep, monotonic),
         endpoint=settings.endpoint,

@@ -51,7 +51,7 @@ def test_an_account_that_is_set_up_as_it_should_be_has_no_fault(trade, exchange)
         ([key(), order("ETHUSDT")], "binance: somebody else's open spot order"),
         ([key(), CLOSED], "binance: the perp market ETHUSDT is closed"),
         ([key(is_expired=True)], "binance cannot be asked: -2015"),
-        ([{"maintenance": ["binance"]}], "binance cannot be asked: -1016"),
+        ([{"maintenance": ["binance"]}], "binance cannot be asked: 1 System is under maintenance"),
     ],
 )  # fmt: skip
 def test_each_fault_is_named_with_the_way_out(trade, exchange, commands, fault):

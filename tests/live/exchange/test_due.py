@@ -123,7 +123,7 @@ def test_it_is_a_credit_or_a_debit_where_the_run_uses_one_of_them(trade, kind, a
 
 def test_an_account_that_cannot_be_asked_loses_nothing(short, exchange):
     exchange.control(FUND, {"maintenance": ["binance"]})
-    with pytest.raises(VenueUnreachable, match="binance cannot be asked: -1016"):
+    with pytest.raises(VenueUnreachable, match="binance cannot be asked: 1 System is under maintenance"):
         take_up(short)
     exchange.control(clear=True)
     assert len(take_up(short)) == 1
