@@ -259,3 +259,9 @@ def test_what_a_pool_is_like_is_taken_over_and_nothing_of_it_is_added() -> None:
     assert change == {"type": "MovedPools", "changed": {"states": {"changed": {"a": [7, data]}}}}
     once = apply_change(MovedPools({"b": (1, pool)}), change)
     assert apply_change(once, change) == once == MovedPools({"b": (1, pool), "a": (7, pool)})
+
+
+def test_a_perp_that_was_closed_leaves_no_cost_behind() -> None:
+    before = Account({"USDT": D(5)}, {"ETHUSDT": Perp(D(1), D("3300.00000001"))})
+    change = change_between(Account(), Account({}, {"ETHUSDT": Perp(D(-1), D(-3300))}))
+    assert apply_change(before, change) == Account({"USDT": D(5)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.paper import PaperGateway
+from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import kind_of
 from basis_strategy_v1.venues.venue import CEX
@@ -45,7 +46,17 @@ class RealVenue(NamedTuple):
     actions: tuple[str, ...]
 
 
-REAL: dict[str, RealVenue] = {}
+def _exchange(account: VenueAccount) -> Gateway:
+    from basis_strategy_v1.live.exchanges import open_exchange
+
+    assert isinstance(account.settings, exchanges.Settings)
+    timeout_s = float(account.config.venue_timeout)
+    return open_exchange(
+        account.name, account.settings, account.secrets, account.symbols, clock=account.clock, run=account.run, timeout_s=timeout_s
+    )
+
+
+REAL: dict[str, RealVenue] = {"binance": RealVenue(_exchange, ("spot trade", "perp trade"))}
 """By exchange or protocol. With one line here it trades live."""
 
 

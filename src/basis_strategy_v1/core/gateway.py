@@ -118,6 +118,9 @@ class Gateway(Protocol):
         """
         ...
 
+    # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
+    # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
+
     def send(self, message: Message) -> Happened | Pending:
         """Send it once. Pending: acknowledged, and not executed yet."""
         ...

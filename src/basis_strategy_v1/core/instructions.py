@@ -48,6 +48,7 @@ __all__ = [
     "OutputOf",
     "SmartContractAction",
     "WalletTransfer",
+    "is_internal_move",
     "parse_instruction",
 ]
 
@@ -88,6 +89,11 @@ class WalletTransfer(Instruction, frozen=True, kw_only=True):
     token: str
     amount: Decimal
     network: str | None = None
+
+
+def is_internal_move(instruction: Instruction) -> bool:
+    """Whether it only moves between the wallets of one account: a gateway asks for it, no block does."""
+    return isinstance(instruction, WalletTransfer) and instruction.from_venue == instruction.to_venue
 
 
 class SmartContractAction(Instruction, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.instructions import is_internal_move
 from basis_strategy_v1.core.journal import Entry, Status
 from basis_strategy_v1.execution.order_in_hand import Concluded, NotConcluded
 from basis_strategy_v1.execution.sender import LEAST_PAUSE_S, MOST_PAUSE_S
@@ -85,15 +86,13 @@ class Recovery:
         """The closed entries whose reports are missing in the event log, oldest first; the caller logs them and says so to the journal.
 
         `keys_in_log` gives which of some keys have an event with their final report there, of their own or as a step of a sequence. Entries
-        without a report changed nothing, and are taken as logged. The event of a sequence counts as one of each of its steps: those that
-        are in none are given, the whole never is.
+        without a report changed nothing, and are taken as logged; so are moves within an account. The event of a sequence counts as one of
+        each of its steps: those that are in none are given, the whole never is.
         """
         entries = self._journal.unlogged_entries()
-        with_report = {entry.key for entry in entries if entry.status in WITH_REPORT}
-        there = set(keys_in_log(with_report)) if with_report else set()
-        missing = [
-            entry for entry in entries if entry.status in WITH_REPORT and entry.key not in there and not self._journal.children(entry.key)
-        ]
+        with_report = [entry for entry in entries if entry.status in WITH_REPORT and not is_internal_move(entry.instruction)]
+        there = set(keys_in_log({entry.key for entry in with_report})) if with_report else set()
+        missing = [entry for entry in with_report if entry.key not in there and not self._steps_of(entry)]
         for entry in entries:
             if entry not in missing:
                 self._journal.logged(entry.key)
@@ -102,12 +101,16 @@ class Recovery:
     def _waits_for_its_steps(self, entry: Entry) -> bool:
         """Whether it only stands for its steps, which have entries of their own, and may still get more of them: under an id, by its plan,
         or while one of them is open."""
-        steps = self._journal.children(entry.key) if entry.status is Status.INTENDED else []
+        steps = self._steps_of(entry) if entry.status is Status.INTENDED else []
         if not steps:
             return False
         in_hand = self._journal.plan_in_hand()
         is_in_hand = in_hand is not None and in_hand[0] == entry.plan
         return is_in_hand or _asked_with_id(entry) or any(step.is_open for step in steps)
+
+    def _steps_of(self, entry: Entry) -> list[Entry]:
+        """Its children, without the moves within an account that came before it."""
+        return [child for child in self._journal.children(entry.key) if not is_internal_move(child.instruction)]
 
     def _looked_up(self, entry: Entry, silent: dict[str, str]) -> Closed | StillOpen:
         if entry.status is Status.INTENDED:

@@ -11,13 +11,13 @@ from msgspec import Struct, structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
+from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer, is_internal_move
 from basis_strategy_v1.core.limits import Limits, is_listed
 from basis_strategy_v1.core.order import Approved
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.chain import resolved_instruction
-from basis_strategy_v1.venues.venue import reject
+from basis_strategy_v1.venues.venue import CEX, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,7 +93,22 @@ def approve(
     except _Beyond as fault:
         reject(kind, str(fault))
     gas_left = None if limits.max_gas_per_day_eth is None else limits.max_gas_per_day_eth - spent.gas_eth
-    return Approved(order=bounded, notional_usd=notional, gas_left_eth=gas_left)
+    return _approved(bounded, notional, gas_left)
+
+
+def approve_move(order: Order) -> Approved:
+    """A move between the wallets of one account: nothing is paid to anybody, and it spends nothing of a limit.
+
+    Raises:
+        VenueRejected: the order is something else.
+    """
+    if not is_internal_move(order.instruction):
+        reject(CEX, f"{order.key} is no move within one account")
+    return _approved(order, ZERO, None)
+
+
+def _approved(order: Order, notional: Decimal, gas_left: Decimal | None) -> Approved:
+    return Approved(order=order, notional_usd=notional, gas_left_eth=gas_left)
 
 
 class _Beyond(ValueError):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
 from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
-from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.core.journal import Status, child_key
+from basis_strategy_v1.core.order import Order
 from basis_strategy_v1.execution.conclusion import Conclusions
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, NotConcluded, OrderInHand, Sent, is_answer, is_last
+from basis_strategy_v1.execution.risk import approve_move
 from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL, VenueCalls, settles_as
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import Entry, LiveJournal
-    from basis_strategy_v1.core.order import Approved, Order
+    from basis_strategy_v1.core.order import Approved
     from basis_strategy_v1.execution.conclusion import Holdings
     from basis_strategy_v1.execution.connection import Connection, KeysInHand
     from basis_strategy_v1.execution.order_in_hand import Answer
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.timing import Timing
 
 MOST_DELAY_S = 60.0  # of one order's retries together
+BEGINS_AGAIN = (Status.REJECTED, Status.NEVER_HAPPENED)
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0  # between two look-ups
 SETTLE_DEADLINE_S = MappingProxyType({EXCHANGE: 30.0, CHAIN: 900.0, WITHDRAWAL: 21_600.0})
 
@@ -174,6 +179,7 @@ class Sender:
         return hand, answer
 
     def _prepared(self, approved: Approved) -> Message:
+        self._move_first(approved)
         quote = self._calls.quote(approved.order)
         takes_nonce = self._gateway.takes_nonce
         return self._journal.sent(
@@ -182,6 +188,32 @@ class Sender:
             takes_nonce=takes_nonce,
             first_nonce=quote["nonce"] if takes_nonce else 0,
         )
+
+    def _move_first(self, approved: Approved) -> None:
+        """Bring what the order needs to the wallet that it trades from: a step of its own in the journal, under the order's key.
+
+        Raises:
+            VenueRejected, VenueUnreachable: it was not moved. OutcomeUnknown, ComponentError: perhaps it was; its entry stays open, and the
+                order is not sent.
+        """
+        order = approved.order
+        move = self._calls.move_for(order)
+        if move is None:
+            return
+        key = self._key_of_move(order.key)
+        child = approve_move(Order(key=key, at=order.at, venue=order.venue, instruction=move, expected=Deltas(), leaves=order.leaves))
+        self._journal.intended(child.order, parent=order.key)
+        hand, answer = self._transmit(child)
+        try:
+            self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer)).given()
+        except OutcomeUnknown as lost:
+            self._conclusions.close(order.key, Status.NEVER_HAPPENED, f"it was not sent: {lost.message}")
+            raise
+
+    def _key_of_move(self, key: str) -> str:
+        """The key of the next move before an order."""
+        keys = (child_key(key, number) for number in count())
+        return next(own for own in keys if (entry := self._journal.entry(own)) is None or entry.status in BEGINS_AGAIN)
 
     def _answered(self, order: Order, message: Message) -> Answer:
         try:

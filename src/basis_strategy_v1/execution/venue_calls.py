@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
-from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
+from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer, is_internal_move
 from basis_strategy_v1.execution.answers import ZERO, require_finding, require_message, require_state
 from basis_strategy_v1.venues.venue import CEX, COMPONENTS, DEX, ONCHAIN, REJECTED
 
@@ -111,6 +111,21 @@ class VenueCalls:
         """What became of one message, or of the execution that a person has found under the venue's reference."""
         return self._ask(order, lambda: require_finding(self.gateway.find(message, reference), order, filled))
 
+    def move_for(self, order: Order) -> WalletTransfer | None:
+        """The move between the account's wallets that an order needs first, where the gateway knows of such moves.
+
+        Raises:
+            VenueRejected, VenueUnreachable.
+        """
+        ask = getattr(self.gateway, "move_for", None)
+        if ask is None:
+            return None
+        try:
+            move: WalletTransfer | None = self._ask(order, lambda: ask(order))
+        except (OutcomeUnknown, MalformedAnswer) as error:
+            raise self.unreachable(order, f"{self.gateway.name} did not show its wallets: {_said(error)}", error) from error
+        return move
+
     def read(self, order: Order) -> State:
         """What the venue account holds now."""
         return self._ask(order, lambda: require_state(self.gateway.read()))
@@ -172,7 +187,8 @@ def kind_of(order: Order, gateway: Gateway) -> str:
 
 def settles_as(order: Order, gateway: Gateway) -> str:
     """By which deadline an order settles: exchange, chain or withdrawal."""
-    return WITHDRAWAL if gateway.kind == EXCHANGE and isinstance(order.instruction, WalletTransfer) else gateway.kind
+    leaves = isinstance(order.instruction, WalletTransfer) and not is_internal_move(order.instruction)
+    return WITHDRAWAL if gateway.kind == EXCHANGE and leaves else gateway.kind
 
 
 def _said(error: BaseException) -> str:

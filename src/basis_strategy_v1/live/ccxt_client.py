@@ -21,18 +21,19 @@ _SPOT_AND_PERPS = {
 
 
 class EndpointAdapter(DeadlineAdapter):
-    """Sends every request to one endpoint (`http(s)://host[:port][/path]`), with the host that it was for in a header.
+    """Sends every request to one endpoint (`http(s)://host[:port][/path]`), with the host that it was for in a header. None: to where it is
+    for.
 
     ccxt sees the exchange's own address: it chooses its error classes by it.
     """
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = urlsplit(endpoint)
+    def __init__(self, endpoint: str | None) -> None:
+        self._endpoint = None if endpoint is None else urlsplit(endpoint)
         super().__init__()
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         asked = urlsplit(str(request.url))
-        if asked.netloc != self._endpoint.netloc:
+        if self._endpoint is not None and asked.netloc != self._endpoint.netloc:
             request.headers[HOST_HEADER] = asked.netloc
             path = f"{self._endpoint.path.rstrip('/')}{asked.path}"
             request.url = asked._replace(scheme=self._endpoint.scheme, netloc=self._endpoint.netloc, path=path).geturl()
@@ -53,7 +54,7 @@ def ccxt_client(exchange: str, endpoint: str | None = None, **options: Any) -> A
     client = _class_of(exchange)(own)
     client.has["fetchCurrencies"] = False  # another request, signed where there is a key; nothing here uses it
     for scheme in ("http://", "https://"):
-        client.session.mount(scheme, DeadlineAdapter() if endpoint is None else EndpointAdapter(endpoint))
+        client.session.mount(scheme, EndpointAdapter(endpoint))
     return client
 
 

@@ -32,10 +32,13 @@ _NEWEST = (
 )
 _OPEN = "is_logged = 0 AND status IN ('intended', 'sent')"
 _CLOSED = "is_logged = 0 AND status NOT IN ('intended', 'sent')"
+# A move between the wallets of one account: no step of anything.
+_MOVE = "coalesce(json_extract({0}.instruction, '$[1].from_venue') = json_extract({0}.instruction, '$[1].to_venue'), 0)"
 _CLOSED_AFTER = """SELECT report FROM report JOIN entry ON entry.number = report.entry
     WHERE (entry.number > ? OR entry.number IN (SELECT value FROM json_each(?))) AND status IN ('settled', 'failed')
     AND report.number = (SELECT max(number) FROM report AS other WHERE other.entry = entry.number)
-    AND NOT EXISTS (SELECT 1 FROM entry AS step WHERE step.parent = entry.key) ORDER BY entry.number"""
+    AND NOT {move_of_entry} AND NOT EXISTS (SELECT 1 FROM entry AS step WHERE step.parent = entry.key AND NOT {move_of_step})
+    ORDER BY entry.number""".format(move_of_entry=_MOVE.format("entry"), move_of_step=_MOVE.format("step"))
 _PLANS_AFTER = """SELECT number, plan, has_ended,
     (SELECT count(*) FROM entry WHERE entry.plan = plan.number AND parent IS NULL AND status = 'settled') AS settled
     FROM plan WHERE number > ? ORDER BY number"""
@@ -145,7 +148,7 @@ class JournalReader:
 
     def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
         """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
-        not the whole."""
+        not the whole; moves within an account are left out."""
         with self._lock:
             rows = self._all(_CLOSED_AFTER, (mark.entry, str(list(mark.open))))
             return [self._decoded(decode_report, report) for (report,) in rows], self.mark()

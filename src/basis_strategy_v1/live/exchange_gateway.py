@@ -1,0 +1,333 @@
+"""The gateway to one account at a real exchange: each order is sent once, under an id of its own, and what it came to is in its fills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from msgspec import convert, json, to_builtins
+
+from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
+from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
+from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
+from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
+from basis_strategy_v1.live.exchange_faults import AccountCheck, AccountFindings
+from basis_strategy_v1.live.exchange_moves import made_by, move_of, moved
+from basis_strategy_v1.live.exchange_orders import (
+    DONE,
+    PERP,
+    REFUSED,
+    SPOT,
+    ZERO,
+    FoundOrder,
+    SentMove,
+    SentOrder,
+    difference_of,
+    executed_by,
+    happened_of,
+)
+from basis_strategy_v1.live.exchange_prepare import MOST_FEE, REJECTED, Quote, opened_by, prepared_move, prepared_order
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.limits import Limits
+    from basis_strategy_v1.core.order import Approved, Order
+    from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_due import DueReader
+    from basis_strategy_v1.live.exchange_orders import Fill, Rules
+
+UNKNOWN = "CEX-003"
+CLOCK_MARGIN_MS = 1_500  # a venue takes a timestamp that is up to 1 s ahead of its clock
+LOOK_UP_LAG_MS = 10_000  # how late a look-up, or the fills of an order, may show what was executed
+LEAST_LIFE_MS = 50
+Sent = SentOrder | SentMove
+
+
+class ExchangeGateway:
+    """One account. `run` marks its orders as those of this run; `connection` is what accounts at one exchange share."""
+
+    kind = "exchange"
+    takes_nonce = False
+
+    def __init__(self, access: Access, due: DueReader, connection: str, run: str = "") -> None:
+        self.name = access.name
+        self.connection = connection
+        self._access = access
+        self._api = access.api
+        self._due = due
+        self._run = run
+        self._lock = RLock()
+        self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
+        self._absent: dict[str, int] = {}  # client id -> when it was first not there after it had expired (venue's ms)
+        self._doubtful: set[str] = set()  # client ids that were perhaps taken before the venue refused to answer more
+
+    # Before an order.
+
+    def quote(self, order: Order) -> Any:
+        """The venue's time, the market's rules, and what the order can use."""
+        access, trade = self._access, order.instruction
+        now_ms = access.now_ms()
+        quote = Quote(now_ms=now_ms, offset_ms=access.client.offset_ms)
+        if isinstance(trade, CexTrade):
+            rules = access.rules(trade.trade_type, trade.symbol)
+            if rules is not None:
+                quote = self._quote_of(order, trade, rules)
+        return to_builtins(quote)
+
+    def _quote_of(self, order: Order, trade: CexTrade, rules: Rules) -> Quote:
+        access = self._access
+        if trade.trade_type == SPOT:
+            token, needed = _spent(order, trade, rules)
+            free, held, leverage = self._usable(token, needed), None, None
+        else:
+            margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
+            free, held, leverage = margin.free, margin.held, margin.leverage
+        # The time is read last: the order lives from then on.
+        return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, rules=rules, free=free, held=held, leverage=leverage)
+
+    def prepare(self, approved: Approved, limits: Limits, quote: Any, nonce: int | None) -> Message:
+        """The order as text.
+
+        Raises:
+            VenueRejected: the venue would refuse it, or it is not what was approved.
+        """
+        quoted = convert(quote, Quote)
+        order, life_ms = approved.order, self._api.life_ms
+        sent: Sent
+        if isinstance(order.instruction, CexTrade):
+            sent = prepared_order(self.name, approved, limits, quoted, life_ms, self._run)
+        elif isinstance(order.instruction, WalletTransfer) and order.instruction.to_venue == self.name:
+            sent = prepared_move(order, quoted, life_ms, self._run)
+        else:
+            raise VenueRejected(REJECTED, f"{self.name} has no live withdrawals in this version; nothing was sent")
+        expires = (sent.expires_ms - quoted.offset_ms) * 1000
+        return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
+
+    def move_for(self, order: Order) -> WalletTransfer | None:
+        """The move between the account's wallets that an order needs first; None: what it needs is where it trades.
+
+        Raises:
+            VenueUnreachable.
+        """
+        trade, access = order.instruction, self._access
+        if not isinstance(trade, CexTrade) or len(access.kinds) == 1:
+            return None
+        rules = access.rules(trade.trade_type, trade.symbol)
+        settle = self._api.settle
+        if rules is None or rules.quote != settle:
+            return None
+        if trade.trade_type == SPOT:
+            token, needed = _spent(order, trade, rules)
+            lacking = needed - self._usable(token, needed) if token == settle else ZERO
+            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+        margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
+        price = order.price or order.worst_price or ZERO
+        # The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
+        opened = opened_by(trade, margin.held)
+        lacking = (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
+        return move_of(self.name, PERP, settle, lacking, self._usable(settle, lacking)) if lacking > 0 else None
+
+    def _usable(self, token: str, needed: Decimal) -> Decimal:
+        """What is free of a token in the spot wallet. The venue is only asked where what is known would not do."""
+        with self._lock:
+            known = self._free.get(token)
+        if known is not None and known >= needed:
+            return known
+        free = self._access.ask(SPOT, self._api.free)
+        with self._lock:
+            self._free = free
+        return free.get(token, ZERO)
+
+    # Sending.
+
+    def send(self, message: Message) -> Happened | Pending:
+        """Send it once."""
+        sent = _sent_of(message)
+        with self._lock:
+            free, self._free = self._free, {}  # known again once the outcome is
+        try:
+            answer = self._send(sent)
+        except MalformedAnswer as malformed:
+            raise OutcomeUnknown(UNKNOWN, f"{self.name} answered with {malformed}") from None
+        if isinstance(answer, Happened) and answer.final and isinstance(sent, SentOrder) and free:
+            changes = answer.deltas.tokens(self.name) if sent.trade_type == SPOT else {}
+            with self._lock:
+                self._free = {**free, **{token: free.get(token, ZERO) + change for token, change in changes.items()}}
+        return answer
+
+    def _send(self, sent: Sent) -> Happened | Pending:
+        if sent.client_id in self._doubtful:
+            try:
+                return self._found(sent)
+            except Absent:
+                self._doubtful.discard(sent.client_id)
+        try:
+            return self._transmit(sent)
+        except NOT_WHOLE as error:
+            meaning = self._meaning(sent, error)
+            if meaning is not Meaning.CLOCK:
+                return self._failed(sent, error, meaning)
+        self._access.measure_clock()  # it was refused for its time alone: that is put right, and it is sent
+        try:
+            return self._transmit(sent)
+        except NOT_WHOLE as error:
+            return self._failed(sent, error, self._meaning(sent, error))
+
+    def _transmit(self, sent: Sent) -> Happened | Pending:
+        now_ms = self._access.now_ms()
+        if now_ms > sent.expires_ms - LEAST_LIFE_MS:
+            raise VenueUnreachable(UNREACHABLE, f"{self.name}: {sent.client_id} expired before it was sent")
+        if isinstance(sent, SentMove):
+            made = self._api.move(sent.source, sent.target, sent.token, sent.amount, now_ms, sent.expires_ms)
+            return moved(sent, made)
+        found = self._api.place(sent, now_ms)
+        try:
+            return self._outcome(sent, found)
+        except (VenueUnreachable, Absent) as error:  # it was placed all the same
+            return Pending(f"its fills cannot be read: {error}")
+
+    def _meaning(self, sent: Sent, error: Exception) -> Meaning | None:
+        if not isinstance(error, Refusal):
+            return None
+        return meaning_of(error, self._api.move_errors if isinstance(sent, SentMove) else self._api.errors(sent.trade_type))
+
+    def _failed(self, sent: Sent, error: Exception, meaning: Meaning | None) -> Happened | Pending:
+        """What a failure to send means.
+
+        Raises:
+            VenueRejected, VenueUnreachable, OutcomeUnknown.
+        """
+        text = f"{self.name}: {said(error)}"
+        if isinstance(error, TooManyRequests) or (isinstance(error, NoAnswer) and not error.is_sent) or meaning is Meaning.CLOCK:
+            raise VenueUnreachable(UNREACHABLE, text) from None
+        if meaning is Meaning.LIMITED:
+            self._doubtful.add(sent.client_id)
+            raise VenueUnreachable(UNREACHABLE, text) from None
+        if meaning is Meaning.DUPLICATE:
+            return Pending("an earlier attempt of it is there")
+        if meaning in (Meaning.FINAL, Meaning.KEY):
+            self._access.forget()
+            raise VenueRejected(REJECTED, text) from None
+        raise OutcomeUnknown(UNKNOWN, f"{text}; perhaps it was executed") from None
+
+    # Looking up.
+
+    def find(self, message: Message, reference: str | None = None) -> Finding:
+        """What became of it, by its id or by the venue's."""
+        sent = _sent_of(message)
+        try:
+            return self._found(sent, reference or "")
+        except Absent:
+            pass
+        if reference is not None:
+            return NeverHappened(f"{self.name} has no order {reference}")
+        now_ms = self._now_for_sure_ms()
+        if now_ms <= sent.expires_ms + CLOCK_MARGIN_MS:
+            return Pending("the venue does not know it yet")
+        first_ms = self._absent.setdefault(sent.client_id, now_ms)
+        if now_ms - first_ms < LOOK_UP_LAG_MS:
+            return Pending("it has expired and is not there; a look-up may come late")
+        return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
+
+    def _now_for_sure_ms(self) -> int:
+        """The venue's time, asked anew: that an order has expired must not hang on our clock."""
+        self._access.measure_clock()
+        return self._access.now_ms()
+
+    def _found(self, sent: Sent, order_id: str = "") -> Happened | Pending:
+        """What a look-up shows.
+
+        Raises:
+            Absent, VenueRejected, VenueUnreachable, MalformedAnswer.
+        """
+        access = self._access
+        if isinstance(sent, SentMove):
+            rows = access.ask(SPOT, lambda: self._api.moves_since(sent.source, sent.target, sent.sent_ms - CLOCK_MARGIN_MS))
+            made = order_id or made_by(sent, rows)
+            if made is None:
+                raise Absent
+            return moved(sent, made)
+        found = access.ask(
+            sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, client_id=sent.client_id, order_id=order_id)
+        )
+        return self._outcome(sent, found)
+
+    def _outcome(self, sent: SentOrder, found: FoundOrder) -> Happened | Pending:
+        """What an order that is there has come to.
+
+        Raises:
+            VenueRejected, VenueUnreachable, MalformedAnswer.
+        """
+        if (difference := difference_of(sent, found)) is not None:
+            raise MalformedAnswer(f"another order under the id {sent.client_id}: {difference}", to_builtins(found))
+        self._due.is_own(found.id)
+        if found.status == REFUSED:
+            raise VenueRejected(REJECTED, f"{self.name} refused {sent.client_id}: {found.reason}")
+        if found.status != DONE and not found.executed:
+            return Pending(f"it is {found.reason}")
+        fills = self._fills(sent, found)
+        executed = executed_by(fills)
+        if executed < found.executed and self._access.now_ms() <= found.at_ms + LOOK_UP_LAG_MS:
+            return Pending("its fills are not all there yet")
+        return happened_of(self.name, sent, found, fills, raw=to_builtins((found, fills)))
+
+    def _fills(self, sent: SentOrder, found: FoundOrder) -> tuple[Fill, ...]:
+        if found.fills is not None:
+            return found.fills
+        if not found.executed:
+            return ()
+        return self._access.ask(sent.trade_type, lambda: self._api.fills(sent.trade_type, sent.symbol, found.id))
+
+    # What is held, and what happened by itself.
+
+    def read(self, at: str | None = None) -> State:
+        """What the account holds now: of the run's tokens, in all wallets together, and the run's perps."""
+        access = self._access
+        tokens = self._tokens()
+        held: dict[str, Decimal] = {}
+        for kind in access.kinds:
+            for token, amount in access.ask(kind, lambda kind=kind: self._api.balances(kind)).items():  # type: ignore[misc]
+                if amount and (access.is_open or token in tokens):
+                    held[token] = held.get(token, ZERO) + amount
+        perps = access.ask(PERP, self._api.perps) if PERP in access.symbols else {}
+        ours = {symbol: perp for symbol, perp in perps.items() if access.is_open or symbol in access.symbols[PERP]}
+        return State({self.name: Account({token: amount for token, amount in held.items() if amount}, ours)})
+
+    def _tokens(self) -> set[str]:
+        """The tokens of the run's markets, and those that fees are paid in."""
+        found = {self._api.settle, *self._api.fee_tokens}
+        for kind, symbols in self._access.symbols.items():
+            for symbol in symbols:
+                rules = self._access.rules(kind, symbol)
+                if rules is not None:
+                    found |= {rules.quote, rules.base} if kind == SPOT else {rules.quote}
+        return found
+
+    def due(self, since: str | None) -> tuple[Sequence[Due], str]:
+        return self._due.read(since)
+
+    def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: Account | None = None) -> AccountFindings:
+        """What is wrong with the account, and what is worth knowing; see `AccountCheck`."""
+        return AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held).findings()
+
+
+def faults_of_account(gateway: ExchangeGateway, limits: Limits, leverage: Decimal | None = None, held: Account | None = None) -> list[str]:
+    """What stands in the way of trading with this account, all at once, one line each."""
+    return list(gateway.check_account(limits, leverage=leverage, held=held).faults)
+
+
+def _sent_of(message: Message) -> Sent:
+    sent: Sent = json.decode(message.body, type=Sent)
+    return sent
+
+
+def _spent(order: Order, trade: CexTrade, rules: Rules) -> tuple[str, Decimal]:
+    """The token that a spot trade pays with, and the most of it that the exchange holds back."""
+    if trade.side == "sell":
+        return rules.base, trade.amount
+    price = order.worst_price or order.price or ZERO
+    return rules.quote, trade.amount * price

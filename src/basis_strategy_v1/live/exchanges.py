@@ -1,0 +1,71 @@
+"""The exchanges that can be traded live, a row each, and how a gateway to one account is made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.live.binance import WINDOWS, Binance
+from basis_strategy_v1.live.exchange_access import Access
+from basis_strategy_v1.live.exchange_client import ExchangeClient
+from basis_strategy_v1.live.exchange_due import DueReader
+from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
+from basis_strategy_v1.live.exchange_rate import RateLimit, Window
+from basis_strategy_v1.venues.exchanges import Settings, exchange_of
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.secrets import Secrets
+
+
+class VenueRow(NamedTuple):
+    """The calls of an account at an exchange, and how fast each host may be asked."""
+
+    api: Callable[[ExchangeClient], Binance]
+    windows: Mapping[str, tuple[Window, ...]]
+
+
+# Another exchange is a file with these calls, and a row here.
+VENUES = {"binance": VenueRow(Binance, WINDOWS)}
+
+
+def open_exchange(
+    name: str,
+    settings: Settings,
+    secrets: Secrets,
+    symbols: Mapping[str, tuple[str, ...]],
+    *,
+    clock: Clock | None = None,
+    run: str = "",
+    timeout_s: float = 15.0,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> ExchangeGateway:
+    """The gateway to a configured account. `symbols` are those that the run trades: {"spot": (…), "perp": (…)}. Nothing is asked yet.
+
+    `run` is the journal's: orders that carry it are those of this run. Where `clock` is simulated, the venue's clock goes by it.
+
+    Raises:
+        ComponentError: CFG-001, the exchange cannot be traded live; CFG-003, a key is missing.
+    """
+    exchange = exchange_of(name, settings)
+    row = VENUES.get(exchange)
+    if row is None:
+        there = ", ".join(VENUES)
+        raise ComponentError("CFG-001", f"venues.cex.{name}: {exchange} cannot be traded live in this version; {there} can, or add --paper")
+    ours = SystemClock() if clock is None else clock
+    client = ExchangeClient(
+        exchange,
+        secrets.require(name, "API_KEY"),
+        secrets.require(name, "API_SECRET"),
+        clock=ours,
+        rate=RateLimit(row.windows, sleep, monotonic),
+        endpoint=settings.endpoint,
+        timeout_s=timeout_s,
+        scrub=secrets.scrub,
+    )
+    access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
+    return ExchangeGateway(access, DueReader(access, run), settings.endpoint or exchange, run)

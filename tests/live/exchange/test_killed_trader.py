@@ -1,0 +1,150 @@
+"""A process is killed around every write, call and answer: the exchange executes each order at most once, and each delta is logged once."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from basis_strategy_v1.live.exchange_orders import client_id_of
+from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.monitoring.event_reader import event_files, read_events
+
+from ...kill_points import forks_of
+from .conftest import HELD, MARGIN
+from .trader import next_minute
+
+KILLED = -9
+SPOT = [("k1", "spot", "buy", "0.5")]
+PERP = [("k1", "perp", "sell", "0.5")]
+BOTH = [("k1", "spot", "buy", "0.5"), ("k2", "perp", "sell", "0.5")]
+NO_MARGIN = {"grant": {"venue": "binance", "wallet": "spot", "USDT": "3000"}}
+MOST_PROCESSES = 6
+CALLS = ("after gateway.move_for", "after gateway.prepare", "before gateway.send", "after gateway.send")
+BEGUN = "before intended"
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with forks_of("tests.live.exchange.killed_trader") as parent:
+        yield parent
+
+
+@pytest.fixture
+def folder():
+    """In memory where the system has such: a kill takes nothing from it."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        yield Path(name)
+
+
+class Run:
+    """A plan that processes send one after another, until one of them has come to its end."""
+
+    def __init__(self, forks, exchange, folder, plan, held=(HELD, MARGIN)):
+        self._forks, self.exchange, self._folder, self.plan = forks, exchange, folder, plan
+        self._passed = folder / "passed"
+        folder.mkdir(exist_ok=True)
+        exchange.begin(folder / "exchange.jsonl", *held)
+
+    def process(self, kill_at=0):
+        """The exit status of a process, or minus its signal. Each one begins a minute after the one before."""
+        given = {"folder": str(self._folder), "url": self.exchange.url, "now": next_minute(self.exchange).isoformat(), "plan": self.plan}
+        return self._forks.run("trade", self._passed, kill_at, **given)
+
+    def points(self):
+        return self._passed.read_text().splitlines()
+
+    def finish(self):
+        for _ in range(MOST_PROCESSES):
+            assert self.process() == 0
+            with SqliteJournal(self._folder / "state") as journal:
+                entries = [journal.entry(key) for key, *_ in self.plan]
+            if all(entry is not None and str(entry.status) == "settled" for entry in entries):
+                return
+        raise AssertionError([str(entry and entry.status) for entry in entries])
+
+    def require_all_once(self):
+        """The exchange executed each order once; log, journal and its ledger hold the same."""
+        filled = [order["client_id"] for order in self.exchange.account("binance")["orders"] if Decimal(order["filled"])]
+        assert sorted(filled) == sorted(client_id_of(key, "run") for key, *_ in self.plan)
+        assert sorted(self.logged()) == sorted(key for key, *_ in self.plan)
+        with SqliteJournal(self._folder / "state") as journal:
+            assert journal.state().parts["binance"].balances == self.theirs()
+            assert (journal.open_entries(), journal.unlogged_entries()) == ([], [])
+
+    def theirs(self):
+        found = Counter()
+        for held in self.exchange.account("binance")["balances"].values():
+            for token, amount in held.items():
+                found[token] += Decimal(amount)
+        return dict(found)
+
+    def logged(self):
+        paths = event_files(self._folder / "logs")["execution_interface_manager_events"]
+        return [event["data"]["key"] for path in paths for event in read_events(path) if event["event_type"] == "execution"]
+
+
+def points_of(forks, exchange, folder, plan, **held):
+    """The points that a process without faults passes from its first order on, each with its number."""
+    whole = Run(forks, exchange, folder, plan, **held)
+    assert whole.process() == 0
+    whole.require_all_once()
+    points = whole.points()
+    begins = points.index(BEGUN)
+    return list(enumerate(points[begins:], begins + 1))
+
+
+def test_one_spot_order_is_sent_the_process_is_killed_and_the_next_one_recovers_it(forks, exchange, folder):
+    (number,) = [number for number, name in points_of(forks, exchange, folder / "whole", SPOT) if name == "after gateway.send"]
+    run = Run(forks, exchange, folder / "run", SPOT)
+    assert run.process(number) == KILLED
+    assert len(exchange.account("binance")["orders"]) == 1
+    assert run.process() == 0
+    run.require_all_once()
+
+
+@pytest.mark.parametrize("plan", [pytest.param(SPOT, id="spot"), pytest.param(PERP, id="perp", marks=pytest.mark.prove)])
+def test_a_kill_at_each_point_of_an_order_executes_and_logs_it_once(forks, exchange, folder, plan):
+    for number, name in points_of(forks, exchange, folder / "whole", plan):
+        run = Run(forks, exchange, folder / str(number), plan)
+        assert (run.process(number), run.points()[-1]) == (KILLED, name)
+        run.finish()
+        run.require_all_once()
+
+
+@pytest.mark.parametrize("points", [CALLS, pytest.param(None, marks=pytest.mark.prove)], ids=["calls", "all"])
+def test_a_kill_at_each_point_of_a_move_between_the_wallets_makes_it_once(forks, exchange, folder, points):
+    held = {"held": (NO_MARGIN,)}
+    for number, name in points_of(forks, exchange, folder / "whole", PERP, **held):
+        if points is not None and name not in points:
+            continue
+        run = Run(forks, exchange, folder / str(number), PERP, **held)
+        assert (run.process(number), run.points()[-1]) == (KILLED, name)
+        run.finish()
+        run.require_all_once()
+        assert len(exchange.account("binance")["transfers"]) == 1
+
+
+FAULTS = ("drop_unread", "drop", "drop_after", "hang", "hang_after", "empty_after", "html_after", "truncated_after", "half_after", "", "")
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("part", range(10))
+def test_twenty_kills_over_random_plans_and_faults_execute_and_log_each_order_once(forks, exchange, folder, part, pytestconfig):
+    chance = random.Random(f"{part} {pytestconfig.getoption('hypothesis_seed', None)}")
+    kills = number = 0
+    while kills < 20:
+        number += 1
+        run = Run(forks, exchange, folder / str(number), chance.choice((SPOT, PERP, BOTH)), (chance.choice((HELD, NO_MARGIN)), MARGIN))
+        for _ in range(chance.randint(1, 3)):
+            for _ in run.plan:
+                if fault := chance.choice(FAULTS):
+                    exchange.fault(chance.choice(("order", "fills", "find", "transfer")), fault)
+            kills += run.process(chance.randint(1, 30 + 25 * len(run.plan))) == KILLED
+        exchange.control(clear=True)
+        run.finish()
+        run.require_all_once()

@@ -1,0 +1,128 @@
+"""`basis live CONFIG` at the local exchange: a strategy enters, holds, is killed, goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from basis_strategy_v1.app.live import build_live
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+
+from ...app.test_paper_equals_backtest import LIMITS
+from ...exchange.process import exchange_process
+
+D = Decimal
+HOUR = timedelta(hours=1)
+CAPITAL = {"grant": {"venue": "binance", "wallet": "spot", "USDT": "100000"}}
+KEY = {"key": {"venue": "binance", "key": "a-key", "secret": "a-secret", "may": ["read", "trade", "transfer"]}}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """An exchange on the machine's clock."""
+    with exchange_process(tmp_path_factory.mktemp("exchange") / "ledger.jsonl") as process:
+        yield process
+
+
+class Time:
+    """The time of the run and of the exchange: the machine's, further on by what the run has waited."""
+
+    def __init__(self, exchange):
+        self.exchange, self.steps = exchange, 0
+        self.ahead = timedelta(0)
+
+    def now(self):
+        return datetime.now(UTC) + self.ahead
+
+    def __call__(self):
+        return self.steps < 0
+
+    def wait(self, seconds):
+        """Unused: `until` moves the time itself."""
+
+    def until(self, at, each_s):
+        yield
+        self.steps -= 1
+        rest = at - self.now()
+        if rest > timedelta(0):
+            self.ahead += rest
+            self.exchange.control(advance_s=rest.total_seconds())
+
+
+@pytest.fixture
+def live(machine, tmp_path, monkeypatch):
+    """Runs a strategy for some steps."""
+    machine.begin(tmp_path / "exchange.jsonl", CAPITAL, KEY)
+    time = Time(machine)
+
+    def run(steps, **changes):
+        monkeypatch.setenv("BASIS_DEV__BINANCE__API_KEY", "a-key")
+        monkeypatch.setenv("BASIS_DEV__BINANCE__API_SECRET", "a-secret")
+        config = {
+            "strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100_000,
+            "strategy": {"spot_venue": "binance", "perp_venue": "binance"}, "limits": LIMITS,
+            "venues": {"cex": {"binance": {"endpoint": machine.url}}}, **changes,
+        }  # fmt: skip
+        time.steps = steps
+        engine = build_live(
+            config, tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
+        )
+        engine.waits = time
+        try:
+            return engine.run(), engine
+        finally:
+            engine.live.journal.close_file()
+
+    return run
+
+
+def theirs(exchange):
+    ledger = exchange.account("binance")
+    found = {}
+    for wallet in ("spot", "perp"):
+        for token, amount in ledger["balances"].get(wallet, {}).items():
+            found[token] = found.get(token, D(0)) + D(amount)
+    found |= {f"{symbol}-PERP": D(position["amount"]) for symbol, position in ledger["positions"].items()}
+    return {token: amount for token, amount in found.items() if amount}
+
+
+def test_a_basis_strategy_enters_and_holds_what_the_exchange_holds(live, machine):
+    result, engine = live(3)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
+    assert result.summary["instructions_failed"] == 0
+    assert len(machine.account("binance")["orders"]) == result.summary["instructions_routed"] == 2
+    (moved,) = machine.account("binance")["transfers"]
+    assert (moved["from"], moved["to"], moved["token"]) == ("spot", "perp", "USDT")
+    assert sum(map(D, result.summary["attribution"].values())) == D(result.summary["pnl"])
+
+
+def test_the_next_process_goes_on_with_what_the_first_one_holds(live, machine):
+    first, _ = live(2)
+    machine.control(fund={"venue": "binance", "symbol": "ETHUSDT", "rate": "0.0001"})
+    then, engine = live(2)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert then.summary["instructions_routed"] == first.summary["instructions_routed"]
+    assert D(then.summary["attribution"]["funding"]) > 0
+
+
+def test_one_fault_an_hour_leaves_the_same_positions(live, machine):
+    for fault in ({"on": "order", "fault": "drop_after"}, {"on": "fills", "fault": "drop"}, {"on": "transfer", "fault": "hang_after"}):
+        machine.control(fault)
+    result, engine = live(3, venue_timeout=2)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert len(machine.account("binance")["orders"]) == 2
+    assert len(machine.account("binance")["transfers"]) == 1
+    assert result.summary["instructions_failed"] == 0
+
+
+def test_a_run_without_keys_says_which(live, monkeypatch, machine, tmp_path):
+    with pytest.raises(ComponentError, match="BASIS_DEV__BINANCE_MAIN__API_KEY is not set"):
+        live(
+            1,
+            strategy={"spot_venue": "binance_main", "perp_venue": "binance_main"},
+            venues={"cex": {"binance_main": {"endpoint": machine.url}}},
+        )
