@@ -115,7 +115,7 @@ class Binance(Dialect):
         return self.error(code, text.format(**details) if details else text, 400)
 
     def maintenance(self) -> Answer:
-        return Answer(503, {"code": -1016, "msg": "System is under maintenance."})
+        return Answer(503, {"code": 1, "msg": "System is under maintenance."})
 
     def too_many(self, wait_s: int) -> Answer:
         text = "Too much request weight used; please use WebSocket Streams for live updates to avoid polling the API."

@@ -85,6 +85,7 @@ def _rate(call: Call, symbol: str) -> Decimal:
 
 def _rates(call: Call) -> Any:
     symbol, now = call.need("symbol"), call.engine.now()
+    call.engine.market("binance", PERP, symbol)
     series = None if call.engine.recorded is None else call.engine.recorded.funding("binance", symbol)
     since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", now))
     mark = eight(call.engine.price("binance", PERP, symbol))

@@ -147,7 +147,7 @@ def day_ticker(kind: str) -> Any:
 
 def klines(kind: str) -> Any:
     def run(call: Call) -> Any:
-        length = BAR_MS[call.params.get("interval", "1h")]
+        length = call.pick(BAR_MS, "interval", "1h")
         symbol, limit = call.need("symbol"), min(int(call.params.get("limit", "500")), 1_000)
         call.engine.market("binance", kind, symbol)
         last = call.engine.now() // length * length

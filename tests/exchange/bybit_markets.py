@@ -117,6 +117,8 @@ def _rate(call: Call, symbol: str) -> Decimal:
 
 def _rates(call: Call) -> Any:
     symbol, now = call.need("symbol"), call.engine.now()
+    category(call)
+    wanted(call)
     series = None if call.engine.recorded is None else call.engine.recorded.funding("bybit", symbol)
     since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", now))
     rows = series.between(since - 1, min(until, now)) if series is not None else []
@@ -128,12 +130,12 @@ def _rates(call: Call) -> Any:
 
 def _bars(call: Call) -> Any:
     """Newest first, as bybit has them."""
-    length, now = BAR_MS[call.params.get("interval", "60")], call.engine.now()
+    length, now = call.pick(BAR_MS, "interval", "60"), call.engine.now()
     (market,) = wanted(call)
     until = min(int(call.params.get("end", now)), now) // length * length
     since = int(call.params.get("start", 0))
     rows = []
-    for opens in range(until, until - length * int(call.params.get("limit", 200)), -length):
+    for opens in range(until, until - length * min(int(call.params.get("limit", 200)), 1_000), -length):
         if opens >= since:
             price = text(call.engine.prices.price("bybit", market.kind, market.symbol, min(opens + length, now)))
             rows.append([str(opens), price, price, price, price, "1000", "1000000"])

@@ -163,6 +163,8 @@ def _positions(call: Call) -> Any:
     if category(call) != "linear":
         raise Refused("parameter", name="category")
     symbols = [call.params["symbol"]] if call.params.get("symbol") else list(call.account.positions)
+    for symbol in symbols:
+        call.engine.market("bybit", PERP, symbol)
     rows = [_position(call, symbol) for symbol in symbols]
     return listed(call, rows if call.params.get("symbol") else [row for row in rows if row["size"] != "0"])
 

@@ -23,10 +23,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProces
 
 
 @pytest.fixture
-def exchange(running: ExchangeProcess, tmp_path: Path) -> ExchangeProcess:
-    """On the clock of requests: now is noon of 2024-06-01, or the newest signed timestamp."""
+def exchange(running: ExchangeProcess, tmp_path: Path) -> Iterator[ExchangeProcess]:
+    """On the clock of requests: now is noon of 2024-06-01, or the newest signed timestamp. It makes no error of its own."""
     running.begin(tmp_path / "ledger", {"to": AT})
-    return running
+    yield running
+    assert running.read("errors") == []
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""Commands: POST /control takes one object or a list of them; GET /control/ledger, counts, clock, chain and address read.
+"""Commands: POST /control takes one object or a list of them; GET /control/ledger, counts, clock, chain, errors and
+address read.
 
 {"grant": {"venue", "account", "wallet", TOKEN: AMOUNT, …}}      tokens from nowhere
 {"price": {"symbol", "price", "venue", "kind"}}                  without venue and kind: everywhere
@@ -75,6 +76,8 @@ def report(engine: Engine, path: str, query: dict[str, str]) -> Any:
     if path == "/control/address":
         account = engine.ledger.account(query["venue"], query.get("account", "main"))
         return {"address": address_of(account, query.get("token", ""), "")}
+    if path == "/control/errors":
+        return engine.errors
     if path == "/control/chain":
         return engine.moves.sent()
     return [_view(account) for account in engine.ledger.accounts.values()]

@@ -70,6 +70,13 @@ class Call:
             raise Refused("parameter", name=name)
         return self.params[name]
 
+    def pick(self, table: dict[str, Any], name: str, default: str) -> Any:
+        """What a table has for the value of a parameter."""
+        value = self.params.get(name, default)
+        if value not in table:
+            raise Refused("parameter", name=name)
+        return table[value]
+
 
 class Route(NamedTuple):
     """`needs` is the permission of the key; None: not signed."""
@@ -103,6 +110,8 @@ class Dialect(ABC):
             return self.success(engine, route, route.run(Call(engine, account, self.params(request), request, share)))
         except Refused as refused:
             return self.refusal(request, refused.reason, **refused.details)
+        except (ValueError, ArithmeticError) as wrong:  # a number that is none
+            return self.refusal(request, "parameter", name=str(wrong))
         except VenueError as wrong:
             return self.error(wrong.code, wrong.message, wrong.status)
 

@@ -52,6 +52,7 @@ class Engine:
     clock: Clock
     data: Path | None = None
     lock: RLock = field(default_factory=RLock)
+    errors: list[str] = field(default_factory=list)  # of this server itself, not of its callers
 
     def __post_init__(self) -> None:
         self.recorded = None if self.data is None else Recorded(self.data)

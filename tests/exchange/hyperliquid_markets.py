@@ -7,7 +7,7 @@ from typing import Any
 
 from .dialect import Call, Route
 from .hyperliquid_trade import asset_of
-from .ledger import ZERO, text
+from .ledger import ZERO, Refused, text
 from .markets import PERP, SPOT, Market
 
 BAR_MS = {"1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}
@@ -20,7 +20,10 @@ def coin_of(call: Call, market: Market) -> str:
 
 def _market(call: Call, coin: str) -> Market:
     markets = [*call.engine.markets_of("hyperliquid", PERP), *call.engine.markets_of("hyperliquid", SPOT)]
-    return next(market for market in markets if coin_of(call, market) == coin)
+    found = next((market for market in markets if coin_of(call, market) == coin), None)
+    if found is None:
+        raise Refused("symbol")
+    return found
 
 
 def price_of(call: Call, market: Market) -> Decimal:
@@ -90,6 +93,8 @@ def _book(call: Call) -> Any:
 
 def _bars(call: Call) -> Any:
     asked = call.need("req")
+    if not isinstance(asked, dict) or not {"coin", "interval", "startTime"} <= asked.keys() or asked["interval"] not in BAR_MS:
+        raise Refused("parameter")
     market, length, now = _market(call, asked["coin"]), BAR_MS[asked["interval"]], call.engine.now()
     first = -(-int(asked["startTime"]) // length) * length
     rows = []

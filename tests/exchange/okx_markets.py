@@ -87,12 +87,12 @@ def _marks(call: Call) -> Any:
 
 def _bars(call: Call) -> Any:
     """Newest first: those before `after` and behind `before`."""
-    length, now = BAR_MS[call.params.get("bar", "1m")], call.engine.now()
+    length, now = call.pick(BAR_MS, "bar", "1m"), call.engine.now()
     market = named(call, call.need("instId"))
     until = min(int(call.params.get("after", now + 1)) - 1, now) // length * length
     since = int(call.params.get("before", 0))
     rows = []
-    for opens in range(until, until - length * int(call.params.get("limit", 100)), -length):
+    for opens in range(until, until - length * min(int(call.params.get("limit", 100)), 300), -length):
         if opens > since:
             price = text(call.engine.prices.price("okx", market.kind, market.symbol, min(opens + length, now)))
             rows.append([str(opens), price, price, price, price, "1000", "1000", "1000000", "1" if opens + length <= now else "0"])

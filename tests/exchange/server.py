@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import ssl
+import sys
+import traceback
 from contextlib import suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,11 +50,9 @@ class Server(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def handle_error(self, *_: Any) -> None:
-        """A client that went away is not worth a line; anything else is printed."""
-        import sys
-        import traceback
-
+        """A client that went away is not worth a line; anything else is an error of this server, and tests look for it."""
         if not isinstance(sys.exc_info()[1], OSError):
+            self.engine.errors.append(traceback.format_exc())
             traceback.print_exc()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import ccxt
 import pytest
+import requests
 
 from .clients import client
 from .process import REPOSITORY, exchange_process
@@ -43,6 +48,48 @@ def test_after_a_kill_the_ledger_and_lasting_commands_are_as_before(tmp_path: Pa
         assert binance.fetch_ticker("ETH/USDT")["last"] == "1000.00000000"
         placed = binance.create_order("ETH/USDT", "limit", "buy", "0.1", "1010", {"timeInForce": "IOC"})
         assert placed["id"] not in [str(one["id"]) for one in before["orders"]]
+
+
+def orders(address: str, name: str, many: int) -> list[str]:
+    """The ids that were answered, until no answer comes."""
+    found = []
+    session = requests.Session()
+    for number in range(many):
+        order = {"symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "IOC", "quantity": "0.01", "price": "2010"}
+        query = urlencode({**order, "newClientOrderId": f"{name}{number}", "timestamp": NOON})
+        query += "&signature=" + hmac.new(b"secret", query.encode(), hashlib.sha256).hexdigest()
+        try:
+            answer = session.post(f"{address}/api/v3/order", data=query, headers={"X-MBX-APIKEY": "key"}, timeout=10)
+        except requests.ConnectionError:
+            break
+        found.append(answer.json()["clientOrderId"])
+    return found
+
+
+def test_orders_that_come_at_once_are_each_executed_once(tmp_path: Path) -> None:
+    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(4) as pool:
+        exchange.grant("binance", "spot", USDT="10000")
+        answered = [one for found in pool.map(lambda name: orders(exchange.url, name, 10), "abcd") for one in found]
+        account = exchange.account("binance")
+        assert sorted(order["client_id"] for order in account["orders"]) == sorted(answered)
+        assert account["balances"]["spot"] == {"USDT": "9200", "ETH": "0.3996"}
+        assert len({fill["id"] for fill in account["fills"]}) == len(answered) == 40
+
+
+def test_what_was_answered_is_in_the_ledger_after_a_kill(tmp_path: Path) -> None:
+    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(2) as pool:
+        exchange.grant("binance", "spot", USDT="10000000")
+        sending = [pool.submit(orders, exchange.url, name, 100_000) for name in "ab"]
+        while exchange.count("binance", "order") < 50:
+            pass
+        exchange.kill()
+        answered = {one for future in sending for one in future.result()}
+        exchange.start()
+        account = exchange.account("binance")
+        executed = {order["client_id"] for order in account["orders"]}
+        assert answered <= executed
+        assert len(executed - answered) <= 2  # executed, and the answer did not leave
+        assert D(account["balances"]["spot"]["ETH"]) == len(executed) * D("0.00999")
 
 
 def test_it_ends_when_its_parent_was_killed(tmp_path: Path) -> None:

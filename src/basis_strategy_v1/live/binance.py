@@ -10,6 +10,7 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import binance_account, binance_errors
 from basis_strategy_v1.live.binance_account import DAY_MS, PAGE, PERP_HOST, SPOT_HOST
+from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_due import DELEVERAGING, LIQUIDATION
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_rate import Window
@@ -32,6 +33,7 @@ STATUS = {
     "FILLED": DONE, "EXPIRED": DONE, "EXPIRED_IN_MATCH": DONE, "CANCELED": DONE, "REJECTED": REFUSED,
 }  # fmt: skip
 ORIGINS = {"autoclose-": LIQUIDATION, "adl_autoclose": DELEVERAGING, "settlement_autoclose-": LIQUIDATION}
+NO_SUCH_SYMBOL = "-1121"
 ZERO = Decimal(0)
 
 
@@ -112,7 +114,13 @@ class Binance:
         wanted = set(symbols)
         market = MARKETS[trade_type]
         listed = "[" + ",".join(f'"{symbol}"' for symbol in sorted(wanted)) + "]"
-        answer = self._client.call(market.rules, {"symbols": listed} if trade_type == SPOT else {}, market.host)
+        try:
+            answer = self._client.call(market.rules, {"symbols": listed} if trade_type == SPOT else {}, market.host)
+        except Refusal as refused:
+            if refused.code != NO_SUCH_SYMBOL:
+                raise
+            # One that there is not spoils the answer about the others.
+            answer = self._client.call(market.rules, {}, market.host)
         return {row["symbol"]: rules_of(row) for row in _rows(answer, "symbols") if row["symbol"] in wanted}
 
     # Orders.
