@@ -30,8 +30,10 @@ STOPPED_BARS = 3
 
 def gaps(columns: Columns) -> Iterator[Found]:
     """Steps longer than one and a half of the usual: the interval of bars and `dex/` rows, the neighbourhood's step of the others."""
-    stamps = columns.stamps
-    for row, usual_us in long_steps(stamps, _interval_of(columns)):
+    stamps, interval_us = columns.stamps, columns.spec.interval_us
+    if interval_us and max(map(sub, islice(stamps, 1, None), stamps), default=0) <= GAP_STEPS * interval_us:
+        return
+    for row, usual_us in long_steps(stamps, (_other_interval(stamps, interval_us) or interval_us) if interval_us else 0):
         before, after = stamps[row], stamps[row + 1]
         missing = -(-(after - before) // usual_us) - 1
         yield Found(row + 1, f"{counted(missing, 'row')} missing after {iso(before)}: the next is {iso(after)}, "
@@ -63,12 +65,6 @@ def usual_step(steps: Sequence[int], row: int) -> int:
     if last - first + 1 >= EQUAL_STEPS or not any(sides):
         return steps[row]
     return max(median_low(side) for side in sides if side)
-
-
-def _interval_of(columns: Columns) -> int:
-    """The interval of the series' name, or what its rows keep instead; 0 where it has none."""
-    interval_us = columns.spec.interval_us
-    return (_other_interval(columns.stamps, interval_us) or interval_us) if interval_us else 0
 
 
 def _other_interval(stamps: Sequence[int], interval_us: int) -> int:

@@ -34,10 +34,9 @@ LEAST_REDEMPTION = 0.9
 def funding_unit(columns: Columns) -> Iterator[Found]:
     """Funding whose usual rate no market has had: a file in percent, or in basis points."""
     rates = columns.figures.get("funding_rate")
-    steps = steps_of(columns.stamps)
-    if rates is None or len(steps) < PAYMENTS // 2:
+    if rates is None or len(columns.stamps) <= PAYMENTS // 2:
         return
-    a_year = YEAR_US / median(steps)
+    a_year = YEAR_US / median(steps_of(columns.stamps))
     sizes = [abs(rates.at(row)) * a_year for row in range(len(columns.stamps))]
     if max(sizes) <= LARGEST_MEDIAN:
         return

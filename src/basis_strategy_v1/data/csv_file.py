@@ -48,7 +48,7 @@ def require_regular(path: Path) -> None:
         raise OSError(EINVAL, "it is no regular file")
 
 
-class _Days(dict[str, int]):
+class Days(dict[str, int]):
     """Date -> microseconds, each worked out once."""
 
     def __missing__(self, date: str) -> int:
@@ -82,10 +82,20 @@ class Floats:
 class CsvReading:
     """The rows of one file with a stamp of at most `until` (microseconds since 1970). Messages name the file as it was given.
 
-    With `as_floats` the columns that are numbers are read as floats: enough to check them, and sooner done.
+    With `as_floats` the columns that are numbers are read as floats: enough for the data checks, and faster. Readings may share
+    `days`.
     """
 
-    def __init__(self, path: Path, spec: SeriesSpec, until: int | None, given: Path | None = None, *, as_floats: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: SeriesSpec,
+        until: int | None,
+        given: Path | None = None,
+        *,
+        as_floats: bool = False,
+        days: Days | None = None,
+    ) -> None:
         self.path: Final = path
         self._named: Final = shown(given or path)
         self.spec: Final = spec
@@ -103,7 +113,7 @@ class CsvReading:
         self._line = 1
         self._ended = False
         self._first_after, self._line_after, self._after = AFTER_ALL, 0, list[str]()  # the first row after `until`, and the lines after it
-        self._days, self._times = _Days(), _Times()
+        self._days, self._times = Days() if days is None else days, _Times()
 
     def read(self) -> Loaded:
         """The stamps and the kept columns.

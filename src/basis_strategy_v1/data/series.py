@@ -471,7 +471,7 @@ class Series:
         """The rows from `first` and before `stop`, counted from 0, as the data checks take them: the columns kept that are numbers."""
         numbers = [(column, values) for column, values in zip(self._kept, self._columns, strict=True) if not column.is_text]
         stop = min(stop, self.rows)
-        stamps = array("q", [edge - self.interval_us for edge in self._edges[first + 1 : stop + 1]])
+        stamps = array("q", map((-self.interval_us).__add__, self._edges[first + 1 : stop + 1]))
         return Columns(self.spec, stamps, {column.name: values.figures(first, stop) for column, values in numbers})
 
     def sum_within(self, instant: int, window_us: int) -> tuple[Decimal, int] | None:

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.data.check_table import issues_between, issues_of
 from basis_strategy_v1.data.columns import ERROR, WARNING, Columns, Figures
-from basis_strategy_v1.data.csv_file import CsvReading, Floats, require_regular
+from basis_strategy_v1.data.csv_file import CsvReading, Days, Floats, require_regular
 from basis_strategy_v1.data.layout import FOLDERS, STATES, SeriesSpec, spec_of
 from basis_strategy_v1.data.rows import RowFault, parse_row, quoted
 from basis_strategy_v1.data.sources import csv_files, series_id, unread_files
@@ -56,11 +56,12 @@ def validate(directory: str | Path) -> list[Finding]:
         raise ComponentError("DAT-006", f"the data folder {shown(folder)} does not exist or is no folder")
     findings = [Finding(name, 0, "malformed", why, ERROR) for name, why in unread_files(folder)]
     usable: dict[str, _Rows] = {}
+    days = Days()
     specs = [spec for path in csv_files(folder) if (spec := spec_of(series_id(folder, path)))]
     for spec in specs:
         if meant := _meant(spec):
             findings.append(Finding(f"{spec.id}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", ERROR))
-        found, usable[spec.id] = _read(folder / f"{spec.id}.csv", spec)
+        found, usable[spec.id] = _read(folder / f"{spec.id}.csv", spec, days)
         found += [_finding(issue, usable[spec.id].lines) for issue in issues_of(usable[spec.id].columns)]
         findings += sorted(found, key=lambda finding: finding.line)
     findings += [_finding(issue, usable[issue.series].lines) for issue in issues_between([rows.columns for rows in usable.values()])]
@@ -101,12 +102,12 @@ def _meant(spec: SeriesSpec) -> str:
     return "" if meant == spec.id else meant
 
 
-def _read(path: Path, spec: SeriesSpec) -> tuple[list[Finding], _Rows]:
+def _read(path: Path, spec: SeriesSpec, days: Days) -> tuple[list[Finding], _Rows]:
     """What strict reading would refuse, and the rows that are left."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
     if spec.key.kind not in STATES:
         try:
-            loaded = CsvReading(path, whole, None, as_floats=True).read()
+            loaded = CsvReading(path, whole, None, as_floats=True, days=days).read()
         except ComponentError:
             pass  # row by row, to name all that is wrong
         else:
