@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FRACTION = Decimal("1e-12")
 YEAR_DAYS = 365
-FEWEST_DAYS = 30  # of a run whose return is told as that of a year
+FEWEST_DAYS = 30  # of a run whose return is given as that of a year
 
 
 def run_id_of(config: Config) -> str:
