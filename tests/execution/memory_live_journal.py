@@ -5,38 +5,43 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
-
-from basis_strategy_v1.core.journal import Decision, Entry, Status
 from basis_strategy_v1.core.state_change import apply_changes
+
+from ..live.journal_model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Message
+    from basis_strategy_v1.core.journal import Entry, Status
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.core.state import State
 
-HAD_EFFECT = (Status.SETTLED,)
 
-
-class MemoryLiveJournal:
-    """The part of LiveJournal that sending and recovery use. `calls` are its writes in their order; `fails` the name of one that raises."""
+class MemoryLiveJournal(Model):
+    """The model of the journal, with what sending and recovery read of it. `calls` are its writes in their order; `fails` the name of one
+    that raises; `in_hand` the number of the plan in hand."""
 
     run = "run"
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        super().__init__()
         self.calls: list[str] = []
-        self.spent_usd: dict[str, Decimal] = {}
         self.fails: dict[str, BaseException] = {}
-        self.saved: State | None = None
         self.in_hand: int | None = None
 
-    def entry(self, key: str) -> Entry | None:
-        return self.entries.get(key)
+    @property
+    def entries(self) -> dict[str, Entry]:
+        return {row.entry.key: entry for row in self.rows if (entry := self.entry(row.entry.key)) is not None}
+
+    @property
+    def spent_usd(self) -> dict[str, Decimal]:
+        return {row.entry.key: row.notional_usd for row in self.rows}
+
+    @property
+    def saved(self) -> State | None:
+        return self.held
 
     def open_entries(self) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.is_open]
@@ -60,58 +65,32 @@ class MemoryLiveJournal:
         parent: str | None = None,
     ) -> None:
         self._write("intended", order.key)
-        before = self.entries.get(order.key)
-        assert before is None or not (before.is_open or before.status in HAD_EFFECT)
-        self.spent_usd[order.key] = notional_usd
-        messages = before.messages if before is not None else ()
-        self.entries[order.key] = Entry(
-            key=order.key,
-            venue=order.venue,
-            instruction=order.instruction,
-            status=Status.INTENDED,
-            order=order,
-            plan=plan,
-            step=step,
-            parent=parent,
-            messages=messages,
-        )
+        super().intended(order, notional_usd=notional_usd, plan=plan, step=step, parent=parent)
 
     def sent(self, key: str, build: Callable[[int | None], Message], *, takes_nonce: bool = False, first_nonce: int = 0) -> Message:
-        message = build(first_nonce if takes_nonce else None)
-        self._write("sent", key)
-        self._change(key, status=Status.SENT, messages=(*self.entries[key].messages, message))
-        return message
+        def written(nonce: int | None) -> Message:
+            message = build(nonce)
+            self._write("sent", key)
+            return message
+
+        return super().sent(key, written, takes_nonce=takes_nonce, first_nonce=first_nonce)
 
     def add_report(self, key: str, report: ExecutionReport) -> None:
         self._write("add_report", key)
-        self._change(key, reports=(*self.entries[key].reports, report))
+        super().add_report(key, report)
 
     def note(self, key: str, reason: str) -> None:
         self._write("note", key)
-        assert self.entries[key].is_open
-        self._change(key, reason=reason)
+        super().note(key, reason)
 
     def close(self, key: str, status: Status, report: ExecutionReport | None, state: State | None, reason: str = "") -> None:
         self._write("close", key)
-        assert self.entries[key].is_open
-        reports = self.entries[key].reports if report is None else (*self.entries[key].reports, report)
-        self._change(key, status=status, reports=reports, reason=reason)
-        self.saved = self.saved if state is None else state
-
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
-        self._change(key, decision=Decision(reference=reference, at=at, by=by))
-        return self.entries[key]
-
-    def logged(self, key: str) -> None:
-        self._change(key, is_logged=True)
+        super().close(key, status, report, state, reason)
 
     def _write(self, name: str, key: str) -> None:
         if name in self.fails:
             raise self.fails.pop(name)
         self.calls.append(f"{name} {key}")
-
-    def _change(self, key: str, **fields: Any) -> None:
-        self.entries[key] = structs.replace(self.entries[key], **fields)
 
 
 class Held:

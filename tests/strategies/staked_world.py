@@ -14,6 +14,8 @@ from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.strategies.strategy import Step
 
+from ..world import FREE, lending_row
+
 START = datetime(2024, 6, 1, tzinfo=UTC)
 WAD = 10**18
 Block = dict[str, Any]
@@ -66,10 +68,8 @@ class Market:
         return {name: str(number) for name, number in numbers.items()}
 
     def _lending(self, usd: float) -> dict[str, float]:
-        return {
-            "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": self.borrow_rate,
-            "total_supplied": 1e6, "total_borrowed": self.borrowed, "oracle_price_usd": usd,
-        }  # fmt: skip
+        still = {"liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0}
+        return lending_row(usd, **still, variable_borrow_rate=self.borrow_rate, total_borrowed=self.borrowed)
 
 
 class World:
@@ -83,7 +83,6 @@ class World:
         usdt_minutes: int = 0, **strategy: Any,
     ) -> None:  # fmt: skip
         self.market = Market()
-        free = {"slippage_bps": 0, "spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0}
         withdrawal = {"ETH": {"fee": "0.001", "minimum": "0.01", "minutes": 10}, "USDT": {"minutes": usdt_minutes}}
         config = {
             "strategy_mode": mode,
@@ -94,7 +93,7 @@ class World:
             "gas_reserve_eth": gas_reserve,
             "strategy": {"protocol": "lido", **strategy},
             "venues": {
-                "cex": {name: {**free, "withdrawal": withdrawal} for name in ("bybit", "binance")} if mode == "usdt_market_neutral" else {},
+                "cex": {name: {**FREE, "withdrawal": withdrawal} for name in ("bybit", "binance")} if mode == "usdt_market_neutral" else {},
                 "dex": {"uniswap": {"fee": 0, "slippage_bps": 0}, "curve": {"fee": 0, "slippage_bps": 0}},
                 "onchain": {
                     "aave": aave or {},

@@ -11,8 +11,8 @@ from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import binance_account, binance_errors
 from basis_strategy_v1.live.binance_account import DAY_MS, PAGE, PERP_HOST, SPOT_HOST
 from basis_strategy_v1.live.exchange_client import Refusal
-from basis_strategy_v1.live.exchange_due import DELEVERAGING, LIQUIDATION
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
+from basis_strategy_v1.live.exchange_payments import DELEVERAGING, LIQUIDATION
 from basis_strategy_v1.live.exchange_rate import Window
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.live.binance_account import Permissions
     from basis_strategy_v1.live.exchange_client import ExchangeClient
-    from basis_strategy_v1.live.exchange_due import Payment
     from basis_strategy_v1.live.exchange_orders import SentOrder
+    from basis_strategy_v1.live.exchange_payments import Payment
 
 WINDOWS = {
     SPOT_HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60), Window("X-MBX-ORDER-COUNT-10S", 100, 10)),

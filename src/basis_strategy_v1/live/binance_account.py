@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.gateway import MalformedAnswer
-from basis_strategy_v1.live.exchange_due import CREDIT, FUNDING, LIQUIDATION, Payment
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT
+from basis_strategy_v1.live.exchange_payments import CREDIT, FUNDING, LIQUIDATION, Payment
 
 if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_client import ExchangeClient

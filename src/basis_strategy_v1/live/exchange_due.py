@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, json
@@ -14,6 +13,7 @@ from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, changes_of, deltas_of, is_ours, moved_by
+from basis_strategy_v1.live.exchange_payments import CREDIT, DELEVERAGING, FUNDING, LIQUIDATION, Payment
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder
 
 OVERLAP_MS = 600_000  # what is read again each time: a venue shows some things late
-FOREIGN_FILL, FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "foreign fill", "funding", "liquidation", "deleveraging", "credit"
+FOREIGN_FILL = "foreign fill"
 NO_PERPS: Mapping[str, Perp] = {}
 
 
@@ -31,17 +31,6 @@ class Cursor(Struct, frozen=True):
 
     begun_ms: int
     read_ms: int
-
-
-class Payment(Struct, frozen=True, kw_only=True):
-    """Something that came to a wallet, or left it, without a trade. `id` is the venue's."""
-
-    id: str
-    kind: str
-    token: str
-    amount: Decimal
-    at_ms: int
-    symbol: str = ""
 
 
 class DueReader:
