@@ -19,8 +19,8 @@ from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, Skipp
 from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import decode_since, encode_since, judge
 from basis_strategy_v1.execution.live_account import LiveAccount
-from basis_strategy_v1.execution.live_pipeline import PlanStopped
 from basis_strategy_v1.execution.live_run import settled_in
+from basis_strategy_v1.execution.plan_in_hand import PlanStopped
 from basis_strategy_v1.execution.reconciliation import encode_table
 from basis_strategy_v1.execution.recovery import Recovered
 from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to
