@@ -19,10 +19,11 @@ from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult, Skipp
 from basis_strategy_v1.execution.exposure import UNWIND, exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import decode_since, encode_since, judge
 from basis_strategy_v1.execution.live_account import LiveAccount
-from basis_strategy_v1.execution.live_pipeline import PlanStopped
 from basis_strategy_v1.execution.live_run import settled_in
+from basis_strategy_v1.execution.plan_in_hand import PlanStopped
 from basis_strategy_v1.execution.reconciliation import encode_table
 from basis_strategy_v1.execution.recovery import Recovered
+from basis_strategy_v1.monitoring.logged_errors import errors_since
 from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to
 from basis_strategy_v1.results.run_record import HOLDINGS, Checkpoint, RunRecord, StepRow
 from basis_strategy_v1.strategies.strategy import Step
@@ -138,6 +139,9 @@ class LiveEngine(EventDrivenStrategyEngine):
         self.skipped += [Skipped(*row) for row in self.record.skipped()]
         self._kept_skipped = len(self.skipped)
         self._next_day, self._goes_on_at, self._recorded = kept.next_day, kept.goes_on_at, kept.mark
+        if self.waits is None:  # the step that was not completed is done again, and refuses the same
+            since = to_instant(self.start) if kept.goes_on_at is None else kept.goes_on_at
+            self.event_logger.leave_out(errors_since(self.event_logger.directory, since))
         plans = self.live.journal.plans_after(kept.mark)
         routed, failed = outcomes(plans, self.live.journal)
         manager_record.instructions_routed, manager_record.instructions_failed = kept.routed + routed, kept.failed + failed

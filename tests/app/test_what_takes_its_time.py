@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from basis_strategy_v1 import EventLogger
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
@@ -22,6 +23,7 @@ from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
 from basis_strategy_v1.live.journal_reader import JournalReader
 from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.monitoring.logged_errors import errors_since
 
 from .live_runs import Steps, engine_in, gateway_of, moves
 from .test_paper_equals_backtest import LIMITS
@@ -190,3 +192,56 @@ def test_what_is_unhedged_is_closed_at_its_time_also_by_another_process(
         Steps(again, 5, {}, timedelta(hours=hours))
         run(again)
     assert hedged_at(tmp_path) == ["05:20"]
+
+
+# A plan that is refused.
+
+
+@pytest.mark.parametrize("point", ["after event", "before record", "within record"])
+def test_a_refused_plan_is_logged_once_also_where_the_process_ends_before_its_step_is_recorded(
+    point: str, config: dict[str, Any], sample: Path, tmp_path: Path
+) -> None:
+    """Closing note: its error was logged again by the next process."""
+    config = {**config, "end": "2024-06-01T03:00:00Z", "limits": {**LIMITS, "max_notional_per_instruction": 10}}
+    expected = run(engine_in(tmp_path / "whole", config, sample))
+    passed = iter(range(100))
+
+    def ends(name: str) -> None:
+        if name == point and next(passed) == 1:
+            raise KeyboardInterrupt
+
+    engine = engine_in(tmp_path / "parts", config, sample, at=ends)
+    logs = engine.event_logger.log_event
+
+    def logged(*event: Any) -> None:
+        logs(*event)
+        ends("after event")
+
+    engine.event_logger.log_event = logged  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    result = run(engine_in(tmp_path / "parts", config, sample))
+    (first, *_) = errors(expected)
+    assert "limits.max_notional_per_instruction is 10" in first
+
+    def without_numbers(found: RunResult) -> list[list[str]]:
+        return [line.split(",", 3)[:2] for line in errors(found)]
+
+    assert without_numbers(result) == without_numbers(expected)
+    assert result.summary["skipped"] == expected.summary["skipped"]
+    assert result.summary["instructions_failed"] == expected.summary["instructions_failed"]
+
+
+def test_an_error_that_is_there_twice_is_left_out_twice(tmp_path: Path) -> None:
+    data = {"error_code": "EIM-001", "error_message": "no", "error_severity": "HIGH"}
+    at = datetime(2024, 6, 1, tzinfo=UTC)
+    with EventLogger(tmp_path, "live") as log:
+        for hour, kind in ((0, "error"), (1, "error"), (1, "error"), (1, "instruction_routing_failed"), (1, "execution")):
+            log.log_event(at.replace(hour=hour), kind, "Engine", data)
+    known = errors_since(tmp_path, to_instant(at.replace(hour=1)))
+    assert sorted((error.event_type, count) for error, count in known.items()) == [("error", 2), ("instruction_routing_failed", 1)]
+    with EventLogger(tmp_path, "live") as log:
+        log.leave_out(known)
+        for message in ("no", "no", "no", "other"):
+            log.log_event(at.replace(hour=1), "error", "Engine", {**data, "error_message": message})
+    assert errors_since(tmp_path, 0).total() == 6

@@ -80,10 +80,8 @@ def left(folder: Path, *, has_left: bool) -> list[str]:
     found = status_of(folder)
     held = [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
     if not has_left:
-        way_out = (
-            "to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
-        )
-        raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}; {way_out}")
+        again = "to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
+        raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}; {again}")
     return ["left everything that the strategy holds, and halted", *held]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -18,6 +19,7 @@ from basis_strategy_v1.monitoring import event_reader
 from basis_strategy_v1.monitoring.event_files import KEPT_DAYS, BufferedFile, SyncedFile, writing
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES, parse_line
 from basis_strategy_v1.monitoring.folder_lock import FolderLock, remove_unless_file
+from basis_strategy_v1.monitoring.logged_errors import ERRORS, LoggedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +74,7 @@ class EventLogger:
         self._opening = Lock()
         self._closed = False
         self._stamp: tuple[datetime, datetime] | None = None
+        self._known_errors: Counter[LoggedError] = Counter()
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(self._folder, self.directory / ".events.lock", "LOG-001", OWN_FOLDER)
@@ -89,10 +92,23 @@ class EventLogger:
         if event_type not in EVENT_TYPES:
             raise ValueError(f"event_type {shown(event_type)} is not one of {', '.join(sorted(EVENT_TYPES))}")
         at = timestamp if type(timestamp) is datetime and timestamp.tzinfo is UTC else self._in_utc(timestamp)
+        if self._known_errors and event_type in ERRORS and self._is_known(at, event_type, component, data):
+            return
         append = self._appends.get(component)
         if append is None:
             append = self._open(component, at).append
         append(at, event_type, component, data)
+
+    def leave_out(self, errors: Counter[LoggedError]) -> None:
+        """Log none of these errors again, each as often as it is there already."""
+        self._known_errors = Counter(errors)
+
+    def _is_known(self, at: datetime, event_type: str, component: str, data: Any) -> bool:
+        error = LoggedError(to_instant(at), event_type, component, data.get("error_message", ""))
+        if not self._known_errors[error]:
+            return False
+        self._known_errors[error] -= 1
+        return True
 
     def appender(self, component: str, at: datetime) -> AppendAll:
         """What writes the events of one component, for one that writes many: (timestamp as a plain datetime in UTC, component, pairs of a
