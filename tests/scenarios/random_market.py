@@ -76,10 +76,13 @@ class RandomMarket:
             ]
             _write(folder / f"dex/{dex}/{token}_WETH.csv", ["timestamp,eth_per_token", *traded])
 
+    def _thin_days(self) -> range:
+        first = self._random.randrange(len(self._days))
+        return range(first, first + self._random.randrange(10))
+
     def _lending(self, folder: Path) -> None:
-        """The pool of WETH is nearly lent out for a part of the time, and its rate is then high."""
-        thin = self._random.randrange(len(self._days))
-        thin_days = range(thin, thin + self._random.randrange(10))
+        """Pools are nearly lent out for a part of the time, and their rates are then high."""
+        thin = {token: self._thin_days() for token in ("WETH", "wstETH", "USDT")}
         header = (
             "timestamp,block,liquidity_index,liquidity_rate,variable_borrow_index,variable_borrow_rate,"
             "total_supplied,total_borrowed,oracle_price_usd"
@@ -88,7 +91,7 @@ class RandomMarket:
             supplied_at = borrowed_at = 1.01
             lines = [header]
             for day, at in enumerate(self._days):
-                is_thin = day in thin_days and token in ("WETH", "USDT")
+                is_thin = day in thin.get(token, ())
                 supplied = 100_000.0 if token != "USDT" else 100_000_000.0
                 free = self._random.uniform(0, 30) if is_thin else supplied * 0.2
                 rate = self._random.uniform(0.1, 0.9) if is_thin else self._random.uniform(0.015, 0.03)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.core.venue_facts import VenueFact
+from basis_strategy_v1.core.venue_facts import Limits
 from basis_strategy_v1.strategies.basis import Basis, Parameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy
 
@@ -53,8 +54,16 @@ class Held(dict[str, Mapping[str, Decimal]]):
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         return self.lot, D(5)
 
+    def shortable(self, venue: str, symbol: str, costs: Decimal, market: Any) -> Decimal:
+        return max(self.margin(venue, market).equity, D(0)) * 20 / market.perp(venue, symbol)
+
     def gas_fee(self, units: int, market: Any) -> Decimal:
         return units * self.gas_gwei / 10**9
+
+    most = Limits()
+
+    def limits(self, protocol: str, token: str, market: Any, against: str | None = None) -> Limits:
+        return self.most
 
     def health_factor(self, protocol: str, market: Any) -> Decimal | None:
         return None

@@ -49,6 +49,14 @@ class Deposit(NamedTuple):
     withdraw: Call
 
 
+class Limits(NamedTuple):
+    """The most of a token (token units) that a lender lets move now: its caps and its cash. None where no limit is known."""
+
+    supply: Decimal | None = None
+    withdraw: Decimal | None = None
+    borrow: Decimal | None = None
+
+
 class Loan(Struct, frozen=True, kw_only=True):
     """A debt in one token against one collateral, as a lender has it.
 

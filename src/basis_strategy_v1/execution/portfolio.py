@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.core.venue_facts import Limits
     from basis_strategy_v1.execution.account import Account as TradingAccount
 
 ZERO = Decimal(0)
@@ -104,6 +105,11 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         `more` is what would be owed on top, `against` the collateral of a lender whose rate depends on it.
         """
         return self._lender(protocol, "borrow_rate").borrow_rate(self._account.state(market), token, market, more, against)
+
+    def limits(self, protocol: str, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+        """The most of a token that can be supplied, withdrawn and borrowed there now, by caps and cash; `against` is the collateral of a
+        lender where it depends on that."""
+        return self._lender(protocol, "limits").limits(self._account.state(market), token, market, against)
 
     def _exchange(self, name: str, question: str) -> Exchange:
         return self._exchanges.get(name) or self._unanswered(question, name, self._exchanges)

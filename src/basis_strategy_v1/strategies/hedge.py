@@ -13,6 +13,7 @@ from basis_strategy_v1.core.settings import Bps, Fraction, Mark, OrNull, VenueOf
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
+    from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.strategies.parameters import HedgeParameters
 
 ZERO = Decimal(0)
@@ -29,6 +30,9 @@ WORTH_SENDING = Decimal("0.1")
 # A transfer is worth its fee where the notional that it keeps, or makes possible, is this many times the fee: at a funding of 10 % a
 # year that earns the fee in a week. In a small account half of what the capital carries is enough, if it earns the fee in ten weeks.
 WORTH_OF_FEE, LEAST_WORTH_OF_FEE = Decimal(500), Decimal(50)
+
+# The first short also hedges ether that is kept for gas: with it the leverage may be above its target by so much.
+OVER_TARGET = Decimal("1.1")
 
 Order = tuple[Decimal, Decimal]
 
@@ -61,6 +65,8 @@ class Legs(Struct, frozen=True, gc=False):
     margin: Decimal  # equity of the perp account
     coming: Decimal  # cash on its way between the two
     coming_margin: Decimal  # the part of it that will be margin
+    equity: Decimal  # of the perp venue
+    market: MarketSnapshot  # that it was read from
 
     @property
     def notional(self) -> Decimal:
@@ -143,7 +149,7 @@ class Hedge:
         short = -positions.amount(perp_venue, self._position)
         if short and not memory.has_been_short:
             memory = replace(memory, has_been_short=True)
-        margin = positions.margin(perp_venue, step.snapshot).equity
+        margin = equity = positions.margin(perp_venue, step.snapshot).equity
         cash = positions.amount(spot_venue, self.quote)
         if self.is_one_account:  # what the perp's target margin does not need is cash
             cash = max(ZERO, min(cash, margin - short * price / self._leverage))
@@ -152,7 +158,7 @@ class Hedge:
         long = at_spot if elsewhere is None else at_spot + elsewhere
         coming = positions.in_transit(self.quote)
         coming_margin = coming if memory.sent_to_perp else ZERO
-        return Legs(price, self._leverage, long, at_spot, short, cash, margin, coming, coming_margin), memory
+        return Legs(price, self._leverage, long, at_spot, short, cash, margin, coming, coming_margin, equity, step.snapshot), memory
 
     def allowed(self, legs: Legs) -> Decimal:
         """By how much the margin may be off."""
@@ -212,7 +218,7 @@ class Hedge:
     def take_on(self, legs: Legs, positions: Holdings, long: Decimal) -> list[Block]:
         """A long leg that was there at the start hedged, up to what the margin carries at the leverage."""
         margin = legs.margin + legs.cash if self.is_one_account else legs.margin
-        amount = min(long, margin * legs.leverage * (1 - self.cushion(positions)) / legs.price)
+        amount = min(long, margin * min(legs.leverage * (1 - self.cushion(positions)), self._most_leverage(legs, positions)) / legs.price)
         return [self.sell_perp(amount)] if amount * legs.price > self.smallest(legs, positions) else []
 
     def shortable(self, step: Step) -> Decimal:
@@ -237,7 +243,7 @@ class Hedge:
         wanted = self.wanted(legs, positions)
         moves: list[Block] = []
         if not memory.is_to_grow:
-            moves, memory = self._share_out(legs, max(wanted, ZERO), positions, memory)
+            moves, memory = self._share_out(legs, max(wanted, ZERO), positions, memory, unhedged * legs.price)
         memory = not_growing(memory)
         if moves:
             sender, sent = moves[0]["from_venue"], moves[0]["amount"]
@@ -250,7 +256,7 @@ class Hedge:
             memory = replace(memory, has_been_short=True)
         return [*moves, *grown], memory
 
-    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings, memory: M) -> tuple[list[Block], M]:
+    def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings, memory: M, unhedged: Decimal) -> tuple[list[Block], M]:
         """The transfer that growing by `wanted` needs, where it makes an order possible that is worth its fee. Unrealised profit is
         margin but no cash: it cannot be moved."""
         missing = wanted * (1 + self.cushion(positions)) - legs.cash
@@ -258,23 +264,41 @@ class Hedge:
         if to_perp and self.on_shortfall != "move":
             return [], memory
         lacking = (legs.notional + wanted) / legs.leverage - legs.margin
-        sent = min(-missing, lacking) if to_perp else min(missing, positions.amount(self.perp_venue, self.quote))
+        sent = min(-missing, lacking) if to_perp else min(missing, positions.amount(self.perp_venue, self.quote), -legs.margin_missing)
         fee, _, _ = positions.withdrawal(self.spot_venue if to_perp else self.perp_venue, self.quote)
-        after = self._growth(_with_sent(legs, sent, fee, to_perp=to_perp), wanted, positions)
-        if after <= (now := self._growth(legs, wanted, positions)):
+        after = self._growth(_with_sent(legs, sent, fee, to_perp=to_perp), wanted, positions, unhedged)
+        if after <= (now := self._growth(legs, wanted, positions, unhedged)):
             return [], memory
         return self.send(sent, legs, positions, memory, to_perp=to_perp, protects=after - now, at_least=self.worth_sending(legs))
 
-    def _growth(self, legs: Legs, wanted: Decimal, positions: Holdings) -> Decimal:
-        """By what notional of `wanted` both legs can grow on the cash and the margin that are there; 0 where it is less than an order."""
-        notional = min(wanted, legs.cash * (1 - self.cushion(positions)))
+    def _growth(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> Decimal:
+        """By what notional of `wanted` both legs can grow on the cash and the margin that are there, where the short one grows by
+        `unhedged` more; 0 where it is less than an order."""
+        cushion = self.cushion(positions)
+        notional = min(wanted, legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
+        if unhedged:
+            notional = min(notional, self._room(legs, legs.leverage * OVER_TARGET, unhedged, cushion))
         if not self.is_one_account:
             notional = min(notional, legs.carried - legs.notional)
         return ZERO if notional < self.smallest(legs, positions) else notional
 
+    def _most_leverage(self, legs: Legs, positions: Holdings) -> Decimal:
+        """Notional / equity that the perp venue lets the short have, its fees paid; about its own where it holds nothing."""
+        held = positions.margin(self.perp_venue, legs.market).equity
+        if held <= 0:
+            return legs.leverage * OVER_TARGET
+        room = positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(positions), legs.market)
+        return (legs.short + room) * legs.price / held
+
+    def _room(self, legs: Legs, leverage: Decimal, unhedged: Decimal, cushion: Decimal) -> Decimal:
+        """The notional by which both legs can grow until the short is `leverage` times the equity: on one account the long leg is paid for
+        with what is margin."""
+        paid = 1 + cushion if self.is_one_account else cushion
+        return (legs.equity * leverage - legs.notional - unhedged) / (1 + leverage * paid)
+
     def _grow(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> list[Block]:
         """Both legs larger by a notional of `wanted`, as far as cash and margin carry it; the short one by `unhedged` base units more."""
-        amount = self._growth(legs, wanted, positions) / legs.price
+        amount = self._growth(legs, wanted, positions, unhedged * legs.price) / legs.price
         return [self.spot("buy", amount), self.sell_perp(amount + unhedged)] if amount else []
 
     def shrink(self, legs: Legs, carried: Decimal, positions: Holdings) -> tuple[list[Block], Decimal, Decimal]:
@@ -332,4 +356,4 @@ class Hedge:
 def _with_sent(legs: Legs, sent: Decimal, fee: Decimal, *, to_perp: bool) -> Legs:
     """The legs once cash has come to the other venue."""
     cash, margin = (-sent, sent - fee) if to_perp else (sent - fee, -sent)
-    return replace(legs, cash=legs.cash + cash, margin=legs.margin + margin)
+    return replace(legs, cash=legs.cash + cash, margin=legs.margin + margin, equity=legs.equity + margin)

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.settings import number
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
-from basis_strategy_v1.strategies.staked_ether import BPS, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
+from basis_strategy_v1.strategies.staked_ether import BPS, GROWTH_ALLOWED, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
 from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, chain
 
 if TYPE_CHECKING:
@@ -76,12 +76,19 @@ class Loop:
         """The spread is judged once the run has seen so many hours of it."""
         return [Window("spread_window_hours", self._spread.hours)]
 
-    def release(self, ether: Decimal, held: Held, step: Step) -> Block:
-        """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is."""
+    def release(self, ether: Decimal, held: Held, step: Step) -> list[Block]:
+        """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is; less where the lender has not the
+        cash for more, nothing where a step is not worth it."""
         collateral = held.collateral * self._loan.price(step.snapshot)
         share = held.debt / collateral if collateral else ZERO
         repaid = min(wei(ether * share / (1 - share)), held.debt)
-        return self._stake.sell(held, step, repaid, ether)
+        most = self._stake.salable(held, step)
+        if most < ether + repaid and held.collateral:
+            repaid, ether = (wei(amount * max(most, ZERO) / (ether + repaid)) for amount in (repaid, ether))
+        possible = self._stake.repayable(held, step, repaid) if repaid else ZERO
+        if possible < repaid:
+            repaid, ether = possible, wei(ether * possible / repaid)
+        return [self._stake.sell(held, step, repaid, ether)] if ether >= SMALLEST_STAKE else []
 
     def _borrow_rate(self, held: Held, price: Decimal, target: Decimal, step: Step) -> Decimal:
         """What the debt pays; without one, what the debt would pay that is to be built, lest it is built and repaid in turn."""
@@ -128,9 +135,11 @@ class Loop:
         own = held.ether - fee
         grown = price / held.rate  # WETH of collateral per ETH staked
         fee_share = step.positions.flash_fee(self._loan.lender, WETH, Decimal(1))
-        loan = wei((target * (held.staked * price + own * grown) - held.debt) / (1 + fee_share - target * grown))
-        if loan + own < SMALLEST_STAKE or loan < WORTH_OF_GAS * fee or not loan:
-            return self._stake_and_supply(spare, held)
+        wanted = wei((target * (held.staked * price + own * grown) - held.debt) / (1 + fee_share - target * grown))
+        loan = min(wanted, self._most_by_flash_loan(own, held, fee_share, step))
+        is_little = loan < wanted and loan < SMALLEST_STAKE  # of what the lender has
+        if loan + own < SMALLEST_STAKE or loan < WORTH_OF_GAS * fee or loan <= 0 or is_little:
+            return self._stake_and_supply(spare, held, step)
         owed = loan + step.positions.flash_fee(self._loan.lender, WETH, loan)
         steps = [
             *(() if held.debt else self._loan.opening),
@@ -141,18 +150,36 @@ class Loop:
         ]
         return [action(self._loan.lender, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
 
+    def _most_by_flash_loan(self, own: Decimal, held: Held, fee_share: Decimal, step: Step) -> Decimal:
+        """The largest loan that the lender's cash and caps allow: it is out while as much is borrowed to pay it back."""
+        cash = step.positions.loanable(self._loan.lender, WETH, step.snapshot)
+        borrow, supply = self._stake.limits(WETH, step).borrow, self._stake.limits(self._stake.tokens.wrapped, step).supply
+        most = [
+            *([] if cash is None else [cash / (2 + fee_share)]),
+            *([] if borrow is None else [borrow / (1 + fee_share)]),
+            *([] if supply is None else [(supply - held.wrapped) * held.rate - own]),
+        ]
+        return wei(min(most) * (1 - GROWTH_ALLOWED)) if most else Decimal("Infinity")
+
     def _by_rounds(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
-        """Supply, borrow what the target allows, stake it, supply again, until the target is near enough."""
+        """Supply, borrow what the target and the lender allow, stake it, supply again, until the target is near enough."""
         grown = price / held.rate
         round_fee = step.positions.gas_fee(ROUND_GAS, step.snapshot)
-        steps = self._stake_and_supply(spare, held)
+        steps = self._stake_and_supply(spare, held, step)
         opening = () if held.debt else self._loan.opening
         collateral, debt = held.staked * price + spare * grown, held.debt
+        most, room = self._stake.limits(WETH, step).borrow, self._stake.limits(self._stake.tokens.wrapped, step).supply
+        if room is not None:
+            room -= held.wrapped + spare / held.rate
         for _ in range(MOST_ROUNDS):
             borrowed = wei(target * collateral - debt)
+            if most is not None:
+                borrowed = min(borrowed, most)
             if borrowed < max(SMALLEST_STAKE, collateral * self._tolerance / 2, WORTH_OF_GAS * round_fee):
                 break
             staked = borrowed - round_fee  # each round leaves the ETH that its gas takes
+            if room is not None and (room := room - staked / held.rate) < 0:
+                break
             steps += [
                 *opening,
                 self._loan.borrow(borrowed),
@@ -161,8 +188,12 @@ class Loop:
                 self._loan.supply("all"),
             ]
             collateral, debt, opening = collateral + wei(staked) * grown, debt + borrowed, ()
+            most = None if most is None else most - borrowed
         return steps
 
-    def _stake_and_supply(self, spare: Decimal, held: Held) -> list[Block]:
+    def _stake_and_supply(self, spare: Decimal, held: Held, step: Step) -> list[Block]:
         steps = [self._stake.stake(spare)] if spare else []
+        wrapped, room = held.wrapped + spare / held.rate, self._stake.limits(self._stake.tokens.wrapped, step).supply
+        if room is not None and room < wrapped:  # a cap is nearly reached: what it leaves, the rest stays in the wallet
+            return [*steps, self._loan.supply(wei(room))] if room * held.rate >= SMALLEST_STAKE else steps
         return [*steps, self._loan.supply("all")] if spare or held.wrapped * held.rate >= SMALLEST_STAKE else []

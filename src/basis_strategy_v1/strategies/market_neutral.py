@@ -223,7 +223,7 @@ class UsdtMarketNeutral:
             return []
         if not self._stake.can_pay_gas(held, step, lacking):
             return []
-        return [self._work.release(lacking, held, step)]
+        return self._work.release(lacking, held, step)
 
     # The end.
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.settings import Mark, Token, VenueOf
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.venue_facts import Limits
+
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
+# More than a supply takes at any.
+SUPPLY_GAS = 400_000
+# Of what is held: under a cap that is nearly reached, no less is supplied.
+LEAST_PART = Decimal("0.01")
 
 
 # It supplies without naming a market.
@@ -28,7 +35,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 
 class PureLending:
-    """Supplies all of the token at the first step."""
+    """Supplies all of the token at the first step: as soon as the wallet can pay the gas, and as far as caps allow."""
 
     memory_kinds = ()
 
@@ -39,14 +46,30 @@ class PureLending:
         self._deposit, self._wallet = own.deposit(self._token), own.wallet
 
     def decide(self, step: Step, memory: None) -> Plan:
-        has_some = step.positions.amount(self._wallet, self._token)
-        return [self._deposit.supply("all")] if has_some else [], memory
+        held = step.positions.amount(self._wallet, self._token)
+        if not held or not self._can_pay_gas(step, SUPPLY_GAS, held):
+            return [], memory
+        room = self._limits(step).supply
+        if room is None or room >= held:
+            return [self._deposit.supply("all")], memory
+        # A cap is nearly reached: what it leaves now, the rest when there is room again.
+        return [self._deposit.supply(room)] if room >= held * LEAST_PART else [], memory
 
     def leave(self, step: Step, memory: None) -> Plan:
-        if not step.positions.amount(self._protocol, self._deposit.position):
+        deposit = step.positions.amount(self._protocol, self._deposit.position)
+        if not deposit or not self._can_pay_gas(step, WITHDRAWAL_GAS):
             return [], memory
-        can_pay_gas = step.positions.amount(self._wallet, "ETH") >= step.positions.gas_fee(WITHDRAWAL_GAS, step.snapshot)
-        return [self._deposit.withdraw("all")] if can_pay_gas else [], memory
+        cash = self._limits(step).withdraw
+        if cash is None or cash >= deposit:
+            return [self._deposit.withdraw("all")], memory
+        return [self._deposit.withdraw(cash)] if cash else [], memory
+
+    def _limits(self, step: Step) -> Limits:
+        return step.positions.limits(self._protocol, self._token, step.snapshot)
+
+    def _can_pay_gas(self, step: Step, units: int, kept: Decimal = Decimal(0)) -> bool:
+        ether = step.positions.amount(self._wallet, "ETH") - (kept if self._token == "ETH" else 0)
+        return ether >= step.positions.gas_fee(units, step.snapshot)
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return list(self._deposit.series)

@@ -10,7 +10,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import WETH
-from basis_strategy_v1.core.venue_facts import Loan
+from basis_strategy_v1.core.venue_facts import Limits, Loan
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, chain
 
 if TYPE_CHECKING:
@@ -200,19 +200,35 @@ class StakedEther:
     def _is_loanable(self, held: Held, step: Step) -> bool:
         return self.repayable(held, step, held.debt) == held.debt
 
-    def release(self, ether: Decimal, held: Held, step: Step) -> Block:
+    def release(self, ether: Decimal, held: Held, step: Step) -> list[Block]:
         """What brings so much ETH into the wallet: a sale, or a request at the protocol's queue. For a stake without debt."""
         if self._unstake == "dex":
-            return self.sell(held, step, ZERO, ether)
-        return action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))
+            return [self.sell(held, step, ZERO, ether)]
+        return [action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))]
+
+    def limits(self, token: str, step: Step) -> Limits:
+        """What the lender lets move of a token now; nothing is limited without one."""
+        return step.positions.limits(self.loan.lender, token, step.snapshot, self.tokens.wrapped) if self.loan else Limits()
+
+    def salable(self, held: Held, step: Step) -> Decimal:
+        """The ETH that a sale brings of the wrapped tokens that can be had now: a lender gives back no more collateral than its cash."""
+        most = self.limits(self.tokens.wrapped, step).withdraw if held.collateral else None
+        tokens = held.staked if most is None else held.wrapped + min(held.collateral, most)
+        return tokens * self._market_rate(held, step) * self._worst_sale
 
     def repayable(self, held: Held, step: Step, repaid: Decimal) -> Decimal:
         """As much of a repayment as its flash loan can bring now: a lender lends no more than its cash. What is repaid is cash again, so
         that the rest follows in steps; 0 where a step is not worth it."""
-        cash = step.positions.loanable(self.loan.lender, WETH, step.snapshot) if self.loan else None
-        if cash is None or self._flash_loan(held, step, repaid)[0] <= cash:
+        if self.loan is None:
             return repaid
-        part = wei(cash * (1 - GROWTH_ALLOWED))
+        cash = step.positions.loanable(self.loan.lender, WETH, step.snapshot)
+        loan, fee = self._flash_loan(held, step, repaid)
+        part = repaid if cash is None or loan <= cash else wei(cash * (1 - GROWTH_ALLOWED))
+        most = self.limits(self.tokens.wrapped, step).withdraw
+        if most is not None and most < held.collateral:
+            part = min(part, wei(self.salable(held, step) * (1 - GROWTH_ALLOWED)) - fee)
+        if part == repaid:
+            return repaid
         return part if part >= SMALLEST_STAKE else ZERO
 
     def give_back(self, held: Held, step: Step) -> list[Block]:
@@ -223,7 +239,13 @@ class StakedEther:
         if held.debt and (part := self.repayable(held, step, held.debt)) < held.debt:
             return [self.sell(held, step, part, ZERO)] if part else []
         loan, fee = self._flash_loan(held, step, held.debt)
-        steps: list[Block] = [self.loan.withdraw("all")] if self.loan and held.collateral else []
+        steps: list[Block] = []
+        if self.loan and held.collateral:
+            most = self.limits(self.tokens.wrapped, step).withdraw
+            whole = most is None or most >= held.collateral
+            if most is not None and not whole:
+                held = held._replace(collateral=wei(most * (1 - GROWTH_ALLOWED)))
+            steps += [self.loan.withdraw("all" if whole else held.collateral)] if held.collateral else []
         needed = wei((held.debt + fee) / (self._market_rate(held, step) * self._worst_sale)) if held.debt else ZERO
         sells_all = self._unstake == "dex" or needed >= held.staked
         if held.staked and (sells_all or needed):

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Deposit, Loan, grown
+from basis_strategy_v1.core.venue_facts import Call, Deposit, Limits, Loan, grown
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
@@ -51,6 +51,10 @@ OF_DEBT = ("borrow", "repay")
 ROUNDED_OFF = 1
 
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
+
+
+ZERO = Decimal(0)
+CAP_CLEARANCE = 10**6  # of the total, kept free under a cap
 
 
 class Aave(FlashLender, PoolLender):
@@ -221,6 +225,19 @@ class Aave(FlashLender, PoolLender):
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+        """By cash and caps, and nothing where the reserve is frozen."""
+        part = self.pool.part(state, market, token)
+        reserve, rules = part.pool.reserves[token], part.pool.rules[token]
+        cash = None if reserve.available == UNKNOWN_CASH else to_amount(token, max(reserve.available, 0))
+        if rules.frozen:
+            return Limits(ZERO, cash, ZERO)
+        supplied = (reserve.scaled_supply + reserve.accrued_to_treasury) * reserve.liquidity_index_ray
+        owed = reserve.scaled_debt * reserve.variable_borrow_index_ray
+        under_cap = _under_cap(token, rules.borrow_cap * rules.unit, owed)
+        borrow = min((limit for limit in (cash, under_cap) if limit is not None), default=None)
+        return Limits(_under_cap(token, rules.supply_cap * rules.unit, supplied), cash, borrow)
+
     # What strategies have to know of it.
 
     def position_names(self, token: str) -> tuple[str, ...]:
@@ -374,3 +391,11 @@ def aave(place: Place, settings: Settings) -> Aave:
     """The simulator of a market with Aave v3's rules, and with what its settings say that governance set."""
     revision = settings.revision or ORIGINAL
     return Aave(place, ObservedPool(place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact))
+
+
+def _under_cap(token: str, cap: int, total_ray: int) -> Decimal | None:
+    """What is left of a cap (base units; 0: none) over a total in ray, less what interest and rounding may add."""
+    if not cap:
+        return None
+    total = total_ray // RAY
+    return to_amount(token, max(cap - total - total // CAP_CLEARANCE - 1, 0))
