@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from figures import show
 from _peer import BARS, START, bars, lending_rates
+from figures import show
 
 from basis_strategy_v1 import DataProvider, EventDrivenStrategyEngine, EventLogger, ExecutionInterfaceManager, PositionUpdateHandler
 
