@@ -148,6 +148,7 @@ def next_due_of(data: Path) -> Callable[[Exchange, State, MarketSnapshot, int], 
             return None
         interval = self.row.funding_interval_hours.at() * HOUR_US
         rows = [market.next_row("funding", "bybit", symbol) for symbol in account.perps]
+        rows += [market.next_missed("bybit", symbol, market.instant + 1) for symbol in account.perps]
         payment = min([(market.instant // interval + 1) * interval, *(row for row in rows if row is not None)])
         while bars := [row for symbol in account.perps if (row := market.next_row("perp", "bybit", symbol)) is not None]:
             bar = min(bars)

@@ -291,7 +291,21 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_ends", "_feed", "_hot_us", "_kept", "_missed", "_scaled", "_scales", "_single", "_span"),
+        *(
+            "last",
+            "_columns",
+            "_cursor",
+            "_edges",
+            "_ends",
+            "_feed",
+            "_hot_us",
+            "_kept",
+            "_missed",
+            "_scaled",
+            "_scales",
+            "_single",
+            "_span",
+        ),
         *("id", "interval_us", "kind", "max_staleness_us", "rows", "spec", "stops"),
     )
 
