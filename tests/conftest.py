@@ -62,6 +62,7 @@ SLOW = (
     "scenarios/test_same_bytes.py::test_a_database_gives_the_same_bytes_as_the_folder_it_was_made_of",
     "scenarios/test_transfers_pay.py",
     "scenarios/test_whole_cycle.py",
+    "spec/test_success_criteria.py::test_a_peer_that_cannot_be_installed_is_one_line_and_no_failure",
     "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_beside_what_was_measured",
     "strategies/test_restart.py",
     "test_compare.py",

@@ -290,3 +290,15 @@ def test_equal_instructions_have_one_hash_and_another_amount_another() -> None:
     first, again, other = (parse_instruction({**block, "amount": amount}) for amount in (1, 1, 2))
     assert (first.content_hash == again.content_hash, first.content_hash == other.content_hash) == (True, False)
     assert re.fullmatch("[0-9a-f]{16}", first.content_hash)
+
+
+def test_a_block_that_comes_again_gives_the_same_value_and_one_whose_numbers_are_of_another_type_does_not() -> None:
+    block = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT"}
+    once = parse_instruction({**block, "amount": 100})
+    assert parse_instruction({**block, "amount": 100}) is once
+    assert str(parse_instruction({**block, "amount": 100.0}).amount) == "100.0"
+    category = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "set_emode"}
+    parse_instruction({**category, "category": 1})
+    for refused in (1.0, True):
+        with pytest.raises(ComponentError, match="category must be a whole number"):
+            parse_instruction({**category, "category": refused})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,14 @@ def test_the_benchmark_prints_each_target_beside_what_was_measured():
     shown = found.stdout.splitlines()
     assert [line.split("  ")[0].strip() for line in shown] == list(LINES)
     assert all("target" in line and "times better" in line for line in shown)
+
+
+def test_a_peer_that_cannot_be_installed_is_one_line_and_no_failure(tmp_path: Path):
+    offline = {**os.environ, "PIP_NO_INDEX": "1"}
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "peer.py"), str(tmp_path / "peer")]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=offline).stdout.splitlines()
+    expected = f"the peer, fractal-defi, could not be installed into {tmp_path / 'peer'}, so nothing is compared: ERROR: "
+    assert [line[: len(expected)] for line in shown] == [expected]
 
 
 def test_every_error_code_is_documented():

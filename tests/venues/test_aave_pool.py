@@ -13,7 +13,7 @@ from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, YEAR_S, compounded_interest, rounding_of
 from basis_strategy_v1.venues.aave_pool import ALL
-from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue, observed
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
 from basis_strategy_v1.venues.reverted import Reverted
 
 REVISIONS = ("3.0", "3.7")
@@ -127,8 +127,7 @@ def test_a_flash_loan_leaves_its_premium_in_the_pool(revision: str) -> None:
 @each_revision
 def test_an_observed_reserve_grows_by_the_published_rates_and_an_action_leaves_them(revision: str) -> None:
     published = {"liquidity_rate_ray": RAY // 50, "variable_borrow_rate_ray": RAY // 20}
-    bare = Reserve(available=UNKNOWN_CASH)
-    reserve = observed(bare, liquidity_index_ray=RAY, variable_borrow_index_ray=RAY, at_s=NOW_S, **published)
+    reserve = Reserve(last_update_s=NOW_S, available=UNKNOWN_CASH, observed=True, **published)
     pool = market(revision).with_reserve("USDT", reserve)
     after = aave_pool.supply(pool, UserAccount(), "USDT", 5 * USDT, NOW_S + YEAR_S).pool.reserves["USDT"]
     growth = compounded_interest(RAY // 20, YEAR_S, revision)

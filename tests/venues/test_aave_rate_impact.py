@@ -4,7 +4,7 @@ the two slopes say what it adds to the rates, which stays at the next row."""
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.market import LendingRow, ScaledRow
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.aave_data import joined
+from basis_strategy_v1.venues.aave_data import joined, published
 from basis_strategy_v1.venues.aave_interest import RAY, rounding_of
-from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, observed
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve
 from basis_strategy_v1.venues.aave_settings import BPS_TO_RAY
 
 from ..world import AT, action, exactly, lending_row, provider, run, settled, value, venue, venues, write_bars, write_lending
@@ -38,10 +40,9 @@ each_setting = pytest.mark.parametrize("impact", [False, True], ids=["rates as p
 
 def row_of(supplied: int, borrowed: int, liquidity_rate_ray: int = RAY // 20, borrow_rate_ray: int = RAY // 15) -> Reserve:
     """A published reserve with indices of 1."""
-    totals = Reserve(scaled_supply=supplied, scaled_debt=borrowed, available=supplied - borrowed if supplied else UNKNOWN_CASH)
-    return observed(
-        totals, liquidity_index_ray=RAY, variable_borrow_index_ray=RAY,
-        liquidity_rate_ray=liquidity_rate_ray, variable_borrow_rate_ray=borrow_rate_ray, at_s=0,
+    return Reserve(
+        liquidity_rate_ray=liquidity_rate_ray, variable_borrow_rate_ray=borrow_rate_ray, scaled_supply=supplied, scaled_debt=borrowed,
+        available=supplied - borrowed if supplied else UNKNOWN_CASH, observed=True,
     )  # fmt: skip
 
 
@@ -84,9 +85,9 @@ def test_a_rate_is_the_published_one_and_what_the_slopes_say_that_we_add(revisio
     row = row_of(MILLION, MILLION * 9 // 10)
     assert moved_by_hand(Fraction(MILLION), Fraction(MILLION * 9 // 10), Fraction(ours), Fraction(owed)) == added
     found = rates_with(row, ours, owed, revision)
-    for rate, published, more in zip(found, (row.liquidity_rate_ray, row.variable_borrow_rate_ray), added, strict=True):
+    for rate, as_published, more in zip(found, (row.liquidity_rate_ray, row.variable_borrow_rate_ray), added, strict=True):
         # The contract divides up to five times, and each division rounds by at most 10**-18.
-        assert abs(rate - published - more * RAY) < 10**10
+        assert abs(rate - as_published - more * RAY) < 10**10
 
 
 totals = st.tuples(st.integers(10**6, 10**16), st.integers(0, 10**4)).map(lambda pair: (pair[0], pair[0] * pair[1] // 10**4))
@@ -411,3 +412,15 @@ def test_the_slopes_are_settings():
     ).pool.rules
     curve = (rules["USDT"].optimal_usage_ray, rules["USDT"].base_rate_ray, rules["USDT"].slope1_ray, rules["USDT"].slope2_ray)
     assert curve == tuple(bps * BPS_TO_RAY for bps in (8000, 50, 400, 6000))
+
+
+@given(
+    st.lists(st.integers(1, 2**62), min_size=7, max_size=7),
+    st.lists(st.integers(0, 27), min_size=7, max_size=7),
+    st.sampled_from(("USDT", "WETH")),
+)
+def test_a_row_of_integers_is_read_as_the_same_row_of_decimals(values: list[int], decimals: list[int], token: str) -> None:
+    exact = [EXACT.scaleb(value, -places) for value, places in zip(values, decimals, strict=True)]
+    with localcontext(EXACT):
+        read = published(LendingRow(7 * 10**6, *exact), token)
+    assert published(ScaledRow(7 * 10**6, values, tuple(decimals)), token)[1:] == read[1:]

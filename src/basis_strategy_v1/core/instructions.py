@@ -144,12 +144,16 @@ ACTIONS: dict[str, Action] = {
 _TRADES_SEEN: dict[tuple[str, ...], CexTrade] = {}
 # The same and the amount, where it was a float: a strategy's sizes repeat, and its instruction is the same value then.
 _SIZES_SEEN: dict[tuple[Any, ...], CexTrade] = {}
+# Other blocks of texts and numbers: the types of the values, as 1, 1.0 and True are equal, and the fields.
+_BLOCKS_SEEN: dict[tuple[Any, ...], CexTrade | WalletTransfer | SmartContractAction | Chain] = {}
+_REPEATABLE = frozenset({str, float, int})
 _names_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(
     "instruction_type", "venue", "trade_type", "side", "symbol", "amount"
 )
 _replace = structs.replace
 _encoded = Encoder().encode
 _MOST_SEEN = 4_096
+_MOST_FIELDS = 16  # of a block that is remembered
 _BARE_FIELDS = 1 + len(CEX_TRADE.required)
 _CEX_TRADE_PARSERS = parsers_of(CEX_TRADE)
 _WALLET_TRANSFER_PARSERS = parsers_of(WALLET_TRANSFER)
@@ -165,6 +169,21 @@ def parse_instruction(block: Any) -> CexTrade | WalletTransfer | SmartContractAc
     """
     if type(block) is dict and len(block) == _BARE_FIELDS and (trade := _bare_trade(block)) is not None:
         return trade
+    types = tuple(map(type, block.values())) if type(block) is dict and len(block) <= _MOST_FIELDS else ()
+    if not types or not _REPEATABLE.issuperset(types):
+        return _parse(block)
+    key = types, *block.items()
+    known = _BLOCKS_SEEN.get(key)
+    if known is None:
+        known = _parse(block)
+        if known.instruction_id is None:
+            if len(_BLOCKS_SEEN) >= _MOST_SEEN:
+                _BLOCKS_SEEN.clear()
+            _BLOCKS_SEEN[key] = known
+    return known
+
+
+def _parse(block: Any) -> CexTrade | WalletTransfer | SmartContractAction | Chain:
     if not isinstance(block, dict):
         raise _refused(f"an instruction block must be a dict, got {shown(block)}")
     given = block.get("instruction_type")

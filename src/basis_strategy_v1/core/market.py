@@ -63,6 +63,14 @@ class LendingRow(NamedTuple):
     oracle_price_usd: Decimal
 
 
+class ScaledRow(NamedTuple):
+    """The numbers of a row as integers: each is `values[i] * 10**-decimals[i]`. In the order of LendingRow, without the stamp."""
+
+    stamp: int
+    values: Sequence[int]
+    decimals: tuple[int, ...]
+
+
 class GasRow(NamedTuple):
     base_fee_gwei: Decimal
     priority_fee_gwei: Decimal
@@ -145,6 +153,14 @@ class MarketSnapshot(ABC):
     def lending(self, protocol: str, token: str) -> LendingRow:
         found: LendingRow | None = self._row("lending", protocol, token)
         return self._missing("lending", protocol, token) if found is None else found
+
+    def lending_scaled(self, protocol: str, token: str) -> ScaledRow | None:
+        """The row of `lending` as integers, one object as long as it is in force; None where the source has no such form of it.
+
+        Raises:
+            MissingData: as `lending`.
+        """
+        return None
 
     def redemption(self, protocol: str, token: str) -> Decimal:
         """ETH per token, as the protocol redeems it."""

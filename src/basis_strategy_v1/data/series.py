@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SECOND_US, iso
-from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, StaleSeries
+from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
 from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
 from basis_strategy_v1.data.check_cadence import NEIGHBOURS, least_stop, stopped_message, stopped_spans
@@ -291,7 +291,21 @@ class Series:
     """
 
     __slots__ = (
-        *("last", "_columns", "_cursor", "_edges", "_ends", "_feed", "_hot_us", "_kept", "_missed", "_single", "_span"),
+        *(
+            "last",
+            "_columns",
+            "_cursor",
+            "_edges",
+            "_ends",
+            "_feed",
+            "_hot_us",
+            "_kept",
+            "_missed",
+            "_scaled",
+            "_scales",
+            "_single",
+            "_span",
+        ),
         *("id", "interval_us", "kind", "max_staleness_us", "rows", "spec", "stops"),
     )
 
@@ -318,6 +332,8 @@ class Series:
         self._missed: array[int] | None = None  # not looked for yet
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+        self._scales: tuple[int, ...] | None = None  # the decimals of the columns; none where one does not fit in integers
+        self._scaled: tuple[int, ScaledRow | None] = (0, None)  # the last row read as integers
         # (from, until, (low, high)) of the bars that become visible after the one and up to the other.
         self._span: tuple[int, int, tuple[Decimal, Decimal] | None] = (AFTER_ALL, BEFORE_ALL, None)
 
@@ -405,6 +421,27 @@ class Series:
             return StateRow(self._edges[row], self._texts(row))
         values = [column.decimal(row - 1) for column in self._columns]
         return GasRow(*values) if self.kind == "gas" else LendingRow(self._edges[row], *values)
+
+    def scaled(self, instant: int) -> ScaledRow | None:
+        """The row in force at `instant` as integers; None before the first row, and where a column does not fit in integers.
+
+        Raises:
+            MissingData: DAT-002, the row is older than `max_staleness`.
+        """
+        row = self.seek(instant)
+        known, found = self._scaled
+        if known != row:
+            if self._scales is None:
+                scales = [column.scale for column in self._columns]
+                self._scales = () if None in scales else tuple(scale for scale in scales if scale is not None)
+            found = None
+            if row and self._scales:
+                place = row - 1
+                found = ScaledRow(self._edges[row], [column.values[place] for column in self._columns], self._scales)
+            self._scaled = row, found
+        if found is not None and instant - found.stamp > self.max_staleness_us:
+            self._require_young(row, instant, for_trade=False)
+        return found
 
     def _texts(self, row: int) -> dict[str, str]:
         return {kept.name: column.text(row - 1) for kept, column in zip(self._kept, self._columns, strict=True)}

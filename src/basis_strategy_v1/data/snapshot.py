@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, iso
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData, ScaledRow
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,6 +98,10 @@ class SeriesSnapshot(MarketSnapshot):
         key = ("perp", venue, symbol)
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.span(self.instant, until)
+
+    def lending_scaled(self, protocol: str, token: str) -> ScaledRow | None:
+        series = self._series("lending", protocol, token)
+        return None if series is None else series.scaled(self.instant)
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         series = self._series("funding", venue, symbol)

@@ -205,8 +205,10 @@ class Account:
     def _updated(self, venues: Iterable[Arrivals | Venue], state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
         reports: list[ExecutionReport] = []
         for venue in venues:
-            if venue.name in state.parts:
-                state, settled = venue.update_to(state, market)
+            if venue.name not in state.parts:
+                continue
+            state, settled = venue.update_to(state, market)
+            if settled:
                 reports += [_report(row, market, place) for place, row in enumerate(settled, len(reports))]
         return state, reports
 

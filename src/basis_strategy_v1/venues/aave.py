@@ -299,22 +299,19 @@ class Aave(FlashLender, PoolLender):
         part = state.parts.get(self.name)
         if not isinstance(part, AaveState) or not (part.user.supplied or part.user.borrowed):
             return state, ()
-        part = self.pool.at(part, market)
-        read = part.units()
-        grown = {}
-        for token, (supplied, owed) in read.items():
-            reported_supplied, reported_owed = part.reported.get(token, (0, 0))
-            grown[deposit_name(token)] = to_amount(token, supplied - reported_supplied)
-            grown[debt_name(token)] = to_amount(token, owed - reported_owed)
-        deltas = Deltas.at(self.name, grown)
-        settled = [Settlement("interest", self.name, deltas)] if deltas else []
-        part = part.with_reported(read)
+        if part.instant != market.instant or part.pool.rules is not self.pool.rules:
+            part = self.pool.at(part, market)
+        read, reported = part.units(), part.reported
+        settled: list[Settlement] = []
+        if read != reported:
+            settled += _interest(self.name, reported, read)
+            part = part.with_reported(read)
         if part.user.borrowed:
             for done in liquidations(part.pool, part.user, part.now_s, self.pool.prices(part, market)):
                 before, part = part.reported, self.pool.joined(part.with_user(done.user), done.collateral, done.debt)
                 part = part.with_reported(part.units())
                 settled.append(settlement_of(self.name, before, part.reported, done))
-        return state.with_part(self.name, part), tuple(settled)
+        return (state if part is state.parts[self.name] else state.with_part(self.name, part)), tuple(settled)
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         part = state.parts.get(self.name)
@@ -364,6 +361,18 @@ class Aave(FlashLender, PoolLender):
         collateral = frozenset(token for token in supplied if self.pool.rules[token].ltv_bps)  # as a first supply makes it one
         part = self.pool.joined(part.with_user(UserAccount(supplied, borrowed, collateral)), *part.stamps)
         return part.with_reported(part.units())
+
+
+def _interest(venue: str, reported: Units, read: Units) -> list[Settlement]:
+    """What has grown since it was reported, as the balances read."""
+    grown = {}
+    for token, (supplied, owed) in read.items():
+        supplied_before, owed_before = reported.get(token, (0, 0))
+        if supplied != supplied_before:
+            grown[deposit_name(token)] = to_amount(token, supplied - supplied_before)
+        if owed != owed_before:
+            grown[debt_name(token)] = to_amount(token, owed - owed_before)
+    return [Settlement("interest", venue, Deltas({venue: grown}))] if grown else []
 
 
 def _with_change(reported: Units, token: str, change: int, name: str) -> Units:

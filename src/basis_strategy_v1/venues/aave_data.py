@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.clock import SECOND_US
-from basis_strategy_v1.core.tokens import to_units
+from basis_strategy_v1.core.market import ScaledRow
+from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.venues.aave_interest import RAY, ray_div
 from basis_strategy_v1.venues.aave_reserve import (
+    UNITS,
     UNKNOWN_CASH,
     Reserve,
     ReserveRules,
     liquidity_index_at,
-    observed,
     rates_at,
     variable_borrow_index_at,
 )
@@ -24,34 +25,46 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.aave_interest import Rounding
 
 ORACLE_UNIT = 10**8
+_FACTORS: dict[tuple[str, tuple[int, ...]], tuple[tuple[int, int], ...]] = {}  # by token and the decimals of its rows
 
 
 class Published(NamedTuple):
     """A row of a lending series in the contract's own units: the reserve as of the row's second, the oracle's USD price, 8 decimals."""
 
-    row: LendingRow
+    row: LendingRow | ScaledRow
     reserve: Reserve
     price: int
 
 
-def published(row: LendingRow, token: str) -> Published:
+def published(row: LendingRow | ScaledRow, token: str) -> Published:
     """The row's indices and rates, and from its totals what there is to borrow. Totals of 0 are not known: nothing is short then."""
-    supplied, borrowed = to_units(token, row.total_supplied), to_units(token, row.total_borrowed)
-    liquidity_index_ray, borrow_index_ray = int(row.liquidity_index * RAY), int(row.variable_borrow_index * RAY)
-    totals = Reserve(
-        scaled_supply=supplied * RAY // liquidity_index_ray,
-        scaled_debt=borrowed * RAY // borrow_index_ray,
-        available=max(supplied - borrowed, 0) if supplied else UNKNOWN_CASH,
+    if isinstance(row, ScaledRow):
+        factors = _FACTORS.get((token, row.decimals)) or _factors_of(token, row.decimals)
+        numbers = [value * factor if factor else value // divisor for value, (factor, divisor) in zip(row.values, factors, strict=True)]
+    else:
+        numbers = [int(number * RAY) for number in row[1:5]]
+        numbers += [to_units(token, row.total_supplied), to_units(token, row.total_borrowed), int(row.oracle_price_usd * ORACLE_UNIT)]
+    liquidity_index_ray, liquidity_rate_ray, borrow_index_ray, borrow_rate_ray, supplied, borrowed, price = numbers
+    reserve = Reserve(
+        liquidity_index_ray,
+        borrow_index_ray,
+        liquidity_rate_ray,
+        borrow_rate_ray,
+        row.stamp // SECOND_US,
+        supplied * RAY // liquidity_index_ray,
+        borrowed * RAY // borrow_index_ray,
+        max(supplied - borrowed, 0) if supplied else UNKNOWN_CASH,
+        observed=True,
     )
-    reserve = observed(
-        totals,
-        liquidity_index_ray=liquidity_index_ray,
-        variable_borrow_index_ray=borrow_index_ray,
-        liquidity_rate_ray=int(row.liquidity_rate * RAY),
-        variable_borrow_rate_ray=int(row.variable_borrow_rate * RAY),
-        at_s=row.stamp // SECOND_US,
-    )
-    return Published(row, reserve, int(row.oracle_price_usd * ORACLE_UNIT))
+    return Published(row, reserve, price)
+
+
+def _factors_of(token: str, scales: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """(factor, 1) of each of a row's numbers to the contract's units, or (0, divisor) where the row has more decimals."""
+    decimals = decimals_of(token)
+    apart = [place - scale for place, scale in zip((27, 27, 27, 27, decimals, decimals, 8), scales, strict=True)]
+    _FACTORS[token, scales] = found = tuple((UNITS[more], 1) if more >= 0 else (0, UNITS[-more]) for more in apart)
+    return found
 
 
 def cash_with(row: Reserve, rounding: Rounding, scaled: tuple[int, int], now_s: int) -> int:

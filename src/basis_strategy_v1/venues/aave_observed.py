@@ -139,7 +139,8 @@ class ObservedPool:
             reject(ONCHAIN, f"{self.name} has no reserve of {token}; it has {', '.join(self.rules)}: add it under {where}")
 
     def _read(self, token: str, market: MarketSnapshot) -> Published:
-        row, known = market.lending(self.series, token), self._rows.get(token)
+        row = market.lending_scaled(self.series, token) or market.lending(self.series, token)
+        known = self._rows.get(token)
         if known is None or known.row is not row:
             self._rows[token] = known = published(row, token)
         return known

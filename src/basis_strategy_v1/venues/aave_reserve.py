@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from basis_strategy_v1.venues.aave_interest import (
     HALF_RAY,
@@ -73,27 +72,6 @@ class Reserve(Struct, frozen=True):
     isolation_debt_cents: int = 0
     deficit: int = 0
     observed: bool = False
-
-
-def observed(
-    reserve: Reserve,
-    *,
-    liquidity_index_ray: int,
-    variable_borrow_index_ray: int,
-    liquidity_rate_ray: int,
-    variable_borrow_rate_ray: int,
-    at_s: int,
-) -> Reserve:
-    """Return the reserve with the indices and rates that were published for `at_s`."""
-    return replace(
-        reserve,
-        liquidity_index_ray=liquidity_index_ray,
-        variable_borrow_index_ray=variable_borrow_index_ray,
-        liquidity_rate_ray=liquidity_rate_ray,
-        variable_borrow_rate_ray=variable_borrow_rate_ray,
-        last_update_s=at_s,
-        observed=True,
-    )
 
 
 def _elapsed_s(reserve: Reserve, now_s: int) -> int:
