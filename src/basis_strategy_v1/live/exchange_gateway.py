@@ -234,7 +234,7 @@ class ExchangeGateway:
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
 
     def _now_for_sure_ms(self) -> int:
-        """The venue's time, asked anew: that an order has expired must not hang on our clock."""
+        """The venue's time, asked again: that an order has expired must not hang on our clock."""
         self._access.measure_clock()
         return self._access.now_ms()
 
