@@ -262,8 +262,9 @@ def test_an_account_with_a_gateway_is_read_and_valued_at_live_prices(
     own = {"venues": {"cex": {"binance": {"endpoint": time.process.url}}}, "live": {"allocation": {"binance": {"BTC": 0, "ETH": 2}}}}
     waiting = {**config, **own, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "waits.py")}}
     places = (tmp_path / "state", tmp_path / "results", tmp_path / "logs")
-    with pytest.raises(ComponentError, match="binance: no live gateway in this version; add --paper"):
-        build_live(waiting, *places, paper=False, stop=time, clock=time)
+    elsewhere = {**waiting, "venues": {"cex": {"bybit": {"endpoint": time.process.url}}}, "live": {}}
+    with pytest.raises(ComponentError, match="bybit: no live gateway in this version; add --paper"):
+        build_live(elsewhere, *places, paper=False, stop=time, clock=time)
     with venue_process(tmp_path / "venue.jsonl") as venue:
         gateway = RealVenue(lambda account: LedgerGateway(venue.url, account.name), EXCHANGE_ACTIONS)
         monkeypatch.setitem(venue_accounts.REAL, "binance", gateway)

@@ -20,7 +20,7 @@ from msgspec import structs
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.instructions import WalletTransfer, parse_instruction
 from basis_strategy_v1.core.journal import Decision, Mark, Status, StoredPlan, automatic_key, child_key
 from basis_strategy_v1.core.order import Plan
 from basis_strategy_v1.core.state import Account, State
@@ -531,6 +531,15 @@ def test_of_a_sequence_its_steps_are_given_and_not_the_whole(journal: SqliteJour
         closed(journal, f"beta/{place}", place)
     closed(journal, "beta", 2)
     assert journal.closed_after(Mark())[0] == [report("beta/0", 0), report("beta/1", 1)]
+
+
+def test_a_move_within_an_account_is_left_out_and_the_order_that_it_was_for_is_given(journal: SqliteJournal) -> None:
+    move = WalletTransfer(from_venue="bybit", to_venue="bybit", token="USDT", amount=D(5), network="spot-perp")
+    intend(journal, "beta")
+    intend(journal, "beta/0", instruction=move)
+    closed(journal, "beta/0", 0)
+    closed(journal, "beta", 2)
+    assert journal.closed_after(Mark())[0] == [report("beta", 2)]
 
 
 def test_what_fell_due_and_the_plans_after_a_mark_are_given_with_what_became_of_them(journal: SqliteJournal) -> None:

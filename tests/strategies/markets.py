@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.core.venue_facts import VenueFact
-from basis_strategy_v1.core.venue_facts import Limits
+from basis_strategy_v1.core.venue_facts import Limits, VenueFact
 from basis_strategy_v1.strategies.basis import Basis, Parameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy
 

@@ -96,6 +96,7 @@ def _checked(settings: Config, findings: list[Finding], gateways: Mapping[str, G
             findings += _unlisted(exchange, series)
         except ComponentError as unreachable:
             findings.append(_finding(unreachable))
+    yield from _accounts(gateways, settings, findings)
     readings = _read(gateways, float(settings.venue_timeout), findings)
     if readings.is_whole and gateways.keys() >= set(account_names(venues)):
         yield from _funds(settings, venues, exchanges, clock, readings.state, findings)
@@ -175,6 +176,17 @@ def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[Finding]) -
         findings.append(Finding(NOT_READY, f"{line}; set this machine's clock (NTP): orders are refused or expire at once"))
     else:
         yield line
+
+
+def _accounts(gateways: Mapping[str, Gateway], settings: Config, findings: list[Finding]) -> Iterator[str]:
+    """What is wrong with the real accounts, and what is worth knowing about them."""
+    leverage = getattr(settings.strategy, "leverage", None)
+    for gateway in gateways.values():
+        check = getattr(gateway, "check_account", None)
+        if check is not None and settings.limits is not None:
+            found = check(settings.limits, leverage=leverage)
+            findings += [Finding(NOT_READY, fault) for fault in found.faults]
+            yield from found.notes
 
 
 def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[Finding]) -> Readings:

@@ -114,7 +114,7 @@ class Recovery:
 
     def _looked_up(self, entry: Entry, silent: dict[str, str]) -> Closed | StillOpen:
         if entry.status is Status.INTENDED:
-            if self._journal.children(entry.key):
+            if self._steps_of(entry):
                 self._journal.close(entry.key, Status.REJECTED, None, None, "one of its steps failed, and nothing goes on with the rest")
                 return Closed(entry, Concluded(status=Status.REJECTED))
             return self._never_happened(entry, "it was not sent")

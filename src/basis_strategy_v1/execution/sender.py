@@ -13,6 +13,7 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, Message, NeverHappened, Pending
+from basis_strategy_v1.core.instructions import is_internal_move
 from basis_strategy_v1.core.journal import Status, child_key
 from basis_strategy_v1.core.order import Order
 from basis_strategy_v1.execution.conclusion import Conclusions
@@ -179,7 +180,8 @@ class Sender:
         return hand, answer
 
     def _prepared(self, approved: Approved) -> Message:
-        self._move_first(approved)
+        if not is_internal_move(approved.order.instruction):
+            self._move_first(approved)
         quote = self._calls.quote(approved.order)
         takes_nonce = self._gateway.takes_nonce
         return self._journal.sent(
@@ -206,7 +208,9 @@ class Sender:
         hand, answer = self._transmit(child)
         try:
             self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer)).given()
-        except OutcomeUnknown as lost:
+        except (VenueRejected, VenueUnreachable):
+            raise
+        except ComponentError as lost:
             self._conclusions.close(order.key, Status.NEVER_HAPPENED, f"it was not sent: {lost.message}")
             raise
 

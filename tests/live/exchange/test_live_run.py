@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.app.live import build_live
+from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 from ...app.test_paper_equals_backtest import LIMITS
@@ -57,17 +58,19 @@ def live(machine, tmp_path, monkeypatch):
     machine.begin(tmp_path / "exchange.jsonl", CAPITAL, KEY)
     time = Time(machine)
 
-    def run(steps, **changes):
+    def config(**changes):
         monkeypatch.setenv("BASIS_DEV__BINANCE__API_KEY", "a-key")
         monkeypatch.setenv("BASIS_DEV__BINANCE__API_SECRET", "a-secret")
-        config = {
+        return {
             "strategy_mode": "eth_basis", "share_class": "usdt_stable", "initial_capital": 100_000,
             "strategy": {"spot_venue": "binance", "perp_venue": "binance"}, "limits": LIMITS,
             "venues": {"cex": {"binance": {"endpoint": machine.url}}}, **changes,
         }  # fmt: skip
+
+    def run(steps, **changes):
         time.steps = steps
         engine = build_live(
-            config, tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
+            config(**changes), tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
         )
         engine.waits = time
         try:
@@ -75,6 +78,7 @@ def live(machine, tmp_path, monkeypatch):
         finally:
             engine.live.journal.close_file()
 
+    run.config = config
     return run
 
 
@@ -117,6 +121,29 @@ def test_one_fault_an_hour_leaves_the_same_positions(live, machine):
     assert len(machine.account("binance")["orders"]) == 2
     assert len(machine.account("binance")["transfers"]) == 1
     assert result.summary["instructions_failed"] == 0
+
+
+def test_the_check_before_it_names_all_that_is_wrong_with_the_account(live, machine, monkeypatch):
+    machine.control({"setting": {"venue": "binance", "hedge_mode": True, "leverage ETHUSDT": "1"}})
+    machine.control(key={**KEY["key"], "may": ["read", "trade", "withdraw"], "has_ip_limit": False})
+    strategy = {"spot_venue": "binance", "perp_venue": "binance", "leverage": 2}
+    config = live.config(strategy=strategy, limits={**LIMITS, "withdrawal_addresses": []})
+    printed = []
+    with pytest.raises(ComponentError) as raised:
+        for line in check_live(config):
+            printed.append(line)
+    assert raised.value.message.splitlines() == [
+        "binance: the key may not move between the spot and the futures wallet (universal transfer); allow it at the exchange",
+        "CFG-004: binance: the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key",
+        "CFG-004: binance: positions are in hedge mode; set one-way mode at the exchange",
+        "CFG-004: binance: the leverage of ETHUSDT is 1, the strategy wants 2; raise it there",
+    ]
+    assert "binance: the key may be used from any address; bind it to this machine's at the exchange" in printed
+
+
+def test_an_account_that_is_ready_passes_the_check(live):
+    *_, ready = check_live(live.config())
+    assert ready == "ready"
 
 
 def test_a_run_without_keys_says_which(live, monkeypatch, machine, tmp_path):
