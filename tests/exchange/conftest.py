@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AT = 1_717_243_200_000  # 2024-06-01T12:00:00Z
+
+
+@pytest.fixture(autouse=True)
+def _rounding() -> Iterator[None]:
+    """ccxt changes the rounding of the thread that calls it: of the test only."""
+    with localcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
