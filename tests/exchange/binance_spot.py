@@ -123,6 +123,8 @@ def find_order(call: Call, kind: str) -> Order:
         order = call.account.find(call.need("origClientOrderId"))
     if order is None or (order.market, order.symbol) != (kind, call.params["symbol"]) or not call.engine.is_visible(call.account, order.at):
         raise Refused("unknown_order")
+    if kind == PERP and call.engine.is_forgotten(order, 3 * 86_400_000):
+        raise Refused("unknown_order")
     return order
 
 
