@@ -21,6 +21,7 @@ SPOT_ERRORS = {
     "symbol": (-1121, "Invalid symbol."),
     "parameter": (-1102, "Mandatory parameter was not sent, was empty/null, or malformed."),
     "client_id": (-1100, "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."),
+    "together": (-1128, "Combination of optional parameters invalid."),
     "interval": (-1127, "More than 24 hours between startTime and endTime."),
     "closed": (-1013, "Market is closed."),
     "lot": (-1013, "Filter failure: LOT_SIZE"),
@@ -34,6 +35,7 @@ SPOT_ERRORS = {
 }
 WALLET_ERRORS = {
     "parameter": (-1102, "Mandatory parameter was not sent, was empty/null, or malformed."),
+    "interval": (-1128, "Combination of optional parameters invalid."),
     "amount": (-9000, "user have no avaliable amount"),
     "transfer_balance": (-5013, "Asset transfer failed: insufficient balance"),
     "duplicate": (-4104, "This withdraw order id is already in use."),
@@ -47,6 +49,7 @@ FUTURES_ERRORS = {
     "symbol": (-1121, "Invalid symbol."),
     "parameter": (-1102, "Mandatory parameter was not sent, was empty/null, or malformed."),
     "client_id": (-4015, "Client order id is not valid."),
+    "together": (-1128, "Combination of optional parameters invalid."),
     "interval": (-4165, "Maximum time interval is 7 days."),
     "closed": (-4140, "Invalid symbol status for opening position."),
     "lot": (-1111, "Precision is over the maximum defined for this asset."),

@@ -166,7 +166,13 @@ def _trades(call: Call) -> Any:
 
 def _forced(call: Call) -> Any:
     wanted = {"LIQUIDATION": "liquidation", "ADL": "adl"}.get(call.params.get("autoCloseType", ""))
-    return [_view(order) for order in orders_of(call, PERP, only_open=False) if order.origin != "user" and wanted in (None, order.origin)]
+    symbol = call.params.get("symbol")
+    since, until = prices.window(call, 7, to_now=False)
+    return [
+        _view(order)
+        for order in call.account.orders.values()
+        if order.origin != "user" and wanted in (None, order.origin) and symbol in (None, order.symbol) and since <= order.at <= until
+    ]
 
 
 ROUTES = {

@@ -165,7 +165,10 @@ def _balances(call: Call) -> Any:
 def _income(call: Call) -> Any:
     """What moved the wallet, oldest first."""
     rows = []
-    since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
+    if "startTime" in call.params or "endTime" in call.params:
+        since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
+    else:
+        since, until = prices.window(call, 7, to_now=True)
     for fill in call.account.some_fills(since=since):
         if fill.market == PERP:
             if fill.fee:

@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from .ledger import Refused
 from .markets import SPOT, Market
 
 if TYPE_CHECKING:
@@ -24,6 +25,24 @@ RATE_LIMITS = [
 def eight(amount: Decimal) -> str:
     """Eight decimals, as binance writes amounts; more where there are more, so that nothing is hidden."""
     return format(amount if amount != round(amount, 8) else amount.quantize(Decimal("1e-8")), "f")
+
+
+def window(call: Call, days: int, *, to_now: bool) -> tuple[int, int]:
+    """The time of a request: without a start that many days until its end; without an end until now, or so many days on.
+
+    Raises:
+        Refused: it is longer.
+    """
+    length, now = days * 1_440 * MINUTE_MS, call.engine.now()
+    since, until = call.params.get("startTime"), call.params.get("endTime")
+    if since is None:
+        end = int(until) if until is not None else now
+        return end - length, end
+    if until is None:
+        until = now if to_now else int(since) + length
+    if int(until) - int(since) > length:
+        raise Refused("interval")
+    return int(since), int(until)
 
 
 def time(call: Call) -> Any:

@@ -14,7 +14,15 @@ from .markets import PERP, SPOT
 from .matching import down
 
 STATUS = {"open": "NEW", "filled": "FILLED", "cancelled": "CANCELED", "expired": "EXPIRED"}
-LONGEST_DAYS = {SPOT: 1, PERP: 7}  # between startTime and endTime
+TOGETHER_OF = ("orderId", "startTime", "endTime", "fromId")
+# Which of these a request for fills may have together.
+TOGETHER = {
+    SPOT: [frozenset(names.split()) for names in ("", "orderId", "startTime", "endTime", "fromId", "startTime endTime", "orderId fromId")],
+    PERP: [
+        frozenset(names.split())
+        for names in ("", "orderId", "startTime", "endTime", "fromId", "startTime endTime", "orderId fromId", "orderId startTime endTime")
+    ],
+}
 CLIENT_ID = re.compile(r"[a-zA-Z0-9-_]{1,36}")
 
 
@@ -115,6 +123,8 @@ def find_order(call: Call, kind: str) -> Order:
         order = call.account.find(call.need("origClientOrderId"))
     if order is None or (order.market, order.symbol) != (kind, call.params["symbol"]) or not call.engine.is_visible(call.account, order.at):
         raise Refused("unknown_order")
+    if kind == PERP and call.engine.is_forgotten(order, 3 * 86_400_000):
+        raise Refused("unknown_order")
     return order
 
 
@@ -134,18 +144,31 @@ def _cancel(call: Call) -> Any:
 
 def orders_of(call: Call, kind: str, *, only_open: bool) -> list[Order]:
     symbol = call.params.get("symbol")
-    found = call.account.open_orders() if only_open else list(call.account.orders.values())
-    since = int(call.params.get("startTime", 0))
-    return [order for order in found if order.market == kind and symbol in (None, order.symbol) and order.at >= since]
+    if only_open:
+        return [order for order in call.account.open_orders() if order.market == kind and symbol in (None, order.symbol)]
+    call.need("symbol")
+    since, until = _window(call, kind)
+    found = [order for order in call.account.orders.values() if (order.market, order.symbol) == (kind, symbol)]
+    return [order for order in found if since <= order.at <= until and call.engine.is_visible(call.account, order.at)]
+
+
+def _window(call: Call, kind: str) -> tuple[int, int]:
+    """Spot knows all orders and fills, and a day of them between two times; futures know a week."""
+    if kind == PERP:
+        return prices.window(call, 7, to_now=False)
+    if {"startTime", "endTime"} <= call.params.keys():
+        return prices.window(call, 1, to_now=True)
+    return int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
 
 
 def fills_of(call: Call, kind: str) -> list[Fill]:
     """What a request for trades names, oldest first."""
     params = call.params
     call.need("symbol")
-    since, until = int(params.get("startTime", 0)), int(params.get("endTime", 2**62))
-    if {"startTime", "endTime"} <= params.keys() and until - since > LONGEST_DAYS[kind] * 86_400_000:
-        raise Refused("interval")
+    if frozenset(params.keys() & set(TOGETHER_OF)) not in TOGETHER[kind]:
+        raise Refused("together")
+    is_of_order = "orderId" in params or "fromId" in params
+    since, until = (0, 2**62) if is_of_order else _window(call, kind)
     found = [
         fill
         for fill in call.account.some_fills(order_id=params.get("orderId", ""), since=since)

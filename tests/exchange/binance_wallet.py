@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from .binance_prices import window
 from .dialect import Call, Route
 from .ledger import Refused
 from .moves import OPEN, address_of
@@ -20,9 +21,9 @@ def _stamp(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _between(call: Call, records: Any) -> list[dict[str, Any]]:
+def _between(call: Call, records: Any, days: int = 90) -> list[dict[str, Any]]:
     """Those of a request's time, newest first."""
-    since, until = int(call.params.get("startTime", 0)), int(call.params.get("endTime", 2**62))
+    since, until = window(call, days, to_now=True)
     seen = [one for one in records if since <= one["at"] <= until and call.engine.is_visible(call.account, one["at"])]
     return sorted(seen, key=lambda one: -one["at"])
 
@@ -48,7 +49,7 @@ def _transfers(call: Call) -> Any:
             "tranId": int(one["id"]),
             "timestamp": one["at"],
         }
-        for one in _between(call, found)
+        for one in _between(call, found, 30 if "startTime" in call.params else 7)
     ]
     size, page = int(call.params.get("size", 10)), int(call.params.get("current", 1))
     return {"total": len(rows), "rows": rows[size * (page - 1) : size * page]}
@@ -71,7 +72,8 @@ def _withdrawals(call: Call) -> Any:
     client_id, coin = call.params.get("withdrawOrderId"), call.params.get("coin")
     rows = []
     for one in _between(call, call.account.records["withdrawal"].values()):
-        if client_id in (None, one["client_id"]) and coin in (None, one["token"]):
+        is_of_status = call.params.get("status") in (None, str(WITHDRAWAL_STATUS[one["status"]]))
+        if client_id in (None, one["client_id"]) and coin in (None, one["token"]) and is_of_status:
             row = {
                 "id": one["id"],
                 "amount": one["amount"],
@@ -115,6 +117,7 @@ def _deposits(call: Call) -> Any:
         }
         for one in _between(call, call.account.records["deposit"].values())
         if coin in (None, one["token"]) and tx_hash in (None, one["hash"])
+        if call.params.get("status") in (None, str(DEPOSIT_STATUS[one["status"]]))
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from .bybit_markets import KINDS, category, listed, window
@@ -11,6 +12,7 @@ from .ledger import ZERO, Fill, Order, Position, Refused, text
 from .markets import PERP, SPOT
 from .matching import down
 
+RECENT = 500  # orders that are done, in `realtime`
 EXECUTIONS = {"user": "Trade", "liquidation": "BustTrade", "adl": "AdlTrade"}
 
 
@@ -36,14 +38,20 @@ def _place(call: Call) -> Any:
     return {"orderId": str(done.id), "orderLinkId": done.client_id}
 
 
-def _candidates(call: Call) -> list[Order]:
-    """Where to look for what a request names."""
+def _candidates(call: Call, *, only_recent: bool) -> list[Order]:
+    """Where to look for what a request names; the newest 500 of those that are done, or all."""
     params, orders = call.params, call.account.orders
     if params.get("orderId"):
-        return [orders[int(params["orderId"])]] if int(params["orderId"]) in orders else []
-    if params.get("orderLinkId"):
-        return [orders[number] for number in call.account.by_client_id.get(params["orderLinkId"], ())]
-    return list(orders.values())
+        named = [int(params["orderId"])]
+    elif params.get("orderLinkId"):
+        named = call.account.by_client_id.get(params["orderLinkId"], [])
+    else:
+        named = list(orders)
+    found = [orders[number] for number in named if number in orders]
+    if not only_recent:
+        return found
+    recent = set(islice(reversed(orders), RECENT))
+    return [order for order in found if order.status == "open" or order.id in recent]
 
 
 def _find(call: Call, *, only_named: bool) -> list[Order]:
@@ -51,7 +59,7 @@ def _find(call: Call, *, only_named: bool) -> list[Order]:
     params, kind = call.params, KINDS.get(call.need("category"))
     found = [
         order
-        for order in _candidates(call)
+        for order in _candidates(call, only_recent=only_named)
         if order.market == kind and params.get("symbol") in (None, order.symbol) and params.get("orderId") in (None, str(order.id))
         and params.get("orderLinkId") in (None, order.client_id) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,18 @@ def exchange(running: ExchangeProcess, tmp_path: Path) -> Iterator[ExchangeProce
 @pytest.fixture(scope="session")
 def loaded(running: ExchangeProcess) -> Callable[[str], Any]:
     """A client of each venue with its markets, which other clients take over."""
+    import ccxt  # not above: it takes seconds, and tests of the engine do without
+
     clients: dict[str, Any] = {}
 
     def of(venue: str) -> Any:
         if venue not in clients:
             clients[venue] = client(venue, running.url)
             clients[venue].load_markets()
+            if venue == "hyperliquid":  # the first signature that it verifies loads what it verifies them with
+                nobody = {"action": {"type": "updateLeverage"}, "nonce": 1, "signature": {"r": "0x1", "s": "0x1", "v": 27}}
+                with suppress(ccxt.BaseError):
+                    clients[venue].privatePostExchange(nobody)
         return clients[venue]
 
     return of

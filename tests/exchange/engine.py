@@ -8,7 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .faults import Faults
-from .ledger import ZERO, Account, Ledger, Refused
+from .ledger import ZERO, Account, Ledger, Order, Refused
 from .markets import PERP, SPOT, TERMS, Market, markets, networks
 from .matching import Matching
 from .moves import Moves
@@ -174,6 +174,10 @@ class Engine:
         """The balances as the venue shows them: they may be stale."""
         stale_ms = self.faults.stale_ms.get(account.venue, 0)
         return account.balances_before(self.now() - stale_ms) if stale_ms else account.balances
+
+    def is_forgotten(self, order: Order, after_ms: int) -> bool:
+        """Whether an order that ended without a fill is so old that the venue no longer knows it."""
+        return order.status != "open" and not order.filled and order.updated + after_ms < self.now()
 
     def is_visible(self, account: Account, at_ms: int) -> bool:
         """Whether a look-up sees what happened at that time."""

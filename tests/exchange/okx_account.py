@@ -142,9 +142,11 @@ def _set_position_mode(call: Call) -> Any:
 
 
 def _bills(call: Call) -> Any:
-    """What moved the trading account, newest first."""
+    """What moved the trading account, newest first: in a week, or in the archive three months."""
     rows = []
-    for fill in call.account.some_fills(since=int(call.params.get("begin", 0))):
+    days = 90 if call.request.path.endswith("archive") else 7
+    oldest = call.engine.now() - days * 86_400_000
+    for fill in call.account.some_fills(since=max(int(call.params.get("begin", 0)), oldest)):
         market, order = call.engine.market("okx", fill.market, fill.symbol), call.account.orders[fill.order_id]
         sign = order.sign
         changes = [(market.quote, fill.realised)] if fill.market == PERP else []
@@ -170,7 +172,7 @@ def _bills(call: Call) -> Any:
         amount = Decimal(one["amount"]) * (1 if is_in else -1)
         ends = {"from": "6" if is_in else "18", "to": "18" if is_in else "6", "sz": text(amount)}
         rows.append(_bill(int(one["id"]), one["at"], BILLS["transfer"], "11" if is_in else "12", one["token"], amount, ends))
-    return _page(call, rows)
+    return _page(call, [row for row in rows if int(row["ts"]) >= oldest])
 
 
 def _bill(number: int, at: int, kind: str, sub: str, token: str, change: Decimal, more: dict[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from .markets import PERP, SPOT, Market
 from .matching import down
 from .okx_markets import id_of, named, type_of
 
+HOUR_MS = 3_600_000
 CLIENT_ID = re.compile(r"[a-zA-Z0-9]{0,32}")
 LIVES = {"limit": "GTC", "ioc": "IOC", "fok": "FOK", "market": "IOC", "post_only": "GTC"}
 STATES = {"open": "live", "filled": "filled", "cancelled": "canceled", "expired": "canceled"}
@@ -95,6 +96,8 @@ def find_order(call: Call, given: dict[str, Any]) -> Order:
         raise Refused("parameter", name="ordId")
     if order is None or (order.market, order.symbol) != (market.kind, market.symbol) or not call.engine.is_visible(call.account, order.at):
         raise Refused("unknown_order")
+    if call.engine.is_forgotten(order, 2 * HOUR_MS):
+        raise Refused("unknown_order")
     return order
 
 
@@ -132,16 +135,19 @@ def _orders(call: Call, *, only_open: bool) -> Any:
     kind, instrument = call.params.get("instType"), call.params.get("instId")
     rows = [
         _view(call, order) for order in (call.account.open_orders() if only_open else call.account.orders.values())
-        if (order.status == "open") == only_open and kind in (None, "", type_of(market_of(call, order)))
+        if (order.status == "open") == only_open and not call.engine.is_forgotten(order, 2 * HOUR_MS)
+        and kind in (None, "", type_of(market_of(call, order)))
         and instrument in (None, "", id_of(market_of(call, order))) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip
     return rows[::-1][: int(call.params.get("limit", 100))]
 
 
 def _fills(call: Call) -> Any:
-    """Newest first."""
+    """Newest first: of three days, in the history of three months."""
     params = call.params
-    since, until = int(params.get("begin", 0)), int(params.get("end", 2**62))
+    days = 90 if call.request.path.endswith("history") else 3
+    since = max(int(params.get("begin", 0)), call.engine.now() - days * 24 * HOUR_MS)
+    until = int(params.get("end", 2**62))
     rows = []
     for fill in call.account.some_fills(order_id=params.get("ordId", ""), since=since):
         market = market_of(call, fill)

@@ -215,3 +215,39 @@ def test_settings_are_those_of_a_new_account_until_they_are_changed(exchange: Ex
     binance.set_position_mode(True, PERP)
     assert (binance.fetch_leverage(PERP)["longLeverage"], binance.fetch_margin_mode(PERP)["marginMode"]) == (3, "isolated")
     assert binance.fetch_position_mode()["hedged"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "number"),
+    [
+        ("privateGetMyTrades", {"startTime": 0, "endTime": 86_400_001}, -1127),
+        ("privateGetMyTrades", {"orderId": 1, "startTime": 0}, -1128),
+        ("privateGetAllOrders", {"startTime": 0, "endTime": 86_400_001}, -1127),
+        ("fapiPrivateGetUserTrades", {"startTime": 0, "endTime": 7 * 86_400_001}, -4165),
+        ("fapiPrivateGetUserTrades", {"fromId": 1, "startTime": 0}, -1128),
+        ("sapiGetCapitalDepositHisrec", {"startTime": 0}, -1128),
+    ],
+)
+def test_a_question_about_too_long_a_time_is_refused(
+    exchange: ExchangeProcess, connect: Callable[..., Any], method: str, params: dict[str, int], number: int
+) -> None:
+    binance = connect("binance")
+    with pytest.raises(ccxt.BaseError):
+        getattr(binance, method)({"symbol": "ETHUSDT", **params})
+    assert code(binance) == number
+
+
+def test_futures_without_a_time_know_the_last_week_and_from_a_time_the_week_after_it(
+    exchange: ExchangeProcess, connect: Callable[..., Any], times: Times
+) -> None:
+    exchange.grant("binance", "perp", USDT="1000")
+    binance = connect("binance")
+    for days in (0, 8):
+        times.advance(days * 86_400)
+        binance.create_order(PERP, "limit", "buy", "0.1", "2010", IOC)
+    start = times.now_ms - 8 * 86_400_000
+    found = [
+        [int(row["time"]) - start for row in binance.fapiPrivateGetUserTrades({"symbol": "ETHUSDT", **params})]
+        for params in ({}, {"startTime": start}, {"startTime": start + 1, "limit": 1})
+    ]
+    assert found == [[8 * 86_400_000], [0], []]
