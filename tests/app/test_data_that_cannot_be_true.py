@@ -139,6 +139,20 @@ def test_a_change_of_level_is_a_warning_to_a_file_of_blocks_too(data: Path) -> N
     assert not any("the level changes" in line for line in checked(data, {**config, "end": "2024-06-09"}))
 
 
+def test_the_report_says_what_is_wrong_with_the_data_that_a_strategy_of_ones_own_read_and_did_not_name(data: Path) -> None:
+    (data.parent / "mine.py").write_text(
+        "class Mine:\n    def decide(self, snapshot, positions, parameters):\n"
+        "        snapshot.perp('bybit', 'ETHUSDT')\n        return []\n"
+    )
+    config = run_of(strategy_mode="custom", strategy={"file": str(data.parent / "mine.py")})
+    assert not any(line.startswith("Data check: ") for line in ran(data, config)[0]["assumptions"])
+    scaled(data, PERP, 0.001, range(1, 5), since="2024-06-10T00:00:00Z")
+    summary, told = ran(data, config)
+    assert told == []
+    [line] = [line for line in summary["assumptions"] if line.startswith("Data check: ")]
+    assert line.startswith(f"Data check: {PERP}, row of 2024-06-10T00:00:00Z: column close: the level changes from ")
+
+
 def test_a_malformed_series_of_a_file_of_blocks_is_refused_before_the_run(data: Path) -> None:
     changed(data, SPOT, lambda rows: [*rows[:50], rows[50].replace(":00:00Z", ":30:00Z"), *rows[50:]])
     [line] = refused(data, blocks_of(data, "2024-06-04T01:00:00Z", kind="spot"))

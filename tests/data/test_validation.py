@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,19 @@ def test_the_real_data_have_the_gaps_that_are_known(real: Path) -> None:
         Finding("ohlcv/okx/perp/ETHUSDT_1h.csv", 5106, "gap",
                 "720 rows missing after 2025-03-31T15:00:00Z: the next is 2025-04-30T16:00:00Z, 721h later instead of 1h"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", ["real", "sample"])
+def test_no_window_of_a_real_or_a_generated_market_has_an_issue(which: str, request: pytest.FixtureRequest) -> None:
+    provider = DataProvider(request.getfixturevalue(which))
+    for series in provider.series_ids:
+        spec = spec_of(series)
+        assert spec is not None and provider.coverage(*spec.key) is not None
+    random = Random(5)
+    for hours in (1, 5, 24, 100, 1000, 4000):
+        for _ in range(8):
+            since = FIRST_US + random.randrange(0, 12_000) * HOUR_US
+            assert provider.issues(since, since + hours * HOUR_US) == []
 
 
 def test_gaps_duplicates_and_disorder_are_told_by_line(write: Write) -> None:

@@ -138,14 +138,19 @@ def _issue_errors(issues: Sequence[Issue]) -> Iterator[str]:
 
 
 def issue_warnings(issues: Sequence[Issue]) -> Iterator[str]:
+    """A line for each series and kind of issue that is no error."""
+    for line in issue_lines([issue for issue in issues if issue.severity != ERROR]):
+        yield f"{WARNING}{line}"
+
+
+def issue_lines(issues: Iterable[Issue]) -> Iterator[str]:
     """A line for each series and kind of issue, with the first place and how many more there are."""
     groups: dict[tuple[str, str], list[Issue]] = {}
     for issue in issues:
-        if issue.severity != ERROR:
-            groups.setdefault((issue.series, issue.kind), []).append(issue)
+        groups.setdefault((issue.series, issue.kind), []).append(issue)
     for (series, _), (first, *others) in groups.items():
         more = f"; {counted(len(others), 'more such row')}, the last of {iso(others[-1].stamp)}" if others else ""
-        yield f"{WARNING}{series}, row of {iso(first.stamp)}: {first.message}{more}"
+        yield f"{series}, row of {iso(first.stamp)}: {first.message}{more}"
 
 
 def _uncertain(gap: Gap) -> str:

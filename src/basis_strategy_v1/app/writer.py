@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
+from basis_strategy_v1.app.data_checks import issue_lines
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
@@ -112,6 +113,7 @@ class Writer:
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_gaps_named(stale),
                 *_dollars(getattr(self._provider, "counted_as_dollar", ())),
+                *self._data_issues(engine.config),
                 *getattr(engine.strategy, "warnings", ()),
             ],
             max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
@@ -137,6 +139,13 @@ class Writer:
             return []
         found: list[tuple[str, int, int]] = self._provider.stale_spans(to_instant(config.start), to_instant(config.end))
         return found
+
+    def _data_issues(self, config: Config) -> list[str]:
+        """What the data checks find in the series that were read, those too that a strategy of a user's own did not name."""
+        assert config.start is not None and config.end is not None
+        if not hasattr(self._provider, "issues"):
+            return []
+        return [f"Data check: {line}." for line in issue_lines(self._provider.issues(to_instant(config.start), to_instant(config.end)))]
 
 
 def _was_to_leave(config: Config) -> bool:
