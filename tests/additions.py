@@ -12,7 +12,7 @@ from unittest.mock import patch
 from msgspec import Struct, structs
 
 from basis_strategy_v1.config.kinds import record_of
-from basis_strategy_v1.core.attribution_sources import CARRY, EARNED, SOURCES, Colour, Source
+from basis_strategy_v1.core.attribution_sources import CARRY, EARNED, SOURCES, AttributionSource, Colour
 from basis_strategy_v1.strategies import ETHER, STRATEGIES, Mode
 from basis_strategy_v1.strategies.strategy import Plan, Step, action
 from basis_strategy_v1.venues import aave_names, aave_settings
@@ -77,7 +77,7 @@ ROWS: tuple[tuple[dict[str, Any], str, Any], ...] = (
     (VENUES, "spark", ProtocolRow(ONCHAIN, ForkSettings, aave, aave_names.read_anywhere)),
     (VENUES, "vault", ProtocolRow(ONCHAIN, vault.Settings, vault.vault, vault.read_name)),
     (STRATEGIES, "wrapping", Mode(NoParameters, ETHER, lambda parameters, venues: Wrapping())),
-    (SOURCES, vault.GROWTH, Source(vault.GROWTH, CARRY, EARNED, Colour("#0a7f8c", "#37b6c4"), "points of a vault")),
+    (SOURCES, vault.GROWTH, AttributionSource(vault.GROWTH, CARRY, EARNED, Colour("#0a7f8c", "#37b6c4"), "points of a vault")),
 )
 
 

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from basis_strategy_v1.core.attribution_sources import COST, GROUPS, PRICES, SOURCES, Colour, Source, names_of, table
+from basis_strategy_v1.core.attribution_sources import COST, GROUPS, PRICES, SOURCES, AttributionSource, Colour, names_of, table
 
 from ..additions import added
 
-COMPLETE = Source("points", "Carry", 1, Colour("#0a7f8c", "#37b6c4"), "points of a protocol")
+COMPLETE = AttributionSource("points", "Carry", 1, Colour("#0a7f8c", "#37b6c4"), "points of a protocol")
 
 
-def faults_of(source: Source) -> list[str]:
+def faults_of(source: AttributionSource) -> list[str]:
     """What a row lacks, field by field."""
     is_right = {
         "name": re.fullmatch(r"[a-z]+(_[a-z]+)*", source.name),
@@ -22,7 +22,7 @@ def faults_of(source: Source) -> list[str]:
         "colour": all(re.fullmatch("#[0-9a-f]{6}", shade) for shade in source.colour),
         "about": source.about,
     }
-    return [field for field in Source._fields if not is_right[field]]
+    return [field for field in AttributionSource._fields if not is_right[field]]
 
 
 with added():
@@ -34,11 +34,11 @@ def test_every_source_has_a_name_a_group_a_sign_a_colour_and_a_line(name: str) -
     assert (ROWS[name].name, faults_of(ROWS[name])) == (name, [])
 
 
-@pytest.mark.parametrize("field", Source._fields)
+@pytest.mark.parametrize("field", AttributionSource._fields)
 def test_a_row_without_one_of_its_fields_is_refused(field: str) -> None:
     given = {name: value for name, value in COMPLETE._asdict().items() if name != field}
     with pytest.raises(TypeError, match=f"missing 1 required positional argument: '{field}'"):
-        Source(**given)
+        AttributionSource(**given)
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,9 @@ def test_what_a_strategy_may_not_ask_is_answered_with_what_it_may() -> None:
         _ = seen.gas
 
 
+BOTH = {"protocol_data": {name: {"weETH_WETH": 1.04} for name in ("curve", "uniswap")}}
+
+
 def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() -> None:
     class Old(DictSnapshot):
         __slots__ = ()
@@ -277,8 +280,18 @@ def test_a_rate_that_is_too_old_is_no_market_rate_and_the_next_one_is_asked() ->
                 raise MissingData("DAT-002", "too old")
             return Decimal("1.04")
 
-    both = {"protocol_data": {name: {"weETH_WETH": 1.04} for name in ("curve", "uniswap")}}
-    assert Old(JUNE, both).market_rate("weETH") == Decimal("1.04")
+    assert Old(JUNE, BOTH).market_rate("weETH") == Decimal("1.04")
+
+
+def test_a_dex_whose_first_price_is_not_visible_yet_is_passed_over() -> None:
+    class Later(DictSnapshot):
+        __slots__ = ()
+
+        def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
+            return None if venue == "curve" else super()._close(kind, venue, name, for_trade=for_trade)
+
+    assert Later(JUNE, BOTH).market_rate("weETH") == Decimal("1.04")
+    assert Later(JUNE, {"protocol_data": {"curve": {"weETH_WETH": 1.04}}}).market_rate("weETH") is None
 
 
 def test_a_dict_without_pools_or_markets_says_so() -> None:

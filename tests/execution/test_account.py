@@ -15,7 +15,7 @@ from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.account import Account
 from basis_strategy_v1.execution.market_source import MarketSource
-from basis_strategy_v1.positions.ledger import Places
+from basis_strategy_v1.positions.ledger import Places, UnknownHoldings
 from basis_strategy_v1.venues.registry import make_venue
 
 from ..world import refused
@@ -30,7 +30,7 @@ NOTHING = ExecutionReport(key="k1", venue="binance", at=NOON, kind="execution", 
 def account(positions=None, provider=None, clock=None):
     own = {"binance": load_settings("cex", "binance", {}), "wallet": load_settings("onchain", "wallet", {"gas_price_gwei": 0})}
     venues = {"binance": make_venue("cex", "binance", own["binance"]), "wallet": make_venue("onchain", "wallet", own["wallet"])}
-    return Account(venues, MarketSource(provider or Market(), clock), positions)
+    return Account(venues, MarketSource(provider or Market(), clock), UnknownHoldings() if positions is None else positions)
 
 
 def settle_at(found, at):
@@ -82,7 +82,7 @@ def test_a_provider_with_snapshots_is_asked_once_for_an_instant(tmp_path):
 
 
 def test_without_a_provider_the_error_says_what_to_give():
-    found = Account({}, MarketSource(None))
+    found = Account({}, MarketSource(None), UnknownHoldings())
     assert refused(found.market, NOON).error_code == "DAT-006"
 
 

@@ -531,3 +531,8 @@ def test_what_is_no_position_there_cannot_be_opened(token: str) -> None:
         ALL["morpho"].open({token: D(1)}, DictSnapshot(AT, {}))
     told = f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt"
     assert (refused.value.error_code, refused.value.message) == ("PUH-001", told)
+
+
+def test_a_rate_is_asked_for_with_the_collateral_that_it_depends_on():
+    with pytest.raises(VenueRejected, match="morpho has a rate in each market; name the collateral that WETH is borrowed against"):
+        venues()["morpho"].borrow_rate(State(), "WETH", MARKET)

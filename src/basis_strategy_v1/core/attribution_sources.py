@@ -18,7 +18,7 @@ class Colour(NamedTuple):
     dark: str
 
 
-class Source(NamedTuple):
+class AttributionSource(NamedTuple):
     """Where a part of the profit comes from.
 
     `group` is the heading it stands under in tables. `sign` says whether it is usually earned (1), paid (-1) or either (0); the growth of
@@ -39,17 +39,17 @@ class Source(NamedTuple):
 
 # In the order in which files and tables show them.
 _ROWS = (
-    Source("spot_price", PRICE, EITHER, Colour("#4d78b3", "#6c97d1"), "the prices of tokens: what remains of the change of equity"),
-    Source("perp_price", PRICE, EITHER, Colour("#d39a4a", "#d9a65c"), "the marks of perps"),
-    Source("funding", CARRY, EITHER, Colour("#2f8f7b", "#4fae98"), "funding payments of perps"),
-    Source("supply_interest", CARRY, EARNED, Colour("#78aa5c", "#8dbd70"), "interest on what is lent"),
-    Source("borrow_interest", CARRY, PAID, Colour("#b65a4c", "#cf7467"), "interest on what is borrowed"),
-    Source("staking", CARRY, EARNED, Colour("#8a70b5", "#a68fd0"), "staking rewards"),
-    Source("fees", COST, PAID, Colour("#c47a96", "#d58fab"), "trading fees and fees of protocols"),
-    Source("slippage", COST, PAID, Colour("#94765a", "#ae8f71"), "the price of a fill against the price of the data"),
-    Source("gas", COST, PAID, Colour("#8b95a1", "#8b96a3"), "gas of transactions"),
-    Source("transfers", COST, PAID, Colour("#5aa6bd", "#6fb9cf"), "withdrawal fees of exchanges"),
-    Source("liquidation", COST, PAID, Colour("#33373d", "#d5d9de"), "penalties of liquidations"),
+    AttributionSource("spot_price", PRICE, EITHER, Colour("#4d78b3", "#6c97d1"), "the prices of tokens: the rest of the change of equity"),
+    AttributionSource("perp_price", PRICE, EITHER, Colour("#d39a4a", "#d9a65c"), "the marks of perps"),
+    AttributionSource("funding", CARRY, EITHER, Colour("#2f8f7b", "#4fae98"), "funding payments of perps"),
+    AttributionSource("supply_interest", CARRY, EARNED, Colour("#78aa5c", "#8dbd70"), "interest on what is lent"),
+    AttributionSource("borrow_interest", CARRY, PAID, Colour("#b65a4c", "#cf7467"), "interest on what is borrowed"),
+    AttributionSource("staking", CARRY, EARNED, Colour("#8a70b5", "#a68fd0"), "staking rewards"),
+    AttributionSource("fees", COST, PAID, Colour("#c47a96", "#d58fab"), "trading fees and fees of protocols"),
+    AttributionSource("slippage", COST, PAID, Colour("#94765a", "#ae8f71"), "the price of a fill against the price of the data"),
+    AttributionSource("gas", COST, PAID, Colour("#8b95a1", "#8b96a3"), "gas of transactions"),
+    AttributionSource("transfers", COST, PAID, Colour("#5aa6bd", "#6fb9cf"), "withdrawal fees of exchanges"),
+    AttributionSource("liquidation", COST, PAID, Colour("#33373d", "#d5d9de"), "penalties of liquidations"),
 )
 SOURCES = {row.name: row for row in _ROWS}
 # What the ledger itself makes of prices; a report may show the two as one.

@@ -8,7 +8,6 @@ from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.state import IN_TRANSIT, Amounts, State
-from basis_strategy_v1.positions.ledger import UnknownHoldings
 from basis_strategy_v1.venues.transfers import Arrivals
 from basis_strategy_v1.venues.venue import CEX, Exposure, PerpExposure
 
@@ -34,14 +33,14 @@ class Account:
     `simulates_time`: what falls due is found in the data. Live it is asked of the venues, and no time passes here.
     """
 
-    def __init__(self, venues: Venues, source: MarketSource, ledger: Ledger | None = None, *, simulates_time: bool = True) -> None:
+    def __init__(self, venues: Venues, source: MarketSource, ledger: Ledger, *, simulates_time: bool = True) -> None:
         self.venues = venues
         self.source = source
         self.market, self.fresh = source.at, source.fresh
-        self.ledger: Ledger = UnknownHoldings() if ledger is None else ledger
+        self.ledger = ledger
         self.lock = self.ledger.lock
         self.commit = self.ledger.commit
-        self._catches_up = simulates_time and source.knows_rows and ledger is not None
+        self._catches_up = simulates_time and source.knows_rows and ledger.state.checked
         self._arrivals = Arrivals(venues)
         self._all: list[Venue] = list(venues.values())
         self._on_chain = [venue for venue in self._all if venue.kind != CEX]

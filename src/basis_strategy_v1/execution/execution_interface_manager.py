@@ -12,7 +12,6 @@ from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.deltas import floats_of
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.execution.account import Account
 from basis_strategy_v1.execution.execution_interfaces import (
     BACKTEST,
@@ -33,7 +32,7 @@ from basis_strategy_v1.execution.routing_record import HISTORY, RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator
 from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import WORSE
-from basis_strategy_v1.positions.ledger import UnknownHoldings
+from basis_strategy_v1.positions.ledger import Ledger, UnknownHoldings
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.registry import make_venue, with_wallets
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
@@ -103,6 +102,7 @@ class ExecutionInterfaceManager:
         if is_live and gateways and positions is None:
             positions = PositionUpdateHandler()
         self.positions = positions
+        ledger: Ledger = UnknownHoldings() if positions is None else positions
         source = MarketSource(data_provider, clock)
         self.record = RoutingRecord(
             event_logger,
@@ -123,7 +123,7 @@ class ExecutionInterfaceManager:
                 live_parts(settings, gateways or {}, state, journal, event_logger),
                 venues,
                 source,
-                UnknownHoldings() if positions is None else positions,
+                ledger,
                 self.record,
                 self.clock,
                 timing,
@@ -132,7 +132,7 @@ class ExecutionInterfaceManager:
             )
             self.account, self.pipeline, own = self.live.account, self.live.pipeline, self.live.pipeline
         else:
-            self.account = Account(venues, source, positions)
+            self.account = Account(venues, source, ledger)
             self.pipeline, own = self._pipelines()
         self.cex_execution_interfaces = _interfaces(CEXExecutionInterface, configured[CEX], self, own)
         self.dex_execution_interfaces = _interfaces(DEXExecutionInterface, configured[DEX], self, own)
@@ -141,9 +141,7 @@ class ExecutionInterfaceManager:
             **self.cex_execution_interfaces, **self.dex_execution_interfaces, **self.onchain_execution_interfaces,
         }  # fmt: skip
         self._settlements: list[ExecutionReport] = []  # of what fell due before an instruction, for `settle`
-        if positions is not None:
-            wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
-            positions.protocols = {**positions.protocols, **wallets}
+        ledger.know_wallets({name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)})
         if health_manager is not None:
             health_manager.register_component(component_name=COMPONENT, checker=self._health_check)
         self._log_initialization()
@@ -153,7 +151,7 @@ class ExecutionInterfaceManager:
     def _pipelines(self) -> tuple[Pipeline, Pipeline]:
         """The manager's pipeline of a backtest, and that of its interfaces, which counts and logs nothing."""
         simulator = StepSimulator(self.account.venues, atomic_chaining=self.settings.enable_atomic_chaining)
-        journal = self.positions.journal if self.positions is not None else MemoryJournal()
+        journal = self.account.ledger.journal
         return Pipeline(self.account, simulator, journal, self.record), Pipeline(self.account, simulator, journal, RoutingRecord())
 
     def close(self) -> None:

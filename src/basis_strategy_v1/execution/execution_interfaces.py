@@ -192,7 +192,7 @@ def _own_pipeline(kind: str, venue: str, config: Any, data_provider: Any, execut
     source, record = MarketSource(data_provider), RoutingRecord()
     if execution_mode == LIVE:  # it has no gateway, and refuses what it is handed
         return LiveRun(NO_GATEWAYS, venues, source, UnknownHoldings(), record, SystemClock(), REAL_TIME).pipeline
-    return Pipeline(Account(venues, source), StepSimulator(venues), MemoryJournal(), record)
+    return Pipeline(Account(venues, source, UnknownHoldings()), StepSimulator(venues), MemoryJournal(), record)
 
 
 __all__ = [

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRADED_US = 60 * SECOND_US  # no trade is opened on an older price
 
 
-class Feed(Protocol):
+class FeedContent(Protocol):
     """What a snapshot asks its feed (`MarketFeed`)."""
 
     takes_zero_funding: bool
@@ -44,7 +44,7 @@ class FeedSnapshot(MarketSnapshot):
 
     __slots__ = ("_feed",)
 
-    def __init__(self, at: datetime, instant: int, feed: Feed) -> None:
+    def __init__(self, at: datetime, instant: int, feed: FeedContent) -> None:
         super().__init__(at, instant)
         self._feed = feed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
+from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.state import State
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Ledger(Protocol):
     settled: MarketSnapshot | None
     calls: Places
     plans: Places
+    journal: MemoryJournal
 
     @property
     def state(self) -> State: ...
@@ -69,6 +71,10 @@ class Ledger(Protocol):
         """The state holds the deltas of this report already, when they are handed in."""
         ...
 
+    def know_wallets(self, wallets: Mapping[str, str]) -> None:
+        """In which wallet the plain tokens of each protocol are: the venues that a manager has."""
+        ...
+
 
 class UnknownHoldings:
     """The ledger of a manager without positions: nothing is known to be held, everything passes, nothing is kept."""
@@ -81,6 +87,7 @@ class UnknownHoldings:
         self.lock = RLock()
         self.settled: MarketSnapshot | None = None
         self.calls, self.plans = Places(), Places()
+        self.journal = MemoryJournal()
 
     def assign(self, state: State) -> None:
         """Nothing is kept."""
@@ -89,4 +96,7 @@ class UnknownHoldings:
         return report.deltas.packed()
 
     def expect(self, report: ExecutionReport) -> None:
+        """Nothing is kept."""
+
+    def know_wallets(self, wallets: Mapping[str, str]) -> None:
         """Nothing is kept."""

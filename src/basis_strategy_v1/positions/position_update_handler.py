@@ -96,6 +96,10 @@ class PositionUpdateHandler:
         if report.deltas:
             self._unconfirmed.append((report.key, report.deltas.packed()))
 
+    def know_wallets(self, wallets: Mapping[str, str]) -> None:
+        """In which wallet the plain tokens of each protocol are: the venues that a manager has."""
+        self.protocols = {**self.protocols, **wallets}
+
     # The specification's flow.
 
     def update_state(self, timestamp: datetime, trigger_source: str, execution_deltas: Any = None) -> dict[str, dict[str, float]]:

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.settings import Bps, Fraction, Mark, OrNull, VenueOf, number
+from basis_strategy_v1.strategies.parameters import HedgeParameters
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.strategies.parameters import HedgeParameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,12 +11,10 @@ from msgspec.structs import replace
 from basis_strategy_v1.core.settings import number
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Loan
+from basis_strategy_v1.strategies.parameters import LoopParameters, StakeParameters
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
 from basis_strategy_v1.strategies.staked_ether import BPS, GROWTH_ALLOWED, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
 from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, chain
-
-if TYPE_CHECKING:
-    from basis_strategy_v1.strategies.parameters import LoopParameters, StakeParameters
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
 MOST_ROUNDS = 12

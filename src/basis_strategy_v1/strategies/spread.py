@@ -10,13 +10,13 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US
 from basis_strategy_v1.core.settings import number, whole
+from basis_strategy_v1.strategies.parameters import SpreadParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.venue_facts import Loan
-    from basis_strategy_v1.strategies.parameters import SpreadParameters
 
 BPS = Decimal(10_000)
 YEAR_US = Decimal(365 * DAY_US)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Limits, Loan
+from basis_strategy_v1.strategies.parameters import StakeParameters
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, chain
-
-if TYPE_CHECKING:
-    from basis_strategy_v1.strategies.parameters import StakeParameters
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)

@@ -12,7 +12,6 @@ from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.position_names import PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
@@ -22,7 +21,7 @@ from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
 from basis_strategy_v1.venues.morpho_data import Settings, Terms
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
-from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, read_anywhere, side_of, token_of
+from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, side_of, token_of
 from basis_strategy_v1.venues.morpho_rate import WAD, published_rate
 from basis_strategy_v1.venues.reverted import Reverted
 from basis_strategy_v1.venues.venue import ONCHAIN, Exposure, FlashLender, Lender, PerpExposure, Place, Settlement, SimulationResult, reject
@@ -238,12 +237,6 @@ class Morpho(FlashLender, Lender):
         return Limits(None, left, left)
 
     # What strategies have to know of it.
-
-    def position_names(self, token: str) -> tuple[str, ...]:
-        return tuple(morpho_name("MARKET", side) for side in SIDES)
-
-    def read_position(self, name: str) -> PositionName | None:
-        return read_anywhere(name) if side_of(name) else None
 
     def loan(self, collateral: str, token: str) -> Loan:
         """The market of the collateral against the token, whose oracle is the protocol's own redemption rate."""

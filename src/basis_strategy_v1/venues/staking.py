@@ -237,9 +237,6 @@ class StakingProtocol(OnChainVenue):
     def fact(self) -> VenueFact:
         return structs.replace(super().fact(), staked=SHARE_TOKENS[self.row.wrapped], queued=QUEUED, dex=self.row.dex)
 
-    def position_names(self, token: str) -> tuple[str, ...]:
-        return (QUEUED,)
-
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         """When the first of our requests that was not reported of can be claimed; of one that could be before, the next instant."""
         waiting = [max(request.claimable, market.instant + 1) for request in state.part(self.name, Queue).requests if not request.reported]

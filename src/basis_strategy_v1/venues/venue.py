@@ -144,14 +144,6 @@ class Venue(ABC):
     def fact(self) -> VenueFact:
         """What strategies need to know of it, before anything is held."""
 
-    def position_names(self, token: str) -> tuple[str, ...]:
-        """What positions of a token are called there, where that is not what the token is called."""
-        return ()
-
-    def read_position(self, name: str) -> PositionName | None:
-        """What a name says there; None: it is no such position of this venue."""
-        return None
-
 
 Venues = Mapping[str, Venue]  # by name
 
@@ -257,6 +249,14 @@ class PoolLender(Lender):
     @abstractmethod
     def deposit(self, token: str) -> Deposit:
         """How strategies lend a token."""
+
+    @abstractmethod
+    def position_names(self, token: str) -> tuple[str, ...]:
+        """What positions of a token are called there."""
+
+    @abstractmethod
+    def read_position(self, name: str) -> PositionName | None:
+        """What a name says there; None: it is no position of this lender."""
 
     def fact(self) -> VenueFact:
         return structs.replace(super().fact(), deposit=self.deposit)
