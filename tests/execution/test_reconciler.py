@@ -141,6 +141,16 @@ def test_what_fell_due_must_be_items_and_a_cursor(answer, made):
     assert (status, said.startswith("binance answered with ")) == ("degraded", True)
 
 
+def test_health_recovers_once_a_venue_says_again_what_fell_due(made):
+    given = made.gateways["binance"].due
+    made.gateways["binance"].due = lambda since: raises(VenueUnreachable("CEX-002", "no answer"))
+    made.manager.settle(NOON)
+    assert health(made) == ("degraded", ["no answer"])
+    made.gateways["binance"].due = given
+    made.manager.settle(NOON)
+    assert health(made) == ("healthy", [])
+
+
 def test_a_venue_that_hangs_at_the_first_start_is_given_up_in_time(live_run):
     """Closing note: recovery at start read venues without a timeout of its own."""
     made = live_run()
