@@ -63,7 +63,7 @@ class LiveGuard(LiveRecord):
         """Whether an order of the guard itself is what is waited for."""
         in_hand = self.live.pipeline.plan_in_hand()
         is_planned = in_hand is not None and in_hand.plan.purpose == HEDGE
-        return is_planned or any(entry.plan is None for entry in self.live.journal.open_entries())
+        return is_planned or any(entry.plan is None and entry.messages for entry in self.live.journal.open_entries())
 
     def _hedge(self, at: datetime, blocks: Sequence[dict[str, Any]]) -> None:
         """Trade to close what is unhedged: as a plan, and block by block where another plan waits for an order."""
