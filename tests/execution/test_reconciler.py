@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Account, State
@@ -117,6 +117,7 @@ def test_a_venue_that_cannot_be_read_is_named_and_the_others_are_compared(made):
 
 UNREADABLE = {
     "an error of its client": (ZeroDivisionError("with a key"), "binance did not answer: its gateway raised ZeroDivisionError"),
+    "an error of its own": (VenueRejected("CEX-001", "the account is restricted"), "the account is restricted"),
     "text": (MalformedAnswer("text that is not JSON", "<html>"), "binance answered with text that is not JSON"),
 }
 
