@@ -194,6 +194,23 @@ def test_what_is_unhedged_is_closed_at_its_time_also_by_another_process(
     assert hedged_at(tmp_path) == ["05:20"]
 
 
+def test_what_becomes_unhedged_while_an_order_is_pending_is_closed_elsewhere_and_once(
+    config: dict[str, Any], sample: Path, tmp_path: Path
+) -> None:
+    config["limits"] = {**LIMITS, "max_unhedged_notional": 1000, "max_unhedged_seconds": 3600}
+    config["venues"] = {"cex": ["bybit", "binance"]}
+    config["initial_positions"] = {"bybit": {"USDT": 80_000}, "binance": {"USDT": 20_000}}
+    engine = engine_in(tmp_path, config, sample)
+    slow = Slow(engine)
+    Steps(engine, 8, {2: lambda: foreign_fill(engine), 6: slow.end})
+    engine.is_halted = lambda: engine.live.journal.newest_plan() is not None  # only the plan that waits
+    result = run(engine)
+    held = engine.manager.positions.positions  # type: ignore[union-attr]
+    assert round(held["binance"]["ETHUSDT-PERP"], 1) == -1
+    assert abs(held["bybit"]["ETH"] + held["bybit"]["ETHUSDT-PERP"] - 1) < Decimal("0.1")
+    assert (result.summary["instructions_routed"], errors(result)) == (3, [])
+
+
 # A plan that is refused.
 
 

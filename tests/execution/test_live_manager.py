@@ -279,7 +279,7 @@ def test_what_the_venue_holds_beyond_the_given_positions_is_not_the_runs_in_a_se
 
 
 def test_an_allocation_says_how_much_of_a_balance_belongs_to_the_run(live_run):
-    allocation = {"binance": {"USDT": 6000, "BTC": 0}, "bybit": {"ETH": 50}, "wallet": {"USDT": 7}}
+    allocation = {"binance": {"USDT": 6000, "BTC": 0}, "bybit": {"ETH": 50}, "wallet": {"USDT": 7}, "aave": {"USDT": 1}}
     holds = {"binance": {"USDT": 10_000, "BTC": 2}, "bybit": {"ETH": 1, "USDT": 8}, "wallet": {"USDT": 9, "ETH": 3}}
     made = live_run({**CONFIG, "live": {"allocation": allocation}}, held=holds)
     made.manager.route_instruction(NOON, trade())

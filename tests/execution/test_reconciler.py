@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Account, State
@@ -117,6 +117,7 @@ def test_a_venue_that_cannot_be_read_is_named_and_the_others_are_compared(made):
 
 UNREADABLE = {
     "an error of its client": (ZeroDivisionError("with a key"), "binance did not answer: its gateway raised ZeroDivisionError"),
+    "an error of its own": (VenueRejected("CEX-001", "the account is restricted"), "the account is restricted"),
     "text": (MalformedAnswer("text that is not JSON", "<html>"), "binance answered with text that is not JSON"),
 }
 
@@ -139,6 +140,16 @@ def test_what_fell_due_must_be_items_and_a_cursor(answer, made):
     made.manager.settle(NOON)
     status, (said,) = health(made)
     assert (status, said.startswith("binance answered with ")) == ("degraded", True)
+
+
+def test_health_recovers_once_a_venue_says_again_what_fell_due(made):
+    given = made.gateways["binance"].due
+    made.gateways["binance"].due = lambda since: raises(VenueUnreachable("CEX-002", "no answer"))
+    made.manager.settle(NOON)
+    assert health(made) == ("degraded", ["no answer"])
+    made.gateways["binance"].due = given
+    made.manager.settle(NOON)
+    assert health(made) == ("healthy", [])
 
 
 def test_a_venue_that_hangs_at_the_first_start_is_given_up_in_time(live_run):

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import Venues
 
     NotOurs = Mapping[str, Mapping[str, Decimal]]
-    Unreachable = Callable[[str, ComponentError], None]  # a venue account, and why it could not be asked
+    Asked = Callable[[str, ComponentError | None], None]  # a venue account, and why it could not be asked (None: it was)
 
 
 class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
     `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
-    their time. A venue that cannot be asked is reported to `unreachable`; the others go on.
+    their time. `asked` is called for each; where one cannot be asked, the others go on.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class LiveAccount(Account):
         ledger: Ledger,
         reads: Mapping[str, VenueReads],
         journal: LiveJournal,
-        unreachable: Unreachable,
+        asked: Asked,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
         self._reads = reads
         self._journal = journal
-        self._unreachable = unreachable
+        self._asked = asked
         self._newest: State | None = None  # while the account is gone back: what is held now
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
@@ -118,8 +118,9 @@ class LiveAccount(Account):
             try:
                 items, cursor = reads.due(self._journal.cursor(name))
             except ComponentError as error:
-                self._unreachable(name, error)
+                self._asked(name, error)
                 continue
+            self._asked(name, None)
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:

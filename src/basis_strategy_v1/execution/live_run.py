@@ -90,7 +90,7 @@ class LiveRun:
         self._opens_with = opens_with
         self._record = record
         self.reads = {name: VenueReads(gateway, parts.settings.timeout_s, timing) for name, gateway in parts.gateways.items()}
-        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._unreachable)
+        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard)
         self.holdings = LiveHoldings(self.account)
         self.senders = Senders(parts.gateways.values(), parts.journal, self.holdings, parts.settings, clock=clock, timing=timing)
         wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
@@ -107,8 +107,12 @@ class LiveRun:
             self.journal.close_file()
             self.is_taken_up = False
 
-    def _unreachable(self, venue: str, error: ComponentError) -> None:
-        self.senders.health.trouble(f"what falls due at {venue}", error.error_code, error.message)
+    def _heard(self, venue: str, error: ComponentError | None) -> None:
+        subject = f"what falls due at {venue}"
+        if error is None:
+            self.senders.health.is_well(subject)
+        else:
+            self.senders.health.trouble(subject, error.error_code, error.message)
 
     # Starting.
 

@@ -48,6 +48,7 @@ class Reconciler:
         self._health = health
         self._wallets = wallets
         self._mark = Mark()  # what was executed after it may explain a difference
+        self._marked: State | None = None  # what was held at the mark
         self.table: HoldingsTable | None = None
 
     @property
@@ -116,7 +117,8 @@ class Reconciler:
         if not table.unread:
             for name in self._reads:
                 self._health.is_well(subject_of(name))
-            self._mark = self._journal.mark()
+            if self._account.ledger.state is not self._marked:  # else nothing was executed since the mark
+                self._mark, self._marked = self._journal.mark(), self._account.ledger.state
 
 
 BREAKS = "the holdings"
