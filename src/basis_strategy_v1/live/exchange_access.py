@@ -14,7 +14,7 @@ from basis_strategy_v1.live.exchange_orders import PERP, SPOT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from basis_strategy_v1.live.binance import Binance
+    from basis_strategy_v1.live.exchange_api import ExchangeApi
     from basis_strategy_v1.live.exchange_client import ExchangeClient
     from basis_strategy_v1.live.exchange_orders import Rules
 
@@ -37,7 +37,7 @@ class Access:
     """
 
     def __init__(
-        self, name: str, api: Binance, client: ExchangeClient, symbols: Mapping[str, tuple[str, ...]], *, measures_clock: bool
+        self, name: str, api: ExchangeApi, client: ExchangeClient, symbols: Mapping[str, tuple[str, ...]], *, measures_clock: bool
     ) -> None:
         self.name = name
         self.api = api

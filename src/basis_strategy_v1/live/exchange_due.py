@@ -12,17 +12,17 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_access import Absent
-from basis_strategy_v1.live.exchange_orders import PERP, SPOT, changes_of, deltas_of, is_ours, moved_by
-from basis_strategy_v1.live.exchange_payments import CREDIT, DELEVERAGING, FUNDING, LIQUIDATION, Payment
+from basis_strategy_v1.live.exchange_api import FOREIGN_FILL, FUNDING, LIQUIDATION
+from basis_strategy_v1.live.exchange_orders import changes_of, deltas_of, is_ours, moved_by
 
 if TYPE_CHECKING:
     from typing import Any
 
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_api import Payment
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder
 
 OVERLAP_MS = 600_000  # what is read again each time: a venue shows some things late
-FOREIGN_FILL = "foreign fill"
 NO_PERPS: Mapping[str, Perp] = {}
 
 
@@ -118,6 +118,3 @@ class DueReader:
 
 def _text(cursor: Cursor) -> str:
     return json.encode(cursor).decode()
-
-
-__all__ = ["CREDIT", "DELEVERAGING", "FOREIGN_FILL", "FUNDING", "LIQUIDATION", "PERP", "SPOT", "DueReader", "Payment"]
