@@ -25,6 +25,7 @@ WINDOWS = {
     SPOT_HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60), Window("X-MBX-ORDER-COUNT-10S", 100, 10)),
     PERP_HOST: (Window("X-MBX-USED-WEIGHT-1M", 2_400, 60), Window("X-MBX-ORDER-COUNT-10S", 300, 10)),
 }
+NO_SUCH_SYMBOL = "-1121"
 FEE_TOKEN = "BNB"  # fees are paid in it where the account has it and wants it
 STATUS = {
     "NEW": OPEN, "PENDING_NEW": OPEN, "PARTIALLY_FILLED": OPEN, "PENDING_CANCEL": OPEN,
