@@ -141,6 +141,40 @@ def test_the_check_before_it_names_all_that_is_wrong_with_the_account(live, mach
     assert "binance: the key may be used from any address; bind it to this machine's at the exchange" in printed
 
 
+def test_an_account_that_does_not_answer_in_time_is_a_finding(live, machine):
+    machine.control({"on": "key", "fault": "hang", "times": -1})
+    with pytest.raises(ComponentError) as raised:
+        list(check_live(live.config(venue_timeout=0.3)))
+    machine.control(clear=True)
+    assert "binance cannot be " in raised.value.message
+
+
+def test_a_second_leg_that_is_refused_unwinds_the_first(live, machine):
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, {"on": "order", "fault": "refuse", "reason": "margin"})
+    result, engine = live(1)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert "ETHUSDT-PERP" not in held
+    assert held.get("ETH", D(0)) < D("0.01")
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides == [("spot", "buy"), ("spot", "sell")]
+
+
+def test_a_second_leg_that_fills_half_is_known_as_that(live, machine):
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, {"on": "order", "fault": "partial", "share": "0.5"})
+    _, engine = live(2)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+
+
+@pytest.mark.parametrize("off_s", [3, -3])
+def test_a_venue_whose_clock_is_off_is_traded_at_its_own_time(live, machine, off_s):
+    machine.control(advance_s=off_s)
+    result, engine = live(1)
+    machine.control(advance_s=-off_s)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert result.summary["instructions_routed"] == 2
+
+
 def test_an_account_that_is_ready_passes_the_check(live):
     *_, ready = check_live(live.config())
     assert ready == "ready"
