@@ -231,6 +231,7 @@ class ExchangeGateway:
         first_ms = self._absent.setdefault(sent.client_id, now_ms)
         if now_ms - first_ms < LOOK_UP_LAG_MS:
             return Pending("it has expired and is not there; a look-up may come late")
+        del self._absent[sent.client_id]
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
 
     def _now_for_sure_ms(self) -> int:
