@@ -1,4 +1,4 @@
-"""A move between the wallets of one account is a step of its own: written down, sent once, and looked up, before the order that needs it."""
+"""A move between the wallets of one account is a step of its own: written down, sent once, looked up, before the order that needs it."""
 
 from __future__ import annotations
 
@@ -96,6 +96,14 @@ def test_an_order_whose_move_is_unknown_is_not_sent_and_the_move_stays_open():
     assert "look for k1/0 at binance, then run `basis resolve k1/0 --happened REFERENCE`" in lost.message
     assert bench.rows == {"k1": "never happened", "k1/0": "sent"}
     assert bench.gateway.executed == []
+
+
+def test_a_second_move_is_not_made_while_the_first_is_open():
+    bench = Wallets(UNKNOWN, finds=[REFUSED] * 20, held=BEFORE, moves=(MOVE, MOVE))
+    bench.fails(OutcomeUnknown)
+    assert "what became of k1/0, which comes before k1" in bench.fails(OutcomeUnknown).message
+    assert bench.rows == {"k1": "never happened", "k1/0": "sent"}
+    assert bench.gateway.calls.count("send k1/0") == 1
 
 
 def test_an_order_whose_move_cannot_be_read_is_not_sent():

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CLOCK_OFF_US = SECOND_US
 NOT_READY = "CFG-004"
 PRICED = ("spot", "perp")
+ACCOUNT_CALLS = 10  # of the look at one account
 ZERO = Decimal(0)
 
 
@@ -181,11 +182,17 @@ def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[Finding]) -
 
 def _accounts(gateways: Mapping[str, Gateway], settings: Config, findings: list[Finding]) -> Iterator[str]:
     """What is wrong with the real accounts, and what is worth knowing about them."""
-    leverage = getattr(settings.strategy, "leverage", None)
-    for gateway in gateways.values():
+    leverage, timeout_s = getattr(settings.strategy, "leverage", None), ACCOUNT_CALLS * float(settings.venue_timeout)
+    for name, gateway in gateways.items():
         check = getattr(gateway, "check_account", None)
-        if check is not None and settings.limits is not None:
-            found = check(settings.limits, leverage=leverage)
+        if check is None or settings.limits is None:
+            continue
+        try:
+            with total_deadline(timeout_s):
+                found = check(settings.limits, leverage=leverage)
+        except TimeoutError as late:
+            findings.append(Finding("CEX-002", f"{name} cannot be looked at: {late}"))
+        else:
             findings += [Finding(NOT_READY, fault) for fault in found.faults]
             yield from found.notes
 

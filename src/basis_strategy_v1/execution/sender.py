@@ -202,11 +202,11 @@ class Sender:
         move = self._calls.move_for(order)
         if move is None:
             return
-        key = self._key_of_move(order.key)
-        child = approve_move(Order(key=key, at=order.at, venue=order.venue, instruction=move, expected=Deltas(), leaves=order.leaves))
-        self._journal.intended(child.order, parent=order.key)
-        hand, answer = self._transmit(child)
         try:
+            key = self._key_of_move(order.key)
+            child = approve_move(Order(key=key, at=order.at, venue=order.venue, instruction=move, expected=Deltas(), leaves=order.leaves))
+            self._journal.intended(child.order, parent=order.key)
+            hand, answer = self._transmit(child)
             self._conclusions.conclude(hand, self._wait_for(is_last, hand, answer)).given()
         except (VenueRejected, VenueUnreachable):
             raise
@@ -215,9 +215,18 @@ class Sender:
             raise
 
     def _key_of_move(self, key: str) -> str:
-        """The key of the next move before an order."""
-        keys = (child_key(key, number) for number in count())
-        return next(own for own in keys if (entry := self._journal.entry(own)) is None or entry.status in BEGINS_AGAIN)
+        """The key of the next move before an order.
+
+        Raises:
+            OutcomeUnknown: what became of an earlier one is not known.
+        """
+        for number in count():
+            entry = self._journal.entry(child_key(key, number))
+            if entry is not None and entry.is_open:
+                raise self.lost(entry, f"{self.name} has not reported yet what became of {entry.key}, which comes before {key}")
+            if entry is None or entry.status in BEGINS_AGAIN:
+                break
+        return child_key(key, number)
 
     def _answered(self, order: Order, message: Message) -> Answer:
         try:

@@ -10,30 +10,28 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import binance_account, binance_errors
 from basis_strategy_v1.live.binance_account import DAY_MS, PAGE, PERP_HOST, SPOT_HOST
+from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Margin, Move, Payment, Permissions, PerpSettings
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
-from basis_strategy_v1.live.exchange_payments import DELEVERAGING, LIQUIDATION
 from basis_strategy_v1.live.exchange_rate import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from basis_strategy_v1.live.binance_account import Permissions
     from basis_strategy_v1.live.exchange_client import ExchangeClient
     from basis_strategy_v1.live.exchange_orders import SentOrder
-    from basis_strategy_v1.live.exchange_payments import Payment
 
 WINDOWS = {
     SPOT_HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60), Window("X-MBX-ORDER-COUNT-10S", 100, 10)),
     PERP_HOST: (Window("X-MBX-USED-WEIGHT-1M", 2_400, 60), Window("X-MBX-ORDER-COUNT-10S", 300, 10)),
 }
+NO_SUCH_SYMBOL = "-1121"
 FEE_TOKEN = "BNB"  # fees are paid in it where the account has it and wants it
 STATUS = {
     "NEW": OPEN, "PENDING_NEW": OPEN, "PARTIALLY_FILLED": OPEN, "PENDING_CANCEL": OPEN,
     "FILLED": DONE, "EXPIRED": DONE, "EXPIRED_IN_MATCH": DONE, "CANCELED": DONE, "REJECTED": REFUSED,
 }  # fmt: skip
 ORIGINS = {"autoclose-": LIQUIDATION, "adl_autoclose": DELEVERAGING, "settlement_autoclose-": LIQUIDATION}
-NO_SUCH_SYMBOL = "-1121"
 ZERO = Decimal(0)
 
 
@@ -64,33 +62,18 @@ MARKETS = {
 }  # fmt: skip
 
 
-class Margin(NamedTuple):
-    """What is free for perp orders (settlement token), the position of a symbol (base, signed), and its leverage as it is set."""
-
-    free: Decimal
-    held: Decimal
-    leverage: Decimal
-
-
-class PerpSettings(NamedTuple):
-    """`margin_mode` is crossed or isolated."""
-
-    margin_mode: str
-    leverage: Decimal
-
-
 MOVES = {(SPOT, PERP): "MAIN_UMFUTURE", (PERP, SPOT): "UMFUTURE_MAIN"}
 
 
 class Binance:
-    """The calls of one account. `trade_types` are the wallets that the run uses: spot, perp or both."""
+    """The calls of one account."""
 
     life_ms = 2_000
     """A signed request is not executed later than this after its timestamp."""
-    fee_tokens = (FEE_TOKEN,)
+    fee_tokens: tuple[str, ...] = (FEE_TOKEN,)
     settle = "USDT"
     wallets_are_separate = True
-    move_errors = binance_errors.WALLET
+    move_errors: Mapping[str, Any] = binance_errors.WALLET
 
     def __init__(self, client: ExchangeClient) -> None:
         self._client = client
@@ -100,22 +83,22 @@ class Binance:
         """Read the account's settings again when they are next needed."""
         self._leverage.clear()
 
-    def errors(self, trade_type: str) -> Mapping[str, Any]:
-        return MARKETS[trade_type].errors
+    def errors(self, kind: str) -> Mapping[str, Any]:
+        return MARKETS[kind].errors
 
-    def time_ms(self, trade_type: str) -> int:
-        market = MARKETS[trade_type]
+    def time_ms(self, kind: str) -> int:
+        market = MARKETS[kind]
         return int(self._client.call(market.clock, {}, market.host)["serverTime"])
 
     # Markets.
 
-    def rules(self, trade_type: str, symbols: Iterable[str]) -> dict[str, Rules]:
+    def rules(self, kind: str, symbols: Iterable[str]) -> dict[str, Rules]:
         """The rules of these symbols, those of them that there are."""
         wanted = set(symbols)
-        market = MARKETS[trade_type]
+        market = MARKETS[kind]
         listed = "[" + ",".join(f'"{symbol}"' for symbol in sorted(wanted)) + "]"
         try:
-            answer = self._client.call(market.rules, {"symbols": listed} if trade_type == SPOT else {}, market.host)
+            answer = self._client.call(market.rules, {"symbols": listed} if kind == SPOT else {}, market.host)
         except Refusal as refused:
             if refused.code != NO_SUCH_SYMBOL:
                 raise
@@ -144,21 +127,21 @@ class Binance:
         with self._client.stamped(at_ms):
             return found_of(self._client.call(market.order, params, market.host))
 
-    def find(self, trade_type: str, symbol: str, *, client_id: str = "", order_id: str = "") -> FoundOrder:
+    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "") -> FoundOrder:
         """An order by its client id, or by the venue's."""
-        market = MARKETS[trade_type]
+        market = MARKETS[kind]
         which = {"orderId": order_id} if order_id else {"origClientOrderId": client_id}
         return found_of(self._client.call(market.find, {"symbol": symbol, **which}, market.host))
 
-    def fills(self, trade_type: str, symbol: str, order_id: str) -> tuple[Fill, ...]:
+    def fills(self, kind: str, symbol: str, order_id: str) -> tuple[Fill, ...]:
         """The fills of one order."""
-        market = MARKETS[trade_type]
+        market = MARKETS[kind]
         rows = self._client.call(market.fills, {"symbol": symbol, "orderId": order_id, "limit": PAGE}, market.host)
         return tuple(fill_of(row) for row in _rows(rows))
 
-    def fills_since(self, trade_type: str, symbol: str, from_ms: int, until_ms: int) -> list[tuple[str, Fill]]:
+    def fills_since(self, kind: str, symbol: str, from_ms: int, until_ms: int) -> list[tuple[str, Fill]]:
         """(order id, fill) of a symbol between two times, oldest first. The venue gives a day at once."""
-        market = MARKETS[trade_type]
+        market = MARKETS[kind]
         found: dict[str, tuple[str, Fill]] = {}
         for start in range(from_ms, until_ms + 1, DAY_MS):
             first, last = start, min(start + DAY_MS, until_ms)
@@ -172,8 +155,8 @@ class Binance:
                 first = page[-1][1].at_ms
         return list(found.values())
 
-    def open_orders(self, trade_type: str) -> list[FoundOrder]:
-        market = MARKETS[trade_type]
+    def open_orders(self, kind: str) -> list[FoundOrder]:
+        market = MARKETS[kind]
         return [found_of(row) for row in _rows(self._client.call(market.open_orders, {}, market.host))]
 
     # What is held.
@@ -203,9 +186,9 @@ class Binance:
     def _spot_balances(self) -> list[Any]:
         return _rows(self._client.call("privateGetAccount", {"omitZeroBalances": "true"}, SPOT_HOST), "balances")
 
-    def balances(self, trade_type: str) -> dict[str, Decimal]:
+    def balances(self, kind: str) -> dict[str, Decimal]:
         """What a wallet holds, by token; a perp's profit counts once it is realised."""
-        if trade_type == SPOT:
+        if kind == SPOT:
             return {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in self._spot_balances()}
         account = self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST)
         return {row["asset"]: Decimal(row["walletBalance"]) for row in _rows(account, "assets")}
@@ -230,7 +213,7 @@ class Binance:
             answer = self._client.call("sapiPostAssetTransfer", params, SPOT_HOST)
         return _text_in(answer, "tranId")
 
-    def moves_since(self, source: str, target: str, since_ms: int) -> list[tuple[str, str, Decimal, int]]:
+    def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]:
         """(id, token, amount, time) of the moves between two wallets that were made, from a time on."""
         return binance_account.moves_since(self._client, MOVES[source, target], since_ms)
 

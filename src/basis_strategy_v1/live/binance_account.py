@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.gateway import MalformedAnswer
+from basis_strategy_v1.live.exchange_api import CREDIT, FUNDING, LIQUIDATION, Move, Payment, Permissions
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT
-from basis_strategy_v1.live.exchange_payments import CREDIT, FUNDING, LIQUIDATION, Payment
 
 if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_client import ExchangeClient
@@ -21,15 +21,6 @@ TRANSFER = "TRANSFER"
 KINDS = {"FUNDING_FEE": FUNDING, "INSURANCE_CLEAR": LIQUIDATION}
 DAY_MS = 86_400_000
 CREDITED = 1
-
-
-class Permissions(NamedTuple):
-    """What a key may do."""
-
-    trades: dict[str, bool]
-    moves: bool
-    withdraws: bool
-    is_bound_to_address: bool
 
 
 def payments_since(client: ExchangeClient, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]:
@@ -93,7 +84,7 @@ def _moves(client: ExchangeClient, from_ms: int) -> Iterator[Payment]:
             yield Payment(id=f"transfer:{id_}", kind=CREDIT, token=token, amount=sign * amount, at_ms=at_ms)
 
 
-def moves_since(client: ExchangeClient, name: str, since_ms: int) -> list[tuple[str, str, Decimal, int]]:
+def moves_since(client: ExchangeClient, name: str, since_ms: int) -> list[Move]:
     """(id, token, amount, time) of the moves of a kind that were made."""
     answer = client.call("sapiGetAssetTransfer", {"type": name, "startTime": since_ms, "size": 100}, SPOT_HOST)
     if not isinstance(answer, dict):

@@ -14,7 +14,7 @@ from basis_strategy_v1.live.exchange_orders import PERP, SPOT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from basis_strategy_v1.live.binance import Binance
+    from basis_strategy_v1.live.exchange_api import ExchangeApi
     from basis_strategy_v1.live.exchange_client import ExchangeClient
     from basis_strategy_v1.live.exchange_orders import Rules
 
@@ -37,7 +37,7 @@ class Access:
     """
 
     def __init__(
-        self, name: str, api: Binance, client: ExchangeClient, symbols: Mapping[str, tuple[str, ...]], *, measures_clock: bool
+        self, name: str, api: ExchangeApi, client: ExchangeClient, symbols: Mapping[str, tuple[str, ...]], *, measures_clock: bool
     ) -> None:
         self.name = name
         self.api = api
@@ -69,22 +69,23 @@ class Access:
             self.measure_clock()
         return self.client.now_ms()
 
-    def measure_clock(self) -> None:
-        """Find out how far the venue's clock is ahead of ours.
+    def measure_clock(self) -> int:
+        """Find out how far the venue's clock is ahead of ours; gives what it shows: it is not earlier than that there.
 
         Raises:
             VenueUnreachable.
         """
         if not self._measures_clock:
-            return
-        before = self.client.now_ms()
+            return self.client.now_ms()
+        before_ms = self.client.our_ms()
         try:
-            theirs = self.api.time_ms(self.kinds[0])
+            theirs_ms = self.api.time_ms(self.kinds[0])
         except NOT_WHOLE as error:
             self.unreachable(error)
         with self._lock:
-            self.client.offset_ms += theirs - (before + self.client.now_ms()) // 2
+            self.client.offset_ms = theirs_ms - (before_ms + self.client.our_ms()) // 2
             self._is_measured = True
+        return theirs_ms
 
     # Asking.
 
@@ -126,10 +127,12 @@ class Access:
     # Markets.
 
     def rules(self, kind: str, symbol: str) -> Rules | None:
-        """How a market is traded; None: the venue does not have it. They are read once an hour."""
+        """How a market is traded; None: the venue does not have it. Each hour it is read again, and the clock is measured again."""
         with self._lock:
             now_ms = self.now_ms()
             if (kind, symbol) not in self._rules or now_ms - self._rules_of_ms > RULES_HOLD_MS:
+                if self._rules:
+                    self.measure_clock()
                 self._read_rules({**self.symbols, kind: (*self.symbols.get(kind, ()), symbol)})
                 self._rules_of_ms = now_ms
             found = self._rules.get((kind, symbol))

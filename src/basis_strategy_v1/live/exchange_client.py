@@ -96,9 +96,13 @@ class ExchangeClient:
 
     # Time.
 
+    def our_ms(self) -> int:
+        """Our time, in milliseconds since 1970."""
+        return to_instant(self._clock.now()) // 1000
+
     def now_ms(self) -> int:
-        """The venue's time, in milliseconds since 1970."""
-        return to_instant(self._clock.now()) // 1000 + self.offset_ms
+        """The venue's time, as far as its clock was measured."""
+        return self.our_ms() + self.offset_ms
 
     def to_ours(self, venue_ms: int) -> int:
         """An instant of ours (microseconds since 1970)."""

@@ -12,17 +12,18 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_access import Absent
-from basis_strategy_v1.live.exchange_orders import PERP, SPOT, changes_of, deltas_of, is_ours, moved_by
-from basis_strategy_v1.live.exchange_payments import CREDIT, DELEVERAGING, FUNDING, LIQUIDATION, Payment
+from basis_strategy_v1.live.exchange_api import FOREIGN_FILL, FUNDING, LIQUIDATION
+from basis_strategy_v1.live.exchange_orders import changes_of, deltas_of, is_ours, moved_by
 
 if TYPE_CHECKING:
     from typing import Any
 
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_api import Payment
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder
 
+MOST_KNOWN = 4_096
 OVERLAP_MS = 600_000  # what is read again each time: a venue shows some things late
-FOREIGN_FILL = "foreign fill"
 NO_PERPS: Mapping[str, Perp] = {}
 
 
@@ -43,7 +44,12 @@ class DueReader:
 
     def is_own(self, order_id: str) -> None:
         """An order of this run: its fills need no look-up."""
-        self._orders[order_id] = None
+        self._know(order_id, None)
+
+    def _know(self, order_id: str, order: FoundOrder | None) -> None:
+        self._orders[order_id] = order
+        if len(self._orders) > MOST_KNOWN:  # one that is asked for again is looked up again
+            del self._orders[next(iter(self._orders))]
 
     def read(self, since: str | None) -> tuple[Sequence[Due], str]:
         """What happened since a cursor, oldest first, some of it again; and the next cursor. Without a cursor it begins now.
@@ -81,7 +87,7 @@ class DueReader:
                 found = access.ask(kind, lambda: access.api.find(kind, symbol, order_id=order_id))
             except Absent:
                 raise MalformedAnswer(f"a fill of the order {order_id}, which is not there", order_id) from None
-            self._orders[order_id] = None if is_ours(found.client_id, self._run) else found
+            self._know(order_id, None if is_ours(found.client_id, self._run) else found)
         return self._orders[order_id]
 
     def _of_fill(self, kind: str, order: FoundOrder, fill: Fill) -> Due:
@@ -118,6 +124,3 @@ class DueReader:
 
 def _text(cursor: Cursor) -> str:
     return json.encode(cursor).decode()
-
-
-__all__ = ["CREDIT", "DELEVERAGING", "FOREIGN_FILL", "FUNDING", "LIQUIDATION", "PERP", "SPOT", "DueReader", "Payment"]

@@ -225,18 +225,14 @@ class ExchangeGateway:
             pass
         if reference is not None:
             return NeverHappened(f"{self.name} has no order {reference}")
-        now_ms = self._now_for_sure_ms()
+        now_ms = self._access.measure_clock()  # that it has expired must not hang on our clock
         if now_ms <= sent.expires_ms + CLOCK_MARGIN_MS:
             return Pending("the venue does not know it yet")
         first_ms = self._absent.setdefault(sent.client_id, now_ms)
         if now_ms - first_ms < LOOK_UP_LAG_MS:
             return Pending("it has expired and is not there; a look-up may come late")
+        del self._absent[sent.client_id]
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
-
-    def _now_for_sure_ms(self) -> int:
-        """The venue's time, asked again: that an order has expired must not depend on our clock."""
-        self._access.measure_clock()
-        return self._access.now_ms()
 
     def _found(self, sent: Sent, order_id: str = "") -> Happened | Pending:
         """What a look-up shows.

@@ -18,13 +18,14 @@ from basis_strategy_v1.venues.exchanges import Settings, exchange_of
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.exchange_api import ExchangeApi
     from basis_strategy_v1.live.secrets import Secrets
 
 
 class VenueRow(NamedTuple):
     """The calls of an account at an exchange, and how fast each host may be asked."""
 
-    api: Callable[[ExchangeClient], Binance]
+    api: Callable[[ExchangeClient], ExchangeApi]
     windows: Mapping[str, tuple[Window, ...]]
 
 

@@ -9,6 +9,7 @@ import pytest
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.live import exchange_due
 
 D = Decimal
 BINANCE = {"venue": "binance"}
@@ -94,6 +95,14 @@ def test_an_order_of_another_run_on_the_same_account_is_a_foreign_fill(short, tr
     assert [item.kind for item in take_up(short)] == ["foreign fill"]
     assert take_up(other) == []
     assert short.account.positions() == short.theirs()
+
+
+def test_it_remembers_so_many_orders_and_looks_the_others_up_again(short, monkeypatch):
+    monkeypatch.setattr(exchange_due, "MOST_KNOWN", 2)
+    for number in range(4):
+        short.send(f"s{number}", "spot", "buy", "0.1")
+    assert take_up(short) == []
+    assert len(short.gateway._due._orders) == 2
 
 
 def test_a_deposit_is_a_credit_once_it_is_credited(short, exchange):

@@ -45,6 +45,7 @@ MATRIX = {
     "-1007 after it was executed": ([fault("code", code=-1007, after=True)], True),
     "-1021 once": ([fault("code", code=-1021)], True),
     "429 and Retry-After": ([fault("status", status=429, retry_after=0.2)], True),
+    "executed and 429": ([fault("status", status=429, retry_after=0.2, after=True)], True),
     "429 without": ([fault("status", status=429)], False),
     "418": ([fault("status", status=418, retry_after=300)], False),
     "refused": ([fault("refuse", reason="lot")], False),

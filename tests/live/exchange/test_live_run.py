@@ -9,10 +9,14 @@ import pytest
 
 from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
+from basis_strategy_v1.live.exchanges import open_exchange
+from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
 from ...exchange.process import exchange_process
+from .trader import BOTH, approved, secrets_of
+from .trader import LIMITS as LIMITS_OF_ORDERS
 
 D = Decimal
 HOUR = timedelta(hours=1)
@@ -139,6 +143,60 @@ def test_the_check_before_it_names_all_that_is_wrong_with_the_account(live, mach
         "CFG-004: binance: the leverage of ETHUSDT is 1, the strategy wants 2; raise it there",
     ]
     assert "binance: the key may be used from any address; bind it to this machine's at the exchange" in printed
+
+
+def test_an_account_that_does_not_answer_in_time_is_a_finding(live, machine):
+    machine.control({"on": "key", "fault": "hang", "times": -1})
+    with pytest.raises(ComponentError) as raised:
+        list(check_live(live.config(venue_timeout=0.3)))
+    machine.control(clear=True)
+    assert "binance cannot be " in raised.value.message
+
+
+def test_a_second_leg_that_is_refused_unwinds_the_first(live, machine):
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, {"on": "order", "fault": "refuse", "reason": "margin"})
+    _, engine = live(1)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert "ETHUSDT-PERP" not in held
+    assert held.get("ETH", D(0)) < D("0.01")
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides == [("spot", "buy"), ("spot", "sell")]
+
+
+def test_a_second_leg_that_fills_half_is_known_as_that(live, machine):
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, {"on": "order", "fault": "partial", "share": "0.5"})
+    _, engine = live(2)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+
+
+@pytest.mark.parametrize("jump_s", [3, -3])
+def test_a_clock_that_jumps_between_two_orders_is_measured_again_and_the_order_is_sent(machine, tmp_path, jump_s):
+    machine.begin(tmp_path / "exchange.jsonl", CAPITAL, KEY)
+    gateway = open_exchange("binance", Settings(endpoint=machine.url), secrets_of("a-key", "a-secret"), BOTH)
+
+    def send(key):
+        one = approved(key, "spot", "buy", "0.1", at=datetime.now(UTC))
+        return gateway.send(gateway.prepare(one, LIMITS_OF_ORDERS, gateway.quote(one.order), None))
+
+    send("k1")
+    machine.control(advance_s=jump_s)
+    if jump_s < 0:
+        assert send("k2").filled == 1
+    else:  # by the new time its life is over
+        with pytest.raises(VenueUnreachable, match="expired before it was sent"):
+            send("k2")
+        assert send("k3").filled == 1
+    machine.control(advance_s=-jump_s)
+
+
+@pytest.mark.parametrize("off_s", [3, -3])
+def test_a_venue_whose_clock_is_off_is_traded_at_its_own_time(live, machine, off_s):
+    machine.control(advance_s=off_s)
+    result, engine = live(1)
+    machine.control(advance_s=-off_s)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert result.summary["instructions_routed"] == 2
 
 
 def test_an_account_that_is_ready_passes_the_check(live):

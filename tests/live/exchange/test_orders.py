@@ -6,12 +6,16 @@ import random
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from basis_strategy_v1 import ExecutionInterfaceManager
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.gateway import MalformedAnswer
+from basis_strategy_v1.core.instructions import WalletTransfer
+from basis_strategy_v1.core.order import Approved, Order
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_orders import client_id_of
 
@@ -234,3 +238,75 @@ def test_forty_random_trades_move_the_same_in_a_backtest_and_live(trade, exchang
         assert max((abs(amount) for _, amount in difference.items()), default=0) <= D("2e-8"), (order, price)
         assert {token for (_, token), _ in difference.items()} <= {"ETH", "USDT"}
     assert trader.account.positions() == trader.theirs()
+
+
+# What the gateway refuses, and what it looks up.
+
+
+def prepared(trader, one):
+    return trader.gateway.prepare(one, LIMITS, trader.gateway.quote(one.order), None)
+
+
+def test_a_withdrawal_is_refused_before_it_is_sent(trade):
+    trader = trade()
+    transfer = WalletTransfer(from_venue="binance", to_venue="wallet", token="USDT", amount=D(10))
+    order = Order(key="k1", at=NOON, venue="binance", instruction=transfer, expected=Deltas())
+    with pytest.raises(VenueRejected, match="binance has no live withdrawals in this version; nothing was sent"):
+        prepared(trader, Approved(order=order, notional_usd=D(10)))
+
+
+def test_an_order_without_a_worst_price_is_refused(trade):
+    trader = trade()
+    one = approved("k1", "spot", "buy", "0.5")
+    bare = structs.replace(one.order, worst_price=None)
+    with pytest.raises(VenueRejected, match="binance is sent no order without a worst price"):
+        prepared(trader, Approved(order=bare, notional_usd=D(0)))
+
+
+def test_a_message_that_has_expired_is_not_sent(trade, exchange):
+    trader = trade()
+    message = prepared(trader, approved("k1", "spot", "buy", "0.5"))
+    trader.time.sleep(2)
+    with pytest.raises(VenueUnreachable, match="expired before it was sent"):
+        trader.gateway.send(message)
+    assert exchange.count("binance", "order") == 0
+
+
+@pytest.mark.parametrize("order", [("spot", "buy"), ("perp", "sell")])
+def test_an_execution_is_found_by_the_exchanges_own_name_of_it(trade, order):
+    trader = trade()
+    message = prepared(trader, approved("k1", *order, "0.5"))
+    sent = trader.gateway.send(message)
+    assert trader.gateway.find(message, sent.reference).deltas == sent.deltas
+    assert trader.gateway.find(message).deltas == sent.deltas
+    assert trader.gateway.find(message, "77").reason == "binance has no order 77"
+
+
+def test_somebody_elses_execution_is_not_taken_for_an_order_of_ours(trade, exchange):
+    trader = trade()
+    message = prepared(trader, approved("k1", "spot", "buy", "0.5"))
+    exchange.control(order={**BINANCE, "market": "spot", "symbol": "ETHUSDT", "side": "buy", "amount": "0.2"})
+    (other,) = exchange.account("binance")["orders"]
+    with pytest.raises(MalformedAnswer, match=r"another order under the id .*: amount is 0\.2"):
+        trader.gateway.find(message, str(other["id"]))
+
+
+def test_an_order_that_still_rests_is_pending_and_one_that_is_filled_in_part_is_not_final(trade, exchange):
+    trader = trade()
+    message = prepared(trader, approved("k1", "spot", "buy", "0.5"))
+    resting = {**BINANCE, "market": "spot", "symbol": "ETHUSDT", "side": "buy", "amount": "0.5", "limit": "1990", "life": "GTC"}
+    exchange.control(order={**resting, "client_id": message.client_id})
+    assert trader.gateway.find(message).reason == "it is NEW"
+    exchange.control(levels("spot", ("1980", "0.2")), {"order": {**resting, "client_id": "c2", "limit": "1985"}})
+    partial = trader.gateway.find(structs.replace(message, body=message.body.replace(message.client_id, "c2")))
+    assert (partial.filled, partial.final) == (D("0.4"), False)
+
+
+def test_who_does_not_name_symbols_trades_whatever_there_is(trade):
+    trader = trade(symbols={})
+    assert trader.account.positions() == trader.theirs()
+    trader.send("k1", "perp", "sell", "0.5")
+    trader.send("k2", "spot", "buy", "0.5")
+    assert trader.account.positions() == trader.theirs()
+    _, cursor = trader.gateway.due(trader.journal.cursor("binance"))
+    assert trader.gateway.due(cursor)[0] == []

@@ -1,0 +1,109 @@
+"""What a venue's file gives: the calls of one account at an exchange, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.core.state import Perp
+    from basis_strategy_v1.live.exchange_errors import Meaning
+    from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder, Rules, SentOrder
+
+FOREIGN_FILL, FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "foreign fill", "funding", "liquidation", "deleveraging", "credit"
+Move = tuple[str, str, Decimal, int]
+"""The venue's id of a move between wallets, its token, amount and time (ms)."""
+
+
+class Payment(Struct, frozen=True, kw_only=True):
+    """Something that came to a wallet, or left it, without a trade. `id` is the venue's."""
+
+    id: str
+    kind: str
+    token: str
+    amount: Decimal
+    at_ms: int
+    symbol: str = ""
+
+
+class Margin(NamedTuple):
+    """What is free for perp orders (settlement token), the position of a symbol (base, signed), and its leverage as it is set."""
+
+    free: Decimal
+    held: Decimal
+    leverage: Decimal
+
+
+class PerpSettings(NamedTuple):
+    """`margin_mode` is crossed or isolated."""
+
+    margin_mode: str
+    leverage: Decimal
+
+
+class Permissions(NamedTuple):
+    """What a key may do: trade, by kind of market; move between the wallets; withdraw. Whether it is bound to an address."""
+
+    trades: dict[str, bool]
+    moves: bool
+    withdraws: bool
+    is_bound_to_address: bool
+
+
+class ExchangeApi(Protocol):
+    """One account. `kind` is spot or perp, times are the venue's (ms since 1970), symbols as in instructions (ETHUSDT).
+
+    Raises of every call:
+        NoAnswer, Unreadable, Refusal, TooManyRequests: as `ExchangeClient.call`. MalformedAnswer: the answer lacks something.
+    """
+
+    life_ms: int
+    """After so long a signed request is not executed any more."""
+    settle: str
+    """The token that perps settle in."""
+    fee_tokens: tuple[str, ...]
+    """What fees may be paid in besides the tokens of a market."""
+    wallets_are_separate: bool
+    move_errors: Mapping[str, Meaning]
+
+    def errors(self, kind: str) -> Mapping[str, Meaning]: ...
+    def forget(self) -> None: ...
+    def time_ms(self, kind: str) -> int: ...
+    def rules(self, kind: str, symbols: Iterable[str]) -> dict[str, Rules]: ...
+
+    def place(self, sent: SentOrder, at_ms: int) -> FoundOrder:
+        """Send an order, signed at this time; it dies with `sent.expires_ms`."""
+        ...
+
+    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "") -> FoundOrder: ...
+    def fills(self, kind: str, symbol: str, order_id: str) -> tuple[Fill, ...]: ...
+    def fills_since(self, kind: str, symbol: str, from_ms: int, until_ms: int) -> list[tuple[str, Fill]]: ...
+    def open_orders(self, kind: str) -> list[FoundOrder]: ...
+
+    def free(self) -> dict[str, Decimal]:
+        """What a spot order can use, by token."""
+        ...
+
+    def free_margin(self) -> Decimal: ...
+    def margin(self, symbol: str) -> Margin: ...
+
+    def balances(self, kind: str) -> dict[str, Decimal]:
+        """What the wallet of a kind holds; a perp's profit counts once it is realised."""
+        ...
+
+    def perps(self) -> dict[str, Perp]: ...
+    def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str: ...
+    def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]: ...
+    def payments_since(self, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]: ...
+
+    def origin_of(self, order: FoundOrder) -> str | None:
+        """What made an order that nobody sent; None: somebody sent it."""
+        ...
+
+    def settings(self) -> dict[str, PerpSettings]: ...
+    def permissions(self) -> Permissions: ...
+    def is_hedged(self) -> bool: ...
+    def is_multi_asset(self) -> bool: ...
