@@ -90,7 +90,7 @@ class Pipeline:
         self.simulator = simulator
         self.journal = journal
         self._record = record
-        self._destinations = simulator.exchanges
+        self._exchanges = simulator.exchanges
         self._lock = account.lock
         self._calls, self._plans = account.ledger.calls, account.ledger.plans
         self._is_recorded = account.ledger.state.checked
@@ -182,10 +182,10 @@ class Pipeline:
 
     def _arrive(self, at: datetime) -> tuple[MarketSnapshot, Reports]:
         """The snapshot to execute on, once everything that fell due before it is settled and logged."""
-        arrived = _, settled = self.account.arrive(at)
+        arrived = self.account.arrive(at)
         self._record.last_routing_timestamp = at
-        if settled:
-            self.take_up(settled)
+        if arrived[1]:
+            self.take_up(arrived[1])
         return arrived
 
     def take_up(self, settlements: Sequence[ExecutionReport]) -> None:
@@ -290,7 +290,7 @@ class Pipeline:
     def _prepare(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step | StepSequence:
         if type(instruction) is Chain and not instruction.atomic:
             return self._prepare_sequence(instruction, key, state, market)
-        known = self._destinations.get(instruction.venue) if type(instruction) is CexTrade else None
+        known = self._exchanges.get(instruction.venue) if type(instruction) is CexTrade else None
         destination = known or self.simulator.destination(instruction)
         settlements: Reports = NOTHING
         if known is None and destination.kind != CEX:

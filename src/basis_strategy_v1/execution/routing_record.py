@@ -79,7 +79,9 @@ class RoutingRecord:
         if self.is_logged:
             events = execution_events(logged, block, packed if logged is report else None)
             if trigger is not None:
-                events.append(self._update(trigger, kind, started_s))
+                took_ms = 0.0 if self.measured_s is None else (self.measured_s() - started_s) * 1000
+                update = UpdateData(trigger, self.instructions_routed, self.instructions_failed, kind, took_ms)
+                events.append(("state_update", update))
             self.events.log(at, events)
 
     def repeated(self, at: datetime, block: Mapping[str, Any], report: ExecutionReport, trigger: str | None, started_s: float) -> None:

@@ -89,13 +89,12 @@ class StepSimulator:
             VenueRejected: with the numbers in its message, for whatever the real venue would refuse, and for an outcome that is worse than
                 estimated.
         """
-        venues = self.venues
         if type(instruction) is CexTrade:
-            moved = venues[instruction.venue].simulate(instruction, state, market)
+            moved = self.venues[instruction.venue].simulate(instruction, state, market)
         elif isinstance(instruction, WalletTransfer):
-            moved = simulate_transfer(instruction, venues, state, market)
+            moved = simulate_transfer(instruction, self.venues, state, market)
         else:
-            moved = simulate_transaction(top_steps(instruction), venues, state, market)
+            moved = simulate_transaction(top_steps(instruction), self.venues, state, market)
         if instruction.max_deviation_bps is not None:
             require_estimate_met(instruction, moved, market, destination.kind)
         return moved
