@@ -395,7 +395,7 @@ def _listed(table: Any, have: str) -> str:
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
 
 
-INTERNAL = ("funding_missing", "has_rows", "price_series", "what_there_is")  # nothing that a strategy has a use for
+INTERNAL = ("funding_missing", "has_rows", "lending_scaled", "price_series", "what_there_is")  # nothing that a strategy has a use for
 
 
 class Seen(Struct, frozen=True, gc=False, eq=False):
