@@ -312,3 +312,33 @@ def test_no_trade_is_opened_while_the_market_stands_still(data: Path) -> None:
     summary, told = ran(data, blocks_of(data, stamp, kind="spot"))
     assert (summary["instructions_routed"], len(summary["skipped"])) == (0, 1)
     assert any("12 bars without a trade from " in line for line in told)
+
+
+SUPPLY = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT", "amount": 1000}
+BORROW = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "borrow", "token": "WETH", "amount": "0.1"}
+SELL_PERP = {
+    "instruction_type": "cex_trade", "venue": "bybit", "trade_type": "perp", "side": "sell", "symbol": "ETHUSDT", "amount": 1
+}  # fmt: skip
+HELD: dict[str, tuple[str, dict[str, dict[str, int]], list[dict[str, Any]]]] = {
+    "a coin": (SPOT, {"bybit": {"ETH": 1}}, []),
+    "a perp": (PERP, {"bybit": {"USDT": 10_000}}, [SELL_PERP]),
+    "a deposit": (USDT, {"wallet": {"USDT": 10_000}}, [SUPPLY]),
+    "a debt": (WETH, {"wallet": {"USDT": 10_000}}, [SUPPLY, BORROW]),
+    "a deposit with a debt": (USDT, {"wallet": {"USDT": 10_000}}, [SUPPLY, BORROW]),
+    "a staked token": ("staking/lido/wstETH", {"wallet": {"wstETH": 1}}, []),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_whatever_is_held_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path, held: str) -> None:
+    series, positions, blocks = HELD[held]
+    changed(data, series, lambda rows: [row for row in rows if not "2024-06-05" <= row < "2024-06-09"])
+    path = data.parent / "blocks.jsonl"
+    path.write_text("".join(json.dumps({"timestamp": "2024-06-02T00:00:00Z", "block": block}) + "\n" for block in blocks))
+    venues = {"cex": {"bybit": {}}, "dex": {"uniswap": {}}, "onchain": {"aave": {}, "lido": {}, "wallet": {"gas_price_gwei": 0}}}
+    zero = {"missing_funding": "zero"}
+    config = run_of(strategy_mode="blocks", strategy={"file": str(path)}, initial_positions=positions, venues=venues, data=zero)
+    with pytest.raises(ComponentError) as ended:
+        ran(data, config)
+    assert (ended.value.error_code, series in ended.value.message) == ("DAT-002", True)
+    assert ran(data, {**config, "end": "2024-06-05T06:00:00Z"})[0]["final_equity"]
