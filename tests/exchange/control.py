@@ -236,6 +236,7 @@ def _to(engine: Engine, given: int) -> None:
 
 
 def _clear(engine: Engine, _: bool) -> None:
+    engine.faults.released.set()
     engine.faults = Faults()
     engine.maintenance.clear()
 

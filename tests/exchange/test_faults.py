@@ -209,3 +209,13 @@ def test_more_requests_than_a_minute_allows_are_refused_until_the_next(
 def test_what_is_no_command_is_refused(exchange: ExchangeProcess) -> None:
     with pytest.raises(ValueError, match="KeyError"):
         exchange.control(nonsense={})
+
+
+def test_a_clear_lets_go_of_what_is_held(exchange: ExchangeProcess, binance: Any) -> None:
+    exchange.fault("order", "held")
+    with pytest.raises(ccxt.RequestTimeout):
+        order(binance)
+    exchange.control(clear=True)
+    while not exchange.account("binance")["orders"]:  # it runs in a thread of its own
+        pass
+    assert [one["status"] for one in exchange.account("binance")["orders"]] == ["filled"]
