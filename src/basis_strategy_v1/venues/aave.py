@@ -186,8 +186,12 @@ class Aave(FlashLender, PoolLender):
 
     def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
         """The most that a flash loan can be now: the reserve's cash; None where the data do not know it."""
-        cash = self.pool.part(state, market, token).pool.reserves[token].available
+        cash = self._now(state, token, market).pool.reserves[token].available
         return None if cash == UNKNOWN_CASH else to_amount(token, max(cash, 0))
+
+    def _now(self, state: State, token: str, market: MarketSnapshot) -> AaveState:
+        part = self.pool.part(state, market, token)
+        return self.pool.joined(part, token) if self.pool.rate_impact else part
 
     def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state while a flash loan is out: what is out can be neither withdrawn nor borrowed."""
@@ -227,8 +231,9 @@ class Aave(FlashLender, PoolLender):
 
     def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
         """By cash and caps, and nothing where the reserve is frozen."""
-        part = self.pool.part(state, market, token)
-        reserve, rules = part.pool.reserves[token], part.pool.rules[token]
+        part = self._now(state, token, market)
+        rules, rounding = part.pool.rules[token], rounding_of(part.pool.revision)
+        reserve = accrue(part.pool.reserves[token], rules, part.now_s, rounding)
         cash = None if reserve.available == UNKNOWN_CASH else to_amount(token, max(reserve.available, 0))
         if rules.frozen:
             return Limits(ZERO, cash, ZERO)
