@@ -143,6 +143,11 @@ class Basis:
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._hedge.series()
 
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        legs, _ = self._hedge.read(step, BasisMemory())
+        return self._hedge.too_little(legs, step.positions)
+
     def windows(self, parameters: Any) -> list[Window]:
         hedge, rules = self._hedge, self._rules
         has_rule = rules.enter_above_apr is not None or rules.leave_below_apr is not None

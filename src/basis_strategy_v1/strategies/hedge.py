@@ -189,6 +189,17 @@ class Hedge:
             return max(SMALLEST_CHANGE, self._smallest_order * legs.price)
         return max(SMALLEST_CHANGE, *((lot * legs.price + minimum) * ROOM for lot, minimum in self.smallest_orders(positions)))
 
+    def too_little(self, legs: Legs, positions: Holdings, unhedged: Decimal = ZERO) -> str:
+        """Why the legs cannot be entered with what is there; nothing where they can."""
+        wanted, smallest = self.wanted(legs, positions), self.smallest(legs, positions)
+        if self._growth(legs, wanted, positions, unhedged * legs.price):
+            return ""
+        most = min(self._possible(legs, positions, unhedged * legs.price), wanted)
+        return (
+            f"both legs can be at most {max(most, ZERO):,.2f} {self.quote} with what the venues hold at the start, below the smallest "
+            f"change that the strategy trades, {smallest:,.2f}: nothing is entered; give more initial_capital"
+        )
+
     # Orders.
 
     def spot(self, side: str, amount: Decimal) -> Block:
@@ -274,13 +285,16 @@ class Hedge:
     def _growth(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> Decimal:
         """By what notional of `wanted` both legs can grow on the cash and the margin that are there, where the short one grows by
         `unhedged` more; 0 where it is less than an order."""
+        notional = min(wanted, self._possible(legs, positions, unhedged))
+        return ZERO if notional < self.smallest(legs, positions) else notional
+
+    def _possible(self, legs: Legs, positions: Holdings, unhedged: Decimal) -> Decimal:
+        """As `_growth`, however little it is."""
         cushion = self.cushion(positions)
-        notional = min(wanted, legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
+        notional = min(legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
         if unhedged:
             notional = min(notional, self._room(legs, legs.leverage * OVER_TARGET, unhedged, cushion))
-        if not self.is_one_account:
-            notional = min(notional, legs.carried - legs.notional)
-        return ZERO if notional < self.smallest(legs, positions) else notional
+        return notional if self.is_one_account else min(notional, legs.carried - legs.notional)
 
     def _most_leverage(self, legs: Legs, positions: Holdings) -> Decimal:
         """Notional / equity that the perp venue lets the short have, its fees paid; about its own where it holds nothing."""

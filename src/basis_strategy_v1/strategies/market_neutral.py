@@ -259,6 +259,11 @@ class UsdtMarketNeutral:
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return [*self._hedge.series(), *self._stake.series()]
 
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        _, legs, _ = self._read(step, None)
+        return self._hedge.too_little(legs, step.positions, unhedged=legs.long)
+
     def windows(self, parameters: Any) -> list[Window]:
         return self._work.windows()
 
