@@ -388,16 +388,16 @@ def test_a_payment_that_a_symbol_misses_between_its_hourly_ones_ends_the_run(dat
 
 
 @pytest.mark.parametrize(
-    ("capital", "most", "told"),
+    ("capital", "most", "warns"),
     [(45, "22.46", True), (100, "", False)],
 )
-def test_a_capital_with_which_the_strategy_never_begins_is_a_warning(data: Path, capital: int, most: str, told: bool) -> None:
+def test_a_capital_with_which_the_strategy_never_begins_is_a_warning(data: Path, capital: int, most: str, warns: bool) -> None:
     line = (
         f"warning: initial_capital: both legs can be at most {most} USDT with what the venues hold at the start, below the smallest change "
         "that the strategy trades, 48.19: nothing is entered; give more initial_capital"
     )
-    assert checked(data, initial_capital=capital) == ([line, "ready, with 1 warning"] if told else ["ready"])
-    assert warned(data, initial_capital=capital) == ([line] if told else [])
+    assert checked(data, initial_capital=capital) == ([line, "ready, with 1 warning"] if warns else ["ready"])
+    assert warned(data, initial_capital=capital) == ([line] if warns else [])
 
 
 STAKE = {

@@ -257,7 +257,7 @@ def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Pa
     assert (list(placed), placed["cold"]["ETH"], placed["cold"]["USDT"] > 5_000) == (["cold"], 1, True)
 
 
-def test_a_perp_without_figures_of_its_own_is_told(sample: Path, tmp_path: Path, blocks: Path) -> None:
+def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path, blocks: Path) -> None:
     data = tmp_path / "data"
     for name in ("ohlcv/binance/perp/{}_1h", "funding/binance/{}"):
         path = data / f"{name.format('1000PEPEUSDT')}.csv"

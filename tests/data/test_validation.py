@@ -150,7 +150,7 @@ def test_a_symbol_that_a_config_can_name_is_taken_as_it_is_written(write: Write,
 
 
 @pytest.mark.parametrize("symbol", ["ethusdt", "EthUSDT", "ETHusdt", "kpepeUSDC"])
-def test_a_symbol_that_nothing_can_name_is_told(write: Write, symbol: str) -> None:
+def test_a_symbol_that_nothing_can_name_is_reported(write: Write, symbol: str) -> None:
     (found,) = validate(write(f"funding/hyperliquid/{symbol}", "2024-01-01T00:00:00Z,0.0001"))
     assert found.message == f"nothing finds it under this name: rename it to funding/hyperliquid/{symbol.upper()}.csv"
 

@@ -23,13 +23,14 @@ D = Decimal
 CAPPED = {"reserves": {"WETH": {"supply_cap": 100_050, "borrow_cap": 99_990}}}
 
 
-class Desk:
+class Borrower:
     """A wallet with much of both tokens, and collateral at Aave."""
 
     def __init__(self, folder: Path, seed: int, aave: dict[str, Any]) -> None:
         data = RandomMarket(seed, days=2, has_holes=False).write(folder / "data")
         config = {
-            "strategy_mode": "pure_lending", "share_class": "eth_directional", "initial_capital": 1, "start": "2024-06-01", "end": "2024-06-03",
+            "strategy_mode": "pure_lending", "share_class": "eth_directional", "initial_capital": 1,
+            "start": "2024-06-01", "end": "2024-06-03",
             "strategy": {"protocol": "aave", "token": "WETH"},
             "venues": {"onchain": {"aave": aave, "wallet": {"gas_price_gwei": 0}}},
         }  # fmt: skip
@@ -50,18 +51,12 @@ class Desk:
 @given(seed=st.integers(0, 1000), aave=st.sampled_from([{}, {"rate_impact": True}, CAPPED]), action=st.sampled_from(["supply", "borrow"]))
 def test_as_much_as_the_limit_passes_and_a_little_more_is_refused(seed: int, aave: dict[str, Any], action: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder), seed, aave)
-        most = desk.limits().supply if action == "supply" else desk.limits().borrow
+        borrower = Borrower(Path(folder), seed, aave)
+        most = borrower.limits().supply if action == "supply" else borrower.limits().borrow
         assert (most is None) == (action == "supply" and aave is not CAPPED)
         if most is None:
             return
         with pytest.raises(ComponentError):
-            desk.send(action, "WETH", most + 1)
+            borrower.send(action, "WETH", most + 1)
         if most:
-            desk.send(action, "WETH", most)
-
-
-def test_a_frozen_reserve_takes_and_lends_nothing(tmp_path: Path) -> None:
-    limits = Desk(tmp_path, 1, {"reserves": {"WETH": {"frozen": True}}}).limits()
-    assert (limits.supply, limits.borrow) == (0, 0)
-    assert limits.withdraw is not None
+            borrower.send(action, "WETH", most)

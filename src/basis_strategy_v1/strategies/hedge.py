@@ -332,7 +332,7 @@ class Hedge:
 
     def can_bring(self, legs: Legs, positions: Holdings) -> bool:
         """Whether margin that lacks can be sent: nothing is on its way already, and it is more than the exchange's minimum and worth the
-        fee, beside which both legs would be made smaller."""
+        fee; else both legs are made smaller."""
         fee, minimum, _ = positions.withdrawal(self.spot_venue, self.quote)
         freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - self.cushion(positions))
         kept = min(legs.notional, legs.target) - legs.carried

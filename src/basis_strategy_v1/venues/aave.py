@@ -53,7 +53,6 @@ ROUNDED_OFF = 1
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
 
 
-ZERO = Decimal(0)
 CAP_CLEARANCE = 10**6  # of the total, kept free under a cap
 
 
@@ -230,13 +229,11 @@ class Aave(FlashLender, PoolLender):
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
     def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
-        """By cash and caps, and nothing where the reserve is frozen."""
+        """By cash and caps."""
         part = self._now(state, token, market)
         rules, rounding = part.pool.rules[token], rounding_of(part.pool.revision)
         reserve = accrue(part.pool.reserves[token], rules, part.now_s, rounding)
         cash = None if reserve.available == UNKNOWN_CASH else to_amount(token, max(reserve.available, 0))
-        if rules.frozen:
-            return Limits(ZERO, cash, ZERO)
         supplied = (reserve.scaled_supply + reserve.accrued_to_treasury) * reserve.liquidity_index_ray
         owed = reserve.scaled_debt * reserve.variable_borrow_index_ray
         under_cap = _under_cap(token, rules.borrow_cap * rules.unit, owed)
