@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import OrNull, number, whole
-from basis_strategy_v1.strategies.hedge import (
-    Hedge,
+from basis_strategy_v1.strategies.hedge import Hedge
+from basis_strategy_v1.strategies.legs import (
     HedgeMemory,
     LeastMargin,
     Legs,

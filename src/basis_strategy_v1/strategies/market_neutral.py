@@ -9,10 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import Fraction, OrNull
-from basis_strategy_v1.strategies.hedge import (
-    LEAST_WORTH_OF_FEE,
+from basis_strategy_v1.strategies.hedge import LEAST_WORTH_OF_FEE, Hedge
+from basis_strategy_v1.strategies.legs import (
     ZERO,
-    Hedge,
     HedgeMemory,
     LeastMargin,
     Legs,
