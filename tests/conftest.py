@@ -59,6 +59,7 @@ SLOW = (
     "scenarios/test_a_year_of_basis.py",
     "scenarios/test_lending_at_the_index.py::test_the_final_equity_is_the_capital_times_the_index_ratio",
     "scenarios/test_pools_and_markets.py::test_a_second_run_writes_the_same_bytes_from_the_folder_and_from_a_database",
+    "scenarios/test_own_orders.py",
     "scenarios/test_same_bytes.py::test_a_database_gives_the_same_bytes_as_the_folder_it_was_made_of",
     "scenarios/test_transfers_pay.py",
     "scenarios/test_whole_cycle.py",

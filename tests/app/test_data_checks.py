@@ -385,3 +385,43 @@ def test_a_payment_that_a_symbol_misses_between_its_hourly_ones_ends_the_run(dat
     missing = f"{FUNDING} has no row for 3 payments from 2024-06-04T03:00:00Z to 2024-06-04T05:00:00Z"
     assert refused(data, end="2024-06-06")[0].startswith(f"DAT-005: {missing}")
     assert run(data, end="2024-06-06") == "DAT-005"
+
+
+@pytest.mark.parametrize(
+    ("capital", "most", "warns"),
+    [(45, "22.46", True), (100, "", False)],
+)
+def test_a_capital_with_which_the_strategy_never_begins_is_a_warning(data: Path, capital: int, most: str, warns: bool) -> None:
+    line = (
+        f"warning: initial_capital: both legs can be at most {most} USDT with what the venues hold at the start, below the smallest change "
+        "that the strategy trades, 48.19: nothing is entered; give more initial_capital"
+    )
+    assert checked(data, initial_capital=capital) == ([line, "ready, with 1 warning"] if warns else ["ready"])
+    assert warned(data, initial_capital=capital) == ([line] if warns else [])
+
+
+STAKE = {
+    "strategy_mode": "eth_staking_only", "share_class": "eth_directional", "strategy": {"protocol": "lido"},
+    "venues": {"dex": {"uniswap": {}}, "onchain": {"lido": {}, "wallet": {"gas_price_gwei": 0}}},
+}  # fmt: skip
+
+
+def test_a_stake_counted_in_ether_needs_its_price_in_dollars_to_the_end(data: Path) -> None:
+    rates = ["timestamp,eth_per_token", *(f"{day}T00:00:00Z,1.17" for day in ("2024-05-31", *(f"2024-06-{d:02}" for d in range(1, 9))))]
+    (data / "staking/lido").mkdir(parents=True, exist_ok=True)
+    (data / "staking/lido/wstETH.csv").write_text("\n".join(rates) + "\n")
+    stake = {**STAKE, "initial_capital": 10}
+    assert checked(data, **stake) == ["ready"]
+    assert run(data, **stake) == ""
+    assert checked(data, **{**stake, "initial_capital": "0.05"})[0].startswith(
+        "warning: initial_capital: 0.0500 ETH are to be staked, below"
+    )
+    for path in (data / "ohlcv").rglob("spot/ETH*.csv"):
+        path.write_text(
+            "".join(line for line in path.read_text().splitlines(keepends=True) if not "2024-06-02T05" < line < "2024-06-04T12")
+        )
+    assert refused(data, **stake)[0].startswith("DAT-002")
+    assert run(data, **stake) == "DAT-002"
+    for path in (data / "ohlcv").rglob("spot/*.csv"):
+        path.unlink()
+    assert refused(data, **stake)[0].endswith("what is held is valued in dollars: bring spot/ETHUSDT of an exchange")

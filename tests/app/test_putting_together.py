@@ -255,3 +255,22 @@ def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Pa
     own = {"strategy_mode": "pure_lending", "strategy": {"protocol": "pool", "token": "USDT"}, "venues": {"onchain": onchain}}
     placed = held(config(**own, gas_reserve_eth=1), sample, tmp_path)
     assert (list(placed), placed["cold"]["ETH"], placed["cold"]["USDT"] > 5_000) == (["cold"], 1, True)
+
+
+def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path, blocks: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("ohlcv/binance/perp/{}_1h", "funding/binance/{}"):
+        path = data / f"{name.format('1000PEPEUSDT')}.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text((sample / f"{name.format('ETHUSDT')}.csv").read_text())
+    block = (
+        '"block": {"instruction_type": "cex_trade", "venue": "binance", "trade_type": "perp", "side": "sell", "symbol": "1000PEPEUSDT", '
+    )
+    blocks.write_text(f'{{"timestamp": "2024-06-01T01:00:00Z", {block}"amount": 1}}}}\n')
+    own = {"initial_positions": {"binance": {"USDT": 9000}}, "venues": {"cex": {"binance": {}}}}
+    settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, end="2024-06-01T02:00:00Z", **own)
+    told = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert told[-1] == (
+        "binance: no figures of 1000PEPEUSDT are known. Its leverage, maintenance margin and smallest order are taken to be "
+        "those of ETH and BTC, its lot 0.00000001."
+    )

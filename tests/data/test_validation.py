@@ -144,6 +144,17 @@ def test_a_name_that_only_its_capitals_keep_from_being_found_is_told(write: Writ
     ]
 
 
+@pytest.mark.parametrize("symbol", ["kPEPEUSDC", "1000PEPEUSDT", "ETHUSD", "ETHUSDT"])
+def test_a_symbol_that_a_config_can_name_is_taken_as_it_is_written(write: Write, symbol: str) -> None:
+    assert validate(write(f"funding/hyperliquid/{symbol}", "2024-01-01T00:00:00Z,0.0001")) == []
+
+
+@pytest.mark.parametrize("symbol", ["ethusdt", "EthUSDT", "ETHusdt", "kpepeUSDC"])
+def test_a_symbol_that_nothing_can_name_is_reported(write: Write, symbol: str) -> None:
+    (found,) = validate(write(f"funding/hyperliquid/{symbol}", "2024-01-01T00:00:00Z,0.0001"))
+    assert found.message == f"nothing finds it under this name: rename it to funding/hyperliquid/{symbol.upper()}.csv"
+
+
 def outliers(provider: DataProvider, since: int, until: int) -> list[tuple[int, str]]:
     return [(issue.stamp, issue.message) for issue in provider.issues(since, until) if issue.kind == "outlier"]
 

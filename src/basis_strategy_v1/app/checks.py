@@ -37,6 +37,8 @@ def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
         problems.append(ComponentError("DAT-001", apart))
     if config.initial_positions is not None or not problems:  # without a series there may be no price to split the capital at
         problems += initial_position_problems(config, strategy, provider)
+    if not problems:
+        problems += _valuation_problems(config, strategy, provider)
     if problems:
         raise ComponentError(problems[0].error_code, "\n".join(problem.message for problem in problems))
 
@@ -64,6 +66,33 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
         else:
             if problem:
                 yield ComponentError("DAT-001", problem)
+
+
+def valued_by(config: Config, strategy: Strategy, provider: Any) -> Iterator[tuple[str, str, str]]:
+    """The series that price, in dollars, what the strategy comes to hold.
+
+    Raises:
+        ComponentError: DAT-001, one of these tokens has no price at the start.
+    """
+    if not hasattr(provider, "snapshot") or config.start is None:
+        return
+    market = provider.snapshot(config.start)
+    for token in getattr(strategy, "holds", lambda parameters: ())(config.strategy):
+        market.price(token)
+        if (key := market.price_series(token)) is not None:
+            yield key
+
+
+def _valuation_problems(config: Config, strategy: Strategy, provider: Any) -> Iterator[ComponentError]:
+    """What is held is valued in dollars, whatever the run is counted in."""
+    try:
+        keys = list(valued_by(config, strategy, provider))
+    except ComponentError as lacking:
+        yield ComponentError(lacking.error_code, f"{lacking.message}; what is held is valued in dollars: bring spot/ETHUSDT of an exchange")
+        return
+    for key in dict.fromkeys(keys):
+        if problem := _problem(config, provider, key):
+            yield ComponentError("DAT-001", problem)
 
 
 def is_hedge(config: Config) -> bool:

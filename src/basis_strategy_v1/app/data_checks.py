@@ -6,7 +6,7 @@ from bisect import bisect_right
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.app.checks import is_hedge, legs_apart
+from basis_strategy_v1.app.checks import is_hedge, legs_apart, valued_by
 from basis_strategy_v1.app.run_checks import run_warnings
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, SECOND_US, iso, to_instant
@@ -158,7 +158,7 @@ def _uncertain(gap: Gap) -> str:
 
 
 def _gaps(config: Config, strategy: Strategy, provider: Any) -> Iterator[Gap]:
-    for kind, venue, name in dict.fromkeys(strategy.needs(config.strategy)):
+    for kind, venue, name in dict.fromkeys((*strategy.needs(config.strategy), *valued_by(config, strategy, provider))):
         if kind != "funding":
             yield from _prices_missing(config, provider, (kind, venue, name))
         elif config.data.missing_funding == "error":
@@ -177,9 +177,14 @@ def _is_always_short(config: Config) -> bool:
 
 def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) -> Iterator[Gap]:
     """The built-in strategies read their spot price and what their stake redeems for at every step, with or without a position."""
-    kind = key[0]
-    always = (kind == "spot" and hasattr(config.strategy, "perp_venue")) or (kind == "staking" and hasattr(config.strategy, "protocol"))
-    always = always or (kind == "perp" and _is_always_short(config)) or (kind == "lending" and config.strategy_mode == "pure_lending")
+    own = config.strategy
+    stays = hasattr(own, "protocol") and getattr(own, "leave_at", None) is None
+    always = {
+        "spot": hasattr(own, "perp_venue") or stays,  # of a stake counted in ETH, which is valued in dollars
+        "staking": hasattr(own, "protocol"),
+        "perp": _is_always_short(config),
+        "lending": config.strategy_mode == "pure_lending",
+    }.get(key[0], False)
     for series, start, end in provider.unusable_spans(*key, *_period(config)):
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
         message = f"{series}: {when} the last row is older than max_staleness"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
+from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
+from basis_strategy_v1.execution.portfolio import Portfolio
+from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +23,23 @@ if TYPE_CHECKING:
 def run_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
     """A line for each thing that the strategy will not do in this run, or only late, and why."""
     yield from _windows_not_covered(config, strategy, provider)
+    yield from _too_little(config, strategy, provider)
+
+
+def _too_little(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+    """A capital with which the strategy never begins. Own initial_positions may be anywhere, so they are not judged."""
+    too_little = getattr(strategy, "too_little", None)
+    if too_little is None or config.initial_positions is not None:
+        return
+    assert config.start is not None
+    handler = PositionUpdateHandler()
+    manager = ExecutionInterfaceManager(config, provider, "backtest", positions=handler)
+    with decimal.localcontext(EXACT):
+        market = manager.account.market(config.start)
+        handler.hold(initial_positions_of(config, strategy, market, manager.gas_is_free()))
+        why = too_little(Step(config.start, market, Portfolio(manager.account, config.gas_reserve_eth), config.strategy))
+    if why:
+        yield f"initial_capital: {why}"
 
 
 def _windows_not_covered(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import OrNull, number, whole
-from basis_strategy_v1.strategies.hedge import (
-    Hedge,
+from basis_strategy_v1.strategies.hedge import Hedge
+from basis_strategy_v1.strategies.legs import (
     HedgeMemory,
     LeastMargin,
     Legs,
@@ -142,6 +142,11 @@ class Basis:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._hedge.series()
+
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        legs, _ = self._hedge.read(step, BasisMemory())
+        return self._hedge.too_little(legs, step.positions)
 
     def windows(self, parameters: Any) -> list[Window]:
         hedge, rules = self._hedge, self._rules

@@ -1,22 +1,19 @@
-"""A hedge: a perp sold short against something long that changes hands at a spot venue. How it stands, and the orders that change it."""
+"""A hedge: a perp sold short against something long that changes hands at a spot venue, and the orders that change it."""
 
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.position_names import perp_name
-from basis_strategy_v1.core.settings import Bps, Fraction, Mark, OrNull, VenueOf, number
-from basis_strategy_v1.strategies.parameters import HedgeParameters
+from basis_strategy_v1.strategies.legs import ZERO, Legs, M, not_growing, with_sent
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Step, VenueFacts, trade, transfer
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.strategies.parameters import HedgeParameters
 
-ZERO = Decimal(0)
 BPS = Decimal(10_000)
 CENT = Decimal("0.01")
 # Kept back at least from a purchase for slippage and fees; what is left of it is used at the next one.
@@ -30,78 +27,10 @@ WORTH_SENDING = Decimal("0.1")
 # A transfer is worth its fee where the notional that it keeps, or makes possible, is this many times the fee: at a funding of 10 % a
 # year that earns the fee in a week. In a small account half of what the capital carries is enough, if it earns the fee in ten weeks.
 WORTH_OF_FEE, LEAST_WORTH_OF_FEE = Decimal(500), Decimal(50)
-
 # The first short also hedges ether that is kept for gas: with it the leverage may be above its target by so much.
 OVER_TARGET = Decimal("1.1")
 
 Order = tuple[Decimal, Decimal]
-
-
-class HedgeMemory(Struct, frozen=True, gc=False):
-    """What the positions do not show of a hedge."""
-
-    has_been_short: bool = False  # a short was held, or ordered: a long leg that is found alone later was left by a liquidation
-    is_to_grow: bool = False  # cash was sent for both legs to grow with: once it has come they do, before anything more is sent
-    sent_to_perp: bool = True  # where the last transfer went; what is on its way at the start counts as margin
-
-
-M = TypeVar("M", bound=HedgeMemory)
-
-
-def not_growing(memory: M) -> M:
-    """The memory once the legs are not to grow any more."""
-    return replace(memory, is_to_grow=False) if memory.is_to_grow else memory
-
-
-class Legs(Struct, frozen=True, gc=False):
-    """Both legs at a step: `long`, `at_spot` and `short` in base units, everything else in the quote."""
-
-    price: Decimal
-    leverage: Decimal
-    long: Decimal  # wherever it is held
-    at_spot: Decimal  # the part of it that can be sold now
-    short: Decimal
-    cash: Decimal  # at the spot venue, and not margin of the perp
-    margin: Decimal  # equity of the perp account
-    coming: Decimal  # cash on its way between the two
-    coming_margin: Decimal  # the part of it that will be margin
-    equity: Decimal  # of the perp venue
-    market: MarketSnapshot  # that it was read from
-
-    @property
-    def notional(self) -> Decimal:
-        return self.short * self.price
-
-    @property
-    def total(self) -> Decimal:
-        return self.long * self.price + self.cash + self.margin + self.coming
-
-    @property
-    def target(self) -> Decimal:
-        """The notional that the capital carries at the leverage."""
-        return self.total * self.leverage / (1 + self.leverage)
-
-    @property
-    def carried(self) -> Decimal:
-        """The notional that the margin alone carries at the leverage."""
-        return self.margin * self.leverage
-
-    @property
-    def margin_missing(self) -> Decimal:
-        """What the margin account lacks, wherever it is; less than 0 where it has more than it needs."""
-        return self.notional / self.leverage - self.margin - self.coming_margin
-
-
-SpotVenue = Annotated[str, VenueOf("cex"), Mark.RUN, "exchange that holds the spot leg"]
-PerpVenue = Annotated[str, VenueOf("cex"), Mark.RUN, "exchange that holds the short perp"]
-Leverage = Annotated[Decimal, number(above=0, at_most=20), "perp notional / equity on the perp venue"]
-Threshold = Annotated[Bps, "margin is brought back to `leverage` when it is off by more than this share of the equity"]
-Tolerance = Annotated[Bps, "the legs may differ by this share of the spot leg before they are made equal"]
-OnShortfall = Annotated[
-    Literal["move", "reduce", "ignore"],
-    "move: bring collateral, and where there is none reduce both legs; reduce: reduce both legs at once; ignore: do nothing",
-]
-LeastMargin = Annotated[OrNull[Fraction], "equity / perp notional under which margin counts as too small; null: the strategy's own"]
 
 
 class Hedge:
@@ -189,6 +118,17 @@ class Hedge:
             return max(SMALLEST_CHANGE, self._smallest_order * legs.price)
         return max(SMALLEST_CHANGE, *((lot * legs.price + minimum) * ROOM for lot, minimum in self.smallest_orders(positions)))
 
+    def too_little(self, legs: Legs, positions: Holdings, unhedged: Decimal = ZERO) -> str:
+        """Why the legs cannot be entered with what is there; nothing where they can."""
+        wanted, smallest = self.wanted(legs, positions), self.smallest(legs, positions)
+        if self._growth(legs, wanted, positions, unhedged * legs.price):
+            return ""
+        most = min(self._possible(legs, positions, unhedged * legs.price), wanted)
+        return (
+            f"both legs can be at most {max(most, ZERO):,.2f} {self.quote} with what the venues hold at the start, below the smallest "
+            f"change that the strategy trades, {smallest:,.2f}: nothing is entered; give more initial_capital"
+        )
+
     # Orders.
 
     def spot(self, side: str, amount: Decimal) -> Block:
@@ -250,7 +190,7 @@ class Hedge:
             fee, _, minutes = positions.withdrawal(sender, self.quote)
             if minutes:
                 return moves, replace(memory, is_to_grow=True)
-            legs = _with_sent(legs, sent, fee, to_perp=sender == self.spot_venue)
+            legs = with_sent(legs, sent, fee, to_perp=sender == self.spot_venue)
         grown = self._grow(legs, wanted, positions, unhedged)
         if grown and not memory.has_been_short:  # it may be liquidated before the next step sees it
             memory = replace(memory, has_been_short=True)
@@ -266,7 +206,7 @@ class Hedge:
         lacking = (legs.notional + wanted) / legs.leverage - legs.margin
         sent = min(-missing, lacking) if to_perp else min(missing, positions.amount(self.perp_venue, self.quote), -legs.margin_missing)
         fee, _, _ = positions.withdrawal(self.spot_venue if to_perp else self.perp_venue, self.quote)
-        after = self._growth(_with_sent(legs, sent, fee, to_perp=to_perp), wanted, positions, unhedged)
+        after = self._growth(with_sent(legs, sent, fee, to_perp=to_perp), wanted, positions, unhedged)
         if after <= (now := self._growth(legs, wanted, positions, unhedged)):
             return [], memory
         return self.send(sent, legs, positions, memory, to_perp=to_perp, protects=after - now, at_least=self.worth_sending(legs))
@@ -274,13 +214,16 @@ class Hedge:
     def _growth(self, legs: Legs, wanted: Decimal, positions: Holdings, unhedged: Decimal) -> Decimal:
         """By what notional of `wanted` both legs can grow on the cash and the margin that are there, where the short one grows by
         `unhedged` more; 0 where it is less than an order."""
+        notional = min(wanted, self._possible(legs, positions, unhedged))
+        return ZERO if notional < self.smallest(legs, positions) else notional
+
+    def _possible(self, legs: Legs, positions: Holdings, unhedged: Decimal) -> Decimal:
+        """As `_growth`, however little it is."""
         cushion = self.cushion(positions)
-        notional = min(wanted, legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
+        notional = min(legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
         if unhedged:
             notional = min(notional, self._room(legs, legs.leverage * OVER_TARGET, unhedged, cushion))
-        if not self.is_one_account:
-            notional = min(notional, legs.carried - legs.notional)
-        return ZERO if notional < self.smallest(legs, positions) else notional
+        return notional if self.is_one_account else min(notional, legs.carried - legs.notional)
 
     def _most_leverage(self, legs: Legs, positions: Holdings) -> Decimal:
         """Notional / equity that the perp venue lets the short have, its fees paid; about its own where it holds nothing."""
@@ -318,7 +261,7 @@ class Hedge:
 
     def can_bring(self, legs: Legs, positions: Holdings) -> bool:
         """Whether margin that lacks can be sent: nothing is on its way already, and it is more than the exchange's minimum and worth the
-        fee, beside which both legs would be made smaller."""
+        fee; else both legs are made smaller."""
         fee, minimum, _ = positions.withdrawal(self.spot_venue, self.quote)
         freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - self.cushion(positions))
         kept = min(legs.notional, legs.target) - legs.carried
@@ -351,9 +294,3 @@ class Hedge:
 
     def _is_worth(self, notional: Decimal, fee: Decimal, legs: Legs) -> bool:
         return notional >= max(fee * LEAST_WORTH_OF_FEE, min(fee * WORTH_OF_FEE, legs.target / 2))
-
-
-def _with_sent(legs: Legs, sent: Decimal, fee: Decimal, *, to_perp: bool) -> Legs:
-    """The legs once cash has come to the other venue."""
-    cash, margin = (-sent, sent - fee) if to_perp else (sent - fee, -sent)
-    return replace(legs, cash=legs.cash + cash, margin=legs.margin + margin, equity=legs.equity + margin)

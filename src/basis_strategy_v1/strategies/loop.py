@@ -167,6 +167,7 @@ class Loop:
         opening = () if held.debt else self._loan.opening
         collateral, debt = held.staked * price + spare * grown, held.debt
         most, room = self._stake.limits(WETH, step).borrow, self._stake.limits(self._stake.tokens.wrapped, step).supply
+        most = None if most is None else wei(most * (1 - GROWTH_ALLOWED))
         if room is not None:
             room -= held.wrapped + spare / held.rate
         for _ in range(MOST_ROUNDS):

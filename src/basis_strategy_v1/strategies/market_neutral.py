@@ -9,10 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import Fraction, OrNull
-from basis_strategy_v1.strategies.hedge import (
-    LEAST_WORTH_OF_FEE,
+from basis_strategy_v1.strategies.hedge import LEAST_WORTH_OF_FEE, Hedge
+from basis_strategy_v1.strategies.legs import (
     ZERO,
-    Hedge,
     HedgeMemory,
     LeastMargin,
     Legs,
@@ -215,8 +214,8 @@ class UsdtMarketNeutral:
         claims = self._stake.claims(step)
         if claims or lacking < SMALLEST_STAKE or step.positions.in_transit("ETH"):
             return claims
-        if held.ether >= SMALLEST_STAKE:
-            return [transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", min(lacking, held.ether))]
+        if (sendable := self._stake.sendable(held, step)) >= SMALLEST_STAKE:
+            return [transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", min(lacking, sendable))]
         lacking -= held.ether + held.queued  # what gas has taken out of the reserve comes back with it
         is_enough_for_now = held.queued and lacking * legs.price <= allowed  # not a request for every move of the price
         if lacking < SMALLEST_STAKE or is_enough_for_now or not held.staked:
@@ -240,8 +239,8 @@ class UsdtMarketNeutral:
             blocks = self._sell_at_exchange(legs, smallest, is_last)
         if not self._stake.can_give_back(held, step):
             return blocks
-        if held.ether >= SMALLEST_STAKE:
-            blocks.append(transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", held.ether))
+        if (sendable := self._stake.sendable(held, step)) >= SMALLEST_STAKE:
+            blocks.append(transfer(self._stake.wallet, self._hedge.spot_venue, "ETH", sendable))
         blocks += self._stake.claims(step)
         return [*blocks, *self._stake.give_back(held, step)]
 
@@ -258,6 +257,11 @@ class UsdtMarketNeutral:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return [*self._hedge.series(), *self._stake.series()]
+
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        _, legs, _ = self._read(step, None)
+        return self._hedge.too_little(legs, step.positions, unhedged=legs.long)
 
     def windows(self, parameters: Any) -> list[Window]:
         return self._work.windows()

@@ -71,6 +71,12 @@ class PureLending:
         ether = step.positions.amount(self._wallet, "ETH") - (kept if self._token == "ETH" else 0)
         return ether >= step.positions.gas_fee(units, step.snapshot)
 
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        if step.positions.amount(self._wallet, "ETH") or not step.positions.gas_fee(SUPPLY_GAS, step.snapshot):
+            return ""
+        return f"{self._wallet} holds no ETH to pay gas with: nothing is supplied; set gas_reserve_eth, or gas_price_gwei: 0"
+
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return list(self._deposit.series)
 

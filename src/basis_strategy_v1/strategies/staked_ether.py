@@ -127,6 +127,10 @@ class StakedEther:
         asked = held.rebasing if self._unstake == "dex" else held.rebasing + held.staked * held.rate - held.debt
         return self.can_pay_gas(held, step, asked)
 
+    def sendable(self, held: Held, step: Step) -> Decimal:
+        """ETH of the wallet that can be sent away: a transaction after it can still be paid for."""
+        return min(held.ether, held.wallet_ether - step.positions.gas_fee(TRANSACTION_GAS, step.snapshot))
+
     def spare(self, held: Held, step: Step) -> Decimal:
         """ETH to stake now, its gas taken off; 0 where that is not worth it."""
         if held.ether < SMALLEST_STAKE:

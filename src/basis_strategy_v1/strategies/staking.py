@@ -10,7 +10,16 @@ from msgspec import Struct
 from basis_strategy_v1.core.settings import Fraction, Mark
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
-from basis_strategy_v1.strategies.staked_ether import Dex, LeaveAt, LenderOfEther, SaleSlippage, StakedEther, StakingVenue, Unstake
+from basis_strategy_v1.strategies.staked_ether import (
+    SMALLEST_STAKE,
+    Dex,
+    LeaveAt,
+    LenderOfEther,
+    SaleSlippage,
+    StakedEther,
+    StakingVenue,
+    Unstake,
+)
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, Window
 
 
@@ -65,6 +74,20 @@ class EthStaking:
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._stake.series()
+
+    def too_little(self, step: Step) -> str:
+        """Why nothing can be done with what is there at the start; nothing where something can."""
+        ether = self._stake.read(step).ether
+        if ether >= SMALLEST_STAKE:
+            return ""
+        return (
+            f"{ether:,.4f} ETH are to be staked, below the smallest stake of the strategy, {SMALLEST_STAKE}: nothing is staked; "
+            "give more initial_capital, or lower gas_reserve_eth"
+        )
+
+    def holds(self, parameters: Any) -> list[str]:
+        """The tokens that it comes to hold, besides what it begins with."""
+        return ["ETH", self._stake.tokens.wrapped]
 
     def windows(self, parameters: Any) -> list[Window]:
         return self._work.windows()

@@ -53,7 +53,6 @@ ROUNDED_OFF = 1
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
 
 
-ZERO = Decimal(0)
 CAP_CLEARANCE = 10**6  # of the total, kept free under a cap
 
 
@@ -186,8 +185,12 @@ class Aave(FlashLender, PoolLender):
 
     def loanable(self, state: State, token: str, market: MarketSnapshot) -> Decimal | None:
         """The most that a flash loan can be now: the reserve's cash; None where the data do not know it."""
-        cash = self.pool.part(state, market, token).pool.reserves[token].available
+        cash = self._now(state, token, market).pool.reserves[token].available
         return None if cash == UNKNOWN_CASH else to_amount(token, max(cash, 0))
+
+    def _now(self, state: State, token: str, market: MarketSnapshot) -> AaveState:
+        part = self.pool.part(state, market, token)
+        return self.pool.joined(part, token) if self.pool.rate_impact else part
 
     def lend_flash(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state while a flash loan is out: what is out can be neither withdrawn nor borrowed."""
@@ -226,12 +229,11 @@ class Aave(FlashLender, PoolLender):
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
     def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
-        """By cash and caps, and nothing where the reserve is frozen."""
-        part = self.pool.part(state, market, token)
-        reserve, rules = part.pool.reserves[token], part.pool.rules[token]
+        """By cash and caps."""
+        part = self._now(state, token, market)
+        rules, rounding = part.pool.rules[token], rounding_of(part.pool.revision)
+        reserve = accrue(part.pool.reserves[token], rules, part.now_s, rounding)
         cash = None if reserve.available == UNKNOWN_CASH else to_amount(token, max(reserve.available, 0))
-        if rules.frozen:
-            return Limits(ZERO, cash, ZERO)
         supplied = (reserve.scaled_supply + reserve.accrued_to_treasury) * reserve.liquidity_index_ray
         owed = reserve.scaled_debt * reserve.variable_borrow_index_ray
         under_cap = _under_cap(token, rules.borrow_cap * rules.unit, owed)
