@@ -83,7 +83,8 @@ class LiveRecord(EventDrivenStrategyEngine):
             self.clock.move_to(at)
         recovered, self._since = self.live.start(at), decode_since(self.record.kept(SINCE))
         if newest is not None:
-            self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(journal)
+            plans = journal.plans_after(Mark() if kept is None else kept.mark)
+            self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)
         if why_not:
             self._log_new_record(why_not)
         if kept is None:

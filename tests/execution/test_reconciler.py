@@ -59,6 +59,7 @@ def test_after_orders_of_every_kind_all_venues_agree(made):
         made.manager.execute(NOON, block)
     table = compared(made)
     assert (table.differences, table.unread, health(made)) == ((), {}, ("healthy", []))
+    assert compared(made) == table
     assert {row.venue for row in table.rows} == {"binance", "bybit", "wallet", "aave"}
 
 
@@ -187,6 +188,20 @@ def test_an_order_that_is_taken_over_while_the_venues_are_read_makes_no_break(ma
 
     made.gateways["wallet"].read = meanwhile
     assert (differences(made), made.manager.positions.positions["binance"]["ETH"], len(times)) == ([], 102, 2)
+
+
+def test_where_orders_are_taken_over_all_the_time_the_next_comparison_tells(made):
+    given = made.gateways["wallet"].read
+
+    def meanwhile(at=None):
+        made.manager.execute(NOON, trade())
+        return given()
+
+    made.gateways["wallet"].read = meanwhile
+    assert len(compared(made).breaks) == 2
+    assert (made.manager.live.reconciler.is_needed, health(made)) == (True, ("healthy", []))
+    made.gateways["wallet"].read = given
+    assert (differences(made), made.manager.live.reconciler.is_needed) == ([], False)
 
 
 def test_a_table_is_read_back_from_its_text_and_told_breaks_first(made):

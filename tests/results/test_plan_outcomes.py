@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instructions import CexTrade
 from basis_strategy_v1.core.journal import MemoryJournal, StoredPlan
 from basis_strategy_v1.core.order import Plan
-from basis_strategy_v1.results.plan_outcomes import outcomes
+from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -43,3 +44,29 @@ def test_a_repetition_counts_as_neither() -> None:
     journal.settled("a", CexTrade(venue="bybit", trade_type="spot", side="buy", symbol="ETHUSDT", amount="all"), report)
     plans = [stored(({"instruction_id": "a"}, {}), 1, "complete"), stored(({"instruction_id": "b"},), 1, "complete")]
     assert outcomes(plans, journal) == (2, 0)
+
+
+BEFORE = {"ETH": Decimal("0.5")}
+
+
+def stopped(settled: int, on_failure: str = "unwind", *, has_ended: bool = True) -> StoredPlan:
+    plan = Plan(at=AT, blocks=({}, {}), on_failure=on_failure, before=BEFORE)
+    return StoredPlan(plan=plan, number=2, has_ended=has_ended, settled=settled)
+
+
+@pytest.mark.parametrize(
+    ("plans", "found"),
+    [
+        ([stopped(1)], BEFORE),
+        ([stopped(0)], BEFORE),
+        ([stopped(2), stopped(1)], BEFORE),
+        ([], None),
+        ([stopped(2)], None),
+        ([stopped(1), stopped(2)], None),
+        ([stopped(1, has_ended=False)], None),
+        ([stopped(1, "hold")], None),
+        ([stopped(1, "complete")], None),
+    ],
+)
+def test_only_the_newest_plan_is_unwound_and_only_where_it_was_stopped_for_that(plans: list[StoredPlan], found: Any) -> None:
+    assert unwinds_to(plans, MemoryJournal()) == found

@@ -57,17 +57,18 @@ class Reconciler:
         return self._health.needs_comparison
 
     def compare(self, at: datetime, market: MarketSnapshot) -> HoldingsTable:
-        """The table of now. Where an order is taken over meanwhile, the venues are read once more."""
-        table, ledger = None, self._account.ledger
+        """The table of now. Where an order is taken over meanwhile, the venues are read once more; where that happens again, the table says
+        nothing about the health, and another comparison is needed."""
+        ledger = self._account.ledger
         self._health.needs_comparison = False
         with localcontext(EXACT):
-            for _ in range(2):
-                held = ledger.state
-                table = self._table(at, market)
-                if ledger.state is held:
-                    break
-        assert table is not None
-        self._note(table)
+            held, table = ledger.state, self._table(at, market)
+            if ledger.state is not held:
+                held, table = ledger.state, self._table(at, market)
+        if ledger.state is held:
+            self._note(table)
+        else:
+            self._health.needs_comparison = True
         self.table = table
         return table
 

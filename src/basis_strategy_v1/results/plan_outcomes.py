@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.journal import Mark, Status
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.execution.exposure import COMPLETE, UNWIND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
-    from basis_strategy_v1.core.journal import Journal, LiveJournal, StoredPlan
+    from basis_strategy_v1.core.journal import Journal, StoredPlan
 
 
 def outcomes(plans: Iterable[StoredPlan], journal: Journal) -> tuple[int, int]:
@@ -25,13 +25,14 @@ def outcomes(plans: Iterable[StoredPlan], journal: Journal) -> tuple[int, int]:
     return routed, failed
 
 
-def unwinds_to(journal: LiveJournal) -> Mapping[str, Decimal] | None:
-    """The net exposure to go back to, where the newest plan was stopped to be unwound and nothing came after it; None: there is nothing to
-    unwind."""
-    (newest,) = journal.plans_after(Mark(plan=journal.mark().plan - 1))
-    plan = newest.plan
-    is_stopped = newest.has_ended and plan.on_failure == UNWIND and outcomes([newest], journal)[1] > 0
-    return plan.before if is_stopped else None
+def unwinds_to(plans: Sequence[StoredPlan], journal: Journal) -> Mapping[str, Decimal] | None:
+    """The net exposure to go back to, where the newest of the plans after the last recorded step was stopped to be unwound; None: there is
+    nothing to unwind."""
+    if not plans:
+        return None
+    newest = plans[-1]
+    is_stopped = newest.has_ended and newest.plan.on_failure == UNWIND and outcomes([newest], journal)[1] > 0
+    return newest.plan.before if is_stopped else None
 
 
 def _is_repeated(block: dict[str, Any], number: int, journal: Journal) -> bool:
