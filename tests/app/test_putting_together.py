@@ -15,7 +15,7 @@ from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.venues.exchanges import ROWS
+from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import make_venue
 
 from . import runs
@@ -55,7 +55,7 @@ def test_the_strategy_splits_the_capital(sample: Path, tmp_path: Path) -> None:
     assert held(config(), sample, tmp_path) == {"bybit": {"USDT": D(7_500)}, "binance": {"USDT": D(2_500)}}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", EXCHANGES.values(), ids=lambda row: row.name)
 def test_a_hedge_is_paid_for_and_traded_in_what_its_exchange_settles_in(row: Any) -> None:
     account = f"{row.name}_two"
     legs = {"spot_venue": account, "perp_venue": account}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1.config import ConfigError, load_config
-from basis_strategy_v1.venues.exchanges import ROWS
+from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.registry import known_names, offering
 from basis_strategy_v1.venues.venue import CEX
 
@@ -79,7 +79,7 @@ def test_a_venue_stands_once_in_a_list(config: Any) -> None:
     assert lines == [f"venues.cex[1]: 'bybit'; allowed: each once of {EXCHANGES}"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", exchanges.EXCHANGES.values(), ids=lambda row: row.name)
 def test_a_lot_or_a_tick_is_of_a_symbol_in_what_the_exchange_settles_in(row: Any, config: Any) -> None:
     other = "USDT" if row.settle == "USDC" else "USDC"
     given = config()

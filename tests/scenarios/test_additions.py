@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1 import EventDrivenStrategyEngine, load_config
+from basis_strategy_v1.app.commands import venue_lines
 from basis_strategy_v1.config.faults import ConfigError
 from basis_strategy_v1.config.loading import json_schema
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.report.report import write_report
+from basis_strategy_v1.venues.exchanges import EXCHANGES
+from basis_strategy_v1.venues.registry import VENUES
 
 from ..additions import added
 from ..vault import GROWTH
@@ -138,6 +141,12 @@ def test_a_strategy_without_parameters_runs_from_a_config_without_any(data: Path
     assert summary["strategy_mode"] == "wrapping"
     with pytest.raises(ConfigError, match=r"strategy.token"):
         load_config(config("wrapping", "eth_directional", {"onchain": {"wallet": NO_GAS}}, strategy={"token": "ETH"}), run=True)
+
+
+def test_the_list_of_venues_has_what_was_added() -> None:
+    listed = [line.partition(" (")[0] for line in venue_lines() if not line.startswith(" ")]
+    assert listed == [*EXCHANGES, *VENUES]
+    assert {"kraken", "spark", "vault"} <= set(listed)
 
 
 def test_the_schema_of_a_config_has_what_was_added() -> None:

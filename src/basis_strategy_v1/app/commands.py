@@ -31,7 +31,7 @@ from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import COLUMNS, event_files, export_csv, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.strategies.user_blocks import at_lines, numbered_blocks
-from basis_strategy_v1.venues.exchanges import ROWS, ExchangeRow
+from basis_strategy_v1.venues.exchanges import EXCHANGES, ExchangeRow
 from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.venue import CEX
 
@@ -183,7 +183,7 @@ def _line(report: ExecutionReport) -> str:
 
 def venue_lines() -> Iterator[str]:
     """The lines of `basis venues`: each venue with what it charges, and the modes in which each of its actions works."""
-    for row in ROWS:
+    for row in EXCHANGES.values():
         yield from _exchange_lines(row)
         yield f"    {modes_line(row.name, EXCHANGE_ACTIONS)}"
     for name, protocol in VENUES.items():

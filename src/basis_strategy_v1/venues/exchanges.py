@@ -99,7 +99,7 @@ def withdrawals(**rows: tuple[str, str, int]) -> Figure[Withdrawal]:
     return Figure(Withdrawal(), {token: Figure(Withdrawal(*(D(number) for number in row))) for token, row in rows.items()})
 
 
-ROWS = (
+_ROWS = (
     ExchangeRow(
         name="binance", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of(5), min_notional=of(5), perp_min_notional=of(20),
         spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.001", BTC="0.001"), ticks=steps(ETH="0.01", BTC="0.1"),
@@ -130,7 +130,7 @@ ROWS = (
     ),
 )  # fmt: skip
 
-EXCHANGES = {row.name: row for row in ROWS}
+EXCHANGES = {row.name: row for row in _ROWS}
 
 
 def quote_tokens() -> list[str]:
