@@ -109,12 +109,12 @@ def _engine(
     from basis_strategy_v1.app.live import build_live, build_paper_replay, require_live_options
     from basis_strategy_v1.live.process import forbid_core_dumps
 
-    require_live_options(paper=paper, data=data, speed=speed)
+    require_live_options(data=data, speed=speed)
     forbid_core_dumps()
     stop, logs = StopFlag(), logs or state / "logs"
     if data is None:
         return build_live(config, state, results, logs, paper=paper, stop=stop, report=report), stop
-    engine = build_paper_replay(config, data, state, results, logs, report=report, progress=progress)
+    engine = build_paper_replay(config, data, state, results, logs, paper=paper, report=report, progress=progress)
     engine.is_stopping = stop
     return engine, stop
 

@@ -125,7 +125,8 @@ SAYS = {
     "max_slippage_bps and max_unhedged_notional under limits",
     "a speed without data": "CFG-001: --speed max replays recorded data: name them with --data DIR",
     "another speed": "CFG-001: --speed must be max, got 'fast'",
-    "data without paper": "CFG-001: --data without --paper is refused: recorded prices must never reach a real venue; add --paper",
+    "data without paper": "CFG-001: --data without --paper is refused: recorded prices must never reach a real venue, and bybit has "
+    "no endpoint on this machine; add --paper",
     "neither paper nor a gateway": "CFG-001: bybit: no live gateway in this version; add --paper",
     "data without a speed": "CFG-001: --data replays recorded data: add --speed max; without --data the run trades on the wall clock",
     "a chain's series without data": "DAT-001: no live feed of lending of aave for USDT, gas of ethereum for ethereum: "

@@ -17,7 +17,8 @@ from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
-from basis_strategy_v1.app.venue_accounts import paper_gateways, real_gateways, without_gateway
+from basis_strategy_v1.app.venue_accounts import not_on_this_machine, paper_gateways, real_gateways, without_gateway
+from basis_strategy_v1.app.waited_clock import WaitedClock
 from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Environment, load_config
@@ -88,13 +89,15 @@ def build_paper_replay(
     results: str | Path = "results",
     logs: str | Path = "logs",
     *,
+    paper: bool = True,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
     at: Callable[[str], None] = pass_point,
 ) -> LiveEngine:
     """A run over recorded data without waiting: simulated venues behind the real journal, limits and engine.
 
-    `at` is called at each point at which the process could end, by its name.
+    Without `paper` the venues are local servers that speak as the real ones do: each endpoint is on this machine. A wait advances the run's
+    clock at once. `at` is called at each point at which the process could end, by its name.
 
     Raises:
         ComponentError: CFG-001, DAT-006, STR-001, RES-001, LOG-001 or JRN-…: whatever can be known to be wrong before the run.
@@ -102,14 +105,16 @@ def build_paper_replay(
     started = time.perf_counter()
     settings = load_config(config, run=True)
     require_limits(settings.limits)
+    secrets = None if paper else _local_secrets(settings)
     strategy = strategy_of(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     data_warnings_in_short(settings, strategy, provider)  # refuses data that cannot be true
     assert settings.start is not None
-    # The days of the logs are those of the data.
-    how = How(SimulatedClock(settings.start), AT_ONCE, None, report, progress, at, started)
-    return _engine(settings, strategy, provider, Places(Path(state), Path(results), Path(logs)), how)
+    clock = SimulatedClock(settings.start) if paper else WaitedClock(settings.start)
+    timing = clock.timing() if isinstance(clock, WaitedClock) else AT_ONCE
+    how = How(clock, timing, None, report, progress, at, started)  # the days of the logs are those of the data
+    return _engine(settings, strategy, provider, Places(Path(state), Path(results), Path(logs)), how, secrets)
 
 
 def build_live(
@@ -158,6 +163,18 @@ def _secrets(settings: Config) -> Secrets:
     return read_secrets(Environment.read().environment)
 
 
+def _local_secrets(settings: Config) -> Secrets:
+    """The keys of venues that all are on this machine.
+
+    Raises:
+        ComponentError: CFG-001, one of them is not.
+    """
+    if elsewhere := not_on_this_machine(settings, venues_of_config(settings)):
+        why = f"recorded prices must never reach a real venue, and {', '.join(elsewhere)} has no endpoint on this machine"
+        raise ComponentError("CFG-001", f"--data without --paper is refused: {why}; add --paper")
+    return _secrets(settings)
+
+
 def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places, how: How, secrets: Secrets | None = None) -> LiveEngine:
     """The parts of a run over any source of market data; with `secrets` at the real venues, without at simulated ones."""
     clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
@@ -202,7 +219,7 @@ def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places,
     return engine
 
 
-def require_live_options(*, paper: bool, data: Path | None, speed: str | None) -> None:
+def require_live_options(*, data: Path | None, speed: str | None) -> None:
     """Refuse options that do not fit together.
 
     Raises:
@@ -212,8 +229,6 @@ def require_live_options(*, paper: bool, data: Path | None, speed: str | None) -
         raise ComponentError("CFG-001", f"--speed must be max, got {shown(speed)}")
     if speed is not None and data is None:
         raise ComponentError("CFG-001", "--speed max replays recorded data: name them with --data DIR")
-    if data is not None and not paper:
-        raise ComponentError("CFG-001", "--data without --paper is refused: recorded prices must never reach a real venue; add --paper")
     if data is not None and speed is None:
         raise ComponentError("CFG-001", "--data replays recorded data: add --speed max; without --data the run trades on the wall clock")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.paper import PaperGateway
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 EXCHANGE_ACTIONS = ("spot trade", "perp trade", "transfer")
 PASSPHRASE_AT = ("okx",)
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class VenueAccount(NamedTuple):
@@ -102,6 +104,16 @@ def exchange_or_protocol(config: Config, name: str) -> str:
 def without_gateway(config: Config, venues: Venues) -> list[str]:
     """The venue accounts that have no real gateway in this version."""
     return [name for name in account_names(venues) if exchange_or_protocol(config, name) not in REAL]
+
+
+def not_on_this_machine(config: Config, venues: Venues) -> list[str]:
+    """The venue accounts whose requests would leave this machine."""
+
+    def is_local(name: str) -> bool:
+        endpoint = getattr(settings_of(config, name), "endpoint", None)
+        return endpoint is not None and urlsplit(endpoint).hostname in LOCAL_HOSTS
+
+    return [name for name in account_names(venues) if not is_local(name)]
 
 
 def key_fields(exchange: str) -> tuple[str, ...]:
