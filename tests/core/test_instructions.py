@@ -302,3 +302,15 @@ def test_a_block_that_comes_again_gives_the_same_value_and_one_whose_numbers_are
     for refused in (1.0, True):
         with pytest.raises(ComponentError, match="category must be a whole number"):
             parse_instruction({**category, "category": refused})
+
+
+def test_what_is_remembered_of_blocks_does_not_grow_without_end() -> None:
+    trade = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT"}
+    action = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT"}
+    for block in (trade, action):
+        first = parse_instruction({**block, "amount": 0.5})
+        assert parse_instruction({**block, "amount": 0.5}) is first
+        amounts = [parse_instruction({**block, "amount": number + 0.25}).amount for number in range(5_000)]
+        assert amounts == [Decimal(number) + Decimal("0.25") for number in range(5_000)]
+        again = parse_instruction({**block, "amount": 0.5})
+        assert (again == first, again is first) == (True, False)
