@@ -48,6 +48,29 @@ def test_each_kind_is_read_exactly(sample: Path) -> None:
     assert snapshot.gas() == GasRow(D(gas[1]), D(gas[2]))
 
 
+def test_a_lending_row_as_integers_is_the_row_of_decimals_and_one_object_as_long_as_it_is_in_force(write: Write) -> None:
+    row = "1.010,0.07,1.02,0.0925,451506072.78,379724282.811217,1.00037434"
+    folder = write("lending/aave/USDT", f"2024-06-01T00:00:00Z,1,{row}", f"2024-06-01T01:00:00Z,2,{row}")
+    provider = DataProvider(folder, max_staleness="5h")
+    assert provider.snapshot(T0 - HOUR).lending_scaled("aave", "USDT") is None
+    assert provider.snapshot(T0).lending_scaled("aave", "WETH") is None
+    scaled, later = (provider.snapshot(T0 + minutes * HOUR / 60).lending_scaled("aave", "USDT") for minutes in (0, 59))
+    assert scaled is not None
+    assert scaled is later
+    assert [D(value).scaleb(-places) for value, places in zip(scaled.values, scaled.decimals, strict=True)] == [*map(D, row.split(","))]
+    assert provider.snapshot(T0 + HOUR).lending_scaled("aave", "USDT") is not scaled
+    for ask in ("lending", "lending_scaled"):
+        with pytest.raises(MissingData, match=r"DAT-002: .*the last row visible at 2024-06-01T07:00:00Z"):
+            getattr(provider.snapshot(T0 + 7 * HOUR), ask)("aave", "USDT")
+
+
+def test_a_lending_row_that_does_not_fit_in_integers_has_no_such_form(write: Write) -> None:
+    row = "1.010000000000000000000000001,0.07,1.02,0.09,451506072.78,379724282.8,1.0003"
+    provider = DataProvider(write("lending/aave/USDT", f"2024-06-01T00:00:00Z,1,{row}"))
+    assert provider.snapshot(T0).lending_scaled("aave", "USDT") is None
+    assert provider.snapshot(T0).lending("aave", "USDT").liquidity_index == D("1.010000000000000000000000001")
+
+
 @pytest.mark.parametrize(
     ("ask", "expected"),
     [
