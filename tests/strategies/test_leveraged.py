@@ -207,3 +207,10 @@ def test_under_a_cap_that_is_nearly_reached_it_supplies_what_the_cap_leaves(flas
     world.run(5)
     assert D(10) < world.held("aave", "awstETH") <= 20
     assert world.held("wallet", "wstETH") > 50
+
+
+def test_what_the_first_round_has_to_open_is_paid_without_a_reserve() -> None:
+    world = looper(protocol="etherfi", flash=False, target_ltv="0.3", ltv_tolerance_bps=2_000)
+    blocks = world.tick(gas_gwei=28.5)
+    assert [name for name in names(blocks) if name in ("set_emode", "borrow")] == ["set_emode", "borrow"]
+    assert world.held("aave", "variableDebtWETH") > 29
