@@ -185,3 +185,32 @@ def test_while_gas_is_dearer_than_the_wallet_can_pay_nothing_is_repaid() -> None
     low = {"rate": 1.13, "traded": 1.13, "oracle": 1.13}
     assert world.tick(gas_gwei=20_000, **low) == []
     assert names(world.tick(gas_gwei=1)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
+
+
+@pytest.mark.parametrize("flash", [True, False])
+def test_of_a_market_that_is_nearly_lent_out_it_borrows_what_is_there(flash: bool) -> None:
+    """1,000 of 10,000 WETH are free, and nine times the capital of 1,000 are wanted."""
+    world = World("eth_leveraged", {"wallet": {"ETH": 1000}}, "0", lender="morpho", target_ltv="0.9", flash=flash)
+    world.tick()
+    debt = world.held("morpho", "morpho:wstETH/WETH:debt")
+    assert (D(490) if flash else D(990)) < debt < 1000
+    world.run(5)
+    assert world.held("morpho", "morpho:wstETH/WETH:debt") < 1001
+
+
+@pytest.mark.parametrize("flash", [True, False])
+def test_under_a_cap_that_is_nearly_reached_it_supplies_what_the_cap_leaves(flash: bool) -> None:
+    world = World(
+        "eth_leveraged", {"wallet": {"ETH": 100}}, "0", {"reserves": {"wstETH": {"supply_cap": 1_000_020}}},
+        lender="aave", target_ltv="0.7", flash=flash,
+    )  # fmt: skip
+    world.run(5)
+    assert D(10) < world.held("aave", "awstETH") <= 20
+    assert world.held("wallet", "wstETH") > 50
+
+
+def test_what_the_first_round_has_to_open_is_paid_without_a_reserve() -> None:
+    world = looper(protocol="etherfi", flash=False, target_ltv="0.3", ltv_tolerance_bps=2_000)
+    blocks = world.tick(gas_gwei=28.5)
+    assert [name for name in names(blocks) if name in ("set_emode", "borrow")] == ["set_emode", "borrow"]
+    assert world.held("aave", "variableDebtWETH") > 29

@@ -20,6 +20,8 @@ from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, c
 MOST_ROUNDS = 12
 # More than a round takes at any lender, and than a whole build by flash loan; kept back from what is staked.
 ROUND_GAS, CHAIN_GAS = 700_000, 1_000_000
+# More than what has to be done once before the first borrow takes, and than the transaction itself.
+OPENING_GAS = 200_000
 # After a repayment the health factor is above its minimum by this share, so that the next step does not repay again.
 HEALTH_CLEARANCE = Decimal("1.005")
 
@@ -162,7 +164,7 @@ class Loop:
     def _by_rounds(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Supply, borrow what the target and the lender allow, stake it, supply again, until the target is near enough."""
         grown = price / held.rate
-        round_fee = step.positions.gas_fee(ROUND_GAS, step.snapshot)
+        round_fee, opening_fee = (step.positions.gas_fee(units, step.snapshot) for units in (ROUND_GAS, OPENING_GAS))
         steps = self._stake_and_supply(spare, held, step)
         opening = () if held.debt else self._loan.opening
         collateral, debt = held.staked * price + spare * grown, held.debt
@@ -176,7 +178,7 @@ class Loop:
                 borrowed = min(borrowed, most)
             if borrowed < max(SMALLEST_STAKE, collateral * self._tolerance / 2, WORTH_OF_GAS * round_fee):
                 break
-            staked = borrowed - round_fee  # each round leaves the ETH that its gas takes
+            staked = borrowed - round_fee - (opening_fee if opening else ZERO)  # each round leaves the ETH that its gas takes
             if room is not None and (room := room - staked / held.rate) < 0:
                 break
             steps += [
