@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -220,13 +219,14 @@ class Sender:
         Raises:
             OutcomeUnknown: what became of an earlier one is not known.
         """
-        for number in count():
+        number = 0
+        while True:
             entry = self._journal.entry(child_key(key, number))
-            if entry is not None and entry.is_open:
-                raise self.lost(entry, f"{self.name} has not reported yet what became of {entry.key}, which comes before {key}")
             if entry is None or entry.status in BEGINS_AGAIN:
-                break
-        return child_key(key, number)
+                return child_key(key, number)
+            if entry.is_open:
+                raise self.lost(entry, f"{self.name} has not reported yet what became of {entry.key}, which comes before {key}")
+            number += 1
 
     def _answered(self, order: Order, message: Message) -> Answer:
         try:
