@@ -15,7 +15,8 @@ import urllib3.connection
 from basis_strategy_v1.core.deadline import DeadlinePassed, current_deadline
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.execution.timing import within
-from basis_strategy_v1.live.http_deadline import DeadlineAdapter, put_under_deadlines, total_deadline
+from basis_strategy_v1.live.http_deadline import DeadlineAdapter, put_under_deadlines
+from basis_strategy_v1.live.total_deadline import total_deadline
 
 DEADLINE_S = 0.1
 PATIENCE_S = 5  # far beyond the deadline, far below for ever

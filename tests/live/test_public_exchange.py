@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -141,3 +144,31 @@ UNREADABLE = {
 def test_bars_that_cannot_be_are_refused(what: str) -> None:
     with pytest.raises(ValueError):
         public_exchange._bars(UNREADABLE[what])
+
+
+def test_without_a_connection_the_endpoint_is_named() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(VenueUnreachable) as raised:
+        PublicExchange("binance", endpoint).time()
+    assert raised.value.message == f"binance cannot be asked for its time: no connection (endpoint {endpoint})"
+
+
+@pytest.mark.parametrize("missing", [("ccxt",), ("requests",), ("ccxt", "requests")])
+def test_without_the_extra_one_line_says_what_to_install(missing: tuple[str, ...]) -> None:
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+from basis_strategy_v1.app import live, live_check
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.live.public_exchange import PublicExchange
+try:
+    PublicExchange("binance")
+except ComponentError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    names = " and ".join(missing)
+    line = f"CFG-003: exchanges are reached through {names}: install basis-strategy[live] (in a checkout: pip install '.[live]')"
+    assert (done.stdout, done.stderr, done.returncode) == (f"{line}\n", "", 0)

@@ -18,9 +18,9 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET, State
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
 from basis_strategy_v1.execution.run_share import within
-from basis_strategy_v1.live.http_deadline import total_deadline
 from basis_strategy_v1.live.market_feed import MarketFeed
 from basis_strategy_v1.live.secrets import read_secrets
+from basis_strategy_v1.live.total_deadline import total_deadline
 from basis_strategy_v1.live.wallet_key import wallet_key
 from basis_strategy_v1.results.attribution import ETH_CLASS
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.paper import PaperGateway
+from basis_strategy_v1.live.ccxt_extra import require_ccxt
 from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import kind_of
@@ -49,6 +50,7 @@ class RealVenue(NamedTuple):
 
 
 def _exchange(account: VenueAccount) -> Gateway:
+    require_ccxt()
     from basis_strategy_v1.live.exchanges import open_exchange
 
     assert isinstance(account.settings, exchanges.Settings)

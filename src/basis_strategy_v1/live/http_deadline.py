@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from contextlib import contextmanager, suppress
-from threading import Timer
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from requests import Session
@@ -19,11 +17,9 @@ from requests.exceptions import InvalidProxyURL
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from basis_strategy_v1.core.deadline import Deadline, current_deadline, set_deadline
+from basis_strategy_v1.core.deadline import Deadline, current_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from urllib3.poolmanager import PoolManager, ProxyManager
 
 
@@ -115,25 +111,3 @@ def put_under_deadlines(session: Session) -> Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, DeadlineAdapter())
     return session
-
-
-@contextmanager
-def total_deadline(timeout_s: float) -> Iterator[Deadline]:
-    """Everything in the block together ends after `timeout_s`.
-
-    Raises:
-        DeadlinePassed: it did not end before. What it gave then is perhaps made from half an answer, and is not to be used.
-    """
-    deadline, outer = Deadline(timeout_s, time.monotonic), current_deadline()
-    timer = Timer(timeout_s, deadline.expire)
-    timer.daemon = True
-    timer.start()
-    set_deadline(deadline)
-    try:
-        yield deadline
-    finally:
-        timer.cancel()
-        set_deadline(outer)
-        was_in_time = deadline.finish()
-    if not was_in_time:
-        raise deadline.passed()

@@ -13,8 +13,8 @@ from basis_strategy_v1.core.deadline import DeadlinePassed
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.text import one_line
-from basis_strategy_v1.live.ccxt_client import ccxt_client
-from basis_strategy_v1.live.http_deadline import total_deadline
+from basis_strategy_v1.live.ccxt_extra import require_ccxt
+from basis_strategy_v1.live.total_deadline import total_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,7 @@ class PublicExchange:
     """
 
     def __init__(self, name: str, endpoint: str | None = None, timeout_s: float = 15.0) -> None:
+        require_ccxt()
         self.name = name
         self._endpoint = endpoint
         self._timeout_s = timeout_s
@@ -122,6 +123,8 @@ class PublicExchange:
         """What `read` makes of the answer to a call of ccxt."""
         import ccxt
 
+        from basis_strategy_v1.live.ccxt_client import ccxt_client
+
         began_s = time.monotonic()
         try:
             with self._lock, total_deadline(self._timeout_s):
@@ -139,13 +142,18 @@ class PublicExchange:
             raise self._unreachable(what, f"its answer cannot be read: {type(error).__name__}: {error}", error) from error
         except (DeadlinePassed, ccxt.BaseError) as error:
             is_late = isinstance(error, DeadlinePassed | ccxt.RequestTimeout) or time.monotonic() - began_s >= self._timeout_s
-            why = f"no answer within {self._timeout_s:g} s" if is_late else f"{type(error).__name__}: {error}"
+            if is_late:
+                why = f"no answer within {self._timeout_s:g} s"
+            elif type(error) is ccxt.NetworkError:  # ccxt's text names the exchange's own address, not the endpoint
+                why = "no connection"
+            else:
+                why = f"{type(error).__name__}: {error}"
             raise self._unreachable(what, why, error) from error
 
     def _unreachable(self, what: str, why: str, error: Exception) -> VenueUnreachable:
-        return VenueUnreachable(
-            "CEX-002", f"{self.name} cannot be asked for {what}: {one_line(why, LONGEST_REASON)}", original_exception=error
-        )
+        where = "" if self._endpoint is None else f" (endpoint {self._endpoint})"
+        message = f"{self.name} cannot be asked for {what}: {one_line(why, LONGEST_REASON)}{where}"
+        return VenueUnreachable("CEX-002", message, original_exception=error)
 
 
 # Reading. What cannot be read is a ValueError, or what Python raises for it.

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
 from basis_strategy_v1.live.exchange_rate import RateLimit, TooManyRequests, Window
 from basis_strategy_v1.live.exchanges import open_exchange
-from basis_strategy_v1.live.http_deadline import total_deadline
+from basis_strategy_v1.live.total_deadline import total_deadline
 from basis_strategy_v1.venues.exchanges import Settings
 
 from .trader import BOTH, LIMITS, approved, secrets_of
