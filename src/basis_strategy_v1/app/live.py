@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import structs
 
 from basis_strategy_v1.app import open_data, strategy_of
+from basis_strategy_v1.app.account_checks import NOT_READY, check_accounts
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
@@ -193,6 +195,7 @@ def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places,
             on_end.insert(0, world.close)
         else:
             gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy), journal.run)
+            check_accounts(gateways.values(), settings, journal, partial(_log_fault, logger, clock))
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         if is_fed:
             health.register_component(FEED, provider.check_health)
@@ -217,6 +220,11 @@ def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places,
         engine.live, engine.record, engine.on_end = manager.live, record, on_end
         refused.pop_all()
     return engine
+
+
+def _log_fault(logger: EventLogger, clock: Any, message: str) -> None:
+    data = {"error_code": NOT_READY, "error_message": message, "error_severity": "HIGH"}
+    logger.log_event(clock.now(), "error", "LiveEngine", data)
 
 
 def require_live_options(*, data: Path | None, speed: str | None) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.app import strategy_of
+from basis_strategy_v1.app.account_checks import NOT_READY, findings_of
 from basis_strategy_v1.app.live_feed import exchanges_of, series_of
 from basis_strategy_v1.app.venue_accounts import account_names, exchange_or_protocol, key_fields, real_gateways, without_gateway
 from basis_strategy_v1.config import Environment, load_config
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import PerpExposure, Venues
 
 CLOCK_OFF_US = SECOND_US
-NOT_READY = "CFG-004"
 PRICED = ("spot", "perp")
-ACCOUNT_CALLS = 10  # of the look at one account
 ZERO = Decimal(0)
 
 
@@ -182,17 +181,13 @@ def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[Finding]) -
 
 def _accounts(gateways: Mapping[str, Gateway], settings: Config, findings: list[Finding]) -> Iterator[str]:
     """What is wrong with the real accounts, and what is worth knowing about them."""
-    leverage, timeout_s = getattr(settings.strategy, "leverage", None), ACCOUNT_CALLS * float(settings.venue_timeout)
     for name, gateway in gateways.items():
-        check = getattr(gateway, "check_account", None)
-        if check is None or settings.limits is None:
-            continue
         try:
-            with total_deadline(timeout_s):
-                found = check(settings.limits, leverage=leverage)
+            found = findings_of(gateway, settings)
         except TimeoutError as late:
             findings.append(Finding("CEX-002", f"{name} cannot be looked at: {late}"))
-        else:
+            continue
+        if found is not None:
             findings += [Finding(NOT_READY, fault) for fault in found.faults]
             yield from found.notes
 

@@ -24,6 +24,7 @@ ZERO = Decimal(0)
 SPOT, PERP = "spot", "perp"
 OPEN, DONE, REFUSED = "open", "done", "refused"
 _OURS = b"basis client id"
+COST_ROUNDING, LEAST_COST = Decimal("1e-6"), Decimal("1e-6")  # how far a fill's cost may be from price times amount: a share, and in quote
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -176,15 +177,16 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
     """What an order has come to by its fills.
 
     Raises:
-        MalformedAnswer: the fills are not what was executed, or a fee is not known.
+        MalformedAnswer: the fills are not what was executed, a fee is not known, or a number cannot be true.
     """
+    for fill in fills:
+        if (fault := _fault_of_fill(sent, fill)) is not None:
+            raise MalformedAnswer(fault, raw)
     executed = executed_by(fills)
-    if executed != found.executed:
-        fault = f"fills of {plain(executed)} {sent.base}, where {plain(found.executed)} were executed"
-        raise MalformedAnswer(fault, raw)
-    unknown = next((fill for fill in fills if fill.fee is None), None)
-    if unknown is not None:
-        raise MalformedAnswer(f"a fill {unknown.id} without its fee", raw)
+    if executed != found.executed or executed > sent.amount:
+        were = plain(found.executed) if found.executed.is_finite() else str(found.executed)
+        more = f", and {plain(sent.amount)} were sent" if executed > sent.amount else ""
+        raise MalformedAnswer(f"fills of {plain(executed)} {sent.base}, where {were} were executed{more}", raw)
     tokens, perps = moved_by(sent.trade_type, sent.symbol, sent.base, sent.quote, sent.side, fills)
     is_final = found.status == DONE
     if not executed:
@@ -204,6 +206,21 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
         final=is_final,
         raw=raw,
     )
+
+
+def _fault_of_fill(sent: SentOrder, fill: Fill) -> str | None:
+    """Why a fill cannot be one of this order. Its cost may be rounded by the exchange."""
+    if fill.fee is None:
+        return f"a fill {fill.id} without its fee"
+    if not all(number.is_finite() for number in (fill.price, fill.amount, fill.cost, fill.fee, fill.realised)):
+        return f"a fill {fill.id} with something that is no number"
+    if fill.price <= 0 or fill.amount <= 0:
+        return f"a fill {fill.id} of {plain(fill.amount)} {sent.base} at {plain(fill.price)}"
+    if fill.price > sent.price if sent.side == "buy" else fill.price < sent.price:
+        return f"a fill {fill.id} at {plain(fill.price)}, beyond the limit of {plain(sent.price)}"
+    if abs(fill.cost - fill.price * fill.amount) > fill.price * fill.amount * COST_ROUNDING + LEAST_COST:
+        return f"a fill {fill.id} that cost {plain(fill.cost)} {sent.quote}, of {plain(fill.amount)} {sent.base} at {plain(fill.price)}"
+    return None
 
 
 def moved_by(

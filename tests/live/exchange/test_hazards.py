@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.gateway import MalformedAnswer
@@ -50,6 +51,32 @@ def test_fills_that_are_not_what_was_executed_are_no_outcome(fills):
 def test_a_fee_that_is_not_known_is_not_zero():
     with pytest.raises(MalformedAnswer, match="a fill 28457 without its fee"):
         happened(fills=[{name: value for name, value in FILL.items() if name != "commission"}])
+
+
+@pytest.mark.parametrize(
+    ("order", "fill", "fault"),
+    [
+        ({}, {"price": "-3000"}, "a fill 28457 of 0.5 ETH at -3000"),
+        ({}, {"price": "0"}, "a fill 28457 of 0.5 ETH at 0"),
+        ({}, {"qty": "-0.5"}, "a fill 28457 of -0.5 ETH at 2000"),
+        ({}, {"price": "2010.01"}, "a fill 28457 at 2010.01, beyond the limit of 2010"),
+        ({}, {"quoteQty": "1001"}, "a fill 28457 that cost 1001 USDT, of 0.5 ETH at 2000"),
+        ({}, {"commission": "NaN"}, "a fill 28457 with something that is no number"),
+        ({}, {"price": "Infinity"}, "a fill 28457 with something that is no number"),
+        ({"executedQty": "NaN"}, {}, "fills of 0.5 ETH, where NaN were executed"),
+        ({"executedQty": "0.6"}, {"qty": "0.6"}, "fills of 0.6 ETH, where 0.6 were executed, and 0.5 were sent"),
+    ],
+)
+def test_numbers_that_cannot_be_true_are_no_outcome(order, fill, fault):
+    with pytest.raises(MalformedAnswer) as raised:
+        happened(**order, fills=[{**FILL, **fill}])
+    assert str(raised.value) == fault
+
+
+def test_a_sale_below_its_limit_is_no_outcome():
+    found = found_of({**ORDER, "side": "SELL"})
+    with pytest.raises(MalformedAnswer, match="a fill 28457 at 2000, beyond the limit of 2010"):
+        happened_of("binance", structs.replace(SENT, side="sell"), found, found.fills)
 
 
 def test_an_amount_keeps_every_digit_that_came():

@@ -71,11 +71,9 @@ def live(machine, tmp_path, monkeypatch):
             "venues": {"cex": {"binance": {"endpoint": machine.url}}}, **changes,
         }  # fmt: skip
 
-    def run(steps, **changes):
-        time.steps = steps
-        engine = build_live(
-            config(**changes), tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
-        )
+    def run(steps, folder=".", **changes):
+        time.steps, at = steps, tmp_path / folder
+        engine = build_live(config(**changes), at / "state", at / "results", at / "logs", paper=False, stop=time, clock=time, report=False)
         engine.waits = time
         try:
             return engine.run(), engine
@@ -94,6 +92,31 @@ def theirs(exchange):
             found[token] = found.get(token, D(0)) + D(amount)
     found |= {f"{symbol}-PERP": D(position["amount"]) for symbol, position in ledger["positions"].items()}
     return {token: amount for token, amount in found.items() if amount}
+
+
+def test_a_second_run_does_not_begin_at_an_account_whose_perp_is_another_runs(live, machine):
+    live(3)
+    short, orders = theirs(machine)["ETHUSDT-PERP"], len(machine.account("binance")["orders"])
+    with pytest.raises(ComponentError) as refused:
+        live(3, "second")
+    fault = f"binance: a position of {short.normalize():f} ETHUSDT, where the run holds 0; close the difference"
+    assert (refused.value.error_code, refused.value.message) == ("CFG-004", fault)
+    assert len(machine.account("binance")["orders"]) == orders
+
+
+def test_a_fault_of_the_account_refuses_a_first_start_and_is_logged_by_a_later_one(live, machine, tmp_path):
+    off = {"key": {**KEY["key"], "may": ["read"]}}
+    machine.control(**off)
+    with pytest.raises(ComponentError) as refused:
+        live(3)
+    assert refused.value.message.splitlines()[0] == "binance: the key may not trade spot; allow it at the exchange"
+    assert machine.account("binance")["orders"] == []
+    machine.control(**KEY)
+    live(3)
+    machine.control(**off)
+    live(1)
+    logged = (tmp_path / "logs" / "events" / "live_engine_events.jsonl").read_text()
+    assert "CFG-004" in logged and "the key may not trade spot; allow it at the exchange" in logged
 
 
 def test_a_basis_strategy_enters_and_holds_what_the_exchange_holds(live, machine):
