@@ -129,7 +129,7 @@ def run_hours(config: dict[str, Any], data: Path, folder: Path, steps: int, afte
         engine.live.journal.close_file()
 
 
-def test_on_the_wall_clock_a_restart_hours_later_books_what_fell_due_meanwhile(
+def test_on_the_wall_clock_a_restart_hours_later_records_what_fell_due_meanwhile(
     config: dict[str, Any], sample: Path, tmp_path: Path
 ) -> None:
     first = run_hours(config, sample, tmp_path, 5)

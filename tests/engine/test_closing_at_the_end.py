@@ -1,4 +1,4 @@
-"""What `close_at_end` could not close in its tick, or `leave_at` in its time, is told: in the summary, on the terminal, on the page."""
+"""What `close_at_end` could not close in its step, or `leave_at` in its time, is reported: in the summary, on the terminal, on the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ticks at which nothing happens are recorded in one piece, and nothing tells that from each having been recorded in turn."""
+"""Steps at which nothing happens are recorded in one piece, and the records are those of each recorded in turn."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def equities(data: Path) -> list[str]:
         return [row["equity"] for row in csv.DictReader(file)]
 
 
-def test_what_is_handed_in_from_outside_changes_no_tick_that_is_past(data: Path) -> None:
+def test_what_is_handed_in_from_outside_changes_no_step_that_is_past(data: Path) -> None:
     def deposit(done: int, total: int) -> None:
         if done == 10:
             engine.manager.positions.update_state(engine.clock.now(), "manual", {"bybit": {"USDT": 500}})
@@ -117,10 +117,10 @@ def test_an_interruption_while_a_stretch_is_recorded_loses_none_of_it(kind: type
         engine.run()
     recorded = equities(data)
     assert recorded == ["6000"] * len(recorded)
-    assert len(recorded) in (25, 48, 49)  # all that were done: the stretch was recorded anew
+    assert len(recorded) in (25, 48, 49)  # all that were done: the stretch was recorded again
 
 
-def test_the_line_reads_what_a_mark_at_each_tick_reads(data: Path) -> None:
+def test_the_line_reads_what_a_mark_at_each_step_reads(data: Path) -> None:
     bars(data, "binance", 3300, first=30)
     code = (
         "class Mine:\n    def decide(self, snapshot, *of):\n        if snapshot.at.hour != 7:\n            return []\n"

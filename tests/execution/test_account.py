@@ -237,7 +237,7 @@ def test_what_fell_due_is_a_report_of_its_own():
     ]
 
 
-def test_what_falls_due_is_booked_once_whichever_of_two_managers_of_a_handler_settles_it():
+def test_what_falls_due_is_recorded_once_whichever_of_two_managers_of_a_handler_settles_it():
     positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
     managers = [manager_of(positions) for _ in range(2)]
     for manager in managers:
@@ -272,7 +272,7 @@ def test_without_positions_nothing_grows():
     assert manager_of().account.accrues() is False
 
 
-def test_settling_at_an_instant_books_what_falls_due_right_then_and_moves_the_time():
+def test_settling_at_an_instant_records_what_falls_due_right_then_and_moves_the_time():
     manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     found, funding = manager.account, NOON + FOUR_HOURS

@@ -1,4 +1,4 @@
-"""What is held, next to what the venues show: every difference is explained with its number, or named a break."""
+"""Positions, next to what the venues show: every difference is explained with its number, or named a break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is held: deltas of other origin are added where they belong, and what the manager executed itself is not."""
+"""Positions: deltas of other origin are added where they belong, and what the manager executed itself is not."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_replayed_report_is_never_new():
 
 def test_nothing_changes_nothing():
     handler = PositionUpdateHandler({"binance": {"USDT": 1}})
-    assert (handler.update_state(NOON, "tick"), handler.last_update_timestamp, texts(handler)) == ({}, NOON, {"binance": {"USDT": "1"}})
+    assert (handler.update_state(NOON, "step"), handler.last_update_timestamp, texts(handler)) == ({}, NOON, {"binance": {"USDT": "1"}})
 
 
 HOMES = {
@@ -177,7 +177,7 @@ def test_positions_at_the_start_are_looked_at_alike(given, message):
 
 
 def test_a_naive_time_is_refused():
-    assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "tick").error_code == "PUH-001"
+    assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "step").error_code == "PUH-001"
 
 
 RECORDED = structs.replace(REPORT, recorded=True)

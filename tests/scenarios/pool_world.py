@@ -68,7 +68,7 @@ def _market(at: datetime, unit: int, growth: int, *, lltv: int, fee: int, rate_p
 
 UNISWAP = {START: _weth_usdc(2_950), START + DAY: _weth_usdc(3_010), START + 2 * DAY: _weth_usdc(2_990)}
 CURVE = {START - HOUR: _wsteth_weth(RATES[START], 5_000), START + 30 * HOUR + HOUR / 3: _wsteth_weth(RATES[START + DAY], 4_800)}
-# The second row of the first market comes between two ticks.
+# The second row of the first market comes between two steps.
 MORPHO: dict[str, dict[datetime, MarketRow]] = {
     STAKED: {
         at: MarketRow(_market(at, ETHER, grown * 10**15, lltv=945 * 10**15, fee=0, rate_percent=3), int(RATES[START] * 10**36))

@@ -1,4 +1,4 @@
-"""A made-up market from a seed: prices that walk and jump, holes in the bars, pools that are nearly lent out, hours of expensive gas."""
+"""A made-up market from a seed: prices that move and jump, gaps in the bars, pools that are nearly lent out, hours of expensive gas."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EXCHANGES = ("binance", "bybit")
 class RandomMarket:
     """`days` of it, an hour a bar, with a day before the start. `volatility` is that of an hour; a jump is twenty times as much."""
 
-    def __init__(self, seed: int, days: int = 20, volatility: float = 0.006, *, has_holes: bool = True) -> None:
+    def __init__(self, seed: int, days: int = 20, volatility: float = 0.006, *, has_gaps: bool = True) -> None:
         self._random = Random(seed)
         self._hours = [START + timedelta(hours=hour) for hour in range(-24, 24 * days + 1)]
         self._days = [START + timedelta(days=day) for day in range(-1, days + 1)]
         self._volatility = volatility
-        self._has_holes = has_holes
+        self._has_gaps = has_gaps
         self._paths = {coin: self._path(price) for coin, price in PRICES.items()}
 
     def write(self, folder: Path) -> Path:
@@ -41,20 +41,20 @@ class RandomMarket:
             path.append(price)
         return path
 
-    def _hole(self) -> range:
+    def _gap(self) -> range:
         """The bars of up to a day that are missing, within the run."""
-        if not self._has_holes or self._random.random() < 0.5:
+        if not self._has_gaps or self._random.random() < 0.5:
             return range(0)
         begin = self._random.randrange(30, len(self._hours))
         return range(begin, begin + self._random.randrange(1, 24))
 
     def _exchange(self, folder: Path, exchange: str, coin: str, path: list[float]) -> None:
         for kind in ("spot", "perp"):
-            hole, before, lines = self._hole(), path[0], ["timestamp,open,high,low,close,volume"]
+            gap, before, lines = self._gap(), path[0], ["timestamp,open,high,low,close,volume"]
             for place, (at, mid) in enumerate(zip(self._hours, path, strict=True)):
                 close = mid * (1 + self._random.gauss(0, 0.0005))
                 high, low = max(before, close) * 1.001, min(before, close) * 0.999
-                if place not in hole:
+                if place not in gap:
                     lines.append(f"{_stamp(at)},{before:.2f},{high:.2f},{low:.2f},{close:.2f},{self._random.randrange(1, 9999)}")
                 before = close
             _write(folder / f"ohlcv/{exchange}/{kind}/{coin}USDT_1h.csv", lines)

@@ -1,6 +1,6 @@
 """A loan that interest alone takes below its health between two rows of the reserves, where nothing falls due.
 
-The next instruction on chain finds it liquidated, and the books have what that cost.
+The next instruction on chain finds it liquidated, and the ledger has what that cost.
 """
 
 from __future__ import annotations
@@ -63,27 +63,27 @@ def parts(found: Ran) -> dict[str, Decimal]:
     return {source: D(amount) for source, amount in found.summary["attribution"].items() if D(amount)}
 
 
-def test_what_an_instruction_finds_liquidated_is_booked_as_a_liquidation(data: Path, tmp_path: Path) -> None:
+def test_what_an_instruction_finds_liquidated_is_recorded_as_a_liquidation(data: Path, tmp_path: Path) -> None:
     found = ran(data, tmp_path, (FOUND, lending("supply", "WETH", "1")))
     liquidated = [row for row in found.settled("liquidation") if row.at == moment(FOUND)]
     assert liquidated
     moved = [row.data["deltas"]["aave"] for row in found.settled("liquidation")]
     taken = sum(-D(deltas["aWETH"]) for deltas in moved)
     repaid = sum(-D(deltas["variableDebtUSDT"]) for deltas in moved)
-    books = parts(found)
-    assert abs(-books["liquidation"] - (taken * PRICE - repaid)) <= 4 * UNIT
-    assert abs(-books["liquidation"] / repaid - D("0.05")) < D("1e-8")
-    # The prices stood still, so that nothing is left for them but what booking rounds.
-    assert set(books) <= {"supply_interest", "borrow_interest", "liquidation", "spot_price"}
-    assert abs(books.get("spot_price", D(0))) <= 8 * UNIT
-    assert sum(books.values()) == D(found.summary["pnl"])
+    ledger = parts(found)
+    assert abs(-ledger["liquidation"] - (taken * PRICE - repaid)) <= 4 * UNIT
+    assert abs(-ledger["liquidation"] / repaid - D("0.05")) < D("1e-8")
+    # The prices stood still, so that nothing is left for them but what recording rounds.
+    assert set(ledger) <= {"supply_interest", "borrow_interest", "liquidation", "spot_price"}
+    assert abs(ledger.get("spot_price", D(0))) <= 8 * UNIT
+    assert sum(ledger.values()) == D(found.summary["pnl"])
 
 
-def test_the_tick_on_which_it_was_found_has_it_in_its_row(data: Path, tmp_path: Path) -> None:
+def test_the_step_on_which_it_was_found_has_it_in_its_row(data: Path, tmp_path: Path) -> None:
     found = ran(data, tmp_path, (FOUND, lending("supply", "WETH", "1")))
-    booked = {moment(row["timestamp"]): D(row["liquidation"]) for row in found.rows("equity.csv")}
-    assert {at for at, amount in booked.items() if not amount} == {at for at in booked if at < moment(FOUND)}
-    assert booked[moment(FOUND)] < -1_000
+    recorded = {moment(row["timestamp"]): D(row["liquidation"]) for row in found.rows("equity.csv")}
+    assert {at for at, amount in recorded.items() if not amount} == {at for at in recorded if at < moment(FOUND)}
+    assert recorded[moment(FOUND)] < -1_000
     held = found.positions()
     assert held[moment(FOUND)]["aave variableDebtUSDT"] < 40_000 < held[day("2024-06-01")]["aave variableDebtUSDT"]
 

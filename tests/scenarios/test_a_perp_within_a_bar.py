@@ -49,7 +49,7 @@ def ran(folder: Path, *orders: tuple[timedelta, dict[str, Any]], bars: str = "1h
     return run(config, market(folder / "data", bars=bars), folder)
 
 
-def told(found: Ran) -> list[str]:
+def reported(found: Ran) -> list[str]:
     return [line for line in found.summary["assumptions"] if "within the bars" in line]
 
 
@@ -64,7 +64,7 @@ def test_a_short_opened_in_the_middle_of_a_bar_falls_to_a_high_that_may_have_com
     lost = {source: D(found.summary["attribution"][source]) for source in ("perp_price", "liquidation")}
     assert sum(lost.values()) < -5_900
     assert -200 < lost["liquidation"] < 0  # the maintenance margin: the price had taken the rest
-    assert told(found) == [
+    assert reported(found) == [
         "Steps lie within the bars of ohlcv/bybit/perp/ETHUSDT_1h. A whole bar counts against the positions when it closes: a perp may be "
         "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
     ]
@@ -72,19 +72,19 @@ def test_a_short_opened_in_the_middle_of_a_bar_falls_to_a_high_that_may_have_com
 
 def test_a_short_closed_in_the_middle_of_a_bar_does_not_fall_to_its_high(tmp_path: Path) -> None:
     found = ran(tmp_path, (timedelta(), order("sell")), (30 * MINUTE, order("buy", reduce_only=True)))
-    assert (liquidated(found), len(told(found))) == ([], 1)
+    assert (liquidated(found), len(reported(found))) == ([], 1)
 
 
 @pytest.mark.parametrize(("after", "falls"), [(timedelta(), [HOUR]), (HOUR, [])], ids=["held all through", "opened at its close"])
-def test_where_every_tick_is_the_end_of_a_bar_there_is_nothing_to_tell(after: timedelta, falls: list[timedelta], tmp_path: Path) -> None:
+def test_where_every_step_is_the_end_of_a_bar_there_is_nothing_to_report(after: timedelta, falls: list[timedelta], tmp_path: Path) -> None:
     found = ran(tmp_path, (after, order("sell")))
-    assert (liquidated(found), told(found)) == (falls, [])
+    assert (liquidated(found), reported(found)) == (falls, [])
 
 
 @pytest.mark.parametrize(("after", "falls"), [(5 * MINUTE, [SPIKE + MINUTE]), (30 * MINUTE, [])], ids=["before the high", "after it"])
 def test_finer_bars_know_what_came_first(after: timedelta, falls: list[timedelta], tmp_path: Path) -> None:
     found = ran(tmp_path, (after, order("sell")), bars="1m")
-    assert (liquidated(found), told(found)) == (falls, [])
+    assert (liquidated(found), reported(found)) == (falls, [])
 
 
 @pytest.mark.parametrize(
@@ -92,5 +92,5 @@ def test_finer_bars_know_what_came_first(after: timedelta, falls: list[timedelta
     [{"interval": "30m"}, {"start": "2024-05-31T23:30:00Z"}, {"end": "2024-06-01T02:30:00Z"}],
     ids=["the interval", "the start", "the end"],
 )
-def test_a_tick_within_a_bar_is_told_whatever_puts_it_there(changes: dict[str, Any], tmp_path: Path) -> None:
-    assert len(told(ran(tmp_path, (HOUR, order("sell")), **changes))) == 1
+def test_a_step_within_a_bar_is_reported_whatever_puts_it_there(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert len(reported(ran(tmp_path, (HOUR, order("sell")), **changes))) == 1

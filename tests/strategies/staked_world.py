@@ -115,7 +115,7 @@ class World:
         self.portfolio = Portfolio(self.manager.account, self.settings.gas_reserve_eth)
         self.at = START
 
-    def tick(self, hours: float = 1, **market: float) -> list[Block]:
+    def step(self, hours: float = 1, **market: float) -> list[Block]:
         """Let time pass, then what the strategy does at the step; `market` are the numbers that are new by then."""
         for name, value in market.items():
             setattr(self.market, name, value)
@@ -130,9 +130,9 @@ class World:
             self.stored = encode_memory(memory)
         return list(blocks)
 
-    def run(self, ticks: int) -> list[list[Block]]:
-        """The blocks of so many ticks, those without any left out."""
-        return [blocks for _ in range(ticks) if (blocks := self.tick())]
+    def run(self, steps: int) -> list[list[Block]]:
+        """The blocks of so many steps, those without any left out."""
+        return [blocks for _ in range(steps) if (blocks := self.step())]
 
     def held(self, venue: str, token: str) -> Decimal:
         return self.portfolio.amount(venue, token)

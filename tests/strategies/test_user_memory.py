@@ -34,7 +34,7 @@ def test_a_class_does_too(tmp_path: Path) -> None:
     assert custom(tmp_path, code).decide(NOW, 4) == ([{"size": 2, "count": 5}], 5)
 
 
-def test_a_function_may_have_the_simple_form_and_the_other_functions_beside_it(tmp_path: Path) -> None:
+def test_a_function_may_have_the_simple_form_and_the_other_functions_next_to_it(tmp_path: Path) -> None:
     code = """
         def decide(snapshot, positions, parameters):
             return [{"at": snapshot.at, "held": dict(positions), "size": parameters["size"]}]

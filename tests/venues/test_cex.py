@@ -306,7 +306,7 @@ def test_funding_is_paid_at_its_stamp_on_the_last_close_visible_then(tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [1, 59, -1, -59])
-def test_a_row_stamped_beside_the_hour_is_paid_once_at_its_own_stamp(tmp_path, seconds):
+def test_a_row_stamped_off_the_hour_is_paid_once_at_its_own_stamp(tmp_path, seconds):
     stamp = AT + timedelta(hours=8, seconds=seconds)
     data = funded(tmp_path, {AT: "0.0001", stamp: "0.0002", AT + timedelta(hours=16): "0.0001"})
     all_venues = venues()

@@ -154,8 +154,8 @@ def test_a_lender_lends_no_more_than_it_has_and_has_it_again_afterwards():
 
     rich = held(ETH=200, USDT=1_000)
     assert run(steps(borrow(900)), ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3600.5")}
-    told = refused(steps(borrow(1_001)), rich)
-    assert told.startswith("step 2 (aave flash_loan): step 0 (aave borrow): aave borrow of 1001 USDT: ")
+    expected = refused(steps(borrow(1_001)), rich)
+    assert expected.startswith("step 2 (aave flash_loan): step 0 (aave borrow): aave borrow of 1001 USDT: ")
     brought = steps(action("aave", "supply", "USDT", 500), borrow(1_500))
     assert run(brought, ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3700.5")}
     loan = action("aave", "flash_loan", "USDT", 600_001, sub_instructions=[borrow(1)])
@@ -163,7 +163,7 @@ def test_a_lender_lends_no_more_than_it_has_and_has_it_again_afterwards():
 
 
 @exactly
-def test_where_nothing_is_known_to_be_held_a_payment_in_a_rebasing_token_is_told():
+def test_where_no_balance_is_known_a_payment_in_a_rebasing_token_is_reported():
     """It is paid from nowhere, which is no growth of it."""
     own = venues({"wallet": {"gas_price_gwei": 0}, "morpho": {"markets": {"stETH/WETH": {"lltv_bps": 8600, "total_supply": 1000}}}})
     secured = action("morpho", "supply_collateral", "stETH", 4, market="stETH/WETH")

@@ -53,7 +53,7 @@ def test_a_swap_is_at_the_pairs_price_either_way_or_at_the_tokens_values(token, 
 
 
 @exactly
-def test_fee_and_slippage_are_taken_and_told_apart():
+def test_fee_and_slippage_are_taken_and_reported_apart():
     moved = swapped("USDT", 1000, "WETH", market(), FREE_GAS)
     assert moved.deltas == Deltas.at("uniswap", {"USDT": D(-1000), "WETH": D("0.499700025")})
     assert moved.costs == (Cost("fees", "USDT", D("0.5")), Cost("slippage", "USDT", D("0.09995")))

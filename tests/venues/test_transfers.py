@@ -146,8 +146,8 @@ def test_a_rebasing_token_that_arrives_later_has_not_grown_on_its_way():
     arrivals = Arrivals(all_venues)
     after, settled = arrivals.update_to(state, later)
     assert [row.kind for row in settled] == ["interest", "arrival"]
-    changed, told = change_of_positions(all_venues, state, after, sum((row.deltas for row in settled), Deltas()))
-    assert changed == told
+    changed, reported = change_of_positions(all_venues, state, after, sum((row.deltas for row in settled), Deltas()))
+    assert changed == reported
     assert abs(settled[0].deltas.get("wallet", "stETH") - 1) < D("1e-12")
     assert abs(after.positions()["wallet"]["stETH"] - 151) < D("1e-12")
     assert all_venues["wallet"].update_to(after, later) == (after, ())
