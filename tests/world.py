@@ -154,7 +154,7 @@ def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
 
 @exactly
 def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> SimulationResult:
-    """What a block does, by the same three doors that the interfaces use."""
+    """What a block does, by the same three functions that the interfaces call."""
     instruction = parse_instruction(block)
     if block["instruction_type"] == "cex_trade":
         return all_venues[block["venue"]].simulate(instruction, state, at_market)
