@@ -330,7 +330,7 @@ HELD: dict[str, tuple[str, dict[str, dict[str, int]], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("held", HELD)
-def test_whatever_is_held_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path, held: str) -> None:
+def test_any_position_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path, held: str) -> None:
     series, positions, blocks = HELD[held]
     changed(data, series, lambda rows: [row for row in rows if not "2024-06-05" <= row < "2024-06-09"])
     path = data.parent / "blocks.jsonl"

@@ -135,7 +135,7 @@ def test_a_spoilt_row_that_only_an_order_comes_upon_is_wrong_input(basis: Basis,
     ],
     ids=["the price of what is held", "a payment on what is held"],
 )
-def test_a_gap_under_what_is_held_is_wrong_input(
+def test_a_gap_under_an_open_position_is_wrong_input(
     name: str, gap: tuple[str, str], expected: str, basis: Basis, config: Path, broken: Path
 ) -> None:
     rows = (broken / name).read_text().splitlines(keepends=True)

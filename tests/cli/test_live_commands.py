@@ -60,7 +60,7 @@ def test_a_backtest_runs_where_a_live_run_was(basis: Basis, config: Path, sample
     assert basis("backtest", config, "--data", sample, "--no-report").status == 0
 
 
-def test_status_says_what_is_held_and_open(basis: Basis, config: Path, sample: Path) -> None:
+def test_status_shows_the_positions_and_what_is_open(basis: Basis, config: Path, sample: Path) -> None:
     basis("live", *replay(config, sample), "--quiet")
     found = json.loads(basis("status", "--json").out)
     assert (found["halted"], found["open"], found["plan_in_hand"]) == (False, [], None)

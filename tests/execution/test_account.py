@@ -180,7 +180,7 @@ def test_what_grows_is_brought_to_the_time_asked_for():
     assert manager.positions.state.positions() == state.positions()
 
 
-def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
+def test_exposures_are_the_balances_what_is_in_transit_and_the_perps():
     manager = manager_of({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "wallet", 100))
@@ -255,7 +255,7 @@ def test_what_falls_due_at_one_instant_has_keys_of_its_own():
     assert (len(reports), len({report.key for report in reports})) == (3, 3)
 
 
-def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
+def test_exposures_are_of_the_initial_positions_where_nothing_has_been_executed_yet():
     manager = manager_of({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
     exposures, perps = manager.account.exposures(manager.account.market(NOON))
     assert ([(row.venue, row.held_as, row.token, row.amount) for row in exposures], perps) == (

@@ -173,7 +173,7 @@ def test_an_interface_of_its_own_sends_nothing_live(tmp_path, monkeypatch):
     assert (error.error_code, list(tmp_path.iterdir())) == ("EIM-002", [])
 
 
-def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():
+def test_an_interface_opens_the_initial_positions_at_the_snapshot_of_its_instruction():
     manager = manager_of({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
     manager.interfaces["aave"].execute_action(act("withdraw", amount=400))
     assert manager.positions.positions == held(aave={"aUSDT": 600}, wallet={"USDT": 401})

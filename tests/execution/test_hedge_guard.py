@@ -178,7 +178,7 @@ def test_just_a_lot_and_just_the_smallest_order_are_traded():
     assert decide({"ETH": Unhedged(D("0.01"), D("4.99"))}, limits=none_allowed, state=CASH, venues=alone) == Verdict(LONG_AGO)
 
 
-def test_what_is_held_of_less_than_a_lot_is_left_alone():
+def test_a_balance_of_less_than_a_lot_is_left_alone():
     state = world.holding(VENUES, MARKET, bybit={"ETH": "0.000009", "USDT": 10**5})
     assert decide({"ETH": gap(3)}, state=state) == Verdict(LONG_AGO, (perp("sell", "3"),))
 

@@ -133,7 +133,7 @@ def test_a_rejection_is_final_and_is_a_routing_failure(live_run):
 
 
 @pytest.mark.parametrize("block", [trade(amount=1000), trade(side="short")])
-def test_what_is_wrong_or_more_than_is_held_is_never_sent(block, live_run):
+def test_what_is_wrong_or_more_than_the_balance_is_never_sent(block, live_run):
     made = live_run()
     error = refused(made.manager.route_instruction, NOON, block)
     assert (error.error_code, made.gateways["binance"].calls, counters(made)) == ("EIM-001", [], (0, 1))

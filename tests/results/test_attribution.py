@@ -200,7 +200,7 @@ def test_time_does_not_pass_a_price_that_is_too_old(tmp_path: Path) -> None:
 
 
 @given(holdings)
-def test_equity_is_what_is_held_at_the_prices_of_the_hour(provider: DataProvider, held: Held) -> None:
+def test_equity_is_the_value_of_the_positions_at_the_prices_of_the_hour(provider: DataProvider, held: Held) -> None:
     eth, btc = D("3000.25") + D("1.07") * 20, D(70000) - D("13.5") * 20
     perp_eth, perp_btc = D("3001.125") + D("1.11") * 20, D(70010) - D("12.25") * 20
     usdt, ethers, bitcoins, staked = held.tokens
@@ -284,7 +284,7 @@ def test_staked_tokens_are_at_market_wherever_they_are_and_what_is_queued_or_no_
     assert worth_at_market(provider, "eth_directional", *held) == 100 * D("1.1689") + 7 + 3 - 2
 
 
-def test_what_arrives_or_is_taken_has_not_grown(provider: DataProvider) -> None:
+def test_what_arrives_or_is_taken_has_not_accrued(provider: DataProvider) -> None:
     attribution = Attribution("usdt_stable")
     owed = Exposure("aave", "debt", "USDT", D(-300), "borrow_interest")
     attribution.open([Exposure("aave", "aUSDT", "USDT", D(500), "supply_interest"), owed], [], at(provider, 20))
@@ -298,7 +298,7 @@ def test_what_arrives_or_is_taken_has_not_grown(provider: DataProvider) -> None:
     assert totals == {"supply_interest": "2", "borrow_interest": "-1", "liquidation": "201"}
 
 
-def test_where_no_staked_token_is_held_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
+def test_without_a_staked_token_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
     attribution = Attribution("usdt_stable")
     attribution.open([Exposure("bybit", "ETH", "ETH", D(1))], [], at(provider, 20))
     assert attribution.next_rate(at(provider, 20)) is None

@@ -68,7 +68,7 @@ def test_at_the_end_there_is_what_the_contracts_models_leave(both: Both) -> None
     assert any(amount > 0 for token, amount in positions[START + 30 * HOUR].items() if token.endswith(":debt"))
 
 
-def test_the_equity_of_every_tick_is_what_is_held_at_the_prices_of_the_time(both: Both) -> None:
+def test_the_equity_of_every_step_is_the_value_of_the_positions_at_the_prices_of_the_time(both: Both) -> None:
     rows = {datetime.fromisoformat(row["timestamp"]): D(row["equity"]) for row in both.ran.rows("equity.csv")}
     assert len(rows) == 73 + len({at for at, _ in BLOCKS if at.minute})
     with localcontext(EXACT):

@@ -382,7 +382,7 @@ def test_a_reserve_without_data_is_an_error_that_names_it():
         run(action("aave", "supply", "USDT", 1), ALL, holding(ALL, NOW, wallet={"USDT": 5}), data)
 
 
-def test_a_price_is_needed_only_of_what_is_held_or_moved():
+def test_a_price_is_needed_only_of_positions_and_of_what_moved():
     all_venues, state = held(aWETH=5, wallet={"USDT": 5})
     state = run(action("aave", "supply", "USDT", 5), all_venues, state, NOW).state
     state = run(action("aave", "withdraw", "USDT", "all"), all_venues, state, NOW).state
@@ -428,7 +428,7 @@ def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_pu
     assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold_bps.at()
 
 
-def test_what_is_held_from_the_start_is_collateral_as_a_first_supply_makes_it_one():
+def test_an_initial_position_is_collateral_as_a_first_supply_makes_it_one():
     """A token with an LTV of 0 is none: it secures no debt, and it does not keep other collateral from being withdrawn."""
     all_venues, state = held({"reserves": {"USDT": {"ltv_bps": 0}}}, aWETH=2, aUSDT=50_000)
     assert state.parts["aave"].user.collateral == {"WETH"}

@@ -363,7 +363,7 @@ def test_where_no_market_that_lends_a_token_is_known_there_is_no_ceiling() -> No
     assert run(flash("WETH", 10**9), ALL, holding(ALL, unknown, wallet={"WETH": 1}), unknown).deltas == Deltas()
 
 
-def test_where_nothing_is_known_to_be_held_a_flash_loan_of_any_size_passes() -> None:
+def test_where_no_balances_are_known_a_flash_loan_of_any_size_passes() -> None:
     assert run(flash("WETH", 10**9, step("supply", "WETH", 1)), ALL, State(checked=False), MARKET).deltas.get("morpho", S) == 1
 
 
@@ -418,7 +418,7 @@ def test_positions_given_at_the_beginning_read_as_they_were_given() -> None:
     )
 
 
-def test_where_nothing_is_known_to_be_held_an_action_passes() -> None:
+def test_where_no_balances_are_known_an_action_passes() -> None:
     moved = run(step("repay", "WETH", 5), ALL, State(checked=False), MARKET)
     assert moved.deltas == Deltas.at("morpho", {"WETH": D(-5), B: D(-5)})
 

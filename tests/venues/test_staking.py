@@ -160,7 +160,7 @@ def test_without_a_published_rate_nothing_is_staked(protocol):
         run(action(protocol, "stake", "ETH", 1), ALL, State(checked=False), bare)
 
 
-def test_where_nothing_is_known_to_be_held_all_actions_pass():
+def test_where_no_balances_are_known_all_actions_pass():
     for protocol, (rebasing, wrapped) in TOKENS.items():
         for name, token in (("stake", "ETH"), ("wrap", rebasing), ("unwrap", wrapped), ("unstake", rebasing)):
             assert run(action(protocol, name, token, 12), ALL, State(checked=False), NOW).deltas.get(protocol, token) == -12
