@@ -18,7 +18,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.ledger import Places, UnknownHoldings
 from basis_strategy_v1.venues.registry import make_venue
 
-from ..world import refused
+from ..world import AT, refused, write_bars
 from .trading import NOON, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(minutes=5)
@@ -38,9 +38,7 @@ def settle_at(found, at):
 
 
 def csv_provider(folder, **parts):
-    path = folder / "ohlcv" / "binance" / "perp" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(folder, "binance", "perp", "ETHUSDT", [(3300,)], AT + timedelta(hours=11))
     return DataProvider(folder, **parts)
 
 

@@ -20,7 +20,7 @@ from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import automatic_key
 
 from ..simulated_live_run import REFUSED
-from ..world import chain, refused
+from ..world import AT, chain, refused, write_bars
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(hours=1)
@@ -556,9 +556,7 @@ def test_a_backtest_stops_at_the_first_event_that_cannot_be_written():
 def test_an_old_price_is_an_error_and_no_failure_of_the_routing(tmp_path):
     from basis_strategy_v1 import DataProvider
 
-    path = tmp_path / "data" / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(tmp_path / "data", "binance", "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=8))
     with EventLogger(tmp_path / "logs") as logger:
         manager = manager_of(market=DataProvider(tmp_path / "data"), event_logger=logger)
         error = refused(manager.route_instruction, datetime(2024, 6, 1, 12, tzinfo=UTC), trade())

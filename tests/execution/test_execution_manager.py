@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHand
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
-from ..world import chain, refused
+from ..world import AT, chain, refused, write_bars
 from .test_live_manager import BOUGHT, REJECTED, REVERTED
 from .trading import CONFIG, NOON, act, held, manager_of, send, trade
 
@@ -93,9 +94,7 @@ def test_what_a_sequence_moved_of_another_token_stands_with_what_the_legs_before
 
 def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
     for venue in ("binance", "bybit"):
-        path = tmp_path / "ohlcv" / venue / "spot" / "ETHUSDT_1h.csv"
-        path.parent.mkdir(parents=True)
-        path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+        write_bars(tmp_path, venue, "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=8))
     _, executor = execution(HELD, market=DataProvider(tmp_path))
     error = refused(executor.execute_blocks, NOON, [trade(), trade(venue="bybit")])
     assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
@@ -141,9 +140,7 @@ def test_its_config_is_the_one_that_it_was_given():
 
 
 def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
-    path = tmp_path / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(tmp_path, "binance", "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=11))
     manager, executor = execution(HELD, market=DataProvider(tmp_path))
     simulated = []
     venue = manager.account.venues["binance"]

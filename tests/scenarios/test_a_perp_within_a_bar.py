@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ..world import BARS, iso, write_funding, write_series
 from .running import HOUR, Ran, day, run
 from .test_time import blocks_config
 
@@ -21,18 +22,13 @@ START = day("2024-06-01")
 SPIKE = 10 * MINUTE  # from the start of the run to the minute of the high
 
 
-def write(path: Path, header: str, rows: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *rows]) + "\n")
-
-
 def market(folder: Path, *, bars: str) -> Path:
     """ETH at 3000 but for one minute, in which the perp trades at 3900."""
     step = {"1h": HOUR, "1m": MINUTE}[bars]
     opened = [START - 2 * HOUR + step * place for place in range(int(6 * HOUR / step))]
-    rows = [f"{at:%Y-%m-%dT%H:%M:%SZ},3000,{3900 if at <= START + SPIKE < at + step else 3000},3000,3000,1" for at in opened]
-    write(folder / f"ohlcv/bybit/perp/ETHUSDT_{bars}.csv", "timestamp,open,high,low,close,volume", rows)
-    write(folder / "funding/bybit/ETHUSDT.csv", "timestamp,funding_rate", ["2024-06-01T00:00:00Z,0"])
+    rows = [f"{iso(at)},3000,{3900 if at <= START + SPIKE < at + step else 3000},3000,3000,1" for at in opened]
+    write_series(folder, f"ohlcv/bybit/perp/ETHUSDT_{bars}", BARS, rows)
+    write_funding(folder, "bybit", "ETHUSDT", {START: 0})
     return folder
 
 
@@ -43,7 +39,7 @@ def order(side: str, **more: Any) -> dict[str, Any]:
 
 def ran(folder: Path, *orders: tuple[timedelta, dict[str, Any]], bars: str = "1h", **changes: Any) -> Ran:
     """Three hours of a short of 30,000 on a margin of 6,000, which 3900 uses up."""
-    blocks = [(f"{START + after:%Y-%m-%dT%H:%M:%SZ}", block) for after, block in orders]
+    blocks = [(iso(START + after), block) for after, block in orders]
     terms = {"initial_positions": {"bybit": {"USDT": 6_000}}, "end": "2024-06-01T03:00:00Z", **changes}
     config = blocks_config(folder, blocks, **terms)
     return run(config, market(folder / "data", bars=bars), folder)

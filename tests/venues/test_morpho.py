@@ -23,7 +23,22 @@ from basis_strategy_v1.venues.morpho_account import Held, MorphoState
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
 from basis_strategy_v1.venues.venue import SimulationResult
 
-from ..world import AT, action, chain, costs_usd, exactly, holding, iso, run, update_to, value, venues, write_bars
+from ..world import (
+    AT,
+    action,
+    chain,
+    costs_usd,
+    exactly,
+    holding,
+    iso,
+    run,
+    update_to,
+    value,
+    venues,
+    write_bars,
+    write_staking,
+    write_states,
+)
 
 D = Decimal
 ETHER = 10**18
@@ -143,13 +158,8 @@ def _same_row(part: MorphoState, at_market: Any) -> MorphoState:
 
 def write_market(folder: Path, rows: dict[datetime, dict[str, str]]) -> DataProvider:
     write_bars(folder, "bybit", "spot", "ETHUSDT", [(3000,)] * 60, AT - timedelta(hours=1))
-    path = folder / "lending" / "morpho" / "wstETH_WETH.csv"
-    path.parent.mkdir(parents=True)
-    lines = [",".join([iso(at), "1", *(texts[name] for name in MORPHO_MARKET[1:])]) for at, texts in rows.items()]
-    path.write_text("\n".join([",".join(["timestamp", *MORPHO_MARKET]), *lines]) + "\n")
-    staking = folder / "staking" / "lido" / "wstETH.csv"
-    staking.parent.mkdir(parents=True)
-    staking.write_text(f"timestamp,eth_per_token\n{iso(AT)},1.174\n{iso(AT + DAY)},1.174\n")
+    write_states(folder, "lending/morpho/wstETH_WETH", MORPHO_MARKET, rows)
+    write_staking(folder, "lido", "wstETH", {AT: 1.174, AT + DAY: 1.174})
     return DataProvider(folder)
 
 
