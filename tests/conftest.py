@@ -27,7 +27,7 @@ SLOW = (
     "app/test_two_runs.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
     "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",
-    "cli/test_commands.py::test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used",
+    "cli/test_commands.py::test_data_validate_lists_data_quality_issues_and_fails_where_a_file_cannot_be_used",
     "cli/test_commands.py::test_with_a_folder_and_a_database_in_the_config_the_environment_says_which",
     "cli/test_live_commands.py",
     "cli/test_live_on_the_wall_clock.py",
@@ -40,12 +40,12 @@ SLOW = (
     "data/test_database.py",
     "data/test_sample.py",
     "data/test_snapshot.py::test_any_order_of_instants_reads_the_last_bar_closed",
-    "data/test_snapshot.py::test_what_is_told_of_old_prices_is_what_reading_meets",
+    "data/test_snapshot.py::test_what_is_reported_of_old_prices_is_what_reading_meets",
     "data/test_validation.py::test_a_sound_folder_has_no_finding",
     "data/test_validation.py::test_the_real_data_have_the_gaps_that_are_known",
     "exchange/test_hyperliquid.py",
     "exchange/test_process.py",
-    "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_tell_the_same",
+    "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_report_the_same",
     "execution/test_only_risk_approves.py::test_nothing_else_in_the_package_makes_one",
     "live/crash/",
     "live/exchange/test_faults.py",
@@ -70,7 +70,7 @@ SLOW = (
     "scenarios/test_transfers_pay.py",
     "scenarios/test_whole_cycle.py",
     "spec/test_success_criteria.py::test_a_peer_that_cannot_be_installed_is_one_line_and_no_failure",
-    "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_beside_what_was_measured",
+    "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_next_to_what_was_measured",
     "strategies/test_restart.py",
     "test_compare.py",
     "test_documents.py::test_help_is_what_the_readme_promises",
@@ -108,9 +108,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with the specification, market data and test vectors, which lies beside the checkout."""
+    """The folder with the specification, market data and test vectors, which lies next to the checkout."""
     if not SHARED.is_dir():
-        pytest.skip("../shared is not beside the checkout")
+        pytest.skip("../shared is not next to the checkout")
     return SHARED
 
 
@@ -119,7 +119,7 @@ def market_data(shared: Path) -> Path:
     """Recorded market data in the CSV layout that `--data` takes."""
     directory = shared / "data" / "market"
     if not directory.is_dir():
-        pytest.skip("../shared/data/market is not beside the checkout")
+        pytest.skip("../shared/data/market is not next to the checkout")
     return directory
 
 

@@ -149,7 +149,7 @@ def test_every_action_of_a_protocol_is_in_the_table_of_instructions() -> None:
     rows = re.findall(
         r"^\| (`.+?`) \| (.+?) \| (.+?) \|", text_of("docs/instructions.md").split("## smart_contract_action")[1], re.MULTILINE
     )
-    told = {
+    expected = {
         (action, protocol)
         for actions, protocols, _ in rows
         for action in re.findall(r"`(\w+)`", actions)
@@ -157,7 +157,7 @@ def test_every_action_of_a_protocol_is_in_the_table_of_instructions() -> None:
         if protocol in protocols
     }
     real = {(action, name) for action in ACTIONS for name in offering(action)}
-    assert {(action, protocol) for action, protocol in told if action in ACTIONS} == real
+    assert {(action, protocol) for action, protocol in expected if action in ACTIONS} == real
 
 
 def test_every_decision_is_numbered_and_has_its_parts() -> None:
@@ -189,7 +189,7 @@ def answered(manager: Any, at: Any, block: Any) -> str:
         return f"{error.error_code}: {error.message}"
 
 
-def test_every_block_in_the_instructions_gives_the_answer_beside_it() -> None:
+def test_every_block_in_the_instructions_gives_the_answer_next_to_it() -> None:
     page = text_of("docs/instructions.md")
     setting = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert setting is not None

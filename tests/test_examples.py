@@ -42,7 +42,7 @@ def test_every_strategy_has_a_config() -> None:
 
 
 @pytest.mark.parametrize("config", RUNNABLE, ids=lambda path: path.stem)
-def test_a_config_runs_on_the_sample_and_its_books_close(config: Path, sample: Path, tmp_path: Path) -> None:
+def test_a_config_runs_on_the_sample_and_its_ledger_closes(config: Path, sample: Path, tmp_path: Path) -> None:
     printed = basis("backtest", str(config), "--data", str(sample), cwd=tmp_path)
     (folder,) = (tmp_path / "results").iterdir()
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

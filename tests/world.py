@@ -22,6 +22,7 @@ from basis_strategy_v1.venues.aave_settings import RESERVES
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.morpho_data import PUBLIC
+from basis_strategy_v1.venues.morpho_market import Market as MorphoMarket
 from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.transfers import Arrivals, simulate_transfer
 from basis_strategy_v1.venues.venue import CEX
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import SimulationResult, Venue, Venues
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
+YEAR_S = 365 * 86_400
 # A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
 PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 1.0}
 STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
@@ -69,14 +71,30 @@ def lending_row(usd: float, **changes: float) -> dict[str, float]:
     return {**row, **changes}
 
 
+def still_row(usd: float, **changes: float) -> dict[str, float]:
+    """A lending row of a token that is worth so many USD, while no interest accrues."""
+    still = {"liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0}
+    return lending_row(usd, **(still | changes))
+
+
 def morpho_row(at: datetime, lltv_wad: int, loan_unit: int, price: Decimal, growth: float = 1.0) -> dict[str, str]:
     """A row of a market with 60,000 of the loan token in it; `price` is the oracle's, in base units of loan per collateral."""
-    return {
-        "total_supply_assets": str(int(60_000 * growth * loan_unit) + 123), "total_supply_shares": str(58_000 * loan_unit * 10**6 + 456),
-        "total_borrow_assets": str(int(52_000 * growth * loan_unit) + 789), "total_borrow_shares": str(50_000 * loan_unit * 10**6 + 12),
-        "last_update": str(int(at.timestamp())), "fee": "0", "rate_at_target": str(3 * 10**16 // (365 * 86_400)), "lltv": str(lltv_wad),
-        "oracle_price": str(int(price * 10**36)),
+    market = MorphoMarket(
+        lltv_wad=lltv_wad, last_update_s=int(at.timestamp()), total_supply_assets=int(60_000 * growth * loan_unit) + 123,
+        total_supply_shares=58_000 * loan_unit * 10**6 + 456, total_borrow_assets=int(52_000 * growth * loan_unit) + 789,
+        total_borrow_shares=50_000 * loan_unit * 10**6 + 12, fee_wad=0, rate_at_target_wad=3 * 10**16 // YEAR_S,
+    )  # fmt: skip
+    return morpho_texts(market, int(price * 10**36))
+
+
+def morpho_texts(market: MorphoMarket, oracle_price: int) -> dict[str, str]:
+    """The row of a Morpho market: its totals, its terms and the oracle's price (loan per collateral in base units, 1e36)."""
+    numbers = {
+        "last_update": market.last_update_s, "fee": market.fee_wad, "rate_at_target": market.rate_at_target_wad, "lltv": market.lltv_wad,
+        "oracle_price": oracle_price,
     }  # fmt: skip
+    totals = ("total_supply_assets", "total_supply_shares", "total_borrow_assets", "total_borrow_shares")
+    return {name: str(number) for name, number in (numbers | {name: getattr(market, name) for name in totals}).items()}
 
 
 def morpho_rows(at: datetime, prices: Mapping[str, float] = PRICES, growth: float = 1.0) -> dict[str, dict[str, str]]:
@@ -105,16 +123,24 @@ def everything(at: datetime = AT, *, prices: Mapping[str, float] = PRICES, growt
         token: {**lending_row(usd_of(token, prices), **indices), "eth_per_token": STAKED.get(token, 1.0) * growth} for token in RESERVES
     }
     pools = {f"{token}_WETH": rate * growth * 0.998 for token, rate in STAKED.items()}
+    protocols = {name: {**lending, **pools} for name in VENUES} | {"morpho": {"markets": morpho_rows(at, prices, growth)}}
+    return data_at(
+        at, dict(prices), protocols, (gas_gwei, 0.25),
+        spot_prices={name: quotes for name in EXCHANGES}, perp_prices={name: perps for name in EXCHANGES},
+        funding_rates={name: dict.fromkeys(perps, 0.0001) for name in EXCHANGES},
+    )  # fmt: skip
+
+
+def data_at(
+    at: datetime, prices: Mapping[str, float | None], protocols: Mapping[str, Any], gas_gwei: tuple[float, float], **by_exchange: Any
+) -> dict[str, Any]:
+    """What `get_data` gives: USD prices, what each protocol has, (base fee, priority fee), and `spot_prices` and the like by exchange."""
+    base, tip = gas_gwei
     return {
         "timestamp": at,
-        "market_data": {
-            "prices": dict(prices),
-            "spot_prices": {name: quotes for name in EXCHANGES},
-            "perp_prices": {name: perps for name in EXCHANGES},
-            "funding_rates": {name: dict.fromkeys(perps, 0.0001) for name in EXCHANGES},
-        },
-        "protocol_data": {name: {**lending, **pools} for name in VENUES} | {"morpho": {"markets": morpho_rows(at, prices, growth)}},
-        "execution_data": {"gas": {"base_fee_gwei": gas_gwei, "priority_fee_gwei": 0.25}},
+        "market_data": {"prices": prices, **by_exchange},
+        "protocol_data": protocols,
+        "execution_data": {"gas": {"base_fee_gwei": base, "priority_fee_gwei": tip}},
     }
 
 
@@ -154,7 +180,7 @@ def rich(all_venues: Venues, at_market: MarketSnapshot) -> State:
 
 @exactly
 def run(block: dict[str, Any], all_venues: Venues, state: State, at_market: MarketSnapshot) -> SimulationResult:
-    """What a block does, by the same three doors that the interfaces use."""
+    """What a block does, by the same three functions that the interfaces call."""
     instruction = parse_instruction(block)
     if block["instruction_type"] == "cex_trade":
         return all_venues[block["venue"]].simulate(instruction, state, at_market)
@@ -259,14 +285,21 @@ def write_staking(folder: Path, protocol: str, token: str, rates: Mapping[dateti
 
 
 def write_lending(folder: Path, protocol: str, token: str, rows: Mapping[datetime, Mapping[str, Any]]) -> None:
-    names = list(lending_row(1.0))
-    lines = [",".join([iso(at), str(number), *(str(row[name]) for name in names)]) for number, (at, row) in enumerate(rows.items(), 1)]
-    write_series(folder, f"lending/{protocol}/{token}", ("block", *names), lines)
+    write_states(folder, f"lending/{protocol}/{token}", ("block", *lending_row(1.0)), rows)
 
 
 def write_gas(folder: Path, rows: Mapping[datetime, tuple[Any, Any]]) -> None:
     lines = [f"{iso(at)},{number},{base},{tip}" for number, (at, (base, tip)) in enumerate(rows.items(), 1)]
     write_series(folder, "gas/ethereum", ("block", "base_fee_gwei", "priority_fee_gwei"), lines)
+
+
+def write_states(folder: Path, series_id: str, columns: Sequence[str], rows: Mapping[datetime, Mapping[str, Any]]) -> None:
+    """A series of what a contract held at a block; a row without one has its number in the series."""
+    lines = []
+    for number, (at, row) in enumerate(rows.items(), 1):
+        texts = {"block": number, **row}
+        lines.append(",".join([iso(at), *(str(texts[name]) for name in columns)]))
+    write_series(folder, series_id, columns, lines)
 
 
 def write_series(folder: Path, series_id: str, columns: Sequence[str], rows: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What `basis check` tells of the data before a run, and that the run then fares as it was told."""
+"""What `basis check` prints of the data before a run, and that the run then goes as it was printed."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_a_gap_in_the_funding_is_nothing_where_missing_payments_are_zero_or_wher
 
 def test_an_end_at_a_payment_that_the_funding_does_not_reach_is_a_fault(data: Path) -> None:
     spoil(data, FUNDING, without("2024-06-08T00", "2025"))
-    told = f"{FUNDING} has no row for the payment at 2024-06-08T00:00:00Z, and eth_basis needs it then; {FUNDING_WAY_OUT}"
-    assert refused(data) == [f"DAT-005: {told}"]
+    message = f"{FUNDING} has no row for the payment at 2024-06-08T00:00:00Z, and eth_basis needs it then; {FUNDING_WAY_OUT}"
+    assert refused(data) == [f"DAT-005: {message}"]
     assert run(data) == "DAT-005"
     assert checked(data, end="2024-06-07T23:00:00Z") == ["ready"]
     assert run(data, end="2024-06-07T23:00:00Z") == ""
@@ -145,7 +145,7 @@ def test_a_gap_that_is_longer_than_max_staleness_in_a_perp_that_may_not_be_held_
     assert run(data, strategy=IN_BY_RULE) == ""
 
 
-def test_a_gap_between_two_ticks_ends_no_run_for_certain(data: Path) -> None:
+def test_a_gap_between_two_steps_ends_no_run_for_certain(data: Path) -> None:
     spoil(data, SPOT, without("2024-06-02T23", "2024-06-05"))
     [_, warning, _] = checked(data, interval="7d")
     assert warning.startswith(f"warning: {too_old(SPOT)}")
@@ -160,7 +160,7 @@ def test_a_gap_that_max_staleness_allows_is_only_a_gap(data: Path) -> None:
 # Prices and rates that look wrong.
 
 
-def test_funding_in_percent_is_told_in_a_few_lines(data: Path) -> None:
+def test_funding_in_percent_is_reported_in_a_few_lines(data: Path) -> None:
     def times_100(rows: list[str]) -> list[str]:
         return [rows[0], *(f"{stamp},{float(rate) * 1000:.8f}\n" for stamp, rate in (row.strip().split(",") for row in rows[1:]))]
 
@@ -184,10 +184,10 @@ def with_twice_the_high(at: str) -> Spoil:
     return change
 
 
-def test_one_false_high_is_told_where_the_run_reads_it_and_not_where_it_does_not(data: Path) -> None:
+def test_one_false_high_is_reported_where_the_run_reads_it_and_not_where_it_does_not(data: Path) -> None:
     spoil(data, PERP, with_twice_the_high("2024-06-05T03"))
-    [told, last] = checked(data)
-    assert told.startswith(f"warning: {PERP}, row of 2024-06-05T03:00:00Z: column high: ") and last == "ready, with 1 warning"
+    [message, last] = checked(data)
+    assert message.startswith(f"warning: {PERP}, row of 2024-06-05T03:00:00Z: column high: ") and last == "ready, with 1 warning"
     assert checked(data, end="2024-06-05T03:00:00Z") == ["ready"]
     assert checked(data, start="2024-06-06") == ["ready"]
 
@@ -195,7 +195,7 @@ def test_one_false_high_is_told_where_the_run_reads_it_and_not_where_it_does_not
 # Positions, the strategy's own.
 
 
-def test_a_capital_that_is_not_used_is_told(data: Path) -> None:
+def test_a_capital_that_is_not_used_is_reported(data: Path) -> None:
     assert checked(data, initial_positions={"bybit": {"USDT": 5}}) == [
         "initial_positions are held at the start; initial_capital of 100,000 is not used",
         "ready",
@@ -270,13 +270,13 @@ def test_what_a_file_of_blocks_needs_is_not_known(data: Path) -> None:
     assert head(data, strategy_mode="blocks", strategy={"file": "blocks.jsonl"})[1] == f"{UNKNOWN} were looked at"
 
 
-def test_check_tells_as_many_ticks_as_the_run_has(data: Path) -> None:
+def test_check_prints_as_many_steps_as_the_run_has(data: Path) -> None:
     block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1}
     stamps = ("2024-06-02T00:00:00Z", "2024-06-02T00:30:00Z", "2024-06-02T00:30:00Z", "2024-06-02T05:00:00Z", "2024-06-03T23:10:00Z")
     lines = [json.dumps({"timestamp": stamp, "block": block}) for stamp in stamps]
     (data.parent / "blocks.jsonl").write_text("\n".join(lines))
     cases: list[tuple[dict[str, Any], int]] = [
-        ({"end": "2024-06-03T23:30:00Z"}, 49),  # the end is a tick of its own
+        ({"end": "2024-06-03T23:30:00Z"}, 49),  # the end is a step of its own
         ({"end": "2024-06-03T23:30:00Z", "strategy_mode": "blocks", "strategy": {"file": str(data.parent / "blocks.jsonl")}}, 51),
         ({"interval": "7h"}, 22),
     ]
@@ -301,28 +301,28 @@ def finer_bars(data: Path, kind: str, first: str, last: str) -> str:
     return FINE.format(kind)
 
 
-def told_of_data(data: Path, /, **changes: Any) -> tuple[list[str], list[dict[str, str]], list[str]]:
+def reported_of_data(data: Path, /, **changes: Any) -> tuple[list[str], list[dict[str, str]], list[str]]:
     """The series used, where prices stood still, and what is assumed of series, as a run's summary has them."""
     summary = build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False).run().summary
     return summary["data"]["series"], summary["stale_marks"], [line for line in summary["assumptions"] if "ohlcv/" in line]
 
 
-def test_nothing_is_told_of_finer_bars_that_do_not_cover_the_run(data: Path) -> None:
+def test_nothing_is_reported_of_finer_bars_that_do_not_cover_the_run(data: Path) -> None:
     for kind in ("spot", "perp"):
         spoil(data, finer_bars(data, kind, "2024-05-31", "2024-06-05"), without("2024-06-03T01", "2024-06-03T05"))
     spoil(data, FINE.format("perp"), with_twice_the_high("2024-06-04T11:30"))
     assert checked(data) == ["ready"]
-    assert told_of_data(data) == ([FUNDING, PERP, SPOT], [], [])
+    assert reported_of_data(data) == ([FUNDING, PERP, SPOT], [], [])
 
 
-def test_where_no_bars_cover_the_run_a_gap_is_told_only_of_those_that_are_read_then(data: Path) -> None:
+def test_where_no_bars_cover_the_run_a_gap_is_reported_only_of_those_that_are_read_then(data: Path) -> None:
     """The hours end while the minutes have begun; what is missing is an hour of these, and their end."""
     finest = finer_bars(data, "perp", "2024-06-03", "2024-06-07T20")
     spoil(data, finest, without("2024-06-05T01", "2024-06-05T02"))
     spoil(data, PERP, without("2024-06-04", "2025"))
     gaps = [("2024-06-05T01:01:00Z", "2024-06-05T02:01:00Z"), ("2024-06-07T20:01:00Z", "2024-06-08T00:00:00Z")]
     assert checked(data) == [*(f"gap: {finest} from {start} until {end}: no trade is opened on it" for start, end in gaps), "ready"]
-    used, marks, assumed = told_of_data(data)
+    used, marks, assumed = reported_of_data(data)
     assert used == [FUNDING, PERP, finest, SPOT]
     # What lasts to the run's end holds at the end too.
     assert [tuple(mark.values()) for mark in marks] == [(finest, *gaps[0]), (finest, gaps[1][0], "2024-06-08T00:00:01Z")]
@@ -336,16 +336,16 @@ def test_a_gap_in_bars_that_others_stand_in_for_is_none(data: Path) -> None:
     assert run(data) == ""
 
 
-# What a backtest tells of it.
+# What a backtest prints of it.
 
 
 def warned(data: Path, /, **changes: Any) -> list[str]:
-    told: list[str] = []
-    build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False, warn=told.append).run()
-    return told
+    message: list[str] = []
+    build(run_of(**changes), data, data.parent / "results", data.parent / "logs", report=False, warn=message.append).run()
+    return message
 
 
-def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_gap(data: Path) -> None:
+def test_a_run_reports_a_line_for_each_series_that_looks_wrong_and_one_for_each_gap(data: Path) -> None:
     assert warned(data) == []
     spoil(data, FUNDING, lambda rows: [row if row.startswith("t") else f"{row.split(',')[0]},0.02\n" for row in rows])
     spoil(data, FUNDING, without("2024-06-04", "2024-06-05"))
@@ -356,12 +356,12 @@ def test_a_run_is_told_a_line_for_each_series_that_looks_wrong_and_one_for_each_
     ]
 
 
-def test_a_run_is_told_five_lines_at_most(data: Path) -> None:
+def test_a_run_reports_five_lines_at_most(data: Path) -> None:
     for day in range(2, 9):
         spoil(data, FUNDING, without(f"2024-06-0{day}T07", f"2024-06-0{day}T09"))
-    told = warned(data, strategy=IN_BY_RULE, end="2024-06-08T20:00:00Z")
-    assert all(line.startswith(f"warning: {FUNDING} has no row for the payment at 2024-06-0") for line in told[:5])
-    assert told[5:] == ["warning: and 2 more, see basis check"]
+    message = warned(data, strategy=IN_BY_RULE, end="2024-06-08T20:00:00Z")
+    assert all(line.startswith(f"warning: {FUNDING} has no row for the payment at 2024-06-0") for line in message[:5])
+    assert message[5:] == ["warning: and 2 more, see basis check"]
 
 
 # What the strategy will not do.

@@ -82,9 +82,9 @@ def checked(data: Path, config: dict[str, Any]) -> list[str]:
 
 def ran(data: Path, config: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The summary of the run, and what it was warned of."""
-    told: list[str] = []
-    engine = build(config, data, data.parent / "results", data.parent / "logs", report=False, warn=told.append)
-    return engine.run().summary, told
+    warnings: list[str] = []
+    engine = build(config, data, data.parent / "results", data.parent / "logs", report=False, warn=warnings.append)
+    return engine.run().summary, warnings
 
 
 def refused(data: Path, config: dict[str, Any]) -> list[str]:
@@ -147,8 +147,8 @@ def test_the_report_says_what_is_wrong_with_the_data_that_a_strategy_of_ones_own
     config = run_of(strategy_mode="custom", strategy={"file": str(data.parent / "mine.py")})
     assert not any(line.startswith("Data check: ") for line in ran(data, config)[0]["assumptions"])
     scaled(data, PERP, 0.001, range(1, 5), since="2024-06-10T00:00:00Z")
-    summary, told = ran(data, config)
-    assert told == []
+    summary, warnings = ran(data, config)
+    assert warnings == []
     [line] = [line for line in summary["assumptions"] if line.startswith("Data check: ")]
     assert line.startswith(f"Data check: {PERP}, row of 2024-06-10T00:00:00Z: column close: the level changes from ")
 
@@ -274,7 +274,7 @@ def test_a_folder_without_a_series_names_the_first_file_in_it(tmp_path: Path) ->
     )
 
 
-# A dollar that is none, a deposit over a hole.
+# A dollar that is none, a deposit over a gap.
 
 
 def test_a_token_that_counts_as_a_dollar_for_want_of_a_series_is_an_assumption(data: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_token_that_counts_as_a_dollar_for_want_of_a_series_is_an_assumption(d
     assert ready == "ready, with 1 warning"
 
 
-def test_a_deposit_over_a_hole_longer_than_max_staleness_ends_the_run(data: Path) -> None:
+def test_a_deposit_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path) -> None:
     changed(data, USDT, lambda rows: [row for row in rows if not "2024-06-05" <= row < "2024-06-09"])
     with pytest.raises(ComponentError) as error:
         checked(data, lending_of("USDT"))
@@ -309,9 +309,9 @@ def test_no_trade_is_opened_while_the_market_stands_still(data: Path) -> None:
 
     changed(data, SPOT, still)
     stamp = (data / f"{SPOT}.csv").read_text().splitlines()[106].split(",")[0]
-    summary, told = ran(data, blocks_of(data, stamp, kind="spot"))
+    summary, warnings = ran(data, blocks_of(data, stamp, kind="spot"))
     assert (summary["instructions_routed"], len(summary["skipped"])) == (0, 1)
-    assert any("12 bars without a trade from " in line for line in told)
+    assert any("12 bars without a trade from " in line for line in warnings)
 
 
 SUPPLY = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT", "amount": 1000}
@@ -330,7 +330,7 @@ HELD: dict[str, tuple[str, dict[str, dict[str, int]], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("held", HELD)
-def test_whatever_is_held_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path, held: str) -> None:
+def test_any_position_over_a_gap_longer_than_max_staleness_ends_the_run(data: Path, held: str) -> None:
     series, positions, blocks = HELD[held]
     changed(data, series, lambda rows: [row for row in rows if not "2024-06-05" <= row < "2024-06-09"])
     path = data.parent / "blocks.jsonl"

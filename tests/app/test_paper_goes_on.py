@@ -63,7 +63,7 @@ def test_a_later_end_goes_on_where_the_earlier_one_stopped(config: dict[str, Any
     assert not events(parts, "RES-002")
 
 
-def test_a_later_start_goes_on_with_what_is_held_and_counts_what_fell_due_between(
+def test_a_later_start_goes_on_with_the_positions_and_counts_what_fell_due_between(
     config: dict[str, Any], sample: Path, tmp_path: Path
 ) -> None:
     first = run({**config, "end": "2024-06-01T07:00:00Z"}, sample, tmp_path)
@@ -129,7 +129,7 @@ def run_hours(config: dict[str, Any], data: Path, folder: Path, steps: int, afte
         engine.live.journal.close_file()
 
 
-def test_on_the_wall_clock_a_restart_hours_later_books_what_fell_due_meanwhile(
+def test_on_the_wall_clock_a_restart_hours_later_records_what_fell_due_meanwhile(
     config: dict[str, Any], sample: Path, tmp_path: Path
 ) -> None:
     first = run_hours(config, sample, tmp_path, 5)

@@ -118,7 +118,7 @@ def test_it_trades_at_full_intervals_on_live_prices_and_is_paid_the_funding(conf
     assert len(events(result, "settlement")) == 2
 
 
-def test_a_restart_hours_later_goes_on_and_books_what_fell_due_meanwhile_once(config: dict[str, Any], time: Time, tmp_path: Path) -> None:
+def test_a_restart_hours_later_goes_on_and_records_what_fell_due_meanwhile_once(config: dict[str, Any], time: Time, tmp_path: Path) -> None:
     first = run(config, time, tmp_path, 3)
     begun = first.paths["equity.csv"].read_text()
     time.move_to(BEGAN + 30 * HOUR)

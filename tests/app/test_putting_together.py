@@ -1,4 +1,4 @@
-"""What a run begins with: its data, what is held, and the refusal of whatever can be known to be wrong."""
+"""What a run begins with: its data, its positions, and the refusal of whatever can be known to be wrong."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lending(**changes: Any) -> dict[str, Any]:
 
 
 def held(settings: dict[str, Any], data: Any, folder: Path) -> dict[str, dict[str, Decimal]]:
-    """What an engine holds before its first tick."""
+    """The positions of an engine before its first step."""
     engine = build(settings, data, folder / "results", folder / "logs")
     return {venue: dict(tokens) for venue, tokens in engine.portfolio.items()}
 
@@ -85,8 +85,8 @@ def test_in_ether_the_reserve_is_a_part_of_the_capital(sample: Path, tmp_path: P
 
 
 def test_a_capital_that_does_not_pay_for_the_gas_is_refused(sample: Path, tmp_path: Path) -> None:
-    told = "CFG-001: initial_capital: 50 does not pay for gas_reserve_eth of 0.05; lower that"
-    assert refused(lending(initial_capital=50), sample, tmp_path) == told
+    message = "CFG-001: initial_capital: 50 does not pay for gas_reserve_eth of 0.05; lower that"
+    assert refused(lending(initial_capital=50), sample, tmp_path) == message
 
 
 @pytest.mark.parametrize(
@@ -133,31 +133,33 @@ def problems(settings: dict[str, Any], data: Any, folder: Path) -> list[str]:
     return found
 
 
-def test_each_opening_position_that_cannot_be_held_or_has_no_price_is_told_with_what_else_is_wrong(sample: Path, tmp_path: Path) -> None:
+def test_each_initial_position_that_cannot_be_held_or_has_no_price_is_reported_with_what_else_is_wrong(
+    sample: Path, tmp_path: Path
+) -> None:
     given = {"bybit": {"USDT": 1, "FOO": 1}, "wallet": {"BAR": 1, "ETH": 1}, "aave": {"aFOO": 1, "aUSDT": 1}}
     venues = {"cex": ["bybit"], "onchain": ["aave"]}
     settings = config(initial_positions=given, end="2024-12-20", strategy={"spot_venue": "bybit", "perp_venue": "bybit"}, venues=venues)
-    told = problems(settings, sample, tmp_path)
-    assert [line.split(" ends at ")[0] for line in told[:4]] == [
+    message = problems(settings, sample, tmp_path)
+    assert [line.split(" ends at ")[0] for line in message[:4]] == [
         "DAT-001: spot of bybit for ETHUSDT",
         "perp of bybit for ETHUSDT",
         "funding of bybit for ETHUSDT",
         "gas of ethereum for ethereum",
     ]
-    assert [line.split(";")[0].split(" at ")[0] for line in told[4:]] == [
+    assert [line.split(";")[0].split(" at ")[0] for line in message[4:]] == [
         "initial_positions.bybit.FOO: no price of FOO",
         "initial_positions.wallet.BAR: no price of BAR",
         "initial_positions.aave.aFOO: aave has no reserve of FOO",
     ]
 
 
-def test_check_tells_them_as_the_run_would(sample: Path, tmp_path: Path) -> None:
+def test_check_prints_them_as_the_run_would(sample: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(config(initial_positions={"bybit": {"BAR": 1, "FOO": 1, "USDT": 1}})))
     with pytest.raises(ComponentError) as error:
         list(check_run(path, data=sample))
-    told = [line.split(";")[0].split(" at ")[0] for line in str(error.value).splitlines()]
-    assert told == [
+    message = [line.split(";")[0].split(" at ")[0] for line in str(error.value).splitlines()]
+    assert message == [
         "DAT-001: initial_positions.bybit.BAR: no price of BAR",
         "initial_positions.bybit.FOO: no price of FOO",
     ]
@@ -193,25 +195,25 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
     assert (summary["final_equity"], summary["instructions_routed"], summary["data"]["generated"]) == ("10000", 1, False)
 
 
-def test_what_is_taken_for_granted_is_told(sample: Path, tmp_path: Path) -> None:
+def test_assumptions_are_listed(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
-    told = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in told] == ["A", "Margin", "A", "A", "Transfers", "A"]
-    assert told[4].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
-    assert told[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
+    message = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "A", "Transfers", "A"]
+    assert message[4].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
+    assert message[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
     [line] = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
     assert line.startswith("Between two rows of a lending series")
 
 
-@pytest.mark.parametrize(("hours", "told"), [([1], "a has 1 gap of 1 hour in all:"), ([1, 2], "a has 2 gaps of 3 hours in all:")])
+@pytest.mark.parametrize(("hours", "message"), [([1], "a has 1 gap of 1 hour in all:"), ([1, 2], "a has 2 gaps of 3 hours in all:")])
 def test_gaps_are_counted_with_their_hours(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: list[int], told: str
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: list[int], message: str
 ) -> None:
     spans = [("a", 0, hour * 3_600_000_000) for hour in hours]
     monkeypatch.setattr(DataProvider, "stale_spans", lambda *_: spans)
     run = build(config(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
-    assert run.summary["assumptions"][-1] == f"{told} there its last price values positions, and no trade is opened on it."
+    assert run.summary["assumptions"][-1] == f"{message} there its last price values positions, and no trade is opened on it."
 
 
 def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
@@ -239,15 +241,15 @@ def test_a_folder_without_a_config_of_this_version_has_no_assumed_costs(tmp_path
     assert costs_of_run(tmp_path) == []
 
 
-def test_the_days_of_a_queue_and_the_size_of_a_fill_are_told() -> None:
+def test_the_days_of_a_queue_and_the_size_of_a_fill_are_listed() -> None:
     venues = {"cex": {"bybit": {"withdrawal": "default"}}, "dex": ["curve"], "onchain": {"lido": {"withdrawal_days": 9}, "wallet": {}}}
     settings = load_config(config(strategy={"spot_venue": "bybit", "perp_venue": "bybit"}, venues=venues))
     made = {name: make_venue(section, name, own) for section, rows in settings.venues.sections().items() for name, own in rows.items()}
-    told = assumptions(settings, made)
-    assert "The withdrawal queue of lido takes 9 days, whatever its length was." in told
-    assert "Transfers out of the wallet pay gas and arrive at once." in told
+    message = assumptions(settings, made)
+    assert "The withdrawal queue of lido takes 9 days, whatever its length was." in message
+    assert "Transfers out of the wallet pay gas and arrive at once." in message
     size = "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
-    assert size in told
+    assert size in message
 
 
 def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Path, tmp_path: Path) -> None:
@@ -269,8 +271,8 @@ def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path
     blocks.write_text(f'{{"timestamp": "2024-06-01T01:00:00Z", {block}"amount": 1}}}}\n')
     own = {"initial_positions": {"binance": {"USDT": 9000}}, "venues": {"cex": {"binance": {}}}}
     settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, end="2024-06-01T02:00:00Z", **own)
-    told = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert told[-1] == (
+    message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert message[-1] == (
         "binance: no figures of 1000PEPEUSDT are known. Its leverage, maintenance margin and smallest order are taken to be "
         "those of ETH and BTC, its lot 0.00000001."
     )

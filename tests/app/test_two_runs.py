@@ -38,7 +38,7 @@ def half_way(data: Path, results: Path, logs: Path) -> AbstractContextManager[su
 
 
 def refused(data: Path, results: Path, logs: Path, **changes: Any) -> str:
-    """What a second run is told; afterwards it holds no folder, though its error is still there to be looked at."""
+    """The error of a second run; afterwards it holds no folder, though its error is still there to be looked at."""
     with pytest.raises(ComponentError) as error:
         build(config(**changes), data, results, logs)
     return str(error.value)
@@ -56,12 +56,12 @@ def test_a_run_that_another_process_is_at_is_refused_at_the_start_and_the_first_
             f"RES-001: {run} is being written by another run (process {first.pid}); "
             "wait for it or give each run folders of its own with --results and --logs"
         )
-        told = (
+        message = (
             f"LOG-001: {logs}/events is being written by another run (process {first.pid}); "
             "wait for it or give each run its own folder with --logs"
         )
-        assert refused(sample, tmp_path / "elsewhere", logs) == told
-        assert refused(sample, results, logs, initial_capital=20_000) == told
+        assert refused(sample, tmp_path / "elsewhere", logs) == message
+        assert refused(sample, results, logs, initial_capital=20_000) == message
         assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == [run.name]
         both = build(config(initial_capital=20_000), sample, results, tmp_path / "other", report=False).run()
         first.communicate("go on\n")

@@ -29,7 +29,7 @@ class Done(NamedTuple):
     err: str
 
     @property
-    def told(self) -> list[str]:
+    def errors(self) -> list[str]:
         """The lines of the error, without the command's name; a traceback is none of them."""
         assert "Traceback" not in self.err
         assert self.err.startswith("basis: ") and self.err.endswith("\n")

@@ -103,7 +103,7 @@ def test_with_a_folder_and_a_database_in_the_config_the_environment_says_which(
 ) -> None:
     assert basis("data", "import", sample, "sample.duckdb").status == 0
     config.write_text(CONFIG + "data: {directory: nowhere, database: sample.duckdb}\n")
-    assert "nowhere" in basis("backtest", config).told[0]
+    assert "nowhere" in basis("backtest", config).errors[0]
     monkeypatch.setenv("BASIS_DATA_MODE", "db")
     assert basis("backtest", config, "--quiet").status == 0
 
@@ -116,7 +116,7 @@ def test_the_written_config_gives_the_same_run_again(basis: Basis, ran: Path, sa
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, typer.Abort])
-def test_ctrl_c_is_told_in_one_line(
+def test_ctrl_c_is_reported_in_one_line(
     stop: type[BaseException], basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*of: object, **more: object) -> None:
@@ -178,21 +178,21 @@ def test_events_of_a_run_are_copied_to_a_csv_all_or_those_of_a_type(basis: Basis
 
 def test_a_csv_of_events_is_not_written_where_there_are_none_or_it_cannot_be(basis: Basis, ran: Path, config: Path) -> None:
     logs = config.parent / "logs" / "events"
-    for words, told in (
+    for words, reported in (
         ((logs,), f"LOG-004: {logs} holds no events; give the folder of a run, or a folder of logs"),
         (("nowhere",), "LOG-004: nowhere holds no events; give the folder of a run, or a folder of logs"),
         ((ran, "--type", "dance"), "LOG-004: --type: there is no type of event 'dance'; there are "),
     ):
         done = basis("events", *words, "--csv", "none.csv")
-        assert (done.status, done.told[0].startswith(told), Path("none.csv").exists()) == (2, True, False)
+        assert (done.status, done.errors[0].startswith(reported), Path("none.csv").exists()) == (2, True, False)
     done = basis("events", ran, "--type", "settlement", "--csv", ran / "events.csv")
-    assert (done.status, done.told) == (2, [f"LOG-001: {ran}/events.csv is the record of the run itself; choose another path"])
+    assert (done.status, done.errors) == (2, [f"LOG-001: {ran}/events.csv is the record of the run itself; choose another path"])
     for source in (ran, config.parent / "logs"):
         done = basis("events", source, "--csv", "run.yaml/none.csv")
-        assert (done.status, done.told[0].startswith("LOG-001: cannot write the events to run.yaml/none.csv: ")) == (2, True)
+        assert (done.status, done.errors[0].startswith("LOG-001: cannot write the events to run.yaml/none.csv: ")) == (2, True)
     (ran / "events.csv").write_text("a,b\n1,2\n")
     done = basis("events", ran, "--csv", "none.csv")
-    assert (done.status, done.told[0].startswith(f"LOG-003: {ran}/events.csv cannot be read"), Path("none.csv").exists()) == (
+    assert (done.status, done.errors[0].startswith(f"LOG-003: {ran}/events.csv cannot be read"), Path("none.csv").exists()) == (
         2,
         True,
         False,
@@ -204,7 +204,7 @@ def test_a_csv_of_events_is_not_written_where_there_are_none_or_it_cannot_be(bas
 def test_a_damaged_list_of_events_is_named(content: bytes, basis: Basis, ran: Path) -> None:
     (ran / "events.csv").write_bytes(content)
     done = basis("events", ran, "--type", "execution")
-    assert (done.status, done.told[0].startswith(f"LOG-003: {ran}/events.csv cannot be read as the events of a run: ")) == (2, True)
+    assert (done.status, done.errors[0].startswith(f"LOG-003: {ran}/events.csv cannot be read as the events of a run: ")) == (2, True)
 
 
 def test_an_event_of_any_length_is_printed(basis: Basis, ran: Path) -> None:
@@ -214,7 +214,7 @@ def test_an_event_of_any_length_is_printed(basis: Basis, ran: Path) -> None:
     assert basis("events", ran).out.splitlines()[-1].endswith("x" * 1000)
 
 
-def test_backtest_tells_data_that_look_wrong_before_the_table_and_not_where_it_is_quiet(basis: Basis, config: Path, broken: Path) -> None:
+def test_backtest_prints_data_that_look_wrong_before_the_table_and_not_where_it_is_quiet(basis: Basis, config: Path, broken: Path) -> None:
     funding = broken / "funding/bybit/ETHUSDT.csv"
     stamps = [line.split(",")[0] for line in funding.read_text().splitlines()[1:]]
     funding.write_text("".join(["timestamp,funding_rate\n", *(f"{stamp},0.02\n" for stamp in stamps)]))
@@ -241,8 +241,8 @@ def test_check_says_that_a_run_is_ready(basis: Basis, config: Path, sample: Path
 def test_check_reads_the_file_of_the_strategy(basis: Basis, config: Path, sample: Path) -> None:
     (config.parent / "mine.py").write_text("class Mine:\n    pass\n")
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
-    told = "STR-001: mine.py must have one class with a method decide, or a function decide; it has none; write one"
-    assert basis("check", config, "--data", sample).told == [told]
+    reported = "STR-001: mine.py must have one class with a method decide, or a function decide; it has none; write one"
+    assert basis("check", config, "--data", sample).errors == [reported]
 
 
 def test_a_strategy_that_changes_its_attributes_is_warned_of_once_and_the_summary_keeps_it(
@@ -298,7 +298,7 @@ def typed(value: Any) -> Any:
 # venues, errors, version
 
 
-def test_the_version_is_told(basis: Basis) -> None:
+def test_the_version_is_printed(basis: Basis) -> None:
     assert basis("--version") == (0, f"basis {__version__}\n", "")
 
 
@@ -376,7 +376,7 @@ def test_a_preflight_names_all_problems_of_all_blocks_and_sends_nothing(basis: B
     blocks.write_text("".join(json.dumps(row) + "\n" for row in wrong))
     done = basis(*words, "--preflight")
     assert (done.status, done.out) == (2, "")
-    found = [line.removeprefix("EXM-001: ") for line in done.told]
+    found = [line.removeprefix("EXM-001: ") for line in done.errors]
     assert [" ".join(line.split()[:6]) for line in found] == [
         f"line {number} at 2024-06-02T00:00:00Z: {why}"
         for number, why in ((1, "EIM-001: buy"), (3, "EIM-001: cex_trade:"), (4, "EIM-002: venue"), (5, "DAT-001: no"))
@@ -390,7 +390,7 @@ def test_a_block_outside_the_time_of_the_config_is_refused_before_anything_is_se
     for words in ((), ("--preflight",)):
         done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, *words)
         assert (done.status, done.out) == (2, "")
-        assert done.told == [
+        assert done.errors == [
             f"STR-001: {blocks}, line 1: {times[0]} lies after the config's end, 2024-06-04T00:00:00Z: change end, or leave the line out",
             f"{blocks}, line 3: {times[2]} lies before the config's start, 2024-06-02T00:00:00Z: change start, or leave the line out",
         ]
@@ -399,9 +399,9 @@ def test_a_block_outside_the_time_of_the_config_is_refused_before_anything_is_se
 def test_a_refused_block_is_named_by_its_line_in_the_file_whatever_the_order_of_time(basis: Basis, blocks: Path, sample: Path) -> None:
     rows = [("2024-06-03T00:00:00Z", {**BUY, "amount": "100"}), ("2024-06-02T00:00:00Z", BUY)]
     blocks.write_text("\n".join(json.dumps({"timestamp": time, "block": block}) for time, block in rows) + "\n")
-    for words, told in (((), "EIM-001: "), (("--preflight",), "EXM-001: ")):
+    for words, reported in (((), "EIM-001: "), (("--preflight",), "EXM-001: ")):
         done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, *words)
-        assert done.told[0].startswith(f"{told}line 1 at 2024-06-03T00:00:00Z: ")
+        assert done.errors[0].startswith(f"{reported}line 1 at 2024-06-03T00:00:00Z: ")
 
 
 def test_a_repeated_id_is_marked_as_replayed(basis: Basis, blocks: Path, sample: Path) -> None:
@@ -416,12 +416,12 @@ def test_a_block_that_is_refused_is_named_and_those_before_it_stay_printed(basis
     blocks.write_text("".join(json.dumps(row) + "\n" for row in (BUY, {**BUY, "amount": "-1"}, BUY)))
     done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample)
     assert (done.status, len(done.out.splitlines())) == (2, 1)
-    [line] = done.told
+    [line] = done.errors
     assert line.startswith("EIM-001: line 2 at 2024-06-02T00:00:00Z: ") and "-1" in line
 
 
 @pytest.mark.parametrize(
-    ("at", "told"),
+    ("at", "reported"),
     [
         ("noon", "CFG-001: --at: 'noon' is no time; write one such as 2024-06-01T00:00:00Z"),
         (
@@ -434,17 +434,17 @@ def test_a_block_that_is_refused_is_named_and_those_before_it_stay_printed(basis
         ),
     ],
 )
-def test_a_time_that_is_none_or_has_no_zone_is_refused(at: str, told: str, basis: Basis, blocks: Path, sample: Path) -> None:
+def test_a_time_that_is_none_or_has_no_zone_is_refused(at: str, reported: str, basis: Basis, blocks: Path, sample: Path) -> None:
     done = basis("execute", blocks, "--config", "blocks.yaml", "--data", sample, "--at", at)
-    assert (done.status, done.told) == (2, [told])
+    assert (done.status, done.errors) == (2, [reported])
 
 
 def test_a_file_without_blocks_is_refused(basis: Basis, blocks: Path, sample: Path) -> None:
     blocks.write_text("\n\n")
     words = ("execute", blocks, "--config", "blocks.yaml", "--data", sample)
-    assert basis(*words).told == [f"STR-001: {blocks} holds no blocks"]
+    assert basis(*words).errors == [f"STR-001: {blocks} holds no blocks"]
     blocks.write_text('{"timestamp": "2024-06-02T00:00:00", "block": {}}\n')
-    assert basis(*words).told[0].startswith(f"STR-001: {blocks}, line 1: timestamp: ")
+    assert basis(*words).errors[0].startswith(f"STR-001: {blocks}, line 1: timestamp: ")
 
 
 # data
@@ -459,7 +459,7 @@ def test_data_sample_writes_the_same_bytes_for_the_same_seed(basis: Basis, sampl
     assert here == (sample / name).read_bytes() != there
 
 
-def test_data_validate_lists_what_is_odd_and_fails_where_a_file_cannot_be_used(basis: Basis, sample: Path, broken: Path) -> None:
+def test_data_validate_lists_data_quality_issues_and_fails_where_a_file_cannot_be_used(basis: Basis, sample: Path, broken: Path) -> None:
     assert basis("data", "validate", sample) == (0, "0 findings\n", "")
     path = broken / "funding/bybit/ETHUSDT.csv"
     rows = path.read_text().splitlines(keepends=True)

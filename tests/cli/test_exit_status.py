@@ -54,7 +54,7 @@ def custom(folder: Path, *blocks: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "told"),
+    ("blocks", "expected"),
     [
         ([TOO_MUCH], "EIM-001: buy of 1000 ETHUSDT needs "),
         ([BUY, TOO_MUCH], "EXM-001: nothing was sent. step 1: buy of 1000 ETHUSDT needs "),
@@ -65,12 +65,12 @@ def custom(folder: Path, *blocks: object) -> Path:
     ids=["more than is held", "a plan", "not an amount", "not configured", "not a block"],
 )
 def test_an_order_that_is_refused_in_the_middle_of_a_run_is_a_run_that_failed(
-    blocks: list[object], told: str, basis: Basis, sample: Path, tmp_path: Path
+    blocks: list[object], expected: str, basis: Basis, sample: Path, tmp_path: Path
 ) -> None:
     done = basis("backtest", custom(tmp_path, *blocks), "--data", sample)
     [folder] = (tmp_path / "results").iterdir()
-    line, where = done.told
-    assert (done.status, done.out, line.startswith(told)) == (1, "", True), line
+    line, where = done.errors
+    assert (done.status, done.out, line.startswith(expected)) == (1, "", True), line
     assert line.endswith("; at 2024-06-02T00:00:00Z")
     assert where == f"what was recorded up to then is in results/{folder.name}"
     assert (folder / "equity.csv").read_text().splitlines()[-1].startswith("2024-06-01T23:00:00Z,")
@@ -82,7 +82,7 @@ def test_the_same_block_in_a_file_of_blocks_is_wrong_input_and_named_by_its_line
     config = tmp_path / "blocks.yaml"
     config.write_text(CONFIG.replace("eth_basis", "blocks").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: blocks.jsonl}"))
     executed = basis("execute", "blocks.jsonl", "--config", config, "--data", sample)
-    assert (executed.status, executed.told[0].startswith("EIM-001: line 1 at 2024-06-02T00:00:00Z: buy of 1000 ETHUSDT")) == (2, True)
+    assert (executed.status, executed.errors[0].startswith("EIM-001: line 1 at 2024-06-02T00:00:00Z: buy of 1000 ETHUSDT")) == (2, True)
     backtest = basis("backtest", config, "--data", sample)
     [folder] = (tmp_path / "results").iterdir()
     assert backtest == (2, "", f"{executed.err}what was recorded up to then is in results/{folder.name}\n")
@@ -94,11 +94,11 @@ def test_a_refused_block_of_those_sent_together_is_named_by_its_line_too(basis: 
     config = tmp_path / "blocks.yaml"
     config.write_text(CONFIG.replace("eth_basis", "blocks").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: blocks.jsonl}"))
     done = basis("backtest", config, "--data", sample)
-    told = "EXM-001: lines 1, 3 at 2024-06-02T00:00:00Z: nothing was sent. line 3: buy of 1000 ETHUSDT needs "
-    assert (done.status, done.told[0].startswith(told)) == (2, True), done.told
+    expected = "EXM-001: lines 1, 3 at 2024-06-02T00:00:00Z: nothing was sent. line 3: buy of 1000 ETHUSDT needs "
+    assert (done.status, done.errors[0].startswith(expected)) == (2, True), done.errors
 
 
-def test_what_is_left_of_a_run_beside_the_results_of_one_that_ended_is_told_with_its_own_folder(
+def test_what_is_left_of_a_run_next_to_the_results_of_one_that_ended_is_named_with_its_own_folder(
     basis: Basis, broken: Path, config: Path
 ) -> None:
     assert basis("backtest", config, "--data", broken, "--quiet").status == 0
@@ -106,7 +106,7 @@ def test_what_is_left_of_a_run_beside_the_results_of_one_that_ended_is_told_with
     rows = (broken / FUNDING).read_text().splitlines(keepends=True)
     (broken / FUNDING).write_text("".join(row for row in rows if not row.startswith("2024-06-02T08")))
     done = basis("backtest", config, "--data", broken)
-    assert (done.status, done.told[-1]) == (2, f"what was recorded up to then is in results/{folder.name}.unfinished")
+    assert (done.status, done.errors[-1]) == (2, f"what was recorded up to then is in results/{folder.name}.unfinished")
 
 
 # Data are input: where they lack something they are to be mended, whoever comes upon it, and when.
@@ -114,7 +114,7 @@ def test_what_is_left_of_a_run_beside_the_results_of_one_that_ended_is_told_with
 
 def test_a_series_that_only_an_order_asks_for_is_missing_from_the_input(basis: Basis, sample: Path, tmp_path: Path) -> None:
     done = basis("backtest", custom(tmp_path, UNHEARD_OF), "--data", sample)
-    line, where = done.told
+    line, where = done.errors
     assert (done.status, line.startswith("DAT-001: no spot data of bybit for DOGEUSDT at 2024-06-02T00:00:00Z; ")) == (2, True), line
     assert line.endswith("; at 2024-06-02T00:00:00Z")
     assert where.startswith("what was recorded up to then is in results/custom-")
@@ -124,22 +124,22 @@ def test_a_spoilt_row_that_only_an_order_comes_upon_is_wrong_input(basis: Basis,
     rows = (broken / SPOT).read_text().splitlines(keepends=True)
     (broken / SPOT).write_text("".join([*rows[:30], rows[29], *rows[30:]]))
     done = basis("backtest", custom(tmp_path, BUY), "--data", broken)
-    assert (done.status, done.told[0].startswith("DAT-003: ")) == (2, True), done.told
+    assert (done.status, done.errors[0].startswith("DAT-003: ")) == (2, True), done.errors
 
 
 @pytest.mark.parametrize(
-    ("name", "gap", "told"),
+    ("name", "gap", "expected"),
     [
         (SPOT, ("2024-06-02T00", "2024-06-03T20"), "DAT-002: ohlcv/bybit/spot/ETHUSDT_1h: the last row visible at 2024-06-03T13:00:00Z"),
         (FUNDING, ("2024-06-02T08", "2024-06-02T09"), "DAT-005: funding/bybit/ETHUSDT has no row at 2024-06-02T08:00:00Z"),
     ],
     ids=["the price of what is held", "a payment on what is held"],
 )
-def test_a_gap_under_what_is_held_is_wrong_input(
-    name: str, gap: tuple[str, str], told: str, basis: Basis, config: Path, broken: Path
+def test_a_gap_under_an_open_position_is_wrong_input(
+    name: str, gap: tuple[str, str], expected: str, basis: Basis, config: Path, broken: Path
 ) -> None:
     rows = (broken / name).read_text().splitlines(keepends=True)
     (broken / name).write_text("".join(row for row in rows if not gap[0] <= row < gap[1]))
     done = basis("backtest", config, "--data", broken)
-    line, _ = done.told
-    assert (done.status, line.startswith(told)) == (2, True), line
+    line, _ = done.errors
+    assert (done.status, line.startswith(expected)) == (2, True), line

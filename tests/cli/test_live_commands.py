@@ -60,7 +60,7 @@ def test_a_backtest_runs_where_a_live_run_was(basis: Basis, config: Path, sample
     assert basis("backtest", config, "--data", sample, "--no-report").status == 0
 
 
-def test_status_says_what_is_held_and_open(basis: Basis, config: Path, sample: Path) -> None:
+def test_status_shows_the_positions_and_what_is_open(basis: Basis, config: Path, sample: Path) -> None:
     basis("live", *replay(config, sample), "--quiet")
     found = json.loads(basis("status", "--json").out)
     assert (found["halted"], found["open"], found["plan_in_hand"]) == (False, [], None)
@@ -86,12 +86,12 @@ def test_a_halt_lets_nothing_new_be_started_until_it_is_ended(basis: Basis, conf
 def test_what_cannot_be_left_before_the_data_end_is_named(basis: Basis, config: Path, sample: Path) -> None:
     basis("live", *replay(config, sample), "--quiet")
     done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max")
-    assert (done.status, done.told[0].startswith("ENG-004: not everything was left before the data ended; halted. Held: bybit: ")) == (
+    assert (done.status, done.errors[0].startswith("ENG-004: not everything was left before the data ended; halted. Held: bybit: ")) == (
         1,
         True,
     )
     way_out = "; to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
-    assert done.told[0].endswith(way_out)
+    assert done.errors[0].endswith(way_out)
 
 
 def test_unwind_leaves_everything_and_halts(basis: Basis, config: Path, sample: Path) -> None:
@@ -146,8 +146,8 @@ def test_wrong_input_is_one_line_and_status_2(what: str, basis: Basis, config: P
     if what == "an unknown key":
         basis("live", *replay(config, sample), "--quiet")
     done = basis(*(word.format(config=config, sample=sample, bare=bare, chain=chain) for word in WRONG[what]))
-    assert (done.status, len(done.told)) == (2, 1)
-    assert done.told[0] == SAYS[what] if what in SAYS else done.told[0].startswith("JRN-001: ")
+    assert (done.status, len(done.errors)) == (2, 1)
+    assert done.errors[0] == SAYS[what] if what in SAYS else done.errors[0].startswith("JRN-001: ")
 
 
 def test_a_second_process_on_the_same_state_is_refused(config: Path, sample: Path, basis: Basis) -> None:
@@ -155,7 +155,7 @@ def test_a_second_process_on_the_same_state_is_refused(config: Path, sample: Pat
 
     with SqliteJournal(config.parent / "state"):
         done = basis("live", *replay(config, sample))
-    assert (done.status, done.told[0].split(":")[0]) == (2, "JRN-002")
+    assert (done.status, done.errors[0].split(":")[0]) == (2, "JRN-002")
 
 
 # Blocks that a test holds up: the strategy waits in its third step until a file is there.

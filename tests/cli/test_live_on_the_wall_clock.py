@@ -97,12 +97,12 @@ def test_an_exchange_that_does_not_answer_at_the_start_ends_the_command_with_a_l
         done = basis("live", folder / "run.yaml", "--paper")
     finally:
         exchanges.fail(None)
-    assert (done.status, len(done.told)) == (1, 1)
-    assert done.told[0].startswith("CEX-002: bybit cannot be asked for its symbols: ExchangeNotAvailable: ")
+    assert (done.status, len(done.errors)) == (1, 1)
+    assert done.errors[0].startswith("CEX-002: bybit cannot be asked for its symbols: ExchangeNotAvailable: ")
 
 
 def test_a_symbol_that_the_exchange_does_not_list_is_wrong_input(folder: Path, basis: Basis) -> None:
     path = folder / "run.yaml"
     path.write_text(path.read_text().replace("eth_basis", "btc_basis"))
     done = basis("live", path, "--paper")
-    assert (done.status, done.told) == (2, ["DAT-001: bybit lists no spot BTCUSDT; correct the symbol, or choose another exchange"])
+    assert (done.status, done.errors) == (2, ["DAT-001: bybit lists no spot BTCUSDT; correct the symbol, or choose another exchange"])

@@ -38,17 +38,17 @@ def test_a_strategy_that_fails_is_a_run_that_failed_and_names_its_line(config: P
     (config.parent / "mine.py").write_text("class Mine:\n    def decide(self, *of):\n        return 1 / 0\n")
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
     done = run("backtest", config, "--data", sample, cwd=config.parent)
-    told = "basis: STR-002: mine.py, line 3: ZeroDivisionError: division by zero (in decide at 2024-06-01T00:00:00Z)\n"
+    message = "basis: STR-002: mine.py, line 3: ZeroDivisionError: division by zero (in decide at 2024-06-01T00:00:00Z)\n"
     [folder] = (config.parent / "results").iterdir()
-    assert (done.returncode, done.stderr) == (1, f"{told}what was recorded up to then is in results/{folder.name}\n")
+    assert (done.returncode, done.stderr) == (1, f"{message}what was recorded up to then is in results/{folder.name}\n")
 
 
 def test_a_strategy_that_leaves_the_program_is_a_run_that_failed_too(config: Path, sample: Path) -> None:
     (config.parent / "mine.py").write_text("import sys\nclass Mine:\n    def decide(self, *of):\n        sys.exit(0)\n")
     config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", "{file: mine.py}"))
     done = run("backtest", config, "--data", sample, cwd=config.parent)
-    told = "basis: STR-002: mine.py, line 4: SystemExit: 0 (in decide at 2024-06-01T00:00:00Z)"
-    assert (done.returncode, done.stderr.splitlines()[0]) == (1, told)
+    message = "basis: STR-002: mine.py, line 4: SystemExit: 0 (in decide at 2024-06-01T00:00:00Z)"
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, message)
 
 
 def test_a_strategy_that_changes_the_working_directory_moves_no_results(config: Path, sample: Path) -> None:
@@ -118,13 +118,13 @@ from decimal import Decimal
 from pathlib import Path
 
 class Mine:
-    ticks = 0
+    steps = 0
 
     def decide(self, snapshot, positions, parameters):
-        self.ticks += 1
-        if self.ticks == 5_000:
+        self.steps += 1
+        if self.steps == 5_000:
             Path("half.way").touch()
-        if self.ticks % 24:
+        if self.steps % 24:
             return []
         side = "sell" if positions.amount("bybit", "ETH") else "buy"
         amount = positions.amount("bybit", "ETH") or Decimal(1)
@@ -177,7 +177,7 @@ def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written
     [folder] = (config.parent / "results").iterdir()
     assert (status, out) == (expected, "")
     warning, ended = err.splitlines()
-    assert warning.startswith("warning: mine.py: decide changes its attribute ticks, which does not survive a restart")
+    assert warning.startswith("warning: mine.py: decide changes its attribute steps, which does not survive a restart")
     assert ended == f"basis: interrupted; what was recorded up to then is in results/{folder.name}"
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
     rows = read(folder / "equity.csv")

@@ -234,10 +234,10 @@ def test_parameters_of_a_users_strategy_arrive_as_ordinary_values(config: Any, t
 
 def test_a_secret_is_refused_and_never_shown(config: Any) -> None:
     key = "0x" + "c0ffee" * 10 + "1234"
-    given = {**config("custom"), "api_key": "tell-no-one"}
-    given["strategy"]["parameters"] = {"private_key": "tell-no-one", "deep": [{"api_secret": "tell-no-one"}]}
-    given["venues"]["cex"]["bybit"] = {"endpoint": "https://me:tell-no-one@host", "passphrase": "tell-no-one"}
-    given["venues"]["cex"]["okx"] = {"endpoint": "https://host/?key=tell-no-one", "lot": {"API_KEY": "tell-no-one"}}
+    given = {**config("custom"), "api_key": "for-no-log"}
+    given["strategy"]["parameters"] = {"private_key": "for-no-log", "deep": [{"api_secret": "for-no-log"}]}
+    given["venues"]["cex"]["bybit"] = {"endpoint": "https://me:for-no-log@host", "passphrase": "for-no-log"}
+    given["venues"]["cex"]["okx"] = {"endpoint": "https://host/?key=for-no-log", "lot": {"API_KEY": "for-no-log"}}
     given["limits"]["withdrawal_addresses"] = [key]
     with pytest.raises(ConfigError) as caught:
         load_config(given)
@@ -252,7 +252,7 @@ def test_a_secret_is_refused_and_never_shown(config: Any) -> None:
         "venues.cex.okx.endpoint",
     ]
     shown = f"{caught.value} {caught.value!r} {caught.value.faults}"
-    assert "tell-no-one" not in shown
+    assert "for-no-log" not in shown
     assert key not in shown
 
 

@@ -37,4 +37,4 @@ def test_the_schema_is_a_schema_and_plain_json() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == render_page(), "write it anew: render_page()"
+    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == render_page(), "write it again: render_page()"

@@ -137,9 +137,9 @@ def flat(value: Any) -> Iterator[Any]:
 
 
 @EACH
-def test_what_only_python_can_hold_and_odd_text_are_faults_too(place: Place) -> None:
-    odd = () if place.row.name in ("file", "directory", "database") else ("\u0663",)
-    for value in (*NOT_JSON, float("nan"), float("inf"), -HUGE, *odd):
+def test_what_only_python_can_hold_and_unusual_text_are_faults_too(place: Place) -> None:
+    unusual = () if place.row.name in ("file", "directory", "database") else ("\u0663",)
+    for value in (*NOT_JSON, float("nan"), float("inf"), -HUGE, *unusual):
         with pytest.raises(ConfigError) as caught:
             load_config(place.config(value))
         assert place.where in {fault.path.partition("[")[0] for fault in caught.value.faults}

@@ -52,7 +52,7 @@ def test_what_is_no_number_is_refused(written: str) -> None:
     assert lines[0].startswith("initial_capital: ")
 
 
-def test_duplicate_keys_are_faults_beside_the_others() -> None:
+def test_duplicate_keys_are_faults_alongside_the_others() -> None:
     text = RIGHT + "interval: 1h\nventue_timeout: 1\ninterval: 2h\ndata: {missing_funding: zero, missing_funding: error}\n"
     assert [line.partition("; allowed")[0] for line in lines_of(text)] == [
         "interval: duplicate key, again in run.yaml line 7",

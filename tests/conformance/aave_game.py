@@ -56,7 +56,7 @@ class Game:
     def move(self, kind: str) -> None:
         if kind == "liquidate":
             self._weaken()
-        self.table.tick(self.random.choice(SPANS_S))
+        self.table.pass_time(self.random.choice(SPANS_S))
         user, token = self.random.choice(USERS), self.random.choice(list(RULES))
         counts = self.accepted if getattr(self, f"_{kind}")(user, token) else self.refused
         counts[kind] = counts.get(kind, 0) + 1

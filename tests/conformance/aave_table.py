@@ -36,7 +36,7 @@ class Table:
     compared: int = 0
     ticked: bool = False
 
-    def tick(self, span_s: int) -> None:
+    def pass_time(self, span_s: int) -> None:
         """The next move happens `span_s` seconds later; without it, one second later."""
         self.now_s += span_s
         self.market.deployment.chain.set_next_timestamp(self.now_s)
@@ -131,7 +131,7 @@ class Table:
 
     def _move(self, label: str, model: Callable[[], None], chain: Callable[[], object]) -> bool:
         if not self.ticked:
-            self.tick(1)
+            self.pass_time(1)
         accepted = both_accept(f"{label} at {self.now_s}", model, chain)
         self.ticked = False
         self.compare(label)

@@ -83,7 +83,7 @@ def _fund(world: World, router: str, positions: str) -> None:
 
 
 def _fill_pools(world: World) -> None:
-    """A Uniswap pool of WETH at 2,500 USDT, one on Curve of two dollars (3pool's kind), and one whose rate the staking protocol tells."""
+    """A Uniswap pool of WETH at 2,500 USDT, one on Curve of two dollars (3pool's kind), and one whose rate the staking protocol reports."""
     chain, tokens, uniswap = world.chain, world.tokens(), world.pool.deployment
     is_first = uniswap.token0 == tokens["WETH"]
     price, decimals = (Decimal(2_500), (18, 6)) if is_first else (Decimal("0.0004"), (6, 18))

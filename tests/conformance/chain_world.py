@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from basis_strategy_v1.live.download import download_pool
 from basis_strategy_v1.venues import curve_pool
 from basis_strategy_v1.venues.uniswap_data import pool_from_row
 
+from ..world import write_bars, write_lending, write_staking, write_states
 from .aave_deployment import RESERVE_DATA
 from .aave_market import PRICES
 from .chain import Read, call_data
@@ -186,11 +187,11 @@ class World:
     # Our side.
 
     def snapshot(self, at_s: int) -> MarketSnapshot:
-        return DataProvider(self.folder).snapshot(datetime.fromtimestamp(at_s, UTC))
+        return DataProvider(self.folder).snapshot(moment(at_s))
 
     def write_data(self) -> None:
         """The contracts' present state as rows of data, the Uniswap pool's by the importer."""
-        now = stamp(self.chain.timestamp())
+        now = moment(self.chain.timestamp())
         block = int(self.chain.rpc("eth_blockNumber"), 16)
         path, _ = download_pool(self.chain.url, self.pool.address, [block], 500, self.folder)
         assert path.name in ("USDT_WETH_500.state.csv", "WETH_USDT_500.state.csv")  # by the addresses that the tokens got
@@ -199,18 +200,15 @@ class World:
         assert pool_from_row(row).pool == self.pool.state()
         for coins, name in POOLS.items():
             state = curve_pool.PoolRow(tuple((coin, decimals_of(coin)) for coin in coins), self.curve[name].state())
-            texts = {"timestamp": now, "block": str(block), **curve_pool.row_of_pool(state)}
-            self._write(f"dex/curve/{name}.state", ("timestamp", *CURVE_POOL), texts)
+            row = {"block": block, **curve_pool.row_of_pool(state)}
+            write_states(self.folder, f"dex/curve/{name}.state", CURVE_POOL, {now: row})
         for name in ("WETH", "USDT"):
             self._write_reserve(name)
         self._write_market()
-        bars = dict.fromkeys(("open", "high", "low", "close"), "2500")
-        bar = {"timestamp": stamp(self.chain.timestamp() - 3_600), **bars, "volume": "1"}
-        self._write("ohlcv/bybit/spot/ETHUSDT_1h", tuple(bar), bar)
+        write_bars(self.folder, "bybit", "spot", "ETHUSDT", [(2500,)], now - timedelta(hours=1))
         for name, (_, wrapped) in STAKED.items():
             rate = Decimal(self.chain.call(self.staking[name].wrapped, "stEthPerToken()(uint256)")).scaleb(-18)
-            row = {"timestamp": now, "eth_per_token": f"{rate:f}"}
-            self._write(f"staking/{name}/{wrapped}", tuple(row), row)
+            write_staking(self.folder, name, wrapped, {now: f"{rate:f}"})
 
     def _write_reserve(self, name: str) -> None:
         listing = self.aave.deployment.listings[name]
@@ -218,13 +216,13 @@ class World:
         supplied, owed = self.chain.read(
             [Read(listing.a_token, "totalSupply()(uint256)"), Read(listing.debt_token, "totalSupply()(uint256)")]
         )
-        columns = ("timestamp", "block", "liquidity_index", "liquidity_rate", "variable_borrow_index", "variable_borrow_rate",
+        columns = ("liquidity_index", "liquidity_rate", "variable_borrow_index", "variable_borrow_rate",
                    "total_supplied", "total_borrowed", "oracle_price_usd")  # fmt: skip
         unit = 10 ** decimals_of(name)
         numbers = (*(Decimal(data[place]) / RAY for place in (1, 2, 3, 4)), Decimal(supplied) / unit, Decimal(owed) / unit,
                    Decimal(PRICES[name]) / 10**8)  # fmt: skip
-        texts = dict(zip(columns[2:], (f"{number:f}" for number in numbers), strict=True))
-        self._write(f"lending/aave_v3/{name}", columns, {"timestamp": stamp(data[6]), "block": "1", **texts})
+        row = dict(zip(columns, (f"{number:f}" for number in numbers), strict=True))
+        write_lending(self.folder, "aave_v3", name, {moment(data[6]): row})
 
     def _write_market(self) -> None:
         totals = self.chain.call(
@@ -232,18 +230,13 @@ class World:
         )
         at_target = self.chain.call(self.morpho.irm, "rateAtTarget(bytes32)(int256)", (self.morpho.market_id,))
         texts = [str(number) for number in (1, *totals, at_target, self.morpho.lltv_wad, MORPHO_PRICE)]
-        row = {"timestamp": stamp(self.chain.timestamp()), **dict(zip(MORPHO_MARKET, texts, strict=True))}
-        self._write("lending/morpho/wstETH_USDC", ("timestamp", *MORPHO_MARKET), row)
-
-    def _write(self, series_id: str, columns: tuple[str, ...], row: dict[str, str]) -> None:
-        path = self.folder / f"{series_id}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{','.join(columns)}\n{','.join(row[column] for column in columns)}\n")
+        row = dict(zip(MORPHO_MARKET, texts, strict=True))
+        write_states(self.folder, "lending/morpho/wstETH_USDC", MORPHO_MARKET, {moment(self.chain.timestamp()): row})
 
 
 def data_of(signature: str, *args: Any) -> bytes:
     return bytes.fromhex(call_data(signature, args)[2:])
 
 
-def stamp(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(at_s: int) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)

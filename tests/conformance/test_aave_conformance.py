@@ -87,7 +87,7 @@ def test_a_debt_ceiling_is_met_exactly_and_not_exceeded(funded: Table) -> None:
     funded.set_collateral("anna", "ISO", True)
     assert not funded.borrow("anna", "USDT", 300_000 * USDT + 10**4)
     assert funded.borrow("anna", "USDT", 300_000 * USDT + 10**4 - 1)
-    funded.tick(HOUR_S)
+    funded.pass_time(HOUR_S)
     assert funded.repay("anna", "USDT", ALL)
     assert funded.pool.reserves["ISO"].isolation_debt_cents == 0
 
@@ -117,7 +117,7 @@ def test_a_liquidation_inside_e_mode_takes_the_categorys_bonus_and_price(funded:
     funded.borrow("anna", "wstETH", 9 * WETH)
     # In the category both have one price: the debt has to outgrow the collateral by interest, at a usage of nine tenths.
     funded.withdraw("boris", "wstETH", 490 * WETH)
-    funded.tick(30 * 24 * HOUR_S)
+    funded.pass_time(30 * 24 * HOUR_S)
     assert funded.liquidate("anna", "WETH", "wstETH", WETH)
     assert funded.liquidate("anna", "USDT", "wstETH", WETH // 10)
     assert account_data(funded.users["anna"], funded.pool, funded.prices, funded.now_s).health_factor_wad < 10**18
@@ -154,6 +154,6 @@ def test_one_reserve_as_collateral_and_as_debt_is_liquidated_as_on_the_chain(fun
     funded.supply("anna", "WBTC", 10 * 10**8)
     funded.borrow("anna", "WBTC", 7 * 10**8)
     for _ in range(12):
-        funded.tick(60 * 24 * HOUR_S)
+        funded.pass_time(60 * 24 * HOUR_S)
         funded.supply("boris", "WBTC", 1)
     assert funded.liquidate("anna", "WBTC", "WBTC", 10**8)

@@ -93,7 +93,7 @@ STAKING_AND_CURVE = [
     STAKED_LOOP,
     step("etherfi", "stake", "ETH", "5.123456789012345678"),
     step("etherfi", "wrap", "eETH", "3.3"),
-    step("curve", "swap", "weETH", of(2, "0.7"), token_out="WETH"),  # at the rate that the protocol tells the pool
+    step("curve", "swap", "weETH", of(2, "0.7"), token_out="WETH"),  # at the rate that the protocol reports to the pool
     step("curve", "swap", "WETH", of(3, "0.5"), token_out="weETH"),
     step("wallet", "wrap", "ETH", "0.000000000000000007"),
     step("etherfi", "unwrap", "weETH", "1.000000000000000001"),
@@ -118,8 +118,8 @@ def test_a_chain_gives_the_same_to_the_wei_as_one_transaction(world: World, step
     theirs = world.balances()
     assert our_balances(state) == theirs
     for token in HELD:
-        told = sum((amount for (_, name), amount in moved.deltas.items() if name == token), Decimal(0))
-        assert told == to_amount(token, theirs.get(token, 0) - before[token]), token
+        reported = sum((amount for (_, name), amount in moved.deltas.items() if name == token), Decimal(0))
+        assert reported == to_amount(token, theirs.get(token, 0) - before[token]), token
     left = {name: pool for venue in ("uniswap", "curve") for name, (_, pool) in state.part(venue, MovedPools).states.items()}
     assert left == {name: pool for name, pool in world.pools().items() if name in left}
     assert set(left) == ({"USDT_WETH_500"} if steps is LENDING_AND_SWAPS else set(world.pools()))

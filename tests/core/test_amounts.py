@@ -62,12 +62,12 @@ class Mode(IntEnum):
     ON = 1
 
 
-class Odd(float):
+class OwnFloat(float):
     def __repr__(self) -> str:
         return "odd\n"
 
 
-class OddDecimal(Decimal):
+class OwnDecimal(Decimal):
     pass
 
 
@@ -77,7 +77,7 @@ class Label(str):
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(Mode.ON, 1), (Odd(1.1), Decimal("1.1")), (OddDecimal("1.1"), Decimal("1.1")), (Label("1"), 1)]
+    ("value", "number"), [(Mode.ON, 1), (OwnFloat(1.1), Decimal("1.1")), (OwnDecimal("1.1"), Decimal("1.1")), (Label("1"), 1)]
 )
 def test_a_subclass_counts_as_the_number_that_it_holds(value: Any, number: Decimal) -> None:
     found = exact_number(value)
@@ -89,7 +89,7 @@ def test_a_subclass_counts_as_the_number_that_it_holds(value: Any, number: Decim
     [
         (math.nan, "must be a finite number, got nan"),
         (-math.inf, "must be a finite number, got -inf"),
-        (Odd("inf"), "must be a finite number, got inf"),
+        (OwnFloat("inf"), "must be a finite number, got inf"),
         (Decimal("sNaN"), "must be a finite number, got sNaN"),
         (True, "must be a number (int, float, Decimal or text), got True"),
         (None, "must be a number (int, float, Decimal or text), got None"),
@@ -103,7 +103,7 @@ def test_a_subclass_counts_as_the_number_that_it_holds(value: Any, number: Decim
         (10**96, "must have at most 96 digits, got an integer of more than 60 digits"),
     ],
 )
-def test_what_is_no_number_is_told_why(value: Any, message: str) -> None:
+def test_what_is_no_number_is_refused_with_the_reason(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match="must") as refused:
         exact_number(value)
     assert str(refused.value) == message
@@ -142,9 +142,9 @@ def test_an_amount_is_written_without_exponent_or_trailing_zeros(amount: str, te
         (10**5000, "an integer of more than 60 digits"),
         (-(10**5000), "an integer of more than 60 digits"),
         (Mode.ON, "1"),
-        (Odd(1.5), "1.5"),
+        (OwnFloat(1.5), "1.5"),
         (Label("x"), "'x'"),
-        (OddDecimal(1), "1"),
+        (OwnDecimal(1), "1"),
         (False, "False"),
         (None, "None"),
         ({"a": 1}, "a dict"),

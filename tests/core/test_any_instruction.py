@@ -172,7 +172,7 @@ def blocks() -> st.SearchStrategy[Any]:
     return st.recursive(
         JSON,
         lambda inner: st.builds(
-            lambda good, odd: {**good, **odd}, PLAUSIBLE, st.dictionaries(NAMES, inner | st.lists(inner, max_size=3), max_size=3)
+            lambda good, other: {**good, **other}, PLAUSIBLE, st.dictionaries(NAMES, inner | st.lists(inner, max_size=3), max_size=3)
         ),
         max_leaves=8,
     )

@@ -57,7 +57,7 @@ def test_a_row_with_something_wrong_in_it_is_found(field: str, value: object) ->
     assert faults_of(COMPLETE._replace(**{field: value})) == [field]
 
 
-def test_two_sources_are_told_apart_by_their_colours() -> None:
+def test_two_sources_are_distinguished_by_their_colours() -> None:
     for shade in range(2):
         assert len({source.colour[shade] for source in ROWS.values()}) == len(ROWS)
 

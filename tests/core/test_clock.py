@@ -84,7 +84,7 @@ def test_a_clock_only_goes_forward(times: list[datetime]) -> None:
     assert clock.now() == max(times)
 
 
-def test_the_clock_of_the_machine_tells_utc() -> None:
+def test_the_clock_of_the_machine_is_in_utc() -> None:
     before = datetime.now(UTC)
     now = SystemClock().now()
     assert before <= now <= datetime.now(UTC)

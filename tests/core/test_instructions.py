@@ -233,8 +233,8 @@ def test_what_subclasses_hold_is_taken_as_the_built_in_kind() -> None:
     name = type("Name", (str,), {})
     block = {**TRADE, "side": Side.BUY, "venue": name("binance"), "instruction_type": name("cex_trade"), "amount": Price(1.5)}
     plain = parse_instruction(TRADE)
-    for odd in (OrderedDict(block), defaultdict(list, block), {name(key): value for key, value in block.items()}):
-        trade = parse_instruction(odd)
+    for variant in (OrderedDict(block), defaultdict(list, block), {name(key): value for key, value in block.items()}):
+        trade = parse_instruction(variant)
         assert trade == plain
         assert {type(getattr(trade, field)) for field in ("side", "venue", "symbol")} == {str}
     emode = parse_instruction(
@@ -260,7 +260,7 @@ def test_as_many_steps_and_loans_as_the_limits_allow() -> None:
     assert refusal(deeper).endswith("flash loans nest at most 4 deep")
 
 
-def test_a_word_of_a_subclass_of_text_is_taken_as_the_word_also_beside_optional_fields() -> None:
+def test_a_word_of_a_subclass_of_text_is_taken_as_the_word_also_next_to_optional_fields() -> None:
     block = {"instruction_type": "cex_trade", "venue": "okx", "trade_type": "spot", "side": Side.BUY, "symbol": "ETHUSDT", "amount": 1}
     parsed = parse_instruction({**block, "order_type": "limit", "price": 3000})
     assert isinstance(parsed, CexTrade) and (parsed.side, type(parsed.side)) == ("buy", str)

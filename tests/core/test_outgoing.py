@@ -89,9 +89,9 @@ def test_a_trade_that_is_what_was_approved_is_sent(order, outgoing):
     assert refusal(order, outgoing) is None
 
 
-@pytest.mark.parametrize(("changes", "told"), DIFFERS.values(), ids=DIFFERS)
-def test_a_trade_that_differs_is_not_sent(changes, told):
-    assert refusal(BUY, structs.replace(TRADE, **changes)) == ("CEX-001", told)
+@pytest.mark.parametrize(("changes", "reported"), DIFFERS.values(), ids=DIFFERS)
+def test_a_trade_that_differs_is_not_sent(changes, reported):
+    assert refusal(BUY, structs.replace(TRADE, **changes)) == ("CEX-001", reported)
 
 
 def test_a_sale_below_its_worst_price_is_not_sent():
@@ -101,8 +101,8 @@ def test_a_sale_below_its_worst_price_is_not_sent():
 
 def test_a_trade_without_a_bound_is_sent_only_where_no_slippage_is_limited():
     order = approved(BLOCK)
-    told = "the order has no worst price, which limits.max_slippage_bps asks for"
-    assert refusal(order, structs.replace(TRADE, price=None)) == ("CEX-001", told)
+    reported = "the order has no worst price, which limits.max_slippage_bps asks for"
+    assert refusal(order, structs.replace(TRADE, price=None)) == ("CEX-001", reported)
     assert refusal(order, structs.replace(TRADE, price=None), structs.replace(LIMITS, max_slippage_bps=None)) is None
 
 
@@ -134,7 +134,7 @@ def test_a_payment_of_the_amount_or_of_what_arrives_is_sent_to_an_address_of_the
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "told"),
+    ("changes", "code", "reported"),
     [
         ({"token": "USDC"}, "CEX-001", "token is USDC, approved was USDT"),
         ({"amount": D(98)}, "CEX-001", "amount is 98, approved was 100"),
@@ -145,8 +145,8 @@ def test_a_payment_of_the_amount_or_of_what_arrives_is_sent_to_an_address_of_the
         ({"gas": Gas(D("100.5"), 1)}, "OCH-001", "it pays up to 100.5 gwei per gas unit, limits.max_fee_gwei is 100"),
     ],
 )
-def test_a_payment_that_differs_is_not_sent(changes, code, told):
-    assert refusal(PAID, structs.replace(PAYMENT, **changes)) == (code, told)
+def test_a_payment_that_differs_is_not_sent(changes, code, reported):
+    assert refusal(PAID, structs.replace(PAYMENT, **changes)) == (code, reported)
 
 
 def test_what_arrives_of_another_token_is_not_the_amount():
@@ -220,9 +220,9 @@ CALLS_THAT_DIFFER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("outgoing", "told"), CALLS_THAT_DIFFER.values(), ids=CALLS_THAT_DIFFER)
-def test_a_transaction_that_differs_is_not_sent(outgoing, told):
-    assert refusal(TRANSACTION_OF, outgoing) == ("OCH-001", told)
+@pytest.mark.parametrize(("outgoing", "reported"), CALLS_THAT_DIFFER.values(), ids=CALLS_THAT_DIFFER)
+def test_a_transaction_that_differs_is_not_sent(outgoing, reported):
+    assert refusal(TRANSACTION_OF, outgoing) == ("OCH-001", reported)
 
 
 def test_an_address_is_named_once_however_often_it_is_called():
@@ -232,8 +232,8 @@ def test_an_address_is_named_once_however_often_it_is_called():
 
 def test_contracts_of_the_limits_stand_in_the_place_of_those_that_are_configured():
     listed = structs.replace(LIMITS, contracts=(POOL, TOKEN))
-    told = f"it calls {ROUTER}, which is not in limits.contracts"
-    assert refusal(TRANSACTION_OF, TRANSACTION, listed) == ("OCH-001", told)
+    reported = f"it calls {ROUTER}, which is not in limits.contracts"
+    assert refusal(TRANSACTION_OF, TRANSACTION, listed) == ("OCH-001", reported)
     assert refusal(TRANSACTION_OF, TRANSACTION, structs.replace(LIMITS, contracts=(POOL, TOKEN, ROUTER.lower()))) is None
     assert (
         refusal(TRANSACTION_OF, with_call(0, contract=STRANGER), structs.replace(LIMITS, contracts=(POOL, TOKEN, ROUTER, STRANGER))) is None
@@ -251,8 +251,8 @@ def test_what_leaves_may_pay_the_fee_of_what_reduces():
     higher = structs.replace(LIMITS, max_fee_gwei_reducing=D(150))
     assert refusal(leaving, expensive, higher) is None
     assert refusal(TRANSACTION_OF, expensive, higher) == ("OCH-001", "it pays up to 150 gwei per gas unit, limits.max_fee_gwei is 100")
-    told = "it pays up to 151 gwei per gas unit, limits.max_fee_gwei_reducing is 150"
-    assert refusal(leaving, structs.replace(expensive, gas=Gas(D(151), 1000)), higher) == ("OCH-001", told)
+    reported = "it pays up to 151 gwei per gas unit, limits.max_fee_gwei_reducing is 150"
+    assert refusal(leaving, structs.replace(expensive, gas=Gas(D(151), 1000)), higher) == ("OCH-001", reported)
     assert refusal(leaving, expensive) == ("OCH-001", "it pays up to 150 gwei per gas unit, limits.max_fee_gwei is 100")
 
 
@@ -263,7 +263,7 @@ def test_without_limits_of_gas_any_is_paid():
 
 
 @pytest.mark.parametrize(
-    ("order", "outgoing", "code", "told"),
+    ("order", "outgoing", "code", "reported"),
     [
         (BUY, PAYMENT, "CEX-001", "it is an OutgoingTransfer, approved was a CexTrade"),
         (BUY, TRANSACTION, "OCH-001", "it is an OutgoingTransaction, approved was a CexTrade"),
@@ -271,5 +271,5 @@ def test_without_limits_of_gas_any_is_paid():
         (TRANSACTION_OF, PAYMENT, "CEX-001", "it is an OutgoingTransfer, approved was a Chain"),
     ],
 )
-def test_a_message_of_another_kind_is_not_sent(order, outgoing, code, told):
-    assert refusal(order, outgoing) == (code, told)
+def test_a_message_of_another_kind_is_not_sent(order, outgoing, code, reported):
+    assert refusal(order, outgoing) == (code, reported)

@@ -1,4 +1,4 @@
-"""What a refused block is told: the place, the field, the value and what is allowed."""
+"""What the refusal of a block names: the place, the field, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def test_a_name_is_checked_however_many_there_have_been() -> None:
 
 
 @pytest.mark.parametrize("given", ["all", StrEnum("Word", {"ALL": "all"}).ALL])
-def test_a_flash_loan_of_all_is_told_that_it_needs_a_number(given: Any) -> None:
+def test_a_flash_loan_of_all_is_refused_for_it_needs_a_number(given: Any) -> None:
     loan = {**SUPPLY, "action": "flash_loan", "amount": given, "sub_instructions": [SUPPLY]}
-    told = "flash_loan: amount 'all' is not for a flash loan, which takes what is not held yet; give a number"
-    assert refusal(loan) == f"smart_contract_action: {told}"
-    assert refusal({**CHAIN, "sub_instructions": [loan]}) == f"smart_contract_action: step 0: {told}"
+    expected = "flash_loan: amount 'all' is not for a flash loan, which takes what is not held yet; give a number"
+    assert refusal(loan) == f"smart_contract_action: {expected}"
+    assert refusal({**CHAIN, "sub_instructions": [loan]}) == f"smart_contract_action: step 0: {expected}"

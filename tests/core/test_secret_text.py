@@ -85,9 +85,9 @@ KEPT = (
 )
 
 
-@pytest.mark.parametrize(("text", "told"), SCRUBBED.values(), ids=SCRUBBED)
-def test_secrets_are_taken_out_of_a_text(text, told):
-    assert scrubbed(text, pattern_of([KEY])) == told
+@pytest.mark.parametrize(("text", "message"), SCRUBBED.values(), ids=SCRUBBED)
+def test_secrets_are_taken_out_of_a_text(text, message):
+    assert scrubbed(text, pattern_of([KEY])) == message
 
 
 @pytest.mark.parametrize("text", KEPT)

@@ -1,4 +1,4 @@
-"""What is held, as positions: each part renders its own units, zeros left out."""
+"""A state as positions: each part renders its own units, zeros left out."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def test_payments_that_are_taken_out_within_an_interval_are_missed_each_once(
 ) -> None:
     last, _ = regimes[-1]
     whole = [hour * H + late_us for hour in hours(*regimes[:-1], (last, payments))]
-    hole = whole[-5:-3]
-    left = [stamp for stamp in whole if stamp not in hole]
-    assert list(missed_payments(left, left[-1])) == hole
+    gap = whole[-5:-3]
+    left = [stamp for stamp in whole if stamp not in gap]
+    assert list(missed_payments(left, left[-1])) == gap
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_due_is_what_the_rows_around_it_say(stamps: list[int], until: in
     assert [due / H for due in missed_payments([stamp * H for stamp in stamps], until * H)] == missed
 
 
-def test_a_hole_is_no_time_that_was_paid_for_once_a_row_after_it_is_known() -> None:
+def test_a_gap_is_no_time_that_was_paid_for_once_a_row_after_it_is_known() -> None:
     hourly = [hour * H for hour in (0, 1, 2, 3, 4, 5, 14)]
     assert time_paid_for(hourly, 1) == 14 * H, "it may be a payment of nine hours"
     assert time_paid_for([*hourly, 15 * H], 1) == 7 * H

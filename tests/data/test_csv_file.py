@@ -235,7 +235,7 @@ BAR = "2024-01-01T02:00:00Z,{},{},{},{},7\n"
 
 
 @pytest.mark.parametrize(
-    ("prices", "told"),
+    ("prices", "reported"),
     [
         ((12, 14, 11, 23486), "close 23486 is above high 14"),
         ((12, 14, 11, "10.99"), "close 10.99 is below low 11"),
@@ -247,12 +247,12 @@ BAR = "2024-01-01T02:00:00Z,{},{},{},{},7\n"
     ],
 )
 def test_a_bar_whose_open_or_close_is_not_between_its_low_and_its_high_is_refused(
-    file: Path, prices: tuple[object, ...], told: str
+    file: Path, prices: tuple[object, ...], reported: str
 ) -> None:
     with pytest.raises(ComponentError) as error:
         read(file, HEADER + FIRST + SECOND + BAR.format(*prices))
     expected = "expected low <= open, close <= high; correct the row, or leave it out"
-    assert error.value.message == f"{file} line 4: in the bar of 2024-01-01T02:00:00Z {told}; {expected}"
+    assert error.value.message == f"{file} line 4: in the bar of 2024-01-01T02:00:00Z {reported}; {expected}"
     assert error.value.error_code == "DAT-003"
 
 

@@ -176,7 +176,7 @@ def test_a_folder_that_is_no_data_folder_is_named(tmp_path: Path, monkeypatch: p
     }
 
 
-def test_a_malformed_file_is_told_when_its_series_is_asked_for(folder: Path) -> None:
+def test_a_malformed_file_is_reported_when_its_series_is_asked_for(folder: Path) -> None:
     (folder / "funding/bybit/ETHUSDT.csv").write_text("timestamp,funding_rate\n2024-06-01T00:00:00Z,high\n")
     provider = DataProvider(folder)
     snapshot = provider.snapshot(T0 + HOUR)

@@ -226,9 +226,9 @@ CHANGED = {
 @pytest.mark.parametrize("how", CHANGED)
 def test_what_no_file_would_have_is_refused_as_in_a_file(rates: Path, how: str) -> None:
     statements, expected = CHANGED[how]
-    told = refused(marked(rates, *statements))
-    assert told.startswith(f"DAT-003: {rates} table funding/okx/ETHUSDT: {expected}"), told
-    assert told.endswith("; write the database again with `basis data import`") and told.isprintable()
+    reported = refused(marked(rates, *statements))
+    assert reported.startswith(f"DAT-003: {rates} table funding/okx/ETHUSDT: {expected}"), reported
+    assert reported.endswith("; write the database again with `basis data import`") and reported.isprintable()
 
 
 def test_a_number_that_its_column_does_not_allow_is_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:

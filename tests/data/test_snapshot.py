@@ -158,7 +158,7 @@ def test_a_staleness_for_what_is_no_series_is_refused(sample: Path) -> None:
     )
 
 
-def test_the_next_row_and_the_last_tell_a_gap_in_funding(write: Write) -> None:
+def test_the_next_row_and_the_last_show_a_gap_in_funding(write: Write) -> None:
     hours = (0, 8, 40)
     folder = write("funding/okx/ETHUSDT", *(f"{(T0 + hour * HOUR).isoformat()},0.0001" for hour in hours))
     provider = DataProvider(folder)
@@ -257,7 +257,7 @@ def test_where_no_bars_cover_the_run_the_newest_row_answers(write: Write) -> Non
         closes(provider, 0)
 
 
-def test_only_bars_that_answered_are_told_as_used(write: Write) -> None:
+def test_only_bars_that_answered_are_reported_as_used(write: Write) -> None:
     folder = minutes_and_hours(write, 2, 8)
     coarse, fine = (f"ohlcv/bybit/spot/ETHUSDT_{interval}" for interval in ("1h", "1m"))
     for since, until, used in [(3, 7, (fine,)), (1, 9, (coarse,)), (0, 10, (coarse, fine))]:
@@ -277,7 +277,7 @@ def test_only_bars_that_answered_are_told_as_used(write: Write) -> None:
     is_given=st.booleans(),
     allowed=st.integers(4, 20),
 )
-def test_what_is_told_of_old_prices_is_what_reading_meets(
+def test_what_is_reported_of_old_prices_is_what_reading_meets(
     hours: set[int], quarters: set[int], since: int, is_given: bool, allowed: int, write: Write
 ) -> None:
     """At every instant the bar that is read is older than its interval, or than is allowed, exactly where spans say so."""
@@ -293,8 +293,8 @@ def test_what_is_told_of_old_prices_is_what_reading_meets(
         at = start + timedelta(minutes=minute)
         kept, traded = closed(provider, at, for_trade=False), closed(provider, at, for_trade=True)
         within = [[name for name, begin, stop in spans if begin <= to_instant(at) < stop] for spans in (unusable, stale)]
-        told = [[] if seen is None else [seen] for seen in (kept, traded or kept)]
-        assert within == told, at
+        reported = [[] if seen is None else [seen] for seen in (kept, traded or kept)]
+        assert within == reported, at
 
 
 def closed(provider: DataProvider, at: datetime, *, for_trade: bool) -> str | None:

@@ -66,7 +66,7 @@ def test_no_window_of_a_real_or_a_generated_market_has_an_issue(which: str, requ
             assert provider.issues(since, since + hours * HOUR_US) == []
 
 
-def test_gaps_duplicates_and_disorder_are_told_by_line(write: Write) -> None:
+def test_gaps_duplicates_and_disorder_are_reported_by_line(write: Write) -> None:
     folder = write(GAS, gas(0), gas(1), gas(1), gas(2), gas(5), gas(4), gas(6))
     assert validate(folder) == [
         Finding("gas/ethereum.csv", 4, "duplicate", "2024-01-01T01:00:00Z is there already, in line 3", "error"),
@@ -76,7 +76,7 @@ def test_gaps_duplicates_and_disorder_are_told_by_line(write: Write) -> None:
     ]  # fmt: skip
 
 
-def test_zeros_and_malformed_lines_are_told_and_the_rest_is_read_on(write: Write) -> None:
+def test_zeros_and_malformed_lines_are_reported_and_the_rest_is_read_on(write: Write) -> None:
     folder = write(BARS, bar(0, 100), bar(1, 0), bar(2, "x"), "2024-01-01T03:00:00Z,1", bar(4, 100), bar(5, -1))
     found = validate(folder)
     assert [(finding.line, finding.kind) for finding in found] == [
@@ -85,7 +85,7 @@ def test_zeros_and_malformed_lines_are_told_and_the_rest_is_read_on(write: Write
     assert found[0].message == "column close: '0' is not allowed; expected a number above 0"
 
 
-def test_a_price_away_from_both_rows_beside_it_is_an_outlier(write: Write) -> None:
+def test_a_price_away_from_both_rows_next_to_it_is_an_outlier(write: Write) -> None:
     folder = write(BARS, bar(0, 100), bar(1, 100, high=130), bar(2, 100), bar(3, 100))
     assert validate(folder) == [
         Finding(f"{BARS}.csv", 3, "outlier", "column high: 130 is more than 20% away from the neighbouring rows, 101 and 101")
@@ -98,7 +98,7 @@ def test_a_price_at_an_end_is_held_against_the_two_that_are_nearest(write: Write
     assert [(finding.line, finding.kind) for finding in validate(folder)] == [(line, "outlier")]
 
 
-def test_two_rows_far_apart_are_both_told(write: Write) -> None:
+def test_two_rows_far_apart_are_both_reported(write: Write) -> None:
     found = validate(write("staking/lido/wstETH", "2024-01-01T00:00:00Z,1", "2024-01-02T00:00:00Z,2"))
     assert [finding.line for finding in found] == [2, 3]
     assert validate(write("staking/lido/wstETH", "2024-01-01T00:00:00Z,1")) == []
@@ -120,7 +120,7 @@ def test_lending_indices_and_oracle_prices_have_limits_of_their_own(write: Write
     ]
 
 
-def test_bars_whose_range_does_not_hold_their_prices_are_told_as_what_strict_reading_refuses(write: Write) -> None:
+def test_bars_whose_range_does_not_hold_their_prices_are_reported_as_what_strict_reading_refuses(write: Write) -> None:
     found = validate(write(BARS, bar(0, 100), bar(1, 102), bar(2, 98)))
     assert [(finding.line, finding.kind) for finding in found[:2]] == [(3, "malformed"), (4, "malformed")]
     assert found[0].message == (
@@ -138,7 +138,7 @@ def test_bars_whose_range_does_not_hold_their_prices_are_told_as_what_strict_rea
         ("dex/curve/weeth_weth", "dex/curve/weETH_WETH", "2024-01-01T00:00:00Z,1.1"),
     ],
 )
-def test_a_name_that_only_its_capitals_keep_from_being_found_is_told(write: Write, wrong: str, meant: str, row: str) -> None:
+def test_a_name_that_only_its_capitals_keep_from_being_found_is_reported(write: Write, wrong: str, meant: str, row: str) -> None:
     assert validate(write(wrong, row)) == [
         Finding(f"{wrong}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", "error")
     ]
@@ -172,7 +172,7 @@ def test_the_outliers_of_a_loaded_series_are_those_of_its_file_within_the_time_a
     rows = [bar(hour, close, close, close, close) for hour, close in enumerate(closes)]
     path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows, ""]))
     listed = [finding for finding in validate(folder) if finding.kind == "outlier" and "column open" not in finding.message]
-    told = [(finding.line - 2, finding.message) for finding in listed]
+    reported = [(finding.line - 2, finding.message) for finding in listed]
     provider = DataProvider(folder)
     assert provider.coverage("spot", "bybit", "ETHUSDT") is not None
     first, last = FIRST_US + since * HOUR_US, FIRST_US + (since + hours) * HOUR_US
@@ -180,7 +180,7 @@ def test_the_outliers_of_a_loaded_series_are_those_of_its_file_within_the_time_a
     in_force = [hour for hour in range(len(closes)) if hour + 1 <= since + hours and (hour + 2 > since or hour + 1 == len(closes))]
     found = outliers(provider, first, last)
     whole = outliers(provider, FIRST_US, FIRST_US + 20 * HOUR_US)
-    assert [(stamp, message) for stamp, message in whole] == [(FIRST_US + hour * HOUR_US, message) for hour, message in told]
+    assert [(stamp, message) for stamp, message in whole] == [(FIRST_US + hour * HOUR_US, message) for hour, message in reported]
     assert found == [(stamp, message) for stamp, message in whole if (stamp - FIRST_US) // HOUR_US in in_force]
 
 
@@ -195,7 +195,7 @@ def test_a_rate_at_its_limit_is_no_outlier(write: Write) -> None:
 NOT_IN_THE_LAYOUT = "its name is not in the layout of docs/data.md, so it is not read"
 
 
-def test_files_that_hold_no_series_are_told(tmp_path: Path, write: Write) -> None:
+def test_files_that_hold_no_series_are_reported(tmp_path: Path, write: Write) -> None:
     write(GAS)
     files = {
         "funding/okx/ETHUSDT.csv": "",
@@ -247,7 +247,7 @@ def test_a_file_that_holds_no_data_of_the_layout_is_none_of_its_business(tmp_pat
     assert [finding.kind for finding in validate(tmp_path)] == ["empty"]
 
 
-def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
     assert validate(tmp_path) == [
         Finding(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas", "error")
     ]
@@ -255,19 +255,19 @@ def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
         validate(tmp_path / "absent")
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / f"{GAS}.csv").mkdir(parents=True)
     assert validate(tmp_path) == [Finding("gas/ethereum.csv", 0, "malformed", "it cannot be read: Is a directory", "error")]
 
 
-def test_a_pipe_or_a_device_is_told_and_not_read(tmp_path: Path) -> None:
+def test_a_pipe_or_a_device_is_reported_and_not_read(tmp_path: Path) -> None:
     (tmp_path / "gas").mkdir()
     os.mkfifo(tmp_path / f"{GAS}.csv")
     (tmp_path / "gas" / "base.csv").symlink_to("/dev/zero")
-    told = [
+    reported = [
         Finding(f"gas/{name}.csv", 0, "malformed", "it cannot be read: it is no regular file", "error") for name in ("base", "ethereum")
     ]
-    assert validate(tmp_path) == told
+    assert validate(tmp_path) == reported
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,4 +1,4 @@
-"""A chain that is not atomic and stops in the middle: what it did is in the books when the run ends."""
+"""A chain that is not atomic and stops in the middle: what it did is in the ledger when the run ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from basis_strategy_v1 import ComponentError, EventDrivenStrategyEngine
 from basis_strategy_v1.results.attribution import to_units
 
 
-def test_what_it_cost_is_booked_before_the_run_ends(tmp_path: Path, sample: Path) -> None:
+def test_what_it_cost_is_recorded_before_the_run_ends(tmp_path: Path, sample: Path) -> None:
     kind = {"instruction_type": "smart_contract_action"}
     steps = [
         {"protocol": "aave", "action": "supply", "token": "USDT", "amount": 1000},

@@ -1,4 +1,4 @@
-"""What `close_at_end` could not close in its tick, or `leave_at` in its time, is told: in the summary, on the terminal, on the page."""
+"""What `close_at_end` could not close in its step, or `leave_at` in its time, is reported: in the summary, on the terminal, on the page."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def held_at_the_end(folder: Path) -> dict[tuple[str, str], str]:
     ],
     ids=["a queue", "left too late", "left too late, and not closed", "a queue and its hedge", "nothing"],
 )
-def test_what_is_still_held_is_in_the_summary_as_positions_csv_has_it(
+def test_open_positions_are_in_the_summary_as_positions_csv_has_them(
     config: dict[str, Any], open_still: list[tuple[str, str]], closed: list[tuple[str, str]], sample: Path, tmp_path: Path
 ) -> None:
     folder = ran(config, sample, tmp_path)

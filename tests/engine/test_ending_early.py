@@ -47,7 +47,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_an_interruption_between_two_ticks_keeps_the_ticks_before_it(sample: Path, tmp_path: Path) -> None:
+def test_an_interruption_between_two_steps_keeps_the_steps_before_it(sample: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done == 30:
             raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_the_callers_decimal_context_is_left_as_it_was(sample: Path, tmp_path: P
     assert again.summary == json.loads((left_behind(tmp_path) / "summary.json").read_text())
 
 
-def test_a_price_that_grows_too_old_while_nothing_happens_ends_the_run_at_that_very_tick(sample: Path, tmp_path: Path) -> None:
+def test_a_price_that_grows_too_old_while_nothing_happens_ends_the_run_at_that_very_step(sample: Path, tmp_path: Path) -> None:
     code = (
         "class Mine:\n    def decide(self, *of):\n        return []\n\n"
         "    def needs(self, *of):\n        return [('spot', 'bybit', 'ETHUSDT')]\n"

@@ -1,4 +1,4 @@
-"""Ticks at which nothing happens are recorded in one piece, and nothing tells that from each having been recorded in turn."""
+"""Steps at which nothing happens are recorded in one piece, and the records are those of each recorded in turn."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from basis_strategy_v1 import ComponentError, EventDrivenStrategyEngine
 from basis_strategy_v1.results.attribution import Attribution
 from basis_strategy_v1.results.recorder import Curve
 
+from ..world import iso
+
 START = datetime(2024, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 IDLE = "class Mine:\n    def decide(self, snapshot, *of):\n        return []\n"
@@ -25,23 +27,19 @@ IDLE = "class Mine:\n    def decide(self, snapshot, *of):\n        return []\n"
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     bars(folder, "bybit", 3000)
-    rates = [f"{stamp(START + timedelta(days=day))},1.17\n" for day in (-1, 0, 1, 2)]
+    rates = [f"{iso(START + timedelta(days=day))},1.17\n" for day in (-1, 0, 1, 2)]
     write(folder / "staking/lido/wstETH.csv", "timestamp,eth_per_token\n", rates)
     return folder
 
 
 def bars(folder: Path, venue: str, price: int, first: int = -24, but: range = range(0)) -> None:
-    rows = [f"{stamp(START + hour * HOUR)},{price},{price},{price},{price},1\n" for hour in range(first, 72) if hour not in but]
+    rows = [f"{iso(START + hour * HOUR)},{price},{price},{price},{price},1\n" for hour in range(first, 72) if hour not in but]
     write(folder / f"ohlcv/{venue}/spot/ETHUSDT_1h.csv", "timestamp,open,high,low,close,volume\n", rows)
 
 
 def write(path: Path, header: str, rows: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join([header, *rows]))
-
-
-def stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def engine_of(
@@ -64,7 +62,7 @@ def equities(data: Path) -> list[str]:
         return [row["equity"] for row in csv.DictReader(file)]
 
 
-def test_what_is_handed_in_from_outside_changes_no_tick_that_is_past(data: Path) -> None:
+def test_what_is_handed_in_from_outside_changes_no_step_that_is_past(data: Path) -> None:
     def deposit(done: int, total: int) -> None:
         if done == 10:
             engine.manager.positions.update_state(engine.clock.now(), "manual", {"bybit": {"USDT": 500}})
@@ -81,7 +79,7 @@ def test_a_series_that_begins_later_and_comes_first_prices_from_then_on(data: Pa
 
 
 def test_a_redemption_rate_that_grows_too_old_ends_the_run_whatever_the_share_class(data: Path) -> None:
-    write(data / "staking/lido/wstETH.csv", "timestamp,eth_per_token\n", [f"{stamp(START - 20 * HOUR)},1.17\n"])
+    write(data / "staking/lido/wstETH.csv", "timestamp,eth_per_token\n", [f"{iso(START - 20 * HOUR)},1.17\n"])
     held = {
         "venues": {"cex": ["bybit"], "onchain": {"lido": {}, "wallet": {"gas_price_gwei": 0}}},
         "initial_positions": {"wallet": {"wstETH": 1}},
@@ -117,10 +115,10 @@ def test_an_interruption_while_a_stretch_is_recorded_loses_none_of_it(kind: type
         engine.run()
     recorded = equities(data)
     assert recorded == ["6000"] * len(recorded)
-    assert len(recorded) in (25, 48, 49)  # all that were done: the stretch was recorded anew
+    assert len(recorded) in (25, 48, 49)  # all that were done: the stretch was recorded again
 
 
-def test_the_line_reads_what_a_mark_at_each_tick_reads(data: Path) -> None:
+def test_the_line_reads_what_a_mark_at_each_step_reads(data: Path) -> None:
     bars(data, "binance", 3300, first=30)
     code = (
         "class Mine:\n    def decide(self, snapshot, *of):\n        if snapshot.at.hour != 7:\n            return []\n"

@@ -163,7 +163,7 @@ def next_due_of(data: Path) -> Callable[[Exchange, State, MarketSnapshot, int], 
 
 
 def bar_by_bar(stack: ExitStack, data: Path) -> None:
-    """No stretch is skipped, no liquidation searched for but by trying each bar, and no tick recorded but in its turn."""
+    """No stretch is skipped, no liquidation searched for but by trying each bar, and no step recorded but in its turn."""
     stack.enter_context(patch.object(Exchange, "next_due", next_due_of(data)))
     stack.enter_context(patch.object(EventDrivenStrategyEngine, "_first_event", lambda self: 0))
     stack.enter_context(patch.object(Attribution, "is_line", PropertyMock(return_value=False)))

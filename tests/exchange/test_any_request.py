@@ -36,9 +36,9 @@ NAMES = {
         mgnMode posMode begin end after before limit bar tgtCcy""",
     "hyperliquid": "user coin oid startTime endTime req interval",
 }
-ODD = ("-1", "0", "1e-9", "NaN", "Infinity", "abc", "", "@0", "1717243200000", '["ETHUSDT"]', "0.1")
+IMPLAUSIBLE = ("-1", "0", "1e-9", "NaN", "Infinity", "abc", "", "@0", "1717243200000", '["ETHUSDT"]', "0.1")
 TIMES = ("0", str(AT - 1), str(AT), str(AT + 1))
-# What makes sense, by name of the parameter; the rest is odd.
+# What makes sense, by name of the parameter; the rest makes none.
 GOOD: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(["startTime", "endTime", "begin", "end", "after", "before", "fromId"], TIMES),
     **dict.fromkeys(["quantity", "qty", "sz", "amount", "amt", "quoteOrderQty"], ("0.1", "1", "0.0001", "100000")),
@@ -84,7 +84,7 @@ GOOD: dict[str, tuple[str, ...]] = {
 
 
 def value_of(name: str) -> st.SearchStrategy[str]:
-    return st.sampled_from(GOOD.get(name, ()) * 4 + ODD)
+    return st.sampled_from(GOOD.get(name, ()) * 4 + IMPLAUSIBLE)
 
 
 def engine_with_something() -> Engine:

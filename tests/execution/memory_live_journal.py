@@ -1,4 +1,4 @@
-"""A live journal in memory, and what is held next to it: for tests of what is written when, not of what survives."""
+"""A live journal in memory, and the state next to it: for tests of what is written when, not of what survives."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class MemoryLiveJournal(Model):
 
 
 class Held:
-    """What is held, and taken over as an account does it."""
+    """The state, and its changes taken over as an account does it."""
 
     def __init__(self, state: State) -> None:
         self.state = state

@@ -18,7 +18,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.ledger import Places, UnknownHoldings
 from basis_strategy_v1.venues.registry import make_venue
 
-from ..world import refused
+from ..world import AT, refused, write_bars
 from .trading import NOON, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(minutes=5)
@@ -38,9 +38,7 @@ def settle_at(found, at):
 
 
 def csv_provider(folder, **parts):
-    path = folder / "ohlcv" / "binance" / "perp" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(folder, "binance", "perp", "ETHUSDT", [(3300,)], AT + timedelta(hours=11))
     return DataProvider(folder, **parts)
 
 
@@ -180,7 +178,7 @@ def test_what_grows_is_brought_to_the_time_asked_for():
     assert manager.positions.state.positions() == state.positions()
 
 
-def test_exposures_are_what_is_held_what_is_on_its_way_and_the_perps():
+def test_exposures_are_the_balances_what_is_in_transit_and_the_perps():
     manager = manager_of({"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     manager.execute(NOON, send("bybit", "wallet", 100))
@@ -237,7 +235,7 @@ def test_what_fell_due_is_a_report_of_its_own():
     ]
 
 
-def test_what_falls_due_is_booked_once_whichever_of_two_managers_of_a_handler_settles_it():
+def test_what_falls_due_is_recorded_once_whichever_of_two_managers_of_a_handler_settles_it():
     positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
     managers = [manager_of(positions) for _ in range(2)]
     for manager in managers:
@@ -255,7 +253,7 @@ def test_what_falls_due_at_one_instant_has_keys_of_its_own():
     assert (len(reports), len({report.key for report in reports})) == (3, 3)
 
 
-def test_exposures_open_what_is_held_where_nothing_has_been_executed_yet():
+def test_exposures_are_of_the_initial_positions_where_nothing_has_been_executed_yet():
     manager = manager_of({"aave": {"aUSDT": 1000, "variableDebtWETH": "0.1"}, "binance": {"USDT": 5}})
     exposures, perps = manager.account.exposures(manager.account.market(NOON))
     assert ([(row.venue, row.held_as, row.token, row.amount) for row in exposures], perps) == (
@@ -272,7 +270,7 @@ def test_without_positions_nothing_grows():
     assert manager_of().account.accrues() is False
 
 
-def test_settling_at_an_instant_books_what_falls_due_right_then_and_moves_the_time():
+def test_settling_at_an_instant_records_what_falls_due_right_then_and_moves_the_time():
     manager = manager_of({"binance": {"USDT": 10_000}})
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     found, funding = manager.account, NOON + FOUR_HOURS

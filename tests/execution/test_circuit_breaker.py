@@ -80,7 +80,7 @@ def test_two_failures_are_more_than_one(time):
 
 
 @pytest.mark.parametrize("answer", [None, REJECTED, MALFORMED])
-def test_an_answer_between_failures_begins_the_count_anew(breaker, answer):
+def test_an_answer_between_failures_begins_the_count_again(breaker, answer):
     for error in (UNREACHABLE, UNREACHABLE, answer, UNREACHABLE, UNREACHABLE):
         pass_through(breaker, error)
     assert (breaker.is_open, pass_through(breaker)) == (False, "done")

@@ -1,4 +1,4 @@
-"""A withdrawal request that can be claimed is told of, once, whoever let the time pass."""
+"""A withdrawal request that can be claimed is reported, once, whoever let the time pass."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def told(reports: list[ExecutionReport]) -> list[tuple[str, str, datetime]]:
+def summaries(reports: list[ExecutionReport]) -> list[tuple[str, str, datetime]]:
     """(kind, request, when) of the claims among reports."""
     return [(report.kind, report.details["request_id"], report.at) for report in reports if report.kind == "claim"]
 
@@ -69,7 +69,7 @@ def driven(data: DataProvider, logs: Path, *, settles: bool) -> list[str]:
     return [line for line in lines if json.loads(line)["event_type"] == "settlement"]
 
 
-def test_a_jump_over_the_time_tells_of_it_at_its_own_instant_as_settling_does(sample: Path, tmp_path: Path) -> None:
+def test_a_jump_over_the_time_reports_it_at_its_own_instant_as_settling_does(sample: Path, tmp_path: Path) -> None:
     settled, jumped = (driven(DataProvider(sample), tmp_path / str(settles), settles=settles) for settles in (True, False))
     events = [json.loads(line) for line in jumped if '"kind":"claim"' in line]
     assert [(event["timestamp"], event["data"]) for event in events] == [
@@ -80,7 +80,7 @@ def test_a_jump_over_the_time_tells_of_it_at_its_own_instant_as_settling_does(sa
     assert [json.loads(line)["data"] for line in settled] == [json.loads(line)["data"] for line in jumped]
 
 
-def test_a_folder_and_the_database_made_of_it_tell_the_same(sample: Path, database: Path, tmp_path: Path) -> None:
+def test_a_folder_and_the_database_made_of_it_report_the_same(sample: Path, database: Path, tmp_path: Path) -> None:
     provided = (DataProvider(sample), DataProvider(database=database, mode="db"))
     folder, imported = (driven(data, tmp_path / str(place), settles=False) for place, data in enumerate(provided))
     assert folder == imported
@@ -98,7 +98,7 @@ def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, live_
 
     settled(NOON)
     manager.execute(NOON, ask("stETH"))
-    assert told(settled(NOON + 5 * DAY - timedelta(microseconds=1))) == []
+    assert summaries(settled(NOON + 5 * DAY - timedelta(microseconds=1))) == []
     [report] = settled(NOON + 5 * DAY)
     assert report == ExecutionReport(
         key=f"claim:lido:{to_instant(NOON + 5 * DAY):x}:lido-1", venue="lido", at=NOON + 5 * DAY, kind="claim",
@@ -109,29 +109,33 @@ def test_both_modes_give_the_report_of_a_claim_from_settle_once(mode: str, live_
     assert manager.positions.update_state(NOON, "execution_manager", report) == {}
 
 
-def test_requests_of_one_instant_are_told_together_and_each_under_its_own_key() -> None:
+def test_requests_of_one_instant_are_reported_together_and_each_under_its_own_key() -> None:
     manager = manager_of({"wallet": {"stETH": 9}})
     for hours in (0, 0, 1):
         manager.execute(NOON + timedelta(hours=hours), ask("stETH"))
     reports = manager.settle(NOON + 6 * DAY)
     due = NOON + 5 * DAY
-    assert told(reports) == [("claim", "lido-1", due), ("claim", "lido-2", due), ("claim", "lido-3", due + timedelta(hours=1))]
+    assert summaries(reports) == [("claim", "lido-1", due), ("claim", "lido-2", due), ("claim", "lido-3", due + timedelta(hours=1))]
     assert len({report.key for report in reports}) == 3
 
 
-def test_what_is_finalised_at_once_is_told_of_before_it_is_claimed_or_with_the_next_time_that_passes() -> None:
+def test_what_is_finalised_at_once_is_reported_before_it_is_claimed_or_with_the_next_time_that_passes() -> None:
     manager = manager_of({"wallet": {"stETH": 9}}, config=protocols(withdrawal_days=0))
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON, claim("lido-2"))
     manager.execute(NOON, ask("stETH"))
     reports = manager.settle(NOON + DAY)
-    assert told(reports) == [("claim", "lido-1", NOON), ("claim", "lido-2", NOON), ("claim", "lido-3", NOON + timedelta(microseconds=1))]
+    assert summaries(reports) == [
+        ("claim", "lido-1", NOON),
+        ("claim", "lido-2", NOON),
+        ("claim", "lido-3", NOON + timedelta(microseconds=1)),
+    ]
     assert reports[-1].details["claimable"] == "2024-06-01T12:10:00Z"
     assert len({report.key for report in reports}) == 3
 
 
-def test_where_the_source_cannot_say_when_its_rows_came_a_jump_tells_of_it_with_the_next_block_on_chain_or_settling() -> None:
+def test_where_the_source_cannot_say_when_its_rows_came_a_jump_reports_it_with_the_next_block_on_chain_or_settling() -> None:
     manager = manager_of({"wallet": {"stETH": 9}, "bybit": {"USDT": 10_000}})
     manager.execute(NOON, ask("stETH"))
     manager.execute(NOON + 6 * DAY, trade("buy", 1, venue="bybit"))
@@ -140,7 +144,7 @@ def test_where_the_source_cannot_say_when_its_rows_came_a_jump_tells_of_it_with_
     manager.execute(NOON + 7 * DAY, ask("stETH"))
     manager.execute(NOON + 20 * DAY, send("bybit", "wallet", 100))
     manager.execute(NOON + 20 * DAY, claim("lido-2"))
-    assert told(manager.settle(NOON + 20 * DAY)) == [("claim", "lido-2", NOON + 20 * DAY)]
+    assert summaries(manager.settle(NOON + 20 * DAY)) == [("claim", "lido-2", NOON + 20 * DAY)]
 
 
 def test_a_claim_moves_what_was_asked_for_whether_or_not_somebody_settled_before() -> None:
@@ -151,4 +155,4 @@ def test_a_claim_moves_what_was_asked_for_whether_or_not_somebody_settled_before
             manager.settle(NOON + 5 * DAY)
         moved = manager.execute(NOON + 5 * DAY, claim("lido-1")).deltas
         assert moved == Deltas.at("lido", {"ETH-QUEUED": Decimal(-3), "ETH": Decimal(3)})
-        assert told(manager.settle(NOON + 9 * DAY)) == ([] if settles else [("claim", "lido-1", NOON + 5 * DAY)])
+        assert summaries(manager.settle(NOON + 9 * DAY)) == ([] if settles else [("claim", "lido-1", NOON + 5 * DAY)])

@@ -90,7 +90,7 @@ def test_on_chain_what_accrues_between_two_looks_is_no_difference_and_more_is():
     assert compared(held, {"wallet": Wallet({"USDT": 1_000_001_001})}, moved) == ["wallet shows 1000.001001 USDT, held are 1000"]
 
 
-def test_nothing_has_moved_where_the_venue_shows_what_is_held_of_all_that_would_have_changed():
+def test_nothing_has_moved_where_the_venue_shows_the_balances_of_all_that_would_have_changed():
     assert has_moved(EXPECTED, BEFORE, BEFORE) is False
     assert has_moved(EXPECTED, BEFORE.with_parts(okx=account(USDT=7)), BEFORE) is False
 

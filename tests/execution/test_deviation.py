@@ -38,8 +38,8 @@ def test_a_better_one_is_done():
 
 
 def test_a_worse_one_is_refused_with_both_figures():
-    told = "the simulated outcome is 9.99 bps of the notional worse than estimated_deltas, max_deviation_bps is 5"
-    assert limits(estimated(trade(), BUY, 5), **SLIPPERY) == f"{told}; estimate again or allow more"
+    expected = "the simulated outcome is 9.99 bps of the notional worse than estimated_deltas, max_deviation_bps is 5"
+    assert limits(estimated(trade(), BUY, 5), **SLIPPERY) == f"{expected}; estimate again or allow more"
     assert limits(estimated(trade(), BUY, 10), **SLIPPERY) is None
 
 
@@ -105,8 +105,8 @@ SHORT = {
 
 @pytest.mark.parametrize(("block", "deltas", "bps"), SHORT.values(), ids=SHORT)
 def test_what_is_missing_is_worth_what_its_token_is_worth(block, deltas, bps):
-    told = f"the simulated outcome is {bps} bps of the notional worse than estimated_deltas, max_deviation_bps is 0"
-    assert limits(estimated(block, deltas, 0), Market(BTC=33_000.0, weETH=3400.0)) == f"{told}; estimate again or allow more"
+    expected = f"the simulated outcome is {bps} bps of the notional worse than estimated_deltas, max_deviation_bps is 0"
+    assert limits(estimated(block, deltas, 0), Market(BTC=33_000.0, weETH=3400.0)) == f"{expected}; estimate again or allow more"
 
 
 def test_slippage_is_valued_at_the_price_of_the_token_that_it_is_in():

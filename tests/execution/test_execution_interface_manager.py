@@ -20,7 +20,7 @@ from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import automatic_key
 
 from ..simulated_live_run import REFUSED
-from ..world import chain, refused
+from ..world import AT, chain, refused, write_bars
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, Market, act, held, manager_of, send, trade
 
 LATER = NOON + timedelta(hours=1)
@@ -35,7 +35,7 @@ def events_of(folder):
 # Ids.
 
 
-def test_an_execution_is_told_whole():
+def test_an_execution_is_logged_whole():
     manager = manager_of(clock=SimulatedClock(NOON))
     deltas = Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal(-3300)})
     assert [manager.execute(NOON, trade()) for _ in range(2)] == [
@@ -129,7 +129,7 @@ def test_an_id_is_executed_once_whichever_of_two_managers_of_a_handler_is_asked(
     assert ([report.replayed for report in reports], positions.positions) == ([False, True], held(binance={"USDT": 6700, "ETH": 1}))
 
 
-def test_after_a_handler_has_begun_anew_an_id_is_free_again():
+def test_after_a_handler_has_begun_again_an_id_is_free_again():
     positions = PositionUpdateHandler({"binance": {"USDT": 10_000}})
     manager = manager_of(positions)
     manager.execute(NOON, trade(instruction_id="a1"))
@@ -231,7 +231,7 @@ def test_a_foreign_error_within_a_sequence_keeps_what_had_moved():
     assert error.partial_deltas == {"aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
 
-def test_a_sequence_is_told_as_one_execution():
+def test_a_sequence_is_logged_as_one_execution():
     report = manager_of().execute(NOON, chain(act("supply"), act("withdraw", amount=400), atomic=False, instruction_id="s"))
     deltas = Deltas.at("aave", {"USDT": Decimal(-600), "aUSDT": Decimal(600)})
     assert report == ExecutionReport(
@@ -240,7 +240,7 @@ def test_a_sequence_is_told_as_one_execution():
     )  # fmt: skip
 
 
-def test_a_sequence_without_an_id_begins_anew():
+def test_a_sequence_without_an_id_begins_again():
     manager = manager_of({"wallet": {"USDT": 5000}})
     refused(manager.execute, NOON, chain(act("supply"), act("supply", amount=9999), atomic=False))
     report = manager.execute(NOON, chain(act("supply"), act("supply"), atomic=False))
@@ -556,9 +556,7 @@ def test_a_backtest_stops_at_the_first_event_that_cannot_be_written():
 def test_an_old_price_is_an_error_and_no_failure_of_the_routing(tmp_path):
     from basis_strategy_v1 import DataProvider
 
-    path = tmp_path / "data" / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(tmp_path / "data", "binance", "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=8))
     with EventLogger(tmp_path / "logs") as logger:
         manager = manager_of(market=DataProvider(tmp_path / "data"), event_logger=logger)
         error = refused(manager.route_instruction, datetime(2024, 6, 1, 12, tzinfo=UTC), trade())
@@ -592,7 +590,7 @@ def test_the_clock_is_the_one_given_or_the_providers():
     assert (manager_of(market=WithClock()).clock, manager_of(market=WithClock(), clock=given).clock) == (WithClock.clock, given)
 
 
-def test_the_health_tells_when_the_last_instruction_was():
+def test_the_health_shows_when_the_last_instruction_was():
     manager = manager_of()
     manager.execute(LATER, trade())
     assert manager.record.health.check()["last_update"] == LATER
@@ -650,7 +648,7 @@ def test_a_log_that_was_closed_is_an_error_with_its_code(tmp_path):
     assert (error.error_code, "is closed; nothing more can be logged" in error.message) == ("LOG-001", True)
 
 
-def test_an_action_is_told_whole(tmp_path):
+def test_an_action_is_logged_whole(tmp_path):
     with EventLogger(tmp_path) as log:
         manager = manager_of({"wallet": {"USDT": 1000, "ETH": 1}}, WITH_GAS, event_logger=log)
         report = manager.execute(NOON, act("supply", "USDT", 1000))
@@ -678,14 +676,14 @@ def test_live_an_instruction_that_took_two_attempts_is_remembered_as_trouble(liv
     assert states == [("healthy", NOON), ("degraded", LATER)]
 
 
-def test_a_failed_update_is_told_with_what_asked_for_it(tmp_path):
+def test_a_failed_update_is_logged_with_what_asked_for_it(tmp_path):
     with EventLogger(tmp_path) as log:
         manager = manager_of({"binance": {"USDT": 1}}, event_logger=log)
         refused(manager.update_state, NOON, "retry", trade())
         manager.update_state(NOON, "manual")
-    told = [event["data"] for event in events_of(tmp_path) if event["event_type"] == "state_update"]
+    reported = [event["data"] for event in events_of(tmp_path) if event["event_type"] == "state_update"]
     common = {"instructions_routed": 0, "instructions_failed": 1, "processing_time_ms": 0.0}
-    assert told == [
+    assert reported == [
         {"trigger_source": "retry", "current_instruction_type": "cex_trade", **common},
         {"trigger_source": "manual", "current_instruction_type": None, **common},
     ]

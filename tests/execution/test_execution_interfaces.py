@@ -156,7 +156,7 @@ def test_a_wallet_of_its_own_pays_the_gas_that_its_settings_name():
     assert wallet.execute_action(act("wrap", "ETH", 1, "wallet")) == {"wallet": {"ETH": -1.00066, "WETH": 1.0}}
 
 
-def test_an_interface_of_a_live_manager_has_its_own_keys_and_books_its_deltas(live_run):
+def test_an_interface_of_a_live_manager_has_its_own_keys_and_records_its_deltas(live_run):
     handler = PositionUpdateHandler({"binance": {"USDT": 10_000}})
     made = live_run(positions=handler, held={"binance": {"USDT": 10_000}})
     for fields in ({}, {"instruction_id": "mine"}):
@@ -173,7 +173,7 @@ def test_an_interface_of_its_own_sends_nothing_live(tmp_path, monkeypatch):
     assert (error.error_code, list(tmp_path.iterdir())) == ("EIM-002", [])
 
 
-def test_an_interface_opens_what_is_held_at_the_snapshot_of_its_instruction():
+def test_an_interface_opens_the_initial_positions_at_the_snapshot_of_its_instruction():
     manager = manager_of({"aave": {"aUSDT": 1000}, "wallet": {"USDT": 1}})
     manager.interfaces["aave"].execute_action(act("withdraw", amount=400))
     assert manager.positions.positions == held(aave={"aUSDT": 600}, wallet={"USDT": 401})

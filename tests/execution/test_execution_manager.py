@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from basis_strategy_v1 import DataProvider, ExecutionManager, PositionUpdateHand
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.pretrade_check import Problem, _follows
 
-from ..world import chain, refused
+from ..world import AT, chain, refused, write_bars
 from .test_live_manager import BOUGHT, REJECTED, REVERTED
 from .trading import CONFIG, NOON, act, held, manager_of, send, trade
 
@@ -67,7 +68,7 @@ def live_error(live_run, plan, **faults):
     return refused(ExecutionManager(CONFIG, made.manager, made.manager.positions).execute_blocks, NOON, plan)
 
 
-def test_a_leg_that_the_venue_rejects_tells_what_the_legs_before_it_moved(live_run):
+def test_a_leg_that_the_venue_rejects_reports_what_the_legs_before_it_moved(live_run):
     error = live_error(live_run, [trade(), trade("sell", venue="bybit")], bybit=[REJECTED])
     assert (error.error_code, error.partial_deltas) == ("EXM-001", BOUGHT)
 
@@ -78,7 +79,7 @@ def test_what_a_sequence_moved_before_it_failed_is_added_to_what_the_legs_before
     assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -2000.0, "aUSDT": 2000.0}}
 
 
-def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_told_too(live_run):
+def test_what_a_sequence_moved_at_a_venue_that_no_leg_before_it_touched_is_reported_too(live_run):
     error = live_error(live_run, [trade(), chain(act("supply"), act("supply"), atomic=False)], wallet=[None, REVERTED])
     assert error.partial_deltas == {**BOUGHT, "aave": {"USDT": -1000.0, "aUSDT": 1000.0}}
 
@@ -93,9 +94,7 @@ def test_what_a_sequence_moved_of_another_token_stands_with_what_the_legs_before
 
 def test_a_plan_that_fails_for_old_prices_only_says_so_by_its_kind(tmp_path):
     for venue in ("binance", "bybit"):
-        path = tmp_path / "ohlcv" / venue / "spot" / "ETHUSDT_1h.csv"
-        path.parent.mkdir(parents=True)
-        path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T08:00:00Z,3300,3300,3300,3300,1\n")
+        write_bars(tmp_path, venue, "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=8))
     _, executor = execution(HELD, market=DataProvider(tmp_path))
     error = refused(executor.execute_blocks, NOON, [trade(), trade(venue="bybit")])
     assert (type(error), error.error_code, "2024-06-01T08:00:00Z" in error.message) == (StaleSeries, "DAT-002", True)
@@ -123,17 +122,17 @@ def test_what_is_no_list_of_blocks_is_shown():
     assert refused(execution()[1].execute_blocks, NOON, 7).message == "a plan must be a list of instruction blocks, got 7; nothing was sent"
 
 
-def test_a_handler_of_its_own_is_told_of_each_report_by_the_execution_manager():
-    told = []
+def test_a_handler_of_its_own_is_given_each_report_by_the_execution_manager():
+    seen = []
 
     class Handler(PositionUpdateHandler):
         def update_state(self, timestamp, trigger_source, execution_deltas=None):
-            told.append((timestamp, trigger_source, execution_deltas))
+            seen.append((timestamp, trigger_source, execution_deltas))
             return super().update_state(timestamp, trigger_source, execution_deltas)
 
     handler = Handler(HELD)
     reports = ExecutionManager(CONFIG, manager_of(handler), handler).execute_blocks(NOON, [trade(), act("supply", amount=500)])
-    assert told == [(NOON, "execution_manager", report) for report in reports]
+    assert seen == [(NOON, "execution_manager", report) for report in reports]
 
 
 def test_its_config_is_the_one_that_it_was_given():
@@ -141,9 +140,7 @@ def test_its_config_is_the_one_that_it_was_given():
 
 
 def test_what_was_simulated_to_look_at_a_plan_is_not_simulated_again(tmp_path):
-    path = tmp_path / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(tmp_path, "binance", "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=11))
     manager, executor = execution(HELD, market=DataProvider(tmp_path))
     simulated = []
     venue = manager.account.venues["binance"]

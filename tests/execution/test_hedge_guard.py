@@ -178,7 +178,7 @@ def test_just_a_lot_and_just_the_smallest_order_are_traded():
     assert decide({"ETH": Unhedged(D("0.01"), D("4.99"))}, limits=none_allowed, state=CASH, venues=alone) == Verdict(LONG_AGO)
 
 
-def test_what_is_held_of_less_than_a_lot_is_left_alone():
+def test_a_balance_of_less_than_a_lot_is_left_alone():
     state = world.holding(VENUES, MARKET, bybit={"ETH": "0.000009", "USDT": 10**5})
     assert decide({"ETH": gap(3)}, state=state) == Verdict(LONG_AGO, (perp("sell", "3"),))
 
@@ -265,7 +265,7 @@ amounts = st.decimals(min_value=-40, max_value=40, places=3)
 
 @given(amounts, amounts, st.integers(0, 60_000), st.integers(0, 60_000))
 def test_what_is_closed_is_within_the_limit_afterwards_and_the_rest_is_critical(base, perps, first, second):
-    """Whatever is held: after the blocks the gap is as small as what is not said to be critical, and it never grows."""
+    """Whatever the positions: after the blocks the gap is as small as what is not said to be critical, and it never grows."""
     account = {"ETHUSDT-PERP": perps} if perps else {}
     state = world.holding(VENUES, MARKET, bybit={**account, "USDT": first + 200_000}, binance={"USDT": second, "ETH": 3})
     found = decide({"ETH": gap(base)}, state=state)

@@ -133,7 +133,7 @@ def test_a_rejection_is_final_and_is_a_routing_failure(live_run):
 
 
 @pytest.mark.parametrize("block", [trade(amount=1000), trade(side="short")])
-def test_what_is_wrong_or_more_than_is_held_is_never_sent(block, live_run):
+def test_what_is_wrong_or_more_than_the_balance_is_never_sent(block, live_run):
     made = live_run()
     error = refused(made.manager.route_instruction, NOON, block)
     assert (error.error_code, made.gateways["binance"].calls, counters(made)) == ("EIM-001", [], (0, 1))
@@ -459,10 +459,10 @@ def test_more_than_the_limit_is_refused_before_it_is_sent_and_in_a_preflight(liv
 def test_the_steps_of_a_sequence_meet_the_limit_of_an_instruction_together(live_run):
     made = live_run({**CONFIG, "limits": TIGHT})
     asked = chain(*[act("supply", amount=1100)] * 3, atomic=False, instruction_id="s")
-    told = f"step 2 (aave supply): {TOO_MUCH}"
+    reported = f"step 2 (aave supply): {TOO_MUCH}"
     assert [problem.step for problem in made.manager.preflight(NOON, [asked])] == [0]
-    assert refused(made.manager.execute, NOON, asked).message == told
-    assert refused(made.again().execute, NOON, asked).message == told
+    assert refused(made.manager.execute, NOON, asked).message == reported
+    assert refused(made.again().execute, NOON, asked).message == reported
     assert made.executed == ["s/0", "s/1"]
 
 
@@ -502,8 +502,8 @@ def test_a_plan_whose_outcome_is_unknown_goes_on_with_the_same_blocks_and_no_oth
     error = refused(made.manager.run_plan, NOON, plan)
     assert (type(error), error.partial_deltas) == (OutcomeUnknown, BOUGHT)
     for other in ([trade()], [{}]):
-        told = refused(made.manager.run_plan, NOON, other).message
-        assert told == "nothing was sent: the plan of 2024-06-01T12:10:00Z has not ended; hand its 3 blocks in again to go on with it"
+        reported = refused(made.manager.run_plan, NOON, other).message
+        assert reported == "nothing was sent: the plan of 2024-06-01T12:10:00Z has not ended; hand its 3 blocks in again to go on with it"
     made.gateways["bybit"].is_silent = False
     reports = made.manager.run_plan(NOON, plan)
     assert [report.deltas.as_floats() for report in reports] == [

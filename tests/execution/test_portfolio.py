@@ -1,4 +1,4 @@
-"""What a strategy sees: positions as a mapping, and margin, health, gas and requests at the tick's prices."""
+"""What a strategy sees: positions as a mapping, and margin, health, gas and requests at the step's prices."""
 
 from __future__ import annotations
 

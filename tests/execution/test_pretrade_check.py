@@ -99,7 +99,7 @@ def test_the_first_problem_of_a_chain_is_what_sending_it_says():
         assert first[1:] == (error.error_code, error.message)
 
 
-def test_what_hangs_on_a_step_that_fails_is_not_told_of_twice():
+def test_what_hangs_on_a_step_that_fails_is_not_reported_twice():
     steps = (act("withdraw", amount=10), act("supply", amount={"output_of": 0}), act("supply", amount=6000))
     for atomic in (True, False):
         found = problems(chain(*steps, atomic=atomic))
@@ -124,12 +124,12 @@ def test_the_problems_within_a_flash_loan_name_both_steps():
     assert [message.split(":")[0] for _, _, message in sequence] == ["step 0 (aave flash_loan)"] * 2 + ["step 1 (aave supply)"]
 
 
-def test_a_flash_loan_of_an_unknown_lender_is_told_once():
+def test_a_flash_loan_of_an_unknown_lender_is_reported_once():
     loan = {**LOAN, "protocol": "morpho", "sub_instructions": [act("supply", amount=6000)]}
     assert [code for _, code, _ in problems(loan)] == ["EIM-002"]
 
 
-def test_a_flash_loan_that_cannot_be_paid_back_is_told_as_a_whole():
+def test_a_flash_loan_that_cannot_be_paid_back_is_reported_as_a_whole():
     loan = {**LOAN, "sub_instructions": [act("supply", "WETH", 5)]}
     (found,) = problems(loan)
     assert "owes" in found[2]
@@ -240,7 +240,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize(("block", "message"), UNKNOWN.values(), ids=UNKNOWN)
-def test_a_protocol_that_is_not_configured_is_told_with_where_to_add_it(block, message):
+def test_a_protocol_that_is_not_configured_is_named_with_where_to_add_it(block, message):
     assert problems(block) == [(0, "EIM-002", message)]
 
 

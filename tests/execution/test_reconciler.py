@@ -190,7 +190,7 @@ def test_an_order_that_is_taken_over_while_the_venues_are_read_makes_no_break(ma
     assert (differences(made), made.manager.positions.positions["binance"]["ETH"], len(times)) == ([], 102, 2)
 
 
-def test_where_orders_are_taken_over_all_the_time_the_next_comparison_tells(made):
+def test_where_orders_are_taken_over_all_the_time_the_next_comparison_shows_it(made):
     given = made.gateways["wallet"].read
 
     def meanwhile(at=None):
@@ -204,7 +204,7 @@ def test_where_orders_are_taken_over_all_the_time_the_next_comparison_tells(made
     assert (differences(made), made.manager.live.reconciler.is_needed) == ([], False)
 
 
-def test_a_table_is_read_back_from_its_text_and_told_breaks_first(made):
+def test_a_table_is_read_back_from_its_text_and_shown_breaks_first(made):
     moves(made, USDT=-5)
     made.gateways["bybit"].read = lambda at=None: raises(VenueUnreachable("CEX-002", "no answer"))
     table = compared(made)

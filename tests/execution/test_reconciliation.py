@@ -1,4 +1,4 @@
-"""What is held, next to what the venues show: every difference is explained with its number, or named a break."""
+"""Positions, next to what the venues show: every difference is explained with its number, or named a break."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_it_is_a_break_where_there_is(known, held, shown, parts, left):
     assert row(known, held=held, shown=shown) == (parts, left)
 
 
-def test_a_break_says_what_is_shown_held_and_unexplained():
+def test_a_break_names_what_is_shown_what_the_ledger_has_and_what_is_unexplained():
     held, read = State({"bybit": account(USDT=100)}), State({"bybit": account(USDT=103)})
     (found,) = reconcile(AT, held, read, Known(due=[happened("funding", 2)])).breaks
     assert str(found) == "bybit shows 103 USDT, held are 100: funding 2, unexplained 1"
@@ -106,7 +106,7 @@ def test_a_token_that_only_one_of_them_knows_is_compared_too():
     assert [(one.token, one.unexplained) for one in table.breaks] == [("USDT", -1), ("ETH", 2)]
 
 
-def test_a_due_that_does_not_fit_what_is_held_explains_nothing():
+def test_a_due_that_does_not_fit_the_positions_explains_nothing():
     other = structs.replace(happened("funding", 2), changes={"bybit": {"type": "Wallet", "changed": {}}})
     assert row(Known(due=[other]), held=100, shown=102) == ([], "2")
 
@@ -130,7 +130,7 @@ def on_chain(token, held, shown, known=NOTHING, venue="aave"):
     return [(part.reason, str(part.amount)) for part in found.explained], str(found.unexplained)
 
 
-def test_what_grows_by_itself_may_have_grown_a_little_more_and_no_more_than_that():
+def test_what_accrues_may_have_accrued_a_little_more_and_no_more_than_that():
     assert on_chain("aUSDT", 1000, "1000.001") == ([("interest", "0.001")], "0")
     assert on_chain("aUSDT", 1000, "1000.0011") == ([], "0.0011")
     assert on_chain("stETH", 1000, "1000.001", venue="wallet") == ([("interest", "0.001")], "0")

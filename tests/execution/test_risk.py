@@ -92,27 +92,27 @@ TWO_ETH = trade("bybit", "buy", "ETHUSDT", 2)
 
 
 def test_more_than_an_instruction_may_move_is_refused_and_just_that_is_approved():
-    told = "the instruction moves 6600.86 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
-    assert refusal(trade("bybit", "buy", "ETHUSDT", "2.00011"), limits(max_notional_per_instruction=6600)) == ("CEX-001", told)
+    reported = "the instruction moves 6600.86 USD, limits.max_notional_per_instruction is 6600; split it or raise the limit"
+    assert refusal(trade("bybit", "buy", "ETHUSDT", "2.00011"), limits(max_notional_per_instruction=6600)) == ("CEX-001", reported)
     assert refusal(TWO_ETH, limits(max_notional_per_instruction="6600.5")) is None
 
 
 def test_a_swap_behind_a_withdrawal_counts():
     block = chain(action("aave", "withdraw", "USDT", 1), action("uniswap", "swap", "USDT", 900_000, token_out="USDC"))
-    told = "the instruction moves 900001 USD, limits.max_notional_per_instruction is 1000; split it or raise the limit"
-    assert refusal(block, limits(max_notional_per_instruction=1000), state=SUPPLIED) == ("OCH-001", told)
+    reported = "the instruction moves 900001 USD, limits.max_notional_per_instruction is 1000; split it or raise the limit"
+    assert refusal(block, limits(max_notional_per_instruction=1000), state=SUPPLIED) == ("OCH-001", reported)
 
 
 def test_a_chain_there_and_back_counts_both_ways():
     wrap, unwrap = action("wallet", "wrap", "ETH", 90), action("wallet", "unwrap", "WETH", 90)
-    told = "the instruction moves 594045 USD, limits.max_notional_per_instruction is 300000; split it or raise the limit"
-    assert refusal(chain(wrap, unwrap), limits(max_notional_per_instruction=300_000)) == ("OCH-001", told)
+    reported = "the instruction moves 594045 USD, limits.max_notional_per_instruction is 300000; split it or raise the limit"
+    assert refusal(chain(wrap, unwrap), limits(max_notional_per_instruction=300_000)) == ("OCH-001", reported)
 
 
 def test_what_earlier_steps_of_the_same_instruction_moved_counts():
     earlier = Spent(within_instruction_usd=D(1000))
-    told = "the instruction moves 7600.5 USD, limits.max_notional_per_instruction is 7600; split it or raise the limit"
-    assert refusal(TWO_ETH, limits(max_notional_per_instruction=7600), spent=earlier) == ("CEX-001", told)
+    reported = "the instruction moves 7600.5 USD, limits.max_notional_per_instruction is 7600; split it or raise the limit"
+    assert refusal(TWO_ETH, limits(max_notional_per_instruction=7600), spent=earlier) == ("CEX-001", reported)
     assert refusal(TWO_ETH, limits(max_notional_per_instruction="7600.5"), spent=earlier) is None
 
 
@@ -120,9 +120,9 @@ def test_the_fifth_trade_of_957_is_beyond_2000_a_day_as_the_third_was():
     block = action("aave", "supply", "USDT", 957)
     day = limits(max_notional_per_day=2000)
     spent = [Spent(notional_usd=D(957) * done) for done in range(3)]
-    told = ("the instruction moves 957 USD after 1914 USD on 2024-06-01, limits.max_notional_per_day is 2000; "
+    reported = ("the instruction moves 957 USD after 1914 USD on 2024-06-01, limits.max_notional_per_day is 2000; "
             "wait for the next day (UTC) or raise the limit")  # fmt: skip
-    assert [refusal(block, day, spent=before) for before in spent] == [None, None, ("OCH-001", told)]
+    assert [refusal(block, day, spent=before) for before in spent] == [None, None, ("OCH-001", reported)]
 
 
 def test_just_the_limit_of_a_day_is_approved():
@@ -146,7 +146,7 @@ def test_a_limit_that_is_not_set_binds_nobody():
 # Slippage: what is simulated.
 
 SLIPPERY = world.venues({"bybit": {"slippage_bps": D(30)}, "uniswap": {"slippage_bps": 30, "fee": 3000}, "wallet": {"gas_price_gwei": 0}})
-TOLD = "the instruction would slip by 30 bps, limits.max_slippage_bps is {}; trade less at once or raise the limit"
+TOO_MUCH_SLIPPAGE = "the instruction would slip by 30 bps, limits.max_slippage_bps is {}; trade less at once or raise the limit"
 SLIPS = {
     "a spot trade": (trade("bybit", "buy", "ETHUSDT", 1), "CEX-001"),
     "a perp trade": (trade("bybit", "sell", "ETHUSDT", 1, "perp"), "CEX-001"),
@@ -164,7 +164,7 @@ SHORT = after(trade("bybit", "sell", "ETHUSDT", 5, "perp"))
 def test_more_slippage_than_the_limit_is_refused_also_of_what_leaves(block, code, leaves):
     world = {"venues": SLIPPERY, "state": SHORT, "leaves": leaves}
     # The last digits of a swap are below the base unit that it pays out in.
-    assert refusal(block, limits(max_slippage_bps="29.99999999"), **world) == (code, TOLD.format("29.99999999"))
+    assert refusal(block, limits(max_slippage_bps="29.99999999"), **world) == (code, TOO_MUCH_SLIPPAGE.format("29.99999999"))
     assert refusal(block, limits(max_slippage_bps="30.00000001"), **world) is None
 
 
@@ -221,9 +221,9 @@ def test_no_price_is_sent_that_is_worse_than_allowed_or_off_the_tick(price, tick
 
 def test_without_a_price_above_0_there_is_nothing_to_send():
     venues = world.venues({"bybit": {"tick": {"ETH": D(5000)}}})
-    told = ("no limit price of ETHUSDT is left between 0 and 3333.2525 with a tick of 5000; "
+    reported = ("no limit price of ETHUSDT is left between 0 and 3333.2525 with a tick of 5000; "
             "change limits.max_slippage_bps or the tick")  # fmt: skip
-    assert refusal(trade("bybit", "buy", "ETHUSDT", 1), limits(max_slippage_bps=100), venues=venues) == ("CEX-001", told)
+    assert refusal(trade("bybit", "buy", "ETHUSDT", 1), limits(max_slippage_bps=100), venues=venues) == ("CEX-001", reported)
 
 
 def swap(**fields):
@@ -276,26 +276,26 @@ def test_amounts_are_numbers_in_what_is_approved():
 
 
 def test_nothing_is_sent_where_no_address_is_allowed():
-    told = (
+    reported = (
         "a transfer to bybit needs its address in limits.withdrawal_addresses, which is empty: add the line withdrawal_addresses: [0x...] "
         "with it under limits (with --paper any address stands for bybit)"
     )
     block = transfer("wallet", "bybit", "USDT", 100)
-    assert refusal(block, limits(withdrawal_addresses=())) == ("OCH-001", told)
+    assert refusal(block, limits(withdrawal_addresses=())) == ("OCH-001", reported)
     assert refusal(block, limits(withdrawal_addresses=(OTHER,))) is None
 
 
 def test_an_address_that_is_known_must_be_among_those_that_are_paid():
     block = transfer("bybit", "wallet", "USDT", 100)
-    told = f"wallet is paid at {OTHER}, which is not in limits.withdrawal_addresses; add it there or send it elsewhere"
-    assert refusal(block, addresses={"wallet": OTHER}, leaves=True) == ("CEX-001", told)
+    reported = f"wallet is paid at {OTHER}, which is not in limits.withdrawal_addresses; add it there or send it elsewhere"
+    assert refusal(block, addresses={"wallet": OTHER}, leaves=True) == ("CEX-001", reported)
     assert refusal(block, addresses={"wallet": ADDRESS.lower(), "bybit": OTHER}) is None
 
 
 def test_a_contract_that_is_known_must_be_among_those_that_are_called():
     block = chain(action("wallet", "wrap", "ETH", 1), action("aave", "supply", "USDT", 100))
-    told = f"aave is {OTHER}, which is not in limits.contracts; add it there or leave aave out"
-    assert refusal(block, limits(contracts=(ADDRESS,)), addresses={"aave": OTHER, "wallet": ADDRESS}) == ("OCH-001", told)
+    reported = f"aave is {OTHER}, which is not in limits.contracts; add it there or leave aave out"
+    assert refusal(block, limits(contracts=(ADDRESS,)), addresses={"aave": OTHER, "wallet": ADDRESS}) == ("OCH-001", reported)
     assert refusal(block, limits(contracts=(ADDRESS, OTHER.upper().replace("0X", "0x"))), addresses={"aave": OTHER}) is None
     assert refusal(block, limits(contracts=(ADDRESS,)), addresses={"lido": OTHER}) is None
     assert refusal(block, addresses={"aave": OTHER}) is None
@@ -317,8 +317,8 @@ GAS_ETH = D("0.0008415")
     ],
 )
 def test_a_gas_unit_that_costs_more_than_the_limit_is_refused(given_limits, leaves, name):
-    told = f"a gas unit costs 12.75 gwei, limits.{name} is 12; wait or raise the limit"
-    assert refusal(WRAP, limits(**given_limits), leaves=leaves) == ("OCH-001", told)
+    reported = f"a gas unit costs 12.75 gwei, limits.{name} is 12; wait or raise the limit"
+    assert refusal(WRAP, limits(**given_limits), leaves=leaves) == ("OCH-001", reported)
 
 
 @pytest.mark.parametrize(
@@ -337,9 +337,9 @@ def test_a_gas_unit_within_the_limit_is_approved(given_limits, leaves):
 @pytest.mark.parametrize("leaves", [False, True])
 def test_more_gas_than_a_day_may_cost_is_refused_also_of_what_leaves(leaves):
     spent = Spent(gas_eth=D("0.4992123456"))
-    told = ("the instruction pays 0.000842 ETH for gas after 0.499212 ETH on 2024-06-01, limits.max_gas_per_day_eth is 0.5; "
+    reported = ("the instruction pays 0.000842 ETH for gas after 0.499212 ETH on 2024-06-01, limits.max_gas_per_day_eth is 0.5; "
             "wait for the next day (UTC) or raise the limit")  # fmt: skip
-    assert refusal(WRAP, limits(max_gas_per_day_eth="0.5"), spent=spent, leaves=leaves) == ("OCH-001", told)
+    assert refusal(WRAP, limits(max_gas_per_day_eth="0.5"), spent=spent, leaves=leaves) == ("OCH-001", reported)
 
 
 def test_just_the_gas_that_a_day_may_cost_is_approved_and_what_is_left_is_said():
@@ -365,9 +365,9 @@ def test_a_trade_pays_none():
 def test_live_needs_limits_with_paper_too():
     with pytest.raises(ComponentError) as raised:
         require_limits(None)
-    told = ("limits: missing; live (with --paper too) needs max_notional_per_instruction, max_notional_per_day, max_slippage_bps and "
+    reported = ("limits: missing; live (with --paper too) needs max_notional_per_instruction, max_notional_per_day, max_slippage_bps and "
             "max_unhedged_notional under limits")  # fmt: skip
-    assert (raised.value.error_code, raised.value.message) == ("CFG-001", told)
+    assert (raised.value.error_code, raised.value.message) == ("CFG-001", reported)
 
 
 def test_live_needs_each_limit_of_size():

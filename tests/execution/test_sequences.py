@@ -36,8 +36,8 @@ def test_what_came_before_the_failure_is_in_the_log(tmp_path: Path) -> None:
         manager = manager_of(PositionUpdateHandler(HELD), event_logger=log)
         error = refused(manager.execute, NOON, STAKE)
     lines = (tmp_path / "events" / "execution_interface_manager_events.jsonl").read_text().splitlines()
-    told = [(event["event_type"], event["data"].get("deltas")) for event in map(json.loads, lines[1:])]
-    assert told == [
+    message = [(event["event_type"], event["data"].get("deltas")) for event in map(json.loads, lines[1:])]
+    assert message == [
         ("execution", {"wallet": error.reports[-1].deltas.as_texts()["wallet"]}),
         ("error", None),
         ("instruction_routing_failed", None),

@@ -26,7 +26,7 @@ CONFIG = {
 
 
 def driven(sample: Path, logs: Path, *, settles: bool) -> tuple[PositionUpdateHandler, list[tuple[str, str]]]:
-    """What is held after a short, a deposit and, more than a day later, a trade; and the times and types of the events."""
+    """The positions after a short, a deposit and, more than a day later, a trade; and the times and types of the events."""
     handler = PositionUpdateHandler(HELD)
     later = START + timedelta(hours=30)
     with EventLogger(logs) as log:
@@ -42,10 +42,13 @@ def driven(sample: Path, logs: Path, *, settles: bool) -> tuple[PositionUpdateHa
 
 
 def test_what_falls_due_before_a_later_instruction_is_settled_at_its_own_instants(sample: Path, tmp_path: Path) -> None:
-    (asked, told), (unasked, seen) = driven(sample, tmp_path / "a", settles=True), driven(sample, tmp_path / "b", settles=False)
+    (asked, asked_events), (unasked, unasked_events) = (
+        driven(sample, tmp_path / "a", settles=True),
+        driven(sample, tmp_path / "b", settles=False),
+    )
     assert unasked.positions == asked.positions
-    assert seen == told
-    funded = [at for at, kind in seen if kind == "settlement" and at[11:13] in ("00", "08", "16")]
+    assert unasked_events == asked_events
+    funded = [at for at, kind in unasked_events if kind == "settlement" and at[11:13] in ("00", "08", "16")]
     assert list(dict.fromkeys(funded))[:3] == ["2024-06-03T08:00:00Z", "2024-06-03T16:00:00Z", "2024-06-04T00:00:00Z"]
 
 
@@ -67,7 +70,7 @@ def test_a_refused_block_moves_no_time_and_one_before_the_last_finds_things_as_t
     assert handler.positions["binance"]["ETHUSDT-PERP"] == -1
 
 
-def test_where_nothing_falls_due_nothing_is_told_and_an_event_is_told_in_utc_whatever_zone_its_block_was_in(
+def test_where_nothing_falls_due_nothing_is_logged_and_an_event_is_logged_in_utc_whatever_zone_its_block_was_in(
     sample: Path, tmp_path: Path
 ) -> None:
     config = {**CONFIG, "venues": {"cex": {"bybit": {}}}}
@@ -129,7 +132,7 @@ def test_a_plan_is_looked_at_as_things_will_stand_when_it_is_sent(sample: Path) 
     assert len(ExecutionManager(config, manager, handler).execute_blocks(later, plan)) == 2
 
 
-def test_what_fell_due_before_a_settlement_that_fails_is_kept_and_told(sample: Path, tmp_path: Path) -> None:
+def test_what_fell_due_before_a_settlement_that_fails_is_kept_and_logged(sample: Path, tmp_path: Path) -> None:
     short = tmp_path / "data"
     shutil.copytree(sample, short)
     funding = short / "funding" / "binance" / "ETHUSDT.csv"

@@ -31,14 +31,10 @@ class Market:
 
     def get_data(self, timestamp: datetime) -> dict[str, Any]:
         self.asked += 1
-        still = {"liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0}
-        lending = {token: world.lending_row(usd, **still, total_supplied=1e7, total_borrowed=1e6) for token, usd in USD.items()}
-        return {
-            "timestamp": timestamp,
-            "market_data": {"prices": self.prices, "funding_rates": {name: {"ETHUSDT": 0.0001} for name in ("binance", "bybit")}},
-            "protocol_data": {"aave": lending, "lido": {"wstETH": {"eth_per_token": 1.2}}},
-            "execution_data": {"gas": {"base_fee_gwei": 9.0, "priority_fee_gwei": 1.0}},
-        }
+        lending = {token: world.still_row(usd, total_supplied=1e7, total_borrowed=1e6) for token, usd in USD.items()}
+        protocols = {"aave": lending, "lido": {"wstETH": {"eth_per_token": 1.2}}}
+        funding = {name: {"ETHUSDT": 0.0001} for name in ("binance", "bybit")}
+        return world.data_at(timestamp, self.prices, protocols, (9.0, 1.0), funding_rates=funding)
 
 
 def trade(

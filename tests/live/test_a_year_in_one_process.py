@@ -19,7 +19,7 @@ MONTHS = 12
 @pytest.mark.prove
 @pytest.mark.timeout(3600)
 def test_files_threads_and_memory_of_a_year_are_those_of_its_first_month(repository: Path, tmp_path: Path) -> None:
-    data = RandomMarket(7, days=366, has_holes=False).write(tmp_path / "data")
+    data = RandomMarket(7, days=366, has_gaps=False).write(tmp_path / "data")
     command = [sys.executable, "-m", "tests.live.year_in_one_process", str(data), str(tmp_path / "run")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)

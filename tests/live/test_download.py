@@ -76,7 +76,7 @@ def test_a_selector_is_the_beginning_of_the_hash_of_its_signature(selector: str,
         (lambda asked: [], "an answer is missing"),
     ],
 )
-def test_what_a_node_cannot_answer_is_told_without_its_path(node: Callable[[Answer], str], answer: Answer, message: str) -> None:
+def test_what_a_node_cannot_answer_is_reported_without_its_path(node: Callable[[Answer], str], answer: Answer, message: str) -> None:
     with pytest.raises(ComponentError) as raised:
         uniswap_pool_state(node(answer), POOL, 7, 1)
     assert raised.value.error_code == "DAT-006"

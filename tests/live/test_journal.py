@@ -228,11 +228,11 @@ def test_what_is_open_or_was_executed_does_not_begin_again_and_what_is_closed_ta
 
 
 def test_a_report_with_anything_in_its_details_is_kept_as_text(tmp_path: Path) -> None:
-    class Odd:
+    class Unwritable:
         def __str__(self) -> str:
             return "odd \ud800"
 
-    details = {"price": D("1.50"), "odd": Odd(), "at": AT, "deep": {1: {Odd(): [Odd()]}}}
+    details = {"price": D("1.50"), "odd": Unwritable(), "at": AT, "deep": {1: {Unwritable(): [Unwritable()]}}}
     given = structs.replace(report("alpha", 1), details=details, at=AT.astimezone(timezone(timedelta(hours=2))))
     with SqliteJournal(tmp_path) as journal:
         intend(journal, "alpha")

@@ -147,7 +147,7 @@ def test_a_payment_without_any_rate_is_refused_or_zero(exchanges: PublicProcess)
 # What fails.
 
 
-def test_prices_of_ten_minutes_ago_value_what_is_held_and_open_no_trade(world: World) -> None:
+def test_prices_of_ten_minutes_ago_value_positions_and_open_no_trade(world: World) -> None:
     at = world.move_to(BEGAN + 20 * MINUTE)
     world.process.fail("stale", "kline")
     snapshot = world.feed.snapshot(at)

@@ -187,9 +187,9 @@ def test_variables_that_nobody_reads_are_named():
 def test_the_errors_of_a_gateway_are_scrubbed_of_everything_that_was_read():
     secrets = read_secrets("dev", dict(DEV))
     text = f"GET https://b.example/v3/0123456789?apiKey={KEY} as me:pw with s3cret, file /keys/wallet.json: signature=abc"
-    told = "GET https://b.example/v3/***?apiKey=*** as *** with ***, file /keys/wallet.json: signature=***"
-    assert secrets.scrub(text) == told
-    assert secrets.scrub_value({"raw": [text], "code": 5}) == {"raw": [told], "code": 5}
+    expected = "GET https://b.example/v3/***?apiKey=*** as *** with ***, file /keys/wallet.json: signature=***"
+    assert secrets.scrub(text) == expected
+    assert secrets.scrub_value({"raw": [text], "code": 5}) == {"raw": [expected], "code": 5}
     assert scrub(f"a {KEY} b", [Secret(KEY)]) == "a *** b"
     assert scrub("a", []) == "a"
 

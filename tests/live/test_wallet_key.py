@@ -34,8 +34,8 @@ def found(**fields):
 def refusal(call, *arguments, **named):
     with pytest.raises(ComponentError) as raised:
         call(*arguments, **named)
-    told = "".join(traceback.format_exception(raised.value))
-    assert KEY not in told and KEY[2:] not in told and PASSWORD not in told
+    expected = "".join(traceback.format_exception(raised.value))
+    assert KEY not in expected and KEY[2:] not in expected and PASSWORD not in expected
     assert raised.value.error_code == "CFG-003"
     return raised.value.message
 
@@ -64,8 +64,8 @@ def test_a_wallet_of_another_name_has_its_own_key():
 
 
 def test_several_keys_are_one_too_many(keystore):
-    told = f"wallet has several keys: {NAMES[0]} and {NAMES[1]} are set; leave one"
-    assert refusal(found, PRIVATE_KEY=KEY, KEYSTORE=keystore, KEYSTORE_PASSWORD=PASSWORD) == told
+    expected = f"wallet has several keys: {NAMES[0]} and {NAMES[1]} are set; leave one"
+    assert refusal(found, PRIVATE_KEY=KEY, KEYSTORE=keystore, KEYSTORE_PASSWORD=PASSWORD) == expected
 
 
 @pytest.mark.parametrize("written", [KEY[:-1], f"{KEY}0", KEY.replace("4c", "zz"), "legal winner thank year"])
@@ -74,13 +74,13 @@ def test_a_private_key_of_another_form_is_refused_unseen(written):
 
 
 def test_a_keystore_without_a_password_is_refused(keystore):
-    told = "BASIS_DEV__WALLET__KEYSTORE_PASSWORD is not set; set it in the environment of this process"
-    assert refusal(found, KEYSTORE=keystore) == told
+    expected = "BASIS_DEV__WALLET__KEYSTORE_PASSWORD is not set; set it in the environment of this process"
+    assert refusal(found, KEYSTORE=keystore) == expected
 
 
 def test_a_wrong_password_is_one_line(keystore):
-    told = f"keystore {keystore}: BASIS_DEV__WALLET__KEYSTORE_PASSWORD does not open it; give the password that it was made with"
-    assert refusal(found, KEYSTORE=keystore, KEYSTORE_PASSWORD="wrong") == told
+    expected = f"keystore {keystore}: BASIS_DEV__WALLET__KEYSTORE_PASSWORD does not open it; give the password that it was made with"
+    assert refusal(found, KEYSTORE=keystore, KEYSTORE_PASSWORD="wrong") == expected
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

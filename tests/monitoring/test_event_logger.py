@@ -270,7 +270,7 @@ def test_data_nested_a_hundred_thousand_deep_is_cut_off_and_the_next_event_is_wh
     st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), st.lists))
 )
 def test_any_data_gives_one_line_of_valid_json(tmp_path_factory, data):
-    folder = tmp_path_factory.getbasetemp() / "any"  # begun anew each time
+    folder = tmp_path_factory.getbasetemp() / "any"  # begun again each time
     with EventLogger(folder) as log:
         log.log_event(NOON, "error", MANAGER, data)
     raw = (folder / "events" / MANAGER_FILE).read_bytes()
@@ -287,7 +287,7 @@ def test_a_newline_in_a_message_forges_no_event(tmp_path):
 # Backtest
 
 
-def test_a_backtest_begins_its_files_anew(tmp_path):
+def test_a_backtest_begins_its_files_again(tmp_path):
     for amount in (1, 2):
         with EventLogger(tmp_path) as log:
             log.log_event(NOON, "execution", MANAGER, {"amount": amount})
@@ -358,7 +358,7 @@ def test_a_backtest_does_not_touch_the_log_of_a_live_run(tmp_path):
     assert lines_of(tmp_path / "events" / MANAGER_FILE) == [event(1, event_type="execution")]
 
 
-def test_a_file_that_another_run_began_anew_is_not_exported_as_this_runs(tmp_path):
+def test_a_file_that_another_run_began_again_is_not_exported_as_this_runs(tmp_path):
     first, second = EventLogger(tmp_path), EventLogger(tmp_path)
     first.log_event(NOON, "state_update", MANAGER, {"run": 1})
     second.log_event(NOON, "state_update", MANAGER, {"run": 2})
@@ -536,7 +536,7 @@ def _environment():
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def test_what_cannot_be_written_at_the_end_is_told_once(tmp_path):
+def test_what_cannot_be_written_at_the_end_is_reported_once(tmp_path):
     def filled():
         log = EventLogger(tmp_path)
         for _ in range(FIRST_EVENTS + 20):
@@ -748,8 +748,11 @@ def test_live_a_truncated_log_of_the_logger_itself_is_mended_too(tmp_path):
     (tmp_path / "events" / MANAGER_FILE).write_bytes(b'{"time')
     with EventLogger(tmp_path, "live") as log:
         log.log_event(NOON, "execution", MANAGER, {})
-    told = lines_of(tmp_path / "events" / "event_logger_events.jsonl")
-    assert [re.search(r"of (\S+) were", line["data"]["error_message"])[1] for line in told] == ["event_logger_events.jsonl", MANAGER_FILE]
+    expected = lines_of(tmp_path / "events" / "event_logger_events.jsonl")
+    assert [re.search(r"of (\S+) were", line["data"]["error_message"])[1] for line in expected] == [
+        "event_logger_events.jsonl",
+        MANAGER_FILE,
+    ]
 
 
 def test_live_a_truncated_line_that_cannot_be_set_aside_stays_where_it_is(tmp_path):

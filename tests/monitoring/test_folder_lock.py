@@ -132,7 +132,7 @@ def test_a_fork_does_not_hold_what_its_parent_holds_and_cannot_end_it(tmp_path: 
     assert held(tmp_path).is_first
 
 
-def test_a_lock_that_its_holder_just_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_its_holder_just_removed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flock, tried = fcntl.flock, []
 
     def late(fd: int, operation: int) -> None:
@@ -213,7 +213,7 @@ def test_a_backtest_leaves_what_no_event_log_wrote(tmp_path: Path) -> None:
     line = {"timestamp": "2024-06-01T12:00:00Z", "event_type": "execution", "component": "Manager", "data": {}, "sequence": 1}
     (events / "manager_events.2024-05-31.jsonl").write_text(json.dumps(line))  # a live run's, renamed
     (events / "copied_events.jsonl").write_text(json.dumps(line))
-    (events / "odd_events.jsonl").write_text(json.dumps({**line, "component": "../odd"}))
+    (events / "unusual_events.jsonl").write_text(json.dumps({**line, "component": "../odd"}))
     (events / "click_events.jsonl").write_text('{"page": "home"}\n')
     (events / "folder_events.jsonl").mkdir()
     (tmp_path / "elsewhere").write_text(json.dumps(line))

@@ -155,7 +155,7 @@ def test_every_registered_component_is_asked_and_the_worst_status_is_that_of_all
     assert manager.status == "unhealthy"
 
 
-def test_a_component_built_anew_takes_the_place_of_the_one_before_it():
+def test_a_component_built_again_takes_the_place_of_the_one_before_it():
     manager = UnifiedHealthManager()
     manager.register_component("A", lambda: answer("unhealthy"))
     manager.register_component("A", answer)

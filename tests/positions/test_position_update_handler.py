@@ -1,4 +1,4 @@
-"""What is held: deltas of other origin are added where they belong, and what the manager executed itself is not."""
+"""Positions: deltas of other origin are added where they belong, and what the manager executed itself is not."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from basis_strategy_v1.core.state import Account, State
 from basis_strategy_v1.execution.execution_interface_manager import HISTORY
 from basis_strategy_v1.positions.position_update_handler import UNCONFIRMED
 
+from ..world import still_row
+
 NOON = datetime(2024, 6, 1, 12, 10, tzinfo=UTC)
 CONFIG = {
     "strategy_mode": "blocks",
@@ -30,11 +32,7 @@ CONFIG = {
 
 class Market:
     def get_data(self, timestamp):
-        row = {
-            "liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0, "variable_borrow_rate": 0.0,
-            "total_supplied": 1e7, "total_borrowed": 1e6, "oracle_price_usd": 1.0,
-        }  # fmt: skip
-        protocols = {"aave": {"USDT": row}, "lido": {"wstETH": {"eth_per_token": 1.25}}}
+        protocols = {"aave": {"USDT": still_row(1.0)}, "lido": {"wstETH": {"eth_per_token": 1.25}}}
         return {"timestamp": timestamp, "market_data": {"prices": {"ETH": 3300.0, "USDT": 1.0}}, "protocol_data": protocols}
 
 
@@ -82,7 +80,7 @@ def test_a_replayed_report_is_never_new():
 
 def test_nothing_changes_nothing():
     handler = PositionUpdateHandler({"binance": {"USDT": 1}})
-    assert (handler.update_state(NOON, "tick"), handler.last_update_timestamp, texts(handler)) == ({}, NOON, {"binance": {"USDT": "1"}})
+    assert (handler.update_state(NOON, "step"), handler.last_update_timestamp, texts(handler)) == ({}, NOON, {"binance": {"USDT": "1"}})
 
 
 HOMES = {
@@ -177,7 +175,7 @@ def test_positions_at_the_start_are_looked_at_alike(given, message):
 
 
 def test_a_naive_time_is_refused():
-    assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "tick").error_code == "PUH-001"
+    assert refused(PositionUpdateHandler().update_state, NOON.replace(tzinfo=None), "step").error_code == "PUH-001"
 
 
 RECORDED = structs.replace(REPORT, recorded=True)

@@ -64,36 +64,36 @@ def plain_run(**changes: Any) -> RunFolder:
 
 
 def basis_year(*, days: int = 365, generated: bool = False, step: timedelta = timedelta(hours=1)) -> RunFolder:
-    """Long ETH on bybit, short the perp on binance, USDT lent at Aave: drawn from a seed, the books closing to 1e-12."""
+    """Long ETH on bybit, short the perp on binance, USDT lent at Aave: drawn from a seed, the ledger closing to 1e-12."""
     random = Random(11)
-    ticks = days * (timedelta(days=1) // step) + 1
+    steps = days * (timedelta(days=1) // step) + 1
     run = plain_run()
     sums = dict.fromkeys(SOURCES, Decimal(0))
     spot = perp = 3200.0
     held = Decimal("15.2")
     _enter(run, held)
-    for tick in range(ticks):
-        at = START + tick * step
+    for number in range(steps):
+        at = START + number * step
         before = spot, perp
         spot *= 1 + random.gauss(0.00001, 0.006)
         perp = spot * (1 + random.gauss(0.0003, 0.0004))
-        if tick:
+        if number:
             sums["spot_price"] += _money(float(held) * (spot - before[0]))
             sums["perp_price"] -= _money(float(held) * (perp - before[1]))
             sums["supply_interest"] += _money(0.19 * random.random())
-        if tick == 0:
+        if number == 0:
             sums["fees"] -= Decimal("81.512345678901")
             sums["slippage"] -= Decimal("9.7")
             sums["gas"] -= Decimal("14.25")
-        if tick and at.hour % 8 == 0 and at.minute == 0:
+        if number and at.hour % 8 == 0 and at.minute == 0:
             paid = _money(float(held) * perp * random.gauss(0.00008, 0.00012))
             sums["funding"] += paid
             run.log(
                 at,
                 "settlement",
-                {"kind": "funding", "venue": "binance", "key": f"funding-{tick}", "deltas": {"binance": {"USDT": str(paid)}}},
+                {"kind": "funding", "venue": "binance", "key": f"funding-{number}", "deltas": {"binance": {"USDT": str(paid)}}},
             )
-        if tick and tick % (24 * 45) == 0:
+        if number and number % (24 * 45) == 0:
             held += _rebalance(run, at, sums)
         run.equity.append([stamp(at), str(100_000 + sum(sums.values())), *map(str, sums.values())])
         if at.hour == 0 and at.minute == 0:

@@ -121,8 +121,8 @@ def test_failed_instructions_are_warned_of(tmp_path: Path) -> None:
 def test_what_could_not_be_closed_is_warned_of(tmp_path: Path, venue: str, token: str, hint: str) -> None:
     left_open = [{"venue": venue, "token": token, "amount": "29.950000000000000001"}, {"venue": "bybit", "token": "BTC", "amount": "1"}]
     text = Page(write_report(plain_run(left_open=left_open).write(tmp_path / "run"))).text
-    told = f"Still held at the end, though the run was to close it: {venue} 29.95 {token}; bybit 1 BTC.{hint}"
-    assert told in text
+    reported = f"Still held at the end, though the run was to close it: {venue} 29.95 {token}; bybit 1 BTC.{hint}"
+    assert reported in text
     assert ("leave_at" in text) == bool(hint)
     assert "Still held" not in Page(write_report(plain_run().write(tmp_path / "plain"))).text
 
@@ -327,8 +327,8 @@ def test_of_a_live_run_what_orders_were_to_move_stands_next_to_what_moved(tmp_pa
 def test_a_liquidation_is_warned_of(tmp_path: Path) -> None:
     row = {"timestamp": "2024-11-06T04:00:00Z", "venue": "binance", "closed": {"ETHUSDT-PERP": "-385.06"}, "lost": {"USDT": "11970.4842"}}
     text = Page(write_report(plain_run(liquidations=[row] * 7).write(tmp_path / "run"))).text
-    told = "Liquidated at 2024-11-06T04:00:00Z on binance: 385.06 ETHUSDT-PERP short closed, 11,970.48 USDT of margin lost."
-    assert text.count(told) == 5
+    reported = "Liquidated at 2024-11-06T04:00:00Z on binance: 385.06 ETHUSDT-PERP short closed, 11,970.48 USDT of margin lost."
+    assert text.count(reported) == 5
     assert "2 more liquidations, listed among the settlements." in text
 
 
@@ -362,9 +362,9 @@ def test_the_drawdown_that_is_drawn_begins_with_what_it_cost_to_enter(tmp_path: 
 
 def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None:
     ends = {"2024-06-03T00:00:00Z": "5.00%over 2 days: says little", "2024-07-01T00:00:00Z": "5.00%CAGR, 365-day year"}
-    for number, (end, told) in enumerate(ends.items()):
+    for number, (end, reported) in enumerate(ends.items()):
         run = plain_run(end=end, annualised_return="0.05")
-        assert f"Annualised return{told}" in Page(write_report(run.write(tmp_path / str(number)))).text
+        assert f"Annualised return{reported}" in Page(write_report(run.write(tmp_path / str(number)))).text
     why = "the run has 2 days, and a return a year needs 30"
     run = plain_run(end="2024-06-03T00:00:00Z", annualised_return_reason=why)
     assert f"Annualised returnn/a{why}" in Page(write_report(run.write(tmp_path / "none"))).text
@@ -387,9 +387,9 @@ def test_a_strategy_of_ones_own_is_titled_by_its_file(tmp_path: Path, mode: str,
 
 
 def test_backticks_in_a_sentence_mark_code(tmp_path: Path) -> None:
-    run = plain_run(assumptions=["Each report's `priced_by` says which, `<b>` too.", "An odd ` stays."])
+    run = plain_run(assumptions=["Each report's `priced_by` says which, `<b>` too.", "A lone ` stays."])
     page = write_report(run.write(tmp_path / "run")).read_text()
-    assert "<li>Each report&#x27;s <code>priced_by</code> says which, <code>&lt;b&gt;</code> too.</li><li>An odd ` stays.</li>" in page
+    assert "<li>Each report&#x27;s <code>priced_by</code> says which, <code>&lt;b&gt;</code> too.</li><li>A lone ` stays.</li>" in page
 
 
 def test_a_funding_at_a_rate_of_nothing_is_counted_apart_from_the_payments(tmp_path: Path) -> None:
@@ -402,16 +402,16 @@ def test_a_funding_at_a_rate_of_nothing_is_counted_apart_from_the_payments(tmp_p
     assert "2 payments, 1.00 USDT in all. Positive: received. At 1 more settlement the rate was 0, and nothing was paid." in text
 
 
-def test_one_of_a_kind_is_not_told_as_many(tmp_path: Path) -> None:
+def test_one_of_a_kind_is_not_written_as_many(tmp_path: Path) -> None:
     run = plain_run(liquidations=[{"timestamp": "2024-11-06T04:00:00Z", "venue": "aave"}] * 6)
     run.equity.append([stamp(START), "100000", *["0"] * len(SOURCES)])
     run.log(START, "settlement", {"kind": "funding", "venue": "binance", "deltas": {"binance": {"USDT": "1.5"}}})
     text = Page(write_report(run.write(tmp_path / "run"))).text
-    for told in ("1 more liquidation, listed", "The only step is drawn.", "1 payment, 1.50 USDT in all", "1 settlement: funding 1"):
-        assert told in text
+    for reported in ("1 more liquidation, listed", "The only step is drawn.", "1 payment, 1.50 USDT in all", "1 settlement: funding 1"):
+        assert reported in text
 
 
-def test_a_chain_is_told_step_by_step_and_an_amount_to_eight_decimals(tmp_path: Path) -> None:
+def test_a_chain_is_shown_step_by_step_and_an_amount_to_eight_decimals(tmp_path: Path) -> None:
     run = plain_run()
     chain = {"venue": "aave", "instruction_type": "smart_contract_action", "action": "chain", "deltas": {}, "costs": []}
     steps = ["supply USDT", "borrow WETH"]

@@ -90,13 +90,13 @@ LIQUIDATIONS = [
 ]
 
 
-def test_what_was_liquidated_skipped_or_unknown_is_told_after_the_instructions() -> None:
+def test_what_was_liquidated_skipped_or_unknown_is_shown_after_the_instructions() -> None:
     skipped, missing = [{"timestamp": "2024-06-02T00:00:00Z", "reason": "stale"}] * 2, [{"series": "a", "timestamp": "b"}]
     run = plain_run(instructions_routed=1, liquidations=LIQUIDATIONS, skipped=skipped, missing_funding=missing)
     lines = [line.split("  ") for line in printed(run.summary).splitlines()]
-    told = [" | ".join(word.strip() for word in line if word.strip()) for line in lines]
-    first = next(place for place, line in enumerate(told) if line.startswith("Instructions")) + 1
-    assert told[first : told.index("")] == [
+    reported = [" | ".join(word.strip() for word in line if word.strip()) for line in lines]
+    first = next(place for place, line in enumerate(reported) if line.startswith("Instructions")) + 1
+    assert reported[first : reported.index("")] == [
         "Liquidated on binance | at 2024-11-06T04:00:00Z",
         "385.06 ETHUSDT-PERP short closed",
         "11,970.48 USDT of margin lost",
@@ -109,13 +109,13 @@ def test_what_was_liquidated_skipped_or_unknown_is_told_after_the_instructions()
 
 
 def fact(name: str, **changes: Any) -> str:
-    """What stands beside a name."""
+    """What stands next to a name."""
     (line,) = (line for line in printed(plain_run(**changes).summary).splitlines() if line.startswith(name))
     return line.removeprefix(name).strip()
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    ("end", "reported"),
     [
         ("2024-06-01T23:59:59Z", "12.34% (over less than a day: says little)"),
         ("2024-06-02T12:00:00Z", "12.34% (over 1 day: says little)"),
@@ -124,11 +124,11 @@ def fact(name: str, **changes: Any) -> str:
         ("", "12.34%"),
     ],
 )
-def test_the_return_a_year_of_a_run_of_less_than_thirty_days_is_remarked_on(end: str, told: str) -> None:
-    assert fact("Annualised return", end=end, annualised_return="0.12345") == told
+def test_the_return_a_year_of_a_run_of_less_than_thirty_days_is_remarked_on(end: str, reported: str) -> None:
+    assert fact("Annualised return", end=end, annualised_return="0.12345") == reported
 
 
-def test_where_there_is_no_return_a_year_the_reason_stands_beside_it() -> None:
+def test_where_there_is_no_return_a_year_the_reason_stands_next_to_it() -> None:
     why = "the run has 2 days, and a return a year needs 30"
     assert fact("Annualised return", annualised_return_reason=why) == f"n/a ({why})"
     assert fact("Annualised return", end="2024-07-01T00:00:00Z") == "n/a"
@@ -144,7 +144,7 @@ def test_the_equity_at_market_is_the_last_line_where_it_is_another_equity(share_
     assert last_line("104")[0] == "Final equity"
 
 
-def test_one_of_a_kind_is_not_told_as_many() -> None:
+def test_one_of_a_kind_is_not_written_as_many() -> None:
     one = {"timestamp": "2024-06-02T00:00:00Z", "reason": "stale"}
     assert fact("Skipped on stale prices", skipped=[one]) == "1 step"
     assert fact("Skipped on stale prices", skipped=[one] * 1_000) == "1,000 steps"
@@ -191,7 +191,7 @@ LEFT_OPEN = [
 
 
 @pytest.mark.parametrize(
-    ("left_open", "told"),
+    ("left_open", "reported"),
     [
         ([], []),
         (
@@ -206,10 +206,10 @@ LEFT_OPEN = [
     ],
     ids=["nothing", "a queue", "no queue"],
 )
-def test_what_could_not_be_closed_is_told_after_the_instructions(left_open: list[dict[str, str]], told: list[str]) -> None:
+def test_what_could_not_be_closed_is_shown_after_the_instructions(left_open: list[dict[str, str]], reported: list[str]) -> None:
     lines = [line.rstrip() for line in printed(plain_run(instructions_routed=1, left_open=left_open).summary).splitlines()]
     first = next(place for place, line in enumerate(lines) if line.startswith("Instructions")) + 1
-    assert lines[first : lines.index("")] == told
+    assert lines[first : lines.index("")] == reported
 
 
 COMPARED = [

@@ -1,4 +1,4 @@
-"""The books: units, the fast reading of equity against the slow one, and where each part of a change is put."""
+"""The ledger: units, the fast reading of equity against the slow one, and where each part of a change is put."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_units_are_the_amount_rounded_half_to_even_at_the_twelfth_decimal(amount
 def test_half_a_unit_goes_to_the_even_one(provider: DataProvider, halves: int, units: int) -> None:
     amount = halves * UNIT / 2
     assert to_units(amount) == units
-    books = Attribution("usdt_stable")
-    books.open(*Held((amount, D(0), D(0), D(0)), ((D(0), D(0)), (D(0), D(0)))).exposures(), at(provider, 3))
-    assert (books.is_line, books.mark(at(provider, 4))[0]) == (True, units)
-    assert books.marks(array("q", [at(provider, 5).instant]))[0] == [units]
+    attribution = Attribution("usdt_stable")
+    attribution.open(*Held((amount, D(0), D(0), D(0)), ((D(0), D(0)), (D(0), D(0)))).exposures(), at(provider, 3))
+    assert (attribution.is_line, attribution.mark(at(provider, 4))[0]) == (True, units)
+    assert attribution.marks(array("q", [at(provider, 5).instant]))[0] == [units]
 
 
 @given(st.integers(-(10**30), 10**30))
@@ -117,19 +117,19 @@ holdings = st.builds(Held, st.tuples(sizes, sizes, sizes, sizes), st.tuples(st.t
 
 
 def readings(provider: DataProvider, share_class: str, first: Held, then: Held) -> tuple[list[tuple[int, int, int]], dict[str, int], bool]:
-    """What the books say at some hours, with other holdings from the 30th on; and whether they were read by the line.
+    """What the ledger says at some hours, with other holdings from the 30th on; and whether they were read by the line.
 
     At the 24th and the 48th hour a new redemption rate is published: there time is settled, as the engine does.
     """
-    books = Attribution(share_class)
-    books.open(*first.exposures(), at(provider, 3))
-    marks = [books.mark(at(provider, hour)) for hour in (3, 4, 20)]
-    books.settle(*first.exposures(), at(provider, 24))
-    books.rebase(*then.exposures(), at(provider, 30))
-    marks += [books.mark(at(provider, hour)) for hour in (30, 31)]
-    books.settle(*then.exposures(), at(provider, 48))
-    marks.append(books.mark(at(provider, 49)))
-    return marks, books.totals(at(provider, 49)), books.is_line
+    attribution = Attribution(share_class)
+    attribution.open(*first.exposures(), at(provider, 3))
+    marks = [attribution.mark(at(provider, hour)) for hour in (3, 4, 20)]
+    attribution.settle(*first.exposures(), at(provider, 24))
+    attribution.rebase(*then.exposures(), at(provider, 30))
+    marks += [attribution.mark(at(provider, hour)) for hour in (30, 31)]
+    attribution.settle(*then.exposures(), at(provider, 48))
+    marks.append(attribution.mark(at(provider, 49)))
+    return marks, attribution.totals(at(provider, 49)), attribution.is_line
 
 
 @given(holdings, holdings)
@@ -147,14 +147,14 @@ def test_hours_marked_in_one_piece_are_those_marked_one_by_one(
     provider: DataProvider, held: Held, first: int, many: int, step: int
 ) -> None:
     """Each hour, as the bars are, or more seldom."""
-    books = Attribution("usdt_stable")
-    books.open(*held.exposures(), at(provider, 3))
+    attribution = Attribution("usdt_stable")
+    attribution.open(*held.exposures(), at(provider, 3))
     hours = range(first, min(first + many * step, 24), step)
-    one_by_one = [books.mark(at(provider, hour)) for hour in hours]
-    assert books.is_line
-    columns = books.marks(array("q", [at(provider, hour).instant for hour in hours]))
+    one_by_one = [attribution.mark(at(provider, hour)) for hour in hours]
+    assert attribution.is_line
+    columns = attribution.marks(array("q", [at(provider, hour).instant for hour in hours]))
     assert list(zip(*columns, strict=True)) == one_by_one
-    assert books.mark(at(provider, 23)) == tuple(column[0] for column in books.marks(array("q", [at(provider, 23).instant])))
+    assert attribution.mark(at(provider, 23)) == tuple(column[0] for column in attribution.marks(array("q", [at(provider, 23).instant])))
 
 
 @given(holdings, holdings, st.sampled_from(["usdt_stable", "eth_directional"]))
@@ -175,16 +175,16 @@ def test_the_series_that_prices_a_token_is_looked_for_again_when_another_one_beg
         )
     provider = DataProvider(tmp_path, spot_venues=("binance", "bybit"), since=START + timedelta(hours=2), until=START + timedelta(hours=60))
     held = [Exposure("bybit", "ETH", "ETH", D(2))]
-    books = Attribution("usdt_stable")
-    books.open(held, [], at(provider, 5))
-    ends = [books.valid_until]
+    attribution = Attribution("usdt_stable")
+    attribution.open(held, [], at(provider, 5))
+    ends = [attribution.valid_until]
     for hour in (10, 29):
-        books.rebase(held, [], at(provider, hour))
-        ends.append(books.valid_until)
+        attribution.rebase(held, [], at(provider, hour))
+        ends.append(attribution.valid_until)
     assert ends == [at(provider, 30).instant] * 3
-    assert units_text(books.mark(at(provider, 29))[0]) == "6000"
-    books.rebase(held, [], at(provider, 30))
-    assert (units_text(books.mark(at(provider, 30))[0]), books.valid_until) == ("6600", FOR_GOOD)
+    assert units_text(attribution.mark(at(provider, 29))[0]) == "6000"
+    attribution.rebase(held, [], at(provider, 30))
+    assert (units_text(attribution.mark(at(provider, 30))[0]), attribution.valid_until) == ("6600", FOR_GOOD)
 
 
 def test_time_does_not_pass_a_price_that_is_too_old(tmp_path: Path) -> None:
@@ -192,23 +192,23 @@ def test_time_does_not_pass_a_price_that_is_too_old(tmp_path: Path) -> None:
     write(tmp_path / "ohlcv/bybit/spot/ETHUSDT_1h.csv", bars, [f"{stamp(hour)},1,1,1,1,1\n" for hour in (0, 1, 2, 40, 41)])
     provider = DataProvider(tmp_path, max_staleness="5h")
     held = [Exposure("bybit", "ETH", "ETH", D(2))]
-    books = Attribution("usdt_stable")
-    books.open(held, [], at(provider, 2))
+    attribution = Attribution("usdt_stable")
+    attribution.open(held, [], at(provider, 2))
     with pytest.raises(MissingData, match="the last row visible at 2024-06-01T20:00:00Z"):
-        books.settle(held, [], at(provider, 20))
-    books.settle(held, [], at(provider, 41))
+        attribution.settle(held, [], at(provider, 20))
+    attribution.settle(held, [], at(provider, 41))
 
 
 @given(holdings)
-def test_equity_is_what_is_held_at_the_prices_of_the_hour(provider: DataProvider, held: Held) -> None:
+def test_equity_is_the_value_of_the_positions_at_the_prices_of_the_hour(provider: DataProvider, held: Held) -> None:
     eth, btc = D("3000.25") + D("1.07") * 20, D(70000) - D("13.5") * 20
     perp_eth, perp_btc = D("3001.125") + D("1.11") * 20, D(70010) - D("12.25") * 20
     usdt, ethers, bitcoins, staked = held.tokens
     worth = usdt + ethers * eth + bitcoins * btc + staked * D("1.17") * eth
     worth += sum(base * price - cost for (base, cost), price in zip(held.perps, (perp_eth, perp_btc), strict=True) if base)
-    books = Attribution("usdt_stable")
-    books.open(*held.exposures(), at(provider, 20))
-    assert books.initial_equity == to_units(worth)
+    attribution = Attribution("usdt_stable")
+    attribution.open(*held.exposures(), at(provider, 20))
+    assert attribution.initial_equity == to_units(worth)
     in_ether = Attribution("eth_directional")
     in_ether.open(*held.exposures(), at(provider, 20))
     assert abs(in_ether.initial_equity - to_units(worth / eth)) <= 1
@@ -216,31 +216,31 @@ def test_equity_is_what_is_held_at_the_prices_of_the_hour(provider: DataProvider
 
 def test_a_redemption_rate_that_rises_is_staking_and_the_price_is_not(provider: DataProvider) -> None:
     held = Held((D(0), D(0), D(0), D(100)), ((D(0), D(0)),) * 2)
-    books = Attribution("eth_directional")
-    books.open(*held.exposures(), at(provider, 20))
-    assert books.next_rate(at(provider, 20)) == at(provider, 24).instant
-    books.settle(*held.exposures(), at(provider, 24))
-    totals = books.totals(at(provider, 30))
+    attribution = Attribution("eth_directional")
+    attribution.open(*held.exposures(), at(provider, 20))
+    assert attribution.next_rate(at(provider, 20)) == at(provider, 24).instant
+    attribution.settle(*held.exposures(), at(provider, 24))
+    totals = attribution.totals(at(provider, 30))
     assert {source: units_text(units) for source, units in totals.items() if units} == {"staking": "0.01"}
-    assert units_text(books.mark(at(provider, 30))[0]) == "117.01"
-    assert units_text(books.at_market(at(provider, 30))) == "116.89"
+    assert units_text(attribution.mark(at(provider, 30))[0]) == "117.01"
+    assert units_text(attribution.at_market(at(provider, 30))) == "116.89"
 
 
 def test_a_staked_token_without_a_market_keeps_its_redemption_rate(provider: DataProvider) -> None:
-    books = Attribution("eth_directional")
-    books.open([Exposure("wallet", "wstETH", "wstETH", D(100))], [], at(provider, 20))
+    attribution = Attribution("eth_directional")
+    attribution.open([Exposure("wallet", "wstETH", "wstETH", D(100))], [], at(provider, 20))
     with patch.object(SeriesSnapshot, "market_rate", lambda self, token: None):
-        assert books.at_market(at(provider, 20)) == books.initial_equity
+        assert attribution.at_market(at(provider, 20)) == attribution.initial_equity
 
 
 # What the market pays for staked tokens: wstETH trades at 1.1689 and is redeemed for 1.17, both to be had for one stETH each.
 
 
 def worth_at_market(provider: DataProvider, share_class: str, *held: Exposure) -> Decimal:
-    """The equity at market of what is held, at the 20th hour."""
-    books = Attribution(share_class)
-    books.open(list(held), [], at(provider, 20))
-    return D(units_text(books.at_market(at(provider, 20))))
+    """The equity at market of the positions, at the 20th hour."""
+    attribution = Attribution(share_class)
+    attribution.open(list(held), [], at(provider, 20))
+    return D(units_text(attribution.at_market(at(provider, 20))))
 
 
 def traded_at(**rates: Decimal) -> Any:
@@ -284,96 +284,96 @@ def test_staked_tokens_are_at_market_wherever_they_are_and_what_is_queued_or_no_
     assert worth_at_market(provider, "eth_directional", *held) == 100 * D("1.1689") + 7 + 3 - 2
 
 
-def test_what_arrives_or_is_taken_has_not_grown(provider: DataProvider) -> None:
-    books = Attribution("usdt_stable")
+def test_what_arrives_or_is_taken_has_not_accrued(provider: DataProvider) -> None:
+    attribution = Attribution("usdt_stable")
     owed = Exposure("aave", "debt", "USDT", D(-300), "borrow_interest")
-    books.open([Exposure("aave", "aUSDT", "USDT", D(500), "supply_interest"), owed], [], at(provider, 20))
+    attribution.open([Exposure("aave", "aUSDT", "USDT", D(500), "supply_interest"), owed], [], at(provider, 20))
     taken = ExecutionReport(
         key="1", venue="aave", at=START, kind="liquidation", expected=Deltas(), details={},
         deltas=Deltas.at("aave", {"aUSDT": D(-100), "debt": D(-301)}), costs=(Cost("liquidation", "USDT", D(-201)),),
     )  # fmt: skip
-    books.settle([Exposure("aave", "aUSDT", "USDT", D(402), "supply_interest")], [], at(provider, 21), [taken])
-    books.book([taken], at(provider, 21))
-    totals = {source: units_text(units) for source, units in books.totals(at(provider, 21)).items() if units}
+    attribution.settle([Exposure("aave", "aUSDT", "USDT", D(402), "supply_interest")], [], at(provider, 21), [taken])
+    attribution.book([taken], at(provider, 21))
+    totals = {source: units_text(units) for source, units in attribution.totals(at(provider, 21)).items() if units}
     assert totals == {"supply_interest": "2", "borrow_interest": "-1", "liquidation": "201"}
 
 
-def test_where_no_staked_token_is_held_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
-    books = Attribution("usdt_stable")
-    books.open([Exposure("bybit", "ETH", "ETH", D(1))], [], at(provider, 20))
-    assert books.next_rate(at(provider, 20)) is None
-    assert books.at_market(at(provider, 20)) == books.initial_equity
+def test_without_a_staked_token_there_is_no_next_rate_and_the_market_price_is_the_same(provider: DataProvider) -> None:
+    attribution = Attribution("usdt_stable")
+    attribution.open([Exposure("bybit", "ETH", "ETH", D(1))], [], at(provider, 20))
+    assert attribution.next_rate(at(provider, 20)) is None
+    assert attribution.at_market(at(provider, 20)) == attribution.initial_equity
 
 
 def test_what_grows_is_interest_at_the_price_when_it_grew(provider: DataProvider) -> None:
-    books = Attribution("usdt_stable")
-    books.open([Exposure("aave", "aWETH", "ETH", D(10), "supply_interest")], [], at(provider, 10))
-    books.settle([Exposure("aave", "aWETH", "ETH", D("10.5"), "supply_interest")], [], at(provider, 20))
+    attribution = Attribution("usdt_stable")
+    attribution.open([Exposure("aave", "aWETH", "ETH", D(10), "supply_interest")], [], at(provider, 10))
+    attribution.settle([Exposure("aave", "aWETH", "ETH", D("10.5"), "supply_interest")], [], at(provider, 20))
     eth_10, eth_20 = D("3010.95"), D("3021.65")
-    totals = books.totals(at(provider, 20))
+    totals = attribution.totals(at(provider, 20))
     assert {source: units_text(units) for source, units in totals.items() if units} == {
         "supply_interest": str((D("0.5") * eth_20).normalize()),
         "spot_price": str((10 * (eth_20 - eth_10)).normalize()),
     }
 
 
-def test_a_cost_in_a_coin_is_booked_at_its_price(provider: DataProvider) -> None:
-    books = Attribution("usdt_stable")
-    books.open([], [], at(provider, 20))
+def test_a_cost_in_a_coin_is_recorded_at_its_price(provider: DataProvider) -> None:
+    attribution = Attribution("usdt_stable")
+    attribution.open([], [], at(provider, 20))
     report = ExecutionReport(
         key="1", venue="bybit", at=START, kind="execution", deltas=Deltas(), expected=Deltas(),
         costs=(Cost("fees", "ETH", D("0.1")), Cost("funding", "USDT", D(-3)), Cost("gas", "ETH", D(0))), details={},
     )  # fmt: skip
-    books.book([report], at(provider, 20))
-    assert units_text(books.booked["fees"]) == "-302.165"
-    assert units_text(books.booked["funding"]) == "3"
-    assert books.booked["gas"] == 0
+    attribution.book([report], at(provider, 20))
+    assert units_text(attribution.booked["fees"]) == "-302.165"
+    assert units_text(attribution.booked["funding"]) == "3"
+    assert attribution.booked["gas"] == 0
 
 
 def test_the_costs_of_a_replayed_report_are_not_charged_again(provider: DataProvider) -> None:
     moment, cost = datetime(2024, 6, 2, tzinfo=UTC), Cost("fees", "USDT", D("1.5"))
     report = ExecutionReport("k", "bybit", moment, "execution", Deltas(), Deltas(), (cost,))
-    books = Attribution("usdt_stable")
-    books.open([], [], at(provider, 3))
-    books.book([report], at(provider, 3))
-    books.book([replace(report, replayed=True), replace(report, replayed=True)], at(provider, 3))
-    assert {source: units for source, units in books.booked.items() if units} == {"fees": to_units(D("-1.5"))}
+    attribution = Attribution("usdt_stable")
+    attribution.open([], [], at(provider, 3))
+    attribution.book([report], at(provider, 3))
+    attribution.book([replace(report, replayed=True), replace(report, replayed=True)], at(provider, 3))
+    assert {source: units for source, units in attribution.booked.items() if units} == {"fees": to_units(D("-1.5"))}
 
 
 def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider) -> None:
-    books = Attribution("usdt_stable")
-    books.open([], [PerpExposure("bybit", "bybit", "ETHUSDT", "USDC", D(-1), D(-3000))], at(provider, 20))
-    assert not books.is_line
-    assert units_text(books.initial_equity) == "-23.325"
+    attribution = Attribution("usdt_stable")
+    attribution.open([], [PerpExposure("bybit", "bybit", "ETHUSDT", "USDC", D(-1), D(-3000))], at(provider, 20))
+    assert not attribution.is_line
+    assert units_text(attribution.initial_equity) == "-23.325"
 
 
 # From one process to the next.
 
 
 @given(share_class=st.sampled_from(["usdt_stable", "eth_directional"]), first=holdings, then=holdings)
-def test_restored_books_go_on_as_if_nothing_had_been(provider: DataProvider, share_class: str, first: Held, then: Held) -> None:
-    books = Attribution(share_class)
-    books.open(*first.exposures(), at(provider, 3))
-    books.rebase(*then.exposures(), at(provider, 10))
+def test_a_restored_ledger_goes_on_as_if_nothing_had_been(provider: DataProvider, share_class: str, first: Held, then: Held) -> None:
+    attribution = Attribution(share_class)
+    attribution.open(*first.exposures(), at(provider, 3))
+    attribution.rebase(*then.exposures(), at(provider, 10))
     restored = Attribution(share_class)
-    stored = msgspec.json.decode(msgspec.json.encode(books.books()), type=Books)
+    stored = msgspec.json.decode(msgspec.json.encode(attribution.books()), type=Books)
     restored.restore(stored, at(provider, 10))
-    assert (restored.valid_until, restored.is_line, restored.books()) == (books.valid_until, books.is_line, books.books())
-    for each in (books, restored):
+    assert (restored.valid_until, restored.is_line, restored.books()) == (attribution.valid_until, attribution.is_line, attribution.books())
+    for each in (attribution, restored):
         each.settle(*then.exposures(), at(provider, 24))
-    assert restored.mark(at(provider, 30)) == books.mark(at(provider, 30))
-    for each in (books, restored):
+    assert restored.mark(at(provider, 30)) == attribution.mark(at(provider, 30))
+    for each in (attribution, restored):
         each.rebase(*first.exposures(), at(provider, 31))
-    assert restored.totals(at(provider, 47)) == books.totals(at(provider, 47))
+    assert restored.totals(at(provider, 47)) == attribution.totals(at(provider, 47))
 
 
 @given(first=holdings)
 def test_where_the_market_of_then_is_gone_the_equity_is_the_same_and_the_sources_add_up(provider: DataProvider, first: Held) -> None:
-    books = Attribution("usdt_stable")
-    books.open(*first.exposures(), at(provider, 3))
+    attribution = Attribution("usdt_stable")
+    attribution.open(*first.exposures(), at(provider, 3))
     restored = Attribution("usdt_stable")
-    restored.restore(books.books(), at(provider, 12))
+    restored.restore(attribution.books(), at(provider, 12))
     market = at(provider, 20)
     assert not restored.is_line
-    assert restored.mark(market)[0] == books.mark(market)[0]
+    assert restored.mark(market)[0] == attribution.mark(market)[0]
     assert sum(restored.totals(market).values()) == restored.mark(market)[0] - restored.initial_equity

@@ -27,7 +27,7 @@ LOAN = {
 }
 
 
-def test_a_perp_and_a_loan_are_told_with_what_they_lost() -> None:
+def test_a_perp_and_a_loan_are_reported_with_what_they_lost() -> None:
     at = "2024-11-06T04:00:00Z"
     assert liquidations_in([line("settlement", PERP), line("settlement", LOAN)]) == [
         {"timestamp": at, "venue": "binance", "closed": {"ETHUSDT-PERP": "-385.06"}, "lost": {"USDT": "11970.48"}, "repaid": {}},

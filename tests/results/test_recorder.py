@@ -24,8 +24,8 @@ points = st.lists(st.tuples(beyond_eight_bytes, beyond_eight_bytes, beyond_eight
 def curve_of(rows: list[tuple[int, int, int]]) -> Curve:
     curve = Curve()
     for index, row in enumerate(rows):
-        booked = {**dict.fromkeys(SOURCES, 0), "fees": -index} if index % 3 == 0 else None
-        curve.add(index * HOUR, row, booked)
+        recorded = {**dict.fromkeys(SOURCES, 0), "fees": -index} if index % 3 == 0 else None
+        curve.add(index * HOUR, row, recorded)
     return curve
 
 
@@ -41,7 +41,7 @@ def test_what_goes_in_comes_out_whatever_its_size(rows: list[tuple[int, int, int
 
 
 @given(st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
-def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> None:
+def test_the_drawdown_is_that_of_every_pair_of_steps(equities: list[int]) -> None:
     worst = max(Decimal(before - after) / before for place, before in enumerate(equities) for after in equities[place:])
     curve = curve_of([(equity, 0, 0) for equity in equities])
     assert (curve.max_drawdown, curve.max_drawdown_without([])) == (worst, worst)
@@ -49,11 +49,11 @@ def test_the_drawdown_is_that_of_every_pair_of_ticks(equities: list[int]) -> Non
 
 @given(st.integers(1, 2 * 10**20), st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
 def test_the_equity_before_the_first_trade_is_the_first_peak(initial: int, equities: list[int]) -> None:
-    curve, with_it_as_a_tick = Curve(), curve_of([(equity, 0, 0) for equity in (initial, *equities)])
+    curve, with_it_as_a_step = Curve(), curve_of([(equity, 0, 0) for equity in (initial, *equities)])
     curve.open(initial)
     for index, equity in enumerate(equities):
         curve.add(index * HOUR, (equity, 0, 0), dict.fromkeys(SOURCES, 0))
-    assert curve.max_drawdown == curve.max_drawdown_without([]) == with_it_as_a_tick.max_drawdown
+    assert curve.max_drawdown == curve.max_drawdown_without([]) == with_it_as_a_step.max_drawdown
     assert len(list(curve.rows())) == len(equities)
 
 
@@ -90,7 +90,7 @@ def test_from_an_initial_equity_of_nothing_there_is_no_drawdown(initial: int) ->
 
 
 @given(points, st.data())
-def test_ticks_recorded_in_one_piece_are_those_recorded_one_by_one(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
+def test_steps_recorded_in_one_piece_are_those_recorded_one_by_one(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
     split = data.draw(st.integers(0, len(rows) - 1))
     one_by_one, in_pieces = Curve(), Curve()
     for index, row in enumerate(rows):
@@ -254,8 +254,8 @@ def test_a_folder_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> 
     (tmp_path / "results").write_text("")
     with pytest.raises(ComponentError) as refused:
         RunFolder(tmp_path / "results", "run")
-    told = f"RES-001: {tmp_path}/results/run cannot be written: Not a directory; choose another folder with --results"
-    assert str(refused.value) == told
+    message = f"RES-001: {tmp_path}/results/run cannot be written: Not a directory; choose another folder with --results"
+    assert str(refused.value) == message
 
 
 def test_a_file_that_fails_half_way_is_never_in_its_place(tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ from basis_strategy_v1.venues.curve_pool import StableSwapPool, rate_of
 from basis_strategy_v1.venues.morpho_market import Market
 from basis_strategy_v1.venues.uniswap_pool import PoolState, add_position, tick_at
 
-from ..world import BARS, action, iso, write_series, write_staking
+from ..world import BARS, YEAR_S, action, iso, morpho_texts, write_series, write_staking, write_states
 from .running import HOUR, day
 
 D = Decimal
 ETHER, USD = 10**18, 10**6
-YEAR_S = 365 * 86_400
 START, END = day("2024-06-01"), day("2024-06-04")
 STAKED = "wstETH/WETH"
 DOLLARS = "wstETH/USDC"
@@ -68,7 +67,7 @@ def _market(at: datetime, unit: int, growth: int, *, lltv: int, fee: int, rate_p
 
 UNISWAP = {START: _weth_usdc(2_950), START + DAY: _weth_usdc(3_010), START + 2 * DAY: _weth_usdc(2_990)}
 CURVE = {START - HOUR: _wsteth_weth(RATES[START], 5_000), START + 30 * HOUR + HOUR / 3: _wsteth_weth(RATES[START + DAY], 4_800)}
-# The second row of the first market comes between two ticks.
+# The second row of the first market comes between two steps.
 MORPHO: dict[str, dict[datetime, MarketRow]] = {
     STAKED: {
         at: MarketRow(_market(at, ETHER, grown * 10**15, lltv=945 * 10**15, fee=0, rate_percent=3), int(RATES[START] * 10**36))
@@ -88,35 +87,19 @@ def write_market(folder: Path) -> Path:
     write_series(folder, "ohlcv/bybit/spot/ETHUSDT_1h", BARS, bars)
     write_staking(folder, "lido", "wstETH", RATES)
     pools = {at: uniswap_data.row_of_pool(uniswap_data.PoolRow(("USDC", 6), ("WETH", 18), pool)) for at, pool in UNISWAP.items()}
-    _write_states(folder, "dex/uniswap_v3/WETH_USDC_500.state", UNISWAP_POOL, pools)
+    write_states(folder, "dex/uniswap_v3/WETH_USDC_500.state", UNISWAP_POOL, pools)
     coins = (("wstETH", 18), ("WETH", 18))
     stable = {at: curve_pool.row_of_pool(curve_pool.PoolRow(coins, pool)) for at, pool in CURVE.items()}
-    _write_states(folder, "dex/curve/wstETH_WETH.state", CURVE_POOL, stable)
+    write_states(folder, "dex/curve/wstETH_WETH.state", CURVE_POOL, stable)
     for name, rows in MORPHO.items():
         write_morpho(folder, name, rows)
     return folder
 
 
 def write_morpho(folder: Path, name: str, rows: dict[datetime, MarketRow]) -> None:
-    _write_states(folder, f"lending/morpho/{FILES[name]}", MORPHO_MARKET, {at: _texts(row) for at, row in rows.items()})
-
-
-def _texts(row: MarketRow) -> dict[str, str]:
-    market = row.market
-    numbers = {
-        "last_update": market.last_update_s, "fee": market.fee_wad, "rate_at_target": market.rate_at_target_wad, "lltv": market.lltv_wad,
-        "oracle_price": row.price,
-    }  # fmt: skip
-    totals = ("total_supply_assets", "total_supply_shares", "total_borrow_assets", "total_borrow_shares")
-    return {name: str(number) for name, number in (numbers | {name: getattr(market, name) for name in totals}).items()}
-
-
-def _write_states(folder: Path, series_id: str, columns: tuple[str, ...], rows: dict[datetime, dict[str, str]]) -> None:
-    lines = []
-    for number, (at, texts) in enumerate(rows.items(), 1):
-        row = {**texts, "block": str(number)}
-        lines.append(",".join([iso(at), *(row[name] for name in columns)]))
-    write_series(folder, series_id, columns, lines)
+    write_states(
+        folder, f"lending/morpho/{FILES[name]}", MORPHO_MARKET, {at: morpho_texts(row.market, row.price) for at, row in rows.items()}
+    )
 
 
 # The user's blocks

@@ -43,7 +43,7 @@ def amount_of(token: str, units: int) -> Decimal:
 
 @dataclass
 class Second:
-    """The second computation: what is held in base units, the contracts as they were last left, and the sources of the profit."""
+    """The second computation: balances in base units, the contracts as they were last left, and the sources of the profit."""
 
     units: dict[str, int] = field(default_factory=lambda: {token: units_of(token, amount) for token, amount in HELD.items()})
     pools: dict[str, tuple[datetime, Any]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Second:
         return morpho_market.accrue(left, int(self.at.timestamp()))
 
     def readings(self) -> dict[str, int]:
-        """What is held at Morpho, as its balances read, base units by token."""
+        """The balances at Morpho, as they read, base units by token."""
         found = {}
         for name, own in self.own.items():
             if own != Position():
@@ -231,9 +231,9 @@ def added(one: Moves, other: Moves) -> Moves:
 def computed() -> tuple[Second, list[Moves], dict[datetime, Decimal], Decimal]:
     second, deltas, worth = Second(), [], {}
     begun = second.worth()
-    ticks = {START + hour * HOUR for hour in range(73)}
+    steps = {START + hour * HOUR for hour in range(73)}
     rows = {at for rows in MORPHO.values() for at in rows if at >= START}
-    for at in sorted(ticks | rows | {at for at, _ in BLOCKS}):
+    for at in sorted(steps | rows | {at for at, _ in BLOCKS}):
         second.pass_time(at)
         deltas += [second.do(block) for when, block in BLOCKS if when == at]
         worth[at] = second.worth()

@@ -29,7 +29,7 @@ def test_the_loss_is_a_liquidation_and_the_interest_is_interest(run_once: RunOnc
     parts = {source: Decimal(amount) for source, amount in ran.summary["attribution"].items() if amount != "0"}
     assert set(parts) == {"spot_price", "supply_interest", "borrow_interest", "liquidation"}
     repaid = sum(-Decimal(row.data["deltas"]["aave"]["variableDebtUSDT"]) for row in liquidations)
-    # The bonus on WETH is 5 % of what is repaid, at the oracle's price; the books take the exchange's.
+    # The bonus on WETH is 5 % of what is repaid, at the oracle's price; the ledger takes the exchange's.
     assert Decimal("0.03") < -parts["liquidation"] / repaid < Decimal("0.09")
     assert 0 < parts["supply_interest"] < 100  # about 2 % a year on 100,000 for 11 days
     assert -400 < parts["borrow_interest"] < -50

@@ -1,16 +1,18 @@
 """A loan that interest alone takes below its health between two rows of the reserves, where nothing falls due.
 
-The next instruction on chain finds it liquidated, and the books have what that cost.
+The next instruction on chain finds it liquidated, and the ledger has what that cost.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..world import AT, action, write_bars, write_lending
 from .running import Ran, day, moment, run
 from .test_time import blocks_config
 
@@ -21,36 +23,28 @@ START, FOUND = "2024-06-01T00:00:00Z", "2024-06-01T12:40:00Z"
 HALFWAY = "2024-06-01T12:00:00Z"
 
 
-def lending(action: str, token: str, amount: str) -> dict[str, Any]:
-    return {"instruction_type": "smart_contract_action", "protocol": "aave", "action": action, "token": token, "amount": amount}
-
-
-def write(path: Path, header: str, rows: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *rows]) + "\n")
+def reserve_row(price: Decimal, rate: Decimal, index: Decimal) -> dict[str, Decimal]:
+    return {
+        "liquidity_index": index, "liquidity_rate": rate, "variable_borrow_index": index, "variable_borrow_rate": rate,
+        "total_supplied": D(900_000_000), "total_borrowed": D(400_000_000), "oracle_price_usd": price,
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two days: an ether at one price by the hour, and a row a day of two reserves whose indices follow from their rates."""
     folder = tmp_path_factory.mktemp("rows")
-    hours = [f"{date}T{hour:02}:00:00Z,{PRICE},{PRICE},{PRICE},{PRICE},1" for date in ("2024-05-31", "2024-06-01") for hour in range(24)]
-    write(folder / "ohlcv/bybit/spot/ETHUSDT_1h.csv", "timestamp,open,high,low,close,volume", hours)
-    columns = "liquidity_index,liquidity_rate,variable_borrow_index,variable_borrow_rate,total_supplied,total_borrowed,oracle_price_usd"
+    write_bars(folder, "bybit", "spot", "ETHUSDT", [(float(PRICE),)] * 48, AT - timedelta(days=1))
     for token, price, rate in (("WETH", PRICE, D("0.02")), ("USDT", D(1), D("5"))):
-        indices = [1 + rate * index / 365 for index in range(2)]
-        rows = [
-            f"2024-06-0{place + 1}T00:00:00Z,{place},{index},{rate},{index},{rate},900000000,400000000,{price}"
-            for place, index in enumerate(indices)
-        ]
-        write(folder / f"lending/aave_v3/{token}.csv", f"timestamp,block,{columns}", rows)
+        rows = {AT + timedelta(days=days): reserve_row(price, rate, 1 + rate * days / 365) for days in range(2)}
+        write_lending(folder, "aave_v3", token, rows)
     return folder
 
 
 def ran(data: Path, folder: Path, *blocks: tuple[str, dict[str, Any]]) -> Ran:
     """A run in which 30 WETH secure nearly as many USDT as they may before the loan is liquidated, and what comes after."""
     reserves = {"WETH": {"ltv_bps": 8299, "liquidation_threshold_bps": 8300, "liquidation_bonus_bps": 500}}
-    first = [(START, lending("supply", "WETH", "30")), (START, lending("borrow", "USDT", "74600"))]
+    first = [(START, action("aave", "supply", "WETH", "30")), (START, action("aave", "borrow", "USDT", "74600"))]
     config = blocks_config(
         folder, [*first, *blocks],
         initial_positions={"wallet": {"WETH": "31"}}, end="2024-06-02",
@@ -63,27 +57,27 @@ def parts(found: Ran) -> dict[str, Decimal]:
     return {source: D(amount) for source, amount in found.summary["attribution"].items() if D(amount)}
 
 
-def test_what_an_instruction_finds_liquidated_is_booked_as_a_liquidation(data: Path, tmp_path: Path) -> None:
-    found = ran(data, tmp_path, (FOUND, lending("supply", "WETH", "1")))
+def test_what_an_instruction_finds_liquidated_is_recorded_as_a_liquidation(data: Path, tmp_path: Path) -> None:
+    found = ran(data, tmp_path, (FOUND, action("aave", "supply", "WETH", "1")))
     liquidated = [row for row in found.settled("liquidation") if row.at == moment(FOUND)]
     assert liquidated
     moved = [row.data["deltas"]["aave"] for row in found.settled("liquidation")]
     taken = sum(-D(deltas["aWETH"]) for deltas in moved)
     repaid = sum(-D(deltas["variableDebtUSDT"]) for deltas in moved)
-    books = parts(found)
-    assert abs(-books["liquidation"] - (taken * PRICE - repaid)) <= 4 * UNIT
-    assert abs(-books["liquidation"] / repaid - D("0.05")) < D("1e-8")
-    # The prices stood still, so that nothing is left for them but what booking rounds.
-    assert set(books) <= {"supply_interest", "borrow_interest", "liquidation", "spot_price"}
-    assert abs(books.get("spot_price", D(0))) <= 8 * UNIT
-    assert sum(books.values()) == D(found.summary["pnl"])
+    ledger = parts(found)
+    assert abs(-ledger["liquidation"] - (taken * PRICE - repaid)) <= 4 * UNIT
+    assert abs(-ledger["liquidation"] / repaid - D("0.05")) < D("1e-8")
+    # The prices stood still, so that nothing is left for them but what recording rounds.
+    assert set(ledger) <= {"supply_interest", "borrow_interest", "liquidation", "spot_price"}
+    assert abs(ledger.get("spot_price", D(0))) <= 8 * UNIT
+    assert sum(ledger.values()) == D(found.summary["pnl"])
 
 
-def test_the_tick_on_which_it_was_found_has_it_in_its_row(data: Path, tmp_path: Path) -> None:
-    found = ran(data, tmp_path, (FOUND, lending("supply", "WETH", "1")))
-    booked = {moment(row["timestamp"]): D(row["liquidation"]) for row in found.rows("equity.csv")}
-    assert {at for at, amount in booked.items() if not amount} == {at for at in booked if at < moment(FOUND)}
-    assert booked[moment(FOUND)] < -1_000
+def test_the_step_on_which_it_was_found_has_it_in_its_row(data: Path, tmp_path: Path) -> None:
+    found = ran(data, tmp_path, (FOUND, action("aave", "supply", "WETH", "1")))
+    recorded = {moment(row["timestamp"]): D(row["liquidation"]) for row in found.rows("equity.csv")}
+    assert {at for at, amount in recorded.items() if not amount} == {at for at in recorded if at < moment(FOUND)}
+    assert recorded[moment(FOUND)] < -1_000
     held = found.positions()
     assert held[moment(FOUND)]["aave variableDebtUSDT"] < 40_000 < held[day("2024-06-01")]["aave variableDebtUSDT"]
 

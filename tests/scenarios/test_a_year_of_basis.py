@@ -1,4 +1,4 @@
-"""eth_basis and btc_basis on recorded markets: the books add up, the funding is what the exchange paid, the legs stay together."""
+"""eth_basis and btc_basis on recorded markets: the ledger adds up, the funding is what the exchange paid, the legs stay together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .running import HOUR, Ran, basis_config, day, moment, series
 OKX = {"start": "2024-10-01", "end": "2025-03-31", "data": {"missing_funding": "zero"}}
 SCENARIOS: dict[str, dict[str, Any]] = {
     "eth bybit": basis_config(),
-    "eth binance, through its holes": basis_config(perp="binance"),
+    "eth binance, through its gaps": basis_config(perp="binance"),
     "eth okx": basis_config(perp="okx", **OKX),
     "btc bybit": basis_config("btc_basis"),
     "leverage 3, collateral moves": basis_config(perp="binance", strategy_leverage=3),
@@ -77,11 +77,11 @@ def test_so_does_each_row_of_the_equity_curve(name: str, run_once: RunOnce) -> N
 
 
 @every_scenario
-def test_there_is_a_tick_at_every_hour_from_the_start_to_the_end(name: str, run_once: RunOnce) -> None:
+def test_there_is_a_step_at_every_hour_from_the_start_to_the_end(name: str, run_once: RunOnce) -> None:
     config = SCENARIOS[name]
     start, end = day(config["start"]), day(config["end"])
-    ticks = [moment(row["timestamp"]) for row in run_once(config).rows("equity.csv")]
-    assert ticks == [start + HOUR * hour for hour in range((end - start) // HOUR + 1)]
+    steps = [moment(row["timestamp"]) for row in run_once(config).rows("equity.csv")]
+    assert steps == [start + HOUR * hour for hour in range((end - start) // HOUR + 1)]
 
 
 @every_scenario
@@ -125,7 +125,7 @@ def funding_received(config: dict[str, Any], ran: Ran, market: Path) -> Decimal:
 
 
 @every_scenario
-def test_after_every_tick_there_are_both_legs_or_none(name: str, run_once: RunOnce) -> None:
+def test_after_every_step_there_are_both_legs_or_none(name: str, run_once: RunOnce) -> None:
     config = SCENARIOS[name]
     base, perp_venue = config["strategy_mode"][:3].upper(), config["strategy"]["perp_venue"]
     alone = []

@@ -27,7 +27,7 @@ class Borrower:
     """A wallet with much of both tokens, and collateral at Aave."""
 
     def __init__(self, folder: Path, seed: int, aave: dict[str, Any]) -> None:
-        data = RandomMarket(seed, days=2, has_holes=False).write(folder / "data")
+        data = RandomMarket(seed, days=2, has_gaps=False).write(folder / "data")
         config = {
             "strategy_mode": "pure_lending", "share_class": "eth_directional", "initial_capital": 1,
             "start": "2024-06-01", "end": "2024-06-03",

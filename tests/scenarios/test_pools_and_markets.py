@@ -57,8 +57,8 @@ def test_every_block_moves_what_the_contracts_models_say(both: Both) -> None:
     executed = both.ran.events("execution")
     assert [row.at for row in executed] == [at for at, _ in BLOCKS]
     for row, expected in zip(executed, both.deltas, strict=True):
-        told = {(venue, token): D(amount) for venue, tokens in row.data["deltas"].items() for token, amount in tokens.items()}
-        assert told == expected, row.at
+        reported = {(venue, token): D(amount) for venue, tokens in row.data["deltas"].items() for token, amount in tokens.items()}
+        assert reported == expected, row.at
 
 
 def test_at_the_end_there_is_what_the_contracts_models_leave(both: Both) -> None:
@@ -68,7 +68,7 @@ def test_at_the_end_there_is_what_the_contracts_models_leave(both: Both) -> None
     assert any(amount > 0 for token, amount in positions[START + 30 * HOUR].items() if token.endswith(":debt"))
 
 
-def test_the_equity_of_every_tick_is_what_is_held_at_the_prices_of_the_time(both: Both) -> None:
+def test_the_equity_of_every_step_is_the_value_of_the_positions_at_the_prices_of_the_time(both: Both) -> None:
     rows = {datetime.fromisoformat(row["timestamp"]): D(row["equity"]) for row in both.ran.rows("equity.csv")}
     assert len(rows) == 73 + len({at for at, _ in BLOCKS if at.minute})
     with localcontext(EXACT):
@@ -78,16 +78,18 @@ def test_the_equity_of_every_tick_is_what_is_held_at_the_prices_of_the_time(both
 
 def test_the_attribution_adds_up_exactly_and_each_source_is_the_second_computations(both: Both) -> None:
     summary = both.ran.summary
-    told = {source: D(amount) for source, amount in summary["attribution"].items()}
-    assert sum(told.values()) == D(summary["pnl"]) == D(summary["final_equity"]) - D(summary["initial_equity"])
+    reported = {source: D(amount) for source, amount in summary["attribution"].items()}
+    assert sum(reported.values()) == D(summary["pnl"]) == D(summary["final_equity"]) - D(summary["initial_equity"])
     for row in both.ran.rows("equity.csv"):
         assert D(row["equity"]) == D(summary["initial_equity"]) + sum(D(row[source]) for source in SOURCES)
     with localcontext(EXACT):
         others = sum(amount for source, amount in both.second.sources.items() if source != "spot_price")
         expected = {**both.second.sources, "spot_price": both.second.worth() - both.first_worth - others}
-        # Each flow is rounded to 1e-12 when it is booked, and there are some hundreds of them.
-        assert {source: (told[source], expected[source]) for source in SOURCES if abs(told[source] - expected[source]) > D("5e-10")} == {}
-    assert {source for source, amount in told.items() if amount} == {
+        # Each flow is rounded to 1e-12 when it is recorded, and there are some hundreds of them.
+        assert {
+            source: (reported[source], expected[source]) for source in SOURCES if abs(reported[source] - expected[source]) > D("5e-10")
+        } == {}
+    assert {source for source, amount in reported.items() if amount} == {
         "spot_price", "supply_interest", "borrow_interest", "staking", "fees", "slippage", "gas"}  # fmt: skip
 
 
@@ -155,12 +157,12 @@ def test_a_row_that_shows_a_debt_unhealthy_liquidates_it_at_its_own_instant(tmp_
     last = ran.positions()[END]
     assert last["morpho morpho:wstETH/WETH:collateral"] == left == 100 - seized
     assert "morpho morpho:wstETH/WETH:debt" not in last
-    told = {source: D(amount) for source, amount in ran.summary["attribution"].items()}
+    reported = {source: D(amount) for source, amount in ran.summary["attribution"].items()}
     price = pool_world.PRICES[at.replace(minute=0)]
     with localcontext(EXACT):
         lost = (seized * pool_world.RATES[START] - D(morpho_market.debt_of(market, own)).scaleb(-18)) * price
-    assert abs(told["liquidation"] + lost) <= D("1e-11")
-    assert sum(told.values()) == D(ran.summary["pnl"])
+    assert abs(reported["liquidation"] + lost) <= D("1e-11")
+    assert sum(reported.values()) == D(ran.summary["pnl"])
 
 
 def test_a_loan_of_more_than_morpho_has_at_hand_is_refused_and_ends_the_run(data: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_in_ether_the_profit_is_the_growth_of_the_redemption_rate(run_once: RunO
     assert earned == {"staking": ran.summary["pnl"]}
 
 
-def test_in_dollars_each_rate_is_booked_at_its_own_time_and_price(run_once: RunOnce, market_data: Path, tmp_path: Path) -> None:
+def test_in_dollars_each_rate_is_recorded_at_its_own_time_and_price(run_once: RunOnce, market_data: Path, tmp_path: Path) -> None:
     ran = run_once(config(tmp_path))
     closes = {moment(bar["timestamp"]): Decimal(bar["close"]) for bar in series(market_data, "ohlcv/bybit/spot/ETHUSDT_1h")}
     by_day = {moment(at): rate for at, rate in rates(market_data).items() if day("2024-06-01") <= moment(at) <= day("2024-06-11")}
@@ -110,26 +110,28 @@ FINALISED = day("2024-06-07") + timedelta(hours=7, minutes=12)
 
 
 @every_protocol
-@pytest.mark.parametrize(("interval", "tick"), [("1h", timedelta(hours=8)), ("1d", timedelta(days=1))])
-def test_a_claim_is_told_at_its_own_instant_and_made_at_the_next_tick(
-    protocol: str, interval: str, tick: timedelta, run_once: RunOnce
+@pytest.mark.parametrize(("interval", "step"), [("1h", timedelta(hours=8)), ("1d", timedelta(days=1))])
+def test_a_claim_is_reported_at_its_own_instant_and_made_at_the_next_step(
+    protocol: str, interval: str, step: timedelta, run_once: RunOnce
 ) -> None:
     ran = run_once(leaving(protocol, interval=interval))
     asked, claimed = (row for row in ran.events("execution") if "ETH-QUEUED" in row.data["deltas"][protocol])
     amount = asked.data["deltas"][protocol]["ETH-QUEUED"]
-    [told] = ran.settled("claim")
-    assert (told.at, told.data["venue"], told.data["deltas"], told.data["costs"]) == (FINALISED, protocol, {}, [])
-    assert told.data["details"] == {
+    [reported] = ran.settled("claim")
+    assert (reported.at, reported.data["venue"], reported.data["deltas"], reported.data["costs"]) == (FINALISED, protocol, {}, [])
+    assert reported.data["details"] == {
         "request_id": asked.data["details"]["request_id"],
         "amount": format(Decimal(amount).normalize(), "f"),
         "claimable": "2024-06-07T07:12:00Z",
     }
-    assert claimed.at == day("2024-06-07") + tick
+    assert claimed.at == day("2024-06-07") + step
     assert claimed.data["deltas"][protocol] == {"ETH-QUEUED": f"-{amount}", "ETH": amount}
 
 
 @every_protocol
-def test_where_nobody_claims_it_is_told_once_and_no_position_is_written_for_it(protocol: str, run_once: RunOnce, tmp_path: Path) -> None:
+def test_where_nobody_claims_it_is_reported_once_and_no_position_is_written_for_it(
+    protocol: str, run_once: RunOnce, tmp_path: Path
+) -> None:
     wrapped = {"lido": "wstETH", "etherfi": "weETH"}[protocol]
     block = {"instruction_type": "smart_contract_action", "protocol": protocol, "action": "unstake", "token": wrapped, "amount": "all"}
     made = {"initial_positions": {"wallet": {wrapped: "20"}}, "venues": leaving(protocol)["venues"], "share_class": "eth_directional"}
@@ -141,7 +143,7 @@ def test_where_nobody_claims_it_is_told_once_and_no_position_is_written_for_it(p
 
 
 @every_protocol
-def test_a_database_tells_of_a_claim_as_the_folder_does_that_it_was_made_of(
+def test_a_database_reports_a_claim_as_the_folder_does_that_it_was_made_of(
     protocol: str, run_once: RunOnce, market_data: Path, tmp_path: Path
 ) -> None:
     names = (f"staking/{protocol}/{'wstETH' if protocol == 'lido' else 'weETH'}", "ohlcv/bybit/spot/ETHUSDT_1h")

@@ -1,4 +1,4 @@
-"""What falls due is processed at its own instant, however far apart the ticks are."""
+"""What falls due is processed at its own instant, however far apart the steps are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .running import HOUR, basis_config, day, excerpt, moment, run
 MONTH = {"end": "2024-07-01", "strategy_rebalance_threshold_bps": 10_000}
 
 
-def test_daily_and_hourly_ticks_pay_the_same_funding_at_the_same_instants(run_once: RunOnce) -> None:
+def test_daily_and_hourly_steps_pay_the_same_funding_at_the_same_instants(run_once: RunOnce) -> None:
     hourly, daily = (run_once(basis_config(interval=interval, **MONTH)) for interval in ("1h", "1d"))
     assert [row.at for row in daily.settled("funding")] == [day("2024-06-01") + timedelta(hours=8 * n) for n in range(1, 91)]
     assert daily.settled("funding") == hourly.settled("funding")
@@ -45,7 +45,7 @@ def test_the_start_may_be_written_in_another_time_zone(run_once: RunOnce) -> Non
     assert paris.files()["events.csv"].count(b"2024-06-01T00:00:00Z") == utc.files()["events.csv"].count(b"2024-06-01T00:00:00Z")
 
 
-def test_there_is_a_tick_at_the_end_also_where_the_interval_does_not_divide_the_time(run_once: RunOnce) -> None:
+def test_there_is_a_step_at_the_end_also_where_the_interval_does_not_divide_the_time(run_once: RunOnce) -> None:
     ran = run_once(basis_config(interval="7h", end="2024-06-02T12:30:00Z"))
     hours = [(moment(row["timestamp"]) - day("2024-06-01")) / HOUR for row in ran.rows("equity.csv")]
     assert hours == [0, 7, 14, 21, 28, 35, 36.5]
@@ -91,7 +91,7 @@ def test_a_transfer_is_on_its_way_until_the_clock_says_that_it_has_arrived(marke
     assert ran.positions() == {
         start: {"bybit USDT": 50_000},
         sent: {"bybit USDT": 49_000, "in_transit USDT": 995},
-        start + 3 * HOUR: {"bybit USDT": 49_000, "binance USDT": 995},  # the first tick that knows of it
+        start + 3 * HOUR: {"bybit USDT": 49_000, "binance USDT": 995},  # the first step that knows of it
         start + 6 * HOUR: {"bybit USDT": 49_000, "binance USDT": 995},
     }
     equity = {moment(row["timestamp"]): (row["equity"], row["transfers"]) for row in ran.rows("equity.csv")}
@@ -106,7 +106,7 @@ def test_what_is_still_on_its_way_at_the_end_counts(market_data: Path, tmp_path:
     assert list(ran.positions().values())[-1] == {"bybit USDT": 49_000, "in_transit USDT": 995}
 
 
-def test_each_block_is_sent_at_its_own_time_also_between_two_ticks(market_data: Path, tmp_path: Path) -> None:
+def test_each_block_is_sent_at_its_own_time_also_between_two_steps(market_data: Path, tmp_path: Path) -> None:
     times = ["2024-06-01T05:59:59.500000Z", "2024-06-01T00:00:00Z", "2024-06-01T03:10:00Z", "2024-06-01T03:10:00Z", "2024-06-01T06:00:00Z"]
     ran = run(blocks_config(tmp_path, [(at, buy(f"0.{place}")) for place, at in enumerate(times, 1)]), market_data, tmp_path)
     assert [(row.at, Decimal(row.data["details"]["filled"])) for row in ran.events("execution")] == [
@@ -143,12 +143,12 @@ def test_a_plan_on_a_stale_price_is_left_out_and_listed_and_the_run_goes_on(mark
     assert [row.data["error_code"] for row in ran.events("error")][-1] == "DAT-002"
 
 
-def test_progress_is_told_about_once_a_hundredth(market_data: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported_about_once_a_hundredth(market_data: Path, tmp_path: Path) -> None:
+    reported: list[tuple[int, int]] = []
     engine = EventDrivenStrategyEngine.from_config(
         basis_config(end="2024-06-11"), data=str(market_data), results=str(tmp_path), logs=tmp_path / "logs", report=False,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reported.append((done, total)),
     )  # fmt: skip
     engine.run()
-    assert told[0] == (1, 241) and told[-1] == (241, 241)
-    assert 100 <= len(told) <= 130
+    assert reported[0] == (1, 241) and reported[-1] == (241, 241)
+    assert 100 <= len(reported) <= 130

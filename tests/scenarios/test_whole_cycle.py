@@ -145,7 +145,7 @@ def test_the_stake_is_hedged_wherever_it_is(name: str, run_once: RunOnce, market
         short = -held.get(f"{strategy['perp_venue']} ETHUSDT-PERP", D(0))
         if short:
             worst = max(worst, abs(ether - short) / short)
-    assert D(0) < worst < D("0.006"), "half a percent is tolerated, and what a tick's gas and fees take"
+    assert D(0) < worst < D("0.006"), "half a percent is tolerated, and what a step's gas and fees take"
 
 
 def ether_of(held: dict[str, Decimal], rate: Decimal, protocol: str) -> Decimal:
@@ -157,19 +157,19 @@ def ether_of(held: dict[str, Decimal], rate: Decimal, protocol: str) -> Decimal:
 
 
 @every_scenario
-def test_equity_moves_by_no_more_than_the_difference_of_the_two_prices_and_what_was_booked(
+def test_equity_moves_by_no_more_than_the_difference_of_the_two_prices_and_what_was_recorded(
     name: str, run_once: RunOnce, market_data: Path
 ) -> None:
     """What is hedged moves with spot minus perp only, what is not with the spot price; everything else is in a column of its own."""
     ran, strategy = run_once(SCENARIOS[name]), SCENARIOS[name]["strategy"]
     spot = Prices(market_data, "ohlcv/bybit/spot/ETHUSDT_1h")
     perp = Prices(market_data, f"ohlcv/{strategy['perp_venue']}/perp/ETHUSDT_1h")
-    booked = [source for source in SOURCES if source not in ("spot_price", "perp_price")]
+    recorded = [source for source in SOURCES if source not in ("spot_price", "perp_price")]
     held = CAPITAL / D(2000)  # ETH at the lowest price of the time; more is never held
     for before, after in pairwise(ran.rows("equity.csv")):
         since, now = moment(before["timestamp"]), moment(after["timestamp"])
         change = D(after["equity"]) - D(before["equity"])
-        flows = sum(D(after[source]) - D(before[source]) for source in booked)
+        flows = sum(D(after[source]) - D(before[source]) for source in recorded)
         moved = abs(spot.at(now) - spot.at(since))
         widened = abs((spot.at(now) - perp.at(now)) - (spot.at(since) - perp.at(since)))
         assert abs(change - flows) <= held * (widened + moved * D("0.006")) + D("0.01"), after["timestamp"]

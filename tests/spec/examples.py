@@ -9,7 +9,7 @@ from typing import Any
 
 from basis_strategy_v1 import EventLogger, ExecutionInterfaceManager
 
-from ..world import FREE
+from ..world import AT, FREE, write_bars
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -65,9 +65,7 @@ def manager(data_provider: Any = None, execution_mode: str | None = "backtest", 
 
 def data_folder(folder: Path) -> Path:
     """A folder with one series: ETHUSDT at binance, an hour at 3300."""
-    path = folder / "ohlcv" / "binance" / "spot" / "ETHUSDT_1h.csv"
-    path.parent.mkdir(parents=True)
-    path.write_text("timestamp,open,high,low,close,volume\n2024-06-01T11:00:00Z,3300,3300,3300,3300,1\n")
+    write_bars(folder, "binance", "spot", "ETHUSDT", [(3300,)], AT + timedelta(hours=11))
     return folder
 
 

@@ -25,7 +25,7 @@ def test_the_price_of_the_trade_is_the_providers():
     assert manager(Prices(ETH=2000.0)).route_instruction(NOON, TRADE) == {"binance": {"ETH": -1.0, "USDT": 2000.0}}
 
 
-@pytest.mark.parametrize("price", [None, 0.0, -1.0, float("nan"), float("inf"), "dear"])
+@pytest.mark.parametrize("price", [None, 0.0, -1.0, float("nan"), float("inf"), "many"])
 def test_a_price_that_is_missing_or_none_is_an_error_and_never_a_silent_zero(price):
     error = refused(manager(Prices(ETH=price)).route_instruction, NOON, TRADE)
     assert (error.error_code, "ETH" in error.message) == ("DAT-001", True)

@@ -106,20 +106,20 @@ def exact(value):
     return Decimal(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) else value
 
 
-def test_an_execution_tells_what_was_asked_and_what_came_of_it(tmp_path):
+def test_an_execution_logs_what_was_asked_and_what_came_of_it(tmp_path):
     logged = Logged(tmp_path)
     for block in ({**TRADE, "instruction_id": "a1"}, SUPPLY, TRANSFER):
         logged.manager.route_instruction(NOON, block)
-    told = [exact(event["data"]) for event in logged.events()]
-    assert told[0] == {
+    logged_data = [exact(event["data"]) for event in logged.events()]
+    assert logged_data[0] == {
         "key": "a1", "venue": "binance", "instruction_type": "cex_trade", "action": "sell",
         "deltas": {"binance": {"ETH": -1, "USDT": 3300}}, "costs": [], "reference": "simulated",
         "details": {"filled": 1, "price": 3300}, "symbol": "ETHUSDT", "trade_type": "spot", "amount": 1.0,
     }  # fmt: skip
-    assert [[data[name] for name in ("action", "token", "amount")] for data in told[1:]] == [
+    assert [[data[name] for name in ("action", "token", "amount")] for data in logged_data[1:]] == [
         ["supply", "USDT", 1000.0], ["transfer", "USDT", 1000.0],
     ]  # fmt: skip
-    assert (told[1]["protocol"], told[2]["to_venue"]) == ("aave", "wallet")
+    assert (logged_data[1]["protocol"], logged_data[2]["to_venue"]) == ("aave", "wallet")
 
 
 def test_a_repeated_instruction_is_logged_as_replayed(tmp_path):

@@ -1,4 +1,4 @@
-"""Instruction Types: the three examples give the deltas that stand beside them."""
+"""Instruction Types: the three examples give the deltas that stand next to them."""
 
 from __future__ import annotations
 

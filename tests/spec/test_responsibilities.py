@@ -14,8 +14,8 @@ WITHDRAW = {**SUPPLY, "action": "withdraw", "amount": 400.0, "estimated_deltas":
 
 def test_1_the_type_is_parsed_from_the_block():
     error = refused(manager().route_instruction, NOON, UNKNOWN_TYPE)
-    told = "instruction_type must be one of cex_trade, smart_contract_action, wallet_transfer, got 'nft_mint'"
-    assert (error.error_code, error.message) == ("EIM-001", told)
+    expected = "instruction_type must be one of cex_trade, smart_contract_action, wallet_transfer, got 'nft_mint'"
+    assert (error.error_code, error.message) == ("EIM-001", expected)
 
 
 def test_2_the_block_goes_to_the_venue_that_it_names():

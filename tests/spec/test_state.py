@@ -18,7 +18,7 @@ def test_current_instruction_is_the_last_block():
     assert found.current_instruction is SUPPLY
 
 
-def test_routing_history_tells_of_each_instruction_what_became_of_it():
+def test_routing_history_shows_of_each_instruction_what_became_of_it():
     found = manager()
     found.route_instruction(NOON, TRADE)
     error = refused(found.route_instruction, LATER, NOT_CONFIGURED)

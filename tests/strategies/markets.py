@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from basis_strategy_v1.core.venue_facts import Limits, VenueFact
 from basis_strategy_v1.strategies.basis import Basis, Parameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy
 
-START = datetime(2024, 6, 1, tzinfo=UTC)
+from ..world import AT as START
+
 D = Decimal
 EXCHANGES = {"bybit": "bybit", "binance": "binance", "binance_spot": "binance", "binance_perp": "binance", "hyperliquid": "hyperliquid"}
 FACTS = {name: VenueFact(series=kind, settle="USDC" if kind == "hyperliquid" else "USDT") for name, kind in EXCHANGES.items()}

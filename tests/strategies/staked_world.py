@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -13,10 +13,11 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.strategies.strategy import Step
+from basis_strategy_v1.venues.morpho_market import Market as MorphoMarket
 
-from ..world import FREE, lending_row
+from ..world import AT as START
+from ..world import FREE, YEAR_S, data_at, morpho_texts, still_row
 
-START = datetime(2024, 6, 1, tzinfo=UTC)
 WAD = 10**18
 Block = dict[str, Any]
 
@@ -35,41 +36,32 @@ class Market:
 
     def get_data(self, timestamp: datetime) -> dict[str, Any]:
         quotes = {"bybit": {"ETHUSDT": self.price}, "binance": {"ETHUSDT": self.price}}
-        lending = {
-            token: self._lending(usd) for token, usd in (("WETH", 3000.0), ("wstETH", 3000 * self.oracle), ("weETH", 3000 * self.oracle))
+        lending = {token: self._lending(usd) for token, usd in (("WETH", 1.0), ("wstETH", self.oracle), ("weETH", self.oracle))}
+        protocols = {
+            "aave": lending,
+            "morpho": {"markets": {"wstETH_WETH": self._morpho_market(timestamp)}},
+            "lido": {"wstETH": {"eth_per_token": self.rate}},
+            "etherfi": {"weETH": {"eth_per_token": self.rate}},
+            "uniswap": {"wstETH_WETH": self.traded},
+            "curve": {"weETH_WETH": self.traded},
         }
-        return {
-            "timestamp": timestamp,
-            "market_data": {
-                "prices": {"ETH": self.price, "USDT": 1.0},
-                "spot_prices": quotes,
-                "perp_prices": quotes,
-                "funding_rates": {venue: {"ETHUSDT": 0.0} for venue in quotes},
-            },
-            "protocol_data": {
-                "aave": lending,
-                "morpho": {"markets": {"wstETH_WETH": self._morpho_market(timestamp)}},
-                "lido": {"wstETH": {"eth_per_token": self.rate}},
-                "etherfi": {"weETH": {"eth_per_token": self.rate}},
-                "uniswap": {"wstETH_WETH": self.traded},
-                "curve": {"weETH_WETH": self.traded},
-            },
-            "execution_data": {"gas": {"base_fee_gwei": self.gas_gwei, "priority_fee_gwei": 0.0}},
-        }
+        funding = {venue: {"ETHUSDT": 0.0} for venue in quotes}
+        prices = {"ETH": self.price, "USDT": 1.0}
+        gas = (self.gas_gwei, 0.0)
+        return data_at(timestamp, prices, protocols, gas, spot_prices=quotes, perp_prices=quotes, funding_rates=funding)
 
     def _morpho_market(self, timestamp: datetime) -> dict[str, str]:
         """10,000 WETH lent, nine tenths of them borrowed: the rate is the one at the target."""
-        numbers = {
-            "lltv": 945 * WAD // 1000, "last_update": int(timestamp.timestamp()), "fee": 0,
-            "total_supply_assets": 10_000 * WAD, "total_supply_shares": 10_000 * WAD * 10**6,
-            "total_borrow_assets": 9_000 * WAD, "total_borrow_shares": 9_000 * WAD * 10**6,
-            "rate_at_target": int(self.borrow_rate * WAD) // (365 * 86_400), "oracle_price": int(self.oracle * 100) * 10**34,
-        }  # fmt: skip
-        return {name: str(number) for name, number in numbers.items()}
+        market = MorphoMarket(
+            lltv_wad=945 * WAD // 1000, last_update_s=int(timestamp.timestamp()), fee_wad=0,
+            total_supply_assets=10_000 * WAD, total_supply_shares=10_000 * WAD * 10**6,
+            total_borrow_assets=9_000 * WAD, total_borrow_shares=9_000 * WAD * 10**6,
+            rate_at_target_wad=int(self.borrow_rate * WAD) // YEAR_S,
+        )  # fmt: skip
+        return morpho_texts(market, int(self.oracle * 100) * 10**34)
 
-    def _lending(self, usd: float) -> dict[str, float]:
-        still = {"liquidity_index": 1.0, "liquidity_rate": 0.0, "variable_borrow_index": 1.0}
-        return lending_row(usd, **still, variable_borrow_rate=self.borrow_rate, total_borrowed=self.borrowed)
+    def _lending(self, eth: float) -> dict[str, float]:
+        return still_row(3000 * eth, variable_borrow_rate=self.borrow_rate, total_borrowed=self.borrowed)
 
 
 class World:
@@ -115,7 +107,7 @@ class World:
         self.portfolio = Portfolio(self.manager.account, self.settings.gas_reserve_eth)
         self.at = START
 
-    def tick(self, hours: float = 1, **market: float) -> list[Block]:
+    def step(self, hours: float = 1, **market: float) -> list[Block]:
         """Let time pass, then what the strategy does at the step; `market` are the numbers that are new by then."""
         for name, value in market.items():
             setattr(self.market, name, value)
@@ -130,9 +122,9 @@ class World:
             self.stored = encode_memory(memory)
         return list(blocks)
 
-    def run(self, ticks: int) -> list[list[Block]]:
-        """The blocks of so many ticks, those without any left out."""
-        return [blocks for _ in range(ticks) if (blocks := self.tick())]
+    def run(self, steps: int) -> list[list[Block]]:
+        """The blocks of so many steps, those without any left out."""
+        return [blocks for _ in range(steps) if (blocks := self.step())]
 
     def held(self, venue: str, token: str) -> Decimal:
         return self.portfolio.amount(venue, token)

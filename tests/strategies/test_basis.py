@@ -80,7 +80,7 @@ def test_cash_on_its_way_to_the_spot_venue_is_no_margin() -> None:
     assert decided(delayed(both_legs("50", **coming)), price=1200) == [], "what was on its way at the start may be margin"
 
 
-def test_a_transfer_that_is_small_beside_the_threshold_is_not_made_to_grow_with() -> None:
+def test_a_transfer_that_is_small_against_the_threshold_is_not_made_to_grow_with() -> None:
     assert decided(both_legs("50", margin="54500", cash="5600")) == [
         "buy 4.5000 ETHUSDT spot on bybit",
         "sell 4.5000 ETHUSDT perp on binance",

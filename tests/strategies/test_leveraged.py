@@ -20,7 +20,7 @@ def looper(**more: Any) -> World:
 
 def test_a_flash_loan_builds_the_loop_in_one_transaction_to_the_targets_last_wei() -> None:
     world = looper()
-    blocks = world.tick()
+    blocks = world.step()
     assert names(blocks) == ["flash_loan(", "set_emode", "unwrap", "stake", "supply", "borrow", ")"]
     assert world.ltv() == pytest.approx(TARGET, abs=D("1e-15"))
     loan = blocks[0]["sub_instructions"][0]["amount"]
@@ -30,7 +30,7 @@ def test_a_flash_loan_builds_the_loop_in_one_transaction_to_the_targets_last_wei
 
 def test_rounds_come_within_half_the_tolerance_of_the_target_and_cost_no_fee() -> None:
     world = looper(flash=False)
-    first = names(world.tick())
+    first = names(world.step())
     assert first[:3] == ["stake", "supply", "set_emode"]
     assert first[3:7] == ["borrow", "unwrap", "stake", "supply"]
     assert len(world.run(24)) == 1  # twelve rounds a transaction
@@ -41,23 +41,23 @@ def test_rounds_come_within_half_the_tolerance_of_the_target_and_cost_no_fee() -
 @pytest.mark.parametrize("token", ["wstETH", "WETH"])
 def test_where_no_e_mode_has_both_tokens_the_loop_is_built_without_one(token: str) -> None:
     world = looper(target_ltv="0.7", aave={"reserves": {token: {"emode_category": 0}}})
-    assert names(world.tick()) == ["flash_loan(", "unwrap", "stake", "supply", "borrow", ")"]
+    assert names(world.step()) == ["flash_loan(", "unwrap", "stake", "supply", "borrow", ")"]
     assert world.ltv() == pytest.approx(D("0.7"), abs=D("1e-15"))
 
 
 def test_gas_comes_from_the_capital_and_leaves_the_reserve_whole() -> None:
     for flash in (True, False):
         world = looper(gas_reserve="0.5", flash=flash)
-        world.tick(gas_gwei=20)
+        world.step(gas_gwei=20)
         world.run(3)
         assert D("0.5") <= world.held("wallet", "ETH") <= D(1)
 
 
 def test_under_the_minimum_health_factor_debt_is_repaid_down_to_the_target() -> None:
     world = looper(min_health_factor="1.1")
-    world.tick()
-    assert world.tick(rate=1.24, traded=1.24, oracle=1.24) == []
-    blocks = world.tick(rate=1.13, traded=1.13, oracle=1.13)
+    world.step()
+    assert world.step(rate=1.24, traded=1.24, oracle=1.24) == []
+    blocks = world.step(rate=1.13, traded=1.13, oracle=1.13)
     assert names(blocks) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
     assert world.ltv() == pytest.approx(TARGET, abs=D("0.01"))
     assert all("repay" not in names(later) for later in world.run(24))
@@ -73,11 +73,11 @@ def test_a_target_that_is_not_healthy_is_held_at_what_is() -> None:
 
 def test_when_borrowing_costs_more_than_staking_earns_the_debt_goes_and_the_stake_stays() -> None:
     world = looper(min_spread_bps=0)
-    world.tick()
+    world.step()
     rate, days = 1.25, []
     for _ in range(8):
         rate *= 1 + 0.03 / 365
-        days.append(names(world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.06)))
+        days.append(names(world.step(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.06)))
         if days[-1]:
             break
     assert days == [[]] * 6 + [["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]], "judged when the window is full"
@@ -87,13 +87,13 @@ def test_when_borrowing_costs_more_than_staking_earns_the_debt_goes_and_the_stak
 
 def test_it_borrows_again_only_when_the_spread_is_above_the_limit_by_the_hysteresis() -> None:
     world = looper(min_spread_bps=0, spread_hysteresis_bps=150, spread_window_hours=24)
-    world.tick()
+    world.step()
     rate = 1.25
 
     def day(borrow: float) -> bool:
         nonlocal rate
         rate *= 1 + 0.03 / 365
-        world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=borrow)
+        world.step(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=borrow)
         return world.held("aave", "variableDebtWETH") > 0
 
     assert [day(borrow) for borrow in (0.02, 0.06, 0.02, 0.02, 0.012, 0.012)] == [True, False, False, False, False, True]
@@ -111,22 +111,22 @@ def whale(*, rate_impact: bool, **more: Any) -> World:
 @pytest.mark.parametrize(("rate_impact", "leaves"), [(False, False), (True, True)])
 def test_the_spread_is_against_the_rate_that_the_debt_pays_or_would_pay(rate_impact: bool, leaves: bool) -> None:
     world = whale(rate_impact=rate_impact)
-    world.tick()
+    world.step()
     rate, plans = 1.25, []
     for _ in range(20):  # staking earns 3 %, borrowing costs 2.5 % without us
         rate *= 1 + 0.03 / 365
-        plans += [names(world.tick(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.025))]
+        plans += [names(world.step(hours=24, rate=rate, traded=rate, oracle=rate, borrow_rate=0.025))]
     assert [plan for plan in plans if "repay" in plan] == ([["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]] if leaves else [])
     assert (world.held("aave", "variableDebtWETH") == 0) is leaves, "and it is not built again while it would pay too much"
 
 
 def test_a_debt_larger_than_the_lenders_cash_is_repaid_in_steps_and_waits_while_there_is_none() -> None:
     world = whale(rate_impact=True, unstake="dex", leave_at="2024-06-02")
-    world.tick()
-    assert world.tick(hours=23, borrowed=7e5) == [], "others have borrowed all that we left"
+    world.step()
+    assert world.step(hours=23, borrowed=7e5) == [], "others have borrowed all that we left"
     left = []
     while (debt := world.held("aave", "variableDebtWETH")) and len(left) < 9:
-        world.tick(borrowed=4e5)
+        world.step(borrowed=4e5)
         left.append(round(debt - world.held("aave", "variableDebtWETH"), -4))
     assert left == [180_000, 240_000]
     assert world.held("aave", "awstETH") == world.held("wallet", "wstETH") == 0
@@ -135,8 +135,8 @@ def test_a_debt_larger_than_the_lenders_cash_is_repaid_in_steps_and_waits_while_
 @pytest.mark.parametrize(("unstake", "steps"), [("queue", ["swap", ")", "unwrap", "unstake"]), ("dex", ["swap", ")", "unwrap"])])
 def test_it_leaves_in_one_transaction_with_the_debt_paid_from_a_sale(unstake: str, steps: list[str]) -> None:
     world = looper(unstake=unstake, leave_at="2024-06-02")
-    world.tick()
-    assert names(world.tick(hours=23)) == ["flash_loan(", "repay", "withdraw", *steps]
+    world.step()
+    assert names(world.step(hours=23)) == ["flash_loan(", "repay", "withdraw", *steps]
     assert (world.held("aave", "awstETH"), world.held("aave", "variableDebtWETH"), world.held("wallet", "wstETH")) == (0, 0, 0)
     world.run(24 * 6)
     assert world.held("wallet", "ETH") == pytest.approx(D("99.6"), abs=D("0.05")), "the fees of two flash loans are gone, no more"
@@ -147,8 +147,8 @@ def test_a_discount_of_the_market_is_paid_on_the_debt_alone_when_the_rest_goes_t
     ends = {}
     for unstake in ("queue", "dex"):
         world = looper(unstake=unstake, leave_at="2024-06-02")
-        world.tick()
-        world.tick(hours=23, traded=1.2)
+        world.step()
+        world.step(hours=23, traded=1.2)
         world.run(24 * 6)
         ends[unstake] = world.held("wallet", "ETH")
     assert ends["queue"] > ends["dex"] + 1
@@ -157,7 +157,7 @@ def test_a_discount_of_the_market_is_paid_on_the_debt_alone_when_the_rest_goes_t
 @pytest.mark.parametrize("flash", [True, False])
 def test_at_morpho_the_same_loop_stands_on_its_market_and_comes_down_again(flash: bool) -> None:
     world = looper(lender="morpho", flash=flash, leave_at="2024-06-02", unstake="dex")
-    first = names(world.tick())
+    first = names(world.step())
     assert {"set_emode", "supply"}.isdisjoint(first)
     world.run(4)
     collateral, debt = (world.held("morpho", f"morpho:wstETH/WETH:{side}") for side in ("collateral", "debt"))
@@ -171,27 +171,27 @@ def test_at_morpho_the_spread_is_against_the_markets_own_rate() -> None:
     held = []
     for borrow_rate in (0.02, 0.04):
         world = looper(lender="morpho", spread_window_hours=24, min_spread_bps=0)
-        world.tick(borrow_rate=borrow_rate)
+        world.step(borrow_rate=borrow_rate)
         for day in (1, 2):
             rate = 1.25 * (1 + 0.03 / 365 * day)
-            world.tick(hours=24, rate=rate, traded=rate)
+            world.step(hours=24, rate=rate, traded=rate)
         held.append(world.held("morpho", "morpho:wstETH/WETH:debt") > 0)
     assert held == [True, False]
 
 
-def test_while_gas_is_dearer_than_the_wallet_can_pay_nothing_is_repaid() -> None:
+def test_while_gas_is_more_expensive_than_the_wallet_can_pay_nothing_is_repaid() -> None:
     world = looper(min_health_factor="1.1", gas_reserve="0.05")
-    world.tick(gas_gwei=1)
+    world.step(gas_gwei=1)
     low = {"rate": 1.13, "traded": 1.13, "oracle": 1.13}
-    assert world.tick(gas_gwei=20_000, **low) == []
-    assert names(world.tick(gas_gwei=1)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
+    assert world.step(gas_gwei=20_000, **low) == []
+    assert names(world.step(gas_gwei=1)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
 
 
 @pytest.mark.parametrize("flash", [True, False])
 def test_of_a_market_that_is_nearly_lent_out_it_borrows_what_is_there(flash: bool) -> None:
     """1,000 of 10,000 WETH are free, and nine times the capital of 1,000 are wanted."""
     world = World("eth_leveraged", {"wallet": {"ETH": 1000}}, "0", lender="morpho", target_ltv="0.9", flash=flash)
-    world.tick()
+    world.step()
     debt = world.held("morpho", "morpho:wstETH/WETH:debt")
     assert (D(490) if flash else D(990)) < debt < 1000
     world.run(5)
@@ -211,6 +211,6 @@ def test_under_a_cap_that_is_nearly_reached_it_supplies_what_the_cap_leaves(flas
 
 def test_what_the_first_round_has_to_open_is_paid_without_a_reserve() -> None:
     world = looper(protocol="etherfi", flash=False, target_ltv="0.3", ltv_tolerance_bps=2_000)
-    blocks = world.tick(gas_gwei=28.5)
+    blocks = world.step(gas_gwei=28.5)
     assert [name for name in names(blocks) if name in ("set_emode", "borrow")] == ["set_emode", "borrow"]
     assert world.held("aave", "variableDebtWETH") > 29

@@ -29,7 +29,7 @@ def gap(world: World, perp_venue: str = "bybit") -> Decimal:
 
 def test_it_buys_and_sells_short_in_one_plan_then_sends_the_ether_and_stakes_it() -> None:
     world = neutral()
-    plans = [names(blocks) for blocks in (world.tick(), world.tick(), world.tick(), world.tick())]
+    plans = [names(blocks) for blocks in (world.step(), world.step(), world.step(), world.step())]
     assert plans == [["buy spot", "sell perp"], ["bybit->wallet"], ["stake"], []]
     assert world.held("wallet", "wstETH") * D("1.25") == pytest.approx(D("16.7"), abs=D("0.05"))
     assert abs(gap(world)) < D("0.02")
@@ -37,11 +37,11 @@ def test_it_buys_and_sells_short_in_one_plan_then_sends_the_ether_and_stakes_it(
 
 def test_ether_on_its_way_is_hedged_and_waited_for() -> None:
     world = neutral()
-    world.tick()
-    world.tick()
+    world.step()
+    world.step()
     assert world.held("in_transit", "ETH") > 16
     assert abs(gap(world)) < D("0.02")
-    assert world.tick(hours=0.1) == []
+    assert world.step(hours=0.1) == []
 
 
 def test_with_a_lender_the_stake_is_collateral_and_the_exposure_stays_hedged() -> None:
@@ -54,18 +54,18 @@ def test_with_a_lender_the_stake_is_collateral_and_the_exposure_stays_hedged() -
 def test_what_staking_earns_is_hedged_when_it_is_more_than_the_tolerance() -> None:
     world = neutral(hedge_tolerance_bps=50)
     world.run(4)
-    assert world.tick(rate=1.254) == []
-    assert names(world.tick(rate=1.26)) == ["sell perp"]
+    assert world.step(rate=1.254) == []
+    assert names(world.step(rate=1.26)) == ["sell perp"]
     assert abs(gap(world)) < D("0.02")
 
 
-def raised(world: World, ticks: int = 400) -> list[list[str]]:
+def raised(world: World, steps: int = 400) -> list[list[str]]:
     """The plans after the price has risen by a quarter."""
     world.run(4)
-    first = world.tick(price=3750.0)
+    first = world.step(price=3750.0)
     found = [names(first)] if first else []
-    for _ in range(ticks):
-        blocks = world.tick()
+    for _ in range(steps):
+        blocks = world.step()
         assert abs(gap(world, world.settings.strategy.perp_venue)) < D("0.15")
         if blocks:
             found.append(names(blocks))
@@ -105,7 +105,7 @@ def test_ignored_it_is_not_freed() -> None:
 def test_after_a_fall_both_legs_grow_with_the_margin_that_came_free() -> None:
     world = neutral()
     world.run(4)
-    assert names(world.tick(price=2400.0)) == ["buy spot", "sell perp"]
+    assert names(world.step(price=2400.0)) == ["buy spot", "sell perp"]
     assert [names(blocks) for blocks in world.run(6)] == [["bybit->wallet"], ["stake"]]
     assert abs(gap(world)) < D("0.05")
 
@@ -113,11 +113,11 @@ def test_after_a_fall_both_legs_grow_with_the_margin_that_came_free() -> None:
 def test_with_two_accounts_the_margin_is_sent_once_and_invested_when_it_has_come() -> None:
     world = neutral(perp_venue="binance", usdt_minutes=10)
     world.run(4)
-    sent = world.tick(price=2600.0)
+    sent = world.step(price=2600.0)
     assert names(sent) == ["binance->bybit"]
     assert sent[0]["amount"] > 5000
-    assert world.tick(hours=0.1) == []
-    assert names(world.tick(price=2550.0)) == ["buy spot", "sell perp"], "the price has moved on, by less than the threshold"
+    assert world.step(hours=0.1) == []
+    assert names(world.step(price=2550.0)) == ["buy spot", "sell perp"], "the price has moved on, by less than the threshold"
     assert [names(blocks) for blocks in world.run(24)] == [["bybit->wallet"], ["stake"]]
     assert abs(gap(world, "binance")) < D("0.05")
 
@@ -127,7 +127,7 @@ def test_with_two_accounts_the_margin_is_sent_once_and_invested_when_it_has_come
 def test_it_ends_flat_with_the_short_closed_as_the_ether_is_sold(unstake: str, loop: dict[str, Any]) -> None:
     world = neutral(unstake=unstake, leave_at="2024-06-02", **loop)
     for _ in range(24 * 8):
-        world.tick()
+        world.step()
         assert abs(gap(world)) < D("0.15")
     assert world.held("bybit", "ETHUSDT-PERP") == 0
     assert world.held("wallet", "wstETH") == world.held("aave", "awstETH") == world.held("aave", "variableDebtWETH") == 0
@@ -141,16 +141,16 @@ def test_used_gas_is_bought_again_and_hedged() -> None:
     world.run(4)
     for block in (transfer("wallet", "bybit", "ETH", D("0.06")), trade("bybit", "spot", "sell", "ETHUSDT", D("0.06"))):
         world.manager.execute(world.at, block)
-    assert names(world.tick()) == ["buy spot", "sell perp"]
-    assert names(world.tick()) == ["bybit->wallet"]
-    world.tick()
+    assert names(world.step()) == ["buy spot", "sell perp"]
+    assert names(world.step()) == ["bybit->wallet"]
+    world.step()
     assert world.held("wallet", "ETH") > D("0.1")
 
 
 def test_after_a_liquidation_the_stake_is_given_back_for_good() -> None:
     world = neutral(unstake="dex", perp_venue="binance", on_margin_shortage="ignore")
     world.run(4)
-    world.tick(hours=24, price=6600.0)
+    world.step(hours=24, price=6600.0)
     assert world.held("binance", "ETHUSDT-PERP") == 0
     world.run(6)
     assert world.held("wallet", "wstETH") == 0
@@ -166,7 +166,7 @@ def given(usdt: int) -> World:
 @pytest.mark.parametrize(("usdt", "first"), [(60_000, ["sell perp"]), (1000, ["sell spot"])], ids=["with margin", "without"])
 def test_ether_that_it_was_given_is_hedged_or_sold_and_then_staked(usdt: int, first: list[str]) -> None:
     world = given(usdt)
-    assert names(world.tick()) == first
+    assert names(world.step()) == first
     world.run(12)
     assert abs(gap(world)) < D("0.1")
     assert world.held("wallet", "wstETH") * D("1.25") > D("0.98") * (usdt + 30_000) / 6000
@@ -176,15 +176,15 @@ def test_ether_that_it_was_given_is_hedged_or_sold_and_then_staked(usdt: int, fi
 def test_a_loop_of_which_the_rest_would_be_unhealthy_is_sold_whole() -> None:
     world = neutral(lender="aave", target_ltv="0.9", flash=True, unstake="dex", sale_slippage_bps=1000)
     world.run(4)
-    assert names(world.tick(price=5500.0)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
+    assert names(world.step(price=5500.0)) == ["flash_loan(", "repay", "withdraw", "swap", ")", "unwrap"]
     assert world.held("aave", "variableDebtWETH") == world.held("aave", "awstETH") == 0
 
 
 def test_ether_is_hedged_only_as_far_as_the_margin_is_enough_for_the_exchange() -> None:
     world = neutral(on_margin_shortage="ignore")
     world.run(4)
-    world.tick(price=5900.0)
-    assert names(world.tick(rate=2.5)) == ["sell perp"], "of twice the ether"
+    world.step(price=5900.0)
+    assert names(world.step(rate=2.5)) == ["sell perp"], "of twice the ether"
     assert D(80) < leverage(world) < D(100)
     world.run(4)
     assert gap(world) > 1
@@ -195,5 +195,5 @@ def test_gas_is_not_bought_where_the_short_of_it_lacks_margin() -> None:
     world.run(4)
     for block in (transfer("wallet", "bybit", "ETH", D("0.06")), trade("bybit", "spot", "sell", "ETHUSDT", D("0.06"))):
         world.manager.execute(world.at, block)
-    assert world.tick(price=5935.0) == []
-    assert names(world.tick(price=5000.0)) == ["buy spot", "sell perp"]
+    assert world.step(price=5935.0) == []
+    assert names(world.step(price=5000.0)) == ["buy spot", "sell perp"]

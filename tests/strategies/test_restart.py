@@ -68,7 +68,7 @@ class OldProcess:
             self.execution.execute_blocks(self.at, list(blocks))
 
     def decide_in_a_new_process(self, memory: Any) -> dict[str, Any]:
-        """What a process decides that knows the market, what is held, and the memory as it was stored."""
+        """What a process decides that knows the market, the positions, and the memory as it was stored."""
         held = {venue: {token: str(amount) for token, amount in tokens.items()} for venue, tokens in self.handler.positions.items()}
         data = {name: content for name, content in self.market.get_data(self.at).items() if name != "timestamp"}
         known = {"config": CONFIG, "positions": held, "data": data, "at": self.at.isoformat(), "memory": encode_memory(memory)}

@@ -34,7 +34,7 @@ def test_a_class_does_too(tmp_path: Path) -> None:
     assert custom(tmp_path, code).decide(NOW, 4) == ([{"size": 2, "count": 5}], 5)
 
 
-def test_a_function_may_have_the_simple_form_and_the_other_functions_beside_it(tmp_path: Path) -> None:
+def test_a_function_may_have_the_simple_form_and_the_other_functions_next_to_it(tmp_path: Path) -> None:
     code = """
         def decide(snapshot, positions, parameters):
             return [{"at": snapshot.at, "held": dict(positions), "size": parameters["size"]}]
@@ -51,7 +51,7 @@ def test_a_function_may_have_the_simple_form_and_the_other_functions_beside_it(t
     assert mine.needs(PARAMETERS) == [("spot", "bybit", "ETHUSDT")]
 
 
-def test_a_step_has_the_time_what_could_be_known_what_is_held_and_the_parameters_to_read(tmp_path: Path) -> None:
+def test_a_step_has_the_time_what_could_be_known_the_positions_and_the_parameters_to_read(tmp_path: Path) -> None:
     code = """
         def decide(step, memory):
             seen = (step.at, step.snapshot.at, step.snapshot.spot("bybit", "ETHUSDT"), step.positions, step.parameters["size"])

@@ -147,7 +147,7 @@ def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_n
 
 
 @exactly
-def test_what_has_grown_is_told_before_an_action_and_only_once():
+def test_accrued_interest_is_reported_before_an_action_and_only_once():
     all_venues, state = held(aUSDT=1_000, variableDebtUSDC=100, wallet={"USDT": 10})
     later = market(1, USDT={"liquidity_index": 1.05}, USDC={"variable_borrow_index": 1.07})
     state, settled = update_to(all_venues["aave"], state, later)
@@ -260,7 +260,7 @@ def test_repaying_more_than_is_owed_is_refused_with_both_amounts(revision):
 @given(st.integers(10, 10**13), st.integers(0, 2**40), st.sampled_from(["3.0", "3.7"]))
 @exactly
 def test_an_amount_that_was_borrowed_can_be_repaid_at_once(units, index, revision):
-    """Half-up rounding may book a base unit less than was paid out."""
+    """Half-up rounding may record a base unit less than was paid out."""
     rows = {"variable_borrow_index": D(1) + D(index) / 2**40, "total_supplied": 0}
     all_venues, at_market = venues({**FREE_GAS, "aave": {"revision": revision}}), market(USDT=rows)
     state = holding(all_venues, at_market, wallet={}, aave={"aWBTC": 10**6})
@@ -369,8 +369,8 @@ def test_a_token_that_is_only_written_otherwise_is_named_as_it_is_written(token,
 
 
 def test_the_slopes_and_what_they_leave_out_are_assumptions_only_where_they_count():
-    told = aave({}).assumptions
-    assert [len(told), len(aave({"rate_impact": True}).assumptions)] == [1, 2]
+    listed = aave({}).assumptions
+    assert [len(listed), len(aave({"rate_impact": True}).assumptions)] == [1, 2]
     assert aave({"rate_impact": True}).assumptions[1] == (
         "The slopes of aave are those of 2025-05-31 where the settings give no others; other borrowers and suppliers do not react to us."
     )
@@ -382,7 +382,7 @@ def test_a_reserve_without_data_is_an_error_that_names_it():
         run(action("aave", "supply", "USDT", 1), ALL, holding(ALL, NOW, wallet={"USDT": 5}), data)
 
 
-def test_a_price_is_needed_only_of_what_is_held_or_moved():
+def test_a_price_is_needed_only_of_positions_and_of_what_moved():
     all_venues, state = held(aWETH=5, wallet={"USDT": 5})
     state = run(action("aave", "supply", "USDT", 5), all_venues, state, NOW).state
     state = run(action("aave", "withdraw", "USDT", "all"), all_venues, state, NOW).state
@@ -428,7 +428,7 @@ def test_a_reserve_takes_its_parameters_from_the_config_and_the_rest_from_the_pu
     assert all_venues["aave"].pool.rules["WETH"].liquidation_threshold_bps == RESERVES["WETH"].liquidation_threshold_bps.at()
 
 
-def test_what_is_held_from_the_start_is_collateral_as_a_first_supply_makes_it_one():
+def test_an_initial_position_is_collateral_as_a_first_supply_makes_it_one():
     """A token with an LTV of 0 is none: it secures no debt, and it does not keep other collateral from being withdrawn."""
     all_venues, state = held({"reserves": {"USDT": {"ltv_bps": 0}}}, aWETH=2, aUSDT=50_000)
     assert state.parts["aave"].user.collateral == {"WETH"}
@@ -533,9 +533,9 @@ def test_a_flash_loan_has_no_ceiling_where_the_totals_or_the_holdings_are_not_kn
 def test_the_fee_is_that_of_the_revision_and_without_a_time_the_dearest():
     change = AT + timedelta(days=1)
     venue = aave({"revision": [(AT - timedelta(days=9), "3.0"), (change, "3.7")]})
-    odd = D("0.000999")  # 5 bps of it are less than half a base unit
-    assert [venue.flash_fee("USDT", odd, State(), at) for at in (NOW, market(1))] == [0, USDT_UNIT]
-    assert venue.flash_fee("USDT", odd) == USDT_UNIT
+    small = D("0.000999")  # 5 bps of it are less than half a base unit
+    assert [venue.flash_fee("USDT", small, State(), at) for at in (NOW, market(1))] == [0, USDT_UNIT]
+    assert venue.flash_fee("USDT", small) == USDT_UNIT
 
 
 # Liquidation.

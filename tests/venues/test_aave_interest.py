@@ -52,7 +52,7 @@ def _lone_update_s(before: dict[str, str], after: dict[str, str], gap_s: int) ->
 def test_recorded_minutes_with_one_update_come_out_to_the_last_digit() -> None:
     """The rule: a whole number of seconds, no longer than since the last change, gives both indices. More updates give none."""
     if not VECTORS.exists():
-        pytest.skip("../shared/data/vectors is not beside the repository")
+        pytest.skip("../shared/data/vectors is not next to the repository")
     with VECTORS.open() as file:
         rows = list(csv.DictReader(file))
     changed = [minute for minute in range(1, len(rows)) if rows[minute]["liquidity_index"] != rows[minute - 1]["liquidity_index"]]
@@ -97,7 +97,7 @@ def test_suppliers_get_the_borrowers_interest_less_the_reserve_factor(revision: 
 def test_the_public_parameters_give_the_rates_of_the_last_recorded_day(token: str) -> None:
     series = LENDING / f"{token}.csv"
     if not series.exists():
-        pytest.skip("../shared/data/market is not beside the repository")
+        pytest.skip("../shared/data/market is not next to the repository")
     with series.open() as file:
         row = next(row for row in csv.DictReader(file) if row["timestamp"].startswith(AS_OF))
     unit = 10 ** decimals_of(token)

@@ -145,8 +145,8 @@ def test_more_debt_of_ours_than_there_is_cash_for_is_full_use(revision):
 
 IMPACT = {"rate_impact": True}
 TOTALS = {"total_supplied": "1000000", "total_borrowed": "900000"}
-PUBLISHED = ("0.044", "0.055")  # a little beside what the slopes say: 4.36 % and 5.38 %
-FACTORS = ("1.0001", "1.0002")  # by which the published indices grow in a day, a little beside what the rates say
+PUBLISHED = ("0.044", "0.055")  # a little off what the slopes say: 4.36 % and 5.38 %
+FACTORS = ("1.0001", "1.0002")  # by which the published indices grow in a day, a little off what the rates say
 
 
 def settings(**aave_settings: Any) -> dict[str, dict[str, Any]]:
@@ -291,7 +291,7 @@ def test_a_row_that_grows_as_its_rates_said_makes_no_jump(tmp_path):
 
 
 @exactly
-def test_an_action_between_two_rows_keeps_what_was_earned_and_sets_the_rates_anew(recorded):
+def test_an_action_between_two_rows_keeps_what_was_earned_and_sets_the_rates_again(recorded):
     world = World(recorded, {"aave": {"aUSDT": 1_000_000}, "wallet": {"USDT": 2_000_000}}, **IMPACT)
     half = world.settle(1.5).held("aUSDT")
     for name, amount, left in (("supply", 2_000_000, half + 2_000_000), ("withdraw", 2_500_000, half - 500_000)):
@@ -362,7 +362,7 @@ def test_what_is_ours_can_be_withdrawn_with_its_interest_where_others_left_no_ca
 
 @exactly
 def test_without_the_setting_indices_and_rates_are_those_of_the_row_whatever_is_done(recorded):
-    """To the last of 27 digits, so that what is held is what is published."""
+    """To the last of 27 digits, so that the balance is the published one."""
     world = World(recorded, {"wallet": {"USDT": 2_000_000}, "aave": {"aWETH": 1000}})
     steps = (
         (0.25, "supply", 900_000),
@@ -376,8 +376,8 @@ def test_without_the_setting_indices_and_rates_are_those_of_the_row_whatever_is_
         row = world.market.lending("aave", "USDT")
         reserve = world.state.parts["aave"].pool.reserves["USDT"]
         read = reserve.liquidity_index_ray, reserve.variable_borrow_index_ray, reserve.liquidity_rate_ray, reserve.variable_borrow_rate_ray
-        told = row.liquidity_index, row.variable_borrow_index, row.liquidity_rate, row.variable_borrow_rate
-        assert read == tuple(int(number * RAY) for number in told)
+        row_values = row.liquidity_index, row.variable_borrow_index, row.liquidity_rate, row.variable_borrow_rate
+        assert read == tuple(int(number * RAY) for number in row_values)
         assert reserve.last_update_s * 10**6 == row.stamp
 
 

@@ -16,7 +16,7 @@ WAD = 10**18
 
 @given(st.integers(0, 2**200), st.sampled_from([0, 2, 6, 8, 18]))
 @exactly
-def test_an_amount_is_told_to_its_last_unit(units: int, decimals: int) -> None:
+def test_an_amount_is_shown_to_its_last_unit(units: int, decimals: int) -> None:
     text = in_tokens(units, decimals)
     assert int(Decimal(text) * 10**decimals) == units
     assert "E" not in text

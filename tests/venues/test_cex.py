@@ -189,7 +189,7 @@ def test_a_symbol_in_another_quote_is_refused_naming_the_right_one(venue, symbol
     assert refused(trade(venue, "buy", symbol, 1), *account(venue, USDT=10_000)) == message
 
 
-def test_more_than_is_held_is_refused_with_both_numbers():
+def test_more_than_the_balance_is_refused_with_both_numbers():
     all_venues, state = account(USDT=100, ETH="0.5")
     assert refused(trade("bybit", "buy", "ETHUSDT", 1), all_venues, state) == (
         "buy of 1 ETHUSDT needs 2000.2 USDT, bybit holds 100; use less or move USDT there first"
@@ -199,7 +199,7 @@ def test_more_than_is_held_is_refused_with_both_numbers():
     )
 
 
-def test_where_nothing_is_known_to_be_held_nothing_is_refused_for_want_of_it():
+def test_where_no_balances_are_known_nothing_is_refused_for_want_of_them():
     unknown = State(checked=False)
     all_venues = venues()
     for kind in ("spot", "perp"):
@@ -216,7 +216,7 @@ def test_a_series_that_is_not_there_is_an_error_that_names_it():
 # Perps: reducing and realised profit.
 
 
-def test_reduce_only_takes_no_more_than_is_held_and_nothing_that_would_add():
+def test_reduce_only_takes_no_more_than_the_position_and_nothing_that_would_add():
     all_venues, state = account(settings=FREE, USDT=1_000, ETHUSDT_PERP="-0.4")
     moved = run(trade("bybit", "buy", "ETHUSDT", 3, "perp", reduce_only=True), all_venues, state, MARKET)
     assert (moved.deltas.tokens("bybit"), moved.state.part("bybit", Account).perps) == ({"ETHUSDT-PERP": D("0.4")}, {})
@@ -306,7 +306,7 @@ def test_funding_is_paid_at_its_stamp_on_the_last_close_visible_then(tmp_path):
 
 
 @pytest.mark.parametrize("seconds", [1, 59, -1, -59])
-def test_a_row_stamped_beside_the_hour_is_paid_once_at_its_own_stamp(tmp_path, seconds):
+def test_a_row_stamped_off_the_hour_is_paid_once_at_its_own_stamp(tmp_path, seconds):
     stamp = AT + timedelta(hours=8, seconds=seconds)
     data = funded(tmp_path, {AT: "0.0001", stamp: "0.0002", AT + timedelta(hours=16): "0.0001"})
     all_venues = venues()

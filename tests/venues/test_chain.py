@@ -135,7 +135,7 @@ def test_a_flash_loan_of_an_unknown_token_is_refused():
     assert refused(loan, held(ETH=2)).startswith("aave has no reserve of DOGE; it has WETH, ")
 
 
-def test_where_nothing_is_known_to_be_held_a_loan_is_paid_back_from_anywhere():
+def test_where_no_balances_are_known_a_loan_is_paid_back_from_anywhere():
     loan = action("aave", "flash_loan", "USDT", 100, sub_instructions=[action("aave", "supply", "USDT", 100)])
     moved = run(loan, ALL, State(checked=False), NOW)
     assert moved.deltas == Deltas.at("aave", {"USDT": D("-100.05"), "aUSDT": D(100)})
@@ -154,8 +154,8 @@ def test_a_lender_lends_no_more_than_it_has_and_has_it_again_afterwards():
 
     rich = held(ETH=200, USDT=1_000)
     assert run(steps(borrow(900)), ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3600.5")}
-    told = refused(steps(borrow(1_001)), rich)
-    assert told.startswith("step 2 (aave flash_loan): step 0 (aave borrow): aave borrow of 1001 USDT: ")
+    expected = refused(steps(borrow(1_001)), rich)
+    assert expected.startswith("step 2 (aave flash_loan): step 0 (aave borrow): aave borrow of 1001 USDT: ")
     brought = steps(action("aave", "supply", "USDT", 500), borrow(1_500))
     assert run(brought, ALL, rich, NOW).state.positions()["wallet"] == {"USDT": D("3700.5")}
     loan = action("aave", "flash_loan", "USDT", 600_001, sub_instructions=[borrow(1)])
@@ -163,7 +163,7 @@ def test_a_lender_lends_no_more_than_it_has_and_has_it_again_afterwards():
 
 
 @exactly
-def test_where_nothing_is_known_to_be_held_a_payment_in_a_rebasing_token_is_told():
+def test_where_no_balances_are_known_a_payment_in_a_rebasing_token_is_reported():
     """It is paid from nowhere, which is no growth of it."""
     own = venues({"wallet": {"gas_price_gwei": 0}, "morpho": {"markets": {"stETH/WETH": {"lltv_bps": 8600, "total_supply": 1000}}}})
     secured = action("morpho", "supply_collateral", "stETH", 4, market="stETH/WETH")

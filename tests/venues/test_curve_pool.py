@@ -37,7 +37,7 @@ ETHER = 10**18
 def vector(name: str) -> Any:
     path = VECTORS / name
     if not path.exists():
-        pytest.skip(f"{name} is not there: the recorded answers lie beside the repository, in shared/data/vectors")
+        pytest.skip(f"{name} is not there: the recorded answers lie next to the repository, in shared/data/vectors")
     return json.loads(path.read_text())
 
 

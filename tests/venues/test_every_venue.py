@@ -61,7 +61,7 @@ with added():
 AMOUNTS = ("200", "2", "0.5")
 HARMLESS = action("wallet", "wrap", "ETH", 1)
 UNKNOWN = "no-such-request"
-# A division rounds at the 96th digit where a swap's slippage is told in the token that was paid.
+# A division rounds at the 96th digit where a swap's slippage is reported in the token that was paid.
 SWAP_ROUNDING = Decimal("1e-60")
 
 
@@ -91,7 +91,7 @@ def _choices(venue: Any, name: str, request_ids: tuple[str, ...]) -> Any:
         "market": getattr(venue, "markets", ()),
         "sub_instructions": ([HARMLESS],),
     }
-    # A venue of several markets needs to be told which.
+    # A venue of several markets needs to know which.
     market_field = {"market"} if offered["market"] and "market" in ACTIONS[name].optional else set()
     fields = sorted({*ACTIONS[name].required, *market_field}, key=list(offered).index)
     for values in product(*(offered[field] for field in fields)):
@@ -229,7 +229,7 @@ def test_a_loan_is_secured_and_owed_under_the_names_that_its_lender_gives_them(n
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_position_that_an_example_leaves_is_told_from_a_plain_token_by_its_name(name):
+def test_a_position_that_an_example_leaves_is_distinguished_from_a_plain_token_by_its_name(name):
     for example in ACTIONS_FOUND:
         if example.block["protocol"] == name and not isinstance(ALL[name], Holder):
             held = run(example.block, ALL, example.state, example.market).state.positions().get(name, {})
@@ -278,8 +278,8 @@ def test_a_venue_opens_plain_tokens_or_says_what_it_holds(name):
     try:
         opened = ALL[name].open({"USDT": Decimal(1)}, NOW).positions()
     except ComponentError as refused:
-        told = (f"positions name {name}, which holds nothing by itself", f"USDT is no position at {name}; write ")
-        assert (refused.error_code, refused.message.startswith(told)) == ("PUH-001", True)
+        expected = (f"positions name {name}, which holds nothing by itself", f"USDT is no position at {name}; write ")
+        assert (refused.error_code, refused.message.startswith(expected)) == ("PUH-001", True)
     else:
         assert opened == {"USDT": Decimal(1)}
 
@@ -341,8 +341,8 @@ def test_value_changes_by_exactly_minus_the_costs(example):
 @every_example
 def test_positions_change_by_exactly_the_deltas(example):
     moved = run(example.block, ALL, example.state, example.market)
-    change, told = change_of_positions(ALL, example.state, moved.state, moved.deltas)
-    assert change == told
+    change, expected = change_of_positions(ALL, example.state, moved.state, moved.deltas)
+    assert change == expected
 
 
 @every_example
@@ -587,15 +587,15 @@ def test_random_blocks_change_value_by_minus_the_costs_and_nothing_appears_or_va
         held = handler.state
         fallen_due = manager.settle(at) + accrued(manager, at)
         before = handler.state
-        grown, told = change_of_positions(ALL, held, before, sum((report.deltas for report in fallen_due), Deltas()))
-        assert grown == told
+        grown, expected = change_of_positions(ALL, held, before, sum((report.deltas for report in fallen_due), Deltas()))
+        assert grown == expected
         at_market = manager.account.market(at)
         try:
             report = manager.execute(at, block)
         except ComponentError:
             assert handler.state.positions() == before.positions()
             continue
-        changed, told = change_of_positions(ALL, before, handler.state, report.deltas)
-        assert changed == told
+        changed, expected = change_of_positions(ALL, before, handler.state, report.deltas)
+        assert changed == expected
         lost = value(ALL, before, at_market) - value(ALL, handler.state, at_market)
         assert abs(lost - costs_usd(report.costs, at_market)) <= SWAP_ROUNDING

@@ -53,7 +53,7 @@ def test_a_swap_is_at_the_pairs_price_either_way_or_at_the_tokens_values(token, 
 
 
 @exactly
-def test_fee_and_slippage_are_taken_and_told_apart():
+def test_fee_and_slippage_are_taken_and_reported_apart():
     moved = swapped("USDT", 1000, "WETH", market(), FREE_GAS)
     assert moved.deltas == Deltas.at("uniswap", {"USDT": D(-1000), "WETH": D("0.499700025")})
     assert moved.costs == (Cost("fees", "USDT", D("0.5")), Cost("slippage", "USDT", D("0.09995")))
@@ -133,7 +133,7 @@ def test_a_dex_holds_nothing_and_waits_for_nothing():
         assert venue.update_to(State(), market())[1] == ()
 
 
-def test_where_nothing_is_known_to_be_held_a_swap_passes():
+def test_where_no_balances_are_known_a_swap_passes():
     moved = run(action("uniswap", "swap", "USDT", 100, token_out="stETH"), venues(EXACT_PRICE), State(checked=False), market())
     assert moved.deltas == Deltas.at("uniswap", {"USDT": D(-100), "stETH": D("0.05")})
 

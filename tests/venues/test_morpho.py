@@ -23,7 +23,22 @@ from basis_strategy_v1.venues.morpho_account import Held, MorphoState
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
 from basis_strategy_v1.venues.venue import SimulationResult
 
-from ..world import AT, action, chain, costs_usd, exactly, holding, iso, run, update_to, value, venues, write_bars
+from ..world import (
+    AT,
+    action,
+    chain,
+    costs_usd,
+    exactly,
+    holding,
+    iso,
+    run,
+    update_to,
+    value,
+    venues,
+    write_bars,
+    write_staking,
+    write_states,
+)
 
 D = Decimal
 ETHER = 10**18
@@ -143,18 +158,13 @@ def _same_row(part: MorphoState, at_market: Any) -> MorphoState:
 
 def write_market(folder: Path, rows: dict[datetime, dict[str, str]]) -> DataProvider:
     write_bars(folder, "bybit", "spot", "ETHUSDT", [(3000,)] * 60, AT - timedelta(hours=1))
-    path = folder / "lending" / "morpho" / "wstETH_WETH.csv"
-    path.parent.mkdir(parents=True)
-    lines = [",".join([iso(at), "1", *(texts[name] for name in MORPHO_MARKET[1:])]) for at, texts in rows.items()]
-    path.write_text("\n".join([",".join(["timestamp", *MORPHO_MARKET]), *lines]) + "\n")
-    staking = folder / "staking" / "lido" / "wstETH.csv"
-    staking.parent.mkdir(parents=True)
-    staking.write_text(f"timestamp,eth_per_token\n{iso(AT)},1.174\n{iso(AT + DAY)},1.174\n")
+    write_states(folder, "lending/morpho/wstETH_WETH", MORPHO_MARKET, rows)
+    write_staking(folder, "lido", "wstETH", {AT: 1.174, AT + DAY: 1.174})
     return DataProvider(folder)
 
 
 @exactly
-def test_a_new_row_is_taken_over_when_it_becomes_visible_and_told_as_interest(tmp_path: Path) -> None:
+def test_a_new_row_is_taken_over_when_it_becomes_visible_and_reported_as_interest(tmp_path: Path) -> None:
     growth = 9 * ETHER
     source = write_market(tmp_path, {AT: row(), AT + DAY: row(AT + DAY, growth=growth)})
     first, second = source.snapshot(AT), source.snapshot(AT + DAY)
@@ -309,12 +319,14 @@ def test_all_that_morpho_has_at_hand_can_be_lent_and_no_more() -> None:
 @exactly
 def test_what_is_out_in_a_flash_loan_can_be_neither_borrowed_nor_withdrawn() -> None:
     opened = done(step("supply", "WETH", 500), step("supply_collateral", "wstETH", 900)).state
-    told = "step 0 (morpho {0}): morpho {0} in wstETH/WETH: {1} WETH of Morpho's are out in a flash loan, and {2} of them would be needed; "
+    wanted = (
+        "step 0 (morpho {0}): morpho {0} in wstETH/WETH: {1} WETH of Morpho's are out in a flash loan, and {2} of them would be needed; "
+    )
     for name in ("borrow", "withdraw"):
-        message = told.format(name, 8_300, "0.000000000000000001") + f"{name} less, or after it is paid back"
+        message = wanted.format(name, 8_300, "0.000000000000000001") + f"{name} less, or after it is paid back"
         assert refused(flash("WETH", 8_300, step(name, "WETH", "200.000000000000000001")), opened) == message
         assert done(flash("WETH", 8_300, step(name, "WETH", 200)), state=opened).deltas.get("morpho", "WETH") == 200
-    assert refused(flash("WETH", 8_500, step("borrow", "WETH", 7)), opened).startswith(told.format("borrow", 8_500, 7))
+    assert refused(flash("WETH", 8_500, step("borrow", "WETH", 7)), opened).startswith(wanted.format("borrow", 8_500, 7))
     assert done(step("borrow", "WETH", "200.000000000000000001"), state=opened).deltas
 
 
@@ -355,13 +367,13 @@ def test_cash_is_counted_over_all_markets_known_with_our_own_collateral() -> Non
 
 @exactly
 def test_where_no_market_that_lends_a_token_is_known_there_is_no_ceiling() -> None:
-    assert done(flash("wstETH", 10**9)).deltas == Deltas()  # others' collateral, which no row tells
+    assert done(flash("wstETH", 10**9)).deltas == Deltas()  # others' collateral, which no row reports
     assert done(flash("DAI", 10**9)).deltas == Deltas()
     unknown = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 3000.0}}, "protocol_data": {}})
     assert run(flash("WETH", 10**9), ALL, holding(ALL, unknown, wallet={"WETH": 1}), unknown).deltas == Deltas()
 
 
-def test_where_nothing_is_known_to_be_held_a_flash_loan_of_any_size_passes() -> None:
+def test_where_no_balances_are_known_a_flash_loan_of_any_size_passes() -> None:
     assert run(flash("WETH", 10**9, step("supply", "WETH", 1)), ALL, State(checked=False), MARKET).deltas.get("morpho", S) == 1
 
 
@@ -416,7 +428,7 @@ def test_positions_given_at_the_beginning_read_as_they_were_given() -> None:
     )
 
 
-def test_where_nothing_is_known_to_be_held_an_action_passes() -> None:
+def test_where_no_balances_are_known_an_action_passes() -> None:
     moved = run(step("repay", "WETH", 5), ALL, State(checked=False), MARKET)
     assert moved.deltas == Deltas.at("morpho", {"WETH": D(-5), B: D(-5)})
 
@@ -529,8 +541,8 @@ def test_value_changes_by_exactly_the_costs_and_positions_by_the_deltas(steps: l
 def test_what_is_no_position_there_cannot_be_opened(token: str) -> None:
     with pytest.raises(ComponentError) as refused:
         ALL["morpho"].open({token: D(1)}, DictSnapshot(AT, {}))
-    told = f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt"
-    assert (refused.value.error_code, refused.value.message) == ("PUH-001", told)
+    wanted = f"{token} is no position at morpho; write morpho:MARKET:supply, :collateral or :debt"
+    assert (refused.value.error_code, refused.value.message) == ("PUH-001", wanted)
 
 
 def test_a_rate_is_asked_for_with_the_collateral_that_it_depends_on():

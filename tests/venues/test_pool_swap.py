@@ -136,7 +136,7 @@ def test_costs_are_the_fee_and_the_rest_and_add_up_to_the_value_lost(wei: int, i
 
 
 @exactly
-def test_the_fee_of_uniswap_is_told_in_the_token_paid_in() -> None:
+def test_the_fee_of_uniswap_is_reported_in_the_token_paid_in() -> None:
     fee, slippage = swapped(sell(10)).costs
     assert (fee.source, fee.token, fee.amount) == ("fees", "WETH", D("0.005"))
     assert (slippage.source, slippage.token) == ("slippage", "WETH")
@@ -284,16 +284,16 @@ def test_beyond_the_pools_liquidity_is_refused_with_what_it_takes() -> None:
 
 def test_an_empty_side_of_a_pool_is_refused() -> None:
     emptied = exact_input_single(weth_usdc(), False, 10**30, sqrt_price_limit=sqrt_price_at(weth_usdc().ticks[-1][0] + 10)).pool
-    told = refused(sell(1), market({"WETH_USDC_500": uniswap_row(emptied)}))
-    assert told == "uniswap swap of 1 WETH through WETH_USDC_500: the pool has no liquidity on this side of its price"
+    expected = refused(sell(1), market({"WETH_USDC_500": uniswap_row(emptied)}))
+    assert expected == "uniswap swap of 1 WETH through WETH_USDC_500: the pool has no liquidity on this side of its price"
 
 
 @exactly
 def test_less_than_min_amount_out_is_refused_with_both_numbers() -> None:
     received = swapped(sell(1)).deltas.get("uniswap", "USDC")
     assert swapped(sell(1, min_amount_out=received)).deltas.get("uniswap", "USDC") == received
-    told = refused(sell(1, min_amount_out=received + D("0.000001")))
-    assert told == (
+    expected = refused(sell(1, min_amount_out=received + D("0.000001")))
+    assert expected == (
         f"uniswap swap of 1 WETH gives {received:f} USDC, below min_amount_out {received + D('0.000001'):f}; swap less or accept less"
     )
 

@@ -160,7 +160,7 @@ def test_without_a_published_rate_nothing_is_staked(protocol):
         run(action(protocol, "stake", "ETH", 1), ALL, State(checked=False), bare)
 
 
-def test_where_nothing_is_known_to_be_held_all_actions_pass():
+def test_where_no_balances_are_known_all_actions_pass():
     for protocol, (rebasing, wrapped) in TOKENS.items():
         for name, token in (("stake", "ETH"), ("wrap", rebasing), ("unwrap", wrapped), ("unstake", rebasing)):
             assert run(action(protocol, name, token, 12), ALL, State(checked=False), NOW).deltas.get(protocol, token) == -12
@@ -252,13 +252,13 @@ def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_cl
     assert paid.deltas.get(protocol, "ETH") == (D(12) if protocol == "lido" else D("11.4"))
 
 
-def told(protocol: str, number: int, amount: str, claimable: str) -> Settlement:
+def reported(protocol: str, number: int, amount: str, claimable: str) -> Settlement:
     return Settlement("claim", protocol, Deltas(), (), {"request_id": f"{protocol}-{number}", "amount": amount, "claimable": claimable})
 
 
 @protocols
 @exactly
-def test_each_request_is_told_of_once_when_it_can_be_claimed_and_nothing_moves_before_the_claim(protocol):
+def test_each_request_is_reported_once_when_it_can_be_claimed_and_nothing_moves_before_the_claim(protocol):
     venue, days = ALL[protocol], int(ALL[protocol].row.withdrawal_days)
     first, second = at_rate("1.2", days=days), at_rate("1.3", days=days + 0.5)
     state, _ = asked(protocol, TOKENS[protocol][1], 5, held(**{TOKENS[protocol][1]: 10}))
@@ -267,13 +267,13 @@ def test_each_request_is_told_of_once_when_it_can_be_claimed_and_nothing_moves_b
     assert venue.next_due(state, NOW, first.instant - 1) is None
     assert venue.next_due(state, NOW, first.instant) == venue.next_due(state, NOW, NOW.instant * 2) == first.instant
     after, settled = venue.update_to(state, first)
-    assert settled == (told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),)
+    assert settled == (reported(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),)
     assert after.positions() == state.positions()
     assert venue.update_to(after, first) == (after, ())
     assert venue.next_due(after, first, second.instant - 1) is None
     assert venue.next_due(after, first, second.instant) == second.instant
     last, settled = venue.update_to(after, second)
-    assert settled == (told(protocol, 2, "6.5", f"2024-06-0{1 + days}T12:00:00Z"),)
+    assert settled == (reported(protocol, 2, "6.5", f"2024-06-0{1 + days}T12:00:00Z"),)
     assert (venue.next_due(last, second, NOW.instant * 2), venue.update_to(last, second)) == (None, (last, ()))
 
 
@@ -287,15 +287,15 @@ def test_requests_whose_time_was_jumped_over_are_due_at_the_next_instant_and_say
     assert venue.next_due(state, late, late.instant + 1) == late.instant + 1
     after, settled = venue.update_to(state, late)
     assert settled == (
-        told(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),
-        told(protocol, 2, "3", f"2024-06-0{2 + days}T00:00:00Z"),
+        reported(protocol, 1, "6", f"2024-06-0{1 + days}T00:00:00Z"),
+        reported(protocol, 2, "3", f"2024-06-0{2 + days}T00:00:00Z"),
     )
     assert venue.next_due(after, late, late.instant * 2) is None
 
 
 @protocols
 @exactly
-def test_of_a_request_that_was_claimed_before_it_was_told_of_nothing_is_told(protocol):
+def test_a_request_that_was_claimed_before_it_was_reported_is_not_reported(protocol):
     state, _ = asked(protocol, TOKENS[protocol][1], 10, held(**{TOKENS[protocol][1]: 10}))
     late = at_rate("1.2", days=30)
     after = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, state, late).state
@@ -303,7 +303,7 @@ def test_of_a_request_that_was_claimed_before_it_was_told_of_nothing_is_told(pro
 
 
 @exactly
-def test_what_etherfi_tells_needs_no_rate_and_what_lido_fixes_then_does():
+def test_what_etherfi_reports_needs_no_rate_and_what_lido_fixes_then_does():
     bare = DictSnapshot(AT + timedelta(days=30), {"market_data": {"prices": {"ETH": 2000.0}}})
     state, _ = asked("etherfi", "weETH", 10, held(weETH=10))
     assert [row.kind for row in ALL["etherfi"].update_to(state, bare)[1]] == ["claim"]

@@ -106,7 +106,7 @@ def test_wrapping_and_unwrapping_nothing_or_too_much_is_refused(move) -> None:
         move(POOL, 5, ETHER)
 
 
-def test_more_than_is_held_is_refused_with_both_numbers() -> None:
+def test_more_than_the_balance_is_refused_with_both_numbers() -> None:
     shares = shares_for(POOL, ETHER)
     assert transfer_shares(POOL, shares, ETHER) == shares
     with pytest.raises(Reverted, match=f"{ETHER} wei are {shares} shares, held are {shares - 1}"):

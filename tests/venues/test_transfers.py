@@ -136,7 +136,7 @@ def test_a_rebasing_token_comes_into_a_wallet_that_has_none_at_its_rate_of_today
 
 
 @exactly
-def test_a_rebasing_token_that_arrives_later_has_not_grown_on_its_way():
+def test_a_rebasing_token_that_arrives_later_has_not_accrued_on_its_way():
     all_venues, _ = given()
     early = DictSnapshot(AT, everything(AT))
     later = DictSnapshot(AT + timedelta(days=30), everything(AT + timedelta(days=30), growth=1.01))
@@ -146,15 +146,15 @@ def test_a_rebasing_token_that_arrives_later_has_not_grown_on_its_way():
     arrivals = Arrivals(all_venues)
     after, settled = arrivals.update_to(state, later)
     assert [row.kind for row in settled] == ["interest", "arrival"]
-    changed, told = change_of_positions(all_venues, state, after, sum((row.deltas for row in settled), Deltas()))
-    assert changed == told
+    changed, reported = change_of_positions(all_venues, state, after, sum((row.deltas for row in settled), Deltas()))
+    assert changed == reported
     assert abs(settled[0].deltas.get("wallet", "stETH") - 1) < D("1e-12")
     assert abs(after.positions()["wallet"]["stETH"] - 151) < D("1e-12")
     assert all_venues["wallet"].update_to(after, later) == (after, ())
     assert STAKED["wstETH"] > 1  # a share is not one token, so that the rate matters above
 
 
-def test_where_nothing_is_known_to_be_held_a_transfer_needs_no_rate():
+def test_where_no_balances_are_known_a_transfer_needs_no_rate():
     bare = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0}}})
     moved = run(transfer("bybit", "wallet", "stETH", 1), venues(FREE_GAS), State(checked=False), bare)
     assert moved.deltas == Deltas.nested({"bybit": {"stETH": D(-1)}, "wallet": {"stETH": D(1)}})

@@ -43,7 +43,7 @@ def test_only_eth_and_weth_are_wrapped(name, token, takes):
         run(action("wallet", name, token, 1), all_venues, holding(all_venues, NOW, wallet={token: 5}), NOW)
 
 
-def told(call):
+def message_of(call):
     with pytest.raises(VenueRejected) as caught:
         call()
     return caught.value.message
@@ -53,10 +53,10 @@ def test_all_that_is_there_can_be_spent_and_no_part_of_a_unit_more():
     state = holding(venues(), NOW, wallet={"USDT": 1})
     assert spend(state, "wallet", "USDT", D("1.000000"), "a payment").positions() == {}
     wants = "a payment needs 1.0000001 USDT, wallet holds 1; use less or move USDT there first"
-    assert told(lambda: spend(state, "wallet", "USDT", D("1.0000001"), "a payment")) == wants
-    assert told(lambda: exchange(state, "wallet", "USDT", D("1.0000001"), "ETH", D(1), "a payment")) == wants
+    assert message_of(lambda: spend(state, "wallet", "USDT", D("1.0000001"), "a payment")) == wants
+    assert message_of(lambda: exchange(state, "wallet", "USDT", D("1.0000001"), "ETH", D(1), "a payment")) == wants
     assert (
-        told(lambda: spend(state, "wallet", "ETH", D("1e-19"), "gas")) == "gas needs 0.0000000000000000001 ETH, wallet holds 0; "
+        message_of(lambda: spend(state, "wallet", "ETH", D("1e-19"), "gas")) == "gas needs 0.0000000000000000001 ETH, wallet holds 0; "
         "use less or move ETH there first"
     )
     assert spend(State(checked=False), "wallet", "USDT", D(5), "a payment").positions() == {"wallet": {"USDT": D(-5)}}

@@ -65,7 +65,7 @@ Killed = Callable[[Path, int], int]
 
 
 class World(NamedTuple):
-    """What is left of a run: executions and dues in the venues' own ledger, what is held, and what the log says moved, by key."""
+    """What is left of a run: executions and dues in the venues' own ledger, the positions, and what the log says moved, by key."""
 
     executed: list[str]
     fell_due: list[str]

@@ -157,7 +157,7 @@ def test_what_is_in_no_table_is_looked_up(status, code, meaning):
     assert meaning_of(Refusal(status, code, "?"), binance_errors.SPOT) is meaning
 
 
-def test_a_duplicate_is_told_from_a_want_of_balance_by_its_text():
+def test_a_duplicate_is_distinguished_from_a_want_of_balance_by_its_text():
     texts = ("Duplicate order sent.", "Account has insufficient balance for requested action.")
     assert [meaning_of(Refusal(400, "-2010", text), binance_errors.SPOT) for text in texts] == [Meaning.DUPLICATE, Meaning.FINAL]
 

@@ -86,7 +86,7 @@ def approved(
 
 
 class Holdings(Held):
-    """What is held, as the account takes up what fell due."""
+    """The positions, as the account takes up what fell due."""
 
     def with_due(self, items: Sequence[Due]) -> State:
         for item in items:
@@ -148,7 +148,7 @@ class Trader:
         self.time.sleep(1)
         return self.senders.send(approved(key, trade_type, side, amount, at=self.time.clock.now(), **fields)).report
 
-    # What is held, by the journal and by the exchange.
+    # The positions, by the journal and by the exchange.
 
     @property
     def account(self) -> Account:

@@ -1,4 +1,4 @@
-"""What an execution's event tells of the steps of a chain."""
+"""What an execution's event reports of the steps of a chain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAKE = {"protocol": "lido", "action": "stake", "token": "ETH", "amount": 1}
 EMODE = {"protocol": "aave", "action": "set_emode", "category": 1}
 
 
-def told(block: dict[str, Any]) -> dict[str, Any]:
+def logged(block: dict[str, Any]) -> dict[str, Any]:
     report = ExecutionReport(key="a", venue="aave", at=AT, kind="execution", deltas=Deltas(), expected=Deltas())
     [(event_type, data)] = execution_events(report, {"instruction_type": "smart_contract_action", **block})
     assert event_type == "execution"
@@ -24,11 +24,11 @@ def told(block: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_each_step_is_told_and_those_of_a_loan_in_brackets() -> None:
+def test_each_step_is_logged_and_those_of_a_loan_in_brackets() -> None:
     loan = {"protocol": "aave", "action": "flash_loan", "token": "WETH", "amount": 1, "sub_instructions": [EMODE, STAKE]}
-    assert told({"sub_instructions": [loan, STAKE]})["steps"] == ["flash_loan WETH (set_emode, stake ETH)", "stake ETH"]
-    assert told(loan)["steps"] == ["set_emode", "stake ETH"]
+    assert logged({"sub_instructions": [loan, STAKE]})["steps"] == ["flash_loan WETH (set_emode, stake ETH)", "stake ETH"]
+    assert logged(loan)["steps"] == ["set_emode", "stake ETH"]
 
 
 def test_an_action_of_its_own_has_no_steps() -> None:
-    assert "steps" not in told(STAKE)
+    assert "steps" not in logged(STAKE)
