@@ -14,7 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentErr
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
-from basis_strategy_v1.results.recorder import Curve, Holdings
+from basis_strategy_v1.results.recorder import EquityCurve, PositionRows
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class EventDrivenStrategyEngine:
         self.memory: Any = None  # the strategy's, after the last plan that was not skipped
         self.portfolio = Portfolio(self.account, config.gas_reserve_eth)
         self.attribution = Attribution(config.share_class)
-        self.curve = Curve()
-        self.holdings = Holdings()
+        self.curve = EquityCurve()
+        self.holdings = PositionRows()
         self.skipped: list[Skipped] = []
         self.seconds: dict[str, float] = {}
         self.equity = self.equity_at_market = 0

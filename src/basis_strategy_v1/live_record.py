@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, to_instant
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, Skipped
 from basis_strategy_v1.execution.hedge_guard import decode_since
@@ -60,7 +60,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     _since: Since
     _unwinds_to: Mapping[str, Decimal] | None = None  # an earlier process ended before it unwound a plan that was stopped
     _sent: frozenset[tuple[int, str]] = frozenset()  # the plans of the step that an earlier process did not complete: instant, purpose
-    _recorded = Mark()  # how far the journal is booked
+    _recorded = JournalMark()  # how far the journal is booked
     _compares_at = 0  # from which instant on the holdings are compared again
     _breaks: Mapping[tuple[str, str], Decimal] = {}  # by venue and token, as they were logged
     _kept_skipped = 0  # how many of `skipped` the record has
@@ -68,7 +68,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     account: LiveAccount
 
     def executed_live(self) -> Sequence[ExecutionReport]:
-        return self.live.journal.closed_after(Mark())[0]
+        return self.live.journal.closed_after(JournalMark())[0]
 
     def _open(self) -> None:
         """Take up the account, close what an earlier process left open, and go on with its record, or begin one."""
@@ -83,7 +83,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             self.clock.move_to(at)
         recovered, self._since = self.live.start(at), decode_since(self.record.kept(SINCE))
         if newest is not None:
-            plans = journal.plans_after(Mark() if kept is None else kept.mark)
+            plans = journal.plans_after(JournalMark() if kept is None else kept.mark)
             self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)
         if why_not:
             self._log_new_record(why_not)
@@ -102,7 +102,7 @@ class LiveRecord(EventDrivenStrategyEngine):
         self.equity = self.attribution.initial_equity
         self.curve.open(self.equity)
         self._recorded_state = self._handler.state
-        _, self._recorded = self.live.journal.closed_after(Mark())
+        _, self._recorded = self.live.journal.closed_after(JournalMark())
         self.record.add(self._checkpoint(market.instant))
 
     def _go_on(self, kept: Checkpoint) -> None:

@@ -20,7 +20,7 @@ from basis_strategy_v1.venues.aave_interest import RAY
 from basis_strategy_v1.venues.aave_reserve import Reserve
 from basis_strategy_v1.venues.aave_state import AaveState
 from basis_strategy_v1.venues.curve_pool import StableSwapPool
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState
 from basis_strategy_v1.venues.morpho_market import Market, Position
 from basis_strategy_v1.venues.pool_swap import MovedPools
 from basis_strategy_v1.venues.staking import Queue, Request
@@ -147,10 +147,10 @@ TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
         AaveState(LATER, UserAccount(collateral=frozenset({"WETH"})), 9, 9),
     ),
     "a loan while collateral comes": (
-        MorphoState({"wstETH/WETH": Held(STAKE, Position(0, 0, 5), 1)}, 1),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 5), 9)}, 9),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 0, 9), 9)}, 9),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(STAKE, Position(0, 0, 5), 1)}, 1),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 3, 5), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 0, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 3, 9), 9)}, 9),
     ),
     "two accounts that were not there": (
         None,

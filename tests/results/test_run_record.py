@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.results.attribution import Books
 from basis_strategy_v1.results.run_record import NAME, Checkpoint, RunRecord, StepRow, decode_checkpoint, encode_checkpoint, kept_in
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
@@ -26,7 +26,7 @@ BOOKS = Books(
 )
 CHECKPOINT = Checkpoint(
     goes_on_at=1, settled=2, next_day=3, books=BOOKS, state='{"parts":{}}',
-    mark=Mark(entry=9, due=4, plan=2, open=(7, 8)), routed=5, failed=6
+    mark=JournalMark(entry=9, due=4, plan=2, open=(7, 8)), routed=5, failed=6
 )  # fmt: skip
 
 

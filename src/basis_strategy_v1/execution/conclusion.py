@@ -34,7 +34,7 @@ def subject_of(venue: str) -> str:
     return f"the state of {venue}"
 
 
-class Holdings(Protocol):
+class AccountState(Protocol):
     """What is held, and where an execution is taken over."""
 
     @property
@@ -65,7 +65,7 @@ class Holdings(Protocol):
 class Conclusions:
     """Concludes the orders of one venue account."""
 
-    def __init__(self, venue: str, calls: VenueCalls, journal: LiveJournal, holdings: Holdings, health: SendingHealth) -> None:
+    def __init__(self, venue: str, calls: VenueCalls, journal: LiveJournal, holdings: AccountState, health: SendingHealth) -> None:
         self._venue = venue
         self._calls = calls
         self._journal = journal

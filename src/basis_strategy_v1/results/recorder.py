@@ -25,7 +25,7 @@ OWN_FOLDERS = "give each run folders of its own with --results and --logs"
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every step; the others change now and then
 
 
-class Curve:
+class EquityCurve:
     """Equity and attribution at every step, in units of 1e-12: 32 bytes for a step on which nothing but prices moved."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Curve:
             yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
-class Holdings:
+class PositionRows:
     """The rows of positions.csv: every position at each step with a change, and once a day."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.results.attribution import Books
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next_day: int
     books: Books
     state: str
-    mark: Mark
+    mark: JournalMark
     routed: int
     failed: int
 

@@ -17,8 +17,8 @@ from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.core.venue_facts import Call, Limits, Loan, grown
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
-from basis_strategy_v1.venues.morpho_data import Settings, Terms
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState, holding
+from basis_strategy_v1.venues.morpho_data import MarketTerms, Settings
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, side_of, token_of
@@ -56,7 +56,7 @@ class Morpho(FlashLender, Lender):
         "that lends the token is known, any amount.",
     )
 
-    def __init__(self, place: Place, terms: Mapping[str, Terms]) -> None:
+    def __init__(self, place: Place, terms: Mapping[str, MarketTerms]) -> None:
         super().__init__(place)
         self.markets = tuple(terms)
         self._known = KnownMarkets(place, terms)
@@ -104,7 +104,7 @@ class Morpho(FlashLender, Lender):
             state = receive(state, self.wallet, token, amount)
         return self._with_change(state, part, after, action, name, -amount if pays else amount, market)
 
-    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.MarketChange:
+    def _moved(self, action: str, held: MarketPosition, now_s: int, units: int, price: int) -> morpho_market.MarketChange:
         market, position, _ = held
         if action == "supply_collateral":
             return morpho_market.supply_collateral(market, position, units)
@@ -353,7 +353,7 @@ def _worded(reverted: Reverted, name: str) -> str:
     return reverted.worded(lambda units: f"{plain(to_amount(token, units))} {token}")
 
 
-def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.Liquidation:
+def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.MorphoLiquidation:
     """All of the debt where the collateral pays for it, else all of the collateral."""
     try:
         return morpho_market.liquidate(market, position, now_s, price, shares=position.borrow_shares)
