@@ -17,7 +17,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.gateway import Due, Pending
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.order import HEDGE
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
@@ -160,7 +160,7 @@ def foreign_fill(engine: LiveEngine) -> None:
     moves(engine, ETH=1)
     gateway = gateway_of(engine)
     given, at = gateway.due, engine.clock.now()
-    changes = {"bybit": change_between(Account(), Account({"ETH": Decimal(1)}))}
+    changes = {"bybit": change_between(ExchangeAccount(), ExchangeAccount({"ETH": Decimal(1)}))}
     item = Due(id="foreign", venue="bybit", kind="foreign fill", at=at, deltas=Deltas.at("bybit", {"ETH": Decimal(1)}), changes=changes)
 
     def due(since: str | None) -> Any:

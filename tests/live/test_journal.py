@@ -23,7 +23,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import WalletTransfer, parse_instruction
 from basis_strategy_v1.core.journal import Decision, JournalMark, Status, StoredPlan, automatic_key, child_key
 from basis_strategy_v1.core.order import Plan
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_state import AaveState
@@ -328,7 +328,7 @@ def test_many_threads_write_at_once_and_no_nonce_is_given_twice_or_left_out(jour
 
 
 def test_the_state_is_that_of_the_newest_commit_in_a_process_that_has_loaded_nothing_yet(tmp_path: Path, repository: Path) -> None:
-    first = State({"bybit": Account({"USDT": D(5)})})
+    first = State({"bybit": ExchangeAccount({"USDT": D(5)})})
     pool = AaveState(Pool(revision="3.0", rules={}, reserves={}), UserAccount(), 1, 1)
     with SqliteJournal(tmp_path) as journal:
         assert journal.state() is None
@@ -337,7 +337,7 @@ def test_the_state_is_that_of_the_newest_commit_in_a_process_that_has_loaded_not
             journal.begin_account(first, {})
         assert (journal.cursor("bybit"), journal.cursor("wallet"), journal.cursor("aave")) == ("17", "18", None)
         intend(journal, "alpha")
-        journal.close("alpha", Status.SETTLED, None, State({"bybit": Account({"USDT": D("4.50")}), "aave": pool}, checked=False))
+        journal.close("alpha", Status.SETTLED, None, State({"bybit": ExchangeAccount({"USDT": D("4.50")}), "aave": pool}, checked=False))
         intend(journal, "beta/0")
         journal.close("beta/0", Status.REJECTED, None, None)
     code = [sys.executable, "-c", RESTORED, str(tmp_path)]

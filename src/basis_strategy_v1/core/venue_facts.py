@@ -49,7 +49,7 @@ class Deposit(NamedTuple):
     withdraw: Call
 
 
-class Limits(NamedTuple):
+class LendingLimits(NamedTuple):
     """The most of a token (token units) that a lender lets move now: its caps and its cash. None where no limit is known."""
 
     supply: Decimal | None = None

@@ -12,7 +12,7 @@ from msgspec import Struct, json, structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.position_names import Kind
-from basis_strategy_v1.core.state import IN_TRANSIT, Account, Transit
+from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount, Transit
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.core.tokens import REBASING, to_amount
 from basis_strategy_v1.execution.comparison import ACCRUAL
@@ -104,7 +104,9 @@ def reconcile(at: datetime, held: State, read: State, known: Known, unread: Mapp
         others = known.not_ours.get(venue, {})
         for token in dict.fromkeys((*has, *shows, *others)):
             row = Holding(venue=venue, token=token, held=has.get(token, ZERO), shown=shows.get(token, ZERO))
-            found = _explained(row, candidates.get((venue, token), ()), others.get(token, ZERO), is_exchange=isinstance(part, Account))
+            found = _explained(
+                row, candidates.get((venue, token), ()), others.get(token, ZERO), is_exchange=isinstance(part, ExchangeAccount)
+            )
             rows.append(_with_payments(found, known))
     alone = {venue: "no gateway reads it" for venue in ours if venue != IN_TRANSIT and venue not in read.parts}
     return HoldingsTable(at=at, rows=tuple(rows), unread={**alone, **(unread or {})})
@@ -191,7 +193,7 @@ def _of_transit(held: State) -> Iterator[tuple[tuple[str, str], Part]]:
 def _of_open(held: State, known: Known) -> Iterator[tuple[tuple[str, str], Part]]:
     for order in known.open:
         for (venue, token), amount in order.expected.items():
-            at_protocol = read_name(token).kind is not Kind.TOKEN or isinstance(held.parts.get(venue), Account)
+            at_protocol = read_name(token).kind is not Kind.TOKEN or isinstance(held.parts.get(venue), ExchangeAccount)
             yield (venue if at_protocol else known.wallets.get(venue, venue), token), Part(OPEN, amount)
 
 

@@ -11,7 +11,7 @@ from basis_strategy_v1.core.settings import Mark, Token, VenueOf
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.venue_facts import Limits
+    from basis_strategy_v1.core.venue_facts import LendingLimits
 
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
@@ -64,7 +64,7 @@ class PureLending:
             return [self._deposit.withdraw("all")], memory
         return [self._deposit.withdraw(cash)] if cash else [], memory
 
-    def _limits(self, step: Step) -> Limits:
+    def _limits(self, step: Step) -> LendingLimits:
         return step.positions.limits(self._protocol, self._token, step.snapshot)
 
     def _can_pay_gas(self, step: Step, units: int, kept: Decimal = Decimal(0)) -> bool:

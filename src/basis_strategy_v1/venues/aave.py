@@ -13,7 +13,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Deposit, Limits, Loan, grown
+from basis_strategy_v1.core.venue_facts import Call, Deposit, LendingLimits, Loan, grown
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
@@ -228,7 +228,7 @@ class Aave(FlashLender, PoolLender):
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """By cash and caps."""
         part = self._now(state, token, market)
         rules, rounding = part.pool.rules[token], rounding_of(part.pool.revision)
@@ -238,7 +238,7 @@ class Aave(FlashLender, PoolLender):
         owed = reserve.scaled_debt * reserve.variable_borrow_index_ray
         under_cap = _under_cap(token, rules.borrow_cap * rules.unit, owed)
         borrow = min((limit for limit in (cash, under_cap) if limit is not None), default=None)
-        return Limits(_under_cap(token, rules.supply_cap * rules.unit, supplied), cash, borrow)
+        return LendingLimits(_under_cap(token, rules.supply_cap * rules.unit, supplied), cash, borrow)
 
     # What strategies have to know of it.
 

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Limits, Loan, grown
+from basis_strategy_v1.core.venue_facts import Call, LendingLimits, Loan, grown
 from basis_strategy_v1.venues import morpho_market
 from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState, holding
 from basis_strategy_v1.venues.morpho_data import MarketTerms, Settings
@@ -224,17 +224,17 @@ class Morpho(FlashLender, Lender):
             reject(ONCHAIN, f"{self.name} has a rate in each market; name the collateral that {token} is borrowed against")
         return published_rate(market.lending_market(self.series, f"{against}/{token}").texts)
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """What is lent in the market of the collateral and not borrowed; collateral comes and goes without limit."""
         name = f"{against}/{token}"
         if against is None or not self._known.knows(name, market):
-            return Limits()
+            return LendingLimits()
         part = self._known.at(state.part(self.name, MorphoState), market, name)
         now = part.held[name].now(part.now_s)
         free = max(now.total_supply_assets - now.total_borrow_assets, 0)
         at_hand = self._known.cash(part, token, market)
         left = to_amount(token, free if at_hand is None else max(min(free, at_hand.units), 0))
-        return Limits(None, left, left)
+        return LendingLimits(None, left, left)
 
     # What strategies have to know of it.
 

@@ -16,7 +16,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.state import Wallet
-from basis_strategy_v1.core.venue_facts import Limits, VenueFact
+from basis_strategy_v1.core.venue_facts import LendingLimits, VenueFact
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import Cost
@@ -231,9 +231,9 @@ class Lender(OnChainVenue):
             VenueRejected: the rate depends on the collateral, and it is not named.
         """
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """The most of a token that can be supplied, withdrawn and borrowed now; `against` is the collateral, where it depends on that."""
-        return Limits()
+        return LendingLimits()
 
     @abstractmethod
     def loan(self, collateral: str, token: str) -> Loan:
