@@ -81,7 +81,7 @@ class LiveGuard(LiveRecord):
         self._guard(at, market, at_once=True)
 
     def _compare_holdings(self, at: datetime, market: MarketSnapshot) -> None:
-        """Compare what is held with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
+        """Compare the positions with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
         reconciler = self.live.reconciler
         if market.instant < self._compares_at and not reconciler.is_needed:
             return

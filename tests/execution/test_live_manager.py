@@ -222,7 +222,7 @@ def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrade
     assert [event["event_type"] for event in found] == ["execution_delta_aggregation_failed", "execution"]
     assert found[0]["data"] == {
         "error_code": "EIM-003", "error_severity": "MEDIUM", "raw": "{'orderId': 71}",
-        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is booked",
+        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is recorded",
     }  # fmt: skip
     assert made.manager.get_routing_status()["status"] == "degraded"
     assert made.manager.live.journal.entry("a1").status is Status.SENT

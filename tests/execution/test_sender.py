@@ -257,7 +257,7 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
         filled=Decimal(0),
         failed=True,
         costs=(Cost("gas", "ETH", Decimal("0.01")),),
-    )  # fmt: skip
+    )
     supply = parse_instruction(
         {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT", "amount": 1}
     )
@@ -693,7 +693,7 @@ def test_such_an_answer_about_a_transfer_stays_an_error_for_what_is_on_its_way_c
     ("changes", "said"),
     [
         ({}, "deltas without the changes of the venues' states"),
-        ({"binance": {"type": "Pool"}}, "changes that do not fit what is held: binance: the type of a change must be one of "),
+        ({"binance": {"type": "Pool"}}, "changes that do not fit the state: binance: the type of a change must be one of "),
         ({"okx": {}}, "changes of 0 ETH at binance, where the deltas are 1"),
     ],
 )

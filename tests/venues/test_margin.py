@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
-from basis_strategy_v1.execution.account import ExchangeAccount as TradingAccount
+from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues.cex import Exchange, MarginAccount

@@ -48,7 +48,7 @@ class LiveProblem(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """What is held at the venues that answered, and whether all of them did."""
+    """The balances at the venues that answered, and whether all of them did."""
 
     state: State
     is_whole: bool

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation, or the report, is wrong
-ACCRUAL = Decimal("1e-6")  # of what grows by itself between two looks
+ACCRUAL = Decimal("1e-6")  # of an accruing balance between two looks
 NOTHING: NotOurs = {}
 
 
@@ -67,7 +67,7 @@ def unlike_reading(deltas: Deltas, held: State, read: State, not_ours: NotOurs =
 
 
 def has_moved(expected: Deltas, held: State, read: State, not_ours: NotOurs = NOTHING) -> bool:
-    """Whether the venue shows anything else than what is held, or does not show all that an order would have changed."""
+    """Whether the venue shows anything else than the account holds, or does not show all that an order would have changed."""
     if not held.checked or not expected.amounts.keys() <= read.parts.keys():
         return True
     ours = held.positions()

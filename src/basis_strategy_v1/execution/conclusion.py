@@ -35,7 +35,7 @@ def subject_of(venue: str) -> str:
 
 
 class AccountState(Protocol):
-    """What is held, and where an execution is taken over."""
+    """The account's state, and where an execution is committed."""
 
     @property
     def state(self) -> State: ...
@@ -112,7 +112,7 @@ class Conclusions:
         """Store the outcome with the state after it.
 
         Raises:
-            MalformedAnswer: the venue's changes do not fit what is held.
+            MalformedAnswer: the venue's changes do not fit the state.
         """
         raw = answer if answer.raw is None else answer.raw
         if report.deltas and not answer.changes and self._holdings.state.checked:
@@ -133,7 +133,7 @@ class Conclusions:
         except ValueError as unfit:
             if fits:
                 raise
-            raise MalformedAnswer(f"changes that do not fit what is held: {unfit}", raw) from unfit
+            raise MalformedAnswer(f"changes that do not fit the state: {unfit}", raw) from unfit
 
     def _compared(self, order: Order, report: ExecutionReport) -> tuple[ExecutionReport, tuple[str, ...]]:
         """The report and what is wrong with it, next to what was expected and to what the venue shows now."""

@@ -1,4 +1,4 @@
-"""What a strategy sees of what is held: positions, margin, health, at the tick's prices."""
+"""The positions, margin and health that a strategy sees, at the step's prices."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         return len(self._held())
 
     def amount(self, venue: str, token: str) -> Decimal:
-        """What is held of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed."""
+        """The balance of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed."""
         tokens = self._held().get(venue)
         return tokens.get(token, ZERO) if tokens else ZERO
 

@@ -91,7 +91,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(at: datetime, held: State, read: State, known: Known, unread: Mapping[str, str] | None = None) -> HoldingsTable:
-    """The table of what is held next to what was read. Pure.
+    """The table of the account's balances next to those that were read. Pure.
 
     Each difference is explained as far as something known explains it. What fell due, what is on its way and what an open order does count
     only where they bring the two nearer; a fee or gas only where it is the whole of the rest.
@@ -136,7 +136,7 @@ def _towards(part: Part, left: Decimal) -> Decimal:
 
 
 def _of_little(row: Holding, left: Decimal, *, is_exchange: bool) -> str | None:
-    """What a small rest is: interest of what grows by itself, or the rounding of what the venue shows."""
+    """What a small rest is: accrued interest, or the rounding of what the venue shows."""
     name = read_name(row.token)
     grows = not is_exchange and (name.kind in GROWS or row.token in REBASING)
     if grows and abs(left) <= abs(row.held) * ACCRUAL:
@@ -174,7 +174,7 @@ def _of_due(held: State, due: Sequence[Due]) -> Iterator[tuple[tuple[str, str], 
     for item in due:
         try:
             after = apply_changes(held, item.changes)
-        except ValueError:  # it does not fit what is held, and so explains nothing
+        except ValueError:  # it does not fit the state, and so explains nothing
             continue
         before, now = held.positions(), after.positions()
         for venue in item.changes:

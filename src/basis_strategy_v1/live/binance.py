@@ -159,7 +159,7 @@ class Binance:
         market = MARKETS[kind]
         return [found_of(row) for row in _rows(self._client.call(market.open_orders, {}, market.host))]
 
-    # What is held.
+    # Balances and positions.
 
     def free(self) -> dict[str, Decimal]:
         """What a spot order can use, by token."""

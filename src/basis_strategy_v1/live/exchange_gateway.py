@@ -278,7 +278,7 @@ class ExchangeGateway:
             return ()
         return self._access.ask(sent.trade_type, lambda: self._api.fills(sent.trade_type, sent.symbol, found.id))
 
-    # What is held, and what happened by itself.
+    # Balances, and what happened without an order.
 
     def read(self, at: str | None = None) -> State:
         """What the account holds now: of the run's tokens, in all wallets together, and the run's perps."""

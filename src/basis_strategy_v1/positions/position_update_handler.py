@@ -1,4 +1,4 @@
-"""What is held: the ledger's state, and its reading as positions."""
+"""The ledger's state, and its reading as positions."""
 
 from __future__ import annotations
 

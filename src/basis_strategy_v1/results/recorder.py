@@ -43,11 +43,11 @@ class EquityCurve:
         self._initial = initial_equity
         self._look_for_extremes([initial_equity])
 
-    def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
-        """Record a step; `booked` where something other than prices has changed."""
-        if booked is not None:
-            self._changes.append((len(self.instants), dict(booked)))
-        length = self._whole_ticks()
+    def add(self, instant: int, marked: tuple[int, int, int], recorded: Mapping[str, int] | None) -> None:
+        """Record a step; `recorded` where something other than prices has changed."""
+        if recorded is not None:
+            self._changes.append((len(self.instants), dict(recorded)))
+        length = self._whole_steps()
         try:
             for column, value in zip(self._columns, marked, strict=True):
                 column.append(value)
@@ -64,7 +64,7 @@ class EquityCurve:
 
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
         """Record steps that follow each other: their equities, and what token and perp prices did up to each."""
-        length = self._whole_ticks()
+        length = self._whole_steps()
         try:
             for add, values in zip(self._adders, marked, strict=True):
                 add(values)
@@ -84,7 +84,7 @@ class EquityCurve:
                 self._trough_ratio = (self._peak - equity, self._peak)
                 self._deepest = equity
 
-    def _whole_ticks(self) -> int:
+    def _whole_steps(self) -> int:
         """How many steps are recorded: a step counts once its instant is there. What an interruption left of another one is dropped."""
         length = len(self.instants)
         for column in self._columns:
@@ -122,7 +122,7 @@ class EquityCurve:
         # Not strict: an interrupted run may have begun to add a step; its instant comes last.
         for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
-                middle = ",".join([units_text(changes[index][source]) for source in _booked()])
+                middle = ",".join([units_text(changes[index][source]) for source in _recorded()])
             yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
@@ -261,10 +261,10 @@ POSITIONS_HEADER = "timestamp,venue,token,amount"
 
 def equity_header() -> str:
     """The first line of equity.csv."""
-    return ",".join(["timestamp", "equity", *MOVING, *_booked()])
+    return ",".join(["timestamp", "equity", *MOVING, *_recorded()])
 
 
-def _booked() -> list[str]:
+def _recorded() -> list[str]:
     """The sources that are recorded when something happens, in the order of their table."""
     return [source for source in SOURCES if source not in MOVING]
 

@@ -77,7 +77,7 @@ class NeutralMemory(HedgeMemory, frozen=True, gc=False):
     """What the positions do not show."""
 
     is_freeing: bool = False  # the margin is too small, and ETH is on its way to be sold for it
-    was_liquidated: bool = False  # the stake alone would be a bet on the price: it is given back for good
+    was_liquidated: bool = False  # the stake alone would be a bet on the price: it is redeemed for good
     loop: LoopMemory | None = None  # None before the loop is first looked at, and without a lender
 
 
@@ -95,7 +95,7 @@ class UsdtMarketNeutral:
         self._work = work_of(self._stake, parameters)
 
     def _read(self, step: Step, memory: NeutralMemory | None) -> tuple[StakedPosition, Legs, NeutralMemory]:
-        """What is held on chain, and both legs: the long one is all ETH, wherever and as whatever it is held."""
+        """The position on chain, and both legs: the long one is all ETH, at every venue and in every form."""
         held = self._stake.read(step)
         legs, seen = self._hedge.read(step, memory or NeutralMemory(), held.exposure + step.positions.in_transit("ETH"))
         return held, legs, seen
@@ -231,7 +231,7 @@ class UsdtMarketNeutral:
         return self._leave(held, legs, step), memory
 
     def _leave(self, held: StakedPosition, legs: Legs, step: Step) -> list[Block]:
-        """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
+        """The next steps out, side by side: the stake redeemed, claims, ETH to the exchange, ETH there sold with its short."""
         smallest = self._hedge.smallest(legs, step.positions)
         is_last = (_at_risk(held, legs) - legs.at_spot) * legs.price < smallest
         blocks = [] if is_last else self._follow(legs, step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WITHDRAWAL_GAS = 500_000
 # More than a supply takes at any.
 SUPPLY_GAS = 400_000
-# Of what is held: under a cap that is nearly reached, no less is supplied.
+# A share of the deposit: under a cap that is nearly reached, no less is supplied.
 LEAST_PART = Decimal("0.01")
 
 

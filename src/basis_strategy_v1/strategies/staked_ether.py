@@ -1,4 +1,4 @@
-"""Ether staked at one protocol, alone or as collateral of a WETH debt: what is held of it, the blocks that stake it and give it back."""
+"""Ether staked at one protocol, alone or as collateral of a WETH debt: its position, and the blocks that stake it and redeem it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LeaveAt = Annotated[OrNull[datetime], "from this time on everything is redeemed 
 
 
 class StakedPosition(NamedTuple):
-    """What is held on chain, in token units; `rate` is the ETH that the protocol redeems a wrapped token for."""
+    """The position on chain, in token units; `rate` is the ETH that the protocol redeems a wrapped token for."""
 
     wallet_ether: Decimal
     reserve: Decimal
@@ -96,7 +96,7 @@ class StakedEther:
         self._worst_sale = 1 - parameters.sale_slippage_bps / BPS
 
     def read(self, step: Step) -> StakedPosition:
-        """What is held at a step."""
+        """The position at a step."""
         positions, loan = step.positions, self.loan
         rebasing, wrapped = self.tokens.rebasing, self.tokens.wrapped
         return StakedPosition(

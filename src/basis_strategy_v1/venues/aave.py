@@ -47,7 +47,7 @@ WAD_UNIT = Decimal(WAD)
 HALF_MILLIONTH = WAD // (2 * 10**6)
 PAYS = ("supply", "repay")
 OF_DEBT = ("borrow", "repay")
-# What 3.0's rounding can take off a debt as it is booked (base units): to repay the amount that was borrowed is no mistake.
+# What 3.0's rounding can take off a debt as it is recorded (base units): to repay the amount that was borrowed is no mistake.
 ROUNDED_OFF = 1
 
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
@@ -99,7 +99,7 @@ class Aave(FlashLender, PoolLender):
         name, token, amount = action.action, action.token, amount_of(action)
         units = to_units(token, amount)
         if name == "withdraw" and units > part.pool.reserves[token].available:
-            part = self.pool.joined(part, token)  # what has grown since the row is as much ours to take as what was put in
+            part = self.pool.joined(part, token)  # interest since the row is as much ours to take as what was put in
         pool, user, now_s = part.pool, part.user, part.now_s
         read = debt_of if name in OF_DEBT else balance_of
         before = read(user, pool, token, now_s)
@@ -366,7 +366,7 @@ class Aave(FlashLender, PoolLender):
 
 
 def _interest(venue: str, reported: Units, read: Units) -> list[Settlement]:
-    """What has grown since it was reported, as the balances read."""
+    """Interest accrued since it was last reported, as the balances read."""
     grown = {}
     for token, (supplied, owed) in read.items():
         supplied_before, owed_before = reported.get(token, (0, 0))

@@ -293,7 +293,7 @@ class Exchange(Holder):
         if equity > notional and leverage >= 1:
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
         maintenance = self.maintenance(notional)
-        # A product in place of the quotient that the message tells: a third as long, and exact.
+        # A product in place of the quotient that the message states: a third as long, and exact.
         if equity * leverage < notional or equity < maintenance or (notional and equity == maintenance):
             needed = max(notional / leverage, maintenance)
             reject(CEX, f"{doing} of {plain(amount)} {of}{kind} needs {plain(round(needed, 2))} {self._settle} of margin on {self.name}, "
@@ -446,7 +446,7 @@ class Exchange(Holder):
         costs = _costs(("liquidation", settle, lost), ("perp_price", settle, equity - lost))
         return after, Settlement("liquidation", self.name, deltas, costs, details)
 
-    # What is held, and what goes to other venues.
+    # Balances, and transfers to other venues.
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
         account = state.part(self.name, ExchangeAccount)
