@@ -70,7 +70,7 @@ SLOW = (
     "scenarios/test_transfers_pay.py",
     "scenarios/test_whole_cycle.py",
     "spec/test_success_criteria.py::test_a_peer_that_cannot_be_installed_is_one_line_and_no_failure",
-    "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_beside_what_was_measured",
+    "spec/test_success_criteria.py::test_the_benchmark_prints_each_target_next_to_what_was_measured",
     "strategies/test_restart.py",
     "test_compare.py",
     "test_documents.py::test_help_is_what_the_readme_promises",

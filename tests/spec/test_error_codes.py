@@ -56,7 +56,7 @@ def live(live_run, *faults, **parts):
     return made, made.gateways["binance"], made.manager
 
 
-def test_eim_003_an_answer_that_cannot_be_booked_keeps_what_the_venue_said(live_run):
+def test_eim_003_an_answer_that_cannot_be_recorded_keeps_what_the_venue_said(live_run):
     _, found = executed_and_unreadable(live_run)
     error = refused(found.route_instruction, NOON, TRADE)
     assert (error.error_code, error.severity, error.original_exception.raw) == ("EIM-003", "MEDIUM", {"orderId": 71})

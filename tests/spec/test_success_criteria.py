@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LINES = ("interface lookup", "instruction routing", "venue abstraction", "memory of all interfaces", "CPU in normal operation")
 
 
-def test_the_benchmark_prints_each_target_beside_what_was_measured():
+def test_the_benchmark_prints_each_target_next_to_what_was_measured():
     found = subprocess.run(
         [sys.executable, str(REPOSITORY / "benchmarks" / "specification.py")], capture_output=True, text=True, check=True
     )
