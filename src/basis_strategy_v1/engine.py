@@ -1,4 +1,4 @@
-"""The backtest: time, what falls due, the strategy, execution, the record."""
+"""The backtest loop: time passes, settlements fall due, the strategy decides, its plan is executed, the step is recorded."""
 
 from __future__ import annotations
 

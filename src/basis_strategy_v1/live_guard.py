@@ -1,4 +1,4 @@
-"""What a live run looks after besides its steps: that it stays hedged, and that the venues hold what it holds."""
+"""The duties of a live run besides its steps: it stays hedged, and its balances are compared with the venues'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a live run: how it begins, how a restart goes on with it, and how each step is kept."""
+"""The record of a live run: how it begins, how a restart continues from it, and how each step is kept."""
 
 from __future__ import annotations
 

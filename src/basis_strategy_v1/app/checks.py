@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a run: all of it at once."""
+"""Checks before a run: lists everything that would stop it, at once."""
 
 from __future__ import annotations
 

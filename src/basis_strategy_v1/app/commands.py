@@ -1,4 +1,4 @@
-"""What the command line shows besides a backtest, as lines of text."""
+"""The output of the commands other than `backtest`, as lines of text."""
 
 from __future__ import annotations
 

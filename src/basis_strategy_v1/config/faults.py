@@ -1,4 +1,4 @@
-"""What is wrong with a config: every fault with its path, its value and what is allowed."""
+"""The faults of a config: each with its path, its value and what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each instruction, by its key."""
+"""The journal protocol: the outcome of each instruction, by its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome of an order: written down together with the state after it, and compared with what the venue shows."""
+"""Records the outcome of an order together with the state after it, and compares it with what the venue shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes each instruction to its venue's interface and gives back what moved."""
+"""Routes each instruction to its venue's interface and returns the deltas."""
 
 from __future__ import annotations
 

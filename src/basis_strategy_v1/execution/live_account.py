@@ -1,4 +1,4 @@
-"""The account of a live manager: what falls due is asked of the venues, and the state is what they reported."""
+"""The account of a live manager: settlements are asked of the venues, and the state follows their reports."""
 
 from __future__ import annotations
 

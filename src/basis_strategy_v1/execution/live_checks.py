@@ -1,4 +1,4 @@
-"""What is checked before anything is sent live: each step simulated, a gateway for it, and the limits."""
+"""The checks before anything is sent live: each step is simulated, has a gateway, and is within the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a live run, how they are put together, and how an account is taken up again after a restart."""
+"""The parts of a live run, how they are put together, and how an account is restored after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the steps of a plan are sent live: simulated again on what they meet, approved, handed to their sender, and logged."""
+"""Sends the steps of a plan live. Each is simulated again on the current state, approved, handed to its sender, and logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of an order: parse, simulate, approve, send, commit. One pass down, one report up."""
+"""The pipeline of an order: parse, simulate, approve, send, commit. One pass down, one report up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of what the venues show belongs to a run. The rest is somebody else's: it is listed, and never touched."""
+"""The share of a venue's balances that belongs to a run. The rest is listed, and never touched."""
 
 from __future__ import annotations
 

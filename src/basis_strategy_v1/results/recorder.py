@@ -1,4 +1,4 @@
-"""What a run leaves behind, step by step, and the files that it is written to."""
+"""The results of a run, step by step, and the files that they are written to."""
 
 from __future__ import annotations
 

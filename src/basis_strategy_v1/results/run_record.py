@@ -1,4 +1,4 @@
-"""The record of a live run in its state folder: what it has come to at the end of each step, so that a restart goes on with it."""
+"""The record of a live run in its state folder: the run at the end of each step, from which a restart continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Swaps at a DEX by the state of its pools, which go on from where our own swaps left them until the data have a new row."""
+"""Swaps at a DEX by the state of its pools. A pool stays as our own swaps left it until the data have a new row."""
 
 from __future__ import annotations
 
