@@ -60,7 +60,7 @@ def basis(every: int) -> tuple[Any, list[Any]]:
         def set_up(self) -> None:
             self.register_entity(NamedEntity("SPOT", SimpleSpotExchange(trading_fee=0.001)))
             self.register_entity(NamedEntity("HEDGE", HyperliquidEntity(trading_fee=0.0005)))
-            self.ticks = 0
+            self.steps = 0
             self.get_entity("SPOT").action_deposit(9e8)
             self.get_entity("SPOT").action_inject_product(3e5)
             self.get_entity("HEDGE").action_deposit(500_000)
@@ -73,8 +73,8 @@ def basis(every: int) -> tuple[Any, list[Any]]:
             ]
 
         def predict(self) -> list[ActionToTake]:
-            self.ticks += 1
-            return [] if self.ticks % every else self.plans[self.ticks // every % 2]
+            self.steps += 1
+            return [] if self.steps % every else self.plans[self.steps // every % 2]
 
     return Both, [
         Observation(at, {
@@ -95,12 +95,12 @@ def lending() -> tuple[Any, list[Any]]:
         def set_up(self) -> None:
             self.register_entity(NamedEntity("LENDER", AaveEntity()))
             self.get_entity("LENDER").action_deposit(1e6)
-            self.ticks = 0
+            self.steps = 0
             self.plans = [[ActionToTake("LENDER", Action(name, {"amount_in_notional": 100.0}))] for name in ("deposit", "withdraw")]
 
         def predict(self) -> list[ActionToTake]:
-            self.ticks += 1
-            return self.plans[self.ticks % 2]
+            self.steps += 1
+            return self.plans[self.steps % 2]
 
     return Lends, [Observation(at, {"LENDER": AaveGlobalState(1.0, price, *lending_rates)}) for at, price in bars()]
 

@@ -1,4 +1,4 @@
-"""A year of one-minute bars (525,600 ticks, two price series) with a rebalance of both legs each 24 bars."""
+"""A year of one-minute bars (525,600 steps, two price series) with a rebalance of both legs each 24 bars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EachDayOfBars:
     """Both legs grow and shrink in turn, each 24 bars."""
 
     def __init__(self):
-        self.ticks = 0
+        self.steps = 0
         legs = [("spot", "buy"), ("perp", "sell")], [("spot", "sell"), ("perp", "buy")]
         common = dict(instruction_type="cex_trade", venue="bybit", symbol="ETHUSDT", amount=AMOUNT)
         self.plans = [[dict(common, trade_type=kind, side=side) for kind, side in leg] for leg in legs]
@@ -37,8 +37,8 @@ class EachDayOfBars:
         return [("spot", "bybit", "ETHUSDT"), ("perp", "bybit", "ETHUSDT"), ("funding", "bybit", "ETHUSDT")]
 
     def decide(self, snapshot, positions, parameters):
-        self.ticks += 1
-        return [] if self.ticks % 24 else self.plans[self.ticks // 24 % 2]
+        self.steps += 1
+        return [] if self.steps % 24 else self.plans[self.steps // 24 % 2]
 '''
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         _write_data(folder)
         found = json.loads(subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True).stdout)
         floor = best_of(3, _bare_loop)
-        show("the loop, 525,600 ticks", found["loop"], 3, "s", floor, "a bare loop over two arrays of prices")
+        show("the loop, 525,600 steps", found["loop"], 3, "s", floor, "a bare loop over two arrays of prices")
         show("reading the CSV (two series of 525,610 bars)", found["read"], None, "s")
         show("writing the results", found["write"], None, "s")
         show("the report", found["report"], None, "s")

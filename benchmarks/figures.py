@@ -1,4 +1,4 @@
-"""Prints measured figures beside their targets and beside a floor measured in the same run."""
+"""Prints measured figures next to their targets and next to a floor measured in the same run."""
 
 from __future__ import annotations
 

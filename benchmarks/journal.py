@@ -17,7 +17,7 @@ from basis_strategy_v1.core.gateway import Message
 from basis_strategy_v1.core.instructions import CexTrade
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.order import Order
-from basis_strategy_v1.core.state import Account, Perp, State, Wallet
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State, Wallet
 from basis_strategy_v1.live import journal as journal_module
 from basis_strategy_v1.live import journal_file
 from basis_strategy_v1.live.journal import SqliteJournal
@@ -28,7 +28,7 @@ TRADE = CexTrade(venue="bybit", trade_type="perp", side="sell", symbol="ETHUSDT"
 DELTAS = Deltas.at("bybit", {"ETHUSDT-PERP": D("-1.5"), "USDT": D("-2.722500")})
 STATE = State(
     {
-        "bybit": Account({"USDT": D("50000.123456"), "ETH": D("15.25")}, {"ETHUSDT": Perp(D(-15), D("-49500.75"))}),
+        "bybit": ExchangeAccount({"USDT": D("50000.123456"), "ETH": D("15.25")}, {"ETHUSDT": Perp(D(-15), D("-49500.75"))}),
         "wallet": Wallet({"ETH": 10**17}),
     }
 )

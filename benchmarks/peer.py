@@ -39,15 +39,15 @@ LENDING = [{**SUPPLY, "action": "withdraw"}, SUPPLY]
 STRATEGY = """
 class Both:
     def __init__(self):
-        self.ticks = 0
+        self.steps = 0
         self.plans = {plans!r}
 
     def needs(self, parameters):
         return [("spot", "bybit", "ETHUSDT"), ("perp", "bybit", "ETHUSDT"), ("funding", "bybit", "ETHUSDT")]
 
     def decide(self, snapshot, positions, parameters):
-        self.ticks += 1
-        return [] if self.ticks % {every} else self.plans[self.ticks // {every} % 2]
+        self.steps += 1
+        return [] if self.steps % {every} else self.plans[self.steps // {every} % 2]
 """
 
 

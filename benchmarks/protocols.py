@@ -82,12 +82,12 @@ def _chain(data: Path) -> None:
 
 
 def _leveraged_year(data: Path, folder: Path) -> None:
-    """The sample is half a year; the loop's time is scaled to the 8,760 ticks of a year."""
+    """The sample is half a year; the loop's time is scaled to the 8,760 steps of a year."""
     config = ROOT / "config" / "eth_leveraged.yaml"
     engine = EventDrivenStrategyEngine.from_config(config, data, folder / "results", folder / "logs", report=False)
     engine.run()
-    ticks = len(engine.curve.instants)
-    show("the leveraged strategy, a year of hourly bars", engine.seconds["loop"] / ticks * 8_760, 2, "s")
+    steps = len(engine.curve.instants)
+    show("the leveraged strategy, a year of hourly bars", engine.seconds["loop"] / steps * 8_760, 2, "s")
 
 
 def _uniswap() -> None:

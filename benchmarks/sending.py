@@ -22,7 +22,7 @@ from tests.ledger_gateway import LedgerGateway
 from tests.live.crash.sending_process import order_of
 from tests.venue_process import VenueProcess, venue_process
 
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.senders import Senders
 from basis_strategy_v1.live.journal import SqliteJournal
@@ -97,7 +97,7 @@ def _senders(folder: Path, venue: VenueProcess) -> tuple[Senders, _Timed, _Timed
     database = SqliteJournal(folder)
     journal = _Timed(database, ("entry", "intended", "sent", "close"))
     gateway = _Timed(LedgerGateway(venue.url), ("quote", "send", "read", "find"))  # `prepare` is called within the journal's `sent`
-    held: Any = Held(State({"binance": Account(dict(OPENING))}))
+    held: Any = Held(State({"binance": ExchangeAccount(dict(OPENING))}))
     return Senders([gateway], journal, held), gateway, journal, database  # type: ignore[list-item, arg-type]
 
 

@@ -1,4 +1,4 @@
-"""How long the package and the command take to start, beside the bare interpreter."""
+"""How long the package and the command take to start, next to the bare interpreter."""
 
 from __future__ import annotations
 

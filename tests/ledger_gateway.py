@@ -19,7 +19,7 @@ from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueR
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.live.http_deadline import put_under_deadlines
 
@@ -100,7 +100,7 @@ class LedgerGateway:
 
     def read(self, at: str | None = None) -> State:
         balances = self._content(self._asked("GET", "/balances"))
-        return State({self.name: Account({token: Decimal(amount) for token, amount in balances.items()})})
+        return State({self.name: ExchangeAccount({token: Decimal(amount) for token, amount in balances.items()})})
 
     def due(self, since: str | None) -> tuple[Sequence[Due], str]:
         found = self._content(self._asked("GET", f"/due?since={since or 0}"))
@@ -153,4 +153,4 @@ class LedgerGateway:
             raise MalformedAnswer(f"an order without {error}", content) from error
 
     def _changes(self, moved: dict[str, Decimal]) -> dict[str, Any]:
-        return {self.name: change_between(Account(), Account(moved))}
+        return {self.name: change_between(ExchangeAccount(), ExchangeAccount(moved))}

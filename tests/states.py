@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, structs
 
 from basis_strategy_v1 import EventDrivenStrategyEngine
-from basis_strategy_v1.core.state import Account, ModelState, State, Transit, VenueState
+from basis_strategy_v1.core.state import ExchangeAccount, ModelState, State, Transit, VenueState
 from basis_strategy_v1.core.state_codec import kinds_of
 from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -60,8 +60,8 @@ for struct in (
 def venue_states(kind: type[VenueState]) -> st.SearchStrategy[Any]:
     """Any state of a kind."""
     found = st.from_type(kind)
-    if kind is Account:  # a perp of no base is none
-        return found.map(lambda one: Account(one.balances, {symbol: perp for symbol, perp in one.perps.items() if perp.base}))
+    if kind is ExchangeAccount:  # a perp of no base is none
+        return found.map(lambda one: ExchangeAccount(one.balances, {symbol: perp for symbol, perp in one.perps.items() if perp.base}))
     return found.map(lambda transit: Transit(tuple(sorted(transit.transfers)))) if kind is Transit else found
 
 

@@ -178,3 +178,13 @@ def test_modules_import_each_other_in_no_circle_not_even_for_types() -> None:
     imports["basis_strategy_v1.engine"].remove("basis_strategy_v1.app")
     assert in_circles(imports) == set()
     assert in_circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == {"b", "c"}
+
+
+def test_no_public_class_name_is_defined_in_two_modules() -> None:
+    found: dict[str, list[str]] = {}
+    for path in sorted(Path(basis_strategy_v1.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.name)
+    # A venue's `Settings` and a strategy's `Parameters` are prescribed: each venue and each strategy has one.
+    assert {name: modules for name, modules in found.items() if len(modules) > 1 and name not in {"Settings", "Parameters"}} == {}

@@ -2,7 +2,7 @@
 
     make compare BASE=COMMIT
 
-Every config in config/ runs with both versions on the sample, and on the recorded market data where they lie beside the checkout.
+Every config in config/ runs with both versions on the sample, and on the recorded market data where they lie next to the checkout.
 It prints one line for each config and data set: "same", or the first difference.
 Exit status 0: all are the same, or the clone has no history to compare with; 1: some differ; 2: there is no such commit.
 

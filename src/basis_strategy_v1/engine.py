@@ -1,4 +1,4 @@
-"""The backtest: time, what falls due, the strategy, execution, the record."""
+"""The backtest loop: time passes, settlements fall due, the strategy decides, its plan is executed, the step is recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentErr
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import Attribution
-from basis_strategy_v1.results.recorder import Curve, Holdings
+from basis_strategy_v1.results.recorder import EquityCurve, PositionRows
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class EventDrivenStrategyEngine:
         self.memory: Any = None  # the strategy's, after the last plan that was not skipped
         self.portfolio = Portfolio(self.account, config.gas_reserve_eth)
         self.attribution = Attribution(config.share_class)
-        self.curve = Curve()
-        self.holdings = Holdings()
+        self.curve = EquityCurve()
+        self.holdings = PositionRows()
         self.skipped: list[Skipped] = []
         self.seconds: dict[str, float] = {}
         self.equity = self.equity_at_market = 0
@@ -148,12 +148,12 @@ class EventDrivenStrategyEngine:
         self._recorded_state = self._handler.state
 
     def _loop(self) -> None:
-        """At every tick: time passes, the strategy decides, what it wants is executed, the record is kept.
+        """At every step: time passes, the strategy decides, what it wants is executed, the record is kept.
 
-        Most ticks only move prices, so what these need is at hand as a local name, and what they are worth is left to `_flush_marks`.
+        Most steps only move prices. What these need is a local name, and `_flush_marks` values them later, many at once.
         """
-        regular_ticks, others = ticks_of(self.config, self.strategy)
-        instants = self._instants = array("q", sorted((*regular_ticks, *others)) if others else regular_ticks)
+        regular_steps, others = steps_of(self.config, self.strategy)
+        instants = self._instants = array("q", sorted((*regular_steps, *others)) if others else regular_steps)
         interval, regular, due, at = self.config.interval, self.config.interval // MICROSECOND, to_instant(self.start), self.start
         move_to, snapshot, handler, attribution = self.clock.move_to, self.account.market, self._handler, self.attribution
         decide, portfolio, parameters = self.strategy.decide, self.portfolio, self.config.strategy
@@ -162,7 +162,7 @@ class EventDrivenStrategyEngine:
         done = 0
         try:
             for instant in instants:
-                if instant != due:  # the end, or the time of a user's block, between two regular ticks
+                if instant != due:  # the end, or the time of a user's block, between two regular steps
                     at = from_instant(instant)
                 move_to(at)
                 if instant < self._quiet_until:
@@ -202,7 +202,7 @@ class EventDrivenStrategyEngine:
         """Record what is done.
 
         Raises:
-            MissingData: a price had grown too old at a tick before: that is what ended the run.
+            MissingData: a price had grown too old at an earlier step: that is what ended the run.
         """
         try:
             self._flush_marks(done)
@@ -211,14 +211,14 @@ class EventDrivenStrategyEngine:
                 raise earlier from ended
 
     def _mark(self, done: int, market: MarketSnapshot) -> None:
-        """Record a tick at which something happened, or may have: the one after those that are done."""
+        """Record a step at which something happened, or may have: the one after those that are done."""
         self._flush_marks(done)
         marked = self.attribution.mark(market)
-        self.curve.add(market.instant, marked, self.attribution.booked if self._has_cash_flows else None)
+        self.curve.add(market.instant, marked, self.attribution.recorded if self._has_cash_flows else None)
         self.equity, self._has_cash_flows = marked[0], False
 
     def _flush_marks(self, done: int) -> None:
-        """Record those of the ticks that are done at which nothing but prices moved, before anything else does."""
+        """Record those of the steps that are done at which nothing but prices moved, before anything else does."""
         recorded = len(self.curve.instants)
         if recorded >= done:
             return
@@ -275,7 +275,7 @@ class EventDrivenStrategyEngine:
         self._changed = self._has_cash_flows = True
 
     def _rebase(self, market: MarketSnapshot) -> None:
-        """After executions: what is held now, and when the next thing falls due for it."""
+        """After executions: take over the positions, and when the next thing falls due for them."""
         self.attribution.rebase(*self.account.exposures(market), market)
         self._recorded_state = self._handler.state
         self._has_cash_flows = True
@@ -313,8 +313,8 @@ class EventDrivenStrategyEngine:
         self.event_logger.log_event(at, "error", COMPONENT, data)
 
 
-def ticks_of(config: Config, strategy: Strategy) -> tuple[range, list[int]]:
-    """The instants of the ticks (microseconds since 1970): every interval; and between these the end and the times of a user's blocks."""
+def steps_of(config: Config, strategy: Strategy) -> tuple[range, list[int]]:
+    """The instants of the steps (microseconds since 1970): every interval; and between these the end and the times of a user's blocks."""
     assert config.start is not None and config.end is not None
     first, last = to_instant(config.start), to_instant(config.end)
     regular = range(first, last + 1, config.interval // MICROSECOND)

@@ -9,7 +9,7 @@ from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_insta
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.core.order import DECISION, LEAVE
-from basis_strategy_v1.engine import RunResult, ticks_of
+from basis_strategy_v1.engine import RunResult, steps_of
 from basis_strategy_v1.execution.exposure import UNWIND
 from basis_strategy_v1.execution.plan_in_hand import PlanStopped
 from basis_strategy_v1.live_guard import LiveGuard
@@ -63,7 +63,7 @@ class LiveEngine(LiveGuard):
     def _steps(self) -> Iterator[datetime]:
         """The times of the steps: of recorded data every interval from the start; else on the wall clock, where missed ones are skipped."""
         if self.waits is None:
-            regular, others = ticks_of(self.config, self.strategy)
+            regular, others = steps_of(self.config, self.strategy)
             for instant in sorted((*regular, *others)):
                 if self._goes_on_at is None or instant >= self._goes_on_at:
                     yield self.start if instant == to_instant(self.start) else from_instant(instant)

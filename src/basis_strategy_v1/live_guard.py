@@ -1,4 +1,4 @@
-"""What a live run looks after besides its steps: that it stays hedged, and that the venues hold what it holds."""
+"""The duties of a live run besides its steps: it stays hedged, and its balances are compared with the venues'."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class LiveGuard(LiveRecord):
         self._guard(at, market, at_once=True)
 
     def _compare_holdings(self, at: datetime, market: MarketSnapshot) -> None:
-        """Compare what is held with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
+        """Compare the positions with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
         reconciler = self.live.reconciler
         if market.instant < self._compares_at and not reconciler.is_needed:
             return

@@ -1,4 +1,4 @@
-"""The record of a live run: how it begins, how a restart goes on with it, and how each step is kept."""
+"""The record of a live run: how it begins, how a restart continues from it, and how each step is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, to_instant
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, Skipped
 from basis_strategy_v1.execution.hedge_guard import decode_since
@@ -60,7 +60,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     _since: Since
     _unwinds_to: Mapping[str, Decimal] | None = None  # an earlier process ended before it unwound a plan that was stopped
     _sent: frozenset[tuple[int, str]] = frozenset()  # the plans of the step that an earlier process did not complete: instant, purpose
-    _recorded = Mark()  # how far the journal is booked
+    _recorded = JournalMark()  # how far the journal is recorded
     _compares_at = 0  # from which instant on the holdings are compared again
     _breaks: Mapping[tuple[str, str], Decimal] = {}  # by venue and token, as they were logged
     _kept_skipped = 0  # how many of `skipped` the record has
@@ -68,7 +68,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     account: LiveAccount
 
     def executed_live(self) -> Sequence[ExecutionReport]:
-        return self.live.journal.closed_after(Mark())[0]
+        return self.live.journal.closed_after(JournalMark())[0]
 
     def _open(self) -> None:
         """Take up the account, close what an earlier process left open, and go on with its record, or begin one."""
@@ -83,7 +83,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             self.clock.move_to(at)
         recovered, self._since = self.live.start(at), decode_since(self.record.kept(SINCE))
         if newest is not None:
-            plans = journal.plans_after(Mark() if kept is None else kept.mark)
+            plans = journal.plans_after(JournalMark() if kept is None else kept.mark)
             self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)
         if why_not:
             self._log_new_record(why_not)
@@ -102,17 +102,17 @@ class LiveRecord(EventDrivenStrategyEngine):
         self.equity = self.attribution.initial_equity
         self.curve.open(self.equity)
         self._recorded_state = self._handler.state
-        _, self._recorded = self.live.journal.closed_after(Mark())
+        _, self._recorded = self.live.journal.closed_after(JournalMark())
         self.record.add(self._checkpoint(market.instant))
 
     def _go_on(self, kept: Checkpoint) -> None:
         """Restore the record as it was at the end of its newest step, and find what the journal has beyond it."""
         attribution, manager_record = self.attribution, self.manager.record
-        attribution.restore(kept.books, self._market_then(kept.books.instant))
+        attribution.restore(kept.ledger, self._market_then(kept.ledger.instant))
         self.equity = attribution.initial_equity
         self.curve.open(self.equity)
-        for instant, marked, booked in self.record.steps():
-            self.curve.add(instant, marked, booked)
+        for instant, marked, recorded in self.record.steps():
+            self.curve.add(instant, marked, recorded)
             self.equity, self._has_cash_flows = marked[0], False
         for held in self.record.holdings():
             self.holdings.add(*held)
@@ -149,14 +149,14 @@ class LiveRecord(EventDrivenStrategyEngine):
 
     def _keep(self, market: MarketSnapshot, at: datetime) -> None:
         """Record the step, in memory and in the state folder."""
-        booked = dict(self.attribution.booked) if self._has_cash_flows else None
+        recorded = dict(self.attribution.recorded) if self._has_cash_flows else None
         self._mark(0, market)
         instant, holding = to_instant(at), None
         if self._changed or instant >= self._next_day or instant == self._end:
             self._add_holdings(instant)
             holding = instant, self._handler.positions
         checkpoint = self._checkpoint(market.instant, instant + 1)
-        self.record.add(checkpoint, StepRow(market.instant, self.curve.last(), booked), holding, self.skipped[self._kept_skipped :])
+        self.record.add(checkpoint, StepRow(market.instant, self.curve.last(), recorded), holding, self.skipped[self._kept_skipped :])
         self._kept_skipped = len(self.skipped)
 
     def _checkpoint(self, settled: int, goes_on_at: int | None = None) -> Checkpoint:
@@ -164,7 +164,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             goes_on_at=self._goes_on_at if goes_on_at is None else goes_on_at,
             settled=settled,
             next_day=self._next_day,
-            books=self.attribution.books(),
+            ledger=self.attribution.ledger(),
             state=encode_state(self._handler.state),
             mark=self._recorded,
             routed=self.manager.instructions_routed,
@@ -189,7 +189,7 @@ class LiveRecord(EventDrivenStrategyEngine):
         self.live.settlements_logged(reports)
 
     def _book_closed(self, market: MarketSnapshot) -> None:
-        """Book each execution that the journal holds and the record has not: whichever process has sent it, it is booked once."""
+        """Record each execution that the journal holds and the record has not: whichever process has sent it, it is recorded once."""
         reports, self._recorded = self.live.journal.closed_after(self._recorded)
         if reports:
             self._record_executed(reports, market)

@@ -424,4 +424,4 @@ def test_a_stake_counted_in_ether_needs_its_price_in_dollars_to_the_end(data: Pa
     assert run(data, **stake) == "DAT-002"
     for path in (data / "ohlcv").rglob("spot/*.csv"):
         path.unlink()
-    assert refused(data, **stake)[0].endswith("what is held is valued in dollars: bring spot/ETHUSDT of an exchange")
+    assert refused(data, **stake)[0].endswith("positions are valued in dollars: bring spot/ETHUSDT of an exchange")

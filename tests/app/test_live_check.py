@@ -15,7 +15,7 @@ from basis_strategy_v1.app import venue_accounts
 from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, RealVenue, VenueAccount, modes_line
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.state import Account, Perp, State
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
 from basis_strategy_v1.live import process, secrets
 
 from ..ledger_gateway import LedgerGateway
@@ -168,7 +168,7 @@ def test_the_profit_of_perps_counts_as_funds(config: dict[str, Any], venue: Venu
     class WithPerps(LedgerGateway):
         def read(self, at: str | None = None) -> State:
             perps = {"ETHUSDT": Perp(Decimal(-2), Decimal(-8_000)), "BTCUSDT": Perp(Decimal(1), Decimal(1))}
-            return State({"binance": Account({"USDT": Decimal(50)}, perps)})
+            return State({"binance": ExchangeAccount({"USDT": Decimal(50)}, perps)})
 
     (line,) = findings(config, {"binance": WithPerps(venue.url)})
     worth = 50 + 8_000 - 2 * close_of("perp", NOON_MS)

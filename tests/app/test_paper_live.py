@@ -144,7 +144,7 @@ def test_while_the_exchange_does_not_answer_nothing_is_traded_and_afterwards_it_
     (skipped,) = events(result, "no trade:")
     (silence,) = events(result, "MarketFeed")
     assert "CEX-002" in silence and "bybit cannot be asked for spot bars of ETHUSDT" in silence
-    assert "bybit cannot be asked for " in skipped and "it values what is held, but no trade is opened on it" in skipped
+    assert "bybit cannot be asked for " in skipped and "it values positions, but no trade is opened on it" in skipped
     assert (rows(result)[0][1], result.summary["instructions_routed"]) == ("100000", 2)
 
 

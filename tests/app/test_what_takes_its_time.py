@@ -15,9 +15,9 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.gateway import Due, Pending
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.order import HEDGE
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
@@ -148,7 +148,7 @@ def test_a_process_that_ends_between_a_stopped_plan_and_its_unwinding_leaves_no_
     for name in ("equity.csv", "positions.csv"):
         assert result.paths[name].read_bytes() == expected.paths[name].read_bytes()
     with JournalReader(tmp_path / "parts" / "state") as journal:
-        plans = [(stored.plan.purpose, len(stored.plan.blocks)) for stored in journal.plans_after(Mark())]
+        plans = [(stored.plan.purpose, len(stored.plan.blocks)) for stored in journal.plans_after(JournalMark())]
     assert plans[:2] == [("decision", 2), (HEDGE, 1)]
 
 
@@ -160,7 +160,7 @@ def foreign_fill(engine: LiveEngine) -> None:
     moves(engine, ETH=1)
     gateway = gateway_of(engine)
     given, at = gateway.due, engine.clock.now()
-    changes = {"bybit": change_between(Account(), Account({"ETH": Decimal(1)}))}
+    changes = {"bybit": change_between(ExchangeAccount(), ExchangeAccount({"ETH": Decimal(1)}))}
     item = Due(id="foreign", venue="bybit", kind="foreign fill", at=at, deltas=Deltas.at("bybit", {"ETH": Decimal(1)}), changes=changes)
 
     def due(since: str | None) -> Any:
@@ -172,7 +172,7 @@ def foreign_fill(engine: LiveEngine) -> None:
 
 def hedged_at(folder: Path) -> list[str]:
     with JournalReader(folder / "state") as journal:
-        return [f"{stored.plan.at:%H:%M}" for stored in journal.plans_after(Mark()) if stored.plan.purpose == HEDGE]
+        return [f"{stored.plan.at:%H:%M}" for stored in journal.plans_after(JournalMark()) if stored.plan.purpose == HEDGE]
 
 
 @pytest.mark.parametrize("ends_after", [None, 3, 4])

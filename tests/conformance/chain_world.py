@@ -199,7 +199,7 @@ class World:
         *_, row = csv.DictReader(path.read_text().splitlines())
         assert pool_from_row(row).pool == self.pool.state()
         for coins, name in POOLS.items():
-            state = curve_pool.PoolRow(tuple((coin, decimals_of(coin)) for coin in coins), self.curve[name].state())
+            state = curve_pool.CurvePoolRow(tuple((coin, decimals_of(coin)) for coin in coins), self.curve[name].state())
             row = {"block": block, **curve_pool.row_of_pool(state)}
             write_states(self.folder, f"dex/curve/{name}.state", CURVE_POOL, {now: row})
         for name in ("WETH", "USDT"):

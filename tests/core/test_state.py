@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1.core.state import RATE_UNIT, Account, Amounts, Perp, State, Transfer, Transit, VenueState, Wallet
+from basis_strategy_v1.core.state import RATE_UNIT, Amounts, ExchangeAccount, Perp, State, Transfer, Transit, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, to_amount
 
 ONE = Decimal(1)
@@ -17,10 +17,10 @@ ONE = Decimal(1)
 @pytest.mark.parametrize(
     ("part", "positions"),
     [
-        (Account(), {}),
-        (Account({"USDT": Decimal("10.5"), "ETH": Decimal(0)}), {"USDT": Decimal("10.5")}),
+        (ExchangeAccount(), {}),
+        (ExchangeAccount({"USDT": Decimal("10.5"), "ETH": Decimal(0)}), {"USDT": Decimal("10.5")}),
         (
-            Account({}, {"ETHUSDT": Perp(Decimal(-2), Decimal(-6600)), "BTCUSDT": Perp(Decimal(0), Decimal(0))}),
+            ExchangeAccount({}, {"ETHUSDT": Perp(Decimal(-2), Decimal(-6600)), "BTCUSDT": Perp(Decimal(0), Decimal(0))}),
             {"ETHUSDT-PERP": Decimal(-2)},
         ),
         (Wallet(), {}),
@@ -48,7 +48,7 @@ def test_a_rebasing_balance_is_its_shares_at_the_rate_rounded_down(token: str, s
 def test_moving_there_and_back_leaves_what_was_without_zeros(held: dict[str, int], change: dict[str, int]) -> None:
     back = {token: -amount for token, amount in change.items()}
     wallet, kept = Wallet(held, {"A": 1}), {token: units for token, units in held.items() if units}
-    account = Account({token: Decimal(amount) for token, amount in held.items()}, {"ETHUSDT": Perp(ONE, ONE)})
+    account = ExchangeAccount({token: Decimal(amount) for token, amount in held.items()}, {"ETHUSDT": Perp(ONE, ONE)})
     there = wallet.moved(change), account.moved({token: Decimal(amount) for token, amount in change.items()})
     assert all(there[0].units.get(token) != 0 and there[1].balances.get(token) != 0 for token in change)
     assert {token: units for token, units in there[0].moved(back).units.items() if units} == kept
@@ -70,15 +70,15 @@ def test_a_state_gives_a_part_of_the_kind_asked_for_or_an_empty_one() -> None:
     wallet = Wallet({"ETH": 1})
     state = State({"wallet": wallet})
     assert state.part("wallet", Wallet) is wallet
-    assert state.part("bybit", Account) == Account()
-    assert state.part("wallet", Account) == Account()
+    assert state.part("bybit", ExchangeAccount) == ExchangeAccount()
+    assert state.part("wallet", ExchangeAccount) == ExchangeAccount()
     assert State().parts == {}
 
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_a_changed_state_leaves_the_one_before_as_it_was(checked: bool) -> None:
     first = State({"wallet": Wallet({"ETH": 10**18})}, checked=checked)
-    second = first.with_parts(bybit=Account({"USDT": ONE}), wallet=Wallet())
+    second = first.with_parts(bybit=ExchangeAccount({"USDT": ONE}), wallet=Wallet())
     assert first.positions() == {"wallet": {"ETH": ONE}}
     assert second.positions() == {"bybit": {"USDT": ONE}}
     assert (first.checked, second.checked) == (checked, checked)

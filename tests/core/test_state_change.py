@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from basis_strategy_v1.core.state import Account, Amounts, Perp, State, Transfer, Transit, VenueState, Wallet
+from basis_strategy_v1.core.state import Amounts, ExchangeAccount, Perp, State, Transfer, Transit, VenueState, Wallet
 from basis_strategy_v1.core.state_change import apply_change, apply_changes, change_between, changes_between
 from basis_strategy_v1.core.state_codec import kinds_of
 from basis_strategy_v1.core.value_change import form_of
@@ -20,7 +20,7 @@ from basis_strategy_v1.venues.aave_interest import RAY
 from basis_strategy_v1.venues.aave_reserve import Reserve
 from basis_strategy_v1.venues.aave_state import AaveState
 from basis_strategy_v1.venues.curve_pool import StableSwapPool
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState
 from basis_strategy_v1.venues.morpho_market import Market, Position
 from basis_strategy_v1.venues.pool_swap import MovedPools
 from basis_strategy_v1.venues.staking import Queue, Request
@@ -91,22 +91,22 @@ STAKE, LOAN = Market(lltv_wad=1, last_update_s=1), Market(lltv_wad=1, last_updat
 R1, R2, R3 = Request("lido-1", 10, 1, 1), Request("lido-2", 20, 2, 2), Request("lido-3", 30, 3, 3)
 TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
     "a trade while a deposit arrives": (
-        Account({"USDT": D("100.50")}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
-        Account({"USDT": D("99.25")}, {"ETHUSDT": Perp(D(-2), D(-6500)), "BTCUSDT": Perp(D(1), D(60000))}),
-        Account({"USDT": D("600.50"), "ETH": D(2)}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
-        Account({"USDT": D("599.25"), "ETH": D(2)}, {"ETHUSDT": Perp(D(-2), D(-6500)), "BTCUSDT": Perp(D(1), D(60000))}),
+        ExchangeAccount({"USDT": D("100.50")}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
+        ExchangeAccount({"USDT": D("99.25")}, {"ETHUSDT": Perp(D(-2), D(-6500)), "BTCUSDT": Perp(D(1), D(60000))}),
+        ExchangeAccount({"USDT": D("600.50"), "ETH": D(2)}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
+        ExchangeAccount({"USDT": D("599.25"), "ETH": D(2)}, {"ETHUSDT": Perp(D(-2), D(-6500)), "BTCUSDT": Perp(D(1), D(60000))}),
     ),
     "two trades that open one position": (
-        Account({"USDT": D(10)}),
-        Account({"USDT": D(9), "ETH": D(1)}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
-        Account({"USDT": D(8), "ETH": D(2)}, {"ETHUSDT": Perp(D(-2), D(-6700))}),
-        Account({"USDT": D(7), "ETH": D(3)}, {"ETHUSDT": Perp(D(-3), D(-10000))}),
+        ExchangeAccount({"USDT": D(10)}),
+        ExchangeAccount({"USDT": D(9), "ETH": D(1)}, {"ETHUSDT": Perp(D(-1), D(-3300))}),
+        ExchangeAccount({"USDT": D(8), "ETH": D(2)}, {"ETHUSDT": Perp(D(-2), D(-6700))}),
+        ExchangeAccount({"USDT": D(7), "ETH": D(3)}, {"ETHUSDT": Perp(D(-3), D(-10000))}),
     ),
     "a position is closed while funding is paid": (
-        Account({"USDT": D(10)}, {"ETHUSDT": Perp(D(1), D(30))}),
-        Account({"USDT": D(12)}),
-        Account({"USDT": D(9)}, {"ETHUSDT": Perp(D(1), D(30))}),
-        Account({"USDT": D(11)}),
+        ExchangeAccount({"USDT": D(10)}, {"ETHUSDT": Perp(D(1), D(30))}),
+        ExchangeAccount({"USDT": D(12)}),
+        ExchangeAccount({"USDT": D(9)}, {"ETHUSDT": Perp(D(1), D(30))}),
+        ExchangeAccount({"USDT": D(11)}),
     ),
     "a transfer arrives while another leaves": (
         Transit((FIRST, THIRD)),
@@ -147,16 +147,16 @@ TOGETHER: dict[str, tuple[Any, Any, Any, Any]] = {
         AaveState(LATER, UserAccount(collateral=frozenset({"WETH"})), 9, 9),
     ),
     "a loan while collateral comes": (
-        MorphoState({"wstETH/WETH": Held(STAKE, Position(0, 0, 5), 1)}, 1),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 5), 9)}, 9),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 0, 9), 9)}, 9),
-        MorphoState({"wstETH/WETH": Held(LOAN, Position(0, 3, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(STAKE, Position(0, 0, 5), 1)}, 1),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 3, 5), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 0, 9), 9)}, 9),
+        MorphoState({"wstETH/WETH": MarketPosition(LOAN, Position(0, 3, 9), 9)}, 9),
     ),
     "two accounts that were not there": (
         None,
-        Account({"USDT": D(1)}),
-        Account({"USDT": D(2), "ETH": D(1)}),
-        Account({"USDT": D(3), "ETH": D(1)}),
+        ExchangeAccount({"USDT": D(1)}),
+        ExchangeAccount({"USDT": D(2), "ETH": D(1)}),
+        ExchangeAccount({"USDT": D(3), "ETH": D(1)}),
     ),
 }  # fmt: skip
 
@@ -170,8 +170,8 @@ def test_two_changes_that_were_made_from_one_state_add_up_in_either_order(case: 
 
 
 def test_a_change_reads_as_what_has_moved() -> None:
-    before = Account({"USDT": D("100.50"), "ETH": D(1)}, {"ETHUSDT": Perp(D(-1), D(-3300))})
-    after = Account({"USDT": D("90.5"), "BTC": D(3)})
+    before = ExchangeAccount({"USDT": D("100.50"), "ETH": D(1)}, {"ETHUSDT": Perp(D(-1), D(-3300))})
+    after = ExchangeAccount({"USDT": D("90.5"), "BTC": D(3)})
     assert change_between(before, after) == {
         "type": "Account",
         "changed": {
@@ -194,11 +194,11 @@ def test_a_change_reads_as_what_has_moved() -> None:
 
 
 def test_an_amount_of_0_that_was_kept_is_kept_and_one_that_left_is_gone() -> None:
-    before, after = Account({"A": D(0), "B": D(1), "C": D(0)}), Account({"B": D(0), "C": D(0), "D": D(0)})
+    before, after = ExchangeAccount({"A": D(0), "B": D(1), "C": D(0)}), ExchangeAccount({"B": D(0), "C": D(0), "D": D(0)})
     change = change_between(before, after)
     assert change == {"type": "Account", "changed": {"balances": {"changed": {"B": "-1"}, "gone": ["A"], "kept": ["B", "D"]}}}
     assert apply_change(before, change) == after
-    assert apply_change(Account({"B": D(5)}), change) == Account({"B": D(4), "D": D(0)})
+    assert apply_change(ExchangeAccount({"B": D(5)}), change) == ExchangeAccount({"B": D(4), "D": D(0)})
 
 
 def test_records_of_which_two_are_equal_keep_their_order() -> None:
@@ -211,12 +211,12 @@ def test_a_difference_of_0_leaves_nothing() -> None:
 
 
 def test_changes_of_several_venues_leave_the_others_as_they_are() -> None:
-    wallet, account = Wallet({"ETH": 1}), Account({"USDT": D(1)})
+    wallet, account = Wallet({"ETH": 1}), ExchangeAccount({"USDT": D(1)})
     before = State({"wallet": wallet, "bybit": account, "aave": Amounts({"aUSDT": D(1)})}, checked=False)
     after = apply_changes(
         before, {"aave": {"gone": True}, "bybit": {"type": "Account", "changed": {"balances": {"changed": {"USDT": "1"}}}}}
     )
-    assert after.parts == {"wallet": wallet, "bybit": Account({"USDT": D(2)})}
+    assert after.parts == {"wallet": wallet, "bybit": ExchangeAccount({"USDT": D(2)})}
     assert (after.parts["wallet"] is wallet, after.checked) == (True, False)
 
 
@@ -262,6 +262,6 @@ def test_what_a_pool_is_like_is_taken_over_and_nothing_of_it_is_added() -> None:
 
 
 def test_a_perp_that_was_closed_leaves_no_cost_behind() -> None:
-    before = Account({"USDT": D(5)}, {"ETHUSDT": Perp(D(1), D("3300.00000001"))})
-    change = change_between(Account(), Account({}, {"ETHUSDT": Perp(D(-1), D(-3300))}))
-    assert apply_change(before, change) == Account({"USDT": D(5)})
+    before = ExchangeAccount({"USDT": D(5)}, {"ETHUSDT": Perp(D(1), D("3300.00000001"))})
+    change = change_between(ExchangeAccount(), ExchangeAccount({}, {"ETHUSDT": Perp(D(-1), D(-3300))}))
+    assert apply_change(before, change) == ExchangeAccount({"USDT": D(5)})

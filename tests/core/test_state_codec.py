@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 
-from basis_strategy_v1.core.state import Account, State, Transit, VenueState, Wallet
+from basis_strategy_v1.core.state import ExchangeAccount, State, Transit, VenueState, Wallet
 from basis_strategy_v1.core.state_codec import decode_state, encode_state, kinds_of
 
 from ..states import Decimal, same, states
@@ -32,7 +32,7 @@ def test_every_state_of_a_real_run_is_the_same_after_it_was_text(real_runs: dict
 
 
 def test_the_text_is_plain_json_with_the_kind_of_each_venue() -> None:
-    state = State({"bybit": Account({"USDT": Decimal("0.10")}), "wallet": Wallet({"ETH": 10**20})})
+    state = State({"bybit": ExchangeAccount({"USDT": Decimal("0.10")}), "wallet": Wallet({"ETH": 10**20})})
     assert json.loads(encode_state(state)) == {
         "parts": {
             "bybit": {"type": "Account", "balances": {"USDT": "0.10"}, "perps": {}},

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.data.rows import parse_stamp
-from basis_strategy_v1.data.validation import Finding, validate
+from basis_strategy_v1.data.validation import DataIssue, validate
 
 Write = Callable[..., Path]
 GAS = "gas/ethereum"
@@ -46,9 +46,9 @@ def test_the_real_data_have_the_gaps_that_are_known(real: Path) -> None:
         ("funding/okx/ETHUSDT.csv", "gap"): 11,
     }
     assert [finding for finding in findings if finding.file == "ohlcv/okx/perp/ETHUSDT_1h.csv"] == [
-        Finding("ohlcv/okx/perp/ETHUSDT_1h.csv", 738, "gap",
+        DataIssue("ohlcv/okx/perp/ETHUSDT_1h.csv", 738, "gap",
                 "720 rows missing after 2024-08-31T15:00:00Z: the next is 2024-09-30T16:00:00Z, 721h later instead of 1h"),
-        Finding("ohlcv/okx/perp/ETHUSDT_1h.csv", 5106, "gap",
+        DataIssue("ohlcv/okx/perp/ETHUSDT_1h.csv", 5106, "gap",
                 "720 rows missing after 2025-03-31T15:00:00Z: the next is 2025-04-30T16:00:00Z, 721h later instead of 1h"),
     ]  # fmt: skip
 
@@ -69,10 +69,10 @@ def test_no_window_of_a_real_or_a_generated_market_has_an_issue(which: str, requ
 def test_gaps_duplicates_and_disorder_are_reported_by_line(write: Write) -> None:
     folder = write(GAS, gas(0), gas(1), gas(1), gas(2), gas(5), gas(4), gas(6))
     assert validate(folder) == [
-        Finding("gas/ethereum.csv", 4, "duplicate", "2024-01-01T01:00:00Z is there already, in line 3", "error"),
-        Finding("gas/ethereum.csv", 6, "gap",
+        DataIssue("gas/ethereum.csv", 4, "duplicate", "2024-01-01T01:00:00Z is there already, in line 3", "error"),
+        DataIssue("gas/ethereum.csv", 6, "gap",
                 "2 rows missing after 2024-01-01T02:00:00Z: the next is 2024-01-01T05:00:00Z, 3h later instead of 1h"),
-        Finding("gas/ethereum.csv", 7, "disorder", "2024-01-01T04:00:00Z comes after 2024-01-01T05:00:00Z of line 6", "error"),
+        DataIssue("gas/ethereum.csv", 7, "disorder", "2024-01-01T04:00:00Z comes after 2024-01-01T05:00:00Z of line 6", "error"),
     ]  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_zeros_and_malformed_lines_are_reported_and_the_rest_is_read_on(write: W
 def test_a_price_away_from_both_rows_next_to_it_is_an_outlier(write: Write) -> None:
     folder = write(BARS, bar(0, 100), bar(1, 100, high=130), bar(2, 100), bar(3, 100))
     assert validate(folder) == [
-        Finding(f"{BARS}.csv", 3, "outlier", "column high: 130 is more than 20% away from the neighbouring rows, 101 and 101")
+        DataIssue(f"{BARS}.csv", 3, "outlier", "column high: 130 is more than 20% away from the neighbouring rows, 101 and 101")
     ]
 
 
@@ -106,7 +106,7 @@ def test_two_rows_far_apart_are_both_reported(write: Write) -> None:
 
 def test_rates_beyond_reason_are_outliers(write: Write) -> None:
     assert validate(write("funding/okx/ETHUSDT", "2024-01-01T00:00:00Z,-0.011")) == [
-        Finding("funding/okx/ETHUSDT.csv", 2, "outlier", "column funding_rate: -0.011 is beyond 0.01")
+        DataIssue("funding/okx/ETHUSDT.csv", 2, "outlier", "column funding_rate: -0.011 is beyond 0.01")
     ]
 
 
@@ -140,7 +140,7 @@ def test_bars_whose_range_does_not_hold_their_prices_are_reported_as_what_strict
 )
 def test_a_name_that_only_its_capitals_keep_from_being_found_is_reported(write: Write, wrong: str, meant: str, row: str) -> None:
     assert validate(write(wrong, row)) == [
-        Finding(f"{wrong}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", "error")
+        DataIssue(f"{wrong}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", "error")
     ]
 
 
@@ -209,14 +209,14 @@ def test_files_that_hold_no_series_are_reported(tmp_path: Path, write: Write) ->
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert validate(tmp_path) == [
-        Finding("ohlcv/bybit/spot/ETHUSDT.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
-        Finding("lending/morpho/wstETH.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
-        Finding("dex/sushi/weETH_WETH.state.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
-        Finding("funding/bybit/BTCUSDT.csv", 2, "malformed", "'2024-01-01T00:00:00Z,0.0' does not end in a newline, "
+        DataIssue("ohlcv/bybit/spot/ETHUSDT.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
+        DataIssue("lending/morpho/wstETH.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
+        DataIssue("dex/sushi/weETH_WETH.state.csv", 0, "malformed", NOT_IN_THE_LAYOUT, "error"),
+        DataIssue("funding/bybit/BTCUSDT.csv", 2, "malformed", "'2024-01-01T00:00:00Z,0.0' does not end in a newline, "
                 "so it may have been cut; complete it or delete it", "error"),
-        Finding("funding/bybit/ETHUSDT.csv", 1, "malformed", "the header is 'time,rate'; expected timestamp,funding_rate", "error"),
-        Finding("funding/okx/ETHUSDT.csv", 0, "empty", "it has no byte; expected the header timestamp,funding_rate", "error"),
-        Finding("gas/ethereum.csv", 1, "empty", "it has a header and no row", "error"),
+        DataIssue("funding/bybit/ETHUSDT.csv", 1, "malformed", "the header is 'time,rate'; expected timestamp,funding_rate", "error"),
+        DataIssue("funding/okx/ETHUSDT.csv", 0, "empty", "it has no byte; expected the header timestamp,funding_rate", "error"),
+        DataIssue("gas/ethereum.csv", 1, "empty", "it has a header and no row", "error"),
     ]  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def test_files_that_hold_no_series_are_reported(tmp_path: Path, write: Write) ->
 def test_a_file_that_is_there_and_not_read_is_named_with_the_way_out(tmp_path: Path, name: str, why: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_text("")
-    assert validate(tmp_path) == [Finding(name, 0, "malformed", why, "error")]
+    assert validate(tmp_path) == [DataIssue(name, 0, "malformed", why, "error")]
 
 
 @pytest.mark.parametrize("name", ["ohlcv/README.md", "ohlcv/bybit/spot/.hidden", "GENERATED.txt", "notes/x.csv.gz"])
@@ -249,7 +249,7 @@ def test_a_file_that_holds_no_data_of_the_layout_is_none_of_its_business(tmp_pat
 
 def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
     assert validate(tmp_path) == [
-        Finding(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas", "error")
+        DataIssue(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas", "error")
     ]
     with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist or is no folder"):
         validate(tmp_path / "absent")
@@ -257,7 +257,7 @@ def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / f"{GAS}.csv").mkdir(parents=True)
-    assert validate(tmp_path) == [Finding("gas/ethereum.csv", 0, "malformed", "it cannot be read: Is a directory", "error")]
+    assert validate(tmp_path) == [DataIssue("gas/ethereum.csv", 0, "malformed", "it cannot be read: Is a directory", "error")]
 
 
 def test_a_pipe_or_a_device_is_reported_and_not_read(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_pipe_or_a_device_is_reported_and_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / f"{GAS}.csv")
     (tmp_path / "gas" / "base.csv").symlink_to("/dev/zero")
     reported = [
-        Finding(f"gas/{name}.csv", 0, "malformed", "it cannot be read: it is no regular file", "error") for name in ("base", "ethereum")
+        DataIssue(f"gas/{name}.csv", 0, "malformed", "it cannot be read: it is no regular file", "error") for name in ("base", "ethereum")
     ]
     assert validate(tmp_path) == reported
 

@@ -32,5 +32,5 @@ def test_what_it_cost_is_recorded_before_the_run_ends(tmp_path: Path, sample: Pa
     assert error.partial_deltas["aave"] == {"USDT": -1000.0, "aUSDT": 1000.0}
     (gas,) = (cost.amount for cost in error.reports[-1].costs if cost.source == "gas")
     at = engine.account.market(error.reports[-1].at)
-    assert engine.attribution.booked["gas"] == -to_units(gas * at.price("ETH")) < 0
+    assert engine.attribution.recorded["gas"] == -to_units(gas * at.price("ETH")) < 0
     assert gas == Decimal(221_000 * 20) / 10**9

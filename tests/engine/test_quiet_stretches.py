@@ -14,7 +14,7 @@ import pytest
 
 from basis_strategy_v1 import ComponentError, EventDrivenStrategyEngine
 from basis_strategy_v1.results.attribution import Attribution
-from basis_strategy_v1.results.recorder import Curve
+from basis_strategy_v1.results.recorder import EquityCurve
 
 from ..world import iso
 
@@ -98,7 +98,7 @@ def test_a_price_that_was_too_old_first_is_what_ended_the_run(data: Path) -> Non
     assert (failed.value.error_code, str(failed.value.__cause__)[:7], len(equities(data))) == ("DAT-002", "STR-002", 5)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Attribution, "marks"), (Curve, "add_all")])
+@pytest.mark.parametrize(("kind", "name"), [(Attribution, "marks"), (EquityCurve, "add_all")])
 def test_an_interruption_while_a_stretch_is_recorded_loses_none_of_it(kind: type, name: str, data: Path) -> None:
     original, calls = getattr(kind, name), 0
 

@@ -20,7 +20,7 @@ from basis_strategy_v1 import ComponentError, DataProvider, EventDrivenStrategyE
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, from_instant, to_instant
 from basis_strategy_v1.core.market import MarketSnapshot
-from basis_strategy_v1.core.state import Account, Perp, State
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
 from basis_strategy_v1.results.attribution import Attribution
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import EXCHANGES
@@ -144,7 +144,7 @@ def next_due_of(data: Path) -> Callable[[Exchange, State, MarketSnapshot, int], 
 
     def next_due(self: Exchange, state: State, market: MarketSnapshot, until: int) -> int | None:
         account = state.parts.get(self.name)
-        if not isinstance(account, Account) or not account.perps:
+        if not isinstance(account, ExchangeAccount) or not account.perps:
             return None
         interval = self.row.funding_interval_hours.at() * HOUR_US
         rows = [market.next_row("funding", "bybit", symbol) for symbol in account.perps]
@@ -201,7 +201,7 @@ def test_a_perp_at_the_edge_of_a_bar_falls_due_when_trying_each_bar_says_so(seed
         base, edge = sign * Decimal(random.randrange(1, 2_000)) / 10, extreme * (1 + Decimal(off))
         cost = base * Decimal(3_000)
         cash = bybit.maintenance(abs(base) * edge) + cost - base * edge
-        state = State({"bybit": Account({"USDT": cash}, {"ETHUSDT": Perp(base, cost)})})
+        state = State({"bybit": ExchangeAccount({"USDT": cash}, {"ETHUSDT": Perp(base, cost)})})
         asked = [
             (provider.snapshot(START + hour * HOUR), to_instant(START + random.randrange(HOURS) * HOUR)) for hour in range(0, HOURS, 5)
         ]

@@ -14,7 +14,7 @@ from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.gateway import Happened, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.order import Approved, Order
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
@@ -28,18 +28,18 @@ BUY = parse_instruction(
 )
 EXPECTED = Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal("-3300")})
 FILLED = Deltas.at("binance", {"ETH": Decimal(1), "USDT": Decimal("-3301.5")})
-CHANGES = {"binance": change_between(Account(), Account({"ETH": Decimal(1), "USDT": Decimal("-3301.5")}))}
+CHANGES = {"binance": change_between(ExchangeAccount(), ExchangeAccount({"ETH": Decimal(1), "USDT": Decimal("-3301.5")}))}
 FEE = Cost("fees", "USDT", Decimal("1.5"))
 FILL = Happened(deltas=FILLED, changes=CHANGES, reference="order 71", costs=(FEE,), details={"price": "3300"}, raw={"orderId": 71})
 HALF = Happened(
     deltas=Deltas.at("binance", {"ETH": Decimal("0.5"), "USDT": Decimal("-1650")}),
-    changes={"binance": change_between(Account(), Account({"ETH": Decimal("0.5"), "USDT": Decimal("-1650")}))},
+    changes={"binance": change_between(ExchangeAccount(), ExchangeAccount({"ETH": Decimal("0.5"), "USDT": Decimal("-1650")}))},
     reference="order 71",
     filled=Decimal("0.5"),
     final=False,
 )
-BEFORE = State({"binance": Account({"USDT": Decimal(5000)})})
-AFTER = State({"binance": Account({"ETH": Decimal(1), "USDT": Decimal("1698.5")})})
+BEFORE = State({"binance": ExchangeAccount({"USDT": Decimal(5000)})})
+AFTER = State({"binance": ExchangeAccount({"ETH": Decimal(1), "USDT": Decimal("1698.5")})})
 UNCHECKED = State(checked=False)
 REFUSED = VenueUnreachable("CEX-002", "binance refused the connection")
 REJECTED = VenueRejected("CEX-001", "binance: balance too small")

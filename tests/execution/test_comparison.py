@@ -8,7 +8,7 @@ import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.state import Account, Perp, State, Wallet
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State, Wallet
 from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
 
 from .sending import BEFORE, EXPECTED, UNCHECKED, report
@@ -61,7 +61,7 @@ def test_it_is_unlike_expected_with(changes, found):
 
 
 def account(**tokens):
-    return Account({token: Decimal(amount) for token, amount in tokens.items()})
+    return ExchangeAccount({token: Decimal(amount) for token, amount in tokens.items()})
 
 
 def compared(held, read, moved=EXPECTED):
@@ -128,7 +128,7 @@ def test_what_changes_otherwise_is_named():
 
 
 def test_a_perp_is_its_base():
-    held = Account({"ETH": Decimal(1), "USDT": Decimal(5)}, {"ETHUSDT": Perp(Decimal(-2), Decimal(-6600))})
+    held = ExchangeAccount({"ETH": Decimal(1), "USDT": Decimal(5)}, {"ETHUSDT": Perp(Decimal(-2), Decimal(-6600))})
     assert changed_to(Deltas.at("binance", {"ETHUSDT-PERP": Decimal(-2)}), binance=held) == []
 
 

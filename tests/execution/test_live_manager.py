@@ -27,7 +27,7 @@ from basis_strategy_v1.core.gateway import Due, Happened, Pending
 from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
 from basis_strategy_v1.execution.market_source import MarketSource
@@ -222,7 +222,7 @@ def test_an_answer_that_cannot_be_read_where_nothing_moved_is_logged_and_degrade
     assert [event["event_type"] for event in found] == ["execution_delta_aggregation_failed", "execution"]
     assert found[0]["data"] == {
         "error_code": "EIM-003", "error_severity": "MEDIUM", "raw": "{'orderId': 71}",
-        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is booked",
+        "error_message": "binance answered a1 with a fill without a price; it holds what it held before, nothing is recorded",
     }  # fmt: skip
     assert made.manager.get_routing_status()["status"] == "degraded"
     assert made.manager.live.journal.entry("a1").status is Status.SENT
@@ -720,7 +720,7 @@ def test_a_transfer_is_sent_by_its_sender(live_run):
 def test_what_was_paid_is_held_from_its_instant_on_and_late_items_count_as_of_now(live_run):
     made = live_run(held={"binance": {"USDT": 10_000}})
     made.manager.settle(NOON)
-    changes = {"binance": change_between(Account(), Account({"USDT": Decimal(5)}))}
+    changes = {"binance": change_between(ExchangeAccount(), ExchangeAccount({"USDT": Decimal(5)}))}
     deltas = Deltas.at("binance", {"USDT": Decimal(5)})
     paid = structs.replace(PAID, deltas=deltas, changes=changes)
     happens(made.gateways["binance"], paid, structs.replace(paid, id="f2", at=NOON.replace(hour=13)))
@@ -767,7 +767,7 @@ def test_a_simulated_venue_gives_the_first_answer_to_the_same_message_again(live
 def test_a_simulated_venue_keeps_what_it_holds_in_its_file(tmp_path):
     time = StillTime()
     venues = venues_of_config(load_config(CONFIG))
-    made = [State({"binance": Account({"USDT": Decimal(amount)})}) for amount in (10, 20)]
+    made = [State({"binance": ExchangeAccount({"USDT": Decimal(amount)})}) for amount in (10, 20)]
     found = []
     for state in made:
         world = PaperWorld(venues, MarketSource(Market(), time), time, tmp_path / "paper.sqlite", state)

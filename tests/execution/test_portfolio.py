@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.execution.portfolio import Portfolio
-from basis_strategy_v1.venues.cex import Margin
+from basis_strategy_v1.venues.cex import MarginAccount
 from basis_strategy_v1.venues.exchanges import Withdrawal
 
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, manager_of, send, trade
@@ -47,7 +47,7 @@ def test_a_withdrawal_has_the_terms_of_its_exchange():
 def test_margin_is_that_of_the_perps_at_the_snapshot():
     manager, portfolio = seen()
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
-    assert portfolio.margin("binance", manager.account.source.latest) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+    assert portfolio.margin("binance", manager.account.source.latest) == MarginAccount(Decimal(10_000), Decimal(3300), Decimal("13.2"))
 
 
 def test_the_health_factor_is_none_without_debt():
@@ -115,7 +115,7 @@ def test_gas_is_a_reserve_and_a_fee_or_free():
 
 def test_what_has_not_been_opened_yet_is_opened_at_the_snapshot():
     manager, portfolio = seen({"binance": {"USDT": 10_000, "ETHUSDT-PERP": -1}})
-    assert portfolio.margin("binance", manager.account.market(NOON)) == Margin(Decimal(10_000), Decimal(3300), Decimal("13.2"))
+    assert portfolio.margin("binance", manager.account.market(NOON)) == MarginAccount(Decimal(10_000), Decimal(3300), Decimal("13.2"))
 
 
 def test_gas_costs_what_the_snapshot_says_where_the_config_says_nothing():

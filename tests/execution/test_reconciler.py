@@ -10,7 +10,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.execution.reconciliation import decode_table, encode_table, lines_of
 
@@ -19,7 +19,7 @@ from ..world import refused
 from .trading import NOON, act, send, trade
 
 D = Decimal
-SHOWN = Account({"USDT": D(1)})
+SHOWN = ExchangeAccount({"USDT": D(1)})
 
 
 def compared(made):
@@ -74,7 +74,7 @@ def test_a_break_degrades_health_until_it_is_gone_and_changes_nothing(made):
 
 
 def test_what_fell_due_and_is_not_taken_over_explains_a_difference_and_stays_to_be_taken_over(made):
-    changes = {"binance": change_between(Account(), Account({"USDT": D(7)}))}
+    changes = {"binance": change_between(ExchangeAccount(), ExchangeAccount({"USDT": D(7)}))}
     item = Due(id="f", venue="binance", kind="funding", at=NOON, deltas=Deltas.at("binance", {"USDT": D(7)}), changes=changes)
     made.gateways["binance"].due = lambda since: ([item], "1")
     moves(made, USDT=7)

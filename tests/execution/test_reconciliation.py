@@ -11,7 +11,7 @@ from msgspec import structs
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due
-from basis_strategy_v1.core.state import Account, Amounts, State, Transfer, Transit, Wallet
+from basis_strategy_v1.core.state import Amounts, ExchangeAccount, State, Transfer, Transit, Wallet
 from basis_strategy_v1.core.state_change import changes_between
 from basis_strategy_v1.execution.reconciliation import Holding, HoldingsTable, Known, Part, reconcile
 
@@ -23,7 +23,7 @@ NOTHING = Known()
 
 
 def account(**tokens):
-    return Account({token: D(amount) for token, amount in tokens.items()})
+    return ExchangeAccount({token: D(amount) for token, amount in tokens.items()})
 
 
 def row(known=NOTHING, *, held, shown, **more):

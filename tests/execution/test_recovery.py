@@ -12,7 +12,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.gateway import MalformedAnswer, Message
 from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.monitoring.logged_keys import logged_keys
 
@@ -312,7 +312,7 @@ def test_the_log_says_which_executions_it_has(tmp_path):
 
 
 def test_a_state_that_is_read_at_the_recovery_is_compared_too():
-    other = State({"binance": Account({"USDT": Decimal(1)})})
+    other = State({"binance": ExchangeAccount({"USDT": Decimal(1)})})
     bench = LeftOpen("k1", finds=[FILL], held=BEFORE, reads=[other])
     (closed,) = bench.recovery.once().closed
     assert closed.concluded.sent.breaks == ("binance shows 0 ETH, held are 1", "binance shows 1 USDT, held are 1698.5")

@@ -17,7 +17,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import change_between
 
 from .scripted_gateway import STARTED, Hangs, Lost
@@ -123,11 +123,11 @@ def test_the_state_after_is_the_state_before_and_the_venues_own_deltas_in_one_wr
 
 
 def test_what_fell_due_just_before_is_in_the_report_and_in_the_state():
-    paid = change_between(Account(), Account({"USDT": Decimal(7)}))
+    paid = change_between(ExchangeAccount(), ExchangeAccount({"USDT": Decimal(7)}))
     funding = Due(
         id="f1", venue="binance", kind="funding", at=NOON, deltas=Deltas.at("binance", {"USDT": Decimal(7)}), changes={"binance": paid}
     )
-    after = State({"binance": Account({"ETH": Decimal(1), "USDT": Decimal("1705.5")})})
+    after = State({"binance": ExchangeAccount({"ETH": Decimal(1), "USDT": Decimal("1705.5")})})
     bench = Bench(changed(FILL, settlements=(funding,)), reads=[after], held=BEFORE)
     sent = bench.send()
     assert [(settled.key, settled.kind, settled.deltas) for settled in sent.report.settlements] == [("f1", "funding", funding.deltas)]
@@ -153,8 +153,8 @@ def test_a_venue_that_cannot_be_read_afterwards_loses_no_fill_and_degrades_the_h
     ("read", "said"),
     [
         ({"binance": None}, "a State whose 'binance' is None"),
-        ({"binance": Account({"ETH": Decimal("NaN")})}, "a State with a change of NaN ETH, which is not a finite Decimal"),
-        ({"binance": Account({"ETH": 1.5})}, "a State with a change of 1.5 ETH, which is not a finite Decimal"),
+        ({"binance": ExchangeAccount({"ETH": Decimal("NaN")})}, "a State with a change of NaN ETH, which is not a finite Decimal"),
+        ({"binance": ExchangeAccount({"ETH": 1.5})}, "a State with a change of 1.5 ETH, which is not a finite Decimal"),
         (7, "a State of 7, not of venues"),
     ],
 )
@@ -172,8 +172,8 @@ def test_a_venue_that_shows_something_else_is_a_break_and_nothing_is_corrected()
 
 
 def test_health_recovers_with_a_reading_that_agrees():
-    twice = State({"binance": Account({"ETH": Decimal(2), "USDT": Decimal("1697")})})
-    bench = Bench(FILL, FILL, reads=[BEFORE, twice], held=State({"binance": Account({"USDT": Decimal(8300)})}))
+    twice = State({"binance": ExchangeAccount({"ETH": Decimal(2), "USDT": Decimal("1697")})})
+    bench = Bench(FILL, FILL, reads=[BEFORE, twice], held=State({"binance": ExchangeAccount({"USDT": Decimal(8300)})}))
     bench.send()
     assert bench.health[0] == "degraded"
     bench.send(order("k2"))
@@ -251,15 +251,18 @@ def test_a_transaction_without_effect_is_rejected_and_its_gas_is_recorded():
     """A revert's gas was not recorded."""
     gas = Deltas.at("wallet", {"ETH": Decimal("-0.01")})
     reverted = Happened(
-        deltas=gas, changes={"wallet": change_between(Account(), Account({"ETH": Decimal("-0.01")}))}, reference="0xab", filled=Decimal(0),
+        deltas=gas,
+        changes={"wallet": change_between(ExchangeAccount(), ExchangeAccount({"ETH": Decimal("-0.01")}))},
+        reference="0xab",
+        filled=Decimal(0),
         failed=True,
         costs=(Cost("gas", "ETH", Decimal("0.01")),),
-    )  # fmt: skip
+    )
     supply = parse_instruction(
         {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "USDT", "amount": 1}
     )
-    held = State({"wallet": Account({"ETH": Decimal(1)})})
-    after = State({"wallet": Account({"ETH": Decimal("0.99")})})
+    held = State({"wallet": ExchangeAccount({"ETH": Decimal(1)})})
+    after = State({"wallet": ExchangeAccount({"ETH": Decimal("0.99")})})
     bench = Bench(reverted, held=held, reads=[after], gateway={"name": "wallet", "kind": "chain"})
     error = bench.fails(VenueRejected, order(instruction=supply, venue="wallet"))
     assert (error.error_code, error.message) == ("OCH-001", "wallet executed k1 without effect (0xab); its costs are recorded")
@@ -666,7 +669,7 @@ def test_answers_that_cannot_be_recorded_are_answers_and_do_not_make_a_venue_una
 
 
 def test_such_an_answer_is_a_report_without_deltas_where_the_venue_shows_that_nothing_moved():
-    same = State({"binance": Account({"USDT": Decimal("5000.0")})})
+    same = State({"binance": ExchangeAccount({"USDT": Decimal("5000.0")})})
     bench = Bench(MalformedAnswer("nonsense", {"orderId": 71}), reads=[same, AFTER], finds=[FILL], held=BEFORE)
     details = {"malformed": "nonsense", "raw": "{'orderId': 71}"}
     nothing = report(deltas=Deltas(), costs=(), reference="reconciled", details=details, filled=Decimal(0))
@@ -675,7 +678,7 @@ def test_such_an_answer_is_a_report_without_deltas_where_the_venue_shows_that_no
     assert (bench.gateway.calls, bench.holdings.state.parts) == ([*SENT, "read", "find k1", "read"], AFTER.parts)
 
 
-@pytest.mark.parametrize("read", [AFTER, State(), State({"okx": Account()}), REFUSED, UNKNOWN, REJECTED, None, ValueError("no")])
+@pytest.mark.parametrize("read", [AFTER, State(), State({"okx": ExchangeAccount()}), REFUSED, UNKNOWN, REJECTED, None, ValueError("no")])
 def test_such_an_answer_stays_an_error_where_that_is_not_shown(read):
     assert Bench(MalformedAnswer("nonsense", {}), reads=[read], held=BEFORE).fails(ComponentError).error_code == "EIM-003"
 
@@ -690,7 +693,7 @@ def test_such_an_answer_about_a_transfer_stays_an_error_for_what_is_on_its_way_c
     ("changes", "said"),
     [
         ({}, "deltas without the changes of the venues' states"),
-        ({"binance": {"type": "Pool"}}, "changes that do not fit what is held: binance: the type of a change must be one of "),
+        ({"binance": {"type": "Pool"}}, "changes that do not fit the state: binance: the type of a change must be one of "),
         ({"okx": {}}, "changes of 0 ETH at binance, where the deltas are 1"),
     ],
 )

@@ -17,7 +17,7 @@ from basis_strategy_v1.core.gateway import Due, Message
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.journal import Decision, Entry, Status
 from basis_strategy_v1.core.order import Order, Plan
-from basis_strategy_v1.core.state import Account, State, Wallet
+from basis_strategy_v1.core.state import ExchangeAccount, State, Wallet
 
 D = Decimal
 AT = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -279,7 +279,9 @@ def report(key: str, number: int) -> ExecutionReport:
 
 
 def state(number: int) -> State:
-    return State({"bybit": Account({"USDT": D(number) + D("0.50")}), "wallet": Wallet({"ETH": 10**20 + number})}, checked=number % 2 == 0)
+    return State(
+        {"bybit": ExchangeAccount({"USDT": D(number) + D("0.50")}), "wallet": Wallet({"ETH": 10**20 + number})}, checked=number % 2 == 0
+    )
 
 
 def due(name: str) -> Due:

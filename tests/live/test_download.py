@@ -16,7 +16,7 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live import download
 from basis_strategy_v1.live.download import download_pool, uniswap_pool_state
-from basis_strategy_v1.venues.uniswap_data import PoolRow, row_of_pool
+from basis_strategy_v1.venues.uniswap_data import UniswapPoolRow, row_of_pool
 from basis_strategy_v1.venues.uniswap_pool import PoolState, sqrt_price_at
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def test_a_node_that_is_not_there_is_named() -> None:
 def test_the_states_of_a_pool_are_added_to_its_series_in_the_order_of_their_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def state(rpc_url: str, pool_address: str, block: int, words: int) -> dict[str, str]:
         pool = PoolState(sqrt_price_at(0), 0, block, 500, 10, ((-100, block), (100, -block)))
-        return {"timestamp": f"2024-06-0{block}T00:00:00Z", "block": str(block), **row_of_pool(PoolRow(("USDT", 6), ("WETH", 18), pool))}
+        return {
+            "timestamp": f"2024-06-0{block}T00:00:00Z",
+            "block": str(block),
+            **row_of_pool(UniswapPoolRow(("USDT", 6), ("WETH", 18), pool)),
+        }
 
     monkeypatch.setattr(download, "uniswap_pool_state", state)
     path = tmp_path / "dex" / "uniswap_v3" / "USDT_WETH_500.state.csv"

@@ -21,9 +21,9 @@ from msgspec import structs
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import WalletTransfer, parse_instruction
-from basis_strategy_v1.core.journal import Decision, Mark, Status, StoredPlan, automatic_key, child_key
+from basis_strategy_v1.core.journal import Decision, JournalMark, Status, StoredPlan, automatic_key, child_key
 from basis_strategy_v1.core.order import Plan
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_state import AaveState
@@ -328,7 +328,7 @@ def test_many_threads_write_at_once_and_no_nonce_is_given_twice_or_left_out(jour
 
 
 def test_the_state_is_that_of_the_newest_commit_in_a_process_that_has_loaded_nothing_yet(tmp_path: Path, repository: Path) -> None:
-    first = State({"bybit": Account({"USDT": D(5)})})
+    first = State({"bybit": ExchangeAccount({"USDT": D(5)})})
     pool = AaveState(Pool(revision="3.0", rules={}, reserves={}), UserAccount(), 1, 1)
     with SqliteJournal(tmp_path) as journal:
         assert journal.state() is None
@@ -337,7 +337,7 @@ def test_the_state_is_that_of_the_newest_commit_in_a_process_that_has_loaded_not
             journal.begin_account(first, {})
         assert (journal.cursor("bybit"), journal.cursor("wallet"), journal.cursor("aave")) == ("17", "18", None)
         intend(journal, "alpha")
-        journal.close("alpha", Status.SETTLED, None, State({"bybit": Account({"USDT": D("4.50")}), "aave": pool}, checked=False))
+        journal.close("alpha", Status.SETTLED, None, State({"bybit": ExchangeAccount({"USDT": D("4.50")}), "aave": pool}, checked=False))
         intend(journal, "beta/0")
         journal.close("beta/0", Status.REJECTED, None, None)
     code = [sys.executable, "-c", RESTORED, str(tmp_path)]
@@ -511,8 +511,8 @@ def test_each_report_is_given_once_after_the_mark_before_it_also_of_what_was_ope
     intend(journal, "alpha")
     intend(journal, "beta/0")
     closed(journal, "beta/0", 2, Status.FAILED)
-    first, mark = journal.closed_after(Mark())
-    assert (first, mark) == ([report("beta/0", 2)], Mark(entry=2, open=(1,)))
+    first, mark = journal.closed_after(JournalMark())
+    assert (first, mark) == ([report("beta/0", 2)], JournalMark(entry=2, open=(1,)))
     intend(journal, "beta/0")
     intend(journal, "other")
     journal.close("other", Status.REJECTED, None, None)
@@ -520,7 +520,7 @@ def test_each_report_is_given_once_after_the_mark_before_it_also_of_what_was_ope
     closed(journal, "alpha", 3)
     closed(journal, "beta/0", 4)
     second, mark = journal.closed_after(mark)
-    assert (second, mark) == ([report("alpha", 3), report("beta/0", 4)], Mark(entry=4))
+    assert (second, mark) == ([report("alpha", 3), report("beta/0", 4)], JournalMark(entry=4))
     assert journal.closed_after(mark) == ([], mark)
 
 
@@ -530,7 +530,7 @@ def test_of_a_sequence_its_steps_are_given_and_not_the_whole(journal: SqliteJour
         journal.intended(order(f"beta/{place}", 1), parent="beta")
         closed(journal, f"beta/{place}", place)
     closed(journal, "beta", 2)
-    assert journal.closed_after(Mark())[0] == [report("beta/0", 0), report("beta/1", 1)]
+    assert journal.closed_after(JournalMark())[0] == [report("beta/0", 0), report("beta/1", 1)]
 
 
 def test_a_move_within_an_account_is_left_out_and_the_order_that_it_was_for_is_given(journal: SqliteJournal) -> None:
@@ -539,7 +539,7 @@ def test_a_move_within_an_account_is_left_out_and_the_order_that_it_was_for_is_g
     intend(journal, "beta/0", instruction=move)
     closed(journal, "beta/0", 0)
     closed(journal, "beta", 2)
-    assert journal.closed_after(Mark())[0] == [report("beta", 2)]
+    assert journal.closed_after(JournalMark())[0] == [report("beta", 2)]
 
 
 def test_what_fell_due_and_the_plans_after_a_mark_are_given_with_what_became_of_them(journal: SqliteJournal) -> None:
@@ -548,7 +548,7 @@ def test_what_fell_due_and_the_plans_after_a_mark_are_given_with_what_became_of_
     first = Plan(at=AT, blocks=({}, {}), purpose="leave")
     journal.begin_plan(first)
     mark = journal.mark()
-    assert mark == Mark(due=1, plan=1)
+    assert mark == JournalMark(due=1, plan=1)
     journal.intended(order("alpha", 1), plan=1)
     closed(journal, "alpha", 1)
     journal.intended(order("beta", 1), plan=1)
@@ -557,6 +557,6 @@ def test_what_fell_due_and_the_plans_after_a_mark_are_given_with_what_became_of_
     journal.add_due("bybit", [due("a"), due("b"), due("c")], "2", lambda new: state(2))
     assert journal.dues_after(mark) == [due("b"), due("c")]
     assert journal.plans_after(mark) == []
-    assert journal.plans_after(Mark()) == [StoredPlan(plan=first, number=1, has_ended=False, settled=1)]
+    assert journal.plans_after(JournalMark()) == [StoredPlan(plan=first, number=1, has_ended=False, settled=1)]
     journal.end_plan(1)
-    assert journal.plans_after(Mark())[0].has_ended
+    assert journal.plans_after(JournalMark())[0].has_ended

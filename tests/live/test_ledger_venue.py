@@ -13,7 +13,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.order import Approved, Order
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
@@ -52,7 +52,7 @@ class Live:
         self.venue = venue
         self.slept_s = 0.0
         self.journal = MemoryLiveJournal()
-        self.holdings = Held(State({"binance": Account(dict(OPENING))}))
+        self.holdings = Held(State({"binance": ExchangeAccount(dict(OPENING))}))
         self.start()
 
     def start(self):

@@ -155,7 +155,7 @@ def test_prices_of_ten_minutes_ago_value_positions_and_open_no_trade(world: Worl
     with pytest.raises(StaleSeries) as raised:
         snapshot.spot("bybit", "ETHUSDT", for_trade=True)
     said = "ohlcv/bybit/spot/ETHUSDT: the last price known at 2026-06-01T07:54:56Z is of 2026-06-01T07:45:00Z, 596 s old: "
-    assert raised.value.message == said + "it values what is held, but no trade is opened on it"
+    assert raised.value.message == said + "it values positions, but no trade is opened on it"
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "cut", "hang"])

@@ -12,7 +12,7 @@ from basis_strategy_v1 import ComponentError, ExecutionInterfaceManager, Positio
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.execution_interface_manager import HISTORY
 from basis_strategy_v1.positions.position_update_handler import UNCONFIRMED
 
@@ -179,7 +179,7 @@ def test_a_naive_time_is_refused():
 
 
 RECORDED = structs.replace(REPORT, recorded=True)
-STATE = State({"binance": Account({"USDT": Decimal("12.5")})})
+STATE = State({"binance": ExchangeAccount({"USDT": Decimal("12.5")})})
 
 
 def test_beginning_again_forgets_what_was_to_be_confirmed():

@@ -22,7 +22,7 @@ from basis_strategy_v1.core.market import MarketSnapshot, MissingData
 from basis_strategy_v1.core.tokens import REBASING
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.snapshot import SeriesSnapshot
-from basis_strategy_v1.results.attribution import Attribution, Books, to_units, units_text
+from basis_strategy_v1.results.attribution import Attribution, AttributionLedger, to_units, units_text
 from basis_strategy_v1.results.line import FOR_GOOD
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
@@ -325,9 +325,9 @@ def test_a_cost_in_a_coin_is_recorded_at_its_price(provider: DataProvider) -> No
         costs=(Cost("fees", "ETH", D("0.1")), Cost("funding", "USDT", D(-3)), Cost("gas", "ETH", D(0))), details={},
     )  # fmt: skip
     attribution.book([report], at(provider, 20))
-    assert units_text(attribution.booked["fees"]) == "-302.165"
-    assert units_text(attribution.booked["funding"]) == "3"
-    assert attribution.booked["gas"] == 0
+    assert units_text(attribution.recorded["fees"]) == "-302.165"
+    assert units_text(attribution.recorded["funding"]) == "3"
+    assert attribution.recorded["gas"] == 0
 
 
 def test_the_costs_of_a_replayed_report_are_not_charged_again(provider: DataProvider) -> None:
@@ -337,7 +337,7 @@ def test_the_costs_of_a_replayed_report_are_not_charged_again(provider: DataProv
     attribution.open([], [], at(provider, 3))
     attribution.book([report], at(provider, 3))
     attribution.book([replace(report, replayed=True), replace(report, replayed=True)], at(provider, 3))
-    assert {source: units for source, units in attribution.booked.items() if units} == {"fees": to_units(D("-1.5"))}
+    assert {source: units for source, units in attribution.recorded.items() if units} == {"fees": to_units(D("-1.5"))}
 
 
 def test_a_perp_in_another_dollar_is_read_price_by_price(provider: DataProvider) -> None:
@@ -356,9 +356,13 @@ def test_a_restored_ledger_goes_on_as_if_nothing_had_been(provider: DataProvider
     attribution.open(*first.exposures(), at(provider, 3))
     attribution.rebase(*then.exposures(), at(provider, 10))
     restored = Attribution(share_class)
-    stored = msgspec.json.decode(msgspec.json.encode(attribution.books()), type=Books)
+    stored = msgspec.json.decode(msgspec.json.encode(attribution.ledger()), type=AttributionLedger)
     restored.restore(stored, at(provider, 10))
-    assert (restored.valid_until, restored.is_line, restored.books()) == (attribution.valid_until, attribution.is_line, attribution.books())
+    assert (restored.valid_until, restored.is_line, restored.ledger()) == (
+        attribution.valid_until,
+        attribution.is_line,
+        attribution.ledger(),
+    )
     for each in (attribution, restored):
         each.settle(*then.exposures(), at(provider, 24))
     assert restored.mark(at(provider, 30)) == attribution.mark(at(provider, 30))
@@ -372,7 +376,7 @@ def test_where_the_market_of_then_is_gone_the_equity_is_the_same_and_the_sources
     attribution = Attribution("usdt_stable")
     attribution.open(*first.exposures(), at(provider, 3))
     restored = Attribution("usdt_stable")
-    restored.restore(attribution.books(), at(provider, 12))
+    restored.restore(attribution.ledger(), at(provider, 12))
     market = at(provider, 20)
     assert not restored.is_line
     assert restored.mark(market)[0] == attribution.mark(market)[0]

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.results.attribution import units_text
-from basis_strategy_v1.results.recorder import RUN_FILES, Curve, Holdings, RunFolder, equity_header, plain_json
+from basis_strategy_v1.results.recorder import RUN_FILES, EquityCurve, PositionRows, RunFolder, equity_header, plain_json
 
 HOUR = 3_600_000_000
 beyond_eight_bytes = st.integers(-(2 * 10**20), 2 * 10**20)
 points = st.lists(st.tuples(beyond_eight_bytes, beyond_eight_bytes, beyond_eight_bytes), min_size=1, max_size=30)
 
 
-def curve_of(rows: list[tuple[int, int, int]]) -> Curve:
-    curve = Curve()
+def curve_of(rows: list[tuple[int, int, int]]) -> EquityCurve:
+    curve = EquityCurve()
     for index, row in enumerate(rows):
         recorded = {**dict.fromkeys(SOURCES, 0), "fees": -index} if index % 3 == 0 else None
         curve.add(index * HOUR, row, recorded)
@@ -49,7 +49,7 @@ def test_the_drawdown_is_that_of_every_pair_of_steps(equities: list[int]) -> Non
 
 @given(st.integers(1, 2 * 10**20), st.lists(st.integers(1, 2 * 10**20), min_size=1, max_size=60))
 def test_the_equity_before_the_first_trade_is_the_first_peak(initial: int, equities: list[int]) -> None:
-    curve, with_it_as_a_step = Curve(), curve_of([(equity, 0, 0) for equity in (initial, *equities)])
+    curve, with_it_as_a_step = EquityCurve(), curve_of([(equity, 0, 0) for equity in (initial, *equities)])
     curve.open(initial)
     for index, equity in enumerate(equities):
         curve.add(index * HOUR, (equity, 0, 0), dict.fromkeys(SOURCES, 0))
@@ -58,7 +58,7 @@ def test_the_equity_before_the_first_trade_is_the_first_peak(initial: int, equit
 
 
 def test_what_it_costs_to_enter_is_a_drawdown() -> None:
-    curve = Curve()
+    curve = EquityCurve()
     curve.open(100)
     curve.add(0, (99, 0, 0), dict.fromkeys(SOURCES, 0))
     curve.add(HOUR, (98, 0, 0), None)
@@ -70,9 +70,9 @@ def test_what_it_costs_to_enter_is_a_drawdown() -> None:
     [(178, Decimal(21) / 199), (179, Decimal(20) / 199), (180, Decimal(10) / 100), (181, Decimal(10) / 100)],
 )
 def test_a_second_fall_counts_from_the_first_unit_on_by_which_it_is_the_deeper_one(second_trough: int, deepest: Decimal) -> None:
-    curve = Curve()
+    curve = EquityCurve()
     curve.open(100)
-    in_one_piece = Curve()
+    in_one_piece = EquityCurve()
     in_one_piece.open(100)
     equities = [90, 199, second_trough]
     for index, equity in enumerate(equities):
@@ -83,7 +83,7 @@ def test_a_second_fall_counts_from_the_first_unit_on_by_which_it_is_the_deeper_o
 
 @pytest.mark.parametrize("initial", [0, -5])
 def test_from_an_initial_equity_of_nothing_there_is_no_drawdown(initial: int) -> None:
-    curve = Curve()
+    curve = EquityCurve()
     curve.open(initial)
     curve.add(0, (-10, 0, 0), dict.fromkeys(SOURCES, 0))
     assert curve.max_drawdown == curve.max_drawdown_without([]) == 0
@@ -92,7 +92,7 @@ def test_from_an_initial_equity_of_nothing_there_is_no_drawdown(initial: int) ->
 @given(points, st.data())
 def test_steps_recorded_in_one_piece_are_those_recorded_one_by_one(rows: list[tuple[int, int, int]], data: st.DataObject) -> None:
     split = data.draw(st.integers(0, len(rows) - 1))
-    one_by_one, in_pieces = Curve(), Curve()
+    one_by_one, in_pieces = EquityCurve(), EquityCurve()
     for index, row in enumerate(rows):
         one_by_one.add(index * HOUR, row, None)
     for first, last in ((0, split), (split, len(rows))):
@@ -129,7 +129,7 @@ def test_a_loss_of_everything_is_a_drawdown_of_more_than_all_only_where_debt_is_
 
 
 def test_positions_are_written_as_people_write_numbers() -> None:
-    holdings = Holdings()
+    holdings = PositionRows()
     holdings.add(0, {"bybit": {"ETH": Decimal("1.500"), "USDT": Decimal("1E+3")}, "wallet": {"ETH": Decimal("1E-18")}})
     assert list(holdings.rows()) == [
         "1970-01-01T00:00:00Z,bybit,ETH,1.5\n",

@@ -9,31 +9,31 @@ from pathlib import Path
 import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import Mark
-from basis_strategy_v1.results.attribution import Books
+from basis_strategy_v1.core.journal import JournalMark
+from basis_strategy_v1.results.attribution import AttributionLedger
 from basis_strategy_v1.results.run_record import NAME, Checkpoint, RunRecord, StepRow, decode_checkpoint, encode_checkpoint, kept_in
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 D = Decimal
-BOOKS = Books(
+LEDGER = AttributionLedger(
     instant=1_717_200_000_000_000,
     initial_equity=str(10**40),
-    booked={"fees": "-3012455813225", "gas": "0"},
+    recorded={"fees": "-3012455813225", "gas": "0"},
     exposures=(Exposure("bybit", "ETH", "ETH", D("0.49950000")), Exposure("aave", "aUSDT", "USDT", D("1E-18"), "supply_interest")),
     perps=(PerpExposure("bybit", "bybit", "ETHUSDT", "USDT", D("-0.50"), D("-1943.3893195000000000000000001")),),
     marks=(D("3888.6100"),),
     rates={"wstETH": D("1.17000000000000000000000000001")},
 )
 CHECKPOINT = Checkpoint(
-    goes_on_at=1, settled=2, next_day=3, books=BOOKS, state='{"parts":{}}',
-    mark=Mark(entry=9, due=4, plan=2, open=(7, 8)), routed=5, failed=6
+    goes_on_at=1, settled=2, next_day=3, ledger=LEDGER, state='{"parts":{}}',
+    mark=JournalMark(entry=9, due=4, plan=2, open=(7, 8)), routed=5, failed=6
 )  # fmt: skip
 
 
 def test_a_checkpoint_is_read_back_with_every_digit() -> None:
     found = decode_checkpoint(encode_checkpoint(CHECKPOINT))
     assert found == CHECKPOINT
-    assert [str(held.amount) for held in found.books.exposures] == ["0.49950000", "1E-18"]
+    assert [str(held.amount) for held in found.ledger.exposures] == ["0.49950000", "1E-18"]
 
 
 @pytest.mark.parametrize("text", ["", encode_checkpoint(CHECKPOINT)[:-2], "{}", encode_checkpoint(CHECKPOINT).replace("routed", "sent")])

@@ -86,10 +86,10 @@ def write_market(folder: Path) -> Path:
     bars = [f"{iso(at - HOUR)},{price},{price},{price},{price},1" for at, price in PRICES.items()]
     write_series(folder, "ohlcv/bybit/spot/ETHUSDT_1h", BARS, bars)
     write_staking(folder, "lido", "wstETH", RATES)
-    pools = {at: uniswap_data.row_of_pool(uniswap_data.PoolRow(("USDC", 6), ("WETH", 18), pool)) for at, pool in UNISWAP.items()}
+    pools = {at: uniswap_data.row_of_pool(uniswap_data.UniswapPoolRow(("USDC", 6), ("WETH", 18), pool)) for at, pool in UNISWAP.items()}
     write_states(folder, "dex/uniswap_v3/WETH_USDC_500.state", UNISWAP_POOL, pools)
     coins = (("wstETH", 18), ("WETH", 18))
-    stable = {at: curve_pool.row_of_pool(curve_pool.PoolRow(coins, pool)) for at, pool in CURVE.items()}
+    stable = {at: curve_pool.row_of_pool(curve_pool.CurvePoolRow(coins, pool)) for at, pool in CURVE.items()}
     write_states(folder, "dex/curve/wstETH_WETH.state", CURVE_POOL, stable)
     for name, rows in MORPHO.items():
         write_morpho(folder, name, rows)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1 import ExecutionInterfaceManager, PositionUpdateHandler, load_config
 from basis_strategy_v1.app import open_data
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.venue_facts import Limits
+from basis_strategy_v1.core.venue_facts import LendingLimits
 from basis_strategy_v1.execution.portfolio import Portfolio
 
 from .random_market import START, RandomMarket
@@ -40,7 +40,7 @@ class Borrower:
         self.portfolio = Portfolio(self.manager.account)
         self.send("supply", "wstETH", D(200_000))
 
-    def limits(self) -> Limits:
+    def limits(self) -> LendingLimits:
         return self.portfolio.limits("aave", "WETH", self.manager.account.market(START))
 
     def send(self, action: str, token: str, amount: Decimal) -> None:

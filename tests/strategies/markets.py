@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.market import DictSnapshot
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
-from basis_strategy_v1.core.venue_facts import Limits, VenueFact
+from basis_strategy_v1.core.venue_facts import LendingLimits, VenueFact
 from basis_strategy_v1.strategies.basis import Basis, Parameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step, Strategy
 
@@ -60,9 +60,9 @@ class Held(dict[str, Mapping[str, Decimal]]):
     def gas_fee(self, units: int, market: Any) -> Decimal:
         return units * self.gas_gwei / 10**9
 
-    most = Limits()
+    most = LendingLimits()
 
-    def limits(self, protocol: str, token: str, market: Any, against: str | None = None) -> Limits:
+    def limits(self, protocol: str, token: str, market: Any, against: str | None = None) -> LendingLimits:
         return self.most
 
     def health_factor(self, protocol: str, market: Any) -> Decimal | None:

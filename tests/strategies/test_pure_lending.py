@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from basis_strategy_v1.core.venue_facts import Limits
+from basis_strategy_v1.core.venue_facts import LendingLimits
 from basis_strategy_v1.strategies.pure_lending import Parameters, PureLending
 from basis_strategy_v1.venues.aave import aave
 from basis_strategy_v1.venues.aave_settings import Settings
@@ -35,7 +35,7 @@ def test_of_nothing_it_withdraws_nothing() -> None:
 )
 def test_it_supplies_what_caps_and_gas_allow(room: int | None, gwei: int, supplied: object) -> None:
     held = Held(wallet={"ETH": D("0.05"), "USDT": D(1000)})
-    held.gas_gwei, held.most = D(gwei), Limits(supply=None if room is None else D(room))
+    held.gas_gwei, held.most = D(gwei), LendingLimits(supply=None if room is None else D(room))
     blocks, _ = LENDING.decide(step(at_price(3000), held, None), None)
     assert [block["amount"] for block in blocks] == ([] if supplied is None else [supplied])
 
@@ -43,6 +43,6 @@ def test_it_supplies_what_caps_and_gas_allow(room: int | None, gwei: int, suppli
 @pytest.mark.parametrize(("cash", "withdrawn"), [(None, "all"), (1000, "all"), (400, D(400)), (0, None)])
 def test_it_withdraws_no_more_than_the_lender_has_in_cash(cash: int | None, withdrawn: object) -> None:
     held = Held(aave={"aUSDT": D(1000)}, wallet={"ETH": D("0.05")})
-    held.most = Limits(withdraw=None if cash is None else D(cash))
+    held.most = LendingLimits(withdraw=None if cash is None else D(cash))
     blocks, _ = LENDING.leave(step(at_price(3000), held, None), None)
     assert [block["amount"] for block in blocks] == ([] if withdrawn is None else [withdrawn])

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
-from basis_strategy_v1.core.state import Account, Perp, State
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
 from basis_strategy_v1.venues.cex import Exchange, _after_trade
 from basis_strategy_v1.venues.exchanges import EXCHANGES, FINEST_LOT, Tier, Withdrawal
 
@@ -219,7 +219,7 @@ def test_a_series_that_is_not_there_is_an_error_that_names_it():
 def test_reduce_only_takes_no_more_than_the_position_and_nothing_that_would_add():
     all_venues, state = account(settings=FREE, USDT=1_000, ETHUSDT_PERP="-0.4")
     moved = run(trade("bybit", "buy", "ETHUSDT", 3, "perp", reduce_only=True), all_venues, state, MARKET)
-    assert (moved.deltas.tokens("bybit"), moved.state.part("bybit", Account).perps) == ({"ETHUSDT-PERP": D("0.4")}, {})
+    assert (moved.deltas.tokens("bybit"), moved.state.part("bybit", ExchangeAccount).perps) == ({"ETHUSDT-PERP": D("0.4")}, {})
     assert refused(trade("bybit", "sell", "ETHUSDT", 1, "perp", reduce_only=True), all_venues, state) == (
         "reduce_only sell of ETHUSDT: bybit holds -0.4, there is nothing to reduce"
     )
@@ -244,7 +244,7 @@ def test_reducing_realises_the_profit_of_what_is_closed(side, amount, realised, 
     all_venues, state = account(settings=FREE, USDT=10_000, ETHUSDT_PERP=2)
     moved = run(trade("bybit", side, "ETHUSDT", amount, "perp"), all_venues, state, prices(2100))
     assert figures(moved)["realised"] == D(realised)
-    assert moved.state.part("bybit", Account) == Account({"USDT": 10_000 + D(realised)}, {"ETHUSDT": left} if left else {})
+    assert moved.state.part("bybit", ExchangeAccount) == ExchangeAccount({"USDT": 10_000 + D(realised)}, {"ETHUSDT": left} if left else {})
 
 
 @given(
@@ -275,7 +275,7 @@ def test_longs_pay_a_positive_funding_rate_and_shorts_receive_it(position, paid)
         ("funding", Deltas.at("bybit", {"USDT": -D(paid)}), (Cost("funding", "USDT", D(paid)),))
     ]
     assert settled[0].details == {"symbol": "ETHUSDT", "rate": "0.0001", "mark": "2000", "position": position, "missing": False}
-    assert after.part("bybit", Account).balances == {"USDT": 1_000 - D(paid)}
+    assert after.part("bybit", ExchangeAccount).balances == {"USDT": 1_000 - D(paid)}
 
 
 def test_a_source_without_rows_pays_funding_on_the_hour_only():
@@ -348,7 +348,7 @@ def test_two_perps_of_one_account_each_pay_their_own_funding():
     all_venues, state = account(USDT=10_000, ETHUSDT_PERP=1, BTCUSDT_PERP="-0.1")
     after, settled = update_to(all_venues["bybit"], state, prices(funding=0.001))
     assert [row.details["symbol"] for row in settled] == ["ETHUSDT", "BTCUSDT"]
-    assert after.part("bybit", Account).balances == {"USDT": 10_000 - D(2) + D(6)}
+    assert after.part("bybit", ExchangeAccount).balances == {"USDT": 10_000 - D(2) + D(6)}
 
 
 # Rows and settings.
@@ -377,5 +377,5 @@ def test_settings_take_the_place_of_the_published_figures():
 
 def test_an_account_opens_with_its_perps_at_the_last_close():
     all_venues, state = account(USDT=10, ETHUSDT_PERP=-3, BTCUSDT_PERP=0)
-    assert state.part("bybit", Account) == Account({"USDT": D(10)}, {"ETHUSDT": Perp(D(-3), D(-6000))})
+    assert state.part("bybit", ExchangeAccount) == ExchangeAccount({"USDT": D(10)}, {"ETHUSDT": Perp(D(-3), D(-6000))})
     assert value(all_venues, state, MARKET) == 10

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.venues.curve_pool import (
     FEE_DENOMINATOR,
     STATE_COLUMNS,
-    PoolRow,
+    CurvePoolRow,
     StableSwapPool,
     amplification_at,
     dynamic_fee,
@@ -205,7 +205,7 @@ def test_a_pool_from_price_and_depth_trades_at_the_price() -> None:
 
 def test_a_row_of_a_state_file_gives_the_pool_back() -> None:
     for pool in (ng_pool(), three_pool()):
-        row = PoolRow((("wstETH", 18), ("WETH", 18), ("USDX", 6)), pool)
+        row = CurvePoolRow((("wstETH", 18), ("WETH", 18), ("USDX", 6)), pool)
         texts = row_of_pool(row)
         assert set(STATE_COLUMNS) == {"timestamp", "block", *texts}
         assert texts["coins"] == "wstETH;WETH;USDX"
@@ -226,6 +226,6 @@ def test_a_row_of_a_state_file_gives_the_pool_back() -> None:
     ],
 )
 def test_a_row_that_cannot_be_is_refused_and_named(column: str, text: str, message: str) -> None:
-    texts = row_of_pool(PoolRow((("A", 18), ("B", 18), ("C", 6)), ng_pool()))
+    texts = row_of_pool(CurvePoolRow((("A", 18), ("B", 18), ("C", 6)), ng_pool()))
     with pytest.raises(ValueError, match=message):
         pool_from_row({**texts, column: text})

@@ -14,11 +14,11 @@ from basis_strategy_v1.core.clock import HOUR_US, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot
-from basis_strategy_v1.core.state import Account, Perp, State
+from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
 from basis_strategy_v1.execution.account import Account as TradingAccount
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
-from basis_strategy_v1.venues.cex import Exchange, Margin
+from basis_strategy_v1.venues.cex import Exchange, MarginAccount
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 
 from ..world import AT, exactly, holding, provider, run, settled, trade, transfer, update_to, value, venues, write_bars, write_funding
@@ -45,24 +45,24 @@ def test_maintenance_takes_each_tiers_rate_on_its_own_part():
 
 
 def test_margin_counts_the_settlement_token_and_unrealised_profit_only():
-    account = Account({"USDT": D(1000), "ETH": D(5)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
+    account = ExchangeAccount({"USDT": D(1000), "ETH": D(5)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
     bybit = exchange()
     margin = bybit.margin(account, bybit.marks(account, prices()))
-    assert margin == Margin(D(1000) + 200 + 100, D(4000) + 6000, D(50))
+    assert margin == MarginAccount(D(1000) + 200 + 100, D(4000) + 6000, D(50))
     assert margin.leverage == D(10_000) / 1_300
 
 
 def test_margin_is_a_function_of_the_account_and_the_marks_of_all_its_perps_alone():
-    account = Account({"USDT": D(1000)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
+    account = ExchangeAccount({"USDT": D(1000)}, {"ETHUSDT": Perp(D(-2), D(-4200)), "BTCUSDT": Perp(D("0.1"), D(5900))})
     marks = {"ETHUSDT": D(2300), "BTCUSDT": D(59_000)}
-    assert exchange().margin(account, marks) == Margin(D(1000) - 400, D(4600) + 5900, D("52.5"))
+    assert exchange().margin(account, marks) == MarginAccount(D(1000) - 400, D(4600) + 5900, D("52.5"))
     with pytest.raises(KeyError, match="BTCUSDT"):
         exchange().margin(account, {"ETHUSDT": D(2300)})
 
 
 def test_leverage_is_nothing_without_a_position_and_infinite_without_equity():
-    assert Margin(D(5), D(0), D(0)).leverage == 0
-    assert Margin(D(-5), D(10), D(1)).leverage == D("Infinity")
+    assert MarginAccount(D(5), D(0), D(0)).leverage == 0
+    assert MarginAccount(D(-5), D(10), D(1)).leverage == D("Infinity")
 
 
 def rejected(block: dict[str, Any], settings: dict[str, Any] | None = None, **positions: Any) -> str:
@@ -122,7 +122,7 @@ def test_reducing_is_allowed_however_short_the_margin():
 # The liquidation price.
 
 
-def searched_price(venue: Exchange, account: Account, symbol: str) -> Decimal | None:
+def searched_price(venue: Exchange, account: ExchangeAccount, symbol: str) -> Decimal | None:
     """The same by halving: where equity at a price less maintenance changes its sign."""
     perp = account.perps[symbol]
 
@@ -151,8 +151,8 @@ def searched_price(venue: Exchange, account: Account, symbol: str) -> Decimal | 
 @exactly
 def test_the_liquidation_price_is_where_a_search_finds_it(name, base, entry, cash):
     venue = Exchange(name, EXCHANGES[name])
-    account = Account({venue.row.settle: cash}, {"ETH": Perp(base, base * entry)})
-    as_usdt = Account({"USDT": cash}, account.perps)
+    account = ExchangeAccount({venue.row.settle: cash}, {"ETH": Perp(base, base * entry)})
+    as_usdt = ExchangeAccount({"USDT": cash}, account.perps)
     found, searched = venue.liquidation_price(account, "ETH"), searched_price(venue, as_usdt, "ETH")
     assert (found is None) == (searched is None)
     if found is not None and searched is not None:
@@ -191,7 +191,7 @@ def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, po
     reports = settled(account, AT + timedelta(hours=5))
     (report,) = reports
     all_of_it = 2_000 + position * (D(spike[3]) - 2000)
-    price = exchange().liquidation_price(Account({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(position), D(position * 2000))}), "ETHUSDT")
+    price = exchange().liquidation_price(ExchangeAccount({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(position), D(position * 2000))}), "ETHUSDT")
     lost = (2_000 + position * (price - 2000)).quantize(D("1e-8"))  # the maintenance margin at that price, wherever the bar closes
     assert (report.kind, report.at) == ("liquidation", AT + timedelta(hours=4))  # the bar of 03:00 has closed
     assert report.deltas.tokens("bybit") == {"ETHUSDT-PERP": D(-position), "USDT": D(-2_000)}
@@ -203,7 +203,7 @@ def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, po
 
 @exactly
 def test_the_high_has_to_reach_the_price_to_the_last_digit(tmp_path):
-    account = Account({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(-10), D(-20_000))})
+    account = ExchangeAccount({"USDT": D(2_000)}, {"ETHUSDT": Perp(D(-10), D(-20_000))})
     price = exchange().liquidation_price(account, "ETHUSDT").quantize(D("1e-8"))
     for step, liquidated in ((D("-1e-8"), False), (D("1e-8"), True)):
         where = tmp_path / str(liquidated)
@@ -285,7 +285,7 @@ def test_a_spot_account_has_nothing_that_falls_due():
 
 
 def test_a_long_that_its_own_cash_pays_for_is_never_liquidated():
-    account = Account({"USDT": D(30_000)}, {"ETHUSDT": Perp(D(10), D(20_000))})
+    account = ExchangeAccount({"USDT": D(30_000)}, {"ETHUSDT": Perp(D(10), D(20_000))})
     assert exchange().liquidation_price(account, "ETHUSDT") is None
     all_venues = venues()
     state = State({"bybit": account})
@@ -293,5 +293,5 @@ def test_a_long_that_its_own_cash_pays_for_is_never_liquidated():
 
 
 def test_a_short_without_any_margin_is_liquidated_at_any_price():
-    account = Account({"USDT": D(-30_000)}, {"ETHUSDT": Perp(D(-10), D(-20_000))})
+    account = ExchangeAccount({"USDT": D(-30_000)}, {"ETHUSDT": Perp(D(-10), D(-20_000))})
     assert exchange().liquidation_price(account, "ETHUSDT") == 0

@@ -19,7 +19,7 @@ from basis_strategy_v1.core.state_rows import MORPHO_MARKET
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.validation import validate
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState
 from basis_strategy_v1.venues.morpho_market import WAD, Market, Position
 from basis_strategy_v1.venues.venue import SimulationResult
 
@@ -92,7 +92,7 @@ def done(*blocks: dict[str, Any], state: State | None = None, at_market: Any = M
     return moved
 
 
-def held_in(state: State) -> Held:
+def held_in(state: State) -> MarketPosition:
     return state.part("morpho", MorphoState).held[NAME]
 
 
@@ -286,7 +286,7 @@ def test_a_market_that_holds_nothing_of_ours_any_more_needs_no_new_rows(tmp_path
     again = done(step("supply", "WETH", 5), state=closed, at_market=source.snapshot(AT + DAY)).state
     fresh = morpho_market.supply(market_of(row(AT + DAY, total_supply_assets=70_000 * ETHER)), Position(),
                                  int((AT + DAY).timestamp()), assets=5 * ETHER)  # fmt: skip
-    assert held_in(again) == Held(fresh.market, fresh.position, source.snapshot(AT + DAY).instant)
+    assert held_in(again) == MarketPosition(fresh.market, fresh.position, source.snapshot(AT + DAY).instant)
 
 
 @exactly

@@ -44,7 +44,7 @@ def weth_usdc(price: int = 3_000, fee_pips: int = 500, liquidity: int = 10**19) 
 
 
 def uniswap_row(pool: PoolState) -> dict[str, str]:
-    return uniswap_data.row_of_pool(uniswap_data.PoolRow(("USDC", 6), ("WETH", 18), pool))
+    return uniswap_data.row_of_pool(uniswap_data.UniswapPoolRow(("USDC", 6), ("WETH", 18), pool))
 
 
 def weeth_weth(rate: int = 105 * 10**16) -> StableSwapPool:
@@ -52,7 +52,7 @@ def weeth_weth(rate: int = 105 * 10**16) -> StableSwapPool:
 
 
 def curve_row(pool: StableSwapPool) -> dict[str, str]:
-    return curve_pool.row_of_pool(curve_pool.PoolRow((("weETH", 18), ("WETH", 18)), pool))
+    return curve_pool.row_of_pool(curve_pool.CurvePoolRow((("weETH", 18), ("WETH", 18)), pool))
 
 
 def data(uniswap: Any = None, curve: Any = None) -> dict[str, Any]:

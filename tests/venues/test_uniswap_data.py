@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.venues.uniswap_data import (
     STATE_COLUMNS,
-    PoolRow,
+    UniswapPoolRow,
     closed_window,
     pool_from_price_and_depth,
     pool_from_row,
@@ -84,21 +84,21 @@ def test_a_token_without_dollar_price_is_deep_by_its_own_price() -> None:
 
 @given(st.integers(1, 10**22), st.booleans())
 def test_the_state_after_a_trade_is_one_that_a_row_can_hold(amount: int, zero_for_one: bool) -> None:
-    row = PoolRow(("WETH", 18), ("USDT", 6), swap(stepped_pool(), zero_for_one, amount).pool)
+    row = UniswapPoolRow(("WETH", 18), ("USDT", 6), swap(stepped_pool(), zero_for_one, amount).pool)
     assert pool_from_row(row_of_pool(row)) == row
 
 
 def test_a_row_of_a_state_file_gives_the_pool_back() -> None:
-    row = row_of_pool(PoolRow(("WETH", 18), ("USDT", 6), stepped_pool()))
+    row = row_of_pool(UniswapPoolRow(("WETH", 18), ("USDT", 6), stepped_pool()))
     assert set(STATE_COLUMNS) == {"timestamp", "block", *row}
     assert row["ticks"].startswith("-6000:1000000000000000000000;-120:3000000000000000000000;0:0;")
-    assert pool_from_row(row) == PoolRow(("WETH", 18), ("USDT", 6), stepped_pool())
+    assert pool_from_row(row) == UniswapPoolRow(("WETH", 18), ("USDT", 6), stepped_pool())
 
 
 def test_a_tick_one_below_the_price_is_taken_after_a_crossing() -> None:
     crossed = swap(stepped_pool(), True, 10**24, sqrt_price_at(-120)).pool
     assert (crossed.tick, crossed.sqrt_price_x96) == (-121, sqrt_price_at(-120))
-    row = PoolRow(("A", 18), ("B", 18), crossed)
+    row = UniswapPoolRow(("A", 18), ("B", 18), crossed)
     assert pool_from_row(row_of_pool(row)) == row
 
 
@@ -117,13 +117,13 @@ def test_a_tick_one_below_the_price_is_taken_after_a_crossing() -> None:
     ],
 )
 def test_a_row_that_cannot_be_is_refused_and_named(column: str, text: str, message: str) -> None:
-    row = row_of_pool(PoolRow(("WETH", 18), ("USDT", 6), stepped_pool()))
+    row = row_of_pool(UniswapPoolRow(("WETH", 18), ("USDT", 6), stepped_pool()))
     with pytest.raises(ValueError, match=message):
         pool_from_row({**row, column: text})
 
 
 def test_ticks_that_leave_liquidity_behind_are_refused() -> None:
-    row = row_of_pool(PoolRow(("A", 18), ("B", 18), pool_of_one_range()))
+    row = row_of_pool(UniswapPoolRow(("A", 18), ("B", 18), pool_of_one_range()))
     with pytest.raises(ValueError, match="all of them to 0"):
         pool_from_row({**row, "ticks": row["ticks"].rsplit(";", 1)[0]})
 
@@ -151,7 +151,7 @@ def test_a_window_of_the_map_trades_alike_and_ends_at_its_ends() -> None:
     inside = tuple((tick, net) for tick, net in whole.ticks if 0 <= tick < 15_360)
     window = closed_window(msgspec.structs.replace(whole, ticks=inside), words)
     assert [tick for tick, _ in window.ticks] == [0, 120, 6_000, 15_360]
-    row = PoolRow(("A", 18), ("B", 18), window)
+    row = UniswapPoolRow(("A", 18), ("B", 18), window)
     assert pool_from_row(row_of_pool(row)) == row
     assert swap(window, False, 10**20)[1:] == swap(whole, False, 10**20)[1:]
     assert swap(window, False, 10**30).pool.liquidity == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.live.total_deadline import total_deadline
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ NOT_READY = "CFG-004"
 ACCOUNT_CALLS = 10  # so many requests look at one account
 
 
-def findings_of(gateway: Gateway, config: Config, held: Account | None = None) -> AccountFindings | None:
+def findings_of(gateway: Gateway, config: Config, held: ExchangeAccount | None = None) -> AccountFindings | None:
     """What is wrong with an account, and what is worth knowing; None where there is nothing to look at.
 
     `held`: the positions that the run has there, None where that is not known.
@@ -45,14 +45,14 @@ def check_accounts(gateways: Iterable[Gateway], config: Config, journal: LiveJou
         ComponentError: CFG-004, with a line for each fault.
     """
     begins = journal.state() is None
-    faults = [fault for gateway in gateways for fault in _faults_of(gateway, config, Account() if begins else None)]
+    faults = [fault for gateway in gateways for fault in _faults_of(gateway, config, ExchangeAccount() if begins else None)]
     if faults and begins:
         raise ComponentError(NOT_READY, "\n".join(faults))
     for fault in faults:
         log(fault)
 
 
-def _faults_of(gateway: Gateway, config: Config, held: Account | None) -> Iterator[str]:
+def _faults_of(gateway: Gateway, config: Config, held: ExchangeAccount | None) -> Iterator[str]:
     try:
         found = findings_of(gateway, config, held)
     except TimeoutError as late:

@@ -1,4 +1,4 @@
-"""What a run takes for granted: sentences for its summary, and what its venues charge for its page."""
+"""The assumptions of a run: sentences for its summary, and for its page what its venues charge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a run: all of it at once."""
+"""Checks before a run: lists everything that would stop it, at once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ OF_USERS = ("custom", "blocks")  # strategy modes whose needs the program cannot
 
 
 def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
-    """Refuse a run whose data lack, or cannot give, a series that the strategy needs, whose blocks lie outside its time, or whose books
-    cannot be opened.
+    """Refuse a run whose data lack, or cannot give, a series that the strategy needs, whose blocks lie outside its time, or whose
+    initial positions cannot be opened.
 
     Raises:
         ComponentError: with a line for each problem, and the code of the first.
@@ -69,7 +69,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
 
 
 def valued_by(config: Config, strategy: Strategy, provider: Any) -> Iterator[tuple[str, str, str]]:
-    """The series that price, in dollars, what the strategy comes to hold.
+    """The series that price, in dollars, what the strategy will hold.
 
     Raises:
         ComponentError: DAT-001, one of these tokens has no price at the start.
@@ -84,11 +84,11 @@ def valued_by(config: Config, strategy: Strategy, provider: Any) -> Iterator[tup
 
 
 def _valuation_problems(config: Config, strategy: Strategy, provider: Any) -> Iterator[ComponentError]:
-    """What is held is valued in dollars, whatever the run is counted in."""
+    """Positions are valued in dollars, whatever the run is counted in."""
     try:
         keys = list(valued_by(config, strategy, provider))
     except ComponentError as lacking:
-        yield ComponentError(lacking.error_code, f"{lacking.message}; what is held is valued in dollars: bring spot/ETHUSDT of an exchange")
+        yield ComponentError(lacking.error_code, f"{lacking.message}; positions are valued in dollars: bring spot/ETHUSDT of an exchange")
         return
     for key in dict.fromkeys(keys):
         if problem := _problem(config, provider, key):

@@ -1,4 +1,4 @@
-"""What the command line shows besides a backtest, as lines of text."""
+"""The output of the commands other than `backtest`, as lines of text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.engine import ticks_of
+from basis_strategy_v1.engine import steps_of
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_line import EVENT_TYPES
 from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -59,7 +59,7 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     """
     settings = load_config(config, run=True)
     strategy = strategy_of(settings)
-    steps = f", {counted(sum(map(len, ticks_of(settings, strategy))), 'step')}" if settings.start and settings.end else ""
+    steps = f", {counted(sum(map(len, steps_of(settings, strategy))), 'step')}" if settings.start and settings.end else ""
     yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{steps}"
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"

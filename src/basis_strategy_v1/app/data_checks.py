@@ -65,7 +65,7 @@ def data_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator
 
 
 def data_warnings_in_short(config: Config, strategy: Strategy, provider: Any) -> list[str]:
-    """A few lines of the warnings among these: one a gap, one a series and kind of issue. Holes that are certain to end the run are left
+    """A few lines of the warnings among these: one a gap, one a series and kind of issue. Gaps that are certain to end the run are left
     to the run.
 
     Raises:
@@ -189,10 +189,10 @@ def _prices_missing(config: Config, provider: Any, key: tuple[str, str, str]) ->
         when = f"from {iso(start // SECOND_US * SECOND_US)} until {iso(min(end, _period(config)[1]))}"
         message = f"{series}: {when} the last row is older than max_staleness"
         way_out = "fill the gap, raise data.max_staleness, or leave that time out of the run"
-        yield Gap("DAT-002", message, way_out, always and _has_tick(config, start, end))
+        yield Gap("DAT-002", message, way_out, always and _has_step(config, start, end))
 
 
-def _has_tick(config: Config, start: int, end: int) -> bool:
+def _has_step(config: Config, start: int, end: int) -> bool:
     first, last = _period(config)
     step = config.interval // MICROSECOND
     return start <= last < end or first - (first - start) // step * step < end

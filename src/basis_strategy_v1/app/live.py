@@ -56,7 +56,7 @@ PAPER = "paper.sqlite"
 FOR_GOOD = timedelta(days=36_500)  # a run on the wall clock ends by a signal
 
 
-class Places(NamedTuple):
+class RunFolders(NamedTuple):
     """The folders of a run."""
 
     state: Path
@@ -77,7 +77,7 @@ class How(NamedTuple):
     started: float = 0.0
 
 
-class Stop(Protocol):
+class StopSignal(Protocol):
     """Says whether a run is to end after the step in hand; `wait` waits for some seconds, or until it is to end."""
 
     def __call__(self) -> bool: ...
@@ -116,7 +116,7 @@ def build_paper_replay(
     clock = SimulatedClock(settings.start) if paper else WaitedClock(settings.start)
     timing = clock.timing() if isinstance(clock, WaitedClock) else AT_ONCE
     how = How(clock, timing, None, report, progress, at, started)  # the days of the logs are those of the data
-    return _engine(settings, strategy, provider, Places(Path(state), Path(results), Path(logs)), how, secrets)
+    return _engine(settings, strategy, provider, RunFolders(Path(state), Path(results), Path(logs)), how, secrets)
 
 
 def build_live(
@@ -126,7 +126,7 @@ def build_live(
     logs: str | Path = "logs",
     *,
     paper: bool,
-    stop: Stop,
+    stop: StopSignal,
     clock: Clock | None = None,
     report: bool = True,
     at: Callable[[str], None] = pass_point,
@@ -146,7 +146,7 @@ def build_live(
     strategy = strategy_of(settings)
     clock = clock or SystemClock()
     feed = feed_of(settings, strategy, clock)
-    places = Places(Path(state), Path(results), Path(logs))
+    places = RunFolders(Path(state), Path(results), Path(logs))
     feed.load(history_from(settings, clock.now(), settled_in(places.state / PAPER)))
     now = clock.now()
     settings = structs.replace(settings, start=now, end=now + FOR_GOOD)
@@ -177,7 +177,9 @@ def _local_secrets(settings: Config) -> Secrets:
     return _secrets(settings)
 
 
-def _engine(settings: Config, strategy: Strategy, provider: Any, places: Places, how: How, secrets: Secrets | None = None) -> LiveEngine:
+def _engine(
+    settings: Config, strategy: Strategy, provider: Any, places: RunFolders, how: How, secrets: Secrets | None = None
+) -> LiveEngine:
     """The parts of a run over any source of market data; with `secrets` at the real venues, without at simulated ones."""
     clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
     assert settings.start is not None

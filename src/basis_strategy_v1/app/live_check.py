@@ -39,7 +39,7 @@ PRICED = ("spot", "perp")
 ZERO = Decimal(0)
 
 
-class Finding(NamedTuple):
+class LiveProblem(NamedTuple):
     """Something that has to be put right before a live run, and the error code that it would end with."""
 
     code: str
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """What is held at the venues that answered, and whether all of them did."""
+    """The balances at the venues that answered, and whether all of them did."""
 
     state: State
     is_whole: bool
@@ -59,7 +59,7 @@ def check_live(config: Any, *, gateways: Mapping[str, Gateway] | None = None, cl
     Raises:
         ComponentError: with a line for each finding, the code of the first.
     """
-    findings: list[Finding] = []
+    findings: list[LiveProblem] = []
     settings = _settings(config, findings)
     if settings is not None:
         yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}"
@@ -70,25 +70,25 @@ def check_live(config: Any, *, gateways: Mapping[str, Gateway] | None = None, cl
     yield "ready"
 
 
-def _settings(config: Any, findings: list[Finding]) -> Config | None:
+def _settings(config: Any, findings: list[LiveProblem]) -> Config | None:
     """The config, with all that it lacks live among the findings; None where it cannot be read at all."""
     try:
         return load_config(config, live=True)
     except ComponentError as wrong:
-        findings += [Finding(wrong.error_code, line) for line in wrong.message.splitlines()]
+        findings += [LiveProblem(wrong.error_code, line) for line in wrong.message.splitlines()]
     try:
         return load_config(config)
     except ComponentError:
         return None
 
 
-def _checked(settings: Config, findings: list[Finding], gateways: Mapping[str, Gateway] | None, clock: Clock) -> Iterator[str]:
+def _checked(settings: Config, findings: list[LiveProblem], gateways: Mapping[str, Gateway] | None, clock: Clock) -> Iterator[str]:
     venues, exchanges = venues_of_config(settings), exchanges_of(settings)
     secrets = read_secrets(Environment.read().environment)
     findings += [*_missing_keys(settings, venues, secrets), *_missing_addresses(settings, venues)]
     series = _series(settings, findings)
     if gateways is None:
-        findings += [Finding(NOT_READY, f"{name}: no live gateway in this version") for name in without_gateway(settings, venues)]
+        findings += [LiveProblem(NOT_READY, f"{name}: no live gateway in this version") for name in without_gateway(settings, venues)]
         gateways = _made(settings, venues, secrets, clock, series, findings)
     for exchange in exchanges.values():
         try:
@@ -102,17 +102,17 @@ def _checked(settings: Config, findings: list[Finding], gateways: Mapping[str, G
         yield from _funds(settings, venues, exchanges, clock, readings.state, findings)
 
 
-def _unlisted(exchange: PublicExchange, series: list[tuple[str, str, str]]) -> Iterator[Finding]:
+def _unlisted(exchange: PublicExchange, series: list[tuple[str, str, str]]) -> Iterator[LiveProblem]:
     for kind, venue, symbol in series:
         if kind in PRICED and venue == exchange.name and not exchange.lists(kind, symbol):
-            yield Finding("DAT-001", f"{venue} lists no {kind} {symbol}; correct the symbol, or choose another exchange")
+            yield LiveProblem("DAT-001", f"{venue} lists no {kind} {symbol}; correct the symbol, or choose another exchange")
 
 
-def _finding(error: ComponentError) -> Finding:
-    return Finding(error.error_code, error.message)
+def _finding(error: ComponentError) -> LiveProblem:
+    return LiveProblem(error.error_code, error.message)
 
 
-def _missing_keys(settings: Config, venues: Venues, secrets: Secrets) -> Iterator[Finding]:
+def _missing_keys(settings: Config, venues: Venues, secrets: Secrets) -> Iterator[LiveProblem]:
     for name in account_names(venues):
         if name == WALLET:
             try:
@@ -123,23 +123,24 @@ def _missing_keys(settings: Config, venues: Venues, secrets: Secrets) -> Iterato
         fields = key_fields(exchange_or_protocol(settings, name))
         missing = [field for field in fields if secrets.get(name, field) is None]
         yield from (
-            Finding("CFG-003", f"{secrets.name(name, field)} is not set; set it in the environment of this process") for field in missing
+            LiveProblem("CFG-003", f"{secrets.name(name, field)} is not set; set it in the environment of this process")
+            for field in missing
         )
     for name in secrets.unread(account_names(venues)):
-        yield Finding("CFG-003", f"{name} is set, and no configured venue reads it: correct the name, or unset it")
+        yield LiveProblem("CFG-003", f"{name} is set, and no configured venue reads it: correct the name, or unset it")
 
 
-def _missing_addresses(settings: Config, venues: Venues) -> Iterator[Finding]:
+def _missing_addresses(settings: Config, venues: Venues) -> Iterator[LiveProblem]:
     accounts = account_names(venues)
     if len(accounts) > 1 and settings.limits is not None and not settings.limits.withdrawal_addresses:
         between = ", ".join(accounts)
-        yield Finding(
+        yield LiveProblem(
             "CFG-001",
             f"limits.withdrawal_addresses: none; list the address of each of {between} that is paid to, or nothing moves between them",
         )
 
 
-def _series(settings: Config, findings: list[Finding]) -> list[tuple[str, str, str]]:
+def _series(settings: Config, findings: list[LiveProblem]) -> list[tuple[str, str, str]]:
     """The series that the strategy needs of exchanges; what is wrong with its file, or comes from a chain, is a finding."""
     if settings.strategy is None:
         return []
@@ -151,7 +152,7 @@ def _series(settings: Config, findings: list[Finding]) -> list[tuple[str, str, s
 
 
 def _made(
-    settings: Config, venues: Venues, secrets: Secrets, clock: Clock, series: list[tuple[str, str, str]], findings: list[Finding]
+    settings: Config, venues: Venues, secrets: Secrets, clock: Clock, series: list[tuple[str, str, str]], findings: list[LiveProblem]
 ) -> dict[str, Gateway]:
     """The real gateways; where keys are missing there are none, and the findings have said so."""
     try:
@@ -164,7 +165,7 @@ def _made(
 # What the venues say.
 
 
-def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[Finding]) -> Iterator[str]:
+def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[LiveProblem]) -> Iterator[str]:
     """How far an exchange's clock is from ours; half of the time that the answer took is not known."""
     exchange.time()  # the first call loads the client and connects, which takes longer than the clocks may differ
     before = to_instant(clock.now())
@@ -174,25 +175,25 @@ def _clock_of(exchange: PublicExchange, clock: Clock, findings: list[Finding]) -
     is_ahead = "ahead of" if ahead_us > 0 else "behind"
     line = f"{exchange.name}: its clock is {abs(ahead_us) / SECOND_US:.3f} s {is_ahead} this machine's"
     if abs(ahead_us) - (after - before) // 2 >= CLOCK_OFF_US:
-        findings.append(Finding(NOT_READY, f"{line}; set this machine's clock (NTP): orders are refused or expire at once"))
+        findings.append(LiveProblem(NOT_READY, f"{line}; set this machine's clock (NTP): orders are refused or expire at once"))
     else:
         yield line
 
 
-def _accounts(gateways: Mapping[str, Gateway], settings: Config, findings: list[Finding]) -> Iterator[str]:
+def _accounts(gateways: Mapping[str, Gateway], settings: Config, findings: list[LiveProblem]) -> Iterator[str]:
     """What is wrong with the real accounts, and what is worth knowing about them."""
     for name, gateway in gateways.items():
         try:
             found = findings_of(gateway, settings)
         except TimeoutError as late:
-            findings.append(Finding("CEX-002", f"{name} cannot be looked at: {late}"))
+            findings.append(LiveProblem("CEX-002", f"{name} cannot be looked at: {late}"))
             continue
         if found is not None:
-            findings += [Finding(NOT_READY, fault) for fault in found.faults]
+            findings += [LiveProblem(NOT_READY, fault) for fault in found.faults]
             yield from found.notes
 
 
-def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[Finding]) -> Readings:
+def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[LiveProblem]) -> Readings:
     state, is_whole = State(), True
     for name, gateway in gateways.items():
         try:
@@ -201,7 +202,7 @@ def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[Find
         except (ComponentError, TimeoutError) as unreachable:
             is_whole = False
             code = getattr(unreachable, "error_code", "EIM-002")
-            findings.append(Finding(code, f"{name} cannot be read: {getattr(unreachable, 'message', unreachable)}"))
+            findings.append(LiveProblem(code, f"{name} cannot be read: {getattr(unreachable, 'message', unreachable)}"))
     return Readings(state, is_whole)
 
 
@@ -209,7 +210,7 @@ def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[Find
 
 
 def _funds(
-    settings: Config, venues: Venues, exchanges: Mapping[str, PublicExchange], clock: Clock, state: State, findings: list[Finding]
+    settings: Config, venues: Venues, exchanges: Mapping[str, PublicExchange], clock: Clock, state: State, findings: list[LiveProblem]
 ) -> Iterator[str]:
     """What belongs to the run, in the share class's currency."""
     currency = "ETH" if settings.share_class == ETH_CLASS else "USDT"
@@ -219,11 +220,11 @@ def _funds(
             worth = _worth(venues, within(state, settings.live.allocation), market)
             funds = round(worth / market.price(currency), 2 if currency == "USDT" else 6)
         except ComponentError as unpriced:
-            findings.append(Finding(unpriced.error_code, f"funds: {unpriced.message}"))
+            findings.append(LiveProblem(unpriced.error_code, f"funds: {unpriced.message}"))
             return
     line = f"funds: {plain(funds)} {currency}, initial_capital is {plain(settings.initial_capital)}"
     if funds < settings.initial_capital:
-        findings.append(Finding(NOT_READY, f"{line}: bring more, raise live.allocation, or lower initial_capital"))
+        findings.append(LiveProblem(NOT_READY, f"{line}: bring more, raise live.allocation, or lower initial_capital"))
     else:
         yield line
 

@@ -1,4 +1,4 @@
-"""What can be known before a run of what its strategy will not do: lines for `basis check` and for the run."""
+"""Warnings of what a strategy will not do with this config and these data: lines for `basis check` and for the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must fit together: checks across the fields of a config that can each be read."""
+"""Checks across the fields of a config, once each field by itself is valid."""
 
 from __future__ import annotations
 

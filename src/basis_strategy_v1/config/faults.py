@@ -1,4 +1,4 @@
-"""What is wrong with a config: every fault with its path, its value and what is allowed."""
+"""The faults of a config: each with its path, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxother = _brief.maxlong = 80
 
 
-class Unreadable:
+class UnreadableValue:
     """What a reader returns for a value that it has reported as a fault."""
 
 
-UNREADABLE: Final = Unreadable()
+UNREADABLE: Final = UnreadableValue()
 
 
 class Fault(NamedTuple):
@@ -67,15 +67,15 @@ class Reading:
         """Whether a field that is needed always, or for a purpose, must be there."""
         return needed in self._purposes
 
-    def fault(self, path: str, value: object, allowed: str) -> Unreadable:
+    def fault(self, path: str, value: object, allowed: str) -> UnreadableValue:
         self.faults.append(Fault(path or "config", shown(value), allowed))
         return UNREADABLE
 
-    def missing(self, path: str, allowed: str) -> Unreadable:
+    def missing(self, path: str, allowed: str) -> UnreadableValue:
         self.faults.append(Fault(path, "missing", allowed))
         return UNREADABLE
 
-    def unknown(self, path: str, key: object, names: Iterable[str]) -> Unreadable:
+    def unknown(self, path: str, key: object, names: Iterable[str]) -> UnreadableValue:
         """Report a key that nobody reads; its value may be a secret and is not shown."""
         where, known = joined(path, key), list(names)
         if is_secret_name(key):

@@ -1,4 +1,4 @@
-"""What may stand at a place of a config, made from a type and its annotations."""
+"""The kinds of values that a config takes, made from a type and its annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of an instruction, or of the passing of time: the one value that comes back up."""
+"""The report of an instruction, or of what fell due by time: the one value that execution returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What live execution asks of a venue account, and what its answers look like."""
+"""The gateway protocol: what live execution asks of a venue account, and the answers that it accepts."""
 
 from __future__ import annotations
 

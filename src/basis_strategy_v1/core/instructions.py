@@ -1,4 +1,4 @@
-"""Instruction blocks, parsed at the door: `parse_instruction(block)` gives a typed instruction or EIM-001."""
+"""Instruction blocks, parsed at the boundary: `parse_instruction(block)` gives a typed instruction or EIM-001."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each instruction, by its key."""
+"""The journal protocol: the outcome of each instruction, by its key."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         return self.status in OPEN
 
 
-class Mark(Struct, frozen=True, kw_only=True):
+class JournalMark(Struct, frozen=True, kw_only=True):
     """A place in a live journal: the highest numbers of its entries, dues and plans, and the entries that were open then."""
 
     entry: int = 0
@@ -155,20 +155,20 @@ class LiveJournal(Journal, Protocol):
 
     # What came after a mark: for the record of the run.
 
-    def mark(self) -> Mark:
+    def mark(self) -> JournalMark:
         """The place that the journal has reached."""
         ...
 
-    def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
+    def closed_after(self, mark: JournalMark) -> tuple[list[ExecutionReport], JournalMark]:
         """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
         not the whole."""
         ...
 
-    def dues_after(self, mark: Mark) -> list[Due]:
+    def dues_after(self, mark: JournalMark) -> list[Due]:
         """What was recorded as fallen due after a mark, oldest first."""
         ...
 
-    def plans_after(self, mark: Mark) -> list[StoredPlan]:
+    def plans_after(self, mark: JournalMark) -> list[StoredPlan]:
         """The plans that were stored after a mark, oldest first."""
         ...
 

@@ -1,4 +1,4 @@
-"""What live trading never goes beyond, as the config's section `limits` has it."""
+"""The limits of live trading: the config's section `limits`."""
 
 from __future__ import annotations
 

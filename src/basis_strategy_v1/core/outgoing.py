@@ -1,4 +1,4 @@
-"""What is really on the wire, and the check that it is what was approved."""
+"""The message that is really sent, and the check that it is what was approved."""
 
 from __future__ import annotations
 

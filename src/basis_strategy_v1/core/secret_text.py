@@ -1,4 +1,4 @@
-"""What in a text is a secret, or looks like one."""
+"""Finds what is a secret in a text, or looks like one."""
 
 from __future__ import annotations
 

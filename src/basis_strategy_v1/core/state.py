@@ -51,7 +51,7 @@ class Perp(Struct, frozen=True, gc=False):
     cost: Decimal
 
 
-class Account(Struct, VenueState, frozen=True, gc=False, tag="Account"):
+class ExchangeAccount(Struct, VenueState, frozen=True, gc=False, tag="Account"):
     """An account at an exchange."""
 
     balances: dict[str, Decimal] = {}
@@ -64,14 +64,14 @@ class Account(Struct, VenueState, frozen=True, gc=False, tag="Account"):
                 found[perp_name(symbol)] = perp.base
         return found
 
-    def moved(self, changes: Mapping[str, Decimal], perps: dict[str, Perp] | None = None) -> Account:
+    def moved(self, changes: Mapping[str, Decimal], perps: dict[str, Perp] | None = None) -> ExchangeAccount:
         """The account after changes to its balances, with other perps where they are given."""
         after = self.balances.copy()
         for token, change in changes.items():
             after[token] = change + after[token] if token in after else change
         if not all(after.values()):
             after = {token: amount for token, amount in after.items() if amount}
-        return Account(after, self.perps if perps is None else perps)
+        return ExchangeAccount(after, self.perps if perps is None else perps)
 
 
 class Wallet(Struct, VenueState, frozen=True, gc=False, tag="Wallet"):

@@ -26,7 +26,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from basis_strategy_v1.core.state import Account, State, VenueState
+from basis_strategy_v1.core.state import ExchangeAccount, State, VenueState
 from basis_strategy_v1.core.state_codec import kinds_of
 from basis_strategy_v1.core.value_change import form_of
 
@@ -93,11 +93,11 @@ def apply_change(before: VenueState | None, change: Change) -> VenueState | None
         after: VenueState = form_of(kind).applied(before if type(before) is kind else UNSET, change["changed"])
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
         raise ValueError(f"a change of type {tag} does not fit: {fault}") from None
-    return _without_closed(after) if isinstance(after, Account) else after
+    return _without_closed(after) if isinstance(after, ExchangeAccount) else after
 
 
-def _without_closed(account: Account) -> Account:
+def _without_closed(account: ExchangeAccount) -> ExchangeAccount:
     """The account without perps of no base: what a venue's rounding of their profits left of their cost is no position."""
     if all(perp.base for perp in account.perps.values()):
         return account
-    return Account(account.balances, {symbol: perp for symbol, perp in account.perps.items() if perp.base})
+    return ExchangeAccount(account.balances, {symbol: perp for symbol, perp in account.perps.items() if perp.base})

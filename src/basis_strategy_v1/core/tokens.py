@@ -14,7 +14,7 @@ STANDARD_DECIMALS = 18
 
 class Staked(NamedTuple):
     """What is staked at a protocol, as tokens. `wrapped` is a share, redeemed for `underlying` at the rate that the protocol publishes;
-    `rebasing` is the same share as a balance that grows, None where there is no such token.
+    `rebasing` is the same share as a balance that is rebased, None where there is no such token.
 
     One request at the queue is for at most `largest_request` of the underlying; None: any amount.
     """

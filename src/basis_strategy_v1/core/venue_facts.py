@@ -1,4 +1,4 @@
-"""How a venue describes itself to strategies, before anything is held: what things are called there, and the calls that it takes."""
+"""What a venue offers to strategies, before there are positions: the names of its tokens, and the calls that it takes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Deposit(NamedTuple):
     withdraw: Call
 
 
-class Limits(NamedTuple):
+class LendingLimits(NamedTuple):
     """The most of a token (token units) that a lender lets move now: its caps and its cash. None where no limit is known."""
 
     supply: Decimal | None = None

@@ -23,7 +23,7 @@ LARGEST_AGE_US = 36 * HOUR_US  # an older row of the other series says nothing
 MOST_COMPARED, FEWEST_ROWS = 1_000, 2  # rows of a pair of series
 
 
-class Quote(NamedTuple):
+class PriceSeries(NamedTuple):
     """A series as a price: its columns, what it calls itself in a message, and the price at an instant; None where there is none."""
 
     columns: Columns
@@ -48,9 +48,9 @@ def disagreements(series: Sequence[Columns]) -> Iterator[Disagreement]:
             yield from _compared([_quote(one, "eth_per_token"), _quote(other, "eth_per_token")], REDEMPTIONS_APART)
 
 
-def _prices_by_token(series: Sequence[Columns], redemptions: Mapping[str, Columns]) -> dict[str, list[Quote]]:
+def _prices_by_token(series: Sequence[Columns], redemptions: Mapping[str, Columns]) -> dict[str, list[PriceSeries]]:
     """The series that price a token in dollars, those of its other forms too, the most frequent rows first."""
-    found: dict[str, list[Quote]] = {}
+    found: dict[str, list[PriceSeries]] = {}
     for one in sorted(series, key=lambda one: (one.spec.key.kind == "lending", one.spec.interval_us, one.spec.id)):
         column = {"spot": "close", "perp": "close", "lending": "oracle_price_usd"}.get(one.spec.key.kind)
         if column is None or not len(one.stamps):
@@ -61,7 +61,7 @@ def _prices_by_token(series: Sequence[Columns], redemptions: Mapping[str, Column
     return found
 
 
-def _underlying(token: str, quote: Quote, redemptions: Mapping[str, Columns]) -> tuple[str, Quote]:
+def _underlying(token: str, quote: PriceSeries, redemptions: Mapping[str, Columns]) -> tuple[str, PriceSeries]:
     """The token that the series prices in the end, and its price of that."""
     token = SAME_AS.get(token, token)
     if token not in REDEEMED_BY or token not in redemptions:
@@ -73,10 +73,10 @@ def _underlying(token: str, quote: Quote, redemptions: Mapping[str, Columns]) ->
         return None if price is None or redeemed is None else price / redeemed
 
     underlying = REDEEMED_BY[token][1]
-    return SAME_AS.get(underlying, underlying), Quote(quote.columns, f"{quote.label} by {rate.columns.spec.id}", at)
+    return SAME_AS.get(underlying, underlying), PriceSeries(quote.columns, f"{quote.label} by {rate.columns.spec.id}", at)
 
 
-def _quote(columns: Columns, column: str) -> Quote:
+def _quote(columns: Columns, column: str) -> PriceSeries:
     """The column's number in force at an instant; None before the first row, and where the row is old."""
     figures, delay, stamps = columns.figures[column], columns.spec.interval_us, columns.stamps
     allowed = 2 * delay if columns.spec.has_bars else LARGEST_AGE_US
@@ -85,10 +85,10 @@ def _quote(columns: Columns, column: str) -> Quote:
         row = bisect_right(stamps, instant - delay) - 1
         return figures.at(row) if row >= 0 and instant - delay - stamps[row] < allowed else None
 
-    return Quote(columns, columns.spec.id, at)
+    return PriceSeries(columns, columns.spec.id, at)
 
 
-def _compared(quotes: Sequence[Quote], limit: float) -> Iterator[Disagreement]:
+def _compared(quotes: Sequence[PriceSeries], limit: float) -> Iterator[Disagreement]:
     """What is at odds with the first; where more than one of them is, and nothing agrees with it, it is the first that is at odds."""
     found = [(other, _apart(other, quotes[0], limit)) for other in quotes[1:]]
     at_odds = [(other, one) for other, one in found if one is not None]
@@ -99,7 +99,7 @@ def _compared(quotes: Sequence[Quote], limit: float) -> Iterator[Disagreement]:
         yield Disagreement(other.columns, one)
 
 
-def _apart(one: Quote, other: Quote, limit: float) -> Found | None:
+def _apart(one: PriceSeries, other: PriceSeries, limit: float) -> Found | None:
     """Whether two prices of one thing are apart by a factor of `limit` or more, for several rows in a row."""
     stamps, delay = one.columns.stamps, one.columns.spec.interval_us
     compared = list(_ratios(one, other, range(0, len(stamps), max(len(stamps) // MOST_COMPARED, 1))))
@@ -118,7 +118,7 @@ def _apart(one: Quote, other: Quote, limit: float) -> Found | None:
                  severity_of(times, len(compared)))  # fmt: skip
 
 
-def _ratios(one: Quote, other: Quote, rows: Iterable[int]) -> Iterator[tuple[int, float]]:
+def _ratios(one: PriceSeries, other: PriceSeries, rows: Iterable[int]) -> Iterator[tuple[int, float]]:
     """(row, price of one / price of the other) where both have one."""
     for row in rows:
         instant = one.columns.visible(row)
@@ -127,7 +127,7 @@ def _ratios(one: Quote, other: Quote, rows: Iterable[int]) -> Iterator[tuple[int
             yield row, price / other_price
 
 
-def _first_apart(one: Quote, other: Quote, limit: float, since: int, until: int) -> int:
+def _first_apart(one: PriceSeries, other: PriceSeries, limit: float, since: int, until: int) -> int:
     """The first of the rows between two that were compared."""
     return next((row for row, ratio in _ratios(one, other, range(since, until + 1)) if not 1 / limit < ratio < limit), until)
 

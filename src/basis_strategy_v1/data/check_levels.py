@@ -55,8 +55,8 @@ def _jumps(name: str, figures: Figures, limit: float) -> Iterator[Found]:
     last = len(figures.values) - 1
     steps = figures.steps((1 + limit) * (1 - _ROUNDING))
     for row in sorted({row for step in steps for row in (step, step + 1)}):
-        beside = (1, 2) if row == 0 else (last - 2, last - 1) if row == last else (row - 1, row + 1)
-        near = [one for one in beside if 0 <= one <= last]
+        neighbours = (1, 2) if row == 0 else (last - 2, last - 1) if row == last else (row - 1, row + 1)
+        near = [one for one in neighbours if 0 <= one <= last]
         value = figures.at(row)
         if all(abs(value - figures.at(one)) > limit * figures.at(one) for one in near):
             where = " and ".join(map(figures.text, near))

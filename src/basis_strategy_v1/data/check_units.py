@@ -69,7 +69,7 @@ def _rate_against_index(columns: Columns, name: str, index_name: str) -> Iterato
     at_odds = [_is_at_odds(rates.at(row), growth) for row, growth in enumerate(grown)]
     if found := rows_together(at_odds):
         first, rows = found
-        usual = median(growth for growth, odd in zip(grown, at_odds, strict=True) if odd)
+        usual = median(growth for growth, is_at_odds in zip(grown, at_odds, strict=True) if is_at_odds)
         message = f"column {name}: {rates.text(first)} is {rates.at(first):.4g} a year where {index_name} grows by {usual:.4g} a year"
         where = f"in {rows} of {len(grown)} rows from {iso(columns.stamps[first])} on; rates are fractions a year: 0.02 is 2 %"
         yield Found(first, f"{message}, {where}", rows, severity_of(rows, len(grown)))

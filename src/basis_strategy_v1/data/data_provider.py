@@ -1,4 +1,4 @@
-"""Market data by time: what could be known at an instant, exact, and never more."""
+"""Market data by time: exactly what could be known at an instant, and nothing later."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ class SeriesFeed:
             MissingData: as `Series.read`, for the first of them that it is to be raised for.
         """
         row, end = self._row + 1, self._row + 1 + len(instants)
-        if self._edges[row:end] == instants:  # a row for each, as when ticks are bars
+        if self._edges[row:end] == instants:  # a row for each, as when steps are bars
             self._row = end - 1
             return self._values[row - 1 : end - 1]
         close = self.close

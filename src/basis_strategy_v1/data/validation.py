@@ -27,7 +27,7 @@ _TOKENS = {token.lower(): token for token in (*DOLLAR_TOKENS, *SAME_AS, *REDEEME
 LISTED_ONE_BY_ONE = ("gap",)
 
 
-class Finding(NamedTuple):
+class DataIssue(NamedTuple):
     """One data-quality issue. `kind` is malformed, zero, empty, duplicate, disorder, or that of a check of data/check_table.py;
     `line` 0 is the file as a whole; `severity` is error, warning or note."""
 
@@ -45,7 +45,7 @@ class _Rows(NamedTuple):
     lines: Sequence[int]
 
 
-def validate(directory: str | Path) -> list[Finding]:
+def validate(directory: str | Path) -> list[DataIssue]:
     """Every finding of every file in the folder, in the order of files and lines; then what series that contradict each other have.
 
     Raises:
@@ -54,29 +54,31 @@ def validate(directory: str | Path) -> list[Finding]:
     folder = Path(directory)
     if not folder.is_dir():
         raise ComponentError("DAT-006", f"the data folder {shown(folder)} does not exist or is no folder")
-    findings = [Finding(name, 0, "malformed", why, ERROR) for name, why in unread_files(folder)]
+    findings = [DataIssue(name, 0, "malformed", why, ERROR) for name, why in unread_files(folder)]
     usable: dict[str, _Rows] = {}
     days = Days()
     specs = [spec for path in csv_files(folder) if (spec := spec_of(series_id(folder, path)))]
     for spec in specs:
         if meant := _meant(spec):
-            findings.append(Finding(f"{spec.id}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", ERROR))
+            findings.append(
+                DataIssue(f"{spec.id}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", ERROR)
+            )
         found, usable[spec.id] = _read(folder / f"{spec.id}.csv", spec, days)
         found += [_finding(issue, usable[spec.id].lines) for issue in issues_of(usable[spec.id].columns)]
         findings += sorted(found, key=lambda finding: finding.line)
     findings += [_finding(issue, usable[issue.series].lines) for issue in issues_between([rows.columns for rows in usable.values()])]
     if not findings and not specs:
-        findings.append(Finding(".", 0, "empty", f"the folder holds no CSV file in {', '.join(FOLDERS)}", ERROR))
+        findings.append(DataIssue(".", 0, "empty", f"the folder holds no CSV file in {', '.join(FOLDERS)}", ERROR))
     return findings
 
 
-def _finding(issue: Issue, lines: Sequence[int]) -> Finding:
-    return Finding(f"{issue.series}.csv", lines[issue.row], issue.kind, issue.message, issue.severity)
+def _finding(issue: Issue, lines: Sequence[int]) -> DataIssue:
+    return DataIssue(f"{issue.series}.csv", lines[issue.row], issue.kind, issue.message, issue.severity)
 
 
-def grouped(findings: Iterable[Finding]) -> Iterator[str]:
+def grouped(findings: Iterable[DataIssue]) -> Iterator[str]:
     """A line for each file and kind, with its first place and how many more there are; gaps keep a line each."""
-    groups: dict[tuple[object, ...], list[Finding]] = {}
+    groups: dict[tuple[object, ...], list[DataIssue]] = {}
     for finding in findings:
         own = (finding.line,) if finding.kind in LISTED_ONE_BY_ONE else ()
         groups.setdefault((finding.file, finding.kind, *own), []).append(finding)
@@ -102,7 +104,7 @@ def _meant(spec: SeriesSpec) -> str:
     return "" if meant == spec.id else meant
 
 
-def _read(path: Path, spec: SeriesSpec, days: Days) -> tuple[list[Finding], _Rows]:
+def _read(path: Path, spec: SeriesSpec, days: Days) -> tuple[list[DataIssue], _Rows]:
     """What strict reading would refuse, and the rows that are left."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
     if spec.key.kind not in STATES:
@@ -132,7 +134,7 @@ class _RowByRow:
         figures = {name: Figures(one.values) for name, one in self._floats.items()}
         return _Rows(Columns(self._spec, self._stamps, figures), self._lines)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[DataIssue]:
         try:
             require_regular(self._path)
             with self._path.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
@@ -146,7 +148,7 @@ class _RowByRow:
         except OSError as error:
             yield self._found(0, "malformed", f"it cannot be read: {error.strerror}")
 
-    def _rows(self, lines: Iterable[str]) -> Iterator[Finding]:
+    def _rows(self, lines: Iterable[str]) -> Iterator[DataIssue]:
         number = 1
         for number, line in enumerate(lines, 2):
             try:
@@ -159,7 +161,7 @@ class _RowByRow:
         if number == 1:
             yield self._found(1, "empty", "it has a header and no row")
 
-    def _take(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[Finding]:
+    def _take(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[DataIssue]:
         if not self._stamps or stamp > self._stamps[-1]:
             self._stamps.append(stamp)
             self._lines.append(number)
@@ -173,7 +175,7 @@ class _RowByRow:
         else:
             yield self._found(number, "disorder", f"{iso(stamp)} comes after {last} of line {line}")
 
-    def _later_than_itself(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[Finding]:
+    def _later_than_itself(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[DataIssue]:
         """Whether a market says that it was last touched (seconds since 1970) after the row's own time."""
         if self._last_update is None:
             return
@@ -182,5 +184,5 @@ class _RowByRow:
             message = f"column last_update: {last_update_s} is after the row's own time, {stamp_s}; correct the row, or leave it out"
             yield self._found(number, "malformed", message)
 
-    def _found(self, line: int, kind: str, message: str) -> Finding:
-        return Finding(f"{self._spec.id}.csv", line, kind, message, ERROR)
+    def _found(self, line: int, kind: str, message: str) -> DataIssue:
+        return DataIssue(f"{self._spec.id}.csv", line, kind, message, ERROR)

@@ -1,4 +1,4 @@
-"""The account of one manager: what is held, and the only place where time passes for it."""
+"""The account of one manager: its state, and the only place where time passes for it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Account:
     # The state.
 
     def state(self, market: MarketSnapshot) -> State:
-        """What is held, in the venues' own units."""
+        """The state, in the venues' own units."""
         ledger = self.ledger
         state = ledger.state
         if state is not ledger.opened:
@@ -190,11 +190,11 @@ class Account:
         return state
 
     def accrued(self, state: State, market: MarketSnapshot) -> State:
-        """The state with what has grown by itself up to a snapshot."""
+        """The state with interest accrued up to a snapshot."""
         return self._accrued(state, market)
 
     def accrues(self) -> bool:
-        """Whether something is held that grows with every second."""
+        """Whether a position accrues with every second."""
         return not self._growing_names.isdisjoint(self.ledger.state.parts)
 
     def accrued_on_chain(self, state: State, market: MarketSnapshot) -> tuple[State, list[ExecutionReport]]:
@@ -214,7 +214,7 @@ class Account:
 
 def _report(row: Settlement, market: MarketSnapshot, place: int) -> ExecutionReport:
     return ExecutionReport(
-        # A request that is finalised at once may be reported after another one of its instant: its id tells them apart. No instruction_id
+        # A request that is finalised at once may be reported after another one of its instant: its id distinguishes them. No instruction_id
         # holds a colon.
         key=f"{row.kind}:{row.venue}:{market.instant:x}:{row.details.get('request_id', place)}",
         venue=row.venue,

@@ -66,7 +66,7 @@ def require_message(message: object) -> Message:
 
 
 def require_state(read: object) -> State:
-    """What a gateway read of its account, if it can be compared with what is held.
+    """What a gateway read of its account, if it can be compared with the account's state.
 
     Raises:
         MalformedAnswer: what is wrong with it.

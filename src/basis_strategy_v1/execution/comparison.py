@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import EXACT, plain
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation, or the report, is wrong
-ACCRUAL = Decimal("1e-6")  # of what grows by itself between two looks
+ACCRUAL = Decimal("1e-6")  # of an accruing balance between two looks
 NOTHING: NotOurs = {}
 
 
@@ -42,7 +42,7 @@ def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
     had, has = before.positions(), after.positions()
     for venue, part in after.parts.items():
         moved = deltas.tokens(venue)
-        if isinstance(part, Account) and (moved or part is not before.parts.get(venue)):
+        if isinstance(part, ExchangeAccount) and (moved or part is not before.parts.get(venue)):
             then, now = had.get(venue, {}), has.get(venue, {})
             for token in dict.fromkeys((*moved, *then, *now)):
                 change = now.get(token, ZERO) - then.get(token, ZERO)
@@ -59,7 +59,7 @@ def unlike_reading(deltas: Deltas, held: State, read: State, not_ours: NotOurs =
     before = held.positions()
     for venue, part in read.parts.items():
         shown, ours = part.positions(), before.get(venue, {})
-        slack = ZERO if isinstance(part, Account) else ACCRUAL
+        slack = ZERO if isinstance(part, ExchangeAccount) else ACCRUAL
         for token in sorted(tokens & (shown.keys() | ours.keys())):
             has, there = ours.get(token, ZERO), EXACT.subtract(shown.get(token, ZERO), not_ours.get(venue, {}).get(token, ZERO))
             if abs(has - there) > slack * abs(has):
@@ -67,7 +67,7 @@ def unlike_reading(deltas: Deltas, held: State, read: State, not_ours: NotOurs =
 
 
 def has_moved(expected: Deltas, held: State, read: State, not_ours: NotOurs = NOTHING) -> bool:
-    """Whether the venue shows anything else than what is held, or does not show all that an order would have changed."""
+    """Whether the venue shows anything else than the account holds, or does not show all that an order would have changed."""
     if not held.checked or not expected.amounts.keys() <= read.parts.keys():
         return True
     ours = held.positions()

@@ -1,4 +1,4 @@
-"""The outcome of an order: written down together with the state after it, and compared with what the venue shows."""
+"""Records the outcome of an order together with the state after it, and compares it with what the venue shows."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def subject_of(venue: str) -> str:
     return f"the state of {venue}"
 
 
-class Holdings(Protocol):
-    """What is held, and where an execution is taken over."""
+class AccountState(Protocol):
+    """The account's state, and where an execution is committed."""
 
     @property
     def state(self) -> State: ...
@@ -65,7 +65,7 @@ class Holdings(Protocol):
 class Conclusions:
     """Concludes the orders of one venue account."""
 
-    def __init__(self, venue: str, calls: VenueCalls, journal: LiveJournal, holdings: Holdings, health: SendingHealth) -> None:
+    def __init__(self, venue: str, calls: VenueCalls, journal: LiveJournal, holdings: AccountState, health: SendingHealth) -> None:
         self._venue = venue
         self._calls = calls
         self._journal = journal
@@ -112,7 +112,7 @@ class Conclusions:
         """Store the outcome with the state after it.
 
         Raises:
-            MalformedAnswer: the venue's changes do not fit what is held.
+            MalformedAnswer: the venue's changes do not fit the state.
         """
         raw = answer if answer.raw is None else answer.raw
         if report.deltas and not answer.changes and self._holdings.state.checked:
@@ -133,7 +133,7 @@ class Conclusions:
         except ValueError as unfit:
             if fits:
                 raise
-            raise MalformedAnswer(f"changes that do not fit what is held: {unfit}", raw) from unfit
+            raise MalformedAnswer(f"changes that do not fit the state: {unfit}", raw) from unfit
 
     def _compared(self, order: Order, report: ExecutionReport) -> tuple[ExecutionReport, tuple[str, ...]]:
         """The report and what is wrong with it, next to what was expected and to what the venue shows now."""

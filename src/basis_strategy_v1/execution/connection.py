@@ -1,4 +1,4 @@
-"""What several accounts share on their way to a venue, and which keys are being worked on."""
+"""A connection to a venue that several accounts share, and the keys that are being worked on."""
 
 from __future__ import annotations
 

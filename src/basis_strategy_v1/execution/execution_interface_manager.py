@@ -1,4 +1,4 @@
-"""Routes each instruction to its venue's interface and gives back what moved."""
+"""Routes each instruction to its venue's interface and returns the deltas."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ class ExecutionInterfaceManager:
         config: a dict, or what load_config gives; at least strategy_mode, share_class, initial_capital and venues.
         data_provider: anything with `get_data(timestamp)`.
         execution_mode: backtest or live; None reads BASIS_EXECUTION_MODE.
-        positions: what is held; with it, spending more than is held is rejected. A PositionUpdateHandler, or venue -> token -> amount.
-            Live without it, what is held is read from the venues at the first start, and restored from the journal later.
+        positions: the balances at the start; with them, spending more than is there is rejected.
+            A PositionUpdateHandler, or venue -> token -> amount.
+            Live without them, the balances are read from the venues at the first start, and restored from the journal later.
         gateways: live, the way to each venue account by its configured name. Without any, every instruction is refused (EIM-002).
         state: live, the folder of the journal, `state/` where it is left out; it is opened with the first instruction.
         journal: live, a journal that is open already, in place of `state`; whoever opened it closes it.
@@ -173,7 +174,7 @@ class ExecutionInterfaceManager:
 
     @property
     def current_instruction(self) -> dict[str, Any] | None:
-        """The block that was routed last."""
+        """The block that was executed last."""
         return self.record.current_instruction  # type: ignore[no-any-return]  # whatever was handed in
 
     @property
@@ -186,7 +187,7 @@ class ExecutionInterfaceManager:
 
     @property
     def routing_count(self) -> int:
-        """How many instructions were routed or refused."""
+        """How many instructions were executed or refused."""
         return self.instructions_routed + self.instructions_failed
 
     @property
@@ -206,7 +207,7 @@ class ExecutionInterfaceManager:
         """Route a block, if there is one, and give the net changes: venue -> token -> float.
 
         Raises:
-            ComponentError: EIM-001, an unknown trigger source or a block that cannot be routed; EIM-002, no such venue.
+            ComponentError: EIM-001, an unknown trigger source or a block that cannot be executed; EIM-002, no such venue.
         """
         if trigger_source not in TRIGGERS:
             raise ComponentError("EIM-001", f"trigger_source must be {', '.join(TRIGGERS)}, got {shown(trigger_source)}", COMPONENT)

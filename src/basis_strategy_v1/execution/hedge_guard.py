@@ -12,7 +12,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import CexTrade, parse_instruction
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import base_of
 
@@ -142,7 +142,7 @@ def _largest(
 def _ways(asset: str, side: str, state: State, venues: Venues) -> Iterator[_Way]:
     """The trades that bring an asset back, in the order in which they are tried: what reduces, the largest first, then what opens."""
     exchanges = [venue for venue in venues.values() if isinstance(venue, Exchange)]
-    accounts = {exchange.name: state.part(exchange.name, Account) for exchange in exchanges}
+    accounts = {exchange.name: state.part(exchange.name, ExchangeAccount) for exchange in exchanges}
     perps = [
         _Way(exchange.name, "perp", symbol, abs(perp.base), reduce_only=True)
         for exchange in exchanges

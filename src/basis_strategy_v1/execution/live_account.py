@@ -1,4 +1,4 @@
-"""The account of a live manager: what falls due is asked of the venues, and the state is what they reported."""
+"""The account of a live manager: settlements are asked of the venues, and the state follows their reports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LiveAccount(Account):
         self._reads = reads
         self._journal = journal
         self._asked = asked
-        self._newest: State | None = None  # while the account is gone back: what is held now
+        self._newest: State | None = None  # the state of now, while the account is gone back
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
     def go_back(self, state: State, market: MarketSnapshot, known: Iterable[Due]) -> None:
@@ -66,7 +66,7 @@ class LiveAccount(Account):
         self.ledger.settled = market
 
     def come_back(self, market: MarketSnapshot) -> None:
-        """What is held now, with all that was executed after the state that the account went back to. Without `go_back` nothing is done."""
+        """The state of now, with all that was executed after the state that the account went back to. Without `go_back` nothing is done."""
         if self._newest is not None:
             self.ledger.assign(self._accrued(self._newest, market))
             self._newest = None
@@ -133,7 +133,7 @@ class LiveAccount(Account):
 
 
 class LiveHoldings:
-    """The account as a sender sees it: what is held, and where an execution is taken over."""
+    """The account as a sender sees it: its state, and where an execution is committed."""
 
     def __init__(self, account: Account) -> None:
         self._account = account

@@ -1,4 +1,4 @@
-"""What is checked before anything is sent live: each step simulated, a gateway for it, and the limits."""
+"""The checks before anything is sent live: each step is simulated, has a gateway, and is within the limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from basis_strategy_v1.core.journal import automatic_key
 from basis_strategy_v1.core.order import HEDGE, Order, Plan
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.exposure import exposures_of, leaves
-from basis_strategy_v1.execution.pipeline import Pipeline, Step, StepSequence, foreign
+from basis_strategy_v1.execution.pipeline import Pipeline, SimulatedStep, StepSequence, foreign
 from basis_strategy_v1.execution.pretrade_check import Problem
 from basis_strategy_v1.execution.risk import Spent, approve
 
@@ -169,7 +169,7 @@ class LiveChecks(Pipeline):
                 yield Problem(index, error.error_code, error.message)
 
     def _approved(
-        self, at: datetime, step: Step, market: MarketSnapshot, *, is_leaving: bool, spent_usd: Decimal | None = None,
+        self, at: datetime, step: SimulatedStep, market: MarketSnapshot, *, is_leaving: bool, spent_usd: Decimal | None = None,
         within_usd: Decimal = ZERO,
     ) -> Approved:  # fmt: skip
         day = iso(at)[:10]
@@ -206,8 +206,8 @@ class _Computing:
         self._lock.release()
 
 
-def _steps_of(prepared: Prepared) -> Sequence[Step]:
-    if isinstance(prepared, Step):
+def _steps_of(prepared: Prepared) -> Sequence[SimulatedStep]:
+    if isinstance(prepared, SimulatedStep):
         return (prepared,)
     return prepared.steps if isinstance(prepared, StepSequence) else ()
 

@@ -1,4 +1,4 @@
-"""The way of an order live: written down, sent by its gateway, and taken over as the venue reports it."""
+"""The pipeline of an order live: it is journaled, sent by its gateway, and committed as the venue reports it."""
 
 from __future__ import annotations
 

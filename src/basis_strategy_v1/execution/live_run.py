@@ -1,4 +1,4 @@
-"""The parts of a live run, how they are put together, and how an account is taken up again after a restart."""
+"""The parts of a live run, how they are put together, and how an account is restored after a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
-from basis_strategy_v1.core.journal import Mark, Status
+from basis_strategy_v1.core.journal import JournalMark, Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
@@ -191,7 +191,7 @@ class LiveRun:
         """The block of an entry that is a step of a plan, and not an inner step."""
         if entry.plan is None or entry.step is None or entry.parent is not None:
             return None
-        block: Mapping[str, Any] = self.journal.plans_after(Mark(plan=entry.plan - 1))[0].plan.blocks[entry.step]
+        block: Mapping[str, Any] = self.journal.plans_after(JournalMark(plan=entry.plan - 1))[0].plan.blocks[entry.step]
         return block
 
     def settlements_logged(self, reports: Collection[ExecutionReport]) -> None:

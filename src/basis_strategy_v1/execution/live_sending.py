@@ -1,4 +1,4 @@
-"""How the steps of a plan are sent live: simulated again on what they meet, approved, handed to their sender, and logged."""
+"""Sends the steps of a plan live. Each is simulated again on the current state, approved, handed to its sender, and logged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from basis_strategy_v1.core.instructions import COMPONENT, Chain, parse_instruct
 from basis_strategy_v1.core.journal import Status, automatic_key, child_key, require_same_instruction
 from basis_strategy_v1.execution.exposure import leaves
 from basis_strategy_v1.execution.live_checks import LiveChecks
-from basis_strategy_v1.execution.pipeline import NOTHING, Step, _joined, _stopped, foreign
+from basis_strategy_v1.execution.pipeline import NOTHING, SimulatedStep, _joined, _stopped, foreign
 from basis_strategy_v1.execution.plan_in_hand import PlanInHand
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class LiveSending(LiveChecks):
             market = self.account.fresh(at)
             state = self.account.state(market)
             step = self._prepare(instruction, key, state, market)
-            assert isinstance(step, Step)
+            assert isinstance(step, SimulatedStep)
             if in_hand is not None:
                 is_leaving = in_hand.leaves
             else:
@@ -104,7 +104,7 @@ class LiveSending(LiveChecks):
         return self._sent(approved, step, in_hand, index)
 
     def _sent(
-        self, approved: Approved, step: Step, in_hand: PlanInHand | None, index: int | None, parent: str | None = None
+        self, approved: Approved, step: SimulatedStep, in_hand: PlanInHand | None, index: int | None, parent: str | None = None
     ) -> ExecutionReport:
         try:
             sent = self._senders.send(approved, plan=None if in_hand is None else in_hand.number, step=index, parent=parent)
@@ -129,7 +129,7 @@ class LiveSending(LiveChecks):
                     state = self.account.state(market)
                     resolved = _with_outputs(action, done)
                     step = self._prepare(resolved, child_key(key, place), state, market)
-                    assert isinstance(step, Step)
+                    assert isinstance(step, SimulatedStep)
                     is_leaving = in_hand.leaves if in_hand else leaves([resolved], state, [step.simulated], self.simulator.venues, market)
                     within_usd = self.journal.spent_within_usd(key)
                     approved = self._approved(at, step, market, is_leaving=is_leaving, within_usd=within_usd)

@@ -1,4 +1,4 @@
-"""An order between sending and its outcome, and what is given back once the outcome is known."""
+"""An order between sending and its outcome, and what is released once the outcome is known."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def settled_in(path: Path) -> int | None:
 class PaperWorld:
     """All simulated venues of one run: what they hold for us, what they executed, and what fell due.
 
-    A venue does not forget: its ledger is a file, and every change is one transaction of it. `state` is what is held at the first start.
+    A venue does not forget: its ledger is a file, and every change is one transaction of it. `state` is the account's at the first start.
     `at` is called at each point at which the process could end, by its name.
     """
 

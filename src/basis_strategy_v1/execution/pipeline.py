@@ -1,4 +1,4 @@
-"""The way of an order: parse, simulate, approve, send, commit. One pass down, one report up."""
+"""The pipeline of an order: parse, simulate, approve, send, commit. One pass down, one report up."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MOST_BLOCKS = 10_000
 NOTHING: tuple[()] = ()
 
 
-class Step(Struct, gc=False):
+class SimulatedStep(Struct, gc=False):
     """An instruction that was simulated: where it goes, what accrued on chain just before it, and what it would do."""
 
     instruction: Instruction
@@ -61,7 +61,7 @@ class StepSequence(Struct, gc=False):
 
     instruction: Chain
     key: str
-    steps: list[Step]
+    steps: list[SimulatedStep]
     earlier: list[ExecutionReport]
     failure: ComponentError | None = None
 
@@ -79,7 +79,7 @@ class Repetition(Struct, gc=False):
         return state
 
 
-Prepared = Step | StepSequence | Repetition
+Prepared = SimulatedStep | StepSequence | Repetition
 
 
 class Pipeline:
@@ -287,7 +287,7 @@ class Pipeline:
 
     # Simulating.
 
-    def _prepare(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> Step | StepSequence:
+    def _prepare(self, instruction: Instruction, key: str, state: State, market: MarketSnapshot) -> SimulatedStep | StepSequence:
         if type(instruction) is Chain and not instruction.atomic:
             return self._prepare_sequence(instruction, key, state, market)
         known = self._exchanges.get(instruction.venue) if type(instruction) is CexTrade else None
@@ -300,7 +300,7 @@ class Pipeline:
             simulated = self.simulator.simulate(instruction, destination, state, market)
         except VenueRejected as refused:
             raise VenueRejected("EIM-001", refused.message, COMPONENT, original_exception=refused) from refused
-        return Step(instruction, key, destination, settlements, simulated)
+        return SimulatedStep(instruction, key, destination, settlements, simulated)
 
     def _prepare_sequence(self, chain: Chain, key: str, state: State, market: MarketSnapshot) -> StepSequence:
         """Under an `instruction_id` a repetition begins with the step that failed."""
@@ -316,7 +316,7 @@ class Pipeline:
                 found.failure = _stopped(index, action, error, is_begun=bool(found.steps))
                 found.failure.__cause__ = raised
                 return found
-            assert isinstance(step, Step)
+            assert isinstance(step, SimulatedStep)
             found.steps.append(step)
             state = step.simulated.state
             outputs.append(self._before_gas(step.simulated.deltas, step.simulated.costs, action.protocol))
@@ -328,7 +328,7 @@ class Pipeline:
     # Sending.
 
     def _deliver(
-        self, at: datetime, block: Any, prepared: Step | StepSequence, settled: Reports, trigger: str | None, started_s: float
+        self, at: datetime, block: Any, prepared: SimulatedStep | StepSequence, settled: Reports, trigger: str | None, started_s: float
     ) -> tuple[ExecutionReport, bytes]:
         """Send what was prepared, commit it, count it and log it."""
         if isinstance(prepared, StepSequence):
@@ -340,7 +340,7 @@ class Pipeline:
         self._record.executed(at, block, report, report, packed, trigger, started_s)
         return report, packed
 
-    def _send(self, at: datetime, step: Step, settled: Reports) -> ExecutionReport:
+    def _send(self, at: datetime, step: SimulatedStep, settled: Reports) -> ExecutionReport:
         """The report of one step: the simulated result is the outcome."""
         simulated, settlements = step.simulated, step.settlements
         if settlements:

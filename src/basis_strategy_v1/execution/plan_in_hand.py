@@ -1,4 +1,4 @@
-"""A plan that a journal holds, and what is raised when one of its steps fails."""
+"""An unfinished plan, as the journal holds it, and the error that is raised when one of its steps fails."""
 
 from __future__ import annotations
 

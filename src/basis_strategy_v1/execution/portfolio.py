@@ -1,4 +1,4 @@
-"""What a strategy sees of what is held: positions, margin, health, at the tick's prices."""
+"""The positions, margin and health that a strategy sees, at the step's prices."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
-from basis_strategy_v1.core.state import IN_TRANSIT, Account
-from basis_strategy_v1.venues.cex import Exchange, Margin
+from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount
+from basis_strategy_v1.venues.cex import Exchange, MarginAccount
 from basis_strategy_v1.venues.exchanges import FREE, Withdrawal
 from basis_strategy_v1.venues.staking import Queue
 from basis_strategy_v1.venues.venue import FlashLender, Lender
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.core.venue_facts import Limits
-    from basis_strategy_v1.execution.account import Account as TradingAccount
+    from basis_strategy_v1.core.venue_facts import LendingLimits
+    from basis_strategy_v1.execution.account import Account
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -29,7 +29,7 @@ MARGIN_OF_COSTS = Decimal("1.1")
 class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     """venue -> token -> amount, and what follows from it at the snapshot that the strategy was given."""
 
-    def __init__(self, account: TradingAccount, gas_reserve: Decimal = ZERO) -> None:
+    def __init__(self, account: Account, gas_reserve: Decimal = ZERO) -> None:
         self._account = account
         self._gas_reserve = gas_reserve
         venues = account.venues
@@ -51,7 +51,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         return len(self._held())
 
     def amount(self, venue: str, token: str) -> Decimal:
-        """What is held of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed."""
+        """The balance of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed."""
         tokens = self._held().get(venue)
         return tokens.get(token, ZERO) if tokens else ZERO
 
@@ -75,9 +75,9 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
         return self._exchange(venue, "smallest_order").smallest_order(trade_type, symbol)
 
-    def margin(self, venue: str, market: MarketSnapshot) -> Margin:
+    def margin(self, venue: str, market: MarketSnapshot) -> MarginAccount:
         """Equity, notional and maintenance margin of the perps at an exchange, in its settlement token."""
-        exchange, account = self._exchange(venue, "margin"), self._account.state(market).part(venue, Account)
+        exchange, account = self._exchange(venue, "margin"), self._account.state(market).part(venue, ExchangeAccount)
         return exchange.margin(account, exchange.marks(account, market))
 
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
@@ -106,7 +106,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         """
         return self._lender(protocol, "borrow_rate").borrow_rate(self._account.state(market), token, market, more, against)
 
-    def limits(self, protocol: str, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, protocol: str, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """The most of a token that can be supplied, withdrawn and borrowed there now, by caps and cash; `against` is the collateral of a
         lender where it depends on that."""
         return self._lender(protocol, "limits").limits(self._account.state(market), token, market, against)

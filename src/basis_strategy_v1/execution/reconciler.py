@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.conclusion import UNREADABLE, subject_of
 from basis_strategy_v1.execution.reconciliation import Known, reconcile
@@ -47,7 +47,7 @@ class Reconciler:
         self._journal = journal
         self._health = health
         self._wallets = wallets
-        self._mark = Mark()  # what was executed after it may explain a difference
+        self._mark = JournalMark()  # what was executed after it may explain a difference
         self._marked: State | None = None  # what was held at the mark
         self.table: HoldingsTable | None = None
 

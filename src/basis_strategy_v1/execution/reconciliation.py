@@ -12,7 +12,7 @@ from msgspec import Struct, json, structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.position_names import Kind
-from basis_strategy_v1.core.state import IN_TRANSIT, Account, Transit
+from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount, Transit
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.core.tokens import REBASING, to_amount
 from basis_strategy_v1.execution.comparison import ACCRUAL
@@ -91,7 +91,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(at: datetime, held: State, read: State, known: Known, unread: Mapping[str, str] | None = None) -> HoldingsTable:
-    """The table of what is held next to what was read. Pure.
+    """The table of the account's balances next to those that were read. Pure.
 
     Each difference is explained as far as something known explains it. What fell due, what is on its way and what an open order does count
     only where they bring the two nearer; a fee or gas only where it is the whole of the rest.
@@ -104,7 +104,9 @@ def reconcile(at: datetime, held: State, read: State, known: Known, unread: Mapp
         others = known.not_ours.get(venue, {})
         for token in dict.fromkeys((*has, *shows, *others)):
             row = Holding(venue=venue, token=token, held=has.get(token, ZERO), shown=shows.get(token, ZERO))
-            found = _explained(row, candidates.get((venue, token), ()), others.get(token, ZERO), is_exchange=isinstance(part, Account))
+            found = _explained(
+                row, candidates.get((venue, token), ()), others.get(token, ZERO), is_exchange=isinstance(part, ExchangeAccount)
+            )
             rows.append(_with_payments(found, known))
     alone = {venue: "no gateway reads it" for venue in ours if venue != IN_TRANSIT and venue not in read.parts}
     return HoldingsTable(at=at, rows=tuple(rows), unread={**alone, **(unread or {})})
@@ -134,7 +136,7 @@ def _towards(part: Part, left: Decimal) -> Decimal:
 
 
 def _of_little(row: Holding, left: Decimal, *, is_exchange: bool) -> str | None:
-    """What a small rest is: interest of what grows by itself, or the rounding of what the venue shows."""
+    """What a small rest is: accrued interest, or the rounding of what the venue shows."""
     name = read_name(row.token)
     grows = not is_exchange and (name.kind in GROWS or row.token in REBASING)
     if grows and abs(left) <= abs(row.held) * ACCRUAL:
@@ -172,7 +174,7 @@ def _of_due(held: State, due: Sequence[Due]) -> Iterator[tuple[tuple[str, str], 
     for item in due:
         try:
             after = apply_changes(held, item.changes)
-        except ValueError:  # it does not fit what is held, and so explains nothing
+        except ValueError:  # it does not fit the state, and so explains nothing
             continue
         before, now = held.positions(), after.positions()
         for venue in item.changes:
@@ -191,7 +193,7 @@ def _of_transit(held: State) -> Iterator[tuple[tuple[str, str], Part]]:
 def _of_open(held: State, known: Known) -> Iterator[tuple[tuple[str, str], Part]]:
     for order in known.open:
         for (venue, token), amount in order.expected.items():
-            at_protocol = read_name(token).kind is not Kind.TOKEN or isinstance(held.parts.get(venue), Account)
+            at_protocol = read_name(token).kind is not Kind.TOKEN or isinstance(held.parts.get(venue), ExchangeAccount)
             yield (venue if at_protocol else known.wallets.get(venue, venue), token), Part(OPEN, amount)
 
 

@@ -1,4 +1,4 @@
-"""What an earlier run, or an unanswered order, left open: looked up until it is closed."""
+"""Recovery: looks up what an earlier run, or an unanswered order, left open, until its outcome is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be sent: an order within the limits becomes an `Approved`, with the bounds that go to the venue."""
+"""Risk: an order within the limits becomes an `Approved`, with the bounds that go to the venue."""
 
 from __future__ import annotations
 

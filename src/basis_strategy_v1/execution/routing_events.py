@@ -232,5 +232,5 @@ def settlement_data(report: ExecutionReport) -> SettlementData:
 
 def _unbooked(report: ExecutionReport) -> dict[str, Any]:
     """The data of `execution_delta_aggregation_failed` where the venue confirmed that nothing moved."""
-    message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is booked"
+    message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is recorded"
     return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}

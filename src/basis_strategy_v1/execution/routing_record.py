@@ -1,4 +1,4 @@
-"""What a manager remembers of the instructions it routed: counters, history, health, and the event log."""
+"""What a manager remembers of the instructions it executed: counters, history, health, and the event log."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RoutingRecord:
         self.measured_s = measured_s
         self._health_manager = health_manager
         self._health = ComponentHealth()
-        self._counted = 0  # of the instructions routed, how many the health account knows
+        self._counted = 0  # of the instructions executed, how many the health account knows
         self._counting = Lock()
         self._now = now
         self._retries = retries

@@ -1,4 +1,4 @@
-"""How much of what the venues show belongs to a run. The rest is somebody else's: it is listed, and never touched."""
+"""The share of a venue's balances that belongs to a run. The rest is listed, and never touched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import structs
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.position_names import Kind
-from basis_strategy_v1.core.state import Account, Wallet
+from basis_strategy_v1.core.state import ExchangeAccount, Wallet
 from basis_strategy_v1.core.tokens import REBASING, to_units
 from basis_strategy_v1.venues.position_names import read_name
 
@@ -25,7 +25,7 @@ def within(read: State, allocation: Allocation) -> State:
     """What of a reading belongs to the run: of each token that is named at most its amount, all of any other."""
     for venue, most in allocation.items():
         part = read.parts.get(venue)
-        if isinstance(part, Account):
+        if isinstance(part, ExchangeAccount):
             balances = {token: own for token, amount in part.balances.items() if (own := min(amount, most.get(token, amount)))}
             read = read.with_part(venue, structs.replace(part, balances=balances))
         elif isinstance(part, Wallet):  # a rebasing token is kept in shares, and is the run's as a whole

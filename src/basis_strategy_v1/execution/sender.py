@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import Entry, LiveJournal
     from basis_strategy_v1.core.order import Approved
-    from basis_strategy_v1.execution.conclusion import Holdings
+    from basis_strategy_v1.execution.conclusion import AccountState
     from basis_strategy_v1.execution.connection import Connection, KeysInHand
     from basis_strategy_v1.execution.order_in_hand import Answer
     from basis_strategy_v1.execution.sending_health import SendingHealth
@@ -65,7 +65,7 @@ class Sender:
         self,
         gateway: Gateway,
         journal: LiveJournal,
-        holdings: Holdings,
+        holdings: AccountState,
         connection: Connection,
         *,
         keys: KeysInHand,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.order import Approved
-    from basis_strategy_v1.execution.conclusion import Holdings
+    from basis_strategy_v1.execution.conclusion import AccountState
     from basis_strategy_v1.execution.timing import Timing
 
 
@@ -30,7 +30,7 @@ class Senders:
         self,
         gateways: Iterable[Gateway],
         journal: LiveJournal,
-        holdings: Holdings,
+        holdings: AccountState,
         settings: SendSettings = SendSettings(),  # noqa: B008  (immutable)
         *,
         clock: Clock | None = None,

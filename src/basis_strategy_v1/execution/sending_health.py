@@ -1,4 +1,4 @@
-"""How sending is: what is open for too long, what could not be read, and what a venue shows that is not in the state."""
+"""The health of sending: orders that are open for too long, reads that failed, and balances at a venue that are not in the state."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import binance_account, binance_errors
 from basis_strategy_v1.live.binance_account import DAY_MS, PAGE, PERP_HOST, SPOT_HOST
-from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Margin, Move, Payment, Permissions, PerpSettings
+from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
-from basis_strategy_v1.live.exchange_rate import Window
+from basis_strategy_v1.live.exchange_rate import RateWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import SentOrder
 
 WINDOWS = {
-    SPOT_HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60), Window("X-MBX-ORDER-COUNT-10S", 100, 10)),
-    PERP_HOST: (Window("X-MBX-USED-WEIGHT-1M", 2_400, 60), Window("X-MBX-ORDER-COUNT-10S", 300, 10)),
+    SPOT_HOST: (RateWindow("X-MBX-USED-WEIGHT-1M", 6_000, 60), RateWindow("X-MBX-ORDER-COUNT-10S", 100, 10)),
+    PERP_HOST: (RateWindow("X-MBX-USED-WEIGHT-1M", 2_400, 60), RateWindow("X-MBX-ORDER-COUNT-10S", 300, 10)),
 }
 NO_SUCH_SYMBOL = "-1121"
 FEE_TOKEN = "BNB"  # fees are paid in it where the account has it and wants it
@@ -35,7 +35,7 @@ ORIGINS = {"autoclose-": LIQUIDATION, "adl_autoclose": DELEVERAGING, "settlement
 ZERO = Decimal(0)
 
 
-class Market(NamedTuple):
+class MarketApi(NamedTuple):
     """The calls of one kind of market: ccxt's methods, host, answer that an order has, errors."""
 
     host: str
@@ -51,11 +51,11 @@ class Market(NamedTuple):
 
 
 MARKETS = {
-    SPOT: Market(
+    SPOT: MarketApi(
         SPOT_HOST, "publicGetTime", "publicGetExchangeInfo", "privatePostOrder", "privateGetOrder", "privateGetMyTrades",
         "privateGetAllOrders", "privateGetOpenOrders", "FULL", binance_errors.SPOT,
     ),
-    PERP: Market(
+    PERP: MarketApi(
         PERP_HOST, "fapiPublicGetTime", "fapiPublicGetExchangeInfo", "fapiPrivatePostOrder", "fapiPrivateGetOrder",
         "fapiPrivateGetUserTrades", "fapiPrivateGetAllOrders", "fapiPrivateGetOpenOrders", "RESULT", binance_errors.PERP,
     ),
@@ -159,7 +159,7 @@ class Binance:
         market = MARKETS[kind]
         return [found_of(row) for row in _rows(self._client.call(market.open_orders, {}, market.host))]
 
-    # What is held.
+    # Balances and positions.
 
     def free(self) -> dict[str, Decimal]:
         """What a spot order can use, by token."""
@@ -169,14 +169,14 @@ class Binance:
         """What is free of the settlement token for perps, and to leave their wallet."""
         return _free_margin(self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST))
 
-    def margin(self, symbol: str) -> Margin:
+    def margin(self, symbol: str) -> PerpMargin:
         """What a perp order can use."""
         if symbol not in self._leverage:
             self._leverage[symbol] = self.settings()[symbol].leverage
         account = self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST)
         free = _free_margin(account)
         held = sum((Decimal(row["positionAmt"]) for row in _rows(account, "positions") if row["symbol"] == symbol), ZERO)
-        return Margin(free, held, self._leverage[symbol])
+        return PerpMargin(free, held, self._leverage[symbol])
 
     def settings(self) -> dict[str, PerpSettings]:
         """Margin mode and leverage, by symbol."""

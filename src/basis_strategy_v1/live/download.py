@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.venues.uniswap_data import PoolRow, closed_window, row_of_pool, ticks_in_word, words_around
+from basis_strategy_v1.venues.uniswap_data import UniswapPoolRow, closed_window, row_of_pool, ticks_in_word, words_around
 from basis_strategy_v1.venues.uniswap_pool import PoolState
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def uniswap_pool_state(rpc_url: str, pool_address: str, block: int, words: int) 
     ticks = _ticks(node, pool_address, window, tick_spacing)
     whole = PoolState(int(slot0[:WORD_HEX], 16), tick, int(liquidity, 16), int(fee, 16), tick_spacing, ticks)
     pool = closed_window(whole, window)
-    row = PoolRow(_token(node, token0), _token(node, token1), pool)
+    row = UniswapPoolRow(_token(node, token0), _token(node, token1), pool)
     stamp = datetime.fromtimestamp(node.timestamp_s(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"timestamp": stamp, "block": str(block), **row_of_pool(row)}
 

@@ -29,7 +29,7 @@ class Payment(Struct, frozen=True, kw_only=True):
     symbol: str = ""
 
 
-class Margin(NamedTuple):
+class PerpMargin(NamedTuple):
     """What is free for perp orders (settlement token), the position of a symbol (base, signed), and its leverage as it is set."""
 
     free: Decimal
@@ -88,7 +88,7 @@ class ExchangeApi(Protocol):
         ...
 
     def free_margin(self) -> Decimal: ...
-    def margin(self, symbol: str) -> Margin: ...
+    def margin(self, symbol: str) -> PerpMargin: ...
 
     def balances(self, kind: str) -> dict[str, Decimal]:
         """What the wallet of a kind holds; a perp's profit counts once it is realised."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from basis_strategy_v1.core.limits import Limits
-    from basis_strategy_v1.core.state import Account
+    from basis_strategy_v1.core.state import ExchangeAccount
     from basis_strategy_v1.live.exchange_access import Access
 
 CROSSED = ("crossed", "cross")
@@ -39,7 +39,7 @@ class AccountCheck:
     """
 
     def __init__(
-        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: Account | None = None
+        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: ExchangeAccount | None = None
     ) -> None:
         self._access = access
         self._limits = limits

@@ -12,7 +12,7 @@ from msgspec import convert, json, to_builtins
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
@@ -278,7 +278,7 @@ class ExchangeGateway:
             return ()
         return self._access.ask(sent.trade_type, lambda: self._api.fills(sent.trade_type, sent.symbol, found.id))
 
-    # What is held, and what happened by itself.
+    # Balances, and what happened without an order.
 
     def read(self, at: str | None = None) -> State:
         """What the account holds now: of the run's tokens, in all wallets together, and the run's perps."""
@@ -291,7 +291,7 @@ class ExchangeGateway:
                     held[token] = held.get(token, ZERO) + amount
         perps = access.ask(PERP, self._api.perps) if PERP in access.symbols else {}
         ours = {symbol: perp for symbol, perp in perps.items() if access.is_open or symbol in access.symbols[PERP]}
-        return State({self.name: Account({token: amount for token, amount in held.items() if amount}, ours)})
+        return State({self.name: ExchangeAccount({token: amount for token, amount in held.items() if amount}, ours)})
 
     def _tokens(self) -> set[str]:
         """The tokens of the run's markets, and those that fees are paid in."""
@@ -306,12 +306,14 @@ class ExchangeGateway:
     def due(self, since: str | None) -> tuple[Sequence[Due], str]:
         return self._due.read(since)
 
-    def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: Account | None = None) -> AccountFindings:
+    def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: ExchangeAccount | None = None) -> AccountFindings:
         """What is wrong with the account, and what is worth knowing; see `AccountCheck`."""
         return AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held).findings()
 
 
-def faults_of_account(gateway: ExchangeGateway, limits: Limits, leverage: Decimal | None = None, held: Account | None = None) -> list[str]:
+def faults_of_account(
+    gateway: ExchangeGateway, limits: Limits, leverage: Decimal | None = None, held: ExchangeAccount | None = None
+) -> list[str]:
     """What stands in the way of trading with this account, all at once, one line each."""
     return list(gateway.check_account(limits, leverage=leverage, held=held).faults)
 

@@ -14,7 +14,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer
 from basis_strategy_v1.core.position_names import perp_name
-from basis_strategy_v1.core.state import Account, Perp
+from basis_strategy_v1.core.state import ExchangeAccount, Perp
 from basis_strategy_v1.core.state_change import change_between
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def deltas_of(venue: str, tokens: Mapping[str, Decimal], perps: Mapping[str, Per
 
 def changes_of(venue: str, tokens: Mapping[str, Decimal], perps: Mapping[str, Perp]) -> dict[str, Any]:
     """The same as a change of the account's state, which adds to whatever it holds."""
-    change = change_between(Account(), Account(dict(tokens), dict(perps)))
+    change = change_between(ExchangeAccount(), ExchangeAccount(dict(tokens), dict(perps)))
     return {venue: change} if change else {}
 
 

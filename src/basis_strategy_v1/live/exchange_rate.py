@@ -21,7 +21,7 @@ class TooManyRequests(Exception):
         self.wait_s = wait_s
 
 
-class Window(NamedTuple):
+class RateWindow(NamedTuple):
     """A header that counts what was used, the most that a window of `seconds` takes, and its length."""
 
     header: str
@@ -32,7 +32,9 @@ class Window(NamedTuple):
 class RateLimit:
     """One venue account's. `windows` are those of each host. Safe to use from several threads."""
 
-    def __init__(self, windows: Mapping[str, tuple[Window, ...]], sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, windows: Mapping[str, tuple[RateWindow, ...]], sleep: Callable[[float], None], monotonic: Callable[[], float]
+    ) -> None:
         self._windows = windows
         self._sleep = sleep
         self._monotonic = monotonic

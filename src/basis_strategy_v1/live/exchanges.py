@@ -13,7 +13,7 @@ from basis_strategy_v1.live.exchange_access import Access
 from basis_strategy_v1.live.exchange_client import ExchangeClient
 from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
-from basis_strategy_v1.live.exchange_rate import RateLimit, Window
+from basis_strategy_v1.live.exchange_rate import RateLimit, RateWindow
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class VenueRow(NamedTuple):
     """The calls of an account at an exchange, and how fast each host may be asked."""
 
     api: Callable[[ExchangeClient], ExchangeApi]
-    windows: Mapping[str, tuple[Window, ...]]
+    windows: Mapping[str, tuple[RateWindow, ...]]
 
 
 # Another exchange is a file with these calls, and a row here.

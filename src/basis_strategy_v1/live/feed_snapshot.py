@@ -74,7 +74,7 @@ class FeedSnapshot(MarketSnapshot):
 
     def _require_fresh(self, series: FeedSeries, row: FeedRow) -> None:
         if series.trouble or self.instant - row.stamp > TRADED_US:
-            kept = "it values what is held, but no trade is opened on it"
+            kept = "it values positions, but no trade is opened on it"
             raise StaleSeries("DAT-002", f"{series.described(row, self.instant)}{_why(series)}: {kept}")
 
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:

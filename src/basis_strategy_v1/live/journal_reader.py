@@ -11,7 +11,7 @@ from msgspec import DecodeError
 
 from basis_strategy_v1.core.gateway import Message
 from basis_strategy_v1.core.instruction_codec import decode_instruction
-from basis_strategy_v1.core.journal import OPEN, Entry, Mark, Status, StoredPlan
+from basis_strategy_v1.core.journal import OPEN, Entry, JournalMark, Status, StoredPlan
 from basis_strategy_v1.core.state_codec import decode_state
 from basis_strategy_v1.live.journal_file import NAME, damaged, open_to_read, reported
 from basis_strategy_v1.live.journal_text import amount_of, decode_decision, decode_due, decode_order, decode_plan, decode_report
@@ -139,27 +139,27 @@ class JournalReader:
         rows = self._all("SELECT venue, item FROM due WHERE is_logged = 0 ORDER BY number", ())
         return [(venue, self._decoded(decode_due, item)) for venue, item in rows]
 
-    def mark(self) -> Mark:
+    def mark(self) -> JournalMark:
         """The place that the journal has reached."""
         with self._lock:
             entry, due, plan = (self._one(f"SELECT max(number) FROM {table}", ())[0] or 0 for table in ("entry", "due", "plan"))
             still = self._all(f"SELECT number FROM entry WHERE {_OPEN} ORDER BY number", ())
-            return Mark(entry=entry, due=due, plan=plan, open=tuple(number for (number,) in still))
+            return JournalMark(entry=entry, due=due, plan=plan, open=tuple(number for (number,) in still))
 
-    def closed_after(self, mark: Mark) -> tuple[list[ExecutionReport], Mark]:
+    def closed_after(self, mark: JournalMark) -> tuple[list[ExecutionReport], JournalMark]:
         """The last report of each entry that was closed after a mark with a report, and the mark of now. Of a sequence its steps are given,
         not the whole; moves within an account are left out."""
         with self._lock:
             rows = self._all(_CLOSED_AFTER, (mark.entry, str(list(mark.open))))
             return [self._decoded(decode_report, report) for (report,) in rows], self.mark()
 
-    def dues_after(self, mark: Mark) -> list[Due]:
+    def dues_after(self, mark: JournalMark) -> list[Due]:
         """What was recorded as fallen due after a mark, oldest first."""
         return [
             self._decoded(decode_due, item) for (item,) in self._all("SELECT item FROM due WHERE number > ? ORDER BY number", (mark.due,))
         ]
 
-    def plans_after(self, mark: Mark) -> list[StoredPlan]:
+    def plans_after(self, mark: JournalMark) -> list[StoredPlan]:
         """The plans that were stored after a mark, oldest first."""
         return [
             StoredPlan(number=number, plan=self._decoded(decode_plan, plan), has_ended=bool(has_ended), settled=settled)

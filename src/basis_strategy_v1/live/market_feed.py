@@ -43,7 +43,7 @@ class MarketFeed:
 
     `snapshot(at)` looks at the exchanges unless a look not older than a second is there; a time before the last look is read from what was
     known then. `fresh()` is the snapshot of now. A series that nobody named is read from the first time on that it is asked for.
-    An exchange that does not answer leaves its series as they are: they value what is held for `max_staleness`, and no trade is opened.
+    An exchange that does not answer leaves its series as they are: they value positions for `max_staleness`, and no trade is opened.
 
     Args:
         exchanges: by the name that the series have.

@@ -1,4 +1,4 @@
-"""How the components are: each one's own account, and the manager that asks them all."""
+"""Health of the components: each reports its own, and the manager asks them all."""
 
 from __future__ import annotations
 

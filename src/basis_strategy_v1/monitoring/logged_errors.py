@@ -1,4 +1,4 @@
-"""The errors that an event log has from a time on: what a step that is done again after a crash is not to log again."""
+"""The errors that an event log has from a time on: a step that is repeated after a crash does not log them again."""
 
 from __future__ import annotations
 

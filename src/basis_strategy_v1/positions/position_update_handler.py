@@ -1,4 +1,4 @@
-"""What is held: the ledger's state, and its reading as positions."""
+"""The ledger's state, and its reading as positions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from basis_strategy_v1.core.execution_report import ExecutionReport
 from basis_strategy_v1.core.instruction_fields import FIELDS, token_of_deltas
 from basis_strategy_v1.core.journal import MemoryJournal
 from basis_strategy_v1.core.position_names import Kind
-from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Account, Amounts, State, Wallet
+from basis_strategy_v1.core.state import IN_TRANSIT, RATE_UNIT, WALLET, Amounts, ExchangeAccount, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, to_units
 from basis_strategy_v1.positions.ledger import Places
 from basis_strategy_v1.venues.position_names import read_name
@@ -210,7 +210,7 @@ def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
         held = dict(part.amounts) if part else {}
         held[token] = EXACT.add(held.get(token, Decimal(0)), change)
         return Amounts(held)
-    if isinstance(part, Account) and read_name(token).kind is not Kind.PERP:
+    if isinstance(part, ExchangeAccount) and read_name(token).kind is not Kind.PERP:
         return part.moved({token: change})
     if isinstance(part, Wallet) and (token not in REBASING or token in part.share_rates):
         return part.moved({token: to_units(token, change) * RATE_UNIT // part.share_rates.get(token, RATE_UNIT)})
@@ -220,6 +220,6 @@ def _with_change(part: Any, venue: str, token: str, change: Decimal) -> Any:
 
 
 def _kept(part: Any, venue: str) -> str:
-    if isinstance(part, Account):
+    if isinstance(part, ExchangeAccount):
         return "kept with what it cost"
     return "on its way" if venue == IN_TRANSIT else "kept in the protocol's own units"

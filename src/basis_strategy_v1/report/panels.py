@@ -10,12 +10,12 @@ from basis_strategy_v1.report.drawing import SAME_LEFT, Figure, drawn, palette, 
 from basis_strategy_v1.report.thinning import thin
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.report.run_folder import Holding, Payment
+    from basis_strategy_v1.report.run_folder import PaymentRow, PositionSeries
 
 _PANEL_PX = 132
 
 
-def positions_figure(holdings: list[Holding]) -> list[Figure]:
+def positions_figure(holdings: list[PositionSeries]) -> list[Figure]:
     tokens = sorted({holding.token for holding in holdings})
     if not tokens:
         return []
@@ -28,7 +28,7 @@ def positions_figure(holdings: list[Holding]) -> list[Figure]:
     return [{"id": "figure-positions", "height": 90 + _PANEL_PX * len(tokens), "traces": traces, "layout": layout}]
 
 
-def _holding_line(holding: Holding, row: int, color: str, named: set[str]) -> dict[str, Any]:
+def _holding_line(holding: PositionSeries, row: int, color: str, named: set[str]) -> dict[str, Any]:
     first = holding.venue not in named
     named.add(holding.venue)
     return {
@@ -59,9 +59,9 @@ def _panel_title(token: str, row: int, rows: int) -> dict[str, Any]:
     }
 
 
-def funding_figure(payments: list[Payment]) -> list[Figure]:
+def funding_figure(payments: list[PaymentRow]) -> list[Figure]:
     """Every payment as a bar, and under it what they came to so far, by venue and token."""
-    paid: dict[tuple[str, str], list[Payment]] = defaultdict(list)
+    paid: dict[tuple[str, str], list[PaymentRow]] = defaultdict(list)
     for payment in payments:
         paid[payment.venue, payment.token].append(payment)
     traces = [trace for index, key in enumerate(sorted(paid)) for trace in _paid(f"{key[0]} {key[1]}", paid[key], palette(index))]
@@ -81,7 +81,7 @@ def funding_figure(payments: list[Payment]) -> list[Figure]:
     ]
 
 
-def _paid(name: str, payments: list[Payment], color: str) -> list[dict[str, Any]]:
+def _paid(name: str, payments: list[PaymentRow], color: str) -> list[dict[str, Any]]:
     amounts = [float(payment.amount) for payment in payments]
     kept = thin(amounts)
     sums = _running(payments)
@@ -100,7 +100,7 @@ def _paid(name: str, payments: list[Payment], color: str) -> list[dict[str, Any]
     ]
 
 
-def _running(payments: list[Payment]) -> list[float]:
+def _running(payments: list[PaymentRow]) -> list[float]:
     sums = []
     so_far = Decimal(0)
     for payment in payments:

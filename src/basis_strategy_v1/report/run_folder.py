@@ -42,7 +42,7 @@ class Curve(NamedTuple):
     stale: int = 0
 
 
-class Holding(NamedTuple):
+class PositionSeries(NamedTuple):
     """One position over time, at the points that are drawn; 0 where the file does not list it."""
 
     venue: str
@@ -51,14 +51,14 @@ class Holding(NamedTuple):
     amounts: list[float]
 
 
-class Entry(NamedTuple):
+class ExecutionRow(NamedTuple):
     """An execution or a settlement."""
 
     timestamp: str
     data: dict[str, Any]
 
 
-class Payment(NamedTuple):
+class PaymentRow(NamedTuple):
     timestamp: str
     venue: str
     token: str
@@ -69,10 +69,10 @@ class Events(NamedTuple):
     """`entries`: event type -> the first of them; `counts`: event type -> how many the file has; `settled`: kind -> how many;
     `funding`: each payment of something; `settled_at_nothing`: kind -> how many of them moved nothing, such as a funding at a rate of 0."""
 
-    entries: dict[str, list[Entry]]
+    entries: dict[str, list[ExecutionRow]]
     counts: Counter[str]
     settled: Counter[str]
-    funding: list[Payment]
+    funding: list[PaymentRow]
     settled_at_nothing: Counter[str]
 
 
@@ -80,7 +80,7 @@ class Run(NamedTuple):
     summary: Summary
     config: str
     curve: Curve
-    holdings: list[Holding]
+    holdings: list[PositionSeries]
     events: Events
 
     @property
@@ -155,7 +155,7 @@ def _picked(path: Path, kept: list[int], width: int) -> tuple[list[str], list[li
     return [moment(row[0]) for row in rows], [[float(row[column]) for row in rows] for column in range(1, width)]
 
 
-def read_holdings(path: Path) -> list[Holding]:
+def read_holdings(path: Path) -> list[PositionSeries]:
     if not path.is_file():
         return []
     times: list[str] = []
@@ -174,12 +174,12 @@ def read_holdings(path: Path) -> list[Holding]:
     return [_holding(venue, token, times, *found[venue, token]) for venue, token in sorted(found)]
 
 
-def _holding(venue: str, token: str, times: list[str], indices: array[int], amounts: array[float]) -> Holding:
+def _holding(venue: str, token: str, times: list[str], indices: array[int], amounts: array[float]) -> PositionSeries:
     full = array("d", bytes(8 * len(times)))
     for index, amount in zip(indices, amounts, strict=True):
         full[index] = amount
     kept = thin(full)
-    return Holding(venue, token, [moment(times[index]) for index in kept], [full[index] for index in kept])
+    return PositionSeries(venue, token, [moment(times[index]) for index in kept], [full[index] for index in kept])
 
 
 def read_events(path: Path) -> Events:
@@ -206,7 +206,7 @@ def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
     if event_type == "execution" and len(kept) >= MOST_ENTRIES:
         return
     found = _data_of(text)
-    entry = Entry(moment(timestamp), found if isinstance(found, dict) else {"data": found})
+    entry = ExecutionRow(moment(timestamp), found if isinstance(found, dict) else {"data": found})
     if len(kept) < MOST_ENTRIES:
         kept.append(entry)
     if event_type == "settlement":
@@ -214,7 +214,7 @@ def _note(events: Events, event_type: str, timestamp: str, text: str) -> None:
         events.settled[kind] += 1
         events.settled_at_nothing[kind] += not moved
         if kind == "funding":
-            events.funding.extend(Payment(entry.timestamp, *change) for change in moved)
+            events.funding.extend(PaymentRow(entry.timestamp, *change) for change in moved)
 
 
 def deltas_of(data: dict[str, Any]) -> list[tuple[str, str, Decimal]]:

@@ -1,4 +1,4 @@
-"""What a run came to: `summary.json`, parsed, with the attribution in the groups that people read it in."""
+"""The result of a run: `summary.json`, parsed, with the attribution in groups."""
 
 from __future__ import annotations
 

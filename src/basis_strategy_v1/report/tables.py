@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.report.run_folder import MOST_ENTRIES, Entry, deltas_of
+from basis_strategy_v1.report.run_folder import MOST_ENTRIES, ExecutionRow, deltas_of
 from basis_strategy_v1.report.summary import Summary, label, readable, rounded, signed, total
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def exact(amount: Decimal, places: int, plainly: int) -> str:
     return f'{text[:cut]}<span class="tail">{text[cut:]}</span>' if cut < len(text) else text
 
 
-def entries_table(entries: list[Entry], count: int, where: str = "events.csv") -> str:
+def entries_table(entries: list[ExecutionRow], count: int, where: str = "events.csv") -> str:
     """Executions or settlements: when, where, what, what it moved, what it cost."""
     head = '<tr><th>Time, UTC</th><th>Venue</th><th>What</th><th class="n">Deltas</th><th class="n">Costs</th><th>Reference</th></tr>'
     rows = "".join(map(_entry_row, entries))
     return _scrolled("entries", head, rows) + _more(count - len(entries), where)
 
 
-def _entry_row(entry: Entry) -> str:
+def _entry_row(entry: ExecutionRow) -> str:
     data = entry.data
     venue = str(data.get("venue") or "")
     what = " ".join(str(data[field]) for field in _TITLE_FIELDS if data.get(field))

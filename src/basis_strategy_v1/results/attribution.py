@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.attribution_sources import PAID, PRICES, SOURCES
@@ -31,7 +31,7 @@ _scaled = EXACT.scaleb
 
 
 def to_units(amount: Decimal) -> int:
-    """An amount of the share class currency in units of 1e-12, as it is booked."""
+    """An amount of the share class currency in units of 1e-12, as it is recorded."""
     return round(_scaled(amount, _SCALE))  # half to even, whatever the context
 
 
@@ -43,16 +43,16 @@ def units_text(units: int) -> str:
     return f"{sign}{digits[:-SCALE]}.{fraction}" if fraction else f"{sign}{digits[:-SCALE]}"
 
 
-class Books(Struct, frozen=True, kw_only=True):
+class AttributionLedger(Struct, frozen=True, kw_only=True):
     """What an attribution has come to: enough to go on in another process, to the last digit.
 
-    `instant` is when what is held was taken over (microseconds since 1970), `marks` the perps' prices then, `rates` the redemption rates.
+    `instant` is when the positions were taken over (microseconds since 1970), `marks` the perps' prices then, `rates` the redemption rates.
     Units of 1e-12 are text: they may have more digits than JSON's readers take.
     """
 
     instant: int
     initial_equity: str
-    booked: dict[str, str]
+    recorded: dict[str, str] = field(name="booked")
     exposures: tuple[Exposure, ...]
     perps: tuple[PerpExposure, ...]
     marks: tuple[Decimal, ...]
@@ -60,17 +60,17 @@ class Books(Struct, frozen=True, kw_only=True):
 
 
 class Attribution:
-    """The books of a run, in integers of 1e-12 of the share class currency.
+    """The ledger of a run, in integers of 1e-12 of the share class currency.
 
-    What happens is booked when it happens, each flow rounded once. What the prices of tokens did is what remains of the change
+    What happens is recorded when it happens, each flow rounded once. What the prices of tokens did is what remains of the change
     of equity, so that the sources always add up to it to the last digit.
     """
 
     def __init__(self, share_class: str) -> None:
         self._numeraire = ETHER if share_class == ETH_CLASS else DOLLAR
-        self.booked = dict.fromkeys(SOURCES, 0)  # cumulative; the residual's entry stays 0, the perps' is as of the last holding
+        self.recorded = dict.fromkeys(SOURCES, 0)  # cumulative; the residual's entry stays 0, the perps' is as of the last holding
         self.initial_equity = 0
-        self._booked_sum = 0
+        self._recorded_sum = 0
         self._taken_at = 0
         self._exposures: tuple[Exposure, ...] = ()
         self._amounts: dict[str, Decimal] = {}
@@ -82,17 +82,19 @@ class Attribution:
         self._marks: tuple[Decimal, ...] = ()
         self._rates: dict[str, Decimal] = {}
         self._feeds = Feeds()
-        self._found: list[Feed] | None = None  # of what is held
+        self._found: list[Feed] | None = None  # of the positions
         self._line: Line | None = None  # made where it is asked for
         self._may_be_line = False
-        self.valid_until = FOR_GOOD  # what is held has to be taken over again by then, even where nothing happens (microseconds since 1970)
+        self.valid_until = (
+            FOR_GOOD  # the positions have to be taken over again by then, even where nothing happens (microseconds since 1970)
+        )
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
-        """Begin the books with what is held at the start."""
+        """Begin the ledger with the initial positions."""
         self.rebase(exposures, perps, market)
         self.initial_equity = self.mark(market)[0]
 
-    # What is held.
+    # Positions.
 
     def settle(
         self,
@@ -101,7 +103,7 @@ class Attribution:
         market: MarketSnapshot,
         reports: Iterable[ExecutionReport] = (),
     ) -> None:
-        """Take over what is held now, where only time has passed: what grew by itself is booked to its source.
+        """Take over the positions of now, where only time has passed: what accrued is recorded under its source.
 
         `reports` are what fell due: what they moved (an arrival, a liquidation) has not grown.
         """
@@ -121,7 +123,7 @@ class Attribution:
             feed.close(market.instant)  # a price that is too old now is none, whether or not a later one comes before the next mark
 
     def rebase(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
-        """Take over what is held after an execution, whose costs are booked from its report."""
+        """Take over the positions after an execution; its costs are recorded from its report."""
         if self._perps:
             self._book_units(PERPS, self._perps_since(market))
         self._hold(exposures, perps, market.instant)
@@ -151,27 +153,27 @@ class Attribution:
 
     # From one process to the next.
 
-    def books(self) -> Books:
+    def ledger(self) -> AttributionLedger:
         """What it has come to."""
-        return Books(
+        return AttributionLedger(
             instant=self._taken_at,
             initial_equity=str(self.initial_equity),
-            booked={source: str(units) for source, units in self.booked.items()},
+            recorded={source: str(units) for source, units in self.recorded.items()},
             exposures=self._exposures,
             perps=self._perps,
             marks=self._marks,
             rates=self._rates,
         )
 
-    def restore(self, books: Books, market: MarketSnapshot) -> None:
-        """Go on with an earlier process's books. `market` is the snapshot of their instant; where that is gone, one of now."""
-        self.initial_equity = int(books.initial_equity)
-        self.booked = {source: int(books.booked.get(source, "0")) for source in SOURCES}
-        self._booked_sum = sum(self.booked.values())
-        self._hold(books.exposures, books.perps, books.instant)
-        self._rates = dict(books.rates)
-        self._marks = books.marks
-        self._line, self._may_be_line = None, market.instant == books.instant
+    def restore(self, ledger: AttributionLedger, market: MarketSnapshot) -> None:
+        """Go on with an earlier process's ledger. `market` is the snapshot of their instant; where that is gone, one of now."""
+        self.initial_equity = int(ledger.initial_equity)
+        self.recorded = {source: int(ledger.recorded.get(source, "0")) for source in SOURCES}
+        self._recorded_sum = sum(self.recorded.values())
+        self._hold(ledger.exposures, ledger.perps, ledger.instant)
+        self._rates = dict(ledger.rates)
+        self._marks = ledger.marks
+        self._line, self._may_be_line = None, market.instant == ledger.instant
         if self._may_be_line:
             self._find_feeds(market)
 
@@ -188,8 +190,8 @@ class Attribution:
         self._book_units(source, to_units(amount))
 
     def _book_units(self, source: str, units: int) -> None:
-        self.booked[source] += units
-        self._booked_sum += units
+        self.recorded[source] += units
+        self._recorded_sum += units
 
     # Readings.
 
@@ -201,7 +203,7 @@ class Attribution:
         else:
             equity = to_units(self._equity(market))
             perps = 0 if market.instant == self._taken_at else self._perps_since(market)
-        return equity, equity - self.initial_equity - self._booked_sum - perps, self.booked[PERPS] + perps
+        return equity, equity - self.initial_equity - self._recorded_sum - perps, self.recorded[PERPS] + perps
 
     @property
     def is_line(self) -> bool:
@@ -218,16 +220,16 @@ class Attribution:
         """
         line = self._line
         assert line is not None
-        booked = self.booked[PERPS]
+        recorded = self.recorded[PERPS]
         equities, gains = line.marks(instants)
-        gained = [booked + gain for gain in gains]
-        others = self.initial_equity + self._booked_sum - booked
+        gained = [recorded + gain for gain in gains]
+        others = self.initial_equity + self._recorded_sum - recorded
         return equities, [equity - others - gain for equity, gain in zip(equities, gained, strict=True)], gained
 
     def totals(self, market: MarketSnapshot) -> dict[str, int]:
         """source -> cumulative units; they add up to equity - initial equity."""
         _, residual, perps = self.mark(market)
-        return {**self.booked, RESIDUAL: residual, PERPS: perps}
+        return {**self.recorded, RESIDUAL: residual, PERPS: perps}
 
     def at_market(self, market: MarketSnapshot) -> int:
         """The equity with staked tokens at their market price, where the data have one, in place of what their protocol redeems.
@@ -269,14 +271,14 @@ class Attribution:
     # The same as a line: the price of each token is the integer of one series.
 
     def _as_line(self) -> Line | None:
-        """What is held since it was last taken over, as a line; None where a price has no feed, or an amount too many decimals."""
+        """The positions since they were last taken over, as a line; None where a price has no feed, or an amount too many decimals."""
         if self._found is None:
             return None
         amounts = [amount * self._rates.get(token, ONE) for token, amount in self._amounts.items() if token != DOLLAR]
         return line_of(self._amounts.get(DOLLAR, ZERO), amounts, self._perps, self._found, self._taken_at)
 
     def _find_feeds(self, market: MarketSnapshot) -> None:
-        """The feeds of what is held, and until when it may be read as a line: then a rate is too old, or another series prices a token."""
+        """The feeds of the positions, and until when these are a line: then a rate is too old, or another series prices a token."""
         self._found, self.valid_until = None, FOR_GOOD
         if self._numeraire != DOLLAR:
             return

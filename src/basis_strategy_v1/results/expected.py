@@ -1,4 +1,4 @@
-"""What the orders of a live run were simulated to move, next to what the venues reported: an order at a time, and in sum."""
+"""The simulated deltas of a live run's orders next to those that the venues reported: by order, and in sum."""
 
 from __future__ import annotations
 

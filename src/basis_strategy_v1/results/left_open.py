@@ -1,4 +1,4 @@
-"""What a run that was to leave (`close_at_end`, `leave_at`) still holds: everything but the share class's currency."""
+"""Positions left open by a run that was to close them (`close_at_end`, `leave_at`): all but the share class's currency."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class Feeds:
-    """Finds the feeds of what is held, and remembers them: those of some tokens until other tokens are held, or another series begins to
+    """Finds the feeds of the positions, and remembers them: those of some tokens until other tokens are held, or another series begins to
     price one of them; that of a perp for good."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Feeds:
 def line_of(
     dollars: Decimal, amounts: Sequence[Decimal], perps: Sequence[PerpExposure], feeds: Sequence[Feed], instant: int
 ) -> Line | None:
-    """What is held as a line, in units that hold every product exactly; None where an amount has more decimals than expected.
+    """The positions as a line, in units that hold every product exactly; None where an amount has more decimals than expected.
 
     `feeds` are those of what there are `amounts` of, then those of the perps, which were taken over at `instant`.
     """

@@ -1,4 +1,4 @@
-"""What became of the blocks of stored plans: for the counters of a run that goes on after a restart."""
+"""The outcomes of the blocks of stored plans: for the counters of a run that continues after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind, step by step, and the files that it is written to."""
+"""The results of a run, step by step, and the files that they are written to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN_FOLDERS = "give each run folders of its own with --results and --logs"
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every step; the others change now and then
 
 
-class Curve:
+class EquityCurve:
     """Equity and attribution at every step, in units of 1e-12: 32 bytes for a step on which nothing but prices moved."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Curve:
         self._initial = initial_equity
         self._look_for_extremes([initial_equity])
 
-    def add(self, instant: int, marked: tuple[int, int, int], booked: Mapping[str, int] | None) -> None:
-        """Record a step; `booked` where something other than prices has changed."""
-        if booked is not None:
-            self._changes.append((len(self.instants), dict(booked)))
-        length = self._whole_ticks()
+    def add(self, instant: int, marked: tuple[int, int, int], recorded: Mapping[str, int] | None) -> None:
+        """Record a step; `recorded` where something other than prices has changed."""
+        if recorded is not None:
+            self._changes.append((len(self.instants), dict(recorded)))
+        length = self._whole_steps()
         try:
             for column, value in zip(self._columns, marked, strict=True):
                 column.append(value)
@@ -64,7 +64,7 @@ class Curve:
 
     def add_all(self, instants: array[int], marked: tuple[list[int], ...]) -> None:
         """Record steps that follow each other: their equities, and what token and perp prices did up to each."""
-        length = self._whole_ticks()
+        length = self._whole_steps()
         try:
             for add, values in zip(self._adders, marked, strict=True):
                 add(values)
@@ -84,7 +84,7 @@ class Curve:
                 self._trough_ratio = (self._peak - equity, self._peak)
                 self._deepest = equity
 
-    def _whole_ticks(self) -> int:
+    def _whole_steps(self) -> int:
         """How many steps are recorded: a step counts once its instant is there. What an interruption left of another one is dropped."""
         length = len(self.instants)
         for column in self._columns:
@@ -122,11 +122,11 @@ class Curve:
         # Not strict: an interrupted run may have begun to add a step; its instant comes last.
         for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
-                middle = ",".join([units_text(changes[index][source]) for source in _booked()])
+                middle = ",".join([units_text(changes[index][source]) for source in _recorded()])
             yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
 
 
-class Holdings:
+class PositionRows:
     """The rows of positions.csv: every position at each step with a change, and once a day."""
 
     def __init__(self) -> None:
@@ -261,10 +261,10 @@ POSITIONS_HEADER = "timestamp,venue,token,amount"
 
 def equity_header() -> str:
     """The first line of equity.csv."""
-    return ",".join(["timestamp", "equity", *MOVING, *_booked()])
+    return ",".join(["timestamp", "equity", *MOVING, *_recorded()])
 
 
-def _booked() -> list[str]:
+def _recorded() -> list[str]:
     """The sources that are recorded when something happens, in the order of their table."""
     return [source for source in SOURCES if source not in MOVING]
 

@@ -1,4 +1,4 @@
-"""The record of a live run in its state folder: what it has come to at the end of each step, so that a restart goes on with it."""
+"""The record of a live run in its state folder: the run at the end of each step, from which a restart continues."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import Mark
-from basis_strategy_v1.results.attribution import Books
+from basis_strategy_v1.core.journal import JournalMark
+from basis_strategy_v1.results.attribution import AttributionLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,29 +43,29 @@ _encoded = msgspec.json.Encoder().encode
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a run goes on with.
+    """What a run continues from after a restart.
 
     Instants are microseconds since 1970. `goes_on_at` is the first one at which a step may be; None: the start's. `settled` is the one up
-    to which everything that fell due is recorded, `next_day` that of the next daily row of positions. `state` is what is held, as text
+    to which everything that fell due is recorded, `next_day` that of the next daily row of positions. `state` is the account's, as text
     (`core/state_codec.py`), `mark` how far the journal is recorded. `routed` and `failed` count instructions.
     """
 
     goes_on_at: int | None
     settled: int
     next_day: int
-    books: Books
+    ledger: AttributionLedger = field(name="books")
     state: str
-    mark: Mark
+    mark: JournalMark
     routed: int
     failed: int
 
 
 class StepRow(NamedTuple):
-    """A row of the equity curve: when, equity, what token and perp prices did, and what was booked where that has changed."""
+    """A row of the equity curve: when, equity, what token and perp prices did, and what was recorded where that has changed."""
 
     instant: int
     marked: tuple[int, int, int]
-    booked: Mapping[str, int] | None
+    recorded: Mapping[str, int] | None
 
 
 class _Unusable(Exception):
@@ -185,8 +185,8 @@ class RunRecord:
             with file:
                 file.execute("BEGIN")
                 if step is not None:
-                    booked = step.booked and _encoded({source: str(units) for source, units in step.booked.items()}).decode()
-                    values = (step.instant, *map(str, step.marked), booked)
+                    recorded = step.recorded and _encoded({source: str(units) for source, units in step.recorded.items()}).decode()
+                    values = (step.instant, *map(str, step.marked), recorded)
                     file.execute("INSERT INTO step (instant, equity, spot_price, perp_price, booked) VALUES (?, ?, ?, ?, ?)", values)
                 if holding is not None:
                     values = (holding[0], _encoded(holding[1]).decode())
@@ -209,9 +209,9 @@ class RunRecord:
 
     def steps(self) -> Iterator[StepRow]:
         """The rows of the equity curve, one after another."""
-        for instant, *marked, booked in self._rows("SELECT instant, equity, spot_price, perp_price, booked FROM step ORDER BY number"):
+        for instant, *marked, recorded in self._rows("SELECT instant, equity, spot_price, perp_price, booked FROM step ORDER BY number"):
             equity, spot, perp = map(int, marked)
-            of = None if booked is None else {source: int(units) for source, units in msgspec.json.decode(booked).items()}
+            of = None if recorded is None else {source: int(units) for source, units in msgspec.json.decode(recorded).items()}
             yield StepRow(instant, (equity, spot, perp), of)
 
     def holdings(self) -> Iterator[tuple[int, Positions]]:

@@ -1,4 +1,4 @@
-"""How a hedge stands at a step, what it remembers, and the parameters of those who hold one."""
+"""The legs of a hedge at a step, its memory, and the parameters of strategies with a hedge."""
 
 from __future__ import annotations
 

@@ -13,7 +13,16 @@ from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import Loan
 from basis_strategy_v1.strategies.parameters import LoopParameters, StakeParameters
 from basis_strategy_v1.strategies.spread import Spread, SpreadMemory
-from basis_strategy_v1.strategies.staked_ether import BPS, GROWTH_ALLOWED, SMALLEST_STAKE, WORTH_OF_GAS, ZERO, Held, StakedEther, wei
+from basis_strategy_v1.strategies.staked_ether import (
+    BPS,
+    GROWTH_ALLOWED,
+    SMALLEST_STAKE,
+    WORTH_OF_GAS,
+    ZERO,
+    StakedEther,
+    StakedPosition,
+    wei,
+)
 from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, chain
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
@@ -59,7 +68,7 @@ class Loop:
         self._is_flash: bool = parameters.flash
         self._spread = Spread(stake.series_name, stake.tokens.wrapped, parameters)
 
-    def decide(self, held: Held, step: Step, memory: LoopMemory | None) -> tuple[list[Block], LoopMemory]:
+    def decide(self, held: StakedPosition, step: Step, memory: LoopMemory | None) -> tuple[list[Block], LoopMemory]:
         """Repay where health or the spread demand it, else build up to the target. Ether worth staking pays for that; what has none waits
         while gas is expensive."""
         price = self._loan.price(step.snapshot)
@@ -76,7 +85,7 @@ class Loop:
         """The spread is judged once the run has seen so many hours of it."""
         return [Window("spread_window_hours", self._spread.hours)]
 
-    def release(self, ether: Decimal, held: Held, step: Step) -> list[Block]:
+    def release(self, ether: Decimal, held: StakedPosition, step: Step) -> list[Block]:
         """The transaction that brings so much ETH into the wallet and leaves debt / collateral as it is; less where the lender has not the
         cash for more, nothing where a step is not worth it."""
         collateral = held.collateral * self._loan.price(step.snapshot)
@@ -90,7 +99,7 @@ class Loop:
             repaid, ether = possible, wei(ether * possible / repaid)
         return [self._stake.sell(held, step, repaid, ether)] if ether >= SMALLEST_STAKE else []
 
-    def _borrow_rate(self, held: Held, price: Decimal, target: Decimal, step: Step) -> Decimal:
+    def _borrow_rate(self, held: StakedPosition, price: Decimal, target: Decimal, step: Step) -> Decimal:
         """What the debt pays; without one, what the debt would pay that is to be built, lest it is built and repaid in turn."""
         own = held.staked * price + held.ether
         more = ZERO if held.debt else max(wei(target / (1 - target) * own), ZERO)
@@ -98,7 +107,7 @@ class Loop:
 
     # Less debt.
 
-    def _to_repay(self, held: Held, price: Decimal, step: Step, memory: LoopMemory) -> tuple[Decimal, LoopMemory]:
+    def _to_repay(self, held: StakedPosition, price: Decimal, step: Step, memory: LoopMemory) -> tuple[Decimal, LoopMemory]:
         """How much of the debt is to go; a target that is not healthy is lowered for good."""
         if memory.spread.is_out:
             return held.debt, memory
@@ -110,7 +119,7 @@ class Loop:
         target = min(memory.target, healthy)
         return wei((held.debt - target * collateral) / (1 - target)), replace(memory, target=target)
 
-    def _repay(self, repaid: Decimal, held: Held, step: Step) -> list[Block]:
+    def _repay(self, repaid: Decimal, held: StakedPosition, step: Step) -> list[Block]:
         if not self._stake.can_pay_gas(held, step):
             return []
         repaid = self._stake.repayable(held, step, repaid)
@@ -118,7 +127,7 @@ class Loop:
 
     # More debt.
 
-    def _build(self, held: Held, price: Decimal, step: Step, memory: LoopMemory) -> list[Block]:
+    def _build(self, held: StakedPosition, price: Decimal, step: Step, memory: LoopMemory) -> list[Block]:
         target = ZERO if memory.spread.is_out else memory.target
         spare = self._stake.spare(held, step)
         is_below = held.debt < (target - self._tolerance) * held.collateral * price
@@ -129,7 +138,7 @@ class Loop:
         steps = (self._by_flash_loan if self._is_flash else self._by_rounds)(held, spare, price, target, step)
         return [chain(*steps)] if steps else []
 
-    def _by_flash_loan(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
+    def _by_flash_loan(self, held: StakedPosition, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Borrowed first: all of it is staked at once, and the debt that this secures pays the loan back."""
         fee = step.positions.gas_fee(CHAIN_GAS, step.snapshot)
         own = held.ether - fee
@@ -150,7 +159,7 @@ class Loop:
         ]
         return [action(self._loan.lender, "flash_loan", token=WETH, amount=loan, sub_instructions=steps)]
 
-    def _most_by_flash_loan(self, own: Decimal, held: Held, fee_share: Decimal, step: Step) -> Decimal:
+    def _most_by_flash_loan(self, own: Decimal, held: StakedPosition, fee_share: Decimal, step: Step) -> Decimal:
         """The largest loan that the lender's cash and caps allow: it is out while as much is borrowed to pay it back."""
         cash = step.positions.loanable(self._loan.lender, WETH, step.snapshot)
         borrow, supply = self._stake.limits(WETH, step).borrow, self._stake.limits(self._stake.tokens.wrapped, step).supply
@@ -161,7 +170,7 @@ class Loop:
         ]
         return wei(min(most) * (1 - GROWTH_ALLOWED)) if most else Decimal("Infinity")
 
-    def _by_rounds(self, held: Held, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
+    def _by_rounds(self, held: StakedPosition, spare: Decimal, price: Decimal, target: Decimal, step: Step) -> list[Block]:
         """Supply, borrow what the target and the lender allow, stake it, supply again, until the target is near enough."""
         grown = price / held.rate
         round_fee, opening_fee = (step.positions.gas_fee(units, step.snapshot) for units in (ROUND_GAS, OPENING_GAS))
@@ -192,7 +201,7 @@ class Loop:
             most = None if most is None else most - borrowed
         return steps
 
-    def _stake_and_supply(self, spare: Decimal, held: Held, step: Step) -> list[Block]:
+    def _stake_and_supply(self, spare: Decimal, held: StakedPosition, step: Step) -> list[Block]:
         steps = [self._stake.stake(spare)] if spare else []
         wrapped, room = held.wrapped + spare / held.rate, self._stake.limits(self._stake.tokens.wrapped, step).supply
         if room is not None and room < wrapped:  # a cap is nearly reached: what it leaves, the rest stays in the wallet

@@ -28,11 +28,11 @@ from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadM
 from basis_strategy_v1.strategies.staked_ether import (
     SMALLEST_STAKE,
     Dex,
-    Held,
     LeaveAt,
     LenderOfEther,
     SaleSlippage,
     StakedEther,
+    StakedPosition,
     StakingVenue,
     Unstake,
 )
@@ -77,7 +77,7 @@ class NeutralMemory(HedgeMemory, frozen=True, gc=False):
     """What the positions do not show."""
 
     is_freeing: bool = False  # the margin is too small, and ETH is on its way to be sold for it
-    was_liquidated: bool = False  # the stake alone would be a bet on the price: it is given back for good
+    was_liquidated: bool = False  # the stake alone would be a bet on the price: it is redeemed for good
     loop: LoopMemory | None = None  # None before the loop is first looked at, and without a lender
 
 
@@ -94,8 +94,8 @@ class UsdtMarketNeutral:
         self._stake = StakedEther(parameters, venues)
         self._work = work_of(self._stake, parameters)
 
-    def _read(self, step: Step, memory: NeutralMemory | None) -> tuple[Held, Legs, NeutralMemory]:
-        """What is held on chain, and both legs: the long one is all ETH, wherever and as whatever it is held."""
+    def _read(self, step: Step, memory: NeutralMemory | None) -> tuple[StakedPosition, Legs, NeutralMemory]:
+        """The position on chain, and both legs: the long one is all ETH, at every venue and in every form."""
         held = self._stake.read(step)
         legs, seen = self._hedge.read(step, memory or NeutralMemory(), held.exposure + step.positions.in_transit("ETH"))
         return held, legs, seen
@@ -122,7 +122,7 @@ class UsdtMarketNeutral:
         """The short brought to the ETH that is held."""
         return self._hedge.follow(legs, step) if legs.short else []
 
-    def _take_on(self, held: Held, legs: Legs, step: Step) -> list[Block]:
+    def _take_on(self, held: StakedPosition, legs: Legs, step: Step) -> list[Block]:
         """ETH that was there at the start is hedged, if the margin carries the short of all of it; else it is sold, and bought again as
         the margin allows."""
         hedged = self._hedge.take_on(legs, step.positions, legs.long)
@@ -137,7 +137,7 @@ class UsdtMarketNeutral:
         is_worth_it = legs.at_spot >= max(minimum, fee * LEAST_WORTH_OF_FEE)
         return [transfer(self._hedge.spot_venue, self._stake.wallet, "ETH", legs.at_spot)] if is_worth_it else []
 
-    def _fuel(self, held: Held, legs: Legs, step: Step) -> list[Block]:
+    def _fuel(self, held: StakedPosition, legs: Legs, step: Step) -> list[Block]:
         """ETH is bought for gas, and hedged, when half of the reserve has been used."""
         hedge, positions = self._hedge, step.positions
         if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
@@ -149,7 +149,7 @@ class UsdtMarketNeutral:
             return []
         return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
-    def _put_to_work(self, held: Held, step: Step, memory: NeutralMemory) -> Decision:
+    def _put_to_work(self, held: StakedPosition, step: Step, memory: NeutralMemory) -> Decision:
         """ETH in the wallet is staked; and, with a lender, more of it borrowed and staked."""
         if not self._stake.can_pay_gas(held, step):
             return [], memory
@@ -161,7 +161,7 @@ class UsdtMarketNeutral:
 
     # Margin.
 
-    def _margin(self, held: Held, legs: Legs, step: Step, memory: NeutralMemory) -> Decision:
+    def _margin(self, held: StakedPosition, legs: Legs, step: Step, memory: NeutralMemory) -> Decision:
         """Both legs brought to what the capital carries at `leverage`, where the margin is off by more than is tolerated."""
         allowed, missing = self._hedge.allowed(legs), legs.margin_missing
         lacking = missing - legs.cash  # what is missing even with the cash of the spot venue
@@ -194,7 +194,7 @@ class UsdtMarketNeutral:
         protects = amount * legs.leverage
         return hedge.send(amount, legs, positions, memory, to_perp=True, protects=protects, at_least=hedge.worth_sending(legs))
 
-    def _free(self, held: Held, legs: Legs, allowed: Decimal, step: Step, memory: NeutralMemory) -> Decision:
+    def _free(self, held: StakedPosition, legs: Legs, allowed: Decimal, step: Step, memory: NeutralMemory) -> Decision:
         """Make both legs smaller: ETH that is at the exchange is sold at once, what lacks is on its way there."""
         hedge = self._hedge
         moves = hedge.on_shortfall == "move" or hedge.is_one_account
@@ -207,7 +207,7 @@ class UsdtMarketNeutral:
         lacking = (legs.notional - carried) / legs.price - sold
         return [*blocks, *self._fetch(held, legs, lacking, allowed, step)], memory
 
-    def _fetch(self, held: Held, legs: Legs, lacking: Decimal, allowed: Decimal, step: Step) -> list[Block]:
+    def _fetch(self, held: StakedPosition, legs: Legs, lacking: Decimal, allowed: Decimal, step: Step) -> list[Block]:
         """The next step that brings so much ETH to the exchange: out of the wallet, or out of the stake."""
         if not self._stake.can_pay_gas(held, step):
             return []
@@ -230,8 +230,8 @@ class UsdtMarketNeutral:
         held, legs, memory = self._read(step, memory)
         return self._leave(held, legs, step), memory
 
-    def _leave(self, held: Held, legs: Legs, step: Step) -> list[Block]:
-        """The next steps out, side by side: the stake given back, claims, ETH to the exchange, ETH there sold with its short."""
+    def _leave(self, held: StakedPosition, legs: Legs, step: Step) -> list[Block]:
+        """The next steps out, side by side: the stake redeemed, claims, ETH to the exchange, ETH there sold with its short."""
         smallest = self._hedge.smallest(legs, step.positions)
         is_last = (_at_risk(held, legs) - legs.at_spot) * legs.price < smallest
         blocks = [] if is_last else self._follow(legs, step)
@@ -270,6 +270,6 @@ class UsdtMarketNeutral:
         return self._hedge.placed(capital)
 
 
-def _at_risk(held: Held, legs: Legs) -> Decimal:
+def _at_risk(held: StakedPosition, legs: Legs) -> Decimal:
     """All ETH but what is kept for gas."""
     return legs.long - min(held.wallet_ether, held.reserve)

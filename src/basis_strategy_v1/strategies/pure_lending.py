@@ -11,13 +11,13 @@ from basis_strategy_v1.core.settings import Mark, Token, VenueOf
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.venue_facts import Limits
+    from basis_strategy_v1.core.venue_facts import LendingLimits
 
 # More than a withdrawal takes at any lender.
 WITHDRAWAL_GAS = 500_000
 # More than a supply takes at any.
 SUPPLY_GAS = 400_000
-# Of what is held: under a cap that is nearly reached, no less is supplied.
+# A share of the deposit: under a cap that is nearly reached, no less is supplied.
 LEAST_PART = Decimal("0.01")
 
 
@@ -64,7 +64,7 @@ class PureLending:
             return [self._deposit.withdraw("all")], memory
         return [self._deposit.withdraw(cash)] if cash else [], memory
 
-    def _limits(self, step: Step) -> Limits:
+    def _limits(self, step: Step) -> LendingLimits:
         return step.positions.limits(self._protocol, self._token, step.snapshot)
 
     def _can_pay_gas(self, step: Step, units: int, kept: Decimal = Decimal(0)) -> bool:

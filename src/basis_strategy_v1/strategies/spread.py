@@ -1,4 +1,4 @@
-"""What staking earns more than borrowing costs, and whether that is enough to borrow at all."""
+"""The spread: what staking earns minus what borrowing costs, and whether it is enough to borrow at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ether staked at one protocol, alone or as collateral of a WETH debt: what is held of it, the blocks that stake it and give it back."""
+"""Ether staked at one protocol, alone or as collateral of a WETH debt: its position, and the blocks that stake it and redeem it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import WETH
-from basis_strategy_v1.core.venue_facts import Limits, Loan
+from basis_strategy_v1.core.venue_facts import LendingLimits, Loan
 from basis_strategy_v1.strategies.parameters import StakeParameters
 from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, chain
 
@@ -49,8 +49,8 @@ SaleSlippage = Annotated[
 LeaveAt = Annotated[OrNull[datetime], "from this time on everything is redeemed and nothing new is begun; null: never"]
 
 
-class Held(NamedTuple):
-    """What is held on chain, in token units; `rate` is the ETH that the protocol redeems a wrapped token for."""
+class StakedPosition(NamedTuple):
+    """The position on chain, in token units; `rate` is the ETH that the protocol redeems a wrapped token for."""
 
     wallet_ether: Decimal
     reserve: Decimal
@@ -95,11 +95,11 @@ class StakedEther:
         self._unstake = parameters.unstake
         self._worst_sale = 1 - parameters.sale_slippage_bps / BPS
 
-    def read(self, step: Step) -> Held:
-        """What is held at a step."""
+    def read(self, step: Step) -> StakedPosition:
+        """The position at a step."""
         positions, loan = step.positions, self.loan
         rebasing, wrapped = self.tokens.rebasing, self.tokens.wrapped
-        return Held(
+        return StakedPosition(
             wallet_ether=positions.amount(self.wallet, "ETH"),
             reserve=positions.gas_reserve(),
             weth=positions.amount(self.wallet, WETH),
@@ -115,23 +115,23 @@ class StakedEther:
         """Whether the time to give everything back has come."""
         return self._leave_at is not None and step.at >= self._leave_at
 
-    def can_pay_gas(self, held: Held, step: Step, asked: Decimal = ZERO) -> bool:
+    def can_pay_gas(self, held: StakedPosition, step: Step, asked: Decimal = ZERO) -> bool:
         """Whether the wallet can pay for any transaction now, and for one that asks for so much ETH at the queue: it takes more gas with
         every request that it is made of. While gas is expensive it waits."""
         largest = self.tokens.largest_request
         more = int(asked / largest) if largest and asked > largest else 0
         return held.wallet_ether >= step.positions.gas_fee(TRANSACTION_GAS + more * REQUEST_GAS, step.snapshot)
 
-    def can_give_back(self, held: Held, step: Step) -> bool:
+    def can_give_back(self, held: StakedPosition, step: Step) -> bool:
         """Whether the wallet can pay for the end of the stake now."""
         asked = held.rebasing if self._unstake == "dex" else held.rebasing + held.staked * held.rate - held.debt
         return self.can_pay_gas(held, step, asked)
 
-    def sendable(self, held: Held, step: Step) -> Decimal:
+    def sendable(self, held: StakedPosition, step: Step) -> Decimal:
         """ETH of the wallet that can be sent away: a transaction after it can still be paid for."""
         return min(held.ether, held.wallet_ether - step.positions.gas_fee(TRANSACTION_GAS, step.snapshot))
 
-    def spare(self, held: Held, step: Step) -> Decimal:
+    def spare(self, held: StakedPosition, step: Step) -> Decimal:
         """ETH to stake now, its gas taken off; 0 where that is not worth it."""
         if held.ether < SMALLEST_STAKE:
             return ZERO
@@ -152,7 +152,7 @@ class StakedEther:
 
     # Steps.
 
-    def decide(self, held: Held, step: Step, memory: M) -> tuple[list[Block], M]:
+    def decide(self, held: StakedPosition, step: Step, memory: M) -> tuple[list[Block], M]:
         """Stake what is to spare; there is nothing to remember."""
         spare = self.spare(held, step)
         return [self.stake(spare)] if spare else [], memory
@@ -171,7 +171,7 @@ class StakedEther:
         """A block for each withdrawal request whose time has come."""
         return [action(self.protocol, "claim", request_id=name) for name in step.positions.claimable(self.protocol, step.snapshot)]
 
-    def sell(self, held: Held, step: Step, repaid: Decimal, brought: Decimal) -> Block:
+    def sell(self, held: StakedPosition, step: Step, repaid: Decimal, brought: Decimal) -> Block:
         """One transaction that sells as much of the stake as repays `repaid` of the debt and brings `brought` ETH into the wallet.
 
         Where the stake is not worth that much, or what is left of it would not be healthy, all of it is sold.
@@ -189,7 +189,7 @@ class StakedEther:
         steps.append(self._swap("all" if whole else needed))
         return chain(*self._while_loaned(held, loan, repaid, steps), self.unwrap_weth("all"))
 
-    def _leaves_unhealthy(self, held: Held, step: Step, repaid: Decimal, sold: Decimal) -> bool:
+    def _leaves_unhealthy(self, held: StakedPosition, step: Step, repaid: Decimal, sold: Decimal) -> bool:
         """Whether the debt that is left would be badly secured: more is sold than the repayment needs."""
         if self.loan is None or repaid >= held.debt or sold <= held.wrapped:
             return False
@@ -199,26 +199,26 @@ class StakedEther:
         left = health * (held.staked - sold) / held.collateral * held.debt / (held.debt - repaid)
         return left < min(HEALTH_KEPT, (1 + health) / 2)
 
-    def _is_loanable(self, held: Held, step: Step) -> bool:
+    def _is_loanable(self, held: StakedPosition, step: Step) -> bool:
         return self.repayable(held, step, held.debt) == held.debt
 
-    def release(self, ether: Decimal, held: Held, step: Step) -> list[Block]:
+    def release(self, ether: Decimal, held: StakedPosition, step: Step) -> list[Block]:
         """What brings so much ETH into the wallet: a sale, or a request at the protocol's queue. For a stake without debt."""
         if self._unstake == "dex":
             return [self.sell(held, step, ZERO, ether)]
         return [action(self.protocol, "unstake", token=self.tokens.wrapped, amount=min(wei(ether / held.rate), held.wrapped))]
 
-    def limits(self, token: str, step: Step) -> Limits:
+    def limits(self, token: str, step: Step) -> LendingLimits:
         """What the lender lets move of a token now; nothing is limited without one."""
-        return step.positions.limits(self.loan.lender, token, step.snapshot, self.tokens.wrapped) if self.loan else Limits()
+        return step.positions.limits(self.loan.lender, token, step.snapshot, self.tokens.wrapped) if self.loan else LendingLimits()
 
-    def salable(self, held: Held, step: Step) -> Decimal:
+    def salable(self, held: StakedPosition, step: Step) -> Decimal:
         """The ETH that a sale brings of the wrapped tokens that can be had now: a lender gives back no more collateral than its cash."""
         most = self.limits(self.tokens.wrapped, step).withdraw if held.collateral else None
         tokens = held.staked if most is None else held.wrapped + min(held.collateral, most)
         return tokens * self._market_rate(held, step) * self._worst_sale
 
-    def repayable(self, held: Held, step: Step, repaid: Decimal) -> Decimal:
+    def repayable(self, held: StakedPosition, step: Step, repaid: Decimal) -> Decimal:
         """As much of a repayment as its flash loan can bring now: a lender lends no more than its cash. What is repaid is cash again, so
         that the rest follows in steps; 0 where a step is not worth it."""
         if self.loan is None:
@@ -233,7 +233,7 @@ class StakedEther:
             return repaid
         return part if part >= SMALLEST_STAKE else ZERO
 
-    def give_back(self, held: Held, step: Step) -> list[Block]:
+    def give_back(self, held: StakedPosition, step: Step) -> list[Block]:
         """The transaction that ends the stake: debt is repaid from a sale; the rest is sold too, or asked for at the protocol's queue.
 
         Where the lender has not the cash for a loan of all the debt, the next step: a part of it.
@@ -261,14 +261,14 @@ class StakedEther:
             steps.append(action(self.protocol, "unstake", token=self.tokens.rebasing, amount="all"))
         return [chain(*steps)] if steps else []
 
-    def _flash_loan(self, held: Held, step: Step, repaid: Decimal) -> tuple[Decimal, Decimal]:
+    def _flash_loan(self, held: StakedPosition, step: Step, repaid: Decimal) -> tuple[Decimal, Decimal]:
         """The flash loan that repays so much, and its fee."""
         if not repaid or self.loan is None:
             return ZERO, ZERO
         loan = wei(repaid * (1 + GROWTH_ALLOWED)) if repaid >= held.debt else repaid
         return loan, step.positions.flash_fee(self.loan.lender, WETH, loan)
 
-    def _while_loaned(self, held: Held, loan: Decimal, repaid: Decimal, steps: list[Block]) -> list[Block]:
+    def _while_loaned(self, held: StakedPosition, loan: Decimal, repaid: Decimal, steps: list[Block]) -> list[Block]:
         """The steps with the debt repaid before them, by a loan that they pay back."""
         if not loan or self.loan is None:
             return steps
@@ -278,7 +278,7 @@ class StakedEther:
     def _swap(self, amount: Decimal | str) -> Block:
         return action(self.dex, "swap", token=self.tokens.wrapped, amount=amount, token_out=WETH)
 
-    def _market_rate(self, held: Held, step: Step) -> Decimal:
+    def _market_rate(self, held: StakedPosition, step: Step) -> Decimal:
         """WETH per wrapped token at the DEX; where the data have no price there, what the protocol redeems."""
         try:
             return step.snapshot.dex_rate(self._dex_series, self._pair)

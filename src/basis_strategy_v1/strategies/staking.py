@@ -86,7 +86,7 @@ class EthStaking:
         )
 
     def holds(self, parameters: Any) -> list[str]:
-        """The tokens that it comes to hold, besides what it begins with."""
+        """The tokens that it will hold, besides what it begins with."""
         return ["ETH", self._stake.tokens.wrapped]
 
     def windows(self, parameters: Any) -> list[Window]:

@@ -1,4 +1,4 @@
-"""Notices what a user's strategy keeps outside its memory: a new process does not have it."""
+"""Finds what a user's strategy keeps outside its memory: a restart would lose it."""
 
 from __future__ import annotations
 

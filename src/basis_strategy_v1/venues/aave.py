@@ -13,7 +13,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, PositionName
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Deposit, Limits, Loan, grown
+from basis_strategy_v1.core.venue_facts import Call, Deposit, LendingLimits, Loan, grown
 from basis_strategy_v1.venues import aave_pool
 from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_data, balance_of, debt_of
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
@@ -47,7 +47,7 @@ WAD_UNIT = Decimal(WAD)
 HALF_MILLIONTH = WAD // (2 * 10**6)
 PAYS = ("supply", "repay")
 OF_DEBT = ("borrow", "repay")
-# What 3.0's rounding can take off a debt as it is booked (base units): to repay the amount that was borrowed is no mistake.
+# What 3.0's rounding can take off a debt as it is recorded (base units): to repay the amount that was borrowed is no mistake.
 ROUNDED_OFF = 1
 
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
@@ -99,7 +99,7 @@ class Aave(FlashLender, PoolLender):
         name, token, amount = action.action, action.token, amount_of(action)
         units = to_units(token, amount)
         if name == "withdraw" and units > part.pool.reserves[token].available:
-            part = self.pool.joined(part, token)  # what has grown since the row is as much ours to take as what was put in
+            part = self.pool.joined(part, token)  # interest since the row is as much ours to take as what was put in
         pool, user, now_s = part.pool, part.user, part.now_s
         read = debt_of if name in OF_DEBT else balance_of
         before = read(user, pool, token, now_s)
@@ -228,7 +228,7 @@ class Aave(FlashLender, PoolLender):
             part = self.pool.joined(part.owing(token, to_units(token, more)), token)
         return Decimal(part.pool.reserves[token].variable_borrow_rate_ray) / RAY
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """By cash and caps."""
         part = self._now(state, token, market)
         rules, rounding = part.pool.rules[token], rounding_of(part.pool.revision)
@@ -238,7 +238,7 @@ class Aave(FlashLender, PoolLender):
         owed = reserve.scaled_debt * reserve.variable_borrow_index_ray
         under_cap = _under_cap(token, rules.borrow_cap * rules.unit, owed)
         borrow = min((limit for limit in (cash, under_cap) if limit is not None), default=None)
-        return Limits(_under_cap(token, rules.supply_cap * rules.unit, supplied), cash, borrow)
+        return LendingLimits(_under_cap(token, rules.supply_cap * rules.unit, supplied), cash, borrow)
 
     # What strategies have to know of it.
 
@@ -366,7 +366,7 @@ class Aave(FlashLender, PoolLender):
 
 
 def _interest(venue: str, reported: Units, read: Units) -> list[Settlement]:
-    """What has grown since it was reported, as the balances read."""
+    """Interest accrued since it was last reported, as the balances read."""
     grown = {}
     for token, (supplied, owed) in read.items():
         supplied_before, owed_before = reported.get(token, (0, 0))

@@ -1,4 +1,4 @@
-"""The arithmetic of Aave v3 by pool revision: how interest grows and which way every amount is rounded. Integers only.
+"""The arithmetic of Aave v3 by pool revision: how interest accrues and which way every amount is rounded. Integers only.
 
 A ray is 10**27, a wad 10**18, a percentage 10,000 basis points. `3.0` rounds half up and compounds with a binomial of three terms;
 `3.7` rounds each amount in the pool's favour and compounds with the exponential series.

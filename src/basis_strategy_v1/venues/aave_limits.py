@@ -101,7 +101,7 @@ def require_isolation_allows(pool: Pool, isolated: str | None, token: str, amoun
 
 
 def require_ltv_before(pool: Pool, user: UserAccount, token: str, amount: int, prices: Mapping[str, int], now_s: int) -> None:
-    """3.0 asks before the debt is booked: the old debt plus the new one, each rounded down, against the collateral."""
+    """3.0 asks before the debt is recorded: the old debt plus the new one, each rounded down, against the collateral."""
     data = account_data(user, pool, prices, now_s)
     require_borrowing_power(data)
     if data.health_factor_wad <= WAD:

@@ -43,7 +43,7 @@ CLOSE_FACTOR_HEALTH_WAD = 95 * 10**16
 SMALL_POSITION_BASE = 2_000 * 10**8
 
 
-class Liquidation(NamedTuple):
+class AaveLiquidation(NamedTuple):
     """What a liquidation leaves, in base units: debt repaid, collateral paid out, collateral kept by the treasury as aTokens."""
 
     pool: Pool
@@ -76,7 +76,7 @@ class _Case(NamedTuple):
 
 def liquidation_call(
     pool: Pool, user: UserAccount, collateral_token: str, debt_token: str, amount: int, now_s: int, prices: Mapping[str, int]
-) -> Liquidation:
+) -> AaveLiquidation:
     """Cover up to `amount` (base units of the debt token, or ALL) of an unhealthy user's debt against `collateral_token`."""
     rounding = pool.rounding
     for token in (collateral_token, debt_token):
@@ -154,7 +154,7 @@ def _seizure(rounding: Rounding, case: _Case, debt: int) -> _Seizure:
     return _Seizure(wanted - fee, debt, fee)
 
 
-def _settle_half_up(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_s: int) -> Liquidation:
+def _settle_half_up(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_s: int) -> AaveLiquidation:
     rounding, debt_token = pool.rounding, case.debt_token
     emptied = seizure.collateral + seizure.fee == case.balance
     collateral = user.collateral - {case.collateral_token} if emptied else user.collateral
@@ -173,7 +173,7 @@ def _settle_half_up(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizur
     pool, user, fee = _pay_out(pool, user, case, seizure, now_s)
     back = pool.reserves[debt_token]
     pool = pool.with_reserve(debt_token, replace(back, available=back.available + seizure.debt))
-    return Liquidation(pool, user, seizure.debt, seizure.collateral, fee)
+    return AaveLiquidation(pool, user, seizure.debt, seizure.collateral, fee)
 
 
 def _pay_out(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_s: int) -> tuple[Pool, UserAccount, int]:
@@ -210,7 +210,7 @@ def _require_no_dust(case: _Case, seizure: _Seizure) -> None:
         )
 
 
-def _settle_directed(pool: Pool, user: UserAccount, data: AccountData, case: _Case, seizure: _Seizure, now_s: int) -> Liquidation:
+def _settle_directed(pool: Pool, user: UserAccount, data: AccountData, case: _Case, seizure: _Seizure, now_s: int) -> AaveLiquidation:
     token, rounding, index_ray = case.collateral_token, pool.rounding, pool.reserves[case.collateral_token].liquidity_index_ray
     held = user.supplied.get(token, 0)
     consumed = rounding.withdraw_scaled(seizure.collateral, index_ray) + rounding.withdraw_scaled(seizure.fee, index_ray)
@@ -226,7 +226,7 @@ def _settle_directed(pool: Pool, user: UserAccount, data: AccountData, case: _Ca
             pool = _accrued(pool, (other,), now_s)
             index_ray = pool.reserves[other].variable_borrow_index_ray
             pool, user = _burn_debt(pool, user, other, rounding.debt_balance(user.borrowed[other], index_ray), 0, True)
-    return Liquidation(pool, user, seizure.debt, seizure.collateral, fee)
+    return AaveLiquidation(pool, user, seizure.debt, seizure.collateral, fee)
 
 
 def _burn_debt(pool: Pool, user: UserAccount, token: str, owed: int, paid: int, nothing_left: bool) -> tuple[Pool, UserAccount]:

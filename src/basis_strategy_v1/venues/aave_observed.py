@@ -57,7 +57,7 @@ class ObservedPool:
             part = AaveState(pool, UserAccount(), market.instant, now_s)
         elif part.instant != market.instant:
             return self.at(part, market, *tokens)
-        user = part.user  # what is held or owed has been brought here already
+        user = part.user  # deposits and debts have been brought here already
         new = [token for token in tokens if token not in user.supplied and token not in user.borrowed]
         return self._with_rows(part, market, new) if new else part
 
@@ -102,7 +102,7 @@ class ObservedPool:
         return self.joined(part, token) if self.rate_impact else part
 
     def joined(self, part: AaveState, *tokens: str) -> AaveState:
-        """The part with what is held and owed of `tokens` now in the reserves; with `rate_impact` at the rates that follow from it."""
+        """The state with our deposits and debts of `tokens` now in the reserves; with `rate_impact` at the rates that follow from it."""
         for token in tokens:
             pool, others, published, rounding = part.pool, part.published[token], part.published, part.pool.rounding
             if self.rate_impact:
@@ -146,7 +146,7 @@ class ObservedPool:
         return known
 
     def prices(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
-        """The oracle's USD prices, 8 decimals, of what is held or owed and of `tokens`."""
+        """The oracle's USD prices, 8 decimals, of our deposits and debts and of `tokens`."""
         found: dict[str, int] = {}
         for token in (*part.user.supplied, *part.user.borrowed, *tokens):
             if token not in found:

@@ -196,9 +196,9 @@ def return_flash_loan(pool: Pool, token: str, amount: int, premium: int, now_s: 
     """Return the pool with loan and premium back: 3.0 shares the premium between suppliers and treasury, 3.7 gives it to the treasury."""
     rounding, rules = pool.rounding, pool.rules[token]
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
-    booked = _book_to_treasury(reserve, rounding, premium) if rounding.directed else _book_to_suppliers(reserve, rounding, pool, premium)
-    back = booked.available + amount + premium
-    return pool.with_reserve(token, settled(booked, rules, rounding, booked.scaled_supply, booked.scaled_debt, back))
+    credited = _book_to_treasury(reserve, rounding, premium) if rounding.directed else _book_to_suppliers(reserve, rounding, pool, premium)
+    back = credited.available + amount + premium
+    return pool.with_reserve(token, settled(credited, rules, rounding, credited.scaled_supply, credited.scaled_debt, back))
 
 
 def _book_to_treasury(reserve: Reserve, rounding: Rounding, premium: int) -> Reserve:

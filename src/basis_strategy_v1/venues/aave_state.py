@@ -1,4 +1,4 @@
-"""Our account in an Aave pool: what is held and owed there now, in the pool's own units."""
+"""Our account in an Aave pool: deposits and debts, in the pool's own units."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
-from basis_strategy_v1.core.state import ZERO, Account, Perp, State
+from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
 from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 BPS = Decimal(10_000)
 ONE = Decimal(1)
 NO_PERP = Perp(ZERO, ZERO)
-NO_ACCOUNT = Account()
+NO_ACCOUNT = ExchangeAccount()
 REALISED_UNIT = Decimal("1e-8")
 # Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
 FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
 
 
-class Margin(NamedTuple):
+class MarginAccount(NamedTuple):
     """A margin account in its settlement token. Coins other than that token do not count as margin."""
 
     equity: Decimal
@@ -177,7 +177,7 @@ class Exchange(Holder):
         self, trade: CexTrade, terms: Terms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> SimulationResult:
         base, quote, is_buy, account = terms.base, terms.quote, terms.is_buy, state.parts.get(self.name)
-        if type(account) is not Account:
+        if type(account) is not ExchangeAccount:
             account = NO_ACCOUNT
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
@@ -194,7 +194,7 @@ class Exchange(Holder):
             spent = quote if is_buy else base
             require_held(CEX, self.name, spent, -changes[spent], held.get(spent, ZERO), f"{trade.side} of {plain(amount)} {trade.symbol}")
         if of_base and of_quote and left_base and left_quote:
-            deltas, after = Deltas({self.name: changes}), Account({**held, base: left_base, quote: left_quote}, account.perps)
+            deltas, after = Deltas({self.name: changes}), ExchangeAccount({**held, base: left_base, quote: left_quote}, account.perps)
         else:  # what is zero is not kept
             deltas, after = Deltas.at(self.name, changes), account.moved(changes)
         if account.perps and is_buy and state.checked:
@@ -213,7 +213,7 @@ class Exchange(Holder):
     ) -> SimulationResult:
         is_buy, account = terms.is_buy, state.parts.get(self.name)
         settle, symbol = self._settle, trade.symbol
-        if type(account) is not Account:
+        if type(account) is not ExchangeAccount:
             account = NO_ACCOUNT
         held = account.perps.get(symbol, NO_PERP)
         if trade.reduce_only and state.checked:
@@ -232,7 +232,7 @@ class Exchange(Holder):
             perps = account.perps.copy()
             del perps[symbol]
         cash = account.balances.get(settle, ZERO) + received
-        after = Account({**account.balances, settle: cash}, perps) if cash else account.moved({settle: received}, perps)
+        after = ExchangeAccount({**account.balances, settle: cash}, perps) if cash else account.moved({settle: received}, perps)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
         if state.checked and position.base and (not held.base or abs(position.base) > abs(held.base)):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
@@ -258,12 +258,12 @@ class Exchange(Holder):
 
     # Margin.
 
-    def margin(self, account: Account, marks: Mapping[str, Decimal]) -> Margin:
+    def margin(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> MarginAccount:
         """Equity, notional and maintenance margin of an account at the marks of all its perps, in the settlement token."""
         equity, notional = self._equity_and_notional(account, marks)
-        return Margin(equity, notional, self.maintenance(notional))
+        return MarginAccount(equity, notional, self.maintenance(notional))
 
-    def _equity_and_notional(self, account: Account, marks: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
+    def _equity_and_notional(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
         equity, notional = account.balances.get(self._settle, ZERO), ZERO
         for symbol, perp in account.perps.items():
             worth = perp.base * marks[symbol]
@@ -271,7 +271,7 @@ class Exchange(Holder):
             notional += abs(worth)
         return equity, notional
 
-    def marks(self, account: Account, market: MarketSnapshot) -> dict[str, Decimal]:
+    def marks(self, account: ExchangeAccount, market: MarketSnapshot) -> dict[str, Decimal]:
         """The last close of each perp that an account has, by symbol."""
         return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
 
@@ -285,19 +285,21 @@ class Exchange(Holder):
             below = upper
         return total
 
-    def _require_margin(self, after: Account, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str) -> None:
+    def _require_margin(
+        self, after: ExchangeAccount, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str
+    ) -> None:
         equity, notional = self._equity_and_notional(after, marks)
         leverage = self._leverage
         if equity > notional and leverage >= 1:
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
         maintenance = self.maintenance(notional)
-        # A product in place of the quotient that the message tells: a third as long, and exact.
+        # A product in place of the quotient that the message states: a third as long, and exact.
         if equity * leverage < notional or equity < maintenance or (notional and equity == maintenance):
             needed = max(notional / leverage, maintenance)
             reject(CEX, f"{doing} of {plain(amount)} {of}{kind} needs {plain(round(needed, 2))} {self._settle} of margin on {self.name}, "
                         f"which would have {plain(round(equity, 2))}; trade less or move {self._settle} there first")  # fmt: skip
 
-    def liquidation_price(self, account: Account, symbol: str) -> Decimal | None:
+    def liquidation_price(self, account: ExchangeAccount, symbol: str) -> Decimal | None:
         """The mark at which equity falls to the maintenance margin, other perps unchanged at cost; None: never."""
         perp = account.perps[symbol]
         size = abs(perp.base)
@@ -319,7 +321,7 @@ class Exchange(Holder):
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         account = state.parts.get(self.name)
-        if not isinstance(account, Account) or not account.perps:
+        if not isinstance(account, ExchangeAccount) or not account.perps:
             return None
         first = (market.instant // self._interval + 1) * self._interval
         for symbol in account.perps:
@@ -334,7 +336,7 @@ class Exchange(Holder):
         found = first if breach is None else breach
         return found if found <= until else None
 
-    def _next_breach(self, account: Account, market: MarketSnapshot, until: int) -> int | None:
+    def _next_breach(self, account: ExchangeAccount, market: MarketSnapshot, until: int) -> int | None:
         found: int | None = None
         for symbol, perp in account.perps.items():
             if len(account.perps) > 1:  # one margin for several perps: every bar of each is looked at
@@ -346,7 +348,7 @@ class Exchange(Holder):
                 found = instant
         return found
 
-    def _is_safe(self, account: Account, market: MarketSnapshot, until: int) -> bool:
+    def _is_safe(self, account: ExchangeAccount, market: MarketSnapshot, until: int) -> bool:
         """Whether the worst price of all bars up to `until` leaves more equity than maintenance margin. The quick answer to most questions
         for the next breach: equity less maintenance falls wherever the price goes against the position."""
         if len(account.perps) > 1:
@@ -359,7 +361,7 @@ class Exchange(Holder):
         return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.maintenance(abs(worth))
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
-        account = state.part(self.name, Account)
+        account = state.part(self.name, ExchangeAccount)
         if not account.perps:
             return state, ()
         settled: list[Settlement] = []
@@ -405,7 +407,7 @@ class Exchange(Holder):
             {"symbol": symbol, "rate": plain(rate), "mark": plain(mark), "position": plain(perp.base), "missing": not stamped},
         )
 
-    def _is_liquidated(self, account: Account, market: MarketSnapshot) -> bool:
+    def _is_liquidated(self, account: ExchangeAccount, market: MarketSnapshot) -> bool:
         if len(account.perps) == 1:
             ((symbol, perp),) = account.perps.items()
             price = self.liquidation_price(account, symbol)
@@ -423,7 +425,7 @@ class Exchange(Holder):
         low, high = market.perp_range(self.row.name, symbol)
         return high if perp.base < 0 else low
 
-    def _liquidate(self, account: Account, market: MarketSnapshot) -> tuple[Account, Settlement]:
+    def _liquidate(self, account: ExchangeAccount, market: MarketSnapshot) -> tuple[ExchangeAccount, Settlement]:
         """All perps are closed and what is left of the margin goes to the insurance fund: the balance ends at zero.
 
         One perp is closed at its liquidation price: what is left there is lost by the liquidation, what the price did from there to
@@ -444,17 +446,17 @@ class Exchange(Holder):
         costs = _costs(("liquidation", settle, lost), ("perp_price", settle, equity - lost))
         return after, Settlement("liquidation", self.name, deltas, costs, details)
 
-    # What is held, and what goes to other venues.
+    # Balances, and transfers to other venues.
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
-        account = state.part(self.name, Account)
+        account = state.part(self.name, ExchangeAccount)
         name, row = self.name, self.row
         held = [Exposure(name, token, token, amount) for token, amount in account.balances.items()]
         perps = [PerpExposure(name, row.name, symbol, row.settle, perp.base, perp.cost) for symbol, perp in account.perps.items()]
         return tuple(held), tuple(perps)
 
     def take(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
-        account = state.part(self.name, Account)
+        account = state.part(self.name, ExchangeAccount)
         if state.checked:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
         after = account.moved({token: -amount})
@@ -466,16 +468,16 @@ class Exchange(Holder):
         return VenueFact(series=self.row.name, settle=self.row.settle)
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
-        return state.with_part(self.name, state.part(self.name, Account).moved({token: amount}))
+        return state.with_part(self.name, state.part(self.name, ExchangeAccount).moved({token: amount}))
 
-    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> Account:
+    def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> ExchangeAccount:
         """An account that holds these amounts; a perp (`ETHUSDT-PERP`) counts as entered at the last close."""
         perps = {}
         for token, amount in amounts.items():
             kind, symbol = read_common_name(token)
             if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
-        return Account({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
+        return ExchangeAccount({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:

@@ -204,14 +204,14 @@ def pool_from_price_and_depth(
 STATE_COLUMNS = ("timestamp", *CURVE_POOL)
 
 
-class PoolRow(NamedTuple):
+class CurvePoolRow(NamedTuple):
     """One row of a state file: the coins in the pool's order as (symbol, decimals), and the pool."""
 
     coins: tuple[tuple[str, int], ...]
     pool: StableSwapPool
 
 
-def pool_from_row(row: Mapping[str, str]) -> PoolRow:
+def pool_from_row(row: Mapping[str, str]) -> CurvePoolRow:
     """One row of `dex/curve/<POOL>.state.csv`, whose columns are STATE_COLUMNS.
 
     `timestamp` is the block's time; lists are joined by `;` in the pool's order (`coins` symbols: `DAI;USDC;USDT`); `kind` is
@@ -236,10 +236,10 @@ def pool_from_row(row: Mapping[str, str]) -> PoolRow:
         least = A_PRECISION[kind]
         raise ValueError(f"amplification must be {least} or more, fees fractions of 1e10, got {amplification}, {fee}, {admin_fee}")
     pool = StableSwapPool(balances, amplification, fee, admin_fee, rates, kind, multiplier)
-    return PoolRow(tuple(zip(symbols, decimals, strict=True)), pool)
+    return CurvePoolRow(tuple(zip(symbols, decimals, strict=True)), pool)
 
 
-def row_of_pool(row: PoolRow) -> dict[str, str]:
+def row_of_pool(row: CurvePoolRow) -> dict[str, str]:
     """The texts of a row of the state file, without `timestamp` and `block`; `pool_from_row` reads them back."""
     pool = row.pool
     texts = {name: str(getattr(pool, name)) for name in ("kind", "amplification", "fee", "admin_fee", "offpeg_fee_multiplier")}

@@ -94,7 +94,7 @@ class MarketSwap(OnChainVenue):
             reject(DEX, f"{self.name} swap of {plain(amount)} {paid} gives {plain(received)} {out}, below min_amount_out "
                         f"{plain(instruction.min_amount_out)}; swap less or accept less")  # fmt: skip
         after = exchange(state, self.wallet, paid, amount, out, received, f"{self.name} swap")
-        # Against the value in the books: what the market gives less for a token than it is valued at counts as slippage too.
+        # Against the recorded value: what the market gives less for a token than it is valued at counts as slippage too.
         slipped = (amount - fee) - received * market.price(out) / market.price(paid)
         costs = tuple(Cost(*row) for row in (("fees", paid, fee), ("slippage", paid, slipped)) if row[2])
         deltas = Deltas.at(self.name, {paid: -amount, out: received})

@@ -15,10 +15,10 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.state_rows import series_name
 from basis_strategy_v1.core.tokens import to_amount, to_units
-from basis_strategy_v1.core.venue_facts import Call, Limits, Loan, grown
+from basis_strategy_v1.core.venue_facts import Call, LendingLimits, Loan, grown
 from basis_strategy_v1.venues import morpho_market
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState, holding
-from basis_strategy_v1.venues.morpho_data import Settings, Terms
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState, holding
+from basis_strategy_v1.venues.morpho_data import MarketTerms, Settings
 from basis_strategy_v1.venues.morpho_known import KnownMarkets
 from basis_strategy_v1.venues.morpho_market import Market, Position, Refused, debt_of, supplied_of
 from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SIDES, SUPPLY, morpho_name, pair_of, side_of, token_of
@@ -56,7 +56,7 @@ class Morpho(FlashLender, Lender):
         "that lends the token is known, any amount.",
     )
 
-    def __init__(self, place: Place, terms: Mapping[str, Terms]) -> None:
+    def __init__(self, place: Place, terms: Mapping[str, MarketTerms]) -> None:
         super().__init__(place)
         self.markets = tuple(terms)
         self._known = KnownMarkets(place, terms)
@@ -104,7 +104,7 @@ class Morpho(FlashLender, Lender):
             state = receive(state, self.wallet, token, amount)
         return self._with_change(state, part, after, action, name, -amount if pays else amount, market)
 
-    def _moved(self, action: str, held: Held, now_s: int, units: int, price: int) -> morpho_market.MarketChange:
+    def _moved(self, action: str, held: MarketPosition, now_s: int, units: int, price: int) -> morpho_market.MarketChange:
         market, position, _ = held
         if action == "supply_collateral":
             return morpho_market.supply_collateral(market, position, units)
@@ -224,17 +224,17 @@ class Morpho(FlashLender, Lender):
             reject(ONCHAIN, f"{self.name} has a rate in each market; name the collateral that {token} is borrowed against")
         return published_rate(market.lending_market(self.series, f"{against}/{token}").texts)
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """What is lent in the market of the collateral and not borrowed; collateral comes and goes without limit."""
         name = f"{against}/{token}"
         if against is None or not self._known.knows(name, market):
-            return Limits()
+            return LendingLimits()
         part = self._known.at(state.part(self.name, MorphoState), market, name)
         now = part.held[name].now(part.now_s)
         free = max(now.total_supply_assets - now.total_borrow_assets, 0)
         at_hand = self._known.cash(part, token, market)
         left = to_amount(token, free if at_hand is None else max(min(free, at_hand.units), 0))
-        return Limits(None, left, left)
+        return LendingLimits(None, left, left)
 
     # What strategies have to know of it.
 
@@ -353,7 +353,7 @@ def _worded(reverted: Reverted, name: str) -> str:
     return reverted.worded(lambda units: f"{plain(to_amount(token, units))} {token}")
 
 
-def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.Liquidation:
+def _liquidation(market: Market, position: Position, now_s: int, price: int) -> morpho_market.MorphoLiquidation:
     """All of the debt where the collateral pays for it, else all of the collateral."""
     try:
         return morpho_market.liquidate(market, position, now_s, price, shares=position.borrow_shares)

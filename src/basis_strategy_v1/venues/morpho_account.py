@@ -14,7 +14,7 @@ from basis_strategy_v1.venues.morpho_market import Market, Position, accrue, ass
 from basis_strategy_v1.venues.morpho_names import COLLATERAL, DEBT, SUPPLY, morpho_name, token_of
 
 
-class Held(NamedTuple):
+class MarketPosition(NamedTuple):
     """One market as it was last touched, with our position in it; `stamp` is that of the row that it goes on from."""
 
     market: Annotated[Market, AS_READ]
@@ -36,7 +36,7 @@ class MorphoState(Struct, VenueState, frozen=True, tag="MorphoState"):
     `reported` is what was last reported, `lent` what is out in flash loans while a chain runs; both base units by token.
     """
 
-    held: dict[str, Held] = {}
+    held: dict[str, MarketPosition] = {}
     now_s: Reading = 0
     reported: dict[str, int] = {}
     lent: dict[str, int] = {}
@@ -59,7 +59,7 @@ class MorphoState(Struct, VenueState, frozen=True, tag="MorphoState"):
         return not any(held.is_ours() for held in self.held.values())
 
 
-def holding(held: Held, now_s: int, supplied: int, collateral: int, owed: int) -> Held:
+def holding(held: MarketPosition, now_s: int, supplied: int, collateral: int, owed: int) -> MarketPosition:
     """A market in which these amounts, in base units, are ours."""
     market = held.now(now_s)
     position = Position(

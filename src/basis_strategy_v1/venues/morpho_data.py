@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WAD_PER_BPS = WAD // 10_000
 
 
-class Terms(NamedTuple):
+class MarketTerms(NamedTuple):
     """A market's constants: loan-to-value and fee (wad), and where there are no rows what others have in it (loan token units)."""
 
     lltv_wad: int
@@ -35,10 +35,10 @@ class Terms(NamedTuple):
 
 # Of Ethereum mainnet's markets with the most in them; a market's loan-to-value never changes.
 PUBLIC = {
-    "wstETH/WETH": Terms(945 * WAD // 1000),
-    "weETH/WETH": Terms(945 * WAD // 1000),
-    "wstETH/USDC": Terms(86 * WAD // 100),
-    "WBTC/USDC": Terms(86 * WAD // 100),
+    "wstETH/WETH": MarketTerms(945 * WAD // 1000),
+    "weETH/WETH": MarketTerms(945 * WAD // 1000),
+    "wstETH/USDC": MarketTerms(86 * WAD // 100),
+    "WBTC/USDC": MarketTerms(86 * WAD // 100),
 }
 
 
@@ -58,9 +58,9 @@ class MarketSettings(Struct, frozen=True, kw_only=True):
     total_borrow: Annotated[Amount | None, "what others have borrowed, in the loan token"] = None
     rate_at_target_bps: Annotated[Annotated[Decimal, number(above=0, at_most=20_000)] | None, "borrow rate a year at 90 % use"] = None
 
-    def terms(self, lltv_bps: Decimal) -> Terms:
+    def terms(self, lltv_bps: Decimal) -> MarketTerms:
         rate_bps = self.rate_at_target_bps
-        return Terms(
+        return MarketTerms(
             lltv_wad=int(lltv_bps * WAD_PER_BPS),
             fee_wad=int((self.fee_bps or 0) * WAD_PER_BPS),
             total_supply=self.total_supply or Decimal(0),
@@ -75,7 +75,7 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
     address: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
     markets: Annotated[dict[MarketName, MarketId | MarketSettings] | None, "by name (collateral/loan): the id, or constants"] = None
 
-    def terms(self) -> dict[str, Terms]:
+    def terms(self) -> dict[str, MarketTerms]:
         """The public markets, with those of the settings in their place; an id alone changes nothing."""
         found = dict(PUBLIC) if self.chain == MAINNET else {}
         for name, own in (self.markets or {}).items():
@@ -131,7 +131,7 @@ def _wrong(name: str, what: str) -> ComponentError:
     return ComponentError("DAT-003", f"lending/morpho/{series_name(name)}: {what}")
 
 
-def market_at_terms(terms: Terms, name: str, now_s: int) -> Market:
+def market_at_terms(terms: MarketTerms, name: str, now_s: int) -> Market:
     """A market of constants, begun now with what others have in it."""
     _, loan = pair_of(name)
     supplied, borrowed = to_units(loan, terms.total_supply), to_units(loan, terms.total_borrow)

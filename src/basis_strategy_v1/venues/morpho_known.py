@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state_rows import series_name
-from basis_strategy_v1.venues.morpho_account import Held, MorphoState, with_own
-from basis_strategy_v1.venues.morpho_data import MarketRow, Terms, market_at_terms, oracle_price, row_of
+from basis_strategy_v1.venues.morpho_account import MarketPosition, MorphoState, with_own
+from basis_strategy_v1.venues.morpho_data import MarketRow, MarketTerms, market_at_terms, oracle_price, row_of
 from basis_strategy_v1.venues.morpho_market import Position
 from basis_strategy_v1.venues.morpho_names import pair_of
 
@@ -29,7 +29,7 @@ class Cash(NamedTuple):
 class KnownMarkets:
     """A market is what its last visible row says, with our own position in its totals; without a row, what its constants say."""
 
-    def __init__(self, place: Place, terms: Mapping[str, Terms]) -> None:
+    def __init__(self, place: Place, terms: Mapping[str, MarketTerms]) -> None:
         self._series = place.series
         self._terms = dict(terms)
         self._read: dict[str, tuple[int, Mapping[str, str], MarketRow]] = {}
@@ -47,14 +47,14 @@ class KnownMarkets:
         held |= {name: self._held(name, held.get(name), market) for name in names}
         return MorphoState(held, market.instant // SECOND_US, part.reported, part.lent)
 
-    def _held(self, name: str, held: Held | None, market: MarketSnapshot) -> Held:
+    def _held(self, name: str, held: MarketPosition | None, market: MarketSnapshot) -> MarketPosition:
         row = self._row(name, market)
         if held is not None and (row is None or row.stamp == held.stamp):
             return held
         position = Position() if held is None else held.position
         if row is None:
-            return Held(market_at_terms(self._terms[name], name, market.instant // SECOND_US), position, 0)
-        return Held(with_own(row.market, position), position, row.stamp)
+            return MarketPosition(market_at_terms(self._terms[name], name, market.instant // SECOND_US), position, 0)
+        return MarketPosition(with_own(row.market, position), position, row.stamp)
 
     def _row(self, name: str, market: MarketSnapshot) -> MarketRow | None:
         """The visible row; None where the data have no such series and the settings do."""

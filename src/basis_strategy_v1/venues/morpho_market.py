@@ -71,7 +71,7 @@ class MarketChange(NamedTuple):
     shares: int
 
 
-class Liquidation(NamedTuple):
+class MorphoLiquidation(NamedTuple):
     """What a liquidation leaves: collateral seized, loan assets repaid, and the assets that suppliers lost where no collateral is left."""
 
     market: Market
@@ -217,7 +217,7 @@ def liquidation_incentive_wad(lltv_wad: int) -> int:
     return min(MAX_LIQUIDATION_INCENTIVE_WAD, WAD * WAD // (WAD - LIQUIDATION_CURSOR_WAD * (WAD - lltv_wad) // WAD))
 
 
-def liquidate(market: Market, position: Position, now_s: int, price: int, *, seized: int = 0, shares: int = 0) -> Liquidation:
+def liquidate(market: Market, position: Position, now_s: int, price: int, *, seized: int = 0, shares: int = 0) -> MorphoLiquidation:
     """Repay an unhealthy position's debt for `seized` collateral, or by `shares` of debt; debt without collateral left is written off."""
     _require_one(seized, shares, "liquidate")
     if price <= 0:
@@ -240,7 +240,7 @@ def liquidate(market: Market, position: Position, now_s: int, price: int, *, sei
         )
     after = _with_borrow(market, max(market.total_borrow_assets - repaid, 0), -shares)
     left = replace(position, borrow_shares=position.borrow_shares - shares, collateral=position.collateral - seized)
-    return Liquidation(*_without_bad_debt(after, left, seized, repaid))
+    return MorphoLiquidation(*_without_bad_debt(after, left, seized, repaid))
 
 
 def _without_bad_debt(market: Market, position: Position, seized: int, repaid: int) -> tuple[Market, Position, int, int, int]:

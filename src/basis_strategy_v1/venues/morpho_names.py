@@ -34,7 +34,7 @@ def morpho_name(market: str, side: str) -> str:
 
 
 def pair_of(market: str) -> tuple[str, str]:
-    """(collateral, loan) of a market's name; a third part, such as in `wstETH/WETH/945`, tells apart markets of one pair."""
+    """(collateral, loan) of a market's name; a third part, such as in `wstETH/WETH/945`, distinguishes markets of one pair."""
     collateral, _, rest = market.partition("/")
     return collateral, rest.partition("/")[0]
 

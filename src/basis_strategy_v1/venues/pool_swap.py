@@ -1,4 +1,4 @@
-"""Swaps at a DEX by the state of its pools, which go on from where our own swaps left them until the data have a new row."""
+"""Swaps at a DEX by the state of its pools. A pool stays as our own swaps left it until the data have a new row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BY_STATE, BY_DEPTH = "pool state", "pool built from price and depth_usd"
 
 
-class Pool(NamedTuple):
+class SwapPool(NamedTuple):
     """The coins of a pool in its order as (symbol, decimals), and its model's state."""
 
     coins: tuple[tuple[str, int], ...]
@@ -53,20 +53,20 @@ class Filled(NamedTuple):
 class PoolModel(Protocol):
     """The integer model of one protocol's pools."""
 
-    def read(self, texts: Mapping[str, str]) -> Pool:
+    def read(self, texts: Mapping[str, str]) -> SwapPool:
         """The pool of a row of its state file. Raises ValueError, naming the column."""
         ...
 
-    def from_depth(self, pair: tuple[str, str], price: Decimal, depth_usd: Decimal, usd: Decimal, fee_pips: int) -> Pool:
+    def from_depth(self, pair: tuple[str, str], price: Decimal, depth_usd: Decimal, usd: Decimal, fee_pips: int) -> SwapPool:
         """A pool at `price` (second token per first), `usd` being the worth of the second."""
         ...
 
     def fee_pips(self, state: Any) -> Decimal: ...
-    def spot(self, pool: Pool, paid: int, out: int) -> Decimal:
+    def spot(self, pool: SwapPool, paid: int, out: int) -> Decimal:
         """The price before the fee of an amount too small to move it, in token units."""
         ...
 
-    def fill(self, pool: Pool, paid: int, out: int, units: int) -> Filled:
+    def fill(self, pool: SwapPool, paid: int, out: int, units: int) -> Filled:
         """Sell `units` of a coin. Raises Reverted."""
         ...
 
@@ -80,7 +80,7 @@ class MovedPools(Struct, VenueState, frozen=True, tag="MovedPools"):
 class _Found(NamedTuple):
     name: str
     stamp: int
-    pool: Pool
+    pool: SwapPool
     priced_by: str
 
 
@@ -98,7 +98,7 @@ class PoolSwap(MarketSwap):
         super().__init__(place, row.with_settings(settings))
         self._model = model
         self._preferred = tuple(map(series_name, settings.pools or ()))
-        self._read: dict[str, tuple[Mapping[str, str], Pool]] = {}
+        self._read: dict[str, tuple[Mapping[str, str], SwapPool]] = {}
 
     def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> SimulationResult:
         if as_traded(instruction.token) != as_traded(instruction.token_out or ""):
@@ -132,7 +132,7 @@ class PoolSwap(MarketSwap):
     def _as_left(self, found: _Found, state: State) -> _Found:
         """The pool as our last swap left it, where the data have had no row since."""
         stamp, left = state.part(self.name, MovedPools).states.get(found.name, (None, None))
-        return found._replace(pool=Pool(found.pool.coins, left)) if stamp == found.stamp else found
+        return found._replace(pool=SwapPool(found.pool.coins, left)) if stamp == found.stamp else found
 
     # Pools of the data.
 
@@ -193,7 +193,7 @@ class PoolSwap(MarketSwap):
             self._read[name] = known = (row.texts, self._parsed(name, row.texts, market))
         return _Found(name, row.stamp, known[1], BY_STATE)
 
-    def _parsed(self, name: str, texts: Mapping[str, str], market: MarketSnapshot) -> Pool:
+    def _parsed(self, name: str, texts: Mapping[str, str], market: MarketSnapshot) -> SwapPool:
         where = f"dex/{self.series}/{name}.state at {iso(market.at)}"
         try:
             pool = self._model.read(texts)

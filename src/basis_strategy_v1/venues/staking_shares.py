@@ -70,12 +70,12 @@ def eth_per_token_wei(pool: SharePool) -> int:
 # Staking
 
 
-class Staked(NamedTuple):
+class NewShares(NamedTuple):
     pool: SharePool
     shares: int
 
 
-def submit(pool: SharePool, amount_wei: int, protocol: Protocol) -> Staked:
+def submit(pool: SharePool, amount_wei: int, protocol: Protocol) -> NewShares:
     """Stake ether: stETH by `submit`, eETH by `deposit`. A pool without shares gives one share per wei.
 
     Raises:
@@ -86,7 +86,7 @@ def submit(pool: SharePool, amount_wei: int, protocol: Protocol) -> Staked:
     shares = shares_for(pool, amount_wei) if pool.total_shares else amount_wei
     if not shares and protocol is Protocol.ETHERFI:
         raise Reverted(f"{amount_wei} wei are worth less than one share")
-    return Staked(SharePool(pool.pooled_wei + amount_wei, pool.total_shares + shares), shares)
+    return NewShares(SharePool(pool.pooled_wei + amount_wei, pool.total_shares + shares), shares)
 
 
 def report(pool: SharePool, pooled_wei: int) -> SharePool:

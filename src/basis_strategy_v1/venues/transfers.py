@@ -103,7 +103,7 @@ class Arrivals:
         settled: list[Settlement] = []
         for transfer in arrived:
             receiver = _holder(transfer.to_venue, self._venues)
-            if isinstance(receiver, WalletVenue):  # what is there has grown before more of it comes
+            if isinstance(receiver, WalletVenue):  # what is there accrues before more of it comes
                 after, grown = receiver.update_to(after, market)
                 settled += grown
                 after = with_share_rate(after, receiver.name, transfer.token, market)

@@ -9,7 +9,7 @@ from basis_strategy_v1.core.settings import Address
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.venues import uniswap_data
 from basis_strategy_v1.venues.market_swap import MarketSwapRow, SwapSettings
-from basis_strategy_v1.venues.pool_swap import Filled, Pool, PoolSwap
+from basis_strategy_v1.venues.pool_swap import Filled, PoolSwap, SwapPool
 from basis_strategy_v1.venues.uniswap_pool import FEE_UNIT, TICK_SPACINGS, PoolState, exact_input_single
 
 if TYPE_CHECKING:
@@ -25,27 +25,27 @@ FEE_OF_ONE_TICK = 50
 class UniswapPools:
     """Pools of concentrated liquidity, token0 and token1."""
 
-    def read(self, texts: Mapping[str, str]) -> Pool:
+    def read(self, texts: Mapping[str, str]) -> SwapPool:
         row = uniswap_data.pool_from_row(texts)
-        return Pool((row.token0, row.token1), row.pool)
+        return SwapPool((row.token0, row.token1), row.pool)
 
-    def from_depth(self, pair: tuple[str, str], price: Decimal, depth_usd: Decimal, usd: Decimal, fee_pips: int) -> Pool:
+    def from_depth(self, pair: tuple[str, str], price: Decimal, depth_usd: Decimal, usd: Decimal, fee_pips: int) -> SwapPool:
         coins = tuple((token, decimals_of(token)) for token in pair)
         pool = uniswap_data.pool_from_price_and_depth(
             price, depth_usd, usd_per_token1=usd, decimals0=coins[0][1], decimals1=coins[1][1], fee_pips=fee_pips,
             tick_spacing=TICK_SPACINGS.get(fee_pips, max(1, fee_pips // FEE_OF_ONE_TICK)),
         )  # fmt: skip
-        return Pool(coins, pool)
+        return SwapPool(coins, pool)
 
     def fee_pips(self, state: PoolState) -> Decimal:
         return Decimal(state.fee_pips)
 
-    def spot(self, pool: Pool, paid: int, out: int) -> Decimal:
+    def spot(self, pool: SwapPool, paid: int, out: int) -> Decimal:
         (_, decimals0), (_, decimals1) = pool.coins
         price = uniswap_data.price_of(pool.state.sqrt_price_x96, decimals0, decimals1)
         return price if out else 1 / price
 
-    def fill(self, pool: Pool, paid: int, out: int, units: int) -> Filled:
+    def fill(self, pool: SwapPool, paid: int, out: int, units: int) -> Filled:
         traded = exact_input_single(pool.state, paid == 0, units)
         return Filled(traded.pool, traded.paid, traded.received, Decimal(pool.state.fee_pips) / FEE_UNIT)
 

@@ -76,7 +76,7 @@ def _moved(sqrt_price_x96: int, bps: int) -> int:
 STATE_COLUMNS = ("timestamp", *UNISWAP_POOL)
 
 
-class PoolRow(NamedTuple):
+class UniswapPoolRow(NamedTuple):
     """One row of a state file: the two tokens as (symbol, decimals) and the pool."""
 
     token0: tuple[str, int]
@@ -84,7 +84,7 @@ class PoolRow(NamedTuple):
     pool: PoolState
 
 
-def pool_from_row(row: Mapping[str, str]) -> PoolRow:
+def pool_from_row(row: Mapping[str, str]) -> UniswapPoolRow:
     """One row of `dex/uniswap_v3/<POOL>.state.csv`, whose columns are STATE_COLUMNS.
 
     `timestamp` is the block's time, `token0` and `token1` symbols in the contract's order, whole numbers in wei or as the contract has
@@ -99,10 +99,10 @@ def pool_from_row(row: Mapping[str, str]) -> PoolRow:
     )
     pool = PoolState(sqrt_price, tick, liquidity, fee, spacing, _ticks(row["ticks"]))
     _check_pool(pool)
-    return PoolRow((row["token0"], _whole(row, "decimals0")), (row["token1"], _whole(row, "decimals1")), pool)
+    return UniswapPoolRow((row["token0"], _whole(row, "decimals0")), (row["token1"], _whole(row, "decimals1")), pool)
 
 
-def row_of_pool(row: PoolRow) -> dict[str, str]:
+def row_of_pool(row: UniswapPoolRow) -> dict[str, str]:
     """The texts of a row of the state file, without `timestamp` and `block`; `pool_from_row` reads them back."""
     (token0, decimals0), (token1, decimals1), pool = row
     numbers = {"decimals0": decimals0, "decimals1": decimals1, "fee_pips": pool.fee_pips, "tick_spacing": pool.tick_spacing}

@@ -1,4 +1,4 @@
-"""What a venue is: it tells what an instruction does to the state, what falls due with time, and what is held there.
+"""What a venue is: it says what an instruction does to the state, what falls due with time, and which balances it holds.
 
 And what more it may be: on chain, a lender of flash loans, a lender, a holder of plain tokens. A class says so by what it is derived from.
 """
@@ -16,7 +16,7 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.state import Wallet
-from basis_strategy_v1.core.venue_facts import Limits, VenueFact
+from basis_strategy_v1.core.venue_facts import LendingLimits, VenueFact
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.execution_report import Cost
@@ -95,14 +95,14 @@ class Venue(ABC):
     """A simulator. Every method is pure: the state and the market in, the new state and what moved out.
 
     A venue writes what it has. One that writes only `simulate` holds nothing for us, and nothing falls due there. What its kind has
-    beside these methods is in the classes below; each of theirs has to be written.
+    besides these methods is in the classes below; each of theirs has to be written.
     """
 
     name: str
     kind: str
     actions: tuple[str, ...] = ()  # of a smart_contract_action
     assumptions: tuple[str, ...] = ()  # sentences for the report
-    accrues = False  # whether what is held there grows with every second; then `accrue` brings it to the snapshot's instant
+    accrues = False  # whether a balance there accrues with every second; then `accrue` brings it to the snapshot's instant
 
     @abstractmethod
     def simulate(self, instruction: Any, state: State, market: MarketSnapshot) -> SimulationResult:
@@ -125,7 +125,7 @@ class Venue(ABC):
         return state
 
     def exposures(self, state: State, market: MarketSnapshot) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
-        """What is held there."""
+        """The balances there."""
         return (), ()
 
     def open(self, amounts: Mapping[str, Decimal], market: MarketSnapshot) -> VenueState:
@@ -231,9 +231,9 @@ class Lender(OnChainVenue):
             VenueRejected: the rate depends on the collateral, and it is not named.
         """
 
-    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> Limits:
+    def limits(self, state: State, token: str, market: MarketSnapshot, against: str | None = None) -> LendingLimits:
         """The most of a token that can be supplied, withdrawn and borrowed now; `against` is the collateral, where it depends on that."""
-        return Limits()
+        return LendingLimits()
 
     @abstractmethod
     def loan(self, collateral: str, token: str) -> Loan:
@@ -270,7 +270,7 @@ class Holder(Venue):
         """The state after `amount`, withdrawal fee and all, has left.
 
         Raises:
-            VenueRejected: there is less, where what is held is known, or it is needed as margin.
+            VenueRejected: there is less, where the balance is known, or it is needed as margin.
         """
 
     @abstractmethod

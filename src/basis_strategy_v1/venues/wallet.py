@@ -116,7 +116,7 @@ class WalletVenue(OnChainVenue, Holder):
             after, deltas, (*moved.costs, Cost("gas", "ETH", fee)), {**moved.details, "gas_units": units, "gas_eth": plain(fee)}
         )
 
-    # What falls due, what is held.
+    # Settlements, balances.
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         wallet = state.part(self.name, Wallet)

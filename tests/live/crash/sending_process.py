@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.order import Approved, Order
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
@@ -55,7 +55,7 @@ def send_plan(at: At, folder: str, url: str, plan: list[tuple[str, str, str]], t
     place = Path(folder)
     with SqliteJournal(place / "state", new_run="run", at=at) as journal, EventLogger(place / "logs", "live") as event_log:
         if journal.state() is None:
-            journal.begin_account(State({"binance": Account(dict(OPENING))}), {})
+            journal.begin_account(State({"binance": ExchangeAccount(dict(OPENING))}), {})
         held = journal.state()
         assert held is not None
         log = Watched(event_log, "log", at, ("log_event",))

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.state import Account
+from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.venues.exchanges import Settings
@@ -90,7 +90,7 @@ def test_a_position_that_the_run_does_not_know_is_a_fault_and_one_in_another_sym
     for symbol in ("ETHUSDT", "BTCUSDT"):
         exchange.control(order={**BINANCE, "market": "perp", "symbol": symbol, "side": "buy", "amount": "0.1"})
     exchange.control(key())
-    findings = trade(symbols={"spot": ("ETHUSDT",), "perp": ("ETHUSDT",)}).gateway.check_account(LIMITS, held=Account())
+    findings = trade(symbols={"spot": ("ETHUSDT",), "perp": ("ETHUSDT",)}).gateway.check_account(LIMITS, held=ExchangeAccount())
     assert findings.faults == ("binance: a position of 0.1 ETHUSDT, where the run holds 0; close the difference",)
     assert findings.notes == ("binance: a position of 0.1 BTCUSDT is not touched",)
 

@@ -11,7 +11,7 @@ import pytest
 
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
-from basis_strategy_v1.live.exchange_rate import RateLimit, TooManyRequests, Window
+from basis_strategy_v1.live.exchange_rate import RateLimit, RateWindow, TooManyRequests
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.live.total_deadline import total_deadline
 from basis_strategy_v1.venues.exchanges import Settings
@@ -152,7 +152,7 @@ def unused_port():
 # How fast it asks.
 
 HOST = "api.binance.com"
-WINDOWS = {HOST: (Window("X-MBX-USED-WEIGHT-1M", 6_000, 60),)}
+WINDOWS = {HOST: (RateWindow("X-MBX-USED-WEIGHT-1M", 6_000, 60),)}
 
 
 class Waiting:

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.order import Approved, Order
-from basis_strategy_v1.core.state import Account, State
+from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.recovery import Recovery
 from basis_strategy_v1.execution.sender import SendSettings
@@ -151,10 +151,10 @@ class Trader:
     # The positions, by the journal and by the exchange.
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ExchangeAccount:
         state = self.journal.state()
         assert isinstance(state, State)
-        return state.part("binance", Account)
+        return state.part("binance", ExchangeAccount)
 
     def theirs(self) -> dict[str, Decimal]:
         """Both wallets of the exchange's ledger together, and its positions."""
