@@ -84,7 +84,7 @@ bench: $(VENV)/dev.stamp
 
 mutate: $(VENV)/dev.stamp
 	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python tools/survivors.py
 
 browser:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \

@@ -57,3 +57,17 @@ def test_a_test_that_waits_for_ever_is_ended(tmp_path: Path) -> None:
 def test_every_test_has_a_limit() -> None:
     options = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     assert 0 < options["timeout"] <= 120
+
+
+def test_a_mutant_of_the_case_of_sql_is_explained_and_one_of_a_text_within_it_is_not() -> None:
+    shown = "from survivors import kind_of\nimport sys\nprint(kind_of(*sys.argv[1:]))"
+    for before, after, kind in (
+        ("SELECT one FROM many WHERE is = 'it'", "select one from many where is = 'it'", "case of SQL"),
+        ("SELECT one FROM many WHERE is = 'it'", "SELECT ONE FROM MANY WHERE IS = 'IT'", "unexplained"),
+        ("SELECT one FROM many", "XXSELECT one FROM manyXX", "unexplained"),
+        ("f\"{row['status']} already\"", "f\"{row['STATUS']} already\"", "case of SQL"),
+        ('fault("it is gone")', 'fault("IT IS GONE")', "unexplained"),
+    ):
+        code = [sys.executable, "-c", shown, before, after]
+        done = subprocess.run(code, cwd=REPOSITORY / "tools", capture_output=True, text=True, check=True)
+        assert done.stdout == f"{kind}\n"

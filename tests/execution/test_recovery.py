@@ -206,6 +206,7 @@ def test_an_entry_that_stands_for_its_steps_is_left_to_its_plan_and_closed_once_
     assert bench.statuses() == {"k1": "intended", "k1/0": "settled"}
     bench.journal.in_hand = 4
     assert ended(bench.recovery.once()) == {"k1": "rejected"}
+    assert bench.statuses()["k1"] == "rejected"
     assert bench.journal.entries["k1"].reason == "one of its steps failed, and nothing goes on with the rest"
 
 
@@ -316,3 +317,41 @@ def test_a_state_that_is_read_at_the_recovery_is_compared_too():
     bench = LeftOpen("k1", finds=[FILL], held=BEFORE, reads=[other])
     (closed,) = bench.recovery.once().closed
     assert closed.concluded.sent.breaks == ("binance shows 0 ETH, held are 1", "binance shows 1 USDT, held are 1698.5")
+
+
+# What health says of what stays open.
+
+
+def codes(bench):
+    return [error["error_code"] for error in bench.senders.check_health()["errors"]]
+
+
+@pytest.mark.parametrize("answer", [PENDING, Hangs(), MalformedAnswer("nonsense", {})])
+def test_what_is_overdue_is_in_health_with_the_code_of_an_order_whose_outcome_is_unknown(answer):
+    bench = LeftOpen("k1", "k2", finds=[answer] * 99, settle_deadline_s={"exchange": 1.0})
+    assert bench.recovery.until_closed().open
+    assert codes(bench) == ["CEX-003", "CEX-003"]
+
+
+def test_an_entry_of_a_venue_without_gateway_is_in_health_with_that_code():
+    bench = LeftOpen()
+    bench.left("k1", "okx")
+    bench.recovery.once()
+    assert codes(bench) == ["EIM-002"]
+
+
+def test_health_recovers_when_a_person_decides_that_it_never_happened():
+    bench = LeftOpen()
+    bench.left("k1", "okx")
+    bench.recovery.once()
+    assert bench.health[0] == "unhealthy"
+    bench.journal.resolve("k1", None, at=NOON, by="ann")
+    assert ended(bench.recovery.once()) == {"k1": "never happened"}
+    assert bench.health == ("healthy", [])
+
+
+def test_the_time_of_each_entry_runs_from_its_own_first_look():
+    bench = LeftOpen("k1", finds=[PENDING] * 999)
+    assert bench.recovery.until_closed().open[0].is_overdue
+    bench.left("k2")
+    assert [(found.entry.key, found.is_overdue) for found in bench.recovery.once().open] == [("k1", True), ("k2", False)]

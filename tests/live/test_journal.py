@@ -271,6 +271,16 @@ def test_a_day_has_spent_what_was_intended_in_it_and_not_refused_and_its_gas(tmp
         assert [journal.spent_gas_eth(day) for day in days] == [D("0.002"), D("0.005"), 0]
 
 
+def test_a_sequence_has_spent_what_its_steps_intended_and_were_not_refused(journal: SqliteJournal) -> None:
+    for step, usd in enumerate((D("0.1"), D("0.2"), D(4), D(8))):
+        journal.intended(order(f"beta/{step}", step), notional_usd=usd, parent="beta")
+    journal.intended(order("other/0", 1), notional_usd=D(16), parent="other")
+    journal.close("beta/1", Status.SETTLED, None, None)
+    journal.close("beta/2", Status.REJECTED, None, None)
+    journal.close("beta/3", Status.NEVER_HAPPENED, None, None)
+    assert [journal.spent_within_usd(key) for key in ("beta", "other", "alpha")] == [D("0.3"), D(16), 0]
+
+
 # Nonces.
 
 

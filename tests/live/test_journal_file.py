@@ -345,6 +345,23 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             assert f"{tmp_path}/journal.sqlite is damaged: a row cannot be read (the text is not a" in refused.value.message
 
 
+def test_an_amount_that_is_none_is_named_as_it_stands_there(tmp_path: Path) -> None:
+    written(tmp_path)
+    with sqlite3.connect(tmp_path / "journal.sqlite") as shell:
+        shell.execute("INSERT INTO not_ours (venue, token, amount) VALUES ('bybit', 'ZZZ', 'many')")
+    with SqliteJournal(tmp_path) as journal, pytest.raises(ComponentError) as refused:
+        journal.not_ours()
+    assert f"{tmp_path}/journal.sqlite is damaged: a row cannot be read ('many' is no amount); stop" in refused.value.message
+
+
+def test_a_fault_of_the_program_is_not_reported_as_one_of_the_file(tmp_path: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database") as raised, journal_file.reported(tmp_path / "journal.sqlite"):
+        database.execute("SELECT 1")
+    assert journal_file._code(raised.value) == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [

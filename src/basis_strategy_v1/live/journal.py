@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager
+from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -297,7 +298,7 @@ class SqliteJournal(JournalReader):
             (row["venue"], first_nonce),
         )
         held = {found["nonce"] for found in taken}
-        return next(nonce for nonce in range(first_nonce, first_nonce + len(held) + 1) if nonce not in held)
+        return next(nonce for nonce in count(first_nonce) if nonce not in held)
 
     def _has_due(self, venue: str, id_: str) -> bool:
         return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
