@@ -142,6 +142,13 @@ def test_unwind_makes_no_journal_where_there_is_none(basis: Basis, config: Path,
     assert not Path("typo").exists()
 
 
+def test_a_plan_that_the_limits_refuse_is_named_with_its_limit(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("max_notional_per_day: 2000000", "max_notional_per_day: 1000"))
+    done = basis("live", *replay(config, sample))
+    skipped = [line.split() for line in done.out.splitlines() if line.startswith("Skipped")]
+    assert skipped == [["Skipped,", "refused", "by", "limits.max_notional_per_day", "73", "steps"]]
+
+
 WRONG = {
     "no limits": ("live", "{bare}", "--paper", "--data", "{sample}", "--speed", "max"),
     "a speed without data": ("live", "{config}", "--paper", "--speed", "max"),
