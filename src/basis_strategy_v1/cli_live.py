@@ -132,6 +132,7 @@ def unwind(
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
     from basis_strategy_v1.app import live_commands
 
+    live_commands.require_journal(state)
     engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=False)
     engine.is_leaving = True
     engine.run()

@@ -40,7 +40,7 @@ class RunResult(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A plan that was not sent, because a price was too old to trade on."""
+    """A plan that was not sent: a price was too old to trade on, or, live, it was refused. The reason then begins with `refused (CODE)`."""
 
     at: str
     reason: str
@@ -308,7 +308,8 @@ class EventDrivenStrategyEngine:
         self._record_executed(reports, market)
 
     def _skip(self, at: datetime, stale: ComponentError) -> None:
-        self.skipped.append(Skipped(iso(at), stale.message))
+        why = stale.message if isinstance(stale, StaleSeries) else f"refused ({stale.error_code}): {stale.message}"
+        self.skipped.append(Skipped(iso(at), why))
         data = {"error_code": stale.error_code, "error_message": f"no trade: {stale.message}", "error_severity": "LOW"}
         self.event_logger.log_event(at, "error", COMPONENT, data)
 

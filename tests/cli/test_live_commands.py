@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,49 @@ def test_unwind_leaves_everything_and_halts(basis: Basis, config: Path, sample: 
     found = json.loads(basis("status", "--json").out)
     assert found["halted"] and "ETHUSDT-PERP" not in found["positions"]["bybit"]
     assert float(found["positions"]["bybit"].get("ETH", 0)) < 0.001
+
+
+@pytest.mark.parametrize("command", ["live", "unwind"])
+def test_a_config_without_a_venue_at_which_something_is_held_is_refused(
+    command: str, basis: Basis, config: Path, sample: Path, tmp_path: Path
+) -> None:
+    sample = shutil.copytree(sample, tmp_path / "sample")
+    shutil.copytree(sample / "ohlcv" / "bybit" / "spot", sample / "ohlcv" / "binance" / "spot")
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    before = json.loads(basis("status", "--json").out)
+    config.write_text(LIVE.replace("bybit", "binance"))
+    done = basis(command, config, "--paper", "--data", sample, "--speed", "max")
+    held = ", ".join(f"bybit {amount} {token}" for token, amount in before["positions"]["bybit"].items())
+    way_out = "use the config that names bybit, or another --state"
+    assert (done.status, done.out) == (2, "")
+    assert done.told == [f"CFG-001: the account in state holds {held}, and this config has no bybit; {way_out}"]
+    assert json.loads(basis("status", "--json").out) == before
+
+
+def test_a_run_whose_simulated_venues_lost_their_ledger_does_not_begin(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    for path in Path("state").glob("paper.sqlite*"):
+        path.unlink()
+    done = basis("live", *replay(config, sample))
+    why = "the simulated venues' own ledger is gone, and the journal has executions at them"
+    way_out = "restore it, or begin with a new --state folder"
+    assert (done.status, done.told) == (2, [f"JRN-003: state/paper.sqlite is missing: {why}; {way_out}"])
+    assert not Path("state/paper.sqlite").exists()
+
+
+def test_unwind_makes_no_journal_where_there_is_none(basis: Basis, config: Path, sample: Path) -> None:
+    done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max", "--state", "typo")
+    assert (done.status, len(done.told), done.told[0].startswith("JRN-001: there is no journal ")) == (2, 1, True)
+    assert not Path("typo").exists()
+
+
+def test_a_plan_that_the_limits_refuse_is_named_with_its_limit(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("max_notional_per_day: 2000000", "max_notional_per_day: 1000"))
+    done = basis("live", *replay(config, sample))
+    skipped = [line.split() for line in done.out.splitlines() if line.startswith("Skipped")]
+    assert skipped == [["Skipped,", "refused", "by", "limits.max_notional_per_day", "73", "steps"]]
 
 
 WRONG = {

@@ -152,6 +152,22 @@ def test_one_of_a_kind_is_not_written_as_many() -> None:
     assert "1 more liquidation" in lines
 
 
+def test_steps_that_were_skipped_are_counted_by_their_reason() -> None:
+    reasons = [
+        "stale",
+        "refused (EXM-001): nothing was sent. step 0: the instruction moves 5 USD, limits.max_notional_per_day is 1; raise the limit",
+        "refused (EXM-001): nothing was sent. step 0: 5 USD, limits.max_notional_per_day is 1; step 1: limits.max_slippage_bps is 1",
+        "refused (EIM-001): bybit has 5 USDT",
+    ]
+    skipped = [{"timestamp": "2024-06-02T00:00:00Z", "reason": reason} for reason in reasons]
+    lines = [line.split("  ") for line in printed(plain_run(skipped=skipped).summary).splitlines() if line.startswith("Skipped")]
+    assert [[line[0], line[-1].strip()] for line in lines] == [
+        ["Skipped on stale prices", "1 step"],
+        ["Skipped, refused by limits.max_notional_per_day", "2 steps"],
+        ["Skipped, refused with EIM-001", "1 step"],
+    ]
+
+
 def test_data_without_a_mark_are_called_real_with_what_that_rests_on() -> None:
     assert fact("Data", data={"generated": False}) == "REAL (no mark of generated data)"
     assert fact("Data", data={}) == "NOT STATED"

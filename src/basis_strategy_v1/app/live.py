@@ -19,7 +19,8 @@ from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
-from basis_strategy_v1.app.venue_accounts import not_on_this_machine, paper_gateways, real_gateways, without_gateway
+from basis_strategy_v1.app.state_folder import require_all_venues, require_paper_ledger
+from basis_strategy_v1.app.venue_accounts import account_names, not_on_this_machine, paper_gateways, real_gateways, without_gateway
 from basis_strategy_v1.app.waited_clock import WaitedClock
 from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.app.writer import Writer
@@ -184,11 +185,15 @@ def _engine(
     clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
     assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
+        venues = venues_of_config(settings)
         journal = refused.enter_context(SqliteJournal(folder, at=how.at))
+        require_all_venues(journal, venues, account_names(venues), folder)
+        if secrets is None:
+            require_paper_ledger(journal, folder / PAPER)
         run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_fed)))
         logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=how.kept_days))
         record = RunRecord(folder, how.at)
-        venues, source, on_end = venues_of_config(settings), MarketSource(provider, clock), [journal.close_file, record.close]
+        source, on_end = MarketSource(provider, clock), [journal.close_file, record.close]
         handler: PositionUpdateHandler | None = None
         if secrets is None:
             handler = PositionUpdateHandler(initial_positions_of(settings, strategy, source.at(settings.start), gas_is_free(venues)))

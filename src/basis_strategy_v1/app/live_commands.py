@@ -22,6 +22,15 @@ def is_halted(folder: Path) -> bool:
     return (folder / HALT).exists()
 
 
+def require_journal(folder: Path) -> None:
+    """Refuse a folder in which no live run was.
+
+    Raises:
+        ComponentError: JRN-001, there is no journal.
+    """
+    JournalReader(folder).close_file()
+
+
 def status_of(folder: Path) -> dict[str, Any]:
     """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, the positions, and the newest
     comparison of these with the venues.
@@ -65,7 +74,7 @@ def status_lines(folder: Path) -> list[str]:
 
 def halt(folder: Path) -> str:
     """Let `basis live` start nothing new; the plan in hand follows its `on_failure`."""
-    JournalReader(folder).close_file()  # a folder without a journal has nothing to halt
+    require_journal(folder)
     (folder / HALT).touch()
     return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
 
@@ -91,7 +100,7 @@ def resume(folder: Path) -> str:
     Raises:
         ComponentError: JRN-001, there is no journal.
     """
-    JournalReader(folder).close_file()
+    require_journal(folder)
     if not is_halted(folder):
         return "it was not halted"
     (folder / HALT).unlink()

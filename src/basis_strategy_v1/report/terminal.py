@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import counted
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MOST_LIQUIDATIONS = 5
+_LIMIT, _REFUSED = re.compile(r"\blimits\.[a-z_]+"), re.compile(r"refused \(([A-Z]{3}-[0-9]{3})\)")
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
@@ -73,10 +76,20 @@ def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
         yield from (("", part, "bold red") for part in liquidation.parts)
     if (more := len(summary.liquidations) - MOST_LIQUIDATIONS) > 0:
         yield "", counted(more, "more liquidation"), "bold red"
-    if summary.skipped:
-        yield "Skipped on stale prices", counted(len(summary.skipped), "step"), "bold yellow"
+    for why, count in Counter(map(_why_skipped, summary.skipped)).items():
+        yield f"Skipped{why}", counted(count, "step"), "bold yellow"
     if summary.missing_funding:
         yield "Unknown funding, taken as 0", counted(len(summary.missing_funding), "payment"), "bold yellow"
+
+
+def _why_skipped(row: Any) -> str:
+    """The kind of the reason: the limit that refused the plan first, the code of another refusal, or a price that was too old."""
+    reason = str(row.get("reason", "")) if isinstance(row, dict) else ""
+    if (limit := _LIMIT.search(reason)) is not None:
+        return f", refused by {limit[0]}"
+    if (refused := _REFUSED.match(reason)) is not None:
+        return f", refused with {refused[1]}"
+    return " on stale prices"
 
 
 def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:
