@@ -52,6 +52,7 @@ SLOW = (
     "live/exchange/test_killed_trader.py",
     "live/exchange/test_live_run.py",
     "live/exchange/test_moves.py",
+    "live/exchange/test_okx.py",
     "live/exchange/test_orders.py",
     "live/exchange/test_recorded_day.py",
     "live/test_a_known_key_is_nowhere.py",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.journal import Mark
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET
 from basis_strategy_v1.venues.venue import CEX
 
@@ -40,6 +40,6 @@ def require_paper_ledger(journal: JournalReader, ledger: Path) -> None:
     Raises:
         ComponentError: JRN-003, the ledger is missing.
     """
-    if not ledger.exists() and journal.closed_after(Mark())[0]:
+    if not ledger.exists() and journal.closed_after(JournalMark())[0]:
         why = "the simulated venues' own ledger is gone, and the journal has executions at them"
         raise ComponentError("JRN-003", f"{shown(ledger)} is missing: {why}; restore it, or begin with a new --state folder")

@@ -172,14 +172,14 @@ class Binance:
     def margin(self, symbol: str) -> PerpMargin:
         """What a perp order can use."""
         if symbol not in self._leverage:
-            self._leverage[symbol] = self.settings()[symbol].leverage
+            self._leverage[symbol] = self.settings((symbol,))[symbol].leverage
         account = self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST)
         free = _free_margin(account)
         held = sum((Decimal(row["positionAmt"]) for row in _rows(account, "positions") if row["symbol"] == symbol), ZERO)
         return PerpMargin(free, held, self._leverage[symbol])
 
-    def settings(self) -> dict[str, PerpSettings]:
-        """Margin mode and leverage, by symbol."""
+    def settings(self, symbols: Iterable[str]) -> dict[str, PerpSettings]:
+        """Margin mode and leverage, by symbol; the venue gives all of them."""
         rows = _rows(self._client.call("fapiPrivateGetSymbolConfig", {}, PERP_HOST))
         return {row["symbol"]: PerpSettings(row["marginType"].lower(), Decimal(row["leverage"])) for row in rows}
 
@@ -232,8 +232,10 @@ class Binance:
     def is_hedged(self) -> bool:
         return binance_account.is_hedged(self._client)
 
-    def is_multi_asset(self) -> bool:
-        return binance_account.is_multi_asset(self._client)
+    def mode_fault(self, kinds: Collection[str]) -> str | None:
+        if PERP in kinds and binance_account.is_multi_asset(self._client):
+            return "several coins count as margin (multi-assets mode); set single-asset mode at the exchange"
+        return None
 
 
 # Answers.

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 300
 NO_CONNECTION = {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLCertVerificationError"}
 _stamp: ContextVar[int | None] = ContextVar("stamp", default=None)
+_headers: ContextVar[Mapping[str, str] | None] = ContextVar("headers", default=None)
+
+
+RefusalOf = Callable[[int, Any], tuple[str, str] | None]
+"""From HTTP status and content: (code, text) of an error, None of a success."""
 
 
 class NoAnswer(Exception):
@@ -64,6 +69,7 @@ class VenueAdapter(EndpointAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         self.last.response, self.last.host = None, urlsplit(str(request.url)).netloc
+        request.headers.update(_headers.get() or {})
         response = super().send(request, *args, **options)
         response.headers.pop("location", None)
         _ = response.content  # where it is cut off, this raises, and there is no answer
@@ -79,15 +85,18 @@ class ExchangeClient:
 
     def __init__(
         self, exchange: str, key: Secret, secret: Secret, *, clock: Clock, rate: RateLimit, endpoint: str | None = None,
-        timeout_s: float = 15.0, scrub: Callable[[str], str] = str,
+        timeout_s: float = 15.0, scrub: Callable[[str], str] = str, passphrase: Secret | None = None,
+        refusal_of: RefusalOf | None = None,
     ) -> None:  # fmt: skip
         self.offset_ms = 0
         self._clock = clock
         self._rate = rate
         self._scrub = scrub
+        self._refusal_of = refusal_of or refusal_by_minus
+        more = {} if passphrase is None else {"password": passphrase.reveal()}
         # ccxt's own rate limit is neither shared by threads nor read from the venue's headers.
         self._exchange = ccxt_client(
-            exchange, endpoint, apiKey=key.reveal(), secret=secret.reveal(), enableRateLimit=False, timeout=timeout_s * 1000
+            exchange, endpoint, apiKey=key.reveal(), secret=secret.reveal(), enableRateLimit=False, timeout=timeout_s * 1000, **more
         )
         self._exchange.nonce = self._nonce
         self._adapter = VenueAdapter(endpoint)
@@ -113,13 +122,14 @@ class ExchangeClient:
         return self.now_ms() if stamp is None else stamp
 
     @contextmanager
-    def stamped(self, at_ms: int) -> Iterator[None]:
-        """Sign the requests of the block with this time of the venue's."""
-        token = _stamp.set(at_ms)
+    def stamped(self, at_ms: int, headers: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Sign the requests of the block with this time of the venue's, and send these headers with them."""
+        token, token_of_headers = _stamp.set(at_ms), _headers.set(headers)
         try:
             yield
         finally:
             _stamp.reset(token)
+            _headers.reset(token_of_headers)
 
     # Calls.
 
@@ -152,9 +162,9 @@ class ExchangeClient:
             if 200 <= status < 300:
                 raise Unreadable(self.shown(text) or "an empty answer") from None
             raise Refusal(status, "", self.shown(text)) from None
-        code, message = _code_of(content)
-        if not 200 <= status < 300 or (code and code.startswith("-")):
-            raise Refusal(status, code, self.shown(message))
+        refusal = self._refusal_of(status, content)
+        if refusal is not None:
+            raise Refusal(status, refusal[0], self.shown(refusal[1]))
         return content
 
     def shown(self, text: str) -> str:
@@ -162,11 +172,10 @@ class ExchangeClient:
         return " ".join(self._scrub(text).split())[:LONGEST_TEXT]
 
 
-def _code_of(content: Any) -> tuple[str, str]:
-    """A venue's own error code and text, where the answer has them."""
-    if not isinstance(content, dict):
-        return "", ""
-    return str(content.get("code", "")), str(content.get("msg", ""))
+def refusal_by_minus(status: int, content: Any) -> tuple[str, str] | None:
+    """(code, text) of an answer that is an error, None of one that is not: where a venue's errors are those below 0."""
+    code, text = (str(content.get("code", "")), str(content.get("msg", ""))) if isinstance(content, dict) else ("", "")
+    return None if 200 <= status < 300 and not code.startswith("-") else (code, text)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -93,13 +93,13 @@ class AccountCheck:
 
     def _settings(self) -> Iterator[tuple[bool, str]]:
         access = self._access
+        if fault := access.ask(access.kinds[0], lambda: access.api.mode_fault(access.kinds)):
+            yield True, fault
         if PERP not in access.symbols:
             return
         if access.ask(PERP, access.api.is_hedged):
             yield True, "positions are in hedge mode; set one-way mode at the exchange"
-        if access.ask(PERP, access.api.is_multi_asset):
-            yield True, "several coins count as margin (multi-assets mode); set single-asset mode at the exchange"
-        found = access.ask(PERP, access.api.settings)
+        found = access.ask(PERP, lambda: access.api.settings(access.symbols[PERP]))
         for symbol in access.symbols[PERP]:
             setting = found.get(symbol)
             if setting is None:

@@ -100,7 +100,7 @@ class ExchangeGateway:
         sent: Sent
         if isinstance(order.instruction, CexTrade):
             sent = prepared_order(self.name, approved, limits, quoted, life_ms, self._run)
-        elif isinstance(order.instruction, WalletTransfer) and order.instruction.to_venue == self.name:
+        elif isinstance(order.instruction, WalletTransfer) and order.instruction.to_venue == self.name and self._api.wallets_are_separate:
             sent = prepared_move(order, quoted, life_ms, self._run)
         else:
             raise VenueRejected(REJECTED, f"{self.name} has no live withdrawals in this version; nothing was sent")
@@ -114,7 +114,7 @@ class ExchangeGateway:
             VenueUnreachable.
         """
         trade, access = order.instruction, self._access
-        if not isinstance(trade, CexTrade) or len(access.kinds) == 1:
+        if not isinstance(trade, CexTrade) or len(access.kinds) == 1 or not self._api.wallets_are_separate:
             return None
         rules = access.rules(trade.trade_type, trade.symbol)
         settle = self._api.settle
@@ -155,8 +155,9 @@ class ExchangeGateway:
             raise OutcomeUnknown(UNKNOWN, f"{self.name} answered with {malformed}") from None
         if isinstance(answer, Happened) and answer.final and isinstance(sent, SentOrder) and free:
             changes = answer.deltas.tokens(self.name) if sent.trade_type == SPOT else {}
-            with self._lock:
-                self._free = {**free, **{token: free.get(token, ZERO) + change for token, change in changes.items()}}
+            if sent.trade_type == SPOT or self._api.wallets_are_separate:  # in one wallet a perp's margin takes from the rest
+                with self._lock:
+                    self._free = {**free, **{token: free.get(token, ZERO) + change for token, change in changes.items()}}
         return answer
 
     def _send(self, sent: Sent) -> Happened | Pending:
@@ -184,11 +185,14 @@ class ExchangeGateway:
         if isinstance(sent, SentMove):
             made = self._api.move(sent.source, sent.target, sent.token, sent.amount, now_ms, sent.expires_ms)
             return moved(sent, made)
-        found = self._api.place(sent, now_ms)
+        placed = self._api.place(sent, now_ms)
         try:
-            return self._outcome(sent, found)
+            if isinstance(placed, str):
+                self._due.is_own(placed)
+                return self._found(sent, placed)
+            return self._outcome(sent, placed)
         except (VenueUnreachable, Absent) as error:  # it was placed all the same
-            return Pending(f"its fills cannot be read: {error}")
+            return Pending(f"it, or its fills, cannot be read: {error}")
 
     def _meaning(self, sent: Sent, error: Exception) -> Meaning | None:
         if not isinstance(error, Refusal):
@@ -285,7 +289,7 @@ class ExchangeGateway:
         access = self._access
         tokens = self._tokens()
         held: dict[str, Decimal] = {}
-        for kind in access.kinds:
+        for kind in access.kinds if self._api.wallets_are_separate else access.kinds[:1]:
             for token, amount in access.ask(kind, lambda kind=kind: self._api.balances(kind)).items():  # type: ignore[misc]
                 if amount and (access.is_open or token in tokens):
                     held[token] = held.get(token, ZERO) + amount

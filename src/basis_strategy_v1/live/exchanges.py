@@ -10,10 +10,12 @@ from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live.binance import WINDOWS, Binance
 from basis_strategy_v1.live.exchange_access import Access
-from basis_strategy_v1.live.exchange_client import ExchangeClient
+from basis_strategy_v1.live.exchange_client import ExchangeClient, RefusalOf, refusal_by_minus
 from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
 from basis_strategy_v1.live.exchange_rate import RateLimit, RateWindow
+from basis_strategy_v1.live.okx import Okx
+from basis_strategy_v1.live.okx_errors import refusal_of as okx_refusal
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
 
 if TYPE_CHECKING:
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
 
 
 class VenueRow(NamedTuple):
-    """The calls of an account at an exchange, and how fast each host may be asked."""
+    """The calls of an account at an exchange, how fast each host may be asked, and what is special about its keys and errors."""
 
     api: Callable[[ExchangeClient], ExchangeApi]
     windows: Mapping[str, tuple[RateWindow, ...]]
+    refusal_of: RefusalOf = refusal_by_minus
+    has_passphrase: bool = False
 
 
 # Another exchange is a file with these calls, and a row here.
-VENUES = {"binance": VenueRow(Binance, WINDOWS)}
+VENUES = {
+    "binance": VenueRow(Binance, WINDOWS),
+    "okx": VenueRow(Okx, {}, okx_refusal, has_passphrase=True),
+}
 
 
 def open_exchange(
@@ -67,6 +74,8 @@ def open_exchange(
         endpoint=settings.endpoint,
         timeout_s=timeout_s,
         scrub=secrets.scrub,
+        passphrase=secrets.require(name, "PASSPHRASE") if row.has_passphrase else None,
+        refusal_of=row.refusal_of,
     )
     access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
     return ExchangeGateway(access, DueReader(access, run), settings.endpoint or exchange, run)

@@ -31,11 +31,11 @@ class Address:
         self.url = url
 
 
-def trade(at: At, folder: str, url: str, now: str, plan: list[tuple[str, str, str, str]]) -> None:
+def trade(at: At, folder: str, url: str, now: str, plan: list[tuple[str, str, str, str]], venue: str = "binance") -> None:
     """Recover what an earlier process left, then send what is not settled. `now` is the time of the run."""
     place = Path(folder)
     exchange: ExchangeProcess = Address(url)  # type: ignore[assignment]
-    trader = Trader(exchange, place, time=RunTime(datetime.fromisoformat(now)), at=at, timeout_s=0.5)
+    trader = Trader(exchange, place, time=RunTime(datetime.fromisoformat(now)), at=at, timeout_s=0.5, venue=venue)
     trader.watch(lambda gateway: Watched(gateway, "gateway", at, CALLS))
     with EventLogger(place / "logs", "live") as event_log:
         log = Watched(event_log, "log", at, ("log_event",))

@@ -103,9 +103,9 @@ def test_a_symbol_that_the_exchange_does_not_have_is_a_fault(trade, exchange):
 
 def test_an_exchange_without_a_live_gateway_is_named(trade):
     with pytest.raises(
-        ComponentError, match=r"venues\.cex\.bybit: bybit cannot be traded live in this version; binance can, or add --paper"
+        ComponentError, match=r"venues\.cex\.hyperliquid: hyperliquid cannot be traded live in this version; binance.* can, or add --paper"
     ):
-        open_exchange("bybit", Settings(), secrets_of(), BOTH)
+        open_exchange("hyperliquid", Settings(), secrets_of(), BOTH)
 
 
 def test_a_key_that_is_not_set_is_named():

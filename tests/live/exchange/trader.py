@@ -61,13 +61,14 @@ def next_minute(exchange: ExchangeProcess) -> datetime:
     return max(NOON, from_instant(exchange.read("clock")["now"] * 1000)) + timedelta(minutes=1)
 
 
-def secrets_of(key: str = "key", secret: str = "secret") -> Secrets:
-    return read_secrets("dev", {"BASIS_DEV__BINANCE__API_KEY": key, "BASIS_DEV__BINANCE__API_SECRET": secret})
+def secrets_of(key: str = "key", secret: str = "secret", venue: str = "binance") -> Secrets:
+    fields = {"API_KEY": key, "API_SECRET": secret, "PASSPHRASE": "passphrase"}
+    return read_secrets("dev", {f"BASIS_DEV__{venue.upper()}__{field}": text for field, text in fields.items()})
 
 
-def block_of(trade_type: str, side: str, amount: str, **fields: Any) -> dict[str, Any]:
+def block_of(trade_type: str, side: str, amount: str, *, venue: str = "binance", **fields: Any) -> dict[str, Any]:
     return {
-        "instruction_type": "cex_trade", "venue": "binance", "trade_type": trade_type, "side": side, "symbol": "ETHUSDT", "amount": amount,
+        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": "ETHUSDT", "amount": amount,
         **fields,
     }  # fmt: skip
 
@@ -81,7 +82,8 @@ def approved(
     worst = (price * (10_000 + sign * bps) / 10_000).quantize(Decimal("0.01"))
     signed = sign * Decimal(amount)
     moved = {"ETH": signed, "USDT": -signed * price} if trade_type == "spot" else {"ETHUSDT-PERP": signed}
-    order = Order(key=key, at=at, venue="binance", instruction=trade, expected=Deltas.at("binance", moved), price=price, worst_price=worst)
+    venue = trade.venue
+    order = Order(key=key, at=at, venue=venue, instruction=trade, expected=Deltas.at(venue, moved), price=price, worst_price=worst)
     return Approved(order=order, notional_usd=Decimal(amount) * price)
 
 
@@ -100,9 +102,11 @@ class Trader:
     def __init__(
         self, exchange: ExchangeProcess, folder: Path, *, symbols: Mapping[str, tuple[str, ...]] = BOTH, secrets: Secrets | None = None,
         timeout_s: float = 1.0, time: RunTime | None = None, run: str = "run", at: Any = lambda name: None,
+        venue: str = "binance",
     ) -> None:  # fmt: skip
         self.exchange, self.folder, self.symbols, self.timeout_s = exchange, folder, symbols, timeout_s
-        self.secrets = secrets or secrets_of()
+        self.venue = venue
+        self.secrets = secrets or secrets_of(venue=venue)
         self.time = time or RunTime(next_minute(exchange))
         self._at, self.run = at, run
         self._watched: Any = lambda gateway: gateway
@@ -111,12 +115,12 @@ class Trader:
     def _open(self) -> None:
         self.journal = SqliteJournal(self.folder / "state", new_run=self.run, at=self._at)
         self.gateway = open_exchange(
-            "binance", Settings(endpoint=self.exchange.url), self.secrets, self.symbols, clock=self.time.clock, run=self.run,
+            self.venue, Settings(endpoint=self.exchange.url), self.secrets, self.symbols, clock=self.time.clock, run=self.run,
             sleep=self.time.sleep, monotonic=self.time.monotonic,
         )  # fmt: skip
         if self.journal.state() is None:
             _, cursor = self.gateway.due(None)
-            self.journal.begin_account(self.gateway.read(), {"binance": cursor})
+            self.journal.begin_account(self.gateway.read(), {self.venue: cursor})
         held = self.journal.state()
         assert held is not None
         self.holdings = Holdings(held)
@@ -146,7 +150,7 @@ class Trader:
 
     def send(self, key: str, trade_type: str, side: str, amount: str, **fields: Any) -> Any:
         self.time.sleep(1)
-        return self.senders.send(approved(key, trade_type, side, amount, at=self.time.clock.now(), **fields)).report
+        return self.senders.send(approved(key, trade_type, side, amount, at=self.time.clock.now(), venue=self.venue, **fields)).report
 
     # The positions, by the journal and by the exchange.
 
@@ -154,13 +158,13 @@ class Trader:
     def account(self) -> ExchangeAccount:
         state = self.journal.state()
         assert isinstance(state, State)
-        return state.part("binance", ExchangeAccount)
+        return state.part(self.venue, ExchangeAccount)
 
     def theirs(self) -> dict[str, Decimal]:
         """Both wallets of the exchange's ledger together, and its positions."""
-        ledger = self.exchange.account("binance")
+        ledger = self.exchange.account(self.venue)
         found: dict[str, Decimal] = {}
-        for wallet in ("spot", "perp"):
+        for wallet in ("spot", "perp", "trading"):
             for token, amount in ledger["balances"].get(wallet, {}).items():
                 found[token] = found.get(token, Decimal(0)) + Decimal(amount)
         found |= {f"{symbol}-PERP": Decimal(position["amount"]) for symbol, position in ledger["positions"].items()}
@@ -168,4 +172,4 @@ class Trader:
 
     def executed(self) -> list[str]:
         """The client id of each order of ours that moved something."""
-        return [order["client_id"] for order in self.exchange.account("binance")["orders"] if Decimal(order["filled"])]
+        return [order["client_id"] for order in self.exchange.account(self.venue)["orders"] if Decimal(order["filled"])]
