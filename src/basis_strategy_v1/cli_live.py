@@ -77,7 +77,7 @@ def live(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
-    from basis_strategy_v1.app.live_commands import is_halted
+    from basis_strategy_v1.app.live_commands import halt_line, is_halted, lines_at_the_end
     from basis_strategy_v1.terminal import progress_bar
 
     with progress_bar(enabled=not quiet and data is not None) as progress:
@@ -85,11 +85,18 @@ def live(
         engine.is_halted = lambda: is_halted(state)
         if data is None and not quiet:
             say(f"trading {'on paper ' if paper else ''}over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
+            if is_halted(state):
+                say(halt_line(state))
         result = engine.run()
+    remarks = [] if quiet else lines_at_the_end(result.summary, state)
     if stop.is_set:
+        for line in remarks:
+            say(line)
         stop.end()
     if not quiet:
         print_summary(result.summary)
+        for line in remarks:
+            say(line)
         say(f"results: {shown(results / result.run_id)}")
 
 

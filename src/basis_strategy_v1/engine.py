@@ -112,6 +112,10 @@ class EventDrivenStrategyEngine:
         """What venues reported of the orders of a live run, oldest first; None in a backtest, where all is as simulated."""
         return None
 
+    def live_findings(self) -> dict[str, Any]:
+        """What the summary of a live run has besides; nothing in a backtest."""
+        return {}
+
     # The run.
 
     def run(self) -> RunResult:

@@ -100,7 +100,10 @@ class LiveEngine(LiveGuard):
             self._unwind(at, market, self._unwinds_to)
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
-        elif not self.is_halted() and (self.is_leaving or (to_instant(at), DECISION) not in self._sent):
+        elif self.is_halted():
+            self._halted_from = self._halted_from or iso(at)
+            self._halted_steps += 1
+        elif self.is_leaving or (to_instant(at), DECISION) not in self._sent:
             self._decide(at, market)
         self._guard(at, market)
 

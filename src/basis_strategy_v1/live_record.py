@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import structs
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, to_instant
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
@@ -63,9 +64,16 @@ class LiveRecord(EventDrivenStrategyEngine):
     _recorded = JournalMark()  # how far the journal is recorded
     _compares_at = 0  # from which instant on the holdings are compared again
     _breaks: Mapping[tuple[str, str], Decimal] = {}  # by venue and token, as they were logged
+    _halted_steps, _halted_from = 0, ""
     _kept_skipped = 0  # how many of `skipped` the record has
     _opened_at: MarketSnapshot
     account: LiveAccount
+
+    def live_findings(self) -> dict[str, Any]:
+        """`halted`, at how many steps of this process nothing was started, and from which on; `breaks`, of the newest comparison."""
+        halted = {"halted": {"steps": self._halted_steps, "from": self._halted_from}} if self._halted_steps else {}
+        breaks = [{"venue": venue, "token": token, "unexplained": plain(amount)} for (venue, token), amount in self._breaks.items()]
+        return {**halted, **({"breaks": breaks} if breaks else {})}
 
     def executed_live(self) -> Sequence[ExecutionReport]:
         return self.live.journal.closed_after(JournalMark())[0]

@@ -91,7 +91,10 @@ def test_what_cannot_be_left_before_the_data_end_is_named(basis: Basis, config: 
         1,
         True,
     )
-    way_out = "; to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
+    way_out = (
+        "; to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it; "
+        "where there are none, replay into a new state folder with close_at_end: true; `basis resume` ends the halt"
+    )
     assert done.errors[0].endswith(way_out)
 
 
@@ -120,7 +123,7 @@ def test_a_config_without_a_venue_at_which_something_is_held_is_refused(
     held = ", ".join(f"bybit {amount} {token}" for token, amount in before["positions"]["bybit"].items())
     way_out = "use the config that names bybit, or another --state"
     assert (done.status, done.out) == (2, "")
-    assert done.told == [f"CFG-001: the account in state holds {held}, and this config has no bybit; {way_out}"]
+    assert done.errors == [f"CFG-001: the account in state holds {held}, and this config has no bybit; {way_out}"]
     assert json.loads(basis("status", "--json").out) == before
 
 
@@ -132,13 +135,13 @@ def test_a_run_whose_simulated_venues_lost_their_ledger_does_not_begin(basis: Ba
     done = basis("live", *replay(config, sample))
     why = "the simulated venues' own ledger is gone, and the journal has executions at them"
     way_out = "restore it, or begin with a new --state folder"
-    assert (done.status, done.told) == (2, [f"JRN-003: state/paper.sqlite is missing: {why}; {way_out}"])
+    assert (done.status, done.errors) == (2, [f"JRN-003: state/paper.sqlite is missing: {why}; {way_out}"])
     assert not Path("state/paper.sqlite").exists()
 
 
 def test_unwind_makes_no_journal_where_there_is_none(basis: Basis, config: Path, sample: Path) -> None:
     done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max", "--state", "typo")
-    assert (done.status, len(done.told), done.told[0].startswith("JRN-001: there is no journal ")) == (2, 1, True)
+    assert (done.status, len(done.errors), done.errors[0].startswith("JRN-001: there is no journal ")) == (2, 1, True)
     assert not Path("typo").exists()
 
 
@@ -147,6 +150,37 @@ def test_a_plan_that_the_limits_refuse_is_named_with_its_limit(basis: Basis, con
     done = basis("live", *replay(config, sample))
     skipped = [line.split() for line in done.out.splitlines() if line.startswith("Skipped")]
     assert skipped == [["Skipped,", "refused", "by", "limits.max_notional_per_day", "73", "steps"]]
+
+
+def test_a_halted_run_says_so_and_at_how_many_steps(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-01T01:00:00Z"))
+    basis("live", *replay(config, sample), "--quiet")
+    basis("halt")
+    os.utime(Path("state/HALT"), (1_700_000_000, 1_700_000_000))
+    config.write_text(LIVE)
+    lines = basis("live", *replay(config, sample)).out.splitlines()
+    assert [line for line in lines if line.startswith("halted")] == [
+        "halted since 2023-11-14T22:13:20Z: nothing new is started; `basis resume --state state` ends it",
+        "halted at 71 steps of this run, from 2024-06-01T02:00:00Z on: nothing was started there",
+    ]
+    newest = max(Path("results").glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
+    assert json.loads(newest.read_text())["halted"] == {"steps": 71, "from": "2024-06-01T02:00:00Z"}
+
+
+def test_what_the_venues_hold_otherwise_is_said_at_the_end(
+    basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from basis_strategy_v1.app.live_commands import lines_at_the_end
+
+    monkeypatch.chdir(config.parent)
+    summary = {"breaks": [{"venue": "bybit", "token": "ETH", "unexplained": "-1.5"}]}
+    assert lines_at_the_end(summary, Path("state")) == ["BREAK: bybit ETH, unexplained -1.5; see `basis status --state state`"]
+
+
+def test_status_names_the_day_of_what_was_spent(basis: Basis, config: Path, sample: Path) -> None:
+    basis("live", *replay(config, sample), "--quiet")
+    day = json.loads(basis("status", "--json").out)["day"]
+    assert f"spent today ({day}, UTC): 0 USD notional, 0 ETH gas" in basis("status").out.splitlines()
 
 
 WRONG = {

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.clock import SystemClock, iso
+from basis_strategy_v1.core.amounts import counted, plain, shown
+from basis_strategy_v1.core.clock import SECOND_US, SystemClock, from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
 from basis_strategy_v1.live.journal import SqliteJournal
@@ -31,6 +31,22 @@ def require_journal(folder: Path) -> None:
     JournalReader(folder).close_file()
 
 
+def halt_line(folder: Path) -> str:
+    """That it is halted, since when, and the way out."""
+    since = iso(from_instant(int((folder / HALT).stat().st_mtime) * SECOND_US))
+    return f"halted since {since}: nothing new is started; `basis resume --state {shown(folder)}` ends it"
+
+
+def lines_at_the_end(summary: dict[str, Any], folder: Path) -> list[str]:
+    """What a person has to know of a live run that its figures do not say: it is or was halted, or the venues hold something else."""
+    lines = [halt_line(folder)] if is_halted(folder) else []
+    if (halted := summary.get("halted")) is not None:
+        lines.append(f"halted at {counted(halted['steps'], 'step')} of this run, from {halted['from']} on: nothing was started there")
+    for row in summary.get("breaks", ()):
+        lines.append(f"BREAK: {row['venue']} {row['token']}, unexplained {row['unexplained']}; see `basis status --state {shown(folder)}`")
+    return lines
+
+
 def status_of(folder: Path) -> dict[str, Any]:
     """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, the positions, and the newest
     comparison of these with the venues.
@@ -49,6 +65,7 @@ def status_of(folder: Path) -> dict[str, Any]:
                 for entry in journal.open_entries()
             ],
             "plan_in_hand": None if in_hand is None else {"number": in_hand[0], "at": iso(in_hand[1].at), "blocks": len(in_hand[1].blocks)},
+            "day": day,
             "spent_usd_today": plain(journal.spent_usd(day)),
             "spent_gas_eth_today": plain(journal.spent_gas_eth(day)),
             "positions": {}
@@ -65,7 +82,7 @@ def status_lines(folder: Path) -> list[str]:
     if (plan := found["plan_in_hand"]) is not None:
         lines.append(f"plan in hand: {plan['blocks']} blocks of {plan['at']}")
     lines += [f"open: {row['key']} at {row['venue']} is {row['status']}{row['reason'] and ': '}{row['reason']}" for row in found["open"]]
-    lines.append(f"spent today: {found['spent_usd_today']} USD notional, {found['spent_gas_eth_today']} ETH gas")
+    lines.append(f"spent today ({found['day']}, UTC): {found['spent_usd_today']} USD notional, {found['spent_gas_eth_today']} ETH gas")
     lines += [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
     if found["holdings"] is not None:
         lines += lines_of(decode_table(json.dumps(found["holdings"])))
@@ -89,7 +106,10 @@ def left(folder: Path, *, has_left: bool) -> list[str]:
     found = status_of(folder)
     held = [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
     if not has_left:
-        again = "to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it"
+        again = (
+            "to leave it, give data that go on, set a later end in the config, and run unwind again: the data have no time left for it; "
+            "where there are none, replay into a new state folder with close_at_end: true; `basis resume` ends the halt"
+        )
         raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}; {again}")
     return ["left everything that the strategy holds, and halted", *held]
 

@@ -61,7 +61,7 @@ class Writer:
         summary = self._summary(engine) if finished else {}
         live = engine.executed_live()
         if finished and live is not None:
-            summary["expected_and_executed"] = expected_in_sum(live)
+            summary |= {"expected_and_executed": expected_in_sum(live), **engine.live_findings()}
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}
         paths |= {
