@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 COMPONENT = "EventDrivenStrategyEngine"
 PATIENCE_S = 2.0  # for what a venue has: then the run goes on, and looks it up from time to time
+CAPITAL = "initial capital"  # of the config with which the record began
 SINCE = "unhedged since"  # the name under which the record keeps it
 
 
@@ -70,10 +71,13 @@ class LiveRecord(EventDrivenStrategyEngine):
     account: LiveAccount
 
     def live_findings(self) -> dict[str, Any]:
-        """`halted`, at how many steps of this process nothing was started, and from which on; `breaks`, of the newest comparison."""
+        """`halted`, at how many steps of this process nothing was started, and from which on; `breaks`, of the newest comparison;
+        `initial_capital_at_start`, where the record began with another one than the config has."""
         halted = {"halted": {"steps": self._halted_steps, "from": self._halted_from}} if self._halted_steps else {}
         breaks = [{"venue": venue, "token": token, "unexplained": plain(amount)} for (venue, token), amount in self._breaks.items()]
-        return {**halted, **({"breaks": breaks} if breaks else {})}
+        began_with = self.record.kept(CAPITAL)
+        other = {} if began_with in (None, plain(self.config.initial_capital)) else {"initial_capital_at_start": began_with}
+        return {**halted, **({"breaks": breaks} if breaks else {}), **other}
 
     def executed_live(self) -> Sequence[ExecutionReport]:
         return self.live.journal.closed_after(JournalMark())[0]
@@ -111,6 +115,7 @@ class LiveRecord(EventDrivenStrategyEngine):
         self.curve.open(self.equity)
         self._recorded_state = self._handler.state
         _, self._recorded = self.live.journal.closed_after(JournalMark())
+        self.record.keep(CAPITAL, plain(self.config.initial_capital))
         self.record.add(self._checkpoint(market.instant))
 
     def _go_on(self, kept: Checkpoint) -> None:

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -167,14 +169,24 @@ def test_a_halted_run_says_so_and_at_how_many_steps(basis: Basis, config: Path, 
     assert json.loads(newest.read_text())["halted"] == {"steps": 71, "from": "2024-06-01T02:00:00Z"}
 
 
-def test_what_the_venues_hold_otherwise_is_said_at_the_end(
-    basis: Basis, config: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from basis_strategy_v1.app.live_commands import lines_at_the_end
+def test_what_the_venues_hold_otherwise_is_said_at_the_end(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    held = json.loads(basis("status", "--json").out)["positions"]["bybit"]["ETH"]
+    with closing(sqlite3.connect("state/paper.sqlite", isolation_level=None)) as ledger:
+        ledger.execute("UPDATE world SET state = replace(state, ?, ?)", (held, "1" + held))
+    config.write_text(LIVE)
+    lines = [line for line in basis("live", *replay(config, sample)).out.splitlines() if line.startswith("BREAK")]
+    assert lines == ["BREAK: bybit ETH, unexplained 100; see `basis status --state state`"]
 
-    monkeypatch.chdir(config.parent)
-    summary = {"breaks": [{"venue": "bybit", "token": "ETH", "unexplained": "-1.5"}]}
-    assert lines_at_the_end(summary, Path("state")) == ["BREAK: bybit ETH, unexplained -1.5; see `basis status --state state`"]
+
+def test_another_initial_capital_on_an_old_state_is_warned_of(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    assert "warning" not in basis("live", *replay(config, sample)).out
+    config.write_text(LIVE.replace("initial_capital: 100000", "initial_capital: 50000"))
+    lines = [line for line in basis("live", *replay(config, sample)).out.splitlines() if line.startswith("warning")]
+    began = "warning: initial_capital was 100000 when this state folder began"
+    assert lines == [f"{began}; equity counts from there, the config's is not read"]
 
 
 def test_status_names_the_day_of_what_was_spent(basis: Basis, config: Path, sample: Path) -> None:

@@ -42,6 +42,10 @@ def lines_at_the_end(summary: dict[str, Any], folder: Path) -> list[str]:
     lines = [halt_line(folder)] if is_halted(folder) else []
     if (halted := summary.get("halted")) is not None:
         lines.append(f"halted at {counted(halted['steps'], 'step')} of this run, from {halted['from']} on: nothing was started there")
+    if (capital := summary.get("initial_capital_at_start")) is not None:
+        lines.append(
+            f"warning: initial_capital was {capital} when this state folder began; equity counts from there, the config's is not read"
+        )
     for row in summary.get("breaks", ()):
         lines.append(f"BREAK: {row['venue']} {row['token']}, unexplained {row['unexplained']}; see `basis status --state {shown(folder)}`")
     return lines
