@@ -22,7 +22,7 @@ def require_all_venues(journal: JournalReader, venues: Venues, gateways: Collect
     """Refuse an account that holds something where this run can neither see nor trade it.
 
     Raises:
-        ComponentError: CFG-001, with the venues and what is held there.
+        ComponentError: CFG-001, with the venues and the positions there.
     """
     state = journal.state()
     reachable = {name for name, venue in venues.items() if (name if venue.kind == CEX else WALLET) in gateways} | {IN_TRANSIT}
