@@ -21,7 +21,7 @@ def kind_of(before: str, after: str) -> str:
     is_case = before.lower() == after.lower() and SQL.search(before)
     if is_case and TEXTS_IN_SQL.findall(before) == TEXTS_IN_SQL.findall(after):
         return "case of SQL"
-    if before.startswith("assert ") and before.split(', "')[0] == after.split(', "')[0]:
+    if before.startswith("assert ") and before.split(', "', maxsplit=1)[0] == after.split(', "', maxsplit=1)[0]:
         return "text of an assertion"
     if before.replace("synced=False", "synced=None") == after:
         return "None for False"

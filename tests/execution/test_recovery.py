@@ -203,6 +203,7 @@ def test_an_entry_that_stands_for_its_steps_is_left_to_its_plan_and_closed_once_
     bench.left("k1", is_sent=False, plan=3)
     bench.left("k1/0", parent="k1")
     assert ended(bench.recovery.once()) == {"k1/0": "settled"}
+    assert ended(bench.recovery.once()) == {}
     assert bench.statuses() == {"k1": "intended", "k1/0": "settled"}
     bench.journal.in_hand = 4
     assert ended(bench.recovery.once()) == {"k1": "rejected"}
