@@ -139,7 +139,7 @@ class Okx:
             found.append(found_of(row, symbol, ONE if market is None else market.contract))
         return found
 
-    # What is held.
+    # Balances and positions.
 
     def _balance(self) -> list[Any]:
         details = only_row(self._client.call("privateGetAccountBalance", {}, HOST)).get("details")
