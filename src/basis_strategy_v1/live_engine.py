@@ -11,7 +11,7 @@ from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.core.order import DECISION, LEAVE
 from basis_strategy_v1.engine import RunResult, steps_of
 from basis_strategy_v1.execution.exposure import UNWIND
-from basis_strategy_v1.execution.plan_in_hand import PlanStopped
+from basis_strategy_v1.execution.plan_in_hand import PlanStopped, ShortFill
 from basis_strategy_v1.live_guard import LiveGuard
 from basis_strategy_v1.live_record import COMPONENT, Waits
 from basis_strategy_v1.strategies.strategy import Step
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.market import MarketSnapshot
+
+
+MOST_UNWOUND = 3  # plans in a row
 
 
 class LiveEngine(LiveGuard):
@@ -145,6 +148,7 @@ class LiveEngine(LiveGuard):
         try:
             if run():  # also where all of them were repetitions
                 self._changed = self._has_cash_flows = True
+                self._unwound = 0
             self._book_closed(market)
         except StillPending:  # no error: it is looked up from time to time, and its plan goes on when it has ended
             self._book_closed(market)
@@ -153,14 +157,30 @@ class LiveEngine(LiveGuard):
             raise
         except PlanStopped as stopped:
             self._book_closed(market)
-            if stopped.on_failure == UNWIND and stopped.before is not None:
-                self._unwind(at, market, stopped.before)
+            self._stopped(at, market, stopped)
         except ComponentError as refused:
             if refused.severity == "CRITICAL":
                 raise
             self._skip(at, refused)
             return False
         return True
+
+    def _stopped(self, at: datetime, market: MarketSnapshot, stopped: PlanStopped) -> None:
+        """Unwind a plan that was stopped while it entered. After several in a row the run is halted: each costs fees and slippage."""
+        if isinstance(stopped.original_exception, ShortFill):
+            self._log_error(at, "EXM-001", stopped.message, "HIGH")
+        if stopped.on_failure != UNWIND or stopped.before is None:
+            return
+        self._unwound += 1
+        if self._unwound >= MOST_UNWOUND and not self.is_halted():
+            self.halt()
+            message = f"{self._unwound} plans in a row were unwound, the last because: {stopped.message}"
+            self._log_error(at, "ENG-005", message, "HIGH")
+        self._unwind(at, market, stopped.before)
+
+    def _log_error(self, at: datetime, code: str, message: str, severity: str) -> None:
+        data = {"error_code": code, "error_message": message, "error_severity": severity}
+        self.event_logger.log_event(at, "error", COMPONENT, data)
 
     def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
         if self.waits is None and instant == self._end and (instant, LEAVE) not in self._sent:
@@ -178,6 +198,8 @@ class LiveEngine(LiveGuard):
         now = self.clock.now()
         market = self._advance_to(to_instant(now), now)
         busy = self._recover(market)
+        if not busy and self._unwinds_to is not None:
+            self._unwind(now, market, self._unwinds_to)
         if not busy and self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
         self._guard(now, market, busy=busy)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import SECOND_US
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, StillPending
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending, VenueUnreachable
+from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.core.memory import encode_memory
 from basis_strategy_v1.core.order import HEDGE
 from basis_strategy_v1.execution.exposure import exposures_of, unhedged
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
 
 ZERO = Decimal(0)
+TEMPORARY = (VenueUnreachable, StaleSeries, MissingData)  # nothing was sent, and it may be sent later
+MOST_REFUSED = 3
 
 
 class LiveGuard(LiveRecord):
     """Keeps a live run hedged and compares it with its venues."""
 
-    def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False, busy: Sequence[str] = ()) -> None:
-        """Close what has been unhedged for too long."""
+    _refused_hedges = 0  # in a row
+
+    def _guard(self, at: datetime, market: MarketSnapshot, *, at_once: bool = False, busy: Sequence[str] = ()) -> bool:
+        """Close what has been unhedged for too long; whether nothing is left to try."""
         pipeline, limits = self.live.pipeline, self.live.parts.limits
         if pipeline.meant is None or (busy and self._is_hedging()):
-            return
+            return True
         venues, state = self.account.venues, self.account.state(market)
         gaps = unhedged(exposures_of(state, venues, market).net, pipeline.meant, market)
         if at_once:
@@ -55,9 +59,34 @@ class LiveGuard(LiveRecord):
         if verdict.critical:
             raise ComponentError("ENG-002", verdict.critical)
         if verdict.blocks:
-            with suppress(StillPending):  # it is looked up as any other
-                self._hedge(at, verdict.blocks)
+            is_done = self._try_to_hedge(at, verdict.blocks)
             self._book_closed(market)
+            return is_done
+        return True
+
+    def _try_to_hedge(self, at: datetime, blocks: Sequence[dict[str, Any]]) -> bool:
+        """Hedge, and say whether it was sent. What fails is tried again; what is refused again and again cannot be closed.
+
+        Raises:
+            OutcomeUnknown. ComponentError: ENG-002.
+        """
+        try:
+            self._hedge(at, blocks)
+        except StillPending:  # it is looked up as any other
+            return True
+        except OutcomeUnknown:
+            raise
+        except ComponentError as failed:
+            if failed.severity == "CRITICAL":
+                raise
+            if not isinstance(failed.original_exception or failed, TEMPORARY):
+                self._refused_hedges += 1
+            if self._refused_hedges >= MOST_REFUSED:
+                message = f"what is unhedged could not be closed in {MOST_REFUSED} attempts: {failed.message}"
+                raise ComponentError("ENG-002", message, original_exception=failed) from failed
+            return False
+        self._refused_hedges = 0
+        return True
 
     def _is_hedging(self) -> bool:
         """Whether an order of the guard itself is what is waited for."""
@@ -76,9 +105,10 @@ class LiveGuard(LiveRecord):
 
     def _unwind(self, at: datetime, market: MarketSnapshot, before: Mapping[str, Decimal]) -> None:
         """Go back to the net exposure that a plan found which was stopped while it entered."""
-        self._unwinds_to = None
+        self._unwinds_to = before
         self.live.pipeline.meant = before
-        self._guard(at, market, at_once=True)
+        if self._guard(at, market, at_once=True):
+            self._unwinds_to = None
 
     def _compare_holdings(self, at: datetime, market: MarketSnapshot) -> None:
         """Compare the positions with the venues, from time to time and after a disagreement; keep the table, and log a new break."""

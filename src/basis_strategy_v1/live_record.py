@@ -57,6 +57,8 @@ class LiveRecord(EventDrivenStrategyEngine):
     has_left = False
     on_end: Sequence[Callable[[], None]] = ()
     is_halted: Callable[[], bool] = staticmethod(lambda: False)
+    halt: Callable[[], None] = staticmethod(lambda: None)
+    _unwound = 0  # plans in a row that were stopped and unwound
     is_stopping: Callable[[], bool] = staticmethod(lambda: False)
     _goes_on_at: int | None = None  # the first instant of a replay that goes on after a restart
     _since: Since

@@ -536,7 +536,7 @@ def test_prices_that_fail_between_the_check_and_the_sending_stop_the_plan(live_r
     made.market.get_data = lambda at: times.append(at) or (given(at) if len(times) < 2 else raises(ZeroDivisionError("late")))
     error = refused(made.manager.run_plan, NOON, [trade("sell")])
     assert (error.error_code, made.manager.instructions_failed) == ("EXM-001", 1)
-    assert error.message == "routing failed: ZeroDivisionError: late; the other steps were sent (on_failure: complete)"
+    assert error.message == "routing failed: ZeroDivisionError: late; the other steps were tried (on_failure: complete)"
 
 
 # Chains that are not atomic.

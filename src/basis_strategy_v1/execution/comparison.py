@@ -37,6 +37,15 @@ def unlike_expected(report: ExecutionReport) -> Iterator[str]:
             yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
 
 
+def filled_of_expected(report: ExecutionReport) -> Decimal:
+    """The share of the expected changes that a report has: 1 where all was executed that was simulated, or nothing was expected.
+
+    A fee may be paid in another token and a price may be better, so the token counts that comes nearest to what was expected.
+    """
+    shares = [EXACT.divide(report.deltas.get(*place), amount) for place, amount in report.expected.items() if amount]
+    return max(shares, default=Decimal(1))
+
+
 def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
     """Each amount at an exchange whose change is not the one of the deltas. On chain tokens go to the wallet, and interest accrues."""
     had, has = before.positions(), after.positions()

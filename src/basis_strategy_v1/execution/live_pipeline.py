@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -11,10 +12,12 @@ from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.order import DECISION, Plan
-from basis_strategy_v1.execution.exposure import COMPLETE, HOLD, default_on_failure
+from basis_strategy_v1.execution.comparison import filled_of_expected
+from basis_strategy_v1.execution.conclusion import UNREADABLE
+from basis_strategy_v1.execution.exposure import COMPLETE, UNWIND, default_on_failure
 from basis_strategy_v1.execution.live_sending import LiveSending
 from basis_strategy_v1.execution.pipeline import NOTHING, foreign, require_aware, require_plan
-from basis_strategy_v1.execution.plan_in_hand import PlanInHand, PlanStopped
+from basis_strategy_v1.execution.plan_in_hand import PlanInHand, PlanStopped, ShortFill
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.instructions import Instruction
+
+
+LEAST_FILLED = Decimal("0.99")  # of what was simulated; below it an entering plan stops
 
 
 class LivePipeline(LiveSending):
@@ -84,11 +90,18 @@ class LivePipeline(LiveSending):
         failures: list[ComponentError] = []
         for index, block in enumerate(in_hand.plan.blocks):
             try:
-                reports.append(self._send_block(in_hand, index, block))
+                report = self._send_block(in_hand, index, block)
+                reports.append(report)
+                if in_hand.on_failure == UNWIND and index + 1 < len(in_hand.plan.blocks):
+                    _require_filled(index, block, report)
             except OutcomeUnknown as unknown:
                 unknown.add_earlier(reports)
                 raise
             except ComponentError as failure:
+                if failure.error_code == UNREADABLE:  # perhaps executed: its entry is open, and is looked up again
+                    pending = StillPending(UNREADABLE, failure.message, original_exception=failure.original_exception)
+                    pending.add_earlier(reports)
+                    raise pending from failure
                 failures.append(failure)
                 reports += failure.reports
                 if in_hand.on_failure != COMPLETE:
@@ -142,13 +155,26 @@ class LivePipeline(LiveSending):
         return PlanInHand(self.journal.begin_plan(plan), plan, is_leaving, on_failure)
 
     def _stopped_plan(self, in_hand: PlanInHand, reports: Sequence[ExecutionReport], failures: Sequence[ComponentError]) -> ComponentError:
-        what = {COMPLETE: "the other steps were sent", HOLD: "the rest was not sent"}.get(in_hand.on_failure, "the rest was not sent")
+        what = "the other steps were tried" if in_hand.on_failure == COMPLETE else "the rest was not sent"
         message = "; ".join(failure.message for failure in failures)
         error = PlanStopped("EXM-001", f"{message}; {what} (on_failure: {in_hand.on_failure})", original_exception=failures[0])
         error.reports = NOTHING
         error.add_earlier(reports)
         error.on_failure, error.before = in_hand.on_failure, in_hand.plan.before
         return error
+
+
+def _require_filled(index: int, block: Any, report: ExecutionReport) -> None:
+    """The legs after a trade are as large as it was simulated to fill: they are not sent where it filled less.
+
+    Raises:
+        ShortFill.
+    """
+    if block.get("instruction_type") != "cex_trade":
+        return
+    share = filled_of_expected(report)
+    if share < LEAST_FILLED:
+        raise ShortFill("EXM-001", f"step {index}: {report.venue} filled {share:.0%} of what was simulated")
 
 
 def _instructions(blocks: Sequence[Any]) -> list[Instruction] | None:

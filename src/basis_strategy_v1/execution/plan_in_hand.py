@@ -23,6 +23,10 @@ class PlanStopped(ComponentError):
     before: Mapping[str, Decimal] | None = None  # the net exposure that the plan found, by asset
 
 
+class ShortFill(ComponentError):
+    """A trade of a plan filled less than was simulated. What it filled is recorded; the legs after it would not be hedged."""
+
+
 class PlanInHand(Struct, frozen=True):
     """A plan that the journal holds: its number there, whether it leaves, and what becomes of the rest when a step fails."""
 

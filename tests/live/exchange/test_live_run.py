@@ -71,10 +71,12 @@ def live(machine, tmp_path, monkeypatch):
             "venues": {"cex": {"binance": {"endpoint": machine.url}}}, **changes,
         }  # fmt: skip
 
-    def run(steps, folder=".", **changes):
+    def run(steps, folder=".", halted=None, **changes):
         time.steps, at = steps, tmp_path / folder
         engine = build_live(config(**changes), at / "state", at / "results", at / "logs", paper=False, stop=time, clock=time, report=False)
         engine.waits = time
+        if halted is not None:
+            engine.halt, engine.is_halted = lambda: halted.append(True), lambda: bool(halted)
         try:
             return engine.run(), engine
         finally:
@@ -185,6 +187,46 @@ def test_a_second_leg_that_is_refused_unwinds_the_first(live, machine):
     assert held.get("ETH", D(0)) < D("0.01")
     sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
     assert sides == [("spot", "buy"), ("spot", "sell")]
+
+
+def test_an_unwinding_that_is_refused_once_is_tried_again(live, machine):
+    refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance")]
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
+    _, engine = live(1)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides[:2] == [("spot", "buy"), ("spot", "sell")]
+
+
+def test_a_leg_whose_fill_cannot_be_recorded_yet_leaves_the_other_leg_alone(live, machine):
+    machine.control({"on": "fills", "fault": "edit_after", "edits": [{"path": [0, "commission"]}], "times": -1})
+    live(1)
+    machine.control(clear=True)
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides == [("spot", "buy"), ("perp", "sell")]
+
+
+@pytest.mark.parametrize("share", ["0", "0.1"])
+def test_a_second_leg_is_not_sent_where_the_first_filled_less_and_the_rest_is_unwound(live, machine, tmp_path, share):
+    machine.control({"on": "order", "fault": "partial", "share": share})
+    _, engine = live(1)
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides[0] == ("spot", "buy")
+    assert sides[1:2] != [("perp", "sell")]
+    logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
+    assert f"binance filled {int(float(share) * 100)}% of what was simulated; the rest was not sent (on_failure: unwind)" in logged
+
+
+def test_a_run_whose_plans_are_unwound_three_times_in_a_row_halts_itself(live, machine, tmp_path):
+    passed = {"on": "order", "fault": "delay", "seconds": 0}
+    machine.control(*[passed, {"on": "order", "fault": "refuse", "reason": "margin"}, passed] * 6)
+    halted = []
+    live(6, halted=halted)
+    logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
+    assert (halted, logged.count("ENG-005")) == ([True], 1)
+    sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert sides == [("spot", "buy"), ("spot", "sell")] * 3
 
 
 def test_a_second_leg_that_fills_half_is_known_as_that(live, machine):

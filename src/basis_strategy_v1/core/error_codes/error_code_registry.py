@@ -70,6 +70,8 @@ _ROWS = (
               "The step before took longer than the interval. Choose a longer interval, or find out in the log what took the time."),
     ErrorCode("ENG-004", "EventDrivenStrategyEngine", "HIGH", "Not everything was left",
               "The message says what is still held. Run `basis unwind` again once it can be left."),
+    ErrorCode("ENG-005", "EventDrivenStrategyEngine", "HIGH", "The run halted itself",
+              "Several plans in a row were stopped and unwound. Mend what the message names, then `basis resume`."),
     ErrorCode("LOG-001", "EventLogger", "HIGH", "An event cannot be written",
               "Free disk space or choose another folder with --logs. Live, nothing is sent until events can be written."),
     ErrorCode("LOG-002", "EventLogger", "LOW", "The last line of an event log is truncated",
