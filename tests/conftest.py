@@ -21,7 +21,6 @@ INSTALLABLE = ("browser", "chain", "installer")
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
     "app/test_data_checks.py",
-    "app/test_live_check.py",
     "app/test_paper_equals_backtest.py",
     "app/test_paper_live.py",
     "app/test_two_runs.py",
@@ -51,9 +50,6 @@ SLOW = (
     "live/exchange/test_faults.py",
     "live/exchange/test_killed_trader.py",
     "live/exchange/test_live_run.py",
-    "live/exchange/test_moves.py",
-    "live/exchange/test_okx.py",
-    "live/exchange/test_orders.py",
     "live/exchange/test_recorded_day.py",
     "live/test_a_known_key_is_nowhere.py",
     "live/test_http_deadline.py",
