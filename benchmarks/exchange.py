@@ -19,7 +19,7 @@ from figures import show
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.exchange.clients import client
-from tests.exchange.process import ExchangeProcess, exchange_process
+from tests.exchange.process import ExchangeProcess
 from tests.live.exchange.trader import BOTH, LIMITS, approved, secrets_of
 
 from basis_strategy_v1.core.clock import SystemClock
@@ -49,7 +49,7 @@ made = open_exchange("binance", Settings(), read_secrets("dev", keys), {"spot": 
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, exchange_process(Path(name) / "ledger.jsonl") as server:
+    with tempfile.TemporaryDirectory() as name, ExchangeProcess(Path(name) / "ledger.jsonl") as server:
         server.control(HELD, MARGIN, LIMITLESS, UNCOUNTED)
         for kind, most in (("spot", 1), ("perp", 3)):
             _orders(server, kind, most)

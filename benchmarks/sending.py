@@ -20,7 +20,7 @@ from tests.execution.memory_live_journal import Held
 from tests.ledger import OPENING
 from tests.ledger_gateway import LedgerGateway
 from tests.live.crash.sending_process import order_of
-from tests.venue_process import VenueProcess, venue_process
+from tests.venue_process import VenueProcess
 
 from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.execution.recovery import Recovery
@@ -33,7 +33,7 @@ WRITES = 3  # intended, sent and the outcome with the state
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, venue_process(Path(name) / "venue.jsonl") as venue:
+    with tempfile.TemporaryDirectory() as name, VenueProcess(Path(name) / "venue.jsonl") as venue:
         folder = Path(name)
         insert_ms = _bare_insert(folder / "bare.sqlite")
         request_ms = _bare_request(venue)

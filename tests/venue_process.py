@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .ledger import OPENING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .server_process import ServerProcess
 
 PATIENCE_S = 10
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-class VenueProcess:
-    """`port` stays the same when it is killed and started again, and so does its ledger file."""
+class VenueProcess(ServerProcess):
+    """Its ledger file stays the same when it is killed and started again."""
 
     def __init__(self, ledger: Path) -> None:
         self.ledger = ledger
-        self.port = 0
-        self.start()
+        super().__init__("tests.ledger_venue")
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ledger_venue", "--port", str(self.port), "--ledger", str(self.ledger)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+    def arguments(self) -> list[str]:
+        return ["--ledger", str(self.ledger)]
 
     def control(self, **given: Any) -> None:
-        request = urllib.request.Request(f"{self.url}/control", json.dumps(given).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.status == 200
+        self.send_control(given)
 
     def begin(self, ledger: Path) -> None:
         """Go on with a new ledger, as a new process would."""
@@ -89,13 +62,3 @@ class VenueProcess:
     def balances(self) -> dict[str, Decimal]:
         moved = self.moved()
         return {token: OPENING.get(token, Decimal(0)) + moved.get(token, Decimal(0)) for token in OPENING.keys() | moved.keys()}
-
-
-@contextmanager
-def venue_process(ledger: Path) -> Iterator[VenueProcess]:
-    """A test venue that is ended with the block."""
-    venue = VenueProcess(ledger)
-    try:
-        yield venue
-    finally:
-        venue.kill()

@@ -77,13 +77,13 @@ def live(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
-    from basis_strategy_v1.app.live_commands import HALT, halt_line, is_halted, lines_at_the_end
+    from basis_strategy_v1.app.live_commands import halt_line, is_halted, lines_at_the_end, set_halted
     from basis_strategy_v1.terminal import progress_bar
 
     with progress_bar(enabled=not quiet and data is not None) as progress:
         engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=not no_report, progress=progress)
         engine.is_halted = lambda: is_halted(state)
-        engine.halt = (state / HALT).touch
+        engine.halt = lambda: set_halted(state)
         if data is None and not quiet:
             say(f"trading {'on paper ' if paper else ''}over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
             if is_halted(state):

@@ -13,7 +13,7 @@ from basis_strategy_v1.engine import RunResult, steps_of
 from basis_strategy_v1.execution.exposure import UNWIND
 from basis_strategy_v1.execution.plan_in_hand import PlanStopped, ShortFill
 from basis_strategy_v1.live_guard import LiveGuard
-from basis_strategy_v1.live_record import COMPONENT, Waits
+from basis_strategy_v1.live_record import Waits
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class LiveEngine(LiveGuard):
 
     def _log_skipped(self, first: int, last: int) -> None:
         message = f"no step from {iso(from_instant(first))} to {iso(from_instant(last))}: the one before took too long"
-        data = {"error_code": "ENG-003", "error_message": message, "error_severity": "LOW"}
-        self.event_logger.log_event(self.clock.now(), "error", COMPONENT, data)
+        self._log_error(self.clock.now(), "ENG-003", message)
 
     def _work(self, at: datetime, market: MarketSnapshot) -> None:
         """Close what is open; go on with the plan in hand, or decide."""
@@ -168,19 +167,15 @@ class LiveEngine(LiveGuard):
     def _stopped(self, at: datetime, market: MarketSnapshot, stopped: PlanStopped) -> None:
         """Unwind a plan that was stopped while it entered. After several in a row the run is halted: each costs fees and slippage."""
         if isinstance(stopped.original_exception, ShortFill):
-            self._log_error(at, "EXM-001", stopped.message, "HIGH")
+            self._log_error(at, "EXM-001", stopped.message)
         if stopped.on_failure != UNWIND or stopped.before is None:
             return
         self._unwound += 1
         if self._unwound >= MOST_UNWOUND and not self.is_halted():
             self.halt()
             message = f"{self._unwound} plans in a row were unwound, the last because: {stopped.message}"
-            self._log_error(at, "ENG-005", message, "HIGH")
+            self._log_error(at, "ENG-005", message)
         self._unwind(at, market, stopped.before)
-
-    def _log_error(self, at: datetime, code: str, message: str, severity: str) -> None:
-        data = {"error_code": code, "error_message": message, "error_severity": severity}
-        self.event_logger.log_event(at, "error", COMPONENT, data)
 
     def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
         if self.waits is None and instant == self._end and (instant, LEAVE) not in self._sent:

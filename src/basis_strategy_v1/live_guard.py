@@ -16,7 +16,7 @@ from basis_strategy_v1.core.order import HEDGE
 from basis_strategy_v1.execution.exposure import exposures_of, unhedged
 from basis_strategy_v1.execution.hedge_guard import encode_since, judge
 from basis_strategy_v1.execution.reconciliation import encode_table
-from basis_strategy_v1.live_record import COMPONENT, SINCE, LiveRecord
+from basis_strategy_v1.live_record import SINCE, LiveRecord
 from basis_strategy_v1.results.run_record import HOLDINGS
 
 if TYPE_CHECKING:
@@ -121,6 +121,5 @@ class LiveGuard(LiveRecord):
         breaks = {(row.venue, row.token): row.unexplained for row in table.breaks}
         if breaks and breaks != self._breaks:
             message = f"holdings: {'; '.join(map(str, table.breaks))}"
-            data = {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM"}
-            self.event_logger.log_event(at, "error", COMPONENT, data)
+            self._log_error(at, "EIM-003", message)
         self._breaks = breaks

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SimulatedClock, from_instant, to_instant
+from basis_strategy_v1.core.error_codes.error_code_registry import error_data
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state_codec import decode_state, encode_state
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, Skipped
@@ -100,7 +101,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             plans = journal.plans_after(JournalMark() if kept is None else kept.mark)
             self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)
         if why_not:
-            self._log_new_record(why_not)
+            self._log_error(self.clock.now(), "RES-002", why_not)
         if kept is None:
             self._goes_on_at = None if newest is None else to_instant(newest.at) + (in_hand is None)
             self._begin_record(at)
@@ -158,9 +159,8 @@ class LiveRecord(EventDrivenStrategyEngine):
         """The market of the past, where the data have one: on the wall clock the present one stands for it."""
         return self.account.market(from_instant(instant) if self.waits is None else self.clock.now())
 
-    def _log_new_record(self, why: str) -> None:
-        data = {"error_code": "RES-002", "error_message": why, "error_severity": "LOW"}
-        self.event_logger.log_event(self.clock.now(), "error", COMPONENT, data)
+    def _log_error(self, at: datetime, code: str, message: str) -> None:
+        self.event_logger.log_event(at, "error", COMPONENT, error_data(code, message))
 
     def _keep(self, market: MarketSnapshot, at: datetime) -> None:
         """Record the step, in memory and in the state folder."""

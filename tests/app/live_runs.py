@@ -8,11 +8,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.execution.paper import PaperGateway, PaperWorld
 from basis_strategy_v1.live_engine import LiveEngine
 
 from .runs import Waiting
+from .test_paper_equals_backtest import LIMITS
+
+
+def shipped(repository: Path, name: str, **changes: Any) -> dict[str, Any]:
+    """A config of `config/` from 2024-06-01 on, with limits and without a time at which it leaves."""
+    read = yaml.safe_load((repository / "config" / f"{name}.yaml").read_text())
+    read["strategy"].pop("leave_at", None)
+    return {**read, "start": "2024-06-01", "limits": LIMITS, **changes}
 
 
 def engine_in(folder: Path, config: dict[str, Any], data: Path, **options: Any) -> LiveEngine:

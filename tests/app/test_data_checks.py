@@ -15,6 +15,8 @@ from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
 
+from . import runs
+
 PERP, FUNDING = "ohlcv/bybit/perp/ETHUSDT_1h", "funding/bybit/ETHUSDT"
 SPOT = "ohlcv/bybit/spot/ETHUSDT_1h"
 ALWAYS_IN = {"spot_venue": "bybit", "perp_venue": "bybit"}
@@ -40,16 +42,7 @@ def without(first: str, last: str) -> Spoil:
 
 
 def run_of(**changes: Any) -> dict[str, Any]:
-    return {
-        "strategy_mode": "eth_basis",
-        "share_class": "usdt_stable",
-        "initial_capital": 100_000,
-        "start": "2024-06-02",
-        "end": "2024-06-08",
-        "strategy": ALWAYS_IN,
-        "venues": {"cex": ["bybit"]},
-        **changes,
-    }
+    return runs.config(**{"initial_capital": 100_000, "start": "2024-06-02", "end": "2024-06-08", **changes})
 
 
 def checked(data: Path, /, **changes: Any) -> list[str]:

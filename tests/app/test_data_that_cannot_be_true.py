@@ -17,6 +17,8 @@ from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
 
+from . import runs
+
 SPOT, PERP, FUNDING = "ohlcv/bybit/spot/ETHUSDT_1h", "ohlcv/bybit/perp/ETHUSDT_1h", "funding/bybit/ETHUSDT"
 USDT, WETH = "lending/aave_v3/USDT", "lending/aave_v3/WETH"
 LIMITS = {
@@ -49,16 +51,7 @@ def changed(data: Path, series: str, change: Change) -> None:
 
 
 def run_of(**changes: Any) -> dict[str, Any]:
-    return {
-        "strategy_mode": "eth_basis",
-        "share_class": "usdt_stable",
-        "initial_capital": 100_000,
-        "start": "2024-06-02",
-        "end": "2024-06-16",
-        "strategy": {"spot_venue": "bybit", "perp_venue": "bybit"},
-        "venues": {"cex": ["bybit"]},
-        **changes,
-    }
+    return runs.config(**{"initial_capital": 100_000, "start": "2024-06-02", "end": "2024-06-16", **changes})
 
 
 def lending_of(token: str, **changes: Any) -> dict[str, Any]:

@@ -6,28 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.app.live_commands import status_lines, status_of
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.live_engine import LiveEngine
 
-from .live_runs import Steps, moves
-from .test_paper_equals_backtest import LIMITS
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
+from .live_runs import Steps, moves, shipped
 
 
 @pytest.fixture
 def engine(repository: Path, sample: Path, tmp_path: Path) -> LiveEngine:
-    config = yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text())
-    config = {**config, "start": "2024-06-01", "end": "2024-06-02", "limits": LIMITS, "live": {"reconcile_interval_s": 7200}}
+    config = shipped(repository, "eth_basis", end="2024-06-02", live={"reconcile_interval_s": 7200})
     return build_paper_replay(config, sample, tmp_path / "state", tmp_path / "results", tmp_path / "logs", report=False)
 
 

@@ -20,8 +20,8 @@ from basis_strategy_v1.live import process, secrets
 
 from ..ledger_gateway import LedgerGateway
 from ..public_exchange import close_of
-from ..public_process import PublicProcess, public_process
-from ..venue_process import VenueProcess, venue_process
+from ..public_process import PublicProcess
+from ..venue_process import VenueProcess
 from .test_paper_equals_backtest import LIMITS
 
 NOON_MS = 1_780_315_200_000
@@ -30,13 +30,13 @@ KEYS = {"BASIS_DEV__BINANCE__API_KEY": "k", "BASIS_DEV__BINANCE__API_SECRET": "s
 
 @pytest.fixture(scope="module")
 def exchanges() -> Iterator[PublicProcess]:
-    with public_process() as process:
+    with PublicProcess() as process:
         yield process
 
 
 @pytest.fixture(scope="module")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
-    with venue_process(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
+    with VenueProcess(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
         yield process
 
 
@@ -136,7 +136,7 @@ def test_only_what_is_allocated_to_the_run_counts(config: dict[str, Any], accoun
 
 
 def test_an_account_that_cannot_be_read_is_named_and_its_funds_are_not_guessed(config: dict[str, Any], tmp_path: Path) -> None:
-    with venue_process(tmp_path / "v.jsonl") as gone:
+    with VenueProcess(tmp_path / "v.jsonl") as gone:
         account = {"binance": LedgerGateway(gone.url)}
     assert findings(config, account) == ["CEX-002: binance cannot be read: binance gives no answer"]
 

@@ -9,30 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.core.clock import SimulatedClock
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
 from basis_strategy_v1.live_engine import LiveEngine
 
+from .live_runs import shipped
 from .runs import Waiting
-from .test_paper_equals_backtest import LIMITS
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture
 def config(repository: Path) -> dict[str, Any]:
-    read = yaml.safe_load((repository / "config" / "usdt_market_neutral.yaml").read_text())
-    read["strategy"].pop("leave_at", None)
-    return {**read, "start": "2024-06-01", "end": "2024-06-03", "limits": LIMITS}
+    return shipped(repository, "usdt_market_neutral", end="2024-06-03")
 
 
 def engine_of(config: dict[str, Any], data: Path, folder: Path) -> LiveEngine:

@@ -21,8 +21,8 @@ from basis_strategy_v1.execution.paper import pass_point
 
 from ..ledger_gateway import LedgerGateway
 from ..public_exchange import close_of, rate_of
-from ..public_process import PublicProcess, public_process
-from ..venue_process import venue_process
+from ..public_process import PublicProcess
+from ..venue_process import VenueProcess
 from .test_paper_equals_backtest import LIMITS
 
 BEGAN = datetime(2026, 6, 1, 5, 30, tzinfo=UTC)
@@ -31,7 +31,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[PublicProcess]:
-    with public_process() as found:
+    with PublicProcess() as found:
         yield found
 
 
@@ -265,7 +265,7 @@ def test_an_account_with_a_gateway_is_read_and_valued_at_live_prices(
     elsewhere = {**waiting, "venues": {"cex": {"bybit": {"endpoint": time.process.url}}}, "live": {}}
     with pytest.raises(ComponentError, match="bybit: no live gateway in this version; add --paper"):
         build_live(elsewhere, *places, paper=False, stop=time, clock=time)
-    with venue_process(tmp_path / "venue.jsonl") as venue:
+    with VenueProcess(tmp_path / "venue.jsonl") as venue:
         gateway = RealVenue(lambda account: LedgerGateway(venue.url, account.name), EXCHANGE_ACTIONS)
         monkeypatch.setitem(venue_accounts.REAL, "binance", gateway)
         engine = build_live(waiting, *places, paper=False, stop=time, clock=time, report=False)

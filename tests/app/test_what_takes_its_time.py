@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from basis_strategy_v1 import EventLogger
 from basis_strategy_v1.core.clock import to_instant
@@ -19,28 +18,18 @@ from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.order import HEDGE
 from basis_strategy_v1.core.state import ExchangeAccount
 from basis_strategy_v1.core.state_change import change_between
-from basis_strategy_v1.data.sample import write_sample
 from basis_strategy_v1.engine import RunResult
 from basis_strategy_v1.live.journal_reader import JournalReader
 from basis_strategy_v1.live_engine import LiveEngine
 from basis_strategy_v1.monitoring.logged_errors import errors_since
 
-from .live_runs import Steps, engine_in, gateway_of, moves
+from .live_runs import Steps, engine_in, gateway_of, moves, shipped
 from .test_paper_equals_backtest import LIMITS
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
-    return folder
 
 
 @pytest.fixture
 def config(repository: Path) -> dict[str, Any]:
-    read = yaml.safe_load((repository / "config" / "eth_basis.yaml").read_text())
-    read["strategy"].pop("leave_at", None)
-    return {**read, "start": "2024-06-01", "end": "2024-06-03", "limits": LIMITS}
+    return shipped(repository, "eth_basis", end="2024-06-03")
 
 
 def errors(result: RunResult) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ..public_process import PublicProcess, public_process
+from ..public_process import PublicProcess
 from .conftest import Basis
 
 LIVE = """\
@@ -30,7 +30,7 @@ limits: {max_notional_per_instruction: 200000, max_notional_per_day: 2000000, ma
 
 @pytest.fixture(scope="module")
 def exchanges() -> Iterator[PublicProcess]:
-    with public_process() as process:
+    with PublicProcess() as process:
         yield process
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .clients import client
-from .process import ExchangeProcess, exchange_process
+from .process import ExchangeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def _rounding() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
-    with exchange_process(tmp_path_factory.mktemp("exchange") / "first", "--clock", "requests", "--at", "2024-06-01T12:00:00Z") as process:
+    with ExchangeProcess(tmp_path_factory.mktemp("exchange") / "first", "--clock", "requests", "--at", "2024-06-01T12:00:00Z") as process:
         yield process
 
 

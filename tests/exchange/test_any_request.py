@@ -1,4 +1,4 @@
-"""Whatever is asked, with a good signature, the local exchange answers as the venue does, and makes no error of its own."""
+"""To any request with a good signature the local exchange answers as the venue does, and makes no error of its own."""
 
 from __future__ import annotations
 

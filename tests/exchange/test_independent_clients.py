@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from .process import REPOSITORY, ExchangeProcess, exchange_process
+from ..server_process import REPOSITORY
+from .process import ExchangeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def install(folder: Path) -> None:
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[ExchangeProcess]:
     """On the machine's clock: these clients take the time from there."""
-    with exchange_process(tmp_path / "ledger") as exchange:
+    with ExchangeProcess(tmp_path / "ledger") as exchange:
         yield exchange
 
 

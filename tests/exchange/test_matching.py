@@ -1,4 +1,4 @@
-"""The engine behind all venues, without HTTP: whatever is traded, the ledger adds up."""
+"""The engine behind all venues, without HTTP: after any trades the ledger adds up."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ import ccxt
 import pytest
 import requests
 
+from ..server_process import REPOSITORY
 from .clients import client
-from .process import REPOSITORY, exchange_process
+from .process import ExchangeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ HOUR = 3_600_000
 
 
 def test_after_a_kill_the_ledger_and_lasting_commands_are_as_before(tmp_path: Path, loaded: Callable[[str], Any]) -> None:
-    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange:
+    with ExchangeProcess(tmp_path / "ledger", "--clock", "requests") as exchange:
         exchange.grant("binance", "spot", USDT="1000")
         exchange.control(price={"symbol": "ETHUSDT", "price": "1000"})
         binance = client("binance", exchange.url)
@@ -67,7 +68,7 @@ def orders(address: str, name: str, many: int) -> list[str]:
 
 
 def test_orders_that_come_at_once_are_each_executed_once(tmp_path: Path) -> None:
-    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(4) as pool:
+    with ExchangeProcess(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(4) as pool:
         exchange.grant("binance", "spot", USDT="10000")
         answered = [one for found in pool.map(lambda name: orders(exchange.url, name, 10), "abcd") for one in found]
         account = exchange.account("binance")
@@ -77,7 +78,7 @@ def test_orders_that_come_at_once_are_each_executed_once(tmp_path: Path) -> None
 
 
 def test_what_was_answered_is_in_the_ledger_after_a_kill(tmp_path: Path) -> None:
-    with exchange_process(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(2) as pool:
+    with ExchangeProcess(tmp_path / "ledger", "--clock", "requests") as exchange, ThreadPoolExecutor(2) as pool:
         exchange.grant("binance", "spot", USDT="10000000")
         sending = [pool.submit(orders, exchange.url, name, 100_000) for name in "ab"]
         while exchange.count("binance", "order") < 50:
@@ -120,7 +121,7 @@ def test_prices_and_funding_come_from_recorded_data_at_the_clock_of_requests(tmp
     write(tmp_path / "data/ohlcv/binance/perp/ETHUSDT_1h.csv", "timestamp,open,high,low,close,volume", *bars)
     rates = ["2024-06-01T12:00:00Z,0.5", "2024-06-01T13:00:00Z,0.0001", "2024-06-01T14:00:00Z,-0.0002"]
     write(tmp_path / "data/funding/binance/ETHUSDT.csv", "timestamp,funding_rate", *rates)
-    with exchange_process(
+    with ExchangeProcess(
         tmp_path / "ledger", "--clock", "requests", "--data", str(tmp_path / "data"), "--at", "2024-06-01T12:00:00Z"
     ) as exchange:
         exchange.grant("binance", "perp", USDT="10000")
@@ -143,7 +144,7 @@ def test_prices_and_funding_come_from_recorded_data_at_the_clock_of_requests(tmp
 
 def test_it_speaks_https_with_a_certificate_that_nobody_signed(tmp_path: Path) -> None:
     write_certificate(tmp_path / "certificate.pem")
-    with exchange_process(tmp_path / "ledger", "--certificate", str(tmp_path / "certificate.pem")) as exchange:
+    with ExchangeProcess(tmp_path / "ledger", "--certificate", str(tmp_path / "certificate.pem")) as exchange:
         refused = client("binance", exchange.url.replace("http://", "https://"))
         with pytest.raises(ccxt.NetworkError) as error:
             refused.fetch_time()

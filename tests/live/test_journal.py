@@ -230,9 +230,9 @@ def test_what_is_open_or_was_executed_does_not_begin_again_and_what_is_closed_ta
 def test_a_report_with_anything_in_its_details_is_kept_as_text(tmp_path: Path) -> None:
     class Unwritable:
         def __str__(self) -> str:
-            return "odd \ud800"
+            return "unusual \ud800"
 
-    details = {"price": D("1.50"), "odd": Unwritable(), "at": AT, "deep": {1: {Unwritable(): [Unwritable()]}}}
+    details = {"price": D("1.50"), "unusual": Unwritable(), "at": AT, "deep": {1: {Unwritable(): [Unwritable()]}}}
     given = structs.replace(report("alpha", 1), details=details, at=AT.astimezone(timezone(timedelta(hours=2))))
     with SqliteJournal(tmp_path) as journal:
         intend(journal, "alpha")
@@ -241,7 +241,12 @@ def test_a_report_with_anything_in_its_details_is_kept_as_text(tmp_path: Path) -
     with SqliteJournal(tmp_path) as journal:
         entry = journal.entry("alpha")
     assert entry is not None
-    found = {"price": "1.50", "odd": "odd \\ud800", "at": "2024-06-01T12:00:00Z", "deep": {"1": {"odd \\ud800": ["odd \\ud800"]}}}
+    found = {
+        "price": "1.50",
+        "unusual": "unusual \\ud800",
+        "at": "2024-06-01T12:00:00Z",
+        "deep": {"1": {"unusual \\ud800": ["unusual \\ud800"]}},
+    }
     assert entry.reports == (structs.replace(given, details=found),)
     assert entry.reason == "lone \\ud800"
 

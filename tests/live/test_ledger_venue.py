@@ -22,7 +22,7 @@ from basis_strategy_v1.execution.timing import Timing, within
 from ..execution.memory_live_journal import Held, MemoryLiveJournal
 from ..ledger import FEE, OPENING, PRICES
 from ..ledger_gateway import LedgerGateway, client_id_of
-from ..venue_process import venue_process
+from ..venue_process import VenueProcess
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 TIMEOUT_S = 0.2
@@ -30,7 +30,7 @@ TIMEOUT_S = 0.2
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    with venue_process(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
+    with VenueProcess(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
         yield process
 
 

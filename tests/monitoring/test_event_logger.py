@@ -821,7 +821,7 @@ def test_an_interruption_within_a_block_that_is_being_written_goes_on_where_it_w
 def test_json_that_is_ready_stands_as_it_is_next_to_what_has_no_form() -> None:
     ready = msgspec.Raw(b'{"a":{"ETH":"1.50"}}')
     assert json_of({"deltas": ready}) == b'{"deltas":{"a":{"ETH":"1.50"}}}'
-    assert json_of({"deltas": ready, "odd": "a\ud800"}) == b'{"deltas":{"a":{"ETH":"1.50"}},"odd":"a\\\\ud800"}'
+    assert json_of({"deltas": ready, "unusual": "a\ud800"}) == b'{"deltas":{"a":{"ETH":"1.50"}},"unusual":"a\\\\ud800"}'
 
 
 def test_a_text_that_utf_8_has_no_form_for_is_json_with_the_character_escaped() -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -27,6 +26,7 @@ from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT, shown
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
+from basis_strategy_v1.core.error_codes.error_code_registry import error_data
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager, venues_of_config
 from basis_strategy_v1.execution.market_source import MarketSource
@@ -193,22 +193,21 @@ def _engine(
         run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_fed)))
         logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=how.kept_days))
         record = RunRecord(folder, how.at)
-        source, on_end = MarketSource(provider, clock), [journal.close_file, record.close]
+        on_end = [journal.close_file, record.close]
         handler: PositionUpdateHandler | None = None
         if secrets is None:
+            source = MarketSource(provider, clock)
             handler = PositionUpdateHandler(initial_positions_of(settings, strategy, source.at(settings.start), gas_is_free(venues)))
             world = PaperWorld(venues, source, clock, folder / PAPER, handler.state, how.at)
             gateways = paper_gateways(world, venues, clock)
             on_end.insert(0, world.close)
         else:
             gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy), journal.run)
-            check_accounts(gateways.values(), settings, journal, partial(_log_fault, logger, clock))
+            check_accounts(gateways.values(), settings, journal, _logs(logger, clock, "LiveEngine", NOT_READY))
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         if is_fed:
             health.register_component(FEED, provider.check_health)
-            provider.on_silence = lambda message: logger.log_event(
-                clock.now(), "error", FEED, {"error_code": "CEX-002", "error_message": message, "error_severity": "HIGH"}
-            )
+            provider.on_silence = _logs(logger, clock, FEED, "CEX-002")
         manager = ExecutionInterfaceManager(
             settings,
             provider,
@@ -229,9 +228,9 @@ def _engine(
     return engine
 
 
-def _log_fault(logger: EventLogger, clock: Any, message: str) -> None:
-    data = {"error_code": NOT_READY, "error_message": message, "error_severity": "HIGH"}
-    logger.log_event(clock.now(), "error", "LiveEngine", data)
+def _logs(logger: EventLogger, clock: Any, component: str, code: str) -> Callable[[str], None]:
+    """Logs a message as an error of a component."""
+    return lambda message: logger.log_event(clock.now(), "error", component, error_data(code, message))
 
 
 def require_live_options(*, data: Path | None, speed: str | None) -> None:

@@ -83,9 +83,14 @@ def _settings(config: Any, findings: list[LiveProblem]) -> Config | None:
 
 
 def _checked(settings: Config, findings: list[LiveProblem], gateways: Mapping[str, Gateway] | None, clock: Clock) -> Iterator[str]:
-    venues, exchanges = venues_of_config(settings), exchanges_of(settings)
+    venues = venues_of_config(settings)
     secrets = read_secrets(Environment.read().environment)
     findings += [*_missing_keys(settings, venues, secrets), *_missing_addresses(settings, venues)]
+    try:
+        exchanges = exchanges_of(settings)
+    except ComponentError as without:  # no exchange can be asked
+        findings.append(_finding(without))
+        return
     series = _series(settings, findings)
     if gateways is None:
         findings += [LiveProblem(NOT_READY, f"{name}: no live gateway in this version") for name in without_gateway(settings, venues)]

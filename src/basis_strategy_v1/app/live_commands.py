@@ -22,6 +22,11 @@ def is_halted(folder: Path) -> bool:
     return (folder / HALT).exists()
 
 
+def set_halted(folder: Path) -> None:
+    """Let nothing new be started until `resume`."""
+    (folder / HALT).touch()
+
+
 def require_journal(folder: Path) -> None:
     """Refuse a folder in which no live run was.
 
@@ -96,7 +101,7 @@ def status_lines(folder: Path) -> list[str]:
 def halt(folder: Path) -> str:
     """Let `basis live` start nothing new; the plan in hand follows its `on_failure`."""
     require_journal(folder)
-    (folder / HALT).touch()
+    set_halted(folder)
     return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
 
 
@@ -106,7 +111,7 @@ def left(folder: Path, *, has_left: bool) -> list[str]:
     Raises:
         ComponentError: ENG-004, something is still held that could not be left in the time of the data.
     """
-    (folder / HALT).touch()
+    set_halted(folder)
     found = status_of(folder)
     held = [f"{venue}: {token} {amount}" for venue, tokens in found["positions"].items() for token, amount in tokens.items()]
     if not has_left:

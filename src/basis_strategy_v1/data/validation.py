@@ -121,7 +121,7 @@ def _read(path: Path, spec: SeriesSpec, days: Days) -> tuple[list[DataIssue], _R
 
 
 class _RowByRow:
-    """One file, read once, a row at a time, whatever is in it."""
+    """One file, read once, a row at a time; any content is accepted."""
 
     def __init__(self, path: Path, spec: SeriesSpec) -> None:
         self._path = path

@@ -10,6 +10,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, NeverHappened
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.execution.circuit_breaker import UNREADABLE
 from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.venue_calls import VenueCalls
 
 LONGEST_RAW = 10_000
-UNREADABLE = "EIM-003"
 
 
 def subject_of(venue: str) -> str:

@@ -12,8 +12,8 @@ from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.order import DECISION, Plan
+from basis_strategy_v1.execution.circuit_breaker import UNREADABLE
 from basis_strategy_v1.execution.comparison import filled_of_expected
-from basis_strategy_v1.execution.conclusion import UNREADABLE
 from basis_strategy_v1.execution.exposure import COMPLETE, UNWIND, default_on_failure
 from basis_strategy_v1.execution.live_sending import LiveSending
 from basis_strategy_v1.execution.pipeline import NOTHING, foreign, require_aware, require_plan

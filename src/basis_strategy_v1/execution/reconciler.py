@@ -9,7 +9,8 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.conclusion import UNREADABLE, subject_of
+from basis_strategy_v1.execution.circuit_breaker import UNREADABLE
+from basis_strategy_v1.execution.conclusion import subject_of
 from basis_strategy_v1.execution.reconciliation import Known, reconcile
 
 if TYPE_CHECKING:

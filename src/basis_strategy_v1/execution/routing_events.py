@@ -13,6 +13,7 @@ from msgspec import Raw, Struct, structs
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.error_code_registry import error_data
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
@@ -233,4 +234,4 @@ def settlement_data(report: ExecutionReport) -> SettlementData:
 def _unbooked(report: ExecutionReport) -> dict[str, Any]:
     """The data of `execution_delta_aggregation_failed` where the venue confirmed that nothing moved."""
     message = f"{report.venue} answered {report.key} with {report.details['malformed']}; it holds what it held before, nothing is recorded"
-    return {"error_code": "EIM-003", "error_message": message, "error_severity": "MEDIUM", "raw": report.details["raw"]}
+    return {**error_data("EIM-003", message), "raw": report.details["raw"]}

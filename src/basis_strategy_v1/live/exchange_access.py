@@ -31,7 +31,7 @@ class Absent(Exception):
 class Access:
     """One account, as the venue `api` speaks. `symbols` are the run's, by kind of market.
 
-    Where it names none, both kinds are used, and whatever is traded.
+    Where it names none, both kinds and all symbols are used.
 
     `measures_clock`: whether the venue has a clock of its own; a replay's has not.
     """

@@ -13,7 +13,7 @@ from weakref import finalize
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import from_instant, to_instant
-from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
+from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY, error_data
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring import event_reader
 from basis_strategy_v1.monitoring.event_files import KEPT_DAYS, BufferedFile, SyncedFile, writing
@@ -205,8 +205,7 @@ class EventLogger:
         entry = REGISTRY["LOG-002"]
         truncated, file.truncated_bytes = file.truncated_bytes, 0
         message = f"the last {truncated} bytes of {file.path.name} were cut off by a crash; they are in {file.truncated_path.name}"
-        data = {"error_code": entry.code, "error_message": message, "error_severity": entry.severity}
-        self.log_event(at, "error", entry.component, data)
+        self.log_event(at, "error", entry.component, error_data(entry.code, message))
 
     def _distinct(self) -> list[BufferedFile | SyncedFile]:
         return list(dict.fromkeys(list(self._files.values())))

@@ -234,10 +234,10 @@ def _drawn_note(run: Run) -> str:
     if points == rows:
         drawn = f"All {rows:,} steps are" if rows > 1 else "The only step is"
         return f'<p class="note">{drawn} drawn. Times are UTC.</p>'
-    reckoned = "all steps but those on stale prices" if run.curve.stale else "all steps"
+    counted_steps = "all steps but those on stale prices" if run.curve.stale else "all steps"
     return (
         f'<p class="note">{points:,} of {rows:,} steps are drawn: the first, the last, and the lowest and the highest drawdown of '
-        f"each stretch of time, so the deepest drawdown is among them. Drawdown is reckoned over {reckoned}; equity.csv has them all. "
+        f"each stretch of time, so the deepest drawdown is among them. Drawdown is measured over {counted_steps}; equity.csv has them all. "
         "Times are UTC.</p>"
     )
 

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from basis_strategy_v1.live.journal import SqliteJournal
-from basis_strategy_v1.monitoring.event_reader import event_files, read_events
-
 from ...kill_points import forks_of
 from ...ledger_gateway import client_id_of
-from ...venue_process import venue_process
+from ...venue_process import VenueProcess
+from ..killed_plan import KILLED, KilledPlan
 
 ONE = [("k1", "buy", "0.5")]
-KILLED = -9
 # The points of a process that sends one order to a venue without faults.
 WRITES = {"intended", "sent", "close", "logged"}
 CALLS = {"gateway.quote", "gateway.prepare", "gateway.send", "gateway.read", "log.log_event"}
 EXPECTED = {f"{when} {write}" for write in WRITES for when in ("before", "within", "after")}
 EXPECTED |= {f"{when} {call}" for call in CALLS for when in ("before", "after")}
-# How often the whole of an order may be tried again before it is settled.
-MOST_ROUNDS = 12
 
 
 @pytest.fixture(scope="module")
@@ -36,66 +29,33 @@ def forks():
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    with venue_process(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
+    with VenueProcess(tmp_path_factory.mktemp("venue") / "venue.jsonl") as process:
         yield process
 
 
-@pytest.fixture
-def folder():
-    """In memory where the system has such: a kill takes nothing from it."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        yield Path(name)
-
-
-class Run:
-    """A plan that processes send one after another, until one of them has come to its end."""
+class Run(KilledPlan):
+    function = "send_plan"
 
     def __init__(self, forks, venue, folder, plan):
-        self._forks, self.venue, self._folder, self._plan = forks, venue, folder, plan
-        self._passed = folder / "passed"
-        folder.mkdir(exist_ok=True)
+        super().__init__(forks, venue, folder, plan)
         venue.begin(folder / "venue.jsonl")
-
-    def process(self, kill_at=0):
-        """The exit status of a process, or minus its signal."""
-        return self._forks.run("send_plan", self._passed, kill_at, folder=str(self._folder), url=self.venue.url, plan=self._plan)
-
-    def points(self):
-        return self._passed.read_text().splitlines()
-
-    def finish(self):
-        """Let processes go on until everything is settled."""
-        for _ in range(MOST_ROUNDS):
-            assert self.process() == 0
-            with SqliteJournal(self._folder / "state") as journal:
-                entries = [journal.entry(key) for key, _, _ in self._plan]
-            if all(entry is not None and str(entry.status) == "settled" for entry in entries):
-                return
-        raise AssertionError(f"{[str(entry and entry.status) for entry in entries]} after {MOST_ROUNDS} processes")
 
     def require_nothing_twice(self):
         assert max(Counter(self.venue.executed()).values(), default=0) <= 1
 
     def require_all_once(self):
         """Ledger, event log and journal say the same of each order."""
-        assert sorted(self.venue.executed()) == sorted(client_id_of(key) for key, _, _ in self._plan)
+        assert sorted(self.venue.executed()) == sorted(client_id_of(key) for key, _, _ in self.plan)
         of_key = {line["client_id"]: line["deltas"] for line in self.venue.lines("execution")}
         logged = self.logged()
-        assert sorted(key for key, _ in logged) == sorted(key for key, _, _ in self._plan)
+        assert sorted(key for key, _ in logged) == sorted(key for key, _, _ in self.plan)
         for key, deltas in logged:
             assert {token: Decimal(amount) for token, amount in deltas["binance"].items()} == {
                 token: Decimal(amount) for token, amount in of_key[client_id_of(key)].items()
             }
-        with SqliteJournal(self._folder / "state") as journal:
+        with self.journal() as journal:
             assert journal.state().parts["binance"].balances == self.venue.balances()
             assert (journal.open_entries(), journal.unlogged_entries()) == ([], [])
-
-    def logged(self):
-        """(key, deltas) of each execution in the event log."""
-        found = []
-        for path in event_files(self._folder / "logs")["execution_interface_manager_events"]:
-            found += [(event["data"]["key"], event["data"]["deltas"]) for event in read_events(path) if event["event_type"] == "execution"]
-        return found
 
 
 def test_a_kill_at_each_point_of_an_order_executes_and_logs_it_once(forks, running, folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ...exchange.process import exchange_process
+from ...exchange.process import ExchangeProcess
 from .trader import Trader
 
 HELD = {"grant": {"venue": "binance", "wallet": "spot", "USDT": "10000", "ETH": "5"}}
@@ -13,7 +13,7 @@ MARGIN = {"grant": {"venue": "binance", "wallet": "perp", "USDT": "5000"}}
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory):
-    with exchange_process(tmp_path_factory.mktemp("exchange") / "ledger.jsonl", "--clock", "requests") as process:
+    with ExchangeProcess(tmp_path_factory.mktemp("exchange") / "ledger.jsonl", "--clock", "requests") as process:
         yield process
 
 

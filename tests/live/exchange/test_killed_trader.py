@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import random
-import tempfile
-from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from basis_strategy_v1.live.exchange_orders import client_id_of
-from basis_strategy_v1.live.journal import SqliteJournal
-from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 
 from ...kill_points import forks_of
+from ..killed_plan import KILLED, KilledPlan
 from .conftest import HELD, MARGIN
-from .trader import next_minute
+from .trader import next_minute, theirs
 
-KILLED = -9
 SPOT = [("k1", "spot", "buy", "0.5")]
 PERP = [("k1", "perp", "sell", "0.5")]
 BOTH = [("k1", "spot", "buy", "0.5"), ("k2", "perp", "sell", "0.5")]
 NO_MARGIN = {"grant": {"venue": "binance", "wallet": "spot", "USDT": "3000"}}
-MOST_PROCESSES = 6
 CALLS = ("after gateway.move_for", "after gateway.prepare", "before gateway.send", "after gateway.send")
 BEGUN = "before intended"
 
@@ -34,58 +28,26 @@ def forks():
         yield parent
 
 
-@pytest.fixture
-def folder():
-    """In memory where the system has such: a kill takes nothing from it."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        yield Path(name)
+class Run(KilledPlan):
+    """Each process begins a minute after the one before."""
 
-
-class Run:
-    """A plan that processes send one after another, until one of them has come to its end."""
+    function = "trade"
 
     def __init__(self, forks, exchange, folder, plan, held=(HELD, MARGIN)):
-        self._forks, self.exchange, self._folder, self.plan = forks, exchange, folder, plan
-        self._passed = folder / "passed"
-        folder.mkdir(exist_ok=True)
+        super().__init__(forks, exchange, folder, plan)
         exchange.begin(folder / "exchange.jsonl", *held)
 
-    def process(self, kill_at=0):
-        """The exit status of a process, or minus its signal. Each one begins a minute after the one before."""
-        given = {"folder": str(self._folder), "url": self.exchange.url, "now": next_minute(self.exchange).isoformat(), "plan": self.plan}
-        return self._forks.run("trade", self._passed, kill_at, **given)
-
-    def points(self):
-        return self._passed.read_text().splitlines()
-
-    def finish(self):
-        for _ in range(MOST_PROCESSES):
-            assert self.process() == 0
-            with SqliteJournal(self._folder / "state") as journal:
-                entries = [journal.entry(key) for key, *_ in self.plan]
-            if all(entry is not None and str(entry.status) == "settled" for entry in entries):
-                return
-        raise AssertionError([str(entry and entry.status) for entry in entries])
+    def given(self):
+        return {"now": next_minute(self.venue).isoformat()}
 
     def require_all_once(self):
         """The exchange executed each order once; log, journal and its ledger hold the same."""
-        filled = [order["client_id"] for order in self.exchange.account("binance")["orders"] if Decimal(order["filled"])]
+        filled = [order["client_id"] for order in self.venue.account("binance")["orders"] if Decimal(order["filled"])]
         assert sorted(filled) == sorted(client_id_of(key, "run") for key, *_ in self.plan)
-        assert sorted(self.logged()) == sorted(key for key, *_ in self.plan)
-        with SqliteJournal(self._folder / "state") as journal:
-            assert journal.state().parts["binance"].balances == self.theirs()
+        assert sorted(key for key, _ in self.logged()) == sorted(key for key, *_ in self.plan)
+        with self.journal() as journal:
+            assert journal.state().parts["binance"].positions() == theirs(self.venue)
             assert (journal.open_entries(), journal.unlogged_entries()) == ([], [])
-
-    def theirs(self):
-        found = Counter()
-        for held in self.exchange.account("binance")["balances"].values():
-            for token, amount in held.items():
-                found[token] += Decimal(amount)
-        return dict(found)
-
-    def logged(self):
-        paths = event_files(self._folder / "logs")["execution_interface_manager_events"]
-        return [event["data"]["key"] for path in paths for event in read_events(path) if event["event_type"] == "execution"]
 
 
 def points_of(forks, exchange, folder, plan, **held):

@@ -14,8 +14,8 @@ from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
-from ...exchange.process import exchange_process
-from .trader import BOTH, approved, secrets_of
+from ...exchange.process import ExchangeProcess
+from .trader import BOTH, approved, secrets_of, theirs
 from .trader import LIMITS as LIMITS_OF_ORDERS
 
 D = Decimal
@@ -27,7 +27,7 @@ KEY = {"key": {"venue": "binance", "key": "a-key", "secret": "a-secret", "may": 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     """An exchange on the machine's clock."""
-    with exchange_process(tmp_path_factory.mktemp("exchange") / "ledger.jsonl") as process:
+    with ExchangeProcess(tmp_path_factory.mktemp("exchange") / "ledger.jsonl") as process:
         yield process
 
 
@@ -84,16 +84,6 @@ def live(machine, tmp_path, monkeypatch):
 
     run.config = config
     return run
-
-
-def theirs(exchange):
-    ledger = exchange.account("binance")
-    found = {}
-    for wallet in ("spot", "perp"):
-        for token, amount in ledger["balances"].get(wallet, {}).items():
-            found[token] = found.get(token, D(0)) + D(amount)
-    found |= {f"{symbol}-PERP": D(position["amount"]) for symbol, position in ledger["positions"].items()}
-    return {token: amount for token, amount in found.items() if amount}
 
 
 def test_a_second_run_does_not_begin_at_an_account_whose_perp_is_another_runs(live, machine):

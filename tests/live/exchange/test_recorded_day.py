@@ -12,7 +12,8 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
 
 from ...app.test_paper_equals_backtest import LIMITS
-from ...exchange.process import exchange_process
+from ...exchange.process import ExchangeProcess
+from .trader import theirs
 
 D = Decimal
 CAPITAL = {"grant": {"venue": "binance", "wallet": "spot", "USDT": "100000"}}
@@ -42,7 +43,7 @@ def day(data, tmp_path, monkeypatch):
         place = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
         place.mkdir()
         arguments = ("--data", str(data), "--clock", "requests", "--at", "2024-06-01T00:00:00Z")
-        with exchange_process(place / "exchange.jsonl", *arguments) as exchange:
+        with ExchangeProcess(place / "exchange.jsonl", *arguments) as exchange:
             exchange.control(CAPITAL)
             coming = iter(faults)
 
@@ -66,19 +67,9 @@ def day(data, tmp_path, monkeypatch):
             finally:
                 engine.live.journal.close_file()
             held = engine.live.account.ledger.state.parts["binance"].positions()
-            return result, held, _theirs(exchange)
+            return result, held, theirs(exchange)
 
     return run
-
-
-def _theirs(exchange):
-    ledger = exchange.account("binance")
-    found = {}
-    for wallet in ("spot", "perp"):
-        for token, amount in ledger["balances"].get(wallet, {}).items():
-            found[token] = found.get(token, D(0)) + D(amount)
-    found |= {f"{symbol}-PERP": D(position["amount"]) for symbol, position in ledger["positions"].items()}
-    return {token: amount for token, amount in found.items() if amount}
 
 
 def test_a_day_over_recorded_prices_ends_with_what_the_exchange_has(day):

@@ -96,6 +96,17 @@ class Holdings(Held):
         return self.state
 
 
+def theirs(exchange: ExchangeProcess, venue: str = "binance") -> dict[str, Decimal]:
+    """What the exchange's ledger has of an account: all wallets together, and the positions."""
+    ledger = exchange.account(venue)
+    found: dict[str, Decimal] = {}
+    for wallet in ledger["balances"].values():
+        for token, amount in wallet.items():
+            found[token] = found.get(token, Decimal(0)) + Decimal(amount)
+    found |= {f"{symbol}-PERP": Decimal(position["amount"]) for symbol, position in ledger["positions"].items()}
+    return {token: amount for token, amount in found.items() if amount}
+
+
 class Trader:
     """One process that trades: `again()` is the next one over the same journal."""
 
@@ -161,14 +172,7 @@ class Trader:
         return state.part(self.venue, ExchangeAccount)
 
     def theirs(self) -> dict[str, Decimal]:
-        """Both wallets of the exchange's ledger together, and its positions."""
-        ledger = self.exchange.account(self.venue)
-        found: dict[str, Decimal] = {}
-        for wallet in ("spot", "perp", "trading"):
-            for token, amount in ledger["balances"].get(wallet, {}).items():
-                found[token] = found.get(token, Decimal(0)) + Decimal(amount)
-        found |= {f"{symbol}-PERP": Decimal(position["amount"]) for symbol, position in ledger["positions"].items()}
-        return {token: amount for token, amount in found.items() if amount}
+        return theirs(self.exchange, self.venue)
 
     def executed(self) -> list[str]:
         """The client id of each order of ours that moved something."""

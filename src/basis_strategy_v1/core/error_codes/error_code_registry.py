@@ -107,6 +107,11 @@ _ROWS = (
 REGISTRY: dict[str, ErrorCode] = {row.code: row for row in _ROWS}
 
 
+def error_data(code: str, message: str) -> dict[str, str]:
+    """The data of an error event. Its severity is that of the code."""
+    return {"error_code": code, "error_message": message, "error_severity": REGISTRY[code].severity}
+
+
 class ErrorCodeRegistry:
     """The table of error codes, for programs and for `basis errors`."""
 
