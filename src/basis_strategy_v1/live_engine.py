@@ -95,6 +95,7 @@ class LiveEngine(LiveGuard):
     def _work(self, at: datetime, market: MarketSnapshot) -> None:
         """Close what is open; go on with the plan in hand, or decide."""
         busy = self._recover(market)
+        self._stop_for_late_fills(at, market, busy)
         if busy:
             self._guard(at, market, busy=busy)
             return
@@ -193,6 +194,7 @@ class LiveEngine(LiveGuard):
         now = self.clock.now()
         market = self._advance_to(to_instant(now), now)
         busy = self._recover(market)
+        self._stop_for_late_fills(now, market, busy)
         if not busy and self._unwinds_to is not None:
             self._unwind(now, market, self._unwinds_to)
         if not busy and self.live.pipeline.plan_in_hand() is not None:

@@ -247,12 +247,17 @@ class LiveJournal(Journal, Protocol):
         ...
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
-        """Record what happened at a venue, each item once under the venue's id; gives those that are new.
+        """Record what happened at a venue, each item once under the venue's id; gives those that are new (`new_due`).
 
         `state` gives the account's state after the new ones; items, cursor and state are stored in one write. It is called under the
         journal's lock, only where there are new ones: whoever holds the account's lock meanwhile has it already. Without new ones the
         cursor rides on the next write.
         """
+        ...
+
+    def new_due(self, venue: str, items: Sequence[Due]) -> list[Due]:
+        """What of it `add_due` would record: each id once, not what is there already, and no fill of an order of the run whose row is open
+        or has a report under the venue's name of the order."""
         ...
 
     def unlogged_due(self) -> list[tuple[str, Due]]:

@@ -293,6 +293,8 @@ class Sender:
                 answer = self._calls.find(hand.order, hand.messages, hand.filled)
         except (VenueRejected, MalformedAnswer, VenueUnreachable, OutcomeUnknown) as error:
             answer = error
+        if isinstance(answer, NeverHappened) and reference is None and (doubt := self._conclusions.doubt(hand.order)) is not None:
+            answer = Pending(f"{answer.reason}, but {doubt}: perhaps it was executed")
         self._take_note(hand, answer)
         return answer
 

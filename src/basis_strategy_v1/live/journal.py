@@ -247,16 +247,13 @@ class SqliteJournal(JournalReader):
                         write("INSERT INTO not_ours (venue, token, amount) VALUES (?, ?, ?)", (venue, token, str(amount)))
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
-        """Record what happened at a venue, each item once under the venue's id; gives those that are new.
+        """Record what happened at a venue, each item once under the venue's id; gives those that are new (`new_due`).
 
         `state` gives the account's state after the new ones; items, cursor and state are stored in one write. It is called under the
         journal's lock, and only where there are new ones. Without new ones the cursor rides on the next write.
         """
         with self._lock:
-            by_id: dict[str, Due] = {}
-            for item in items:
-                by_id.setdefault(item.id, item)
-            new = [item for item in by_id.values() if not self._has_due(venue, item.id)]
+            new = self.new_due(venue, items)
             if not new:
                 if cursor != self.cursor(venue):
                     with self._write("cursor", synced=False) as write:
@@ -299,9 +296,6 @@ class SqliteJournal(JournalReader):
         )
         held = {found["nonce"] for found in taken}
         return next(nonce for nonce in count(first_nonce) if nonce not in held)
-
-    def _has_due(self, venue: str, id_: str) -> bool:
-        return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
 
     @contextmanager
     def _write(self, name: str, *, synced: bool = True) -> Iterator[Callable[[str, Sequence[Any]], sqlite3.Cursor]]:
