@@ -12,6 +12,8 @@ from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.live.exchanges import open_exchange
+from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.strategies.basis import BasisMemory
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
@@ -221,6 +223,35 @@ def test_a_run_whose_plans_are_unwound_three_times_in_a_row_halts_itself(live, m
     assert (halted, logged.count("ENG-005")) == ([True], 1)
     sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
     assert sides == [("spot", "buy"), ("spot", "sell")] * 3
+
+
+def test_plans_that_were_unwound_before_a_restart_count(live, machine, tmp_path):
+    passed = {"on": "order", "fault": "delay", "seconds": 0}
+    machine.control(*[passed, {"on": "order", "fault": "refuse", "reason": "margin"}, passed] * 6)
+    halted = []
+    for _ in range(4):
+        live(1, halted=halted)
+    logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
+    assert (halted, logged.count("3 plans in a row were unwound")) == ([True], 1)
+    assert [order["side"] for order in machine.account("binance")["orders"]] == ["buy", "sell"] * 3
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_first_entry_whose_short_was_refused_does_not_count_as_liquidated(live, machine, monkeypatch, is_killed):
+    refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance", "balance")]
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
+    if is_killed:  # before the plan is unwound, and its memory taken back
+        monkeypatch.setattr(LiveEngine, "_stopped", lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            live(1)
+        monkeypatch.undo()
+    else:
+        live(1)
+    _, engine = live(3)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert engine.memory == BasisMemory(has_been_short=True)
+    assert held["ETHUSDT-PERP"] < -20
 
 
 def test_a_run_whose_order_was_executed_after_its_row_was_closed_closes_what_that_left_unhedged_and_ends(live, machine):
