@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.gateway import Due, Message
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer
-from basis_strategy_v1.core.journal import Decision, Entry, Status
+from basis_strategy_v1.core.journal import Decision, Entry, GivenFee, Status
 from basis_strategy_v1.core.order import Order, Plan
 from basis_strategy_v1.core.state import ExchangeAccount, State, Wallet
 
@@ -117,8 +117,8 @@ class Model:
             if key in (row.entry.key, row.entry.parent) and not row.entry.is_open:
                 self._change(row, is_logged=True)
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry | None:
-        self._change(self._open(key), decision=Decision(reference=reference, at=at, by=by))
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry | None:
+        self._change(self._open(key), decision=Decision(reference=reference, at=at, by=by, fee=fee))
         return self.entry(key)
 
     def begin_account(self, state: State, cursors: Mapping[str, str], not_ours: Mapping[str, Mapping[str, D]]) -> None:
@@ -250,7 +250,8 @@ def arguments(name: str, first: int, second: int) -> tuple[tuple[Any, ...], dict
         case "logged":
             return (key,), {}
         case "resolve":
-            return (key, None if second % 2 else f"0x{second}"), {"at": AT, "by": "basis resolve"}
+            fee = (None, GivenFee(None), GivenFee(D("0.10"), "USDT"))[second % 3]
+            return (key, None if second % 2 else f"0x{second}"), {"at": AT, "by": "basis resolve", "fee": fee}
         case "begin_account":
             return (state(first), {"bybit": f"from {second}"}, {"bybit": {"USDT": D(second) / 7}, "wallet": {"ETH": D(1)}}), {}
         case "add_due":

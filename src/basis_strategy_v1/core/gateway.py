@@ -147,11 +147,13 @@ class Gateway(Protocol):
 
 
 class MalformedAnswer(ValueError):
-    """The venue answered something that cannot be read. `raw` is the answer as it came."""
+    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what happened
+    without it."""
 
-    def __init__(self, fault: str, raw: Any) -> None:
+    def __init__(self, fault: str, raw: Any, but_for_fee: Happened | None = None) -> None:
         self.fault = fault
         self.raw = raw
+        self.but_for_fee = but_for_fee
         super().__init__(fault, raw)
 
     def __str__(self) -> str:

@@ -44,15 +44,25 @@ class Status(StrEnum):
 OPEN = (Status.INTENDED, Status.SENT)
 
 
+class GivenFee(Struct, frozen=True):
+    """The fee of an execution of which the venue does not show it, as a person has found it. `amount` None: nobody knows it, and none is
+    recorded."""
+
+    amount: Decimal | None
+    token: str = ""
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """What a person has decided about an entry whose outcome could not be found out. Recovery closes the entry by it.
 
-    `reference` is the venue's name of the execution that they have found there; None: it never happened. `by` is who decided.
+    `reference` is the venue's name of the execution that they have found there; None: it never happened. `by` is who decided. `fee` is
+    taken where the venue shows none.
     """
 
     reference: str | None
     at: datetime
     by: str
+    fee: GivenFee | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -206,9 +216,9 @@ class LiveJournal(Journal, Protocol):
         """The events of this key and of its steps, as far as they are closed, are in the event log. Rides on the next write."""
         ...
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry:
         """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None). The entry stays open
-        until recovery closes it.
+        until recovery closes it. `fee` is taken where the venue shows none.
 
         Raises:
             ComponentError: JRN-005, no entry of this key is open.

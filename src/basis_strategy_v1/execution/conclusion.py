@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.venue_calls import VenueCalls
 
 LONGEST_RAW = 10_000
+GIVE_FEE = "`basis resolve {key} --happened {reference} --fee 'AMOUNT TOKEN'`, or `--fee unknown`"
 
 
 def subject_of(venue: str) -> str:
@@ -177,6 +178,8 @@ class Conclusions:
         elsewhere it is an error."""
         order, raw = hand.order, repr(malformed.raw)[:LONGEST_RAW]
         message = f"{self._venue} answered {order.key} with {malformed.fault}; compare its raw answer with the venue before going on"
+        if malformed.but_for_fee is not None:
+            message += f"; where it stays so: {GIVE_FEE.format(key=order.key, reference=malformed.but_for_fee.reference)}"
         self._journal.note(order.key, f"{malformed.fault}; it answered {raw}")
         self._health.trouble(order.key, UNREADABLE, message)
         if self._has_moved(order):

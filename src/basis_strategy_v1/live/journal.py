@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Due, Message
-    from basis_strategy_v1.core.journal import Entry, LiveJournal
+    from basis_strategy_v1.core.journal import Entry, GivenFee, LiveJournal
     from basis_strategy_v1.core.order import Order, Plan
     from basis_strategy_v1.core.state import State
 
@@ -206,8 +206,9 @@ class SqliteJournal(JournalReader):
         with self._write("logged", synced=False) as write:
             write(_LOGGED, (key, key))
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
-        """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None).
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry:
+        """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None). `fee` is taken
+        where the venue shows none.
 
         Raises:
             ComponentError: JRN-005, no entry of this key is open.
@@ -219,7 +220,7 @@ class SqliteJournal(JournalReader):
                 is_what = "there is no instruction" if row is None else f"{row['status']} already is the instruction"
                 raise ComponentError("JRN-005", f"{is_what} {key}; open are: {there}")
             with self._write("resolve") as write:
-                decision = text_of(Decision(reference=reference, at=at, by=by))
+                decision = text_of(Decision(reference=reference, at=at, by=by, fee=fee))
                 write("UPDATE entry SET decision = ? WHERE number = ?", (decision, row["number"]))
             (entry,) = (entry for entry in self.open_entries() if entry.key == key)
             return entry
