@@ -34,6 +34,8 @@ class Due(Struct, frozen=True, kw_only=True):
     """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
 
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
+    A fill of an order of the run itself has the order's `client_id` and the venue's name of it (`reference`): its row in the journal has it
+    already, unless the row was closed as if nothing had been executed.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Due(Struct, frozen=True, kw_only=True):
     changes: Mapping[str, Any] = {}
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
+    client_id: str = ""
+    reference: str = ""
 
 
 class Happened(Struct, frozen=True, kw_only=True):
@@ -143,11 +147,13 @@ class Gateway(Protocol):
 
 
 class MalformedAnswer(ValueError):
-    """The venue answered something that cannot be read. `raw` is the answer as it came."""
+    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what happened
+    without it."""
 
-    def __init__(self, fault: str, raw: Any) -> None:
+    def __init__(self, fault: str, raw: Any, but_for_fee: Happened | None = None) -> None:
         self.fault = fault
         self.raw = raw
+        self.but_for_fee = but_for_fee
         super().__init__(fault, raw)
 
     def __str__(self) -> str:

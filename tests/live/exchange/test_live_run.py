@@ -9,8 +9,11 @@ import pytest
 
 from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
+from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.live.exchanges import open_exchange
+from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.strategies.basis import BasisMemory
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
@@ -36,6 +39,7 @@ class Time:
 
     def __init__(self, exchange):
         self.exchange, self.steps = exchange, 0
+        self.meanwhile = {}  # by the steps that are left: what is said to the exchange then
         self.ahead = timedelta(0)
 
     def now(self):
@@ -49,6 +53,8 @@ class Time:
 
     def until(self, at, each_s):
         yield
+        if self.steps in self.meanwhile:
+            self.exchange.control(*self.meanwhile[self.steps])
         self.steps -= 1
         rest = at - self.now()
         if rest > timedelta(0):
@@ -82,7 +88,7 @@ def live(machine, tmp_path, monkeypatch):
         finally:
             engine.live.journal.close_file()
 
-    run.config = config
+    run.config, run.time = config, time
     return run
 
 
@@ -217,6 +223,57 @@ def test_a_run_whose_plans_are_unwound_three_times_in_a_row_halts_itself(live, m
     assert (halted, logged.count("ENG-005")) == ([True], 1)
     sides = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
     assert sides == [("spot", "buy"), ("spot", "sell")] * 3
+
+
+def test_plans_that_were_unwound_before_a_restart_count(live, machine, tmp_path):
+    passed = {"on": "order", "fault": "delay", "seconds": 0}
+    machine.control(*[passed, {"on": "order", "fault": "refuse", "reason": "margin"}, passed] * 6)
+    halted = []
+    for _ in range(4):
+        live(1, halted=halted)
+    logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
+    assert (halted, logged.count("3 plans in a row were unwound")) == ([True], 1)
+    assert [order["side"] for order in machine.account("binance")["orders"]] == ["buy", "sell"] * 3
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_first_entry_whose_short_was_refused_does_not_count_as_liquidated(live, machine, monkeypatch, is_killed):
+    refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance", "balance")]
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
+    if is_killed:  # before the plan is unwound, and its memory taken back
+        monkeypatch.setattr(LiveEngine, "_stopped", lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            live(1)
+        monkeypatch.undo()
+    else:
+        live(1)
+    _, engine = live(3)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert engine.memory == BasisMemory(has_been_short=True)
+    assert held["ETHUSDT-PERP"] < -20
+
+
+def test_a_run_whose_order_was_executed_after_its_row_was_closed_closes_what_that_left_unhedged_and_ends(live, machine):
+    machine.control(advance_s=300)
+    live.time.ahead += timedelta(seconds=300)
+    later = [{"lag_s": {"binance": 150}}, {"stale_s": {"binance": 150}}, {"on": "order", "fault": "drop_after"}]
+    live.time.meanwhile = {6: later, 1: [{"clear": True}]}
+    with pytest.raises(ComponentError) as ended:
+        live(6, interval="1m")
+    bought, sold = machine.account("binance")["orders"]
+    assert (bought["side"], sold["side"]) == ("buy", "sell")
+    at = iso(datetime.fromtimestamp(bought["at"] // 60_000 * 60, UTC))[:16]
+    assert (ended.value.error_code, ended.value.message.rpartition(" at ")[0]) == (
+        "JRN-007",
+        f"binance has executed the order {bought['id']} ({bought['client_id']}) after its row was closed as not executed: "
+        f"24.92505 ETH, -49900 USDT",
+    )
+    assert ended.value.message.rpartition(" at ")[2].startswith(at)
+    assert theirs(machine)["ETH"] < D("0.001")
+    result, engine = live(1, interval="1m")
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert sum(map(D, result.summary["attribution"].values())) == D(result.summary["pnl"])
 
 
 def test_a_second_leg_that_fills_half_is_known_as_that(live, machine):
