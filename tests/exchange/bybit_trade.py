@@ -173,8 +173,18 @@ def _positions(call: Call) -> Any:
     symbols = [call.params["symbol"]] if call.params.get("symbol") else list(call.account.positions)
     for symbol in symbols:
         call.engine.market("bybit", PERP, symbol)
-    rows = [_position(call, symbol) for symbol in symbols]
+    rows = [row for symbol in symbols for row in _positions_of(call, symbol)]
     return listed(call, rows if call.params.get("symbol") else [row for row in rows if row["size"] != "0"])
+
+
+def _positions_of(call: Call, symbol: str) -> list[dict[str, Any]]:
+    """In hedge mode there are two, of which one side is empty here."""
+    row = _position(call, symbol)
+    if not call.account.settings.get("hedge_mode"):
+        return [row]
+    sides = [{**row, "positionIdx": index} for index in (1, 2)]
+    empty = 0 if row["side"] == "Sell" else 1
+    return [{**side, "side": "", "size": "0"} if number == empty else side for number, side in enumerate(sides)]
 
 
 def _position(call: Call, symbol: str) -> dict[str, Any]:
