@@ -105,8 +105,10 @@ def _key(call: Call) -> Any:
             "Options": [], "Derivatives": ["DerivativesTrade"] if may_trade else [], "CopyTrading": [], "BlockTrade": [], "Exchange": [],
             "NFT": [], "Affiliate": [], "Earn": [],
         },
-        "ips": ["127.0.0.1"] if key.has_ip_limit else ["*"], "type": 1, "deadlineDay": 83, "expiredAt": "2100-01-01T00:00:00Z",
-        "createdAt": "2022-10-16T02:24:40Z", "unified": 0, "uta": int(is_unified(call.account)), "userID": 1, "inviterID": 0, "vipLevel": "No VIP",
+        "ips": ["127.0.0.1"] if key.has_ip_limit else ["*"], "type": 1, "deadlineDay": 83,
+        "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2022-10-16T02:24:40Z", "unified": 0, "uta": int(is_unified(call.account)), "userID": 1,
+        "inviterID": 0, "vipLevel": "No VIP",
         "mktMakerLevel": "0", "affiliateID": 0, "rsaPublicKey": "", "isMaster": True, "parentUid": "0",
         "kycLevel": "LEVEL_DEFAULT", "kycRegion": "",
     }  # fmt: skip

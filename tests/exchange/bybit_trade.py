@@ -55,7 +55,7 @@ def _candidates(call: Call, *, only_recent: bool) -> list[Order]:
 
 
 def _find(call: Call, *, only_named: bool) -> list[Order]:
-    """Orders of a request, newest first."""
+    """Orders of a request, newest first. The history without a time is that of a week, also of an order that is named."""
     params, kind = call.params, KINDS.get(call.need("category"))
     found = [
         order
@@ -63,7 +63,10 @@ def _find(call: Call, *, only_named: bool) -> list[Order]:
         if order.market == kind and params.get("symbol") in (None, order.symbol) and params.get("orderId") in (None, str(order.id))
         and params.get("orderLinkId") in (None, order.client_id) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip
-    if only_named and not {"orderId", "orderLinkId"} & params.keys():
+    if not only_named:
+        since, until = window(call, 7)
+        found = [order for order in found if since <= order.at <= until]
+    elif not {"orderId", "orderLinkId"} & params.keys():
         found = [order for order in found if order.status == "open" or params.get("openOnly") == "1"]
     return found[::-1][: int(params.get("limit", 50))]
 

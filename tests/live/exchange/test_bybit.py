@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Perp
+from basis_strategy_v1.live.bybit import WINDOWS
+from basis_strategy_v1.live.bybit_account import HOST
 from basis_strategy_v1.live.bybit_errors import refusal_of
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchange_orders import client_id_of
+from basis_strategy_v1.live.exchange_rate import RateLimit
 
-from .trader import LIMITS, Trader
+from .trader import LIMITS, Trader, take_up
 
 D = Decimal
 BYBIT = {"venue": "bybit"}
@@ -55,6 +61,75 @@ def test_a_perp_is_opened_and_reduced_with_its_profit(trader, exchange):
     assert reduced.deltas == Deltas.at("bybit", {"ETHUSDT-PERP": D("0.2"), "USDT": D(20) - D("0.209")})
     assert trader.account.perps == {"ETHUSDT": Perp(D("-0.3"), D(-600))}
     assert trader.gateway.read().parts["bybit"] == trader.account
+
+
+@pytest.mark.parametrize("market", [("spot", "buy"), ("perp", "sell")], ids=["spot", "perp"])
+def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchange, market):
+    """The venue shows the newest 500 at once, and without a time the history and the fills of one week."""
+    exchange.fault("order", "drop_after", venue="bybit")
+    exchange.fault("find", "drop", venue="bybit", times=-1)
+    with suppress(ComponentError):
+        trader.send("k1", *market, "0.5")
+    assert trader.journal.entry("k1").status is Status.SENT
+    exchange.control(clear=True)
+    others = {**BYBIT, "market": market[0], "symbol": "ETHUSDT", "amount": "0.01", "limit": None}
+    exchange.control(*[{"order": {**others, "side": side}} for side in ("buy", "sell") * 250])
+    trader.time.sleep(9 * 86_400)
+    trader.again()
+    assert trader.journal.entry("k1").status is Status.SETTLED
+    take_up(trader)
+    assert trader.account.positions() == trader.theirs()
+
+
+def test_a_fill_with_a_further_fee_is_not_recorded_with_half_of_its_fees(trader, exchange):
+    """Of some countries' sites: it is in no field that says of which token it is."""
+    edit = {"path": ["result", "list", 0, "extraFees"], "value": "[{}]"}
+    exchange.control({**BYBIT, "on": "fills", "fault": "edit_after", "edits": [edit], "times": -1})
+    with pytest.raises(ComponentError, match="without its fee"):
+        trader.send("k1", "spot", "buy", "0.5")
+
+
+def test_a_perp_that_was_closed_without_its_profit_is_not_recorded(trader, exchange):
+    trader.send("k1", "perp", "sell", "0.5")
+    exchange.control(price={"symbol": "ETHUSDT", "price": "1999"})
+    edit = {"path": ["result", "list", 0, "execPnl"], "value": ""}
+    exchange.control({**BYBIT, "on": "fills", "fault": "edit_after", "edits": [edit], "times": -1})
+    with pytest.raises(ComponentError, match="without its profit"):
+        trader.send("k2", "perp", "buy", "0.5")
+
+
+def test_an_order_that_the_venue_refused_after_it_had_taken_it_is_refused(trader, exchange):
+    """An answer only says that the order arrived."""
+    edits = [{"path": ["result", "list", 0, name], "value": value} for name, value in (
+        ("orderStatus", "Rejected"), ("rejectReason", "EC_PerCancelRequest"), ("cumExecQty", "0"))]  # fmt: skip
+    exchange.control({**BYBIT, "on": "find", "fault": "edit_after", "edits": edits})
+    with pytest.raises(VenueRejected, match="EC_PerCancelRequest"):
+        trader.send("k1", "spot", "buy", "0.5")
+
+
+# How fast it asks.
+
+
+@pytest.mark.parametrize(("left", "wait_s"), [("1", 0), ("0", 0.4)])
+def test_it_waits_until_the_venue_takes_more_requests(left, wait_s):
+    slept = []
+    limit = RateLimit(WINDOWS, slept.append, lambda: 100.0)
+    limit.answered(HOST, 200, {"X-Bapi-Limit-Status": left, "X-Bapi-Limit-Reset-Timestamp": "5400"}, now_ms=5_000)
+    limit.wait(HOST)
+    assert sum(slept) == pytest.approx(wait_s)
+
+
+def test_after_a_403_nothing_is_asked_for_ten_minutes(trader, exchange):
+    exchange.fault("order", "status", status=403, venue="bybit")
+    with pytest.raises(VenueUnreachable, match="no request for 599"):
+        trader.send("k1", "spot", "buy", "0.5")
+    before = sum(exchange.read("counts").values())
+    with pytest.raises(VenueUnreachable, match="no request for"):
+        trader.send("k2", "spot", "buy", "0.5")
+    assert sum(exchange.read("counts").values()) == before
+    trader.time.sleep(600)
+    assert trader.send("k3", "spot", "buy", "0.5").filled == 1
+    assert trader.account.positions() == trader.theirs()
 
 
 # The account.

@@ -18,7 +18,7 @@ from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.journal import SqliteJournal
 
 from ...kill_points import forks_of
-from .trader import NOON, Trader, block_of, next_minute
+from .trader import NOON, Trader, block_of, next_minute, take_up
 from .venue_cases import CASES
 
 if TYPE_CHECKING:
@@ -156,12 +156,6 @@ def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exch
 
 
 # What happens by itself.
-
-
-def take_up(trader):
-    trader.time.sleep(60)
-    items, cursor = trader.gateway.due(trader.journal.cursor(trader.venue))
-    return trader.journal.add_due(trader.venue, items, cursor, trader.holdings.with_due)
 
 
 @pytest.mark.parametrize(("side", "sign"), [("sell", 1), ("buy", -1)])
