@@ -60,7 +60,7 @@ def _exchange(account: VenueAccount) -> Gateway:
     )
 
 
-REAL: dict[str, RealVenue] = {exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "okx")}
+REAL: dict[str, RealVenue] = {exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "bybit", "okx")}
 """By exchange or protocol. With one line here it trades live."""
 
 

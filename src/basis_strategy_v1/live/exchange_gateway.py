@@ -250,9 +250,8 @@ class ExchangeGateway:
             if made is None:
                 raise Absent
             return moved(sent, made)
-        found = access.ask(
-            sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, client_id=sent.client_id, order_id=order_id)
-        )
+        which = {"client_id": sent.client_id, "order_id": order_id}
+        found = access.ask(sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, **which, sent_ms=sent.sent_ms))
         return self._outcome(sent, found)
 
     def _outcome(self, sent: SentOrder, found: FoundOrder) -> Happened | Pending:

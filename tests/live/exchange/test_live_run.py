@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import yaml
 
 from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
@@ -323,3 +325,41 @@ def test_a_run_without_keys_says_which(live, monkeypatch, machine, tmp_path):
             strategy={"spot_venue": "binance_main", "perp_venue": "binance_main"},
             venues={"cex": {"binance_main": {"endpoint": machine.url}}},
         )
+
+
+def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_they_name(machine, tmp_path, monkeypatch, repository):
+    """Only the endpoint is added, and the step is one."""
+    shown = (repository / "docs" / "live.md").read_text().split("\n## Exchanges\n")[1]
+    exports, check, live, *_ = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
+    names = re.findall(r"BASIS_DEV__\w+", exports)
+    (path,) = set(re.findall(r"config/\w+\.yaml", check + live))
+    assert (check, live) == (f"basis check {path} --live", f"basis live {path} --state build/live")
+    venue = names[0].split("__")[1].lower()
+    wallet = {"binance": "spot", "bybit": "unified"}[venue]
+    key = {"venue": venue, "key": "a-key", "secret": "a-secret", "may": ["read", "trade"]}
+    machine.begin(tmp_path / "exchange.jsonl", {"grant": {"venue": venue, "wallet": wallet, "USDT": "100000"}}, {"key": key})
+    config = yaml.safe_load((repository / path).read_text())
+    config["venues"]["cex"][venue]["endpoint"] = machine.url
+
+    def set_keys():
+        for name in names:
+            monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
+
+    set_keys()
+    *_, ready = check_live(config)
+    assert ready == "ready"
+    set_keys()
+    time = Time(machine)
+    time.steps = 1
+    engine = build_live(
+        config, tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
+    )
+    engine.waits = time
+    try:
+        result = engine.run()
+    finally:
+        engine.live.journal.close_file()
+    assert result.summary["instructions_failed"] == 0
+    held = engine.live.account.ledger.state.parts[venue].positions()
+    assert held == theirs(machine, venue)
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
