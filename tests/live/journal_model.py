@@ -128,6 +128,9 @@ class Model:
         self.held = state
         self.cursors |= cursors
 
+    def new_due(self, venue: str, items: Iterable[Due]) -> list[Due]:
+        return [item for item in items if (venue, item.id) not in self.due]
+
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
         new: list[Due] = []
         for item in items:

@@ -34,6 +34,8 @@ class Due(Struct, frozen=True, kw_only=True):
     """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
 
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
+    `transfer`: which amount in transit it is about, where it may be one: the transaction hash of what came in, the client id of a
+    withdrawal that has left or come back. The account then finds out whether it is one of its own (`execution/in_transit.py`).
     """
 
     id: str
@@ -44,6 +46,7 @@ class Due(Struct, frozen=True, kw_only=True):
     changes: Mapping[str, Any] = {}
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
+    transfer: str = ""
 
 
 class Happened(Struct, frozen=True, kw_only=True):

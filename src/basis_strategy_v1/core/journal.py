@@ -255,6 +255,10 @@ class LiveJournal(Journal, Protocol):
         """
         ...
 
+    def new_due(self, venue: str, items: Iterable[Due]) -> list[Due]:
+        """Those of the items that are not recorded yet."""
+        ...
+
     def unlogged_due(self) -> list[tuple[str, Due]]:
         """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""
         ...

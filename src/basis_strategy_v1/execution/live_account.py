@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.instructions import WalletTransfer, is_internal_move
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.in_transit import taken_up
 from basis_strategy_v1.execution.order_in_hand import settlement_of
 
 if TYPE_CHECKING:
@@ -121,6 +123,9 @@ class LiveAccount(Account):
                 self._asked(name, error)
                 continue
             self._asked(name, None)
+            items, is_held_back = taken_up(state, self._journal.new_due(name, items), self._open_transfers)
+            if is_held_back:  # they come again: what is read goes on from where it did
+                cursor = self._journal.cursor(name) or cursor
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:
@@ -130,6 +135,11 @@ class LiveAccount(Account):
             state = _after(state, new)
             found += new
         return found
+
+    def _open_transfers(self) -> list[WalletTransfer]:
+        """The transfers between venues whose outcome is not known."""
+        found = [entry.instruction for entry in self._journal.open_entries()]
+        return [one for one in found if isinstance(one, WalletTransfer) and not is_internal_move(one)]
 
 
 class LiveHoldings:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder, Rules, SentOrder
 
 FOREIGN_FILL, FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "foreign fill", "funding", "liquidation", "deleveraging", "credit"
+FOREIGN_WITHDRAWAL = "foreign withdrawal"
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""
 

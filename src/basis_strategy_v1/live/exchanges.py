@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live.binance import WINDOWS, Binance
+from basis_strategy_v1.live.binance_transfers import BinanceTransfers
 from basis_strategy_v1.live.exchange_access import Access
 from basis_strategy_v1.live.exchange_client import ExchangeClient, RefusalOf, refusal_by_minus
 from basis_strategy_v1.live.exchange_due import DueReader
@@ -21,6 +22,7 @@ from basis_strategy_v1.venues.exchanges import Settings, exchange_of
 if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.live.exchange_api import ExchangeApi
+    from basis_strategy_v1.live.exchange_transfers import TransferApi
     from basis_strategy_v1.live.secrets import Secrets
 
 
@@ -31,11 +33,12 @@ class VenueRow(NamedTuple):
     windows: Mapping[str, tuple[RateWindow, ...]]
     refusal_of: RefusalOf = refusal_by_minus
     has_passphrase: bool = False
+    transfers: Callable[[ExchangeClient], TransferApi] | None = None
 
 
 # Another exchange is a file with these calls, and a row here.
 VENUES = {
-    "binance": VenueRow(Binance, WINDOWS),
+    "binance": VenueRow(Binance, WINDOWS, transfers=BinanceTransfers),
     "okx": VenueRow(Okx, {}, okx_refusal, has_passphrase=True),
 }
 
@@ -78,4 +81,5 @@ def open_exchange(
         refusal_of=row.refusal_of,
     )
     access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
-    return ExchangeGateway(access, DueReader(access, run), settings.endpoint or exchange, run)
+    transfers = None if row.transfers is None else row.transfers(client)
+    return ExchangeGateway(access, DueReader(access, run, transfers), settings.endpoint or exchange, run, transfers)

@@ -270,6 +270,10 @@ class SqliteJournal(JournalReader):
                 write(*_account(after))
             return new
 
+    def new_due(self, venue: str, items: Iterable[Due]) -> list[Due]:
+        """Those of the items that are not recorded yet."""
+        return [item for item in items if not self._has_due(venue, item.id)]
+
     def due_logged(self, venue: str, ids: Iterable[str]) -> None:
         """The events of these items are in the event log. Rides on the next write."""
         with self._write("due_logged", synced=False) as write:
