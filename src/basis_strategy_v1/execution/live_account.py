@@ -38,7 +38,7 @@ class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
     `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
-    their time. `asked` is called for each; where one cannot be asked, the others go on.
+    their time. `asked` is called for each; where one cannot be asked, the others go on. `found` gets what is new.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class LiveAccount(Account):
         reads: Mapping[str, VenueReads],
         journal: LiveJournal,
         asked: Asked,
+        found: Callable[[Sequence[Due]], None] = lambda items: None,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
         self._reads = reads
         self._journal = journal
         self._asked = asked
+        self._found = found
         self._newest: State | None = None  # the state of now, while the account is gone back
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
@@ -133,6 +135,7 @@ class LiveAccount(Account):
 
             new = self._journal.add_due(name, items, cursor, after)
             state = _after(state, new)
+            self._found(new)
             found += new
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from msgspec import convert, json, to_builtins
 
@@ -35,13 +35,13 @@ from basis_strategy_v1.live.exchange_prepare import (
     MOST_FEE,
     REJECTED,
     Quote,
-    WithdrawalQuote,
     opened_by,
     prepared_move,
     prepared_order,
 )
+from basis_strategy_v1.live.exchange_transfer_calls import TransferCalls
 from basis_strategy_v1.live.exchange_transfers import SentWithdrawal
-from basis_strategy_v1.live.exchange_withdrawals import prepared_withdrawal, withdrawn
+from basis_strategy_v1.live.exchange_withdrawals import prepared_withdrawal
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_access import Access
     from basis_strategy_v1.live.exchange_due import DueReader
     from basis_strategy_v1.live.exchange_orders import Fill, Rules
+    from basis_strategy_v1.live.exchange_transfer_calls import Payee
+    from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
     from basis_strategy_v1.live.exchange_transfers import TransferApi
 
 UNKNOWN = "CEX-003"
@@ -56,20 +58,7 @@ CLOCK_MARGIN_MS = 1_500  # a venue takes a timestamp that is up to 1 s ahead of 
 LOOK_UP_LAG_MS = 10_000  # how late a look-up, or the fills of an order, may show what was executed
 WITHDRAWAL_LAG_MS = 600_000  # how late the list of withdrawals may show one
 LEAST_LIFE_MS = 50
-CHAIN = "ethereum"
 Sent = SentOrder | SentMove | SentWithdrawal
-
-
-class Payee(Protocol):
-    """Another venue account."""
-
-    def deposit_address(self, token: str, chain: str) -> str:
-        """Where it receives a token.
-
-        Raises:
-            VenueRejected: it receives none. VenueUnreachable.
-        """
-        ...
 
 
 class ExchangeGateway:
@@ -78,14 +67,18 @@ class ExchangeGateway:
     kind = "exchange"
     takes_nonce = False
 
-    def __init__(self, access: Access, due: DueReader, connection: str, run: str = "", transfers: TransferApi | None = None) -> None:
+    def __init__(
+        self, access: Access, due: DueReader, connection: str, run: str = "", transfers: TransferApi | None = None,
+        check: TransferCheck | None = None,
+    ) -> None:  # fmt: skip
         self.name = access.name
         self.connection = connection
         self._access = access
         self._api = access.api
         self._due = due
         self._run = run
-        self._transfers = transfers
+        self._transfers = TransferCalls(access, transfers)
+        self._check = check
         self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
@@ -104,25 +97,8 @@ class ExchangeGateway:
             if rules is not None:
                 quote = self._quote_of(order, trade, rules)
         elif isinstance(trade, WalletTransfer) and not is_internal_move(trade):
-            quote = self._quote_of_withdrawal(trade, self._require_transfers())
+            quote = self._transfers.quote(trade, self.payees)
         return to_builtins(quote)
-
-    def _quote_of_withdrawal(self, transfer: WalletTransfer, api: TransferApi) -> Quote:
-        access, token = self._access, transfer.token
-        networks = access.ask(SPOT, lambda: api.networks(token))
-        payee = self.payees.get(transfer.to_venue)
-        if payee is None:
-            raise VenueRejected(REJECTED, f"{transfer.to_venue} has no live deposits in this version; nothing was sent")
-        address = payee.deposit_address(token, CHAIN)
-        network = transfer.network or api.network_of(token, CHAIN)
-        free = access.ask(SPOT, self._api.free).get(token, ZERO)
-        quoted = WithdrawalQuote(networks=networks, network=network, address=address)
-        return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, free=free, withdrawal=quoted)
-
-    def _require_transfers(self) -> TransferApi:
-        if self._transfers is None:
-            raise VenueRejected(REJECTED, f"{self.name} has no live withdrawals in this version; nothing was sent")
-        return self._transfers
 
     def deposit_address(self, token: str, chain: str) -> str:
         """Where the account receives a token on a chain.
@@ -130,14 +106,7 @@ class ExchangeGateway:
         Raises:
             VenueRejected: it receives none there. VenueUnreachable.
         """
-        api = self._transfers
-        if api is None:
-            raise VenueRejected(REJECTED, f"{self.name} has no live deposits in this version; nothing was sent")
-        network = api.network_of(token, chain)
-        terms = next((one for one in self._access.ask(SPOT, lambda: api.networks(token)) if one.network == network), None)
-        if terms is None or not terms.takes_deposits:
-            raise VenueRejected(REJECTED, f"{self.name} takes no deposits of {token} over {network} now; nothing was sent")
-        return self._access.ask(SPOT, lambda: api.deposit_address(token, network))
+        return self._transfers.deposit_address(token, chain)
 
     def _quote_of(self, order: Order, trade: CexTrade, rules: Rules) -> Quote:
         access = self._access
@@ -253,7 +222,7 @@ class ExchangeGateway:
             made = self._api.move(sent.source, sent.target, sent.token, sent.amount, now_ms, sent.expires_ms)
             return moved(sent, made)
         if isinstance(sent, SentWithdrawal):
-            self._require_transfers().withdraw(sent, now_ms)
+            self._transfers.withdraw(sent, now_ms)
             placed: FoundOrder | str = ""
         else:
             placed = self._api.place(sent, now_ms)
@@ -271,7 +240,7 @@ class ExchangeGateway:
         if not isinstance(error, Refusal):
             return None
         if isinstance(sent, SentWithdrawal):
-            return meaning_of(error, self._require_transfers().withdrawal_errors)
+            return self._transfers.meaning(error)
         return meaning_of(error, self._api.move_errors if isinstance(sent, SentMove) else self._api.errors(sent.trade_type))
 
     def _failed(self, sent: Sent, error: Exception, meaning: Meaning | None) -> Happened | Pending:
@@ -327,19 +296,11 @@ class ExchangeGateway:
                 raise Absent
             return moved(sent, made)
         if isinstance(sent, SentWithdrawal):
-            return self._found_withdrawal(sent, order_id)
+            return self._transfers.found(sent, order_id)
         found = access.ask(
             sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, client_id=sent.client_id, order_id=order_id)
         )
         return self._outcome(sent, found)
-
-    def _found_withdrawal(self, sent: SentWithdrawal, id_: str) -> Happened:
-        api, from_ms, until_ms = self._require_transfers(), sent.sent_ms - CLOCK_MARGIN_MS, self._access.now_ms()
-        rows = self._access.ask(SPOT, lambda: api.withdrawals(from_ms, until_ms, "" if id_ else sent.client_id))
-        found = [one for one in rows if one.id == id_ or (not id_ and one.client_id == sent.client_id)]
-        if not found:
-            raise Absent
-        return withdrawn(self.name, sent, found)
 
     def _outcome(self, sent: SentOrder, found: FoundOrder) -> Happened | Pending:
         """What an order that is there has come to.
@@ -397,7 +358,8 @@ class ExchangeGateway:
 
     def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: ExchangeAccount | None = None) -> AccountFindings:
         """What is wrong with the account, and what is worth knowing; see `AccountCheck`."""
-        return AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held).findings()
+        check = AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held, transfers=self._check)
+        return check.findings()
 
 
 def faults_of_account(

@@ -15,6 +15,7 @@ from basis_strategy_v1.live.exchange_client import ExchangeClient, RefusalOf, re
 from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
 from basis_strategy_v1.live.exchange_rate import RateLimit, RateWindow
+from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
 from basis_strategy_v1.live.okx import Okx
 from basis_strategy_v1.live.okx_errors import refusal_of as okx_refusal
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
@@ -82,4 +83,5 @@ def open_exchange(
     )
     access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
     transfers = None if row.transfers is None else row.transfers(client)
-    return ExchangeGateway(access, DueReader(access, run, transfers), settings.endpoint or exchange, run, transfers)
+    check = None if transfers is None else TransferCheck(access, transfers, settings.row(name))
+    return ExchangeGateway(access, DueReader(access, run, transfers), settings.endpoint or exchange, run, transfers, check)

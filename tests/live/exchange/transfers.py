@@ -24,6 +24,7 @@ from basis_strategy_v1.core.transit import set_off
 from basis_strategy_v1.execution.paper_message import NO_GAS, PaperMessage
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.monitoring.event_reader import event_files, read_events
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ... import world
@@ -177,12 +178,12 @@ class LiveTransfers:
 
     def __init__(
         self, exchange: Any, folder: Path, *, time: RunTime | None = None, held: dict[str, str] | None = None, at: Any = lambda name: None,
-        watched: Any = lambda gateway: gateway, **changes: Any,
+        watched: Any = lambda gateway: gateway, timeout_s: float = 1.0, **changes: Any,
     ) -> None:  # fmt: skip
         self.exchange, self.folder, self._at, self._watched = exchange, folder, at, watched
         self.held = HELD if held is None else held
         self.time = time or RunTime(next_minute(exchange))
-        self.changes = changes
+        self.changes = {"venue_timeout": timeout_s, **changes}
         folder.mkdir(exist_ok=True)
         self._open()
 
@@ -197,7 +198,7 @@ class LiveTransfers:
         self.binance.payees = self.wallet.payees = payees
         self.log = EventLogger(self.folder / "logs", "live", clock=self.time.clock)
         self.manager = ExecutionInterfaceManager(
-            config_of(self.exchange.url, venue_timeout=1, **self.changes), FixedPrices(), "live", event_logger=self.log,
+            config_of(self.exchange.url, **self.changes), FixedPrices(), "live", event_logger=self.log,
             clock=self.time.clock, gateways={name: self._watched(one) for name, one in payees.items()}, journal=self.journal,
             timing=self.time.timing,
         )  # fmt: skip
@@ -226,6 +227,12 @@ class LiveTransfers:
     def positions(self) -> dict[str, dict[str, Decimal]]:
         assert self.manager.positions is not None
         return {venue: dict(tokens) for venue, tokens in self.manager.positions.positions.items()}
+
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors in the event log that belong to transfers."""
+        paths = event_files(self.folder / "logs")["execution_interface_manager_events"]
+        events = [event for path in paths for event in read_events(path) if event["event_type"] == "error"]
+        return [event for event in events if event["data"]["error_code"] == "CEX-004"]
 
     def require_agreement(self) -> None:
         """The account holds what the exchange's ledger and the chain have."""
