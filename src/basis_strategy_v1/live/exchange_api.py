@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FOREIGN_FILL, LATE_FILL = "foreign fill", "late fill"
 FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "funding", "liquidation", "deleveraging", "credit"
+FOREIGN_FILL, FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "foreign fill", "funding", "liquidation", "deleveraging", "credit"
+FOREIGN_WITHDRAWAL = "foreign withdrawal"
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""
 

@@ -167,7 +167,13 @@ def test_a_duplicate_is_distinguished_from_a_want_of_balance_by_its_text():
 
 @pytest.mark.parametrize(
     ("lacking", "there", "amount"),
-    [("10", "20", "10"), ("10", "4", "4"), ("10.000000001", "20", "10.00000001"), ("10", "4.000000009", "4"), ("1", "0", None)],
+    [
+        ("10", "20", "10"),
+        ("10", "4", "3.99990001"),
+        ("10.000000001", "20", "10.00000001"),
+        ("10", "4.000000009", "3.99990001"),
+        ("1", "0", None),
+    ],
 )
 def test_a_move_brings_what_is_lacking_as_far_as_it_is_there(lacking, there, amount):
     move = move_of("binance", "perp", "USDT", D(lacking), D(there))
