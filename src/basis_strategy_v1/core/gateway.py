@@ -124,6 +124,8 @@ class Gateway(Protocol):
 
     # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
+    # A gateway that can tell what is wrong with a later leg of a plan has `rehearse(approved, limits, earlier)`: it quotes and prepares the
+    # order as if those ahead of it had moved `earlier` (Deltas), sends nothing, and raises as `quote` and `prepare` do.
 
     def send(self, message: Message) -> Happened | Pending:
         """Send it once. Pending: acknowledged, and not executed yet."""
@@ -147,8 +149,8 @@ class Gateway(Protocol):
 
 
 class MalformedAnswer(ValueError):
-    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what happened
-    without it."""
+    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what
+    happened without it."""
 
     def __init__(self, fault: str, raw: Any, but_for_fee: Happened | None = None) -> None:
         self.fault = fault
