@@ -80,9 +80,14 @@ class LiveEngine(LiveGuard):
         while not self.is_stopping():
             for _ in waits.until(from_instant(due), self.recovery_interval_s):
                 self._watch()
+                if due - to_instant(self.clock.now()) > interval:  # the clock was ahead when this step was set, and went back
+                    break
             if self.is_stopping():
                 return
             now = to_instant(self.clock.now())
+            if due - now > interval:
+                due = (max(now, self._instants[-1] if self._instants else 0) // interval + 1) * interval
+                continue
             yield from_instant(due)
             following = (max(now, to_instant(self.clock.now())) // interval + 1) * interval
             if following > due + interval:

@@ -127,6 +127,8 @@ class Gateway(Protocol):
 
     # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
+    # A gateway that can tell what is wrong with a later leg of a plan has `rehearse(approved, limits, earlier)`: it quotes and prepares the
+    # order as if those ahead of it had moved `earlier` (Deltas), sends nothing, and raises as `quote` and `prepare` do.
 
     def send(self, message: Message) -> Happened | Pending:
         """Send it once. Pending: acknowledged, and not executed yet."""

@@ -7,11 +7,12 @@ from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert, json, to_builtins
+from msgspec import convert, json, structs, to_builtins
 
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer, is_internal_move
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
@@ -44,6 +45,7 @@ from basis_strategy_v1.live.exchange_transfers import SentWithdrawal
 from basis_strategy_v1.live.exchange_withdrawals import prepared_withdrawal
 
 if TYPE_CHECKING:
+    from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.live.exchange_access import Access
@@ -136,6 +138,30 @@ class ExchangeGateway:
             sent = prepared_move(order, quoted, life_ms, self._run)
         expires = (sent.expires_ms - quoted.offset_ms) * 1000
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
+
+    def rehearse(self, approved: Approved, limits: Limits, earlier: Deltas) -> None:
+        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`.
+
+        Raises:
+            VenueRejected, VenueUnreachable.
+        """
+        order, trade = approved.order, approved.order.instruction
+        if isinstance(trade, CexTrade):
+            quote = self._as_if(order, trade, convert(self.quote(order), Quote), earlier.tokens(self.name))
+            prepared_order(self.name, approved, limits, quote, self._api.life_ms, self._run)
+
+    def _as_if(self, order: Order, trade: CexTrade, quote: Quote, moved: Mapping[str, Decimal]) -> Quote:
+        """A quote after other orders and after the move between the wallets that would come first."""
+        access, settle = self._access, self._api.settle
+        if quote.free is None or quote.rules is None:
+            return quote
+        if any(read_common_name(name).kind is Kind.PERP for name in moved):  # what that leaves of margin, the venue says only afterwards
+            return structs.replace(quote, free=None)
+        token, needed = (settle, ZERO) if trade.trade_type == PERP else _spent(order, trade, quote.rules)
+        free = quote.free + moved.get(token, ZERO)
+        if token == settle and self._api.wallets_are_separate and len(access.kinds) > 1:
+            free += self._usable(settle, needed) if trade.trade_type == PERP else access.ask(PERP, self._api.free_margin)
+        return structs.replace(quote, free=free)
 
     def move_for(self, order: Order) -> WalletTransfer | None:
         """The move between the account's wallets that an order needs first; None: what it needs is where it trades.

@@ -90,6 +90,14 @@ class FeedSeries:
             if newest is None or rate.paid_at > newest.visible:
                 self._add(FeedRow(rate.paid_at, rate.paid_at, rate.rate, rate.rate, rate.rate))
 
+    def forget_after(self, instant: int) -> None:
+        """Take away what became visible after an instant that is now: it was seen by a clock that was ahead."""
+        self._rows = [row for row in self._rows if row.visible <= instant]
+        self._thinned = min(self._thinned, len(self._rows))
+        if self.closed_until is not None:
+            self.closed_until = min(self.closed_until, instant)
+        self.announced = None
+
     def _next(self, visible: int) -> int:
         return max(visible, self._rows[-1].visible + LATE_US) if self._rows else visible
 

@@ -188,6 +188,17 @@ def test_a_second_leg_that_is_refused_unwinds_the_first(live, machine):
     assert sides == [("spot", "buy"), ("spot", "sell")]
 
 
+def test_a_fault_of_the_second_leg_that_the_exchange_shows_before_it_is_sent_stops_the_first(live, machine):
+    perp = {"market": {"venue": "binance", "kind": "perp", "symbol": "ETHUSDT", "minimum_notional": "1000000"}}
+    machine.control(perp)
+    _, engine = live(1)
+    machine.control({"market": {**perp["market"], "minimum_notional": "20"}})
+    assert machine.account("binance")["orders"] == machine.account("binance")["transfers"] == []
+    (skipped,) = engine.skipped
+    assert "binance takes no order of ETHUSDT below 1000000 USDT" in skipped.reason
+    assert engine.memory is None
+
+
 def test_an_unwinding_that_is_refused_once_is_tried_again(live, machine):
     refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance")]
     machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
