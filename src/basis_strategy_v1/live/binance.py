@@ -74,6 +74,7 @@ class Binance:
     settle = "USDT"
     wallets_are_separate = True
     has_reserve = False
+    moves = True
     move_errors: Mapping[str, Any] = binance_errors.WALLET
 
     def __init__(self, client: ExchangeClient) -> None:

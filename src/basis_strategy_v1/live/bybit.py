@@ -44,6 +44,7 @@ class Bybit:
     settle = "USDT"
     wallets_are_separate = False
     has_reserve = True
+    moves = True
     move_errors = bybit_errors.MOVES
 
     def __init__(self, client: ExchangeClient) -> None:

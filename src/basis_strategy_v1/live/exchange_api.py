@@ -73,6 +73,8 @@ class ExchangeApi(Protocol):
     """Between spot and perps; where they are not, both kinds hold the same balances."""
     has_reserve: bool
     """Whether the account has a wallet more, in which nothing is traded; what it holds counts, and is moved to where an order needs it."""
+    moves: bool
+    """Whether something can be moved between the wallets of the account."""
     move_errors: Mapping[str, Meaning]
 
     def errors(self, kind: str) -> Mapping[str, Meaning]: ...

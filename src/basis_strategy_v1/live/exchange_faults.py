@@ -78,7 +78,9 @@ class AccountCheck:
         for kind in access.kinds:
             if not may.trades[kind]:
                 yield True, f"the key may not trade {kind}; allow it at the exchange"
-        if len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
+        if len(access.kinds) > 1 and access.api.wallets_are_separate and not access.api.moves:
+            yield False, "nothing is moved between the spot and the perp wallet; keep what is needed in each"
+        elif len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
             yield True, "the key may not move between the spot and the futures wallet (universal transfer); allow it at the exchange"
         if access.api.has_reserve and not may.moves:
             yield (

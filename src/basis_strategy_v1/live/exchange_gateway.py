@@ -149,7 +149,7 @@ class ExchangeGateway:
         settle = self._api.settle
         if isinstance(trade, CexTrade) and self._api.has_reserve:
             return self._from_reserve(order, trade)
-        if len(access.kinds) == 1 or not self._api.wallets_are_separate:
+        if len(access.kinds) == 1 or not self._api.wallets_are_separate or not self._api.moves:
             return None
         if isinstance(trade, WalletTransfer):
             lacking = trade.amount - access.ask(SPOT, self._api.free).get(settle, ZERO) if trade.token == settle else ZERO

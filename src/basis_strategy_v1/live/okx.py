@@ -49,6 +49,7 @@ class Okx:
     settle = "USDT"
     wallets_are_separate = False
     has_reserve = False
+    moves = False
     move_errors = okx_errors.CODES
 
     def __init__(self, client: ExchangeClient) -> None:
