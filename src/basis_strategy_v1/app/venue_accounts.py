@@ -64,6 +64,7 @@ _TRADES = ("spot trade", "perp trade")
 REAL: dict[str, RealVenue] = {
     "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
     "bybit": RealVenue(_exchange, _TRADES),
+    "hyperliquid": RealVenue(_exchange, _TRADES),
     "okx": RealVenue(_exchange, _TRADES),
 }
 """By exchange or protocol. With one line here it trades live."""

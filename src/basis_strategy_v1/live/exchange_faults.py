@@ -78,8 +78,15 @@ class AccountCheck:
         for kind in access.kinds:
             if not may.trades[kind]:
                 yield True, f"the key may not trade {kind}; allow it at the exchange"
-        if len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
+        if len(access.kinds) > 1 and access.api.wallets_are_separate and not access.api.moves:
+            yield False, "nothing is moved between the spot and the perp wallet; keep what is needed in each"
+        elif len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
             yield True, "the key may not move between the spot and the futures wallet (universal transfer); allow it at the exchange"
+        if access.api.has_reserve and not may.moves:
+            yield (
+                False,
+                "the key may not move between the account's wallets; an order that needs what is in the other one is refused",
+            )
         if may.withdraws and not self._limits.withdrawal_addresses:
             yield True, "the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key"
         if not may.is_bound_to_address:

@@ -18,7 +18,7 @@ from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absen
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
 from basis_strategy_v1.live.exchange_faults import AccountCheck, AccountFindings
-from basis_strategy_v1.live.exchange_moves import made_by, move_of, moved
+from basis_strategy_v1.live.exchange_moves import made_by, move_of, move_of_reserve, moved
 from basis_strategy_v1.live.exchange_orders import (
     DONE,
     PERP,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_api import PerpMargin
     from basis_strategy_v1.live.exchange_due import DueReader
     from basis_strategy_v1.live.exchange_orders import Fill, Rules
     from basis_strategy_v1.live.exchange_transfer_calls import Payee
@@ -84,6 +85,7 @@ class ExchangeGateway:
         self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
+        self._margins: dict[str, PerpMargin] = {}  # what was just read for an order, by its key
         self._absent: dict[str, int] = {}  # client id -> when it was first not there after it had expired (venue's ms)
         self._doubtful: set[str] = set()  # client ids that were perhaps taken before the venue refused to answer more
 
@@ -116,7 +118,7 @@ class ExchangeGateway:
             token, needed = _spent(order, trade, rules)
             free, held, leverage = self._usable(token, needed), None, None
         else:
-            margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
+            margin = self._margins.pop(order.key, None) or access.ask(PERP, lambda: self._api.margin(trade.symbol))
             free, held, leverage = margin.free, margin.held, margin.leverage
         # The time is read last: the order lives from then on.
         return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, rules=rules, free=free, held=held, leverage=leverage)
@@ -171,7 +173,9 @@ class ExchangeGateway:
         """
         trade, access = order.instruction, self._access
         settle = self._api.settle
-        if len(access.kinds) == 1 or not self._api.wallets_are_separate:
+        if isinstance(trade, CexTrade) and self._api.has_reserve:
+            return self._from_reserve(order, trade)
+        if len(access.kinds) == 1 or not self._api.wallets_are_separate or not self._api.moves:
             return None
         if isinstance(trade, WalletTransfer):
             lacking = trade.amount - access.ask(SPOT, self._api.free).get(settle, ZERO) if trade.token == settle else ZERO
@@ -185,12 +189,33 @@ class ExchangeGateway:
             token, needed = _spent(order, trade, rules)
             lacking = needed - self._usable(token, needed) if token == settle else ZERO
             return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
-        margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
-        price = order.price or order.worst_price or ZERO
-        # The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
-        opened = opened_by(trade, margin.held)
-        lacking = (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
+        lacking = self._lacking_margin(order, trade)
         return move_of(self.name, PERP, settle, lacking, self._usable(settle, lacking)) if lacking > 0 else None
+
+    def _from_reserve(self, order: Order, trade: CexTrade) -> WalletTransfer | None:
+        """What lacks in the one wallet, out of the reserve."""
+        rules = self._access.rules(trade.trade_type, trade.symbol)
+        if rules is None:
+            return None
+        if trade.trade_type == SPOT:
+            token, needed = _spent(order, trade, rules)
+            lacking = needed - self._usable(token, needed)
+        else:
+            token, lacking = self._api.settle, self._lacking_margin(order, trade)
+        if lacking <= 0:
+            return None
+        return move_of_reserve(self.name, token, lacking, self._access.ask(trade.trade_type, self._api.reserved).get(token, ZERO))
+
+    def _lacking_margin(self, order: Order, trade: CexTrade) -> Decimal:
+        """What lacks for a perp order (settlement token).
+
+        The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
+        """
+        margin = self._access.ask(PERP, lambda: self._api.margin(trade.symbol))
+        self._margins = {order.key: margin}
+        opened = opened_by(trade, margin.held)
+        price = order.price or order.worst_price or ZERO
+        return (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
 
     def _usable(self, token: str, needed: Decimal) -> Decimal:
         """What is free of a token in the spot wallet. The venue is only asked where what is known would not do."""
@@ -209,7 +234,7 @@ class ExchangeGateway:
         """Send it once."""
         sent = _sent_of(message)
         with self._lock:
-            free, self._free = self._free, {}  # known again once the outcome is
+            free, self._free, self._margins = self._free, {}, {}  # known again once the outcome is
         self._absent.pop(sent.client_id, None)
         try:
             answer = self._send(sent)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.gateway import Happened
 from basis_strategy_v1.core.instructions import WalletTransfer
+from basis_strategy_v1.live.exchange_api import RESERVE
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT
 
 if TYPE_CHECKING:
@@ -31,6 +34,12 @@ def move_of(name: str, target: str, token: str, lacking: Decimal, there: Decimal
         return None
     source = SPOT if target == PERP else PERP
     return WalletTransfer(from_venue=name, to_venue=name, token=token, amount=amount, network=f"{source}-{target}")
+
+
+def move_of_reserve(name: str, token: str, lacking: Decimal, there: Decimal) -> WalletTransfer | None:
+    """The move that brings what is lacking from the wallet in which nothing is traded, as much as is there; None: nothing can be moved."""
+    move = move_of(name, SPOT, token, lacking, there)
+    return None if move is None else structs.replace(move, network=f"{RESERVE}-{SPOT}")
 
 
 def mark_of(client_id: str) -> Decimal:

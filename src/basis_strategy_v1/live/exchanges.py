@@ -20,6 +20,8 @@ from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
 from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RateLimit, RateWindow, RequestsLeft
 from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
+from basis_strategy_v1.live.hyperliquid import Hyperliquid
+from basis_strategy_v1.live.hyperliquid_errors import refusal_of as hyperliquid_refusal
 from basis_strategy_v1.live.okx import Okx
 from basis_strategy_v1.live.okx_errors import refusal_of as okx_refusal
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
@@ -50,6 +52,7 @@ class VenueRow(NamedTuple):
 VENUES = {
     "binance": VenueRow(Binance, WINDOWS, transfers=BinanceTransfers),
     "bybit": VenueRow(Bybit, BYBIT_WINDOWS, bybit_refusal, receive_window_ms=Bybit.life_ms, closed_s=BYBIT_CLOSED_S),
+    "hyperliquid": VenueRow(Hyperliquid, {}, hyperliquid_refusal),
     "okx": VenueRow(Okx, {}, okx_refusal, has_passphrase=True),
 }
 

@@ -353,15 +353,11 @@ def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_th
     config = yaml.safe_load((repository / path).read_text())
     config["venues"]["cex"][venue]["endpoint"] = machine.url
 
-    def set_keys():
-        for name in names:
-            monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
-
-    monkeypatch.setattr(secrets, "_taken", {})
-    set_keys()
+    monkeypatch.setattr(secrets, "_taken", {})  # of a process that has read none before
+    for name in names:
+        monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
     *_, ready = check_live(config)
     assert ready == "ready"
-    set_keys()
     time = Time(machine)
     time.steps = 1
     engine = build_live(
