@@ -135,18 +135,35 @@ def artifact(package_path: str) -> Artifact:
 
 def compiled(entry: str, contract: str, *, compiler: str = "solc", via_ir: bool = False, root: Path | None = None) -> Artifact:
     """Compile `entry` (a path under `root`, by default the repository's contracts/) or take the kept result of the same sources."""
+    found = compiled_raw(entry, compiler=compiler, via_ir=via_ir, root=root)[contract]
+    return Artifact(contract, found["abi"], found["bytecode"])
+
+
+def compiled_raw(
+    entry: str, *, compiler: str = "solc", via_ir: bool = False, root: Path | None = None, evm_version: str | None = None
+) -> dict[str, Any]:
+    """What the compiler gives for each contract of `entry`, as contracts/compile.mjs prints it."""
     root = root or REPOSITORY / "contracts"
     if not (NODE_MODULES / compiler).exists():
         raise MissingPackage(f"{compiler} is not installed: run npm ci --ignore-scripts in the repository")
-    options = json.dumps({"root": str(root), "entry": entry, "compiler": compiler, "viaIR": via_ir, "nodeModules": str(NODE_MODULES)})
+    options = json.dumps(
+        {
+            "root": str(root),
+            "entry": entry,
+            "compiler": compiler,
+            "viaIR": via_ir,
+            "evmVersion": evm_version,
+            "nodeModules": str(NODE_MODULES),
+        }
+    )
     kept = COMPILED / f"{hashlib.sha256((_source_digest(root) + options).encode()).hexdigest()[:32]}.json"
     if not kept.exists():
         COMPILED.mkdir(parents=True, exist_ok=True)
         with FileLock(kept.with_suffix(".lock")):  # one process compiles, the others wait and take what it made
             if not kept.exists():
                 _compile_into(kept, options)
-    found = json.loads(kept.read_text())[contract]
-    return Artifact(contract, found["abi"], found["bytecode"])
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
 
 
 def _compile_into(kept: Path, options: str) -> None:

@@ -6,9 +6,9 @@ puts it into the call's data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -76,7 +76,8 @@ class ChainCall(Struct, frozen=True, kw_only=True):
 
     `data` has the simulated amount. `places` are the bytes of it at which a word is replaced where `amount` is known at run time; where
     `pays` is true the amount is also the ether that goes with the call, in place of `value_wei`.
-    `lends` says that it is a flash loan, and `loan` are the steps that run while it is out: they go into the bytes at the end of its data.
+    `lent` is the token (its address) of a flash loan, and `loan` are the steps that run while it is out: they go into the bytes at the end
+    of its data.
     """
 
     to: str
@@ -86,13 +87,13 @@ class ChainCall(Struct, frozen=True, kw_only=True):
     places: tuple[int, ...] = ()
     pays: bool = False
     allowance: Allowance | None = None
-    lends: bool = False
+    lent: str | None = None
     loan: tuple[CallStep, ...] = ()
 
     def is_fixed(self) -> bool:
         """Whether nothing of it waits for the run time, and it needs nothing but itself: it can be sent without an executor."""
         waits = self.amount is not None and self.amount.at_run_time is not None and (self.places or self.pays)
-        return not waits and self.allowance is None and not self.lends
+        return not waits and self.allowance is None and self.lent is None
 
 
 class CallStep(Struct, frozen=True):
@@ -102,12 +103,20 @@ class CallStep(Struct, frozen=True):
     measured: tuple[str, ...] = ()
 
 
-class VenueContracts(Struct, frozen=True, kw_only=True):
-    """The addresses of a venue's contracts."""
+class VenueContracts(Protocol):
+    """The contracts of a venue: where they are, and the calls of its actions."""
 
     def addresses(self) -> tuple[str, ...]:
-        """Every contract that a call can go to, or that can be given an allowance."""
-        raise NotImplementedError
+        """Every contract that a call can go to, or that can be given an allowance; tokens are left out."""
+        ...
+
+    def encode(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
+        """The calls of one action. Pure.
+
+        Raises:
+            VenueRejected: an address is not known, or the contracts have no such call.
+        """
+        ...
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -115,16 +124,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     account: str
     tokens: Mapping[str, str]
-    venues: Mapping[str, VenueContracts] = {}
+    venues: Mapping[str, VenueContracts]
     chain_id: int = 1
-
-    def token(self, name: str) -> str:
-        """The address of a token; `ETHER` of ETH.
-
-        Raises:
-            KeyError: it is not known.
-        """
-        return ETHER if name == "ETH" else self.tokens[name]
 
     def addresses(self) -> tuple[str, ...]:
         """Every contract that a transaction may call."""
@@ -153,12 +154,14 @@ class EncodeAction(Struct, frozen=True, kw_only=True):
     def is_all(self) -> bool:
         return self.at_run_time == "all"
 
+    @property
+    def is_number(self) -> bool:
+        """Whether the amount is known before the call is made."""
+        return self.at_run_time is None
 
-Encoder = Callable[[EncodeAction, Deployment], tuple[ChainCall, ...]]
-"""`encode` next to each simulator: the calls of one action at the deployment's contracts. Pure.
-
-Raises VenueRejected where an address is not known, or the contracts have no such call.
-"""
+    def so_far(self, token: str) -> StepOutput:
+        """What has come of a token (its address) since the step began."""
+        return StepOutput(self.place, token)
 
 
 @cache

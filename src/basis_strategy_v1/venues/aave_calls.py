@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from basis_strategy_v1.core.chain_call import ALL, BalanceOf, CallAmount, ChainCall, VenueContracts, argument, call_data
+from basis_strategy_v1.core.chain_call import ALL, BalanceOf, CallAmount, ChainCall, argument, call_data
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
 from basis_strategy_v1.venues.wallet_calls import held, paying, token_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VARIABLE_RATE, REFERRAL = 2, 0
 
 
-class AaveContracts(VenueContracts, frozen=True, kw_only=True):
+class AaveContracts(Struct, frozen=True, kw_only=True):
     """The pool, and each reserve's variable debt token, by the name of its underlying: they are read from the pool."""
 
     pool: str = "0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2"
@@ -27,16 +27,13 @@ class AaveContracts(VenueContracts, frozen=True, kw_only=True):
     def addresses(self) -> tuple[str, ...]:
         return (self.pool,)
 
-
-def encode(made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
-    """The pool's own call of each action. What is repaid of all is read from the debt token when the call is made."""
-    action = made.action
-    here = at.venues[action.protocol]
-    assert isinstance(here, AaveContracts)
-    if action.action == "set_emode":
-        return (ChainCall(to=here.pool, data=call_data("setUserEMode(uint8)", action.category or 0)),)
-    make = {"supply": _supply, "withdraw": _withdraw, "borrow": _borrow, "repay": _repay, "flash_loan": _flash_loan}[action.action]
-    return (make(made, here, at),)
+    def encode(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
+        """The pool's own call of each action. What is repaid of all is read from the debt token when the call is made."""
+        action = made.action
+        if action.action == "set_emode":
+            return (ChainCall(to=self.pool, data=call_data("setUserEMode(uint8)", action.category or 0)),)
+        make = {"supply": _supply, "withdraw": _withdraw, "borrow": _borrow, "repay": _repay, "flash_loan": _flash_loan}[action.action]
+        return (make(made, self, at),)
 
 
 def contracts(settings: Settings) -> AaveContracts:
@@ -81,13 +78,14 @@ def _debt_token(made: EncodeAction, here: AaveContracts) -> str:
 
 def _flash_loan(made: EncodeAction, here: AaveContracts, at: Deployment) -> ChainCall:
     """The pool calls the account back and takes the loan and its premium afterwards."""
-    arguments = (at.account, token_of(made.action.token, at), made.units, b"", REFERRAL)
+    token = token_of(made.action.token, at)
+    arguments = (at.account, token, made.units, b"", REFERRAL)
     return ChainCall(
         to=here.pool,
         data=call_data("flashLoanSimple(address,address,uint256,bytes,uint16)", *arguments),
         amount=made.amount(),
         places=(argument(2),),
-        lends=True,
+        lent=token,
     )
 
 

@@ -121,13 +121,11 @@ def with_output(step: SmartContractAction, outputs: Sequence[Deltas]) -> SmartCo
 
 
 def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
+    """What came of a token in a step, less what went: of a flash loan, what its steps have left in the wallet."""
     output = outputs[of.step].amounts
-    paid_out = Decimal(0)
-    for tokens in output.values():
-        if token in tokens and (amount := tokens[token]) > 0:
-            paid_out += amount
-    if not paid_out:
-        others = dict.fromkeys(name for tokens in output.values() for name, amount in tokens.items() if amount > 0)
+    paid_out = sum((tokens[token] for tokens in output.values() if token in tokens), Decimal(0))
+    if paid_out <= 0:
+        others = dict.fromkeys(name for tokens in output.values() for name, amount in tokens.items() if amount > 0 and name != token)
         reject(ONCHAIN, f"step {of.step} paid out {', '.join(others) or 'nothing'}, not {token}")
     return paid_out * of.fraction
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from basis_strategy_v1.core.chain_call import ETHER, Allowance, BalanceOf, CallAmount, ChainCall, argument, call_data
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
@@ -25,11 +27,17 @@ TOKENS = {
 }
 
 
-def encode(made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
-    """Wrap or unwrap ether."""
-    if made.action.action == "wrap":
-        return (wrap_call(made.amount(BalanceOf(ETHER)), at),)
-    return (unwrap_call(made.amount(BalanceOf(token_of(WETH, at))), at),)
+class WalletContracts(Struct, frozen=True, kw_only=True):
+    """The tokens are those of the deployment; the wallet has nothing of its own."""
+
+    def addresses(self) -> tuple[str, ...]:
+        return ()
+
+    def encode(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
+        """Wrap or unwrap ether."""
+        if made.action.action == "wrap":
+            return (wrap_call(made.amount(BalanceOf(ETHER)), at),)
+        return (unwrap_call(made.amount(BalanceOf(token_of(WETH, at))), at),)
 
 
 def encode_transfer(token: str, units: int, receiver: str, at: Deployment) -> ChainCall:
