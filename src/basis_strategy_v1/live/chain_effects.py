@@ -10,6 +10,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.live.aave_events import AaveEffect, aave_effect
 from basis_strategy_v1.live.chain_abi import address_of, decoded, topic
+from basis_strategy_v1.live.chain_reader import scaled_keys
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.chain_call import Deployment
@@ -60,6 +61,15 @@ class Effect(Struct, frozen=True, kw_only=True):
     def moved(self, token: str) -> int:
         """What the account has more of a token."""
         return sum(tokens.get(token, 0) for tokens in self.tokens.values())
+
+    def balances(self) -> dict[str, int]:
+        """By how much each balance changed, as `ChainReader.balances` calls them; the gas is left out."""
+        found = {token: self.moved(token) for token in self.names}
+        for name, changed in self.aave.items():
+            for token in dict.fromkeys((*changed.supplied, *changed.borrowed)):
+                scaled = changed.supplied.get(token, 0), changed.borrowed.get(token, 0)
+                found |= dict(zip(scaled_keys(name, token), scaled, strict=True))
+        return {name: units for name, units in found.items() if units}
 
     @property
     def names(self) -> tuple[str, ...]:

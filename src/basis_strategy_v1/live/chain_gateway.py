@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,18 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.live.chain_abi import at_hash, field, number_of
+from basis_strategy_v1.live.chain_abi import number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_message import SentTransaction, sent_of
 from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
-from basis_strategy_v1.live.chain_quote import Quoting
+from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
 from basis_strategy_v1.live.chain_reader import Reading, block_of
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
@@ -37,6 +39,11 @@ WAITS = ("max fee per gas less than block base fee", "fee too low", "txpool is f
 FINAL = ("insufficient funds", "intrinsic gas", "exceeds block gas limit", "gas limit too high", "invalid sender", "invalid signature")
 
 
+def nobody(venue: str, token: str) -> str | None:
+    """No venue's address is known."""
+    return None
+
+
 class ChainGateway:
     """One wallet, with every protocol on its chain. `confirmations`: blocks on top, until a transaction counts."""
 
@@ -45,7 +52,8 @@ class ChainGateway:
 
     def __init__(
         self, name: str, reader: ChainReader, signer: Signer, venues: Venues, due: ChainDue, clock: Clock, *, confirmations: int = 2,
-        life_s: float = 600.0, pays_to: Callable[[str], str | None] = lambda venue: None,
+        life_s: float = 600.0, pays_to: PaysTo = nobody, slip_bps: Decimal | None = None,
+        executor: str | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.connection = f"the nodes of chain {reader.chain_id}"
@@ -55,7 +63,7 @@ class ChainGateway:
         self._due = due
         self._clock = clock
         self._confirmations = confirmations
-        self._quoting = Quoting(name, reader, venues, clock, pays_to, life_s)
+        self._quoting = Quoting(name, reader, venues, clock, pays_to, life_s, slip_bps, executor)
         self._lock = RLock()
         self._readings: dict[str, Reading] = {}  # of the last blocks, by hash
 
@@ -73,7 +81,7 @@ class ChainGateway:
         """
         assert nonce is not None, "the journal assigns it"
         quoted = convert(quote, ChainQuote)
-        return prepared(approved, limits, quoted, nonce, self._reader.deployment, self._signer, self._quoting.kinds).message()
+        return prepared(approved, limits, quoted, nonce, self._reader.deployment, self._signer).message()
 
     # Sending.
 
@@ -81,7 +89,7 @@ class ChainGateway:
         """Hand it to a node; where it is in a block at once, what it came to."""
         sent = sent_of(message)
         answer = self._submit(sent, message.client_id)
-        if isinstance(answer, Pending) and self._confirmations:
+        if self._confirmations:
             return answer
         try:
             found = self._found(sent, message.client_id)
@@ -184,11 +192,11 @@ class ChainGateway:
         places = places_of(reader.deployment, reader.pools, self.name)
         unsigned = sent.unsigned
         effect = effect_of(receipt.logs, places, {unsigned.to: unsigned.value_wei} if receipt.is_success else {})
-        moved = {token: effect.moved(token) for token in effect.names}
+        moved = effect.balances()
         moved["ETH"] = moved.get("ETH", 0) - receipt.gas_wei
-        self._require_equal(receipt, moved, held, reader.balances_of(reading))
+        self._require_equal(receipt, moved, held, reader.balances_of(reading.state, self.name))
         self._keep(reading)
-        self._due.is_own(receipt, moved, effect)
+        self._due.is_own(receipt, moved)
         return outcome(sent, receipt, effect, reading, self.name)
 
     def _require_equal(self, receipt: Receipt, moved: Mapping[str, int], before: Mapping[str, int], after: Mapping[str, int]) -> None:
@@ -214,6 +222,10 @@ class ChainGateway:
 
     # Balances, and what happened without an order.
 
+    def deposit_address(self, token: str, chain: str) -> str:
+        """Where the account is paid."""
+        return self._reader.account
+
     def read(self, at: str | None = None) -> State:
         """What the account holds and what its protocols are like, at a block by its hash, else at the newest one."""
         if at is None:
@@ -238,5 +250,3 @@ class ChainGateway:
                 raise VenueUnreachable(UNREACHABLE, f"{self.name}: {call.method}: {answer}")
         return answers
 
-
-__all__ = ["ChainGateway", "at_hash", "field"]

@@ -85,21 +85,28 @@ def units_moved(before: AaveState, after: AaveState) -> dict[str, Decimal]:
 
 
 def user_before(user: UserAccount, changed: AaveEffect) -> UserAccount:
-    """The account without what a transaction changed."""
-
-    def without(held: Mapping[str, int], change: Mapping[str, int]) -> dict[str, int]:
-        found = {token: held.get(token, 0) - change.get(token, 0) for token in dict.fromkeys((*held, *change))}
-        return {token: scaled for token, scaled in found.items() if scaled}
-
+    """The account without what a transaction changed. The e-mode before it is not known, and stays."""
     collateral = user.collateral - changed.collateral_on | changed.collateral_off
-    return UserAccount(without(user.supplied, changed.supplied), without(user.borrowed, changed.borrowed), collateral, user.emode)
+    return UserAccount(_sum(user.supplied, changed.supplied, -1), _sum(user.borrowed, changed.borrowed, -1), collateral, user.emode)
+
+
+def user_after(user: UserAccount, changed: AaveEffect) -> UserAccount:
+    """The account with what a transaction changed."""
+    collateral = user.collateral - changed.collateral_off | changed.collateral_on
+    emode = user.emode if changed.emode is None else changed.emode
+    return UserAccount(_sum(user.supplied, changed.supplied, 1), _sum(user.borrowed, changed.borrowed, 1), collateral, emode)
+
+
+def _sum(held: Mapping[str, int], change: Mapping[str, int], sign: int) -> dict[str, int]:
+    found = {token: held.get(token, 0) + sign * change.get(token, 0) for token in dict.fromkeys((*held, *change))}
+    return {token: scaled for token, scaled in found.items() if scaled}
 
 
 def _doer(instruction: Instruction | None, token: str, wallet: str) -> str:
     """Whose doing a payment is whose other side has no name: the first step that takes or pays the token."""
     if instruction is None or isinstance(instruction, WalletTransfer):
         return wallet
-    steps = all_steps(instruction)  # type: ignore[arg-type]  # a trade is sent to no chain
+    steps = all_steps(instruction)
     return next((step.protocol for step in steps if token in (step.token, step.token_out)), steps[0].protocol)
 
 

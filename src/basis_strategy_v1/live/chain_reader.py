@@ -16,6 +16,7 @@ from basis_strategy_v1.live.aave_reading import PoolContracts, pool_contracts
 from basis_strategy_v1.live.chain_abi import ContractRead, at_hash, field, number_of
 from basis_strategy_v1.live.chain_client import RpcCall, RpcError
 from basis_strategy_v1.venues.aave_calls import AaveContracts, with_debt_tokens
+from basis_strategy_v1.venues.aave_state import AaveState
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.chain_call import Deployment
@@ -72,6 +73,10 @@ class ChainReader:
     @property
     def account(self) -> str:
         return self._deployment.account
+
+    @property
+    def chain_id(self) -> int:
+        return self._deployment.chain_id
 
     @property
     def deployment(self) -> Deployment:
@@ -189,6 +194,47 @@ class ChainReader:
             state = state.with_part(name, pool.state(values[start:end], block.time_s))
             start = end
         return Reading(block, state)
+
+    # Only what is ours.
+
+    def balances_at(self, block: str) -> Iterator[RpcCall]:
+        """The calls that read what the account holds at a block, by its number."""
+        yield RpcCall("eth_getBalance", (self.account, block))
+        for read in self._own_reads():
+            yield read.call(block)
+
+    def _own_reads(self) -> list[ContractRead]:
+        at, pools = self._look()
+        found = [ContractRead(address, "balanceOf(address)", (at.account,)) for address in at.tokens.values()]
+        for pool in pools.values():
+            for reserve in pool.reserves.values():
+                found += [ContractRead(token, "scaledBalanceOf(address)", (at.account,)) for token in (reserve.a_token, reserve.debt_token)]
+        return found
+
+    def balances(self, answers: Sequence[Any]) -> dict[str, int]:
+        """What the account holds in base units, by what `token_key` and the like call it."""
+        if isinstance(answers[0], RpcError):
+            raise MalformedAnswer(f"{answers[0]} for a balance", str(answers[0]))
+        at, pools = self._look()
+        values = [read.decoded(answer) for read, answer in zip(self._own_reads(), answers[1:], strict=True)]
+        names = [*at.tokens, *(key for name, pool in pools.items() for token in pool.reserves for key in scaled_keys(name, token))]
+        found = {"ETH": number_of(answers[0], "a balance"), **dict(zip(names, values, strict=True))}
+        return {name: units for name, units in found.items() if units}
+
+    @staticmethod
+    def balances_of(state: State, wallet: str = WALLET) -> dict[str, int]:
+        """The same of a state."""
+        found = dict(state.part(wallet, Wallet).units)
+        for name, part in state.parts.items():
+            if isinstance(part, AaveState):
+                for token in part.pool.reserves:
+                    found |= dict(zip(scaled_keys(name, token), part.scaled(token), strict=True))
+        return {name: units for name, units in found.items() if units}
+
+
+def scaled_keys(pool: str, token: str) -> tuple[str, str]:
+    """What the scaled deposit and debt of a token at a pool are called among balances."""
+    return f"{pool}:{token}:supplied", f"{pool}:{token}:borrowed"
 
 
 def _is_code(answer: Any) -> bool:
