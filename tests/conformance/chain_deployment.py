@@ -15,6 +15,7 @@ from basis_strategy_v1.venues.uniswap_pool import full_range
 
 from .aave_deployment import mock
 from .aave_market import deploy_market
+from .chain import compiled
 from .chain_model import STAKED
 from .chain_world import MORPHO_PRICE, POOLS, World
 from .morpho_deployment import ALL, PARAMS, deploy_morpho
@@ -37,6 +38,7 @@ def deploy_world(chain: Chain, folder: Path) -> World:
     aave = deploy_market(chain)
     listings = aave.deployment.listings
     _become(chain, listings["WETH"].token, chain.deploy(mock("tokens/WETH9Mocked.sol", "WETH9Mocked")))
+    _become(chain, listings["USDT"].token, chain.deploy(compiled("OldDollar.sol", "OldDollar")))
     staking = {protocol.value: deploy_staking(chain, protocol) for protocol in Protocol}
     morpho = deploy_morpho(chain, 86 * 10**16, 5 * 10**16, MORPHO_PRICE, staking["lido"].wrapped)
     pair = sorted((listings["USDT"].token, listings["WETH"].token), key=lambda address: int(address, 16))
@@ -61,7 +63,7 @@ def _delegate(world: World) -> None:
 
 
 def _become(chain: Chain, address: str, contract: str) -> None:
-    """Give an address the code of WETH9 with its name, symbol and decimals; nobody has any of it yet."""
+    """Give an address the code of another token, with what that has in its first places; nobody has any of it yet."""
     chain.rpc("anvil_setCode", (address, chain.rpc("eth_getCode", (contract, "latest"))))
     for slot in range(3):
         kept = chain.rpc("eth_getStorageAt", (contract, hex(slot), "latest"))

@@ -41,13 +41,13 @@ def instruction_of(steps: list[dict[str, Any]]) -> Steps:
     return instruction
 
 
-def simulated(steps: list[dict[str, Any]], market: MarketSnapshot) -> tuple[State, Any]:
-    """(the state, what moved), from a wallet that holds 1,000 of each token."""
+def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, before: State | None = None) -> tuple[State, Any]:
+    """(the state, what moved), from a state, else from a wallet that holds 1,000 of each token."""
     venues = our_venues()
     instruction = instruction_of(steps)
     with localcontext(EXACT):
         opened = venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)
-        moved = simulate_transaction(instruction.steps, venues, State({"wallet": opened}), market)
+        moved = simulate_transaction(instruction.steps, venues, before or State({"wallet": opened}), market)
     return moved.state, moved
 
 
