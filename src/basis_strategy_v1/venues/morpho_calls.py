@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from basis_strategy_v1.core.chain_call import CallAmount, ChainCall, MorphoOwed, ViewWord, argument, call_data
 from basis_strategy_v1.core.settings import MAINNET
@@ -55,7 +55,7 @@ class MorphoContracts(Struct, frozen=True, kw_only=True):
     """Morpho, and its markets by name. `ids` are those of the settings; parameters that are not known are read by `idToMarketParams`."""
 
     address: str = "0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb"
-    markets: Mapping[str, MorphoParams] = MARKETS
+    markets: Mapping[str, MorphoParams] = field(default_factory=lambda: MARKETS)
     ids: Mapping[str, str] = {}
 
     def addresses(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from basis_strategy_v1.core.chain_call import CallAmount, ChainCall, argument, call_data
 from basis_strategy_v1.core.settings import MAINNET
@@ -76,7 +76,7 @@ CURVE_POOLS = {
 class CurveContracts(Struct, frozen=True, kw_only=True):
     """The pools by name. A name has the coins in the pool's own order, which is compared with the contract's."""
 
-    pools: Mapping[str, CurvePool] = CURVE_POOLS
+    pools: Mapping[str, CurvePool] = field(default_factory=lambda: CURVE_POOLS)
 
     def addresses(self) -> tuple[str, ...]:
         return tuple(pool.address for pool in self.pools.values())
