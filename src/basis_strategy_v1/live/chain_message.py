@@ -28,8 +28,10 @@ class Unsigned(Struct, frozen=True, kw_only=True):
 
     def fields(self) -> dict[str, Any]:
         """As eth-account takes it."""
+        from eth_utils.address import to_checksum_address
+
         return {
-            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": self.to, "value": self.value_wei, "data": self.data,
+            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": to_checksum_address(self.to), "value": self.value_wei, "data": self.data,
             "gas": self.gas, "maxFeePerGas": self.fees.most_wei, "maxPriorityFeePerGas": self.fees.priority_wei, "accessList": [],
         }  # fmt: skip
 

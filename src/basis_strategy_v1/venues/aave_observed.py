@@ -106,6 +106,8 @@ class ObservedPool:
 
     def after(self, part: AaveState, done: PoolChange, token: str, reported: Units) -> AaveState:
         """The part after an action on `token`."""
+        if part.is_whole:
+            return structs.replace(part, pool=done.pool, user=done.user, reported=reported)
         pool, user = part.pool, done.user
         if not self.rate_impact:
             scaled = user.supplied.get(token, 0), user.borrowed.get(token, 0)
