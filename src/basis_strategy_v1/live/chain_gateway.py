@@ -239,6 +239,10 @@ class ChainGateway:
             raise VenueUnreachable(UNREACHABLE, f"{self.name}: block {at} is not there")
         return self._reader.read_at(block_of(answer)).state
 
+    def look(self) -> State:
+        """What the protocols are like at the newest block."""
+        return self._reader.read().state
+
     def due(self, since: str | None) -> tuple[Sequence[Due], str]:
         """What happened since a cursor."""
         return self._due.read(since, self._confirmations)

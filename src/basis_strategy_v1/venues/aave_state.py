@@ -48,10 +48,13 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
 
     def with_reading(self, read: VenueState) -> AaveState:
         """What is held, in the pool as it was read."""
-        if not isinstance(read, AaveState):
+        if not isinstance(read, AaveState) or not read.is_whole:
             return self
         user = replace(self.user, emode=read.user.emode)
         return AaveState(read.pool, user, read.instant, read.now_s, read.stamps, self.reported, read.published, read.prices)
+
+    def without_holdings(self) -> AaveState:
+        return replace(self, user=UserAccount(emode=self.user.emode), reported={})
 
     def owing(self, token: str, units: int) -> AaveState:
         """The part with so much more debt of a token, its rates as they are."""
