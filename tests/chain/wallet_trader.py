@@ -40,9 +40,10 @@ class WalletTrader:
 
     def __init__(
         self, world: ChainWorld, folder: Path, *, url: str | None = None, at: Callable[[str], None] = lambda name: None,
-        key: str = KEY, **wallet: Any,
+        key: str = KEY, event_logger: Any = None, **wallet: Any,
     ) -> None:  # fmt: skip
         self.world, self.folder = world, folder
+        self._event_logger = event_logger
         self.config = load_config(world.config(**wallet))
         environ = {"BASIS_DEV__WALLET__PRIVATE_KEY": key, "BASIS_DEV__WALLET__RPC_URL": url or world.chain.url}
         self.secrets = read_secrets("dev", environ)
@@ -54,7 +55,7 @@ class WalletTrader:
         self.gateway = self._gateway()
         self.manager = ExecutionInterfaceManager(
             self.config, Prices(), "live", gateways={"wallet": self.gateway}, journal=self.journal, clock=self.world.clock,
-            timing=REAL_TIME._replace(sleep=self.sleep),
+            timing=REAL_TIME._replace(sleep=self.sleep), event_logger=self._event_logger,
         )  # fmt: skip
 
     sleep = staticmethod(quick)
