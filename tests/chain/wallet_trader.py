@@ -58,7 +58,12 @@ class WalletTrader:
             timing=REAL_TIME._replace(sleep=self.sleep), event_logger=self._event_logger,
         )  # fmt: skip
 
-    sleep = staticmethod(quick)
+    sleep: Callable[[float], None] = staticmethod(quick)
+
+    def open_again(self) -> None:
+        """Open with what was changed since."""
+        self.close()
+        self.open()
 
     def _gateway(self) -> ChainGateway:
         from dataclasses import dataclass
@@ -84,8 +89,7 @@ class WalletTrader:
 
     def again(self) -> None:
         """The process after this one."""
-        self.close()
-        self.open()
+        self.open_again()
 
     def execute(self, block: dict[str, Any]) -> Any:
         return self.manager.execute(self.world.clock.now(), block)
