@@ -82,16 +82,24 @@ class LiveAccount(Account):
         Raises:
             VenueUnreachable: they cannot be looked at.
         """
-        return self._at_protocols_of_now(self.state(market))
+        return self._at_protocols_of_now(self.state(market), market)
 
     def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
         market, state = super().look(at)
-        return market, self._at_protocols_of_now(state)
+        return market, self._at_protocols_of_now(state, market)
 
-    def _at_protocols_of_now(self, state: State) -> State:
+    def _at_protocols_of_now(self, state: State, market: MarketSnapshot) -> State:
         for reads in self._reads.values() if state.checked else ():
             for name, read in reads.look().parts.items():
                 state = state.with_part(name, state.parts.get(name, read.without_holdings()).with_reading(read))
+        return super()._accrued(state, market)
+
+    def _accrued(self, state: State, market: MarketSnapshot) -> State:
+        """A pool that was read on its chain stays as it was reported: what has accrued there is reported too."""
+        for venue in self._growing:
+            part = state.parts.get(venue.name)
+            if part is not None and not part.is_whole:
+                state = venue.accrue(state, market)
         return state
 
     def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:

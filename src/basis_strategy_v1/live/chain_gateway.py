@@ -12,7 +12,7 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.live.chain_abi import number_of
+from basis_strategy_v1.live.chain_abi import at_hash, number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_message import SentTransaction, replaced, sent_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 UNREACHABLE, REJECTED, UNKNOWN = "OCH-002", "OCH-001", "OCH-003"
 STUCK_BLOCKS = 3
+MOST_SCANNED = 2_000
 KNOWN = ("already known", "already imported", "known transaction")
 USED = ("nonce too low", "nonce is too low", "invalid nonce", "replacement transaction underpriced", "transaction underpriced")
 WAITS = ("max fee per gas less than block base fee", "fee too low", "txpool is full", "pool is full")
@@ -140,10 +141,10 @@ class ChainGateway:
         head = block_of(answers[2])
         if answers[0] is not None:
             return self._included(sent, receipt_of(answers[0]), head.number)
-        if number_of(answers[3], "a nonce") > nonce:
-            return self._taken(nonce, head.number)
         if answers[1] is not None:
-            return Pending("it waits for a block")
+            return Pending("it waits for a block, or for its receipt")
+        if number_of(answers[3], "a nonce") > nonce:
+            return self._taken(sent, hash_, head.number)
         return self._dropped(sent, hash_)
 
     def _included(self, sent: SentTransaction, receipt: Receipt, head: int) -> Happened | Pending:
@@ -153,14 +154,21 @@ class ChainGateway:
             return Pending(f"it is in block {receipt.block_number}, {on_top} of {self._confirmations} blocks are on top of it")
         return self._outcome(sent, receipt)
 
-    def _taken(self, nonce: int, head: int) -> Pending | NeverHappened:
-        """Another transaction has the nonce: it can no longer happen once that one is final."""
-        (final,) = self._asked(
-            RpcCall("eth_getTransactionCount", (self._reader.account, hex(max(head - self._confirmations, 0))))
-        )
-        if number_of(final, "a nonce") > nonce:
-            return NeverHappened(f"another transaction has its nonce, {nonce}, {self._confirmations} blocks deep")
-        return Pending(f"another transaction has its nonce, {nonce}, and is not final yet")
+    def _taken(self, sent: SentTransaction, hash_: str, head: int) -> Pending | NeverHappened:
+        """The nonce is used. That it was by another transaction is only believed where that one is seen in a block, deep enough: a node may
+        count a transaction before it shows its receipt."""
+        nonce, first = sent.unsigned.nonce, sent.at_block + 1
+        if head - first > MOST_SCANNED:  # whatever has it is long final, and its receipt long there
+            (final,) = self._asked(RpcCall("eth_getTransactionCount", (self._reader.account, hex(head - MOST_SCANNED // 2))))
+            if number_of(final, "a nonce") > nonce:
+                return NeverHappened(f"another transaction has its nonce, {nonce}, for more than {MOST_SCANNED // 2} blocks")
+            first = head - MOST_SCANNED
+        for number, other in self._due.sent_between(first, head):
+            if number_of(other.get("nonce"), "a nonce") == nonce and other["hash"] != hash_:
+                if head - number >= self._confirmations:
+                    return NeverHappened(f"{other['hash']} has its nonce, {nonce}, in block {number}")
+                return Pending(f"{other['hash']} has its nonce, {nonce}, and is not final yet")
+        return Pending(f"its nonce, {nonce}, is used, and its receipt is not there yet")
 
     def _dropped(self, sent: SentTransaction, hash_: str) -> Pending:
         """No node knows it: the same bytes are sent again."""
@@ -199,26 +207,25 @@ class ChainGateway:
         """Read the account at the receipt's block, and make sure that the logs say what the balances do."""
         reader = self._reader
         at, before = receipt.block_hash, hex(receipt.block_number - 1)
-        now = list(reader.calls_at(at))
-        then = list(reader.balances_at(before))
+        calls = list(reader.calls_at(at_hash(at)))
         headers = (RpcCall("eth_getBlockByHash", (at, False)), RpcCall("eth_getBlockByNumber", (before, False)))
-        answers = self._asked(*headers, *now, *then)
+        answers = self._asked(*headers, *calls, *reader.calls_at(before))
         if answers[0] is None:
             return Pending(f"block {receipt.block_number} was reorganised away")
         block, parent = block_of(answers[0]), block_of(answers[1])
         if block.parent != parent.hash:
             return Pending(f"block {receipt.block_number} is being reorganised")
-        reading = reader.reading(block, answers[2 : 2 + len(now)])
-        held = reader.balances(answers[2 + len(now) :])
+        end = 2 + len(calls)
+        then, now = reader.reading(parent, answers[end:]), reader.reading(block, answers[2:end])
         places = places_of(reader.deployment, reader.pools, self.name)
         unsigned = sent.unsigned
         effect = effect_of(receipt.logs, places, {unsigned.to: unsigned.value_wei} if receipt.is_success else {})
         moved = effect.balances()
         moved["ETH"] = moved.get("ETH", 0) - receipt.gas_wei
-        self._require_equal(receipt, moved, held, reader.balances_of(reading.state, self.name))
-        self._keep(reading)
+        self._require_equal(receipt, moved, *(reader.balances_of(each.state, self.name) for each in (then, now)))
+        self._keep(now)
         self._due.is_own(receipt, moved)
-        return outcome(sent, receipt, effect, reading, self.name)
+        return outcome(sent, receipt, effect, then, now, self.name)
 
     def _require_equal(self, receipt: Receipt, moved: Mapping[str, int], before: Mapping[str, int], after: Mapping[str, int]) -> None:
         """Refuse what does not add up, unless something else of the same block moved the account too.
