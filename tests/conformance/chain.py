@@ -215,22 +215,11 @@ class Chain:
         if not ANVIL.exists():
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
         self._folder = tempfile.TemporaryDirectory(prefix="anvil-")
-        # Port 0: the system chooses a free one, so that two nodes that start at once cannot get the same.
-        options = ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
-        costs = [
-            "--gas-price",
-            "0",
-            "--block-base-fee-per-gas",
-            "0",
-            "--disable-code-size-limit",
-            "--gas-limit",
-            str(GAS_LIMIT),
-            # What does not fit into its memory; it leaves it behind when it is ended, and in a home folder it would pile up.
-            "--cache-path",
-            self._folder.name,
-        ]
+        options = [*self.options(), "--disable-code-size-limit", "--gas-limit", str(GAS_LIMIT)]
+        # What does not fit into its memory; it leaves it behind when it is ended, and in a home folder it would pile up.
+        options += ["--cache-path", self._folder.name]
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen([str(ANVIL), *options, *costs], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([str(ANVIL), *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.stop)
         try:
             self.port = self._port_once_open()
@@ -239,6 +228,11 @@ class Chain:
         except BaseException:
             self.stop()  # who could not start it has nothing to stop
             raise
+
+    def options(self) -> list[str]:
+        """Those that say what kind of chain it is. Port 0: the system chooses a free one, so that two that start at once have not the same."""
+        free = ["--gas-price", "0", "--block-base-fee-per-gas", "0"]
+        return ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate", *free]
 
     @property
     def _log(self) -> Path:
@@ -317,13 +311,17 @@ class Chain:
             "from": sender or self.accounts[0],
             "data": data,
             "gas": hex(GAS_LIMIT),
-            "gasPrice": "0x0",
             "value": hex(value_wei),
+            **self.gas_price(),
         }
         receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", (transaction,))
         if receipt["status"] != "0x1":
             raise TransactionReverted(self.reason(receipt["transactionHash"]))
         return receipt
+
+    def gas_price(self) -> dict[str, str]:
+        """What its transactions offer for gas."""
+        return {"gasPrice": "0x0"}
 
     def reason(self, transaction_hash: str) -> str:
         trace = self.rpc("debug_traceTransaction", (transaction_hash, {"tracer": "callTracer"}))

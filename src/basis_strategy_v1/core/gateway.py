@@ -34,6 +34,7 @@ class Due(Struct, frozen=True, kw_only=True):
     """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
 
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
+    Where `kind` is interest and there are no deltas, they are what its changes make of the balances that the account holds.
     """
 
     id: str
@@ -120,6 +121,8 @@ class Gateway(Protocol):
 
     # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
+    #
+    # A gateway whose protocols are known wholly also has `look() -> State`: what they are like now. The simulator works on that.
 
     def send(self, message: Message) -> Happened | Pending:
         """Send it once. Pending: acknowledged, and not executed yet."""

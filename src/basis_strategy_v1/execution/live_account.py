@@ -9,6 +9,7 @@ from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.accrued import with_interest
 from basis_strategy_v1.execution.order_in_hand import settlement_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,24 @@ class LiveAccount(Account):
         """Always: what happens at a venue is only known once it was asked."""
         return True
 
+    def met_by_instruction(self, market: MarketSnapshot) -> State:
+        """What the account holds, at protocols as they are now.
+
+        Raises:
+            VenueUnreachable: they cannot be looked at.
+        """
+        return self._at_protocols_of_now(self.state(market))
+
+    def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
+        market, state = super().look(at)
+        return market, self._at_protocols_of_now(state)
+
+    def _at_protocols_of_now(self, state: State) -> State:
+        for reads in self._reads.values() if state.checked else ():
+            for name, read in reads.look().parts.items():
+                state = state.with_part(name, state.parts.get(name, read.without_holdings()).with_reading(read))
+        return state
+
     def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:
         """The snapshot for an instruction; what falls due is asked for by `advance_to`."""
         market = self.market(at)
@@ -121,6 +140,7 @@ class LiveAccount(Account):
                 self._asked(name, error)
                 continue
             self._asked(name, None)
+            items = with_interest(state, items)
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:

@@ -126,9 +126,9 @@ class VenueCalls:
             raise self.unreachable(order, f"{self.gateway.name} did not show its wallets: {_said(error)}", error) from error
         return move
 
-    def read(self, order: Order) -> State:
-        """What the venue account holds now."""
-        return self._ask(order, lambda: require_state(self.gateway.read()))
+    def read(self, order: Order, at: str | None = None) -> State:
+        """What the venue account holds at a named block or time, else now."""
+        return self._ask(order, lambda: require_state(self.gateway.read(at)))
 
     def _ask(self, order: Order, call: Callable[[], T]) -> T:
         def alone() -> T:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import structs
+
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
@@ -199,6 +201,11 @@ class Aave(FlashLender, PoolLender):
     def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state after a flash loan and its premium have been paid back."""
         units, revision = to_units(token, amount), self.pool.revision.at(market.instant)
+        part = state.parts.get(self.name)
+        if isinstance(part, AaveState) and part.is_whole:
+            part = self.pool.part(state, market, token)
+            pool = aave_pool.return_flash_loan(part.pool, token, units, aave_pool.flash_premium(part.pool, units), part.now_s)
+            return state.with_part(self.name, structs.replace(part, pool=pool))
         premium = rounding_of(revision).flash_premium(units, self._flash_pools[0].flash_premium_bps)
         return self._with_cash(state, token, units + premium, market)
 
@@ -293,7 +300,7 @@ class Aave(FlashLender, PoolLender):
     def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state with the indices brought to the snapshot's instant."""
         part = state.parts.get(self.name)
-        if not isinstance(part, AaveState) or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
+        if not isinstance(part, AaveState) or part.is_whole or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
             return state
         return state.with_part(self.name, self.pool.at(part, market))
 
