@@ -40,9 +40,10 @@ class WalletTrader:
 
     def __init__(
         self, world: ChainWorld, folder: Path, *, url: str | None = None, at: Callable[[str], None] = lambda name: None,
-        key: str = KEY, **wallet: Any,
+        key: str = KEY, event_logger: Any = None, **wallet: Any,
     ) -> None:  # fmt: skip
         self.world, self.folder = world, folder
+        self._event_logger = event_logger
         self.config = load_config(world.config(**wallet))
         environ = {"BASIS_DEV__WALLET__PRIVATE_KEY": key, "BASIS_DEV__WALLET__RPC_URL": url or world.chain.url}
         self.secrets = read_secrets("dev", environ)
@@ -54,10 +55,15 @@ class WalletTrader:
         self.gateway = self._gateway()
         self.manager = ExecutionInterfaceManager(
             self.config, Prices(), "live", gateways={"wallet": self.gateway}, journal=self.journal, clock=self.world.clock,
-            timing=REAL_TIME._replace(sleep=self.sleep),
+            timing=REAL_TIME._replace(sleep=self.sleep), event_logger=self._event_logger,
         )  # fmt: skip
 
-    sleep = staticmethod(quick)
+    sleep: Callable[[float], None] = staticmethod(quick)
+
+    def open_again(self) -> None:
+        """Open with what was changed since."""
+        self.close()
+        self.open()
 
     def _gateway(self) -> ChainGateway:
         from dataclasses import dataclass
@@ -83,8 +89,7 @@ class WalletTrader:
 
     def again(self) -> None:
         """The process after this one."""
-        self.close()
-        self.open()
+        self.open_again()
 
     def execute(self, block: dict[str, Any]) -> Any:
         return self.manager.execute(self.world.clock.now(), block)

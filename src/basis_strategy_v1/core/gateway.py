@@ -122,6 +122,9 @@ class Gateway(Protocol):
     # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
     #
+    # A gateway whose messages may not get on also has `replacement(messages) -> Message | None`: of the same nonce as these attempts, which
+    # are the order's so far. Only one of all can happen. It is written down before it is sent.
+    #
     # A gateway whose protocols are known wholly also has `look() -> State`: what they are like now. The simulator works on that.
 
     def send(self, message: Message) -> Happened | Pending:

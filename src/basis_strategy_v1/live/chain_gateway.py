@@ -15,7 +15,7 @@ from basis_strategy_v1.core.state import State
 from basis_strategy_v1.live.chain_abi import number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
-from basis_strategy_v1.live.chain_message import SentTransaction, sent_of
+from basis_strategy_v1.live.chain_message import SentTransaction, replaced, sent_of
 from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
 from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import Venues
 
 UNREACHABLE, REJECTED, UNKNOWN = "OCH-002", "OCH-001", "OCH-003"
+STUCK_BLOCKS = 3
 KNOWN = ("already known", "already imported", "known transaction")
 USED = ("nonce too low", "nonce is too low", "invalid nonce", "replacement transaction underpriced", "transaction underpriced")
 WAITS = ("max fee per gas less than block base fee", "fee too low", "txpool is full", "pool is full")
@@ -173,6 +174,26 @@ class ChainGateway:
 
     def _is_late(self, sent: SentTransaction) -> bool:
         return to_instant(self._clock.now()) > sent.until_s * 1_000_000
+
+    def replacement(self, messages: Sequence[Message]) -> Message | None:
+        """What takes the place of a transaction that no block has taken for a while: the same call with both fees raised by 12.5 %; or an
+        empty transaction to ourselves, where it is no longer wanted or would be reverted by now. None: it is not time, or a limit forbids it.
+        """
+        last = sent_of(messages[-1])
+        unsigned = last.unsigned
+        block, nonce, tried = self._client.ask(
+            RpcCall("eth_getBlockByNumber", ("latest", False)),
+            RpcCall("eth_getTransactionCount", (self._reader.account, "latest")),
+            RpcCall("eth_call", (unsigned.call(self._reader.account), "latest")),
+        )
+        head = block_of(block)
+        if number_of(nonce, "a nonce") > unsigned.nonce:
+            return None
+        is_late = self._is_late(last)
+        if head.number - last.at_block < STUCK_BLOCKS and (last.is_empty or not is_late):
+            return None
+        found = replaced(last, self._signer, head.number, is_empty=last.is_empty or is_late or isinstance(tried, RpcError))
+        return None if found is None else found.message()
 
     def _outcome(self, sent: SentTransaction, receipt: Receipt) -> Happened | Pending:
         """Read the account at the receipt's block, and make sure that the logs say what the balances do."""
