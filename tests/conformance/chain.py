@@ -316,14 +316,14 @@ class Chain:
         }
         receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", (transaction,))
         if receipt["status"] != "0x1":
-            raise TransactionReverted(self._reason(receipt["transactionHash"]))
+            raise TransactionReverted(self.reason(receipt["transactionHash"]))
         return receipt
 
     def gas_price(self) -> dict[str, str]:
         """What its transactions offer for gas."""
         return {"gasPrice": "0x0"}
 
-    def _reason(self, transaction_hash: str) -> str:
+    def reason(self, transaction_hash: str) -> str:
         trace = self.rpc("debug_traceTransaction", (transaction_hash, {"tracer": "callTracer"}))
         return reason_in(trace.get("output", "0x")) or str(trace.get("error", "reverted without a reason"))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .chain import Chain
 
 ETHER, USD = 10**18, 10**6
+PREMIUM_BPS = 5  # as on Ethereum
 # Ether that others have staked, and what they got for it: a rate of 18 decimals is exactly the pool's.
 STAKED_WEI = 10**27
 RATES = {"lido": 1_152_739_000_000_000_001, "etherfi": 1_052_738_999_999_999_987}
@@ -42,10 +43,11 @@ def deploy_world(chain: Chain, folder: Path) -> World:
     staking = {protocol.value: deploy_staking(chain, protocol) for protocol in Protocol}
     morpho = deploy_morpho(chain, 86 * 10**16, 5 * 10**16, MORPHO_PRICE, staking["lido"].wrapped)
     pair = sorted((listings["USDT"].token, listings["WETH"].token), key=lambda address: int(address, 16))
-    uniswap = replace(deploy_uniswap(chain), token0=pair[0], token1=pair[1])
+    uniswap = replace(deploy_uniswap(chain, listings["WETH"].token), token0=pair[0], token1=pair[1])
     world = World(chain, aave, morpho, DeployedPool(uniswap, "", 500, 10), {}, staking, chain.accounts[9], folder)
     _fund(world, uniswap.router, uniswap.positions)
     _fill_pools(world)
+    chain.send(aave.deployment.configurator, "updateFlashloanPremiumTotal(uint128)", (PREMIUM_BPS,))
     _use(world)
     _delegate(world)
     return world

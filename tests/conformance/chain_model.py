@@ -46,8 +46,10 @@ def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, before: State
     venues = our_venues()
     instruction = instruction_of(steps)
     with localcontext(EXACT):
-        opened = venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)
-        moved = simulate_transaction(instruction.steps, venues, before or State({"wallet": opened}), market)
+        state = before or State({"wallet": venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)})
+        for venue in venues.values():
+            state, _ = venue.update_to(state, market)
+        moved = simulate_transaction(instruction.steps, venues, state, market)
     return moved.state, moved
 
 

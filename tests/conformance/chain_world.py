@@ -100,7 +100,7 @@ class World:
             "uniswap": UniswapContracts(router=self.pool.deployment.router, fee=self.pool.fee_pips),
             "curve": CurveContracts(pools={name: CurvePool(self.curve[name].address, coins) for coins, name in POOLS.items()}),
             "lido": LidoContracts(queue=lido.queue),
-            "etherfi": EtherfiContracts(pool=etherfi.token, queue=etherfi.queue),
+            "etherfi": EtherfiContracts(pool=etherfi.token, adapter=etherfi.adapter, queue=etherfi.queue),
         }
         return Deployment(account=self.account, tokens=self.tokens(), venues=venues)
 

@@ -28,6 +28,7 @@ from basis_strategy_v1.live.trader_account import designator, executor_address
 from basis_strategy_v1.venues.aave_names import read_anywhere
 from basis_strategy_v1.venues.aave_state import AaveState
 from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.deployment import flash_lenders
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, SimulationResult
 from basis_strategy_v1.venues.wallet import WalletVenue
@@ -106,11 +107,7 @@ class Quoting:
     @property
     def executor(self) -> str:
         """The contract that runs a chain of calls under the account."""
-        if self._executor is not None:
-            return self._executor
-        venues = self._reader.deployment.venues
-        lenders = [getattr(venues.get(name), field_, ETHER) for name, field_ in (("aave", "pool"), ("morpho", "address"))]
-        return executor_address(*lenders)
+        return self._executor or executor_address(*flash_lenders(self._reader.deployment))
 
     def _require_executor(self, code: str) -> None:
         """Refuse what takes several calls where the account cannot make them in one transaction: it is never sent in pieces."""
@@ -217,4 +214,3 @@ class Quoting:
             if isinstance(answer, RpcError):
                 raise VenueUnreachable(UNREACHABLE, f"{self._name}: {call.method}: {answer}")
         return answers
-

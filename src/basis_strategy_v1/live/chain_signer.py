@@ -25,6 +25,10 @@ class KeySigner:
         """The raw transaction, signed."""
         return bytes(self._account.sign_transaction(dict(transaction)).raw_transaction)
 
+    def sign_authorization(self, chain_id: int, contract: str, nonce: int) -> Any:
+        """An authorization to give the account the code of a contract (EIP-7702), as a transaction of type 4 takes it."""
+        return self._account.sign_authorization({"chainId": chain_id, "address": contract, "nonce": nonce})
+
 
 def signer_of(key: WalletKey) -> KeySigner:
     """The signer of a key.

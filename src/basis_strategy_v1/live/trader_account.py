@@ -36,7 +36,7 @@ _AMOUNT = "(uint8,address,uint256,uint256,uint256,bytes)"
 _ALLOWANCE = f"(address,address,uint256,{_AMOUNT}[])"
 _CALL = f"(address,uint256,bytes,{_AMOUNT}[],uint256[],bool,{_ALLOWANCE}[])"
 _STEPS = f"({_CALL}[],address[])[]"
-_FLOORS = "(address,int256)[]"
+RUN = f"run({_STEPS},(address,int256)[],uint256)"
 _BALANCE, _OUTPUT, _VIEW, _MORPHO_OWED = range(4)
 NOBODY = "0x" + "00" * 20
 
@@ -52,7 +52,7 @@ def pack_batch(steps: Sequence[CallStep], floors: Sequence[Floor], deadline_s: i
     """The data of a transaction of the account to itself, which runs all steps or none. Pure."""
     from eth_abi.abi import encode
 
-    run = call_data(f"run({_STEPS},{_FLOORS},uint256)", _packed(steps), list(map(tuple, floors)), deadline_s)
+    run = call_data(RUN, _packed(steps), list(map(tuple, floors)), deadline_s)
     batch = encode(("(address,uint256,bytes)[]",), ([(account, 0, run)],))
     return call_data("execute(bytes32,bytes)", BATCH_MODE, batch)
 

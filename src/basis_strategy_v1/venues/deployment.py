@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.chain_call import Deployment
+from basis_strategy_v1.core.chain_call import ETHER, Deployment
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.venues import aave_calls, morpho_calls, staking_calls, swap_calls, wallet_calls
 from basis_strategy_v1.venues.registry import kind_of
@@ -36,3 +36,12 @@ def deployment(account: str, settings: Mapping[str, VenueSettings], wallet: str 
     venues = {name: CONTRACTS[kind](settings.get(name, own)) for name, kind in kinds.items() if kind in CONTRACTS}
     tokens = {name: token.address for name, token in (own.tokens or {}).items()}
     return Deployment(account=account, tokens={**wallet_calls.TOKENS, **tokens}, venues=venues, chain_id=own.chain_id)
+
+
+def flash_lenders(at: Deployment) -> tuple[str, str]:
+    """The Aave pool and the Morpho that the executor takes flash loans from: the configured ones, else Ethereum mainnet's; `ETHER` where
+    there is none."""
+    pools = [venue.pool for venue in at.venues.values() if isinstance(venue, aave_calls.AaveContracts)]
+    morphos = [venue.address for venue in at.venues.values() if isinstance(venue, morpho_calls.MorphoContracts)]
+    public = (aave_calls.AaveContracts().pool, morpho_calls.MorphoContracts().address) if at.chain_id == 1 else (ETHER, ETHER)
+    return (*pools, public[0])[0], (*morphos, public[1])[0]

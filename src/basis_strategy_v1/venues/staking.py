@@ -49,6 +49,7 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
     ] = None
     queue: Annotated[Address | None, Mark.QUIET, "live: where requests are claimed; left out: Ethereum mainnet's"] = None
     pool: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether is staked; left out: Ethereum mainnet's"] = None
+    adapter: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether becomes weETH; left out: Ethereum mainnet's"] = None
 
 
 class StakingRow(NamedTuple):
@@ -136,7 +137,10 @@ class StakingProtocol(OnChainVenue):
         out = action.token_out or self._given
         if out not in self._tokens:
             reject(ONCHAIN, f"{self.name} stake gives {' or '.join(self._tokens)}, got token_out {out}")
-        return out, shares_for(pool, units)
+        shares = shares_for(pool, units)
+        if out == self.row.wrapped and self.rules is Protocol.ETHERFI:
+            shares = shares_for(pool, amount_for(pool, shares))  # its adapter wraps what the shares are worth
+        return out, shares
 
     def _wrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, self._given)

@@ -68,12 +68,9 @@ class StakingContracts(Struct, frozen=True, kw_only=True):
         return tuple(map(self.claim, ids))
 
     def _wrap(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
-        return (self.wrap_call(made.amount(held(self.rebasing, at)), at),)
-
-    def wrap_call(self, amount: CallAmount, at: Deployment) -> ChainCall:
-        wrapper = token_of(self.wrapped, at)
+        amount, wrapper = made.amount(held(self.rebasing, at)), token_of(self.wrapped, at)
         data, allowance = call_data("wrap(uint256)", amount.units), paying(self.rebasing, wrapper, amount, at)
-        return ChainCall(to=wrapper, data=data, amount=amount, places=(argument(0),), allowance=allowance)
+        return (ChainCall(to=wrapper, data=data, amount=amount, places=(argument(0),), allowance=allowance),)
 
     def _unwrap(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
         amount = made.amount(held(self.wrapped, at))
@@ -101,10 +98,10 @@ class LidoContracts(StakingContracts, frozen=True, kw_only=True):
         largest = LARGEST_WSTETH if token == self.wrapped else LARGEST_STETH
         parts = [largest] * (made.units // largest)
         parts += [made.units % largest] if made.units % largest else []
-        amount = made.amount(held(token, at)) if len(parts) == 1 else CallAmount(made.units)
+        amount = made.amount(held(token, at)) if len(parts) == 1 else None
         name = "requestWithdrawalsWstETH" if token == self.wrapped else "requestWithdrawals"
         data = call_data(f"{name}(uint256[],address)", parts, at.account)
-        allowance = paying(token, self.queue, amount, at)
+        allowance = paying(token, self.queue, amount or CallAmount(made.units), at)
         return (ChainCall(to=self.queue, data=data, amount=amount, places=(argument(3),), allowance=allowance),)
 
     def claim(self, request_id: int) -> ChainCall:
@@ -112,21 +109,22 @@ class LidoContracts(StakingContracts, frozen=True, kw_only=True):
 
 
 class EtherfiContracts(StakingContracts, frozen=True, kw_only=True):
-    """`pool` takes ether, and requests for it; `queue` pays them."""
+    """`pool` takes ether, and requests for it; `adapter` takes ether and gives weETH; `queue` pays requests."""
 
     protocol: str = "etherfi"
     pool: str = "0x308861A430be4cce5502d0A12724771Fc6DaF216"
+    adapter: str = "0xcfC6d9Bd7411962Bfe7145451A7EF71A24b6A7A2"
     queue: str = "0x7d5706f6ef3F89B3951E23e557CDFBC3239D4E2c"
 
     def addresses(self) -> tuple[str, ...]:
-        return (self.pool, self.queue)
+        return (self.pool, self.adapter, self.queue)
 
     def stake(self, made: EncodeAction, amount: CallAmount, at: Deployment) -> tuple[ChainCall, ...]:
-        """The pool gives eETH, which is wrapped where weETH is asked for."""
-        staked = ChainCall(to=self.pool, data=call_data("deposit()"), value_wei=amount.units, amount=amount, pays=True)
-        if made.action.token_out != self.wrapped:
-            return (staked,)
-        return (staked, self.wrap_call(CallAmount(0, made.so_far(token_of(self.rebasing, at))), at))
+        """Ether for eETH, or through the adapter for weETH."""
+        to, data = self.pool, call_data("deposit()")
+        if made.action.token_out == self.wrapped:
+            to, data = self.adapter, call_data("depositETHForWeETH(address)", NO_REFERRAL)
+        return (ChainCall(to=to, data=data, value_wei=amount.units, amount=amount, pays=True),)
 
     def unstake(self, made: EncodeAction, at: Deployment) -> tuple[ChainCall, ...]:
         """weETH is unwrapped first; what it is worth is read where the amount is a number, else it is what came."""
@@ -158,5 +156,5 @@ def lido_contracts(settings: Settings) -> LidoContracts:
 
 def etherfi_contracts(settings: Settings) -> EtherfiContracts:
     """Those of the settings, else Ethereum mainnet's."""
-    own = {name: address for name, address in (("pool", settings.pool), ("queue", settings.queue)) if address is not None}
-    return EtherfiContracts(**own)
+    own = {name: getattr(settings, name) for name in ("pool", "adapter", "queue")}
+    return EtherfiContracts(**{name: address for name, address in own.items() if address is not None})
