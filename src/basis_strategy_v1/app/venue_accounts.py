@@ -82,7 +82,7 @@ def _wallet(account: VenueAccount) -> Gateway:
 
 
 REAL: dict[str, RealVenue] = {
-    **{exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "okx")},
+    **{exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "bybit", "okx")},
     WALLET: RealVenue(_wallet, ("wrap", "unwrap", "transfer")),
 }
 """By exchange or protocol. With one line here it trades live."""
