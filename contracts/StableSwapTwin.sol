@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.20;
 
-interface IERC20Like {
-    function transfer(address to, uint256 amount) external returns (bool);
-    function transferFrom(address from, address to, uint256 amount) external returns (bool);
-    function balanceOf(address account) external view returns (uint256);
-}
+import {IERC20, SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 /// A stable-swap pool with the calls and the rounding of Curve's StableSwap-NG (`ng`) or of its older 3pool.
 /// Who adds liquidity gets shares of it without a fee; nobody can take it out: it is there to be traded against.
 contract StableSwapTwin {
+    using SafeERC20 for IERC20;
+
     uint256 private constant PRECISION = 1e18;
     uint256 private constant FEE_DENOMINATOR = 1e10;
     bool public immutable ng;
@@ -123,14 +121,14 @@ contract StableSwapTwin {
         balances[i] += dx;
         balances[j] -= dy + admin;
         admin_balances[j] += admin;
-        require(IERC20Like(coins[j]).transfer(receiver, dy), "transfer");
+        IERC20(coins[j]).safeTransfer(receiver, dy);
         emit TokenExchange(msg.sender, sold, dx, bought, dy);
     }
 
     function takeIn(uint256 i, uint256 amount) private returns (uint256) {
-        IERC20Like coin = IERC20Like(coins[i]);
+        IERC20 coin = IERC20(coins[i]);
         uint256 before = coin.balanceOf(address(this));
-        require(coin.transferFrom(msg.sender, address(this), amount), "transferFrom");
+        coin.safeTransferFrom(msg.sender, address(this), amount);
         return coin.balanceOf(address(this)) - before;
     }
 

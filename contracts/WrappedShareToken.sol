@@ -58,6 +58,10 @@ contract WrappedShareToken {
         return token.getPooledEthByShares(1 ether);
     }
 
+    function getEETHByWeETH(uint256 wrapped) external view returns (uint256) {
+        return token.getPooledEthByShares(wrapped);
+    }
+
     function getStETHByWstETH(uint256 wrapped) external view returns (uint256) {
         return token.getPooledEthByShares(wrapped);
     }

@@ -47,6 +47,13 @@ def commands() -> dict[str, set[str]]:
     return found
 
 
+@cache
+def groups() -> dict[str, Any]:
+    """The commands that have commands of their own (`data`), with these."""
+    root: Any = typer.main.get_command(app)
+    return {name: command.commands for name, command in root.commands.items() if hasattr(command, "commands")}
+
+
 def named_commands(text: str) -> list[list[str]]:
     """The words after `basis` in every code span and every indented or fenced line."""
     spans = re.findall(r"`((?:\.venv/bin/)?basis [^`\n]+)`", text)
@@ -55,8 +62,8 @@ def named_commands(text: str) -> list[list[str]]:
 
 
 def faults_of(words: list[str]) -> list[str]:
-    name = " ".join(words[:2]) if words[0] == "data" else words[0]
-    if name in ("COMMAND", "--help"):
+    name = " ".join(words[:2]) if words[0] in groups() else words[0]
+    if name in ("COMMAND", "--help", *groups()):
         return []
     if name not in commands():
         return [f"basis {name}"]
@@ -90,8 +97,8 @@ def test_every_command_that_a_document_names_is_one(document: str) -> None:
 
 def test_every_command_has_an_example_that_it_would_take() -> None:
     root: Any = typer.main.get_command(app)
-    every = {**root.commands, **{f"data {name}": command for name, command in root.commands["data"].commands.items()}}
-    del every["data"]
+    every = {name: command for name, command in root.commands.items() if name not in groups()}
+    every |= {f"{group} {name}": command for group, commands in groups().items() for name, command in commands.items()}
     faults = []
     for name, command in every.items():
         program, *words = shlex.split((command.epilog or "").removeprefix("Example: "))

@@ -8,7 +8,7 @@ try:
 
     import typer
 
-    from basis_strategy_v1 import cli_live
+    from basis_strategy_v1 import cli_chain, cli_live
     from basis_strategy_v1.cli_live import print_summary
     from basis_strategy_v1.core.amounts import counted, shown
     from basis_strategy_v1.core.text import printable
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Market data: make a sample, check a folder, import it into a database.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(cli_chain.app, name="chain")
 
 
 def _version(wanted: bool) -> None:

@@ -135,18 +135,35 @@ def artifact(package_path: str) -> Artifact:
 
 def compiled(entry: str, contract: str, *, compiler: str = "solc", via_ir: bool = False, root: Path | None = None) -> Artifact:
     """Compile `entry` (a path under `root`, by default the repository's contracts/) or take the kept result of the same sources."""
+    found = compiled_raw(entry, compiler=compiler, via_ir=via_ir, root=root)[contract]
+    return Artifact(contract, found["abi"], found["bytecode"])
+
+
+def compiled_raw(
+    entry: str, *, compiler: str = "solc", via_ir: bool = False, root: Path | None = None, evm_version: str | None = None
+) -> dict[str, Any]:
+    """What the compiler gives for each contract of `entry`, as contracts/compile.mjs prints it."""
     root = root or REPOSITORY / "contracts"
     if not (NODE_MODULES / compiler).exists():
         raise MissingPackage(f"{compiler} is not installed: run npm ci --ignore-scripts in the repository")
-    options = json.dumps({"root": str(root), "entry": entry, "compiler": compiler, "viaIR": via_ir, "nodeModules": str(NODE_MODULES)})
+    options = json.dumps(
+        {
+            "root": str(root),
+            "entry": entry,
+            "compiler": compiler,
+            "viaIR": via_ir,
+            "evmVersion": evm_version,
+            "nodeModules": str(NODE_MODULES),
+        }
+    )
     kept = COMPILED / f"{hashlib.sha256((_source_digest(root) + options).encode()).hexdigest()[:32]}.json"
     if not kept.exists():
         COMPILED.mkdir(parents=True, exist_ok=True)
         with FileLock(kept.with_suffix(".lock")):  # one process compiles, the others wait and take what it made
             if not kept.exists():
                 _compile_into(kept, options)
-    found = json.loads(kept.read_text())[contract]
-    return Artifact(contract, found["abi"], found["bytecode"])
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
 
 
 def _compile_into(kept: Path, options: str) -> None:
@@ -198,22 +215,11 @@ class Chain:
         if not ANVIL.exists():
             raise MissingPackage(f"@foundry-rs/anvil-linux-{MACHINE} is not installed: run npm ci --ignore-scripts in the repository")
         self._folder = tempfile.TemporaryDirectory(prefix="anvil-")
-        # Port 0: the system chooses a free one, so that two nodes that start at once cannot get the same.
-        options = ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate"]
-        costs = [
-            "--gas-price",
-            "0",
-            "--block-base-fee-per-gas",
-            "0",
-            "--disable-code-size-limit",
-            "--gas-limit",
-            str(GAS_LIMIT),
-            # What does not fit into its memory; it leaves it behind when it is ended, and in a home folder it would pile up.
-            "--cache-path",
-            self._folder.name,
-        ]
+        options = [*self.options(), "--disable-code-size-limit", "--gas-limit", str(GAS_LIMIT)]
+        # What does not fit into its memory; it leaves it behind when it is ended, and in a home folder it would pile up.
+        options += ["--cache-path", self._folder.name]
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen([str(ANVIL), *options, *costs], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([str(ANVIL), *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.stop)
         try:
             self.port = self._port_once_open()
@@ -222,6 +228,11 @@ class Chain:
         except BaseException:
             self.stop()  # who could not start it has nothing to stop
             raise
+
+    def options(self) -> list[str]:
+        """Those that say what kind of chain it is. Port 0: the system chooses a free one, so that two that start at once have not the same."""
+        free = ["--gas-price", "0", "--block-base-fee-per-gas", "0"]
+        return ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate", *free]
 
     @property
     def _log(self) -> Path:
@@ -300,15 +311,19 @@ class Chain:
             "from": sender or self.accounts[0],
             "data": data,
             "gas": hex(GAS_LIMIT),
-            "gasPrice": "0x0",
             "value": hex(value_wei),
+            **self.gas_price(),
         }
         receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", (transaction,))
         if receipt["status"] != "0x1":
-            raise TransactionReverted(self._reason(receipt["transactionHash"]))
+            raise TransactionReverted(self.reason(receipt["transactionHash"]))
         return receipt
 
-    def _reason(self, transaction_hash: str) -> str:
+    def gas_price(self) -> dict[str, str]:
+        """What its transactions offer for gas."""
+        return {"gasPrice": "0x0"}
+
+    def reason(self, transaction_hash: str) -> str:
         trace = self.rpc("debug_traceTransaction", (transaction_hash, {"tracer": "callTracer"}))
         return reason_in(trace.get("output", "0x")) or str(trace.get("error", "reverted without a reason"))
 

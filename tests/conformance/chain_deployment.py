@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.tokens import decimals_of
+from basis_strategy_v1.live.trader_account import deploy_call, designator, executor_address, runtime_code
 from basis_strategy_v1.venues.curve_pool import FEE_DENOMINATOR, NG_ADMIN_FEE, StableSwapPool, rate_of
 from basis_strategy_v1.venues.staking_shares import Protocol
 from basis_strategy_v1.venues.uniswap_data import sqrt_price_of
@@ -16,7 +17,7 @@ from .aave_deployment import mock
 from .aave_market import deploy_market
 from .chain import compiled
 from .chain_model import STAKED
-from .chain_world import MORPHO_PRICE, POOLS, World, data_of
+from .chain_world import MORPHO_PRICE, POOLS, World
 from .morpho_deployment import ALL, PARAMS, deploy_morpho
 from .staking_deployment import deploy_staking
 from .test_curve_conformance import deploy_pool
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .chain import Chain
 
 ETHER, USD = 10**18, 10**6
+PREMIUM_BPS = 5  # as on Ethereum
 # Ether that others have staked, and what they got for it: a rate of 18 decimals is exactly the pool's.
 STAKED_WEI = 10**27
 RATES = {"lido": 1_152_739_000_000_000_001, "etherfi": 1_052_738_999_999_999_987}
@@ -37,20 +39,33 @@ def deploy_world(chain: Chain, folder: Path) -> World:
     aave = deploy_market(chain)
     listings = aave.deployment.listings
     _become(chain, listings["WETH"].token, chain.deploy(mock("tokens/WETH9Mocked.sol", "WETH9Mocked")))
+    _become(chain, listings["USDT"].token, chain.deploy(compiled("OldDollar.sol", "OldDollar")))
     staking = {protocol.value: deploy_staking(chain, protocol) for protocol in Protocol}
     morpho = deploy_morpho(chain, 86 * 10**16, 5 * 10**16, MORPHO_PRICE, staking["lido"].wrapped)
     pair = sorted((listings["USDT"].token, listings["WETH"].token), key=lambda address: int(address, 16))
-    uniswap = replace(deploy_uniswap(chain), token0=pair[0], token1=pair[1])
-    account = chain.deploy(compiled("BatchAccount.sol", "BatchAccount"))
-    world = World(chain, aave, morpho, DeployedPool(uniswap, "", 500, 10), {}, staking, account, folder)
+    uniswap = replace(deploy_uniswap(chain, listings["WETH"].token), token0=pair[0], token1=pair[1])
+    world = World(chain, aave, morpho, DeployedPool(uniswap, "", 500, 10), {}, staking, chain.accounts[9], folder)
     _fund(world, uniswap.router, uniswap.positions)
     _fill_pools(world)
+    chain.send(aave.deployment.configurator, "updateFlashloanPremiumTotal(uint128)", (PREMIUM_BPS,))
     _use(world)
+    _delegate(world)
     return world
 
 
+def _delegate(world: World) -> None:
+    """The account gets the executor's code."""
+    lenders = (world.aave.deployment.pool, world.morpho.morpho)
+    chain = world.chain
+    call = deploy_call(*lenders)
+    chain.send_raw(call.to, f"0x{call.data.hex()}")
+    executor = executor_address(*lenders)
+    assert bytes.fromhex(chain.rpc("eth_getCode", (executor, "latest"))[2:]) == runtime_code(*lenders)
+    chain.rpc("anvil_setCode", (world.account, f"0x{designator(executor).hex()}"))
+
+
 def _become(chain: Chain, address: str, contract: str) -> None:
-    """Give an address the code of WETH9 with its name, symbol and decimals; nobody has any of it yet."""
+    """Give an address the code of another token, with what that has in its first places; nobody has any of it yet."""
     chain.rpc("anvil_setCode", (address, chain.rpc("eth_getCode", (contract, "latest"))))
     for slot in range(3):
         kept = chain.rpc("eth_getStorageAt", (contract, hex(slot), "latest"))
@@ -59,26 +74,22 @@ def _become(chain: Chain, address: str, contract: str) -> None:
 
 
 def _fund(world: World, router: str, positions: str) -> None:
-    """The account has 1,000 of each token, the first of the node's plenty, approved for whoever takes it."""
+    """The account has 1,000 of each token, the first of the node's plenty, approved for whoever takes it of that one."""
     chain, tokens = world.chain, world.tokens()
-    for name, (rebasing, wrapped) in STAKED.items():
+    for name, (_, wrapped) in STAKED.items():
         staking = world.staking[name]
         staking.submit(STAKED_WEI)
         staking.report(STAKED_WEI * RATES[name] // ETHER)
         staking.wrap(10**26)
         chain.send(tokens[wrapped], "transfer(address,uint256)", (chain.accounts[0], 10**25), sender=staking.staker)
         chain.send(tokens[wrapped], "transfer(address,uint256)", (world.account, 1_000 * ETHER), sender=staking.staker)
-        world.execute([(tokens[rebasing], 0, data_of("approve(address,uint256)", tokens[wrapped], ALL))])
     spenders = (router, positions, world.aave.deployment.pool, world.morpho.morpho)
-    calls = []
     for name in ("WETH", "USDT", "USDC"):
-        calls.append((tokens[name], 0, data_of("mint(uint256)", 1_000 * 10 ** decimals_of(name))))
+        world.send(tokens[name], "mint(uint256)", 1_000 * 10 ** decimals_of(name))
         chain.send(tokens[name], "mint(uint256)", (10**30,))
     for name in ("WETH", "USDT", "USDC", "wstETH"):
         for spender in spenders:
-            calls.append((tokens[name], 0, data_of("approve(address,uint256)", spender, ALL)))
             chain.send(tokens[name], "approve(address,uint256)", (spender, ALL))
-    world.execute(calls)
     chain.deal(world.account, 1_000 * ETHER)
 
 
@@ -98,14 +109,11 @@ def _fill_pools(world: World) -> None:
             (4_000 * ETHER, 5_000 * ETHER), 500 * 100, 4_000_000, NG_ADMIN_FEE, (RATES["etherfi"], ETHER), "ng", 2 * FEE_DENOMINATOR
         ),
     }
-    approvals = []
     for coins, name in POOLS.items():
         addresses = tuple(tokens[coin] for coin in coins)
         staking = world.staking["etherfi"] if "weETH" in coins else None
         world.curve[name] = deploy_pool(chain, models[name], addresses, chain.accounts[0], staking=staking)
         assert world.curve[name].state() == models[name]
-        approvals += [(coin, 0, data_of("approve(address,uint256)", world.curve[name].address, ALL)) for coin in addresses]
-    world.execute(approvals)
 
 
 def _use(world: World) -> None:

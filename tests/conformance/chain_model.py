@@ -18,31 +18,10 @@ from basis_strategy_v1.venues.registry import make_venue
 from .aave_market import RULES
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
 
 HELD = ("ETH", "WETH", "USDT", "USDC", "wstETH", "weETH")
 STAKED = {"lido": ("stETH", "wstETH"), "etherfi": ("eETH", "weETH")}
-
-
-class Recorded:
-    """A venue that writes down what it is asked to do, with the amounts as they came out on the way."""
-
-    def __init__(self, venue: Any, done: list[SmartContractAction]) -> None:
-        self._venue = venue
-        self._done = done
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._venue, name)
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        """What the venue is, a lender of flash loans for one."""
-        return type(self._venue)
-
-    def simulate(self, instruction: SmartContractAction, state: State, market: MarketSnapshot) -> Any:
-        self._done.append(instruction)
-        return self._venue.simulate(instruction, state, market)
 
 
 def our_venues() -> dict[str, Any]:
@@ -56,17 +35,21 @@ def our_venues() -> dict[str, Any]:
     return {name: make_venue(kind, name, load_settings(kind, name, settings.get(name, {}))) for name, kind in kinds.items()}
 
 
-def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, done: list[SmartContractAction] | None = None) -> tuple[State, Any]:
-    """(the state, what moved), from a wallet that holds 1,000 of each token; `done` gets the steps as they were carried out."""
-    venues = our_venues()
-    if done is not None:
-        venues = {name: Recorded(venue, done) for name, venue in venues.items()}
-    block = {"instruction_type": "smart_contract_action", "atomic": True, "sub_instructions": steps}
-    instruction = parse_instruction(block)
+def instruction_of(steps: list[dict[str, Any]]) -> Steps:
+    instruction = parse_instruction({"instruction_type": "smart_contract_action", "atomic": True, "sub_instructions": steps})
     assert isinstance(instruction, Steps)
+    return instruction
+
+
+def simulated(steps: list[dict[str, Any]], market: MarketSnapshot, before: State | None = None) -> tuple[State, Any]:
+    """(the state, what moved), from a state, else from a wallet that holds 1,000 of each token."""
+    venues = our_venues()
+    instruction = instruction_of(steps)
     with localcontext(EXACT):
-        opened = venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)
-        moved = simulate_transaction(instruction.steps, venues, State({"wallet": opened}), market)
+        state = before or State({"wallet": venues["wallet"].open(dict.fromkeys(HELD, Decimal(1_000)), market)})
+        for venue in venues.values():
+            state, _ = venue.update_to(state, market)
+        moved = simulate_transaction(instruction.steps, venues, state, market)
     return moved.state, moved
 
 

@@ -1,39 +1,42 @@
-"""A world for chains: the contracts of all protocols on one node, an account that executes many calls in one transaction, and the
-same market as a folder of our data."""
+"""A world for chains: the contracts of all protocols on one node, an account that is delegated to the executor, and the same market as a
+folder of our data."""
 
 from __future__ import annotations
 
 import csv
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from eth_abi.abi import encode
+from msgspec import structs
 
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.chain_call import ALL, Deployment
 from basis_strategy_v1.core.state_rows import CURVE_POOL, MORPHO_MARKET
-from basis_strategy_v1.core.tokens import decimals_of, to_units
+from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.live.download import download_pool
+from basis_strategy_v1.live.trader_account import pack_batch
 from basis_strategy_v1.venues import curve_pool
+from basis_strategy_v1.venues.aave_calls import AaveContracts
+from basis_strategy_v1.venues.morpho_calls import MorphoContracts, MorphoParams
+from basis_strategy_v1.venues.staking_calls import EtherfiContracts, LidoContracts
+from basis_strategy_v1.venues.swap_calls import CurveContracts, CurvePool, UniswapContracts
+from basis_strategy_v1.venues.transaction_calls import encode_transaction
 from basis_strategy_v1.venues.uniswap_data import pool_from_row
+from basis_strategy_v1.venues.wallet_calls import WalletContracts
 
 from ..world import write_bars, write_lending, write_staking, write_states
 from .aave_deployment import RESERVE_DATA
 from .aave_market import PRICES
-from .chain import Read, call_data
-from .chain_model import STAKED, simulated
-from .morpho_deployment import PARAMS
+from .chain import Read
+from .chain_model import STAKED, instruction_of
 from .staking_deployment import SHARES_OF
-from .test_curve_conformance import EXCHANGE
-from .uniswap_deployment import DEADLINE, ZERO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from basis_strategy_v1.core.chain_call import VenueContracts
     from basis_strategy_v1.core.instructions import SmartContractAction
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -50,12 +53,10 @@ MORPHO_PRICE = 2_900 * 10**24  # USDC base units for one of wstETH, 1e36
 BALANCE = "balanceOf(address)(uint256)"
 POOLS = {("USDC", "USDT"): "USDC_USDT", ("weETH", "WETH"): "weETH_WETH"}
 
-EvmCall = tuple[str, int, bytes]
-
 
 @dataclass(slots=True)
 class World:
-    """The contracts, an account that executes calls in one transaction, and the same market as our data."""
+    """The contracts, an account that is delegated to the executor, and the same market as our data."""
 
     chain: Chain
     aave: Market
@@ -75,11 +76,33 @@ class World:
             found |= {rebasing: self.staking[name].token, wrapped: self.staking[name].wrapped}
         return found
 
-    def execute(self, calls: list[EvmCall], at_s: int | None = None) -> None:
-        """All of them in one transaction."""
+    def send(self, target: str, signature: str, *args: Any) -> None:
+        """A call of the account's own, in a transaction by itself."""
+        self.chain.send(target, signature, args, sender=self.account)
+
+    def run(self, steps: list[dict[str, Any]], at_s: int | None = None) -> None:
+        """Our steps in one transaction, by the executor. What is known only on the way is left to it: the numbers here are wrong."""
         if at_s is not None:
             self.chain.set_next_timestamp(at_s)
-        self.chain.send(self.account, "execute((address,uint256,bytes)[])", (calls,))
+        meant = instruction_of(steps)
+        calls = encode_transaction(meant, structs.replace(meant, steps=tuple(map(with_any_number, meant.steps))), self.deployment())
+        self.chain.send_raw(self.account, f"0x{pack_batch(calls, (), ALL, self.account).hex()}", sender=self.account)
+
+    def deployment(self) -> Deployment:
+        """The addresses as the product has them."""
+        listings = self.aave.deployment.listings
+        debt_tokens = {name: listings[name].debt_token for name in ("WETH", "USDT")}
+        lido, etherfi = (self.staking[name] for name in ("lido", "etherfi"))
+        venues: dict[str, VenueContracts] = {
+            "wallet": WalletContracts(),
+            "aave": AaveContracts(pool=self.aave.deployment.pool, debt_tokens=debt_tokens),
+            "morpho": MorphoContracts(address=self.morpho.morpho, markets={MARKET_NAME: MorphoParams(*self.morpho.params)}),
+            "uniswap": UniswapContracts(router=self.pool.deployment.router, fee=self.pool.fee_pips),
+            "curve": CurveContracts(pools={name: CurvePool(self.curve[name].address, coins) for coins, name in POOLS.items()}),
+            "lido": LidoContracts(queue=lido.queue),
+            "etherfi": EtherfiContracts(pool=etherfi.token, adapter=etherfi.adapter, queue=etherfi.queue),
+        }
+        return Deployment(account=self.account, tokens=self.tokens(), venues=venues)
 
     def balances(self) -> dict[str, int]:
         """Base units of everything that the account has and owes, as the contracts answer."""
@@ -109,80 +132,6 @@ class World:
         """Base units of USDC that Morpho's contract has: what a flash loan can take."""
         held: int = self.chain.call(self.morpho.loan_token, BALANCE, (self.morpho.morpho,))
         return held
-
-    def calls_of(self, steps: list[dict[str, Any]], market: MarketSnapshot) -> list[EvmCall]:
-        """The contracts' calls of our steps. Amounts that are known only on the way are what our simulation made of them."""
-        done: list[SmartContractAction] = []
-        with suppress(VenueRejected):
-            simulated(steps, market, done)
-        return self._calls(steps, iter(done))
-
-    def _calls(self, steps: list[dict[str, Any]], done: Iterator[SmartContractAction]) -> list[EvmCall]:
-        found = []
-        for step in steps:
-            if step["action"] == "flash_loan":
-                inner = encode(["(address,uint256,bytes)[]"], [self._calls(step["sub_instructions"], done)])
-                args = (self.tokens()[step["token"]], to_units(step["token"], Decimal(step["amount"])), inner)
-                found.append((self.morpho.morpho, 0, data_of("flashLoan(address,uint256,bytes)", *args)))
-                continue
-            resolved = next(done, None)
-            amount = Decimal(str(step["amount"])) if resolved is None else resolved.amount
-            assert isinstance(amount, Decimal)
-            found.append(self.call_of(step, to_units(step["token"], amount)))
-        return found
-
-    def call_of(self, step: dict[str, Any], units: int) -> EvmCall:
-        """The contract's call of one of our steps, `units` being its amount."""
-        return {"uniswap": self._uniswap, "curve": self._curve, "aave": self._aave, "morpho": self._morpho, "wallet": self._wallet,
-                "lido": self._staking, "etherfi": self._staking}[step["protocol"]](step, units)  # fmt: skip
-
-    def _least(self, step: dict[str, Any]) -> int:
-        return to_units(step["token_out"], Decimal(str(step.get("min_amount_out", 0))))
-
-    def _uniswap(self, step: dict[str, Any], units: int) -> EvmCall:
-        tokens = self.tokens()
-        path = (tokens[step["token"]], tokens[step["token_out"]], self.pool.fee_pips, self.account, DEADLINE)
-        signature = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
-        return self.pool.deployment.router, 0, data_of(signature, (*path, units, self._least(step), 0))
-
-    def _curve(self, step: dict[str, Any], units: int) -> EvmCall:
-        coins, name = next((coins, name) for coins, name in POOLS.items() if {step["token"], step["token_out"]} == set(coins))
-        places = coins.index(step["token"]), coins.index(step["token_out"])
-        return self.curve[name].address, 0, data_of(EXCHANGE, *places, units, self._least(step))
-
-    def _aave(self, step: dict[str, Any], units: int) -> EvmCall:
-        token = self.tokens()[step["token"]]
-        signature, args = {
-            "supply": ("supply(address,uint256,address,uint16)", (token, units, self.account, 0)),
-            "borrow": ("borrow(address,uint256,uint256,uint16,address)", (token, units, 2, 0, self.account)),
-            "repay": ("repay(address,uint256,uint256,address)", (token, units, 2, self.account)),
-            "withdraw": ("withdraw(address,uint256,address)", (token, units, self.account)),
-        }[step["action"]]
-        return self.aave.deployment.pool, 0, data_of(signature, *args)
-
-    def _morpho(self, step: dict[str, Any], units: int) -> EvmCall:
-        own, params = self.account, self.morpho.params
-        signature, args = {
-            "supply": (f"supply({PARAMS},uint256,uint256,address,bytes)", (units, 0, own, b"")),
-            "withdraw": (f"withdraw({PARAMS},uint256,uint256,address,address)", (units, 0, own, own)),
-            "supply_collateral": (f"supplyCollateral({PARAMS},uint256,address,bytes)", (units, own, b"")),
-            "withdraw_collateral": (f"withdrawCollateral({PARAMS},uint256,address,address)", (units, own, own)),
-            "borrow": (f"borrow({PARAMS},uint256,uint256,address,address)", (units, 0, own, own)),
-            "repay": (f"repay({PARAMS},uint256,uint256,address,bytes)", (units, 0, own, b"")),
-        }[step["action"]]
-        return self.morpho.morpho, 0, data_of(signature, params, *args)
-
-    def _wallet(self, step: dict[str, Any], units: int) -> EvmCall:
-        wrapped = self.tokens()["WETH"]
-        return (wrapped, units, data_of("deposit()")) if step["action"] == "wrap" else (wrapped, 0, data_of("withdraw(uint256)", units))
-
-    def _staking(self, step: dict[str, Any], units: int) -> EvmCall:
-        staking = self.staking[step["protocol"]]
-        if step["action"] != "stake":
-            return staking.wrapped, 0, data_of(f"{step['action']}(uint256)", units)
-        if step.get("token_out") == STAKED[step["protocol"]][1]:
-            return staking.wrapped, units, b""  # ether sent to the wrapper is staked and wrapped
-        return staking.token, units, data_of("submit(address)", ZERO) if step["protocol"] == "lido" else data_of("deposit()")
 
     # Our side.
 
@@ -234,8 +183,10 @@ class World:
         write_states(self.folder, "lending/morpho/wstETH_USDC", MORPHO_MARKET, {moment(self.chain.timestamp()): row})
 
 
-def data_of(signature: str, *args: Any) -> bytes:
-    return bytes.fromhex(call_data(signature, args)[2:])
+def with_any_number(step: SmartContractAction) -> SmartContractAction:
+    """The step with a number in place of an amount that is known only on the way."""
+    amount = step.amount if isinstance(step.amount, Decimal) else Decimal(1)
+    return structs.replace(step, amount=amount, steps=tuple(map(with_any_number, step.steps)))
 
 
 def moment(at_s: int) -> datetime:

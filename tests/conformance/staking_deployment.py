@@ -27,6 +27,7 @@ class StakingDeployment:
     token: str
     wrapped: str
     queue: str
+    adapter: str = ""
 
     @property
     def staker(self) -> str:
@@ -84,7 +85,8 @@ def deploy_staking(chain: Chain, protocol: Protocol) -> StakingDeployment:
     arguments = (token, wrapped) if protocol is Protocol.LIDO else (token,)
     queue = chain.deploy(compiled("WithdrawalQueue.sol", names[2]), arguments)
     chain.send(token, "setQueue(address)", (queue,))
-    deployment = StakingDeployment(chain, protocol, token, wrapped, queue)
+    adapter = chain.deploy(compiled("DepositAdapter.sol", "DepositAdapter"), (token, wrapped)) if protocol is Protocol.ETHERFI else ""
+    deployment = StakingDeployment(chain, protocol, token, wrapped, queue, adapter)
     for spender in (wrapped, queue, token):
         chain.send(token, "approve(address,uint256)", (spender, MAX_UINT), sender=deployment.staker)
     chain.deal(token, BACKING_WEI)

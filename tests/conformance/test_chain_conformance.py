@@ -114,7 +114,7 @@ def test_a_chain_gives_the_same_to_the_wei_as_one_transaction(world: World, step
     state, moved = simulated(steps, market)
     before = world.balances()
     assert before == {token: 1_000 * 10 ** decimals_of(token) for token in HELD}
-    world.execute(world.calls_of(steps, market), at_s)
+    world.run(steps, at_s)
     theirs = world.balances()
     assert our_balances(state) == theirs
     for token in HELD:
@@ -154,9 +154,9 @@ def test_a_chain_that_fails_changes_nothing_on_either_side(
     assert refused.value.message.startswith(f"step {index} ({failing['protocol']} {failing['action']})")
     before = world.balances(), world.pools()
     with pytest.raises(TransactionReverted):
-        world.execute(world.calls_of(steps, market), at_s)
+        world.run(steps, at_s)
     assert (world.balances(), world.pools()) == before
-    world.execute(world.calls_of(steps[:index], market))
+    world.run(steps[:index])
 
 
 # What Morpho has at hand: 200,000 USDC are lent and not borrowed
@@ -191,13 +191,13 @@ def test_what_is_out_in_a_flash_loan_is_missing_on_both_sides(world: World, step
     before = world.balances()
     if is_done:
         state, _ = simulated(steps, market)
-        world.execute(world.calls_of(steps, market), at_s)
+        world.run(steps, at_s)
         assert our_balances(state) == world.balances() != before
         return
     with pytest.raises(VenueRejected, match=r"at hand in the markets known|out in a flash loan"):
         simulated(steps, market)
     with pytest.raises(TransactionReverted):
-        world.execute(world.calls_of(steps, market), at_s)
+        world.run(steps, at_s)
     assert world.balances() == before
 
 

@@ -127,10 +127,11 @@ class DeployedPool:
         return pair if zero_for_one else (pair[1], pair[0])
 
 
-def deploy_uniswap(chain: Chain) -> UniswapDeployment:
-    """Deploy all of it, with the 0.01 % fee that the factory has on Ethereum, and give the trader both tokens."""
+def deploy_uniswap(chain: Chain, weth: str | None = None) -> UniswapDeployment:
+    """Deploy all of it, with the 0.01 % fee that the factory has on Ethereum, and give the trader both tokens; `weth` is what ether is
+    wrapped into, left out: a token of its own."""
     factory = chain.deploy(artifact(f"{CORE}/UniswapV3Factory.sol/UniswapV3Factory.json"))
-    weth = chain.deploy(artifact(f"{AAVE}/dependencies/weth/WETH9.sol/WETH9.json"))
+    weth = weth or chain.deploy(artifact(f"{AAVE}/dependencies/weth/WETH9.sol/WETH9.json"))
     router = chain.deploy(artifact(f"{PERIPHERY}/SwapRouter.sol/SwapRouter.json"), (factory, weth))
     quoter = chain.deploy(artifact(f"{PERIPHERY}/lens/QuoterV2.sol/QuoterV2.json"), (factory, weth))
     manager = artifact(f"{PERIPHERY}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json")

@@ -12,7 +12,8 @@ from basis_strategy_v1.live.ccxt_extra import require_ccxt
 from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import kind_of
-from basis_strategy_v1.venues.venue import CEX
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.venues.wallet import Settings as WalletSettings
 
 if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
@@ -30,7 +31,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 class VenueAccount(NamedTuple):
     """All that the gateway of one configured venue account is made of. `run` is the journal's, "" where there is none yet; `symbols` are
-    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}."""
+    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}. `others` are the accounts that were made before it."""
 
     name: str
     kind: str  # the exchange or protocol that it is at
@@ -40,6 +41,8 @@ class VenueAccount(NamedTuple):
     clock: Clock
     symbols: Mapping[str, tuple[str, ...]]
     run: str
+    venues: Venues
+    others: Mapping[str, Gateway]
 
 
 class RealVenue(NamedTuple):
@@ -60,12 +63,31 @@ def _exchange(account: VenueAccount) -> Gateway:
     )
 
 
+def _wallet(account: VenueAccount) -> Gateway:
+    from basis_strategy_v1.live.chains import open_wallet
+
+    def pays_to(venue: str, token: str) -> str | None:
+        ask = getattr(account.others.get(venue), "deposit_address", None)
+        return None if ask is None else ask(token, chain)
+
+    config = account.config
+    assert isinstance(account.settings, WalletSettings)
+    chain = account.settings.chain
+    on_chain = {**config.venues.sections()[DEX], **config.venues.sections()[ONCHAIN]}
+    slip_bps = None if config.limits is None else config.limits.max_slippage_bps
+    return open_wallet(
+        account.name, on_chain, account.venues, account.secrets, clock=account.clock, timeout_s=float(config.venue_timeout),
+        pays_to=pays_to, slip_bps=slip_bps,
+    )  # fmt: skip
+
+
 _TRADES = ("spot trade", "perp trade")
 REAL: dict[str, RealVenue] = {
     "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
     "bybit": RealVenue(_exchange, _TRADES),
     "hyperliquid": RealVenue(_exchange, _TRADES),
     "okx": RealVenue(_exchange, _TRADES),
+    WALLET: RealVenue(_wallet, ("wrap", "unwrap", "transfer")),
 }
 """By exchange or protocol. With one line here it trades live."""
 
@@ -89,12 +111,12 @@ def real_gateways(
     Raises:
         ComponentError: CFG-003, its keys are missing.
     """
-    found = {}
+    found: dict[str, Gateway] = {}
     for name in account_names(venues):
-        settings, kind = settings_of(config, name), exchange_or_protocol(config, name)
-        if settings is not None and kind in REAL:
+        settings, kind = settings_of(config, name) or WalletSettings(), exchange_or_protocol(config, name)
+        if kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
-            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run))
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found))
     for gateway in found.values():
         if hasattr(gateway, "payees"):
             gateway.payees = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}

@@ -34,6 +34,7 @@ class Due(Struct, frozen=True, kw_only=True):
     """Something that happened at the venue without an instruction: funding, interest, an arrival, a claim, a liquidation, a foreign fill.
 
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
+    Where `kind` is interest and there are no deltas, they are what its changes make of the balances that the account holds.
     A fill of an order of the run itself has the order's `client_id` and the venue's name of it (`reference`): its row in the journal has it
     already, unless the row was closed as if nothing had been executed.
     `transfer`: which amount in transit it is about, where it may be one: the transaction hash of what came in, the client id of a
@@ -129,6 +130,11 @@ class Gateway(Protocol):
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
     # A gateway that can tell what is wrong with a later leg of a plan has `rehearse(approved, limits, earlier)`: it quotes and prepares the
     # order as if those ahead of it had moved `earlier` (Deltas), sends nothing, and raises as `quote` and `prepare` do.
+    #
+    # A gateway whose messages may not get on also has `replacement(messages) -> Message | None`: of the same nonce as these attempts, which
+    # are the order's so far. Only one of all can happen. It is written down before it is sent.
+    #
+    # A gateway whose protocols are known wholly also has `look() -> State`: what they are like now. The simulator works on that.
 
     def send(self, message: Message) -> Happened | Pending:
         """Send it once. Pending: acknowledged, and not executed yet."""

@@ -10,6 +10,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, NeverHappened
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.execution.accrued import with_interest
 from basis_strategy_v1.execution.circuit_breaker import UNREADABLE
 from basis_strategy_v1.execution.comparison import has_moved, looks_executed, unlike_deltas, unlike_expected, unlike_reading
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.execution.venue_calls import VenueCalls
 
 LONGEST_RAW = 10_000
+AT_BLOCK = "block_hash"
+"""The detail of a report that names the block of the execution: what it is compared with is read there, or not at all."""
 GIVE_FEE = "`basis resolve {key} --happened {reference} --fee 'AMOUNT TOKEN'`, or `--fee unknown`"
 
 
@@ -113,6 +116,8 @@ class Conclusions:
 
     def _happened(self, hand: OrderInHand, answer: Happened) -> Concluded:
         status = Status.FAILED if answer.failed else Status.SETTLED
+        if answer.settlements:
+            answer = self._with_interest(answer)
         report = hand.report(answer)
         self._commit(report, status, answer)
         self._health.is_well(report.key)
@@ -124,6 +129,13 @@ class Conclusions:
         error = self._calls.rejected(hand.order, message)
         error.add_earlier([report])
         return Concluded(status=status, sent=sent, error=error)
+
+    def _with_interest(self, answer: Happened) -> Happened:
+        try:
+            return structs.replace(answer, settlements=tuple(with_interest(self._holdings.state, answer.settlements)))
+        except ValueError as unfit:
+            raw = answer if answer.raw is None else answer.raw
+            raise MalformedAnswer(f"settlements that do not fit the state: {unfit}", raw) from unfit
 
     def _commit(self, report: ExecutionReport, status: Status, answer: Happened) -> None:
         """Store the outcome with the state after it.
@@ -158,7 +170,7 @@ class Conclusions:
         held = self._holdings.state
         if held.checked:
             try:
-                read = self._calls.read(order)
+                read = self._calls.read(order, report.details.get(AT_BLOCK))
             except (ComponentError, MalformedAnswer) as error:
                 breaks.append(f"{self._venue} cannot be read: {getattr(error, 'message', error)}")
                 report = structs.replace(report, details={**report.details, "state_read": False})

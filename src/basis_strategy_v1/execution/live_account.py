@@ -10,6 +10,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instructions import WalletTransfer, is_internal_move
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.accrued import with_interest
 from basis_strategy_v1.execution.in_transit import taken_up
 from basis_strategy_v1.execution.order_in_hand import settlement_of
 
@@ -83,6 +84,32 @@ class LiveAccount(Account):
         """Always: what happens at a venue is only known once it was asked."""
         return True
 
+    def met_by_instruction(self, market: MarketSnapshot) -> State:
+        """What the account holds, at protocols as they are now.
+
+        Raises:
+            VenueUnreachable: they cannot be looked at.
+        """
+        return self._at_protocols_of_now(self.state(market), market)
+
+    def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
+        market, state = super().look(at)
+        return market, self._at_protocols_of_now(state, market)
+
+    def _at_protocols_of_now(self, state: State, market: MarketSnapshot) -> State:
+        for reads in self._reads.values() if state.checked else ():
+            for name, read in reads.look().parts.items():
+                state = state.with_part(name, state.parts.get(name, read.without_holdings()).with_reading(read))
+        return super()._accrued(state, market)
+
+    def _accrued(self, state: State, market: MarketSnapshot) -> State:
+        """A pool that was read on its chain stays as it was reported: what has accrued there is reported too."""
+        for venue in self._growing:
+            part = state.parts.get(venue.name)
+            if part is not None and not part.is_whole:
+                state = venue.accrue(state, market)
+        return state
+
     def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:
         """The snapshot for an instruction; what falls due is asked for by `advance_to`."""
         market = self.market(at)
@@ -129,7 +156,8 @@ class LiveAccount(Account):
                 self._asked(name, error)
                 continue
             self._asked(name, None)
-            items, is_held_back = taken_up(state, self._journal.new_due(name, items), self._open_transfers)
+            new_items = with_interest(state, self._journal.new_due(name, items))
+            items, is_held_back = taken_up(state, new_items, self._open_transfers)
             if is_held_back:  # they come again: what is read goes on from where it did
                 cursor = self._journal.cursor(name) or cursor
             before = state

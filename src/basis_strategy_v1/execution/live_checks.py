@@ -106,7 +106,7 @@ class LiveChecks(Pipeline):
                 self._require_gateway(instruction)
             number = self._new_number(at, instructions)
             market, _ = self._arrive(at)
-            before = self.account.state(market)
+            before = self.account.met_by_instruction(market)
             after = self._prepare_all(instructions, f"p{number}", before, market, prepared)
             is_leaving = self._is_leaving(prepared, before, market)
             approved: list[tuple[int, Approved]] = []

@@ -93,7 +93,7 @@ class LiveSending(LiveChecks):
                 return self._send_sequence(at, instruction, key, in_hand, index)
         with self._computing():
             market = self.account.fresh(at)
-            state = self.account.state(market)
+            state = self.account.met_by_instruction(market)
             step = self._prepare(instruction, key, state, market)
             assert isinstance(step, SimulatedStep)
             if in_hand is not None:
@@ -126,7 +126,7 @@ class LiveSending(LiveChecks):
             try:
                 with self._computing():
                     market = self.account.fresh(at)
-                    state = self.account.state(market)
+                    state = self.account.met_by_instruction(market)
                     resolved = _with_outputs(action, done)
                     step = self._prepare(resolved, child_key(key, place), state, market)
                     assert isinstance(step, SimulatedStep)

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer, Messa
 from basis_strategy_v1.core.instructions import Chain, SmartContractAction
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.order import Order
+from basis_strategy_v1.execution.accrued import INTEREST
 
 if TYPE_CHECKING:
     Answer = Happened | Pending | NeverHappened | VenueRejected | MalformedAnswer | OutcomeUnknown | VenueUnreachable
@@ -86,7 +87,7 @@ class OrderInHand(Struct, kw_only=True):
             reference=answer.reference,
             details={**answer.details, **self.notes},
             filled=answer.filled,
-            settlements=tuple(settlement_of(item) for item in answer.settlements),
+            settlements=tuple(settlement_of(item) for item in answer.settlements if item.deltas or item.kind != INTEREST),
         )
 
 

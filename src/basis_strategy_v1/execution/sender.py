@@ -137,11 +137,13 @@ class Sender:
     def look_up(self, entry: Entry) -> Concluded | NotConcluded:
         """Ask once what became of an entry that was sent and is open, by the venue's reference where a person has decided that it happened.
 
-        Nothing is sent.
+        Nothing is sent but what takes the place of a message that does not get on.
         """
         hand = self._again_in_hand(entry)
         reference, fee = (None, None) if entry.decision is None else (entry.decision.reference, entry.decision.fee)
         answer = self._find(hand, reference)
+        if reference is None:
+            answer = self._replaced(hand, answer)
         if fee is not None and isinstance(answer, MalformedAnswer) and answer.but_for_fee is not None:
             answer = with_fee(answer.but_for_fee, self.name, fee)
         if isinstance(answer, VenueUnreachable | OutcomeUnknown):
@@ -303,7 +305,23 @@ class Sender:
             self._timing.sleep(min(pause_s, left_s))
             waited_s += pause_s
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
-            answer = self._find(hand)
+            answer = self._replaced(hand, self._find(hand))
+        return answer
+
+    def _replaced(self, hand: OrderInHand, answer: Answer) -> Answer:
+        """Where a message does not get on, and its gateway has another that takes its place: that is written down and sent. Only one of the
+        two can happen, and until it has the order stays pending."""
+        message = self._calls.replacement(hand.order, hand.messages) if isinstance(answer, Pending) else None
+        if message is None:
+            return answer
+        with self.connection.lock:
+            self._journal.sent(hand.order.key, lambda _: message)
+        hand.messages = (*hand.messages, message)
+        try:
+            answer = self._answered(hand.order, message)
+        except (VenueRejected, VenueUnreachable) as error:
+            answer = Pending(f"what takes its place could not be sent: {error.message}")
+        self._take_note(hand, answer)
         return answer
 
     def _find(self, hand: OrderInHand, reference: str | None = None) -> Answer:

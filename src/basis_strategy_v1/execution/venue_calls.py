@@ -144,9 +144,24 @@ class VenueCalls:
             raise self.unreachable(order, f"{self.gateway.name} did not show its wallets: {_said(error)}", error) from error
         return move
 
-    def read(self, order: Order) -> State:
-        """What the venue account holds now."""
-        return self._ask(order, lambda: require_state(self.gateway.read()))
+    def replacement(self, order: Order, messages: Sequence[Message]) -> Message | None:
+        """The message that takes the place of those of an order, where its gateway knows of such and it is time; they have one nonce."""
+        ask = getattr(self.gateway, "replacement", None)
+        if ask is None:
+            return None
+
+        def call() -> Message | None:
+            found = ask(messages)
+            return None if found is None else require_message(found)
+
+        try:
+            return self._ask(order, call)
+        except (VenueRejected, VenueUnreachable, OutcomeUnknown, MalformedAnswer):
+            return None  # it is asked for again
+
+    def read(self, order: Order, at: str | None = None) -> State:
+        """What the venue account holds at a named block or time, else now."""
+        return self._ask(order, lambda: require_state(self.gateway.read(at)))
 
     def _ask(self, order: Order, call: Callable[[], T]) -> T:
         def alone() -> T:

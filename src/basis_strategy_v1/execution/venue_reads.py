@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.gateway import MalformedAnswer
+from basis_strategy_v1.core.state import State
 from basis_strategy_v1.execution.answers import require_due, require_state
 from basis_strategy_v1.execution.venue_calls import EXCHANGE, UNREACHABLE
 from basis_strategy_v1.venues.venue import CEX, COMPONENTS, ONCHAIN
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from basis_strategy_v1.core.gateway import Due, Gateway
-    from basis_strategy_v1.core.state import State
     from basis_strategy_v1.execution.timing import Timing
 
 T = TypeVar("T")
@@ -34,6 +34,11 @@ class VenueReads:
     def read(self) -> State:
         """What the venue account holds now."""
         return self._ask(lambda: require_state(self._gateway.read()))
+
+    def look(self) -> State:
+        """What the protocols of the account are like now, where its gateway knows them wholly; else nothing."""
+        ask = getattr(self._gateway, "look", None)
+        return State() if ask is None else self._ask(lambda: require_state(ask()))
 
     def due(self, since: str | None) -> tuple[Sequence[Due], str]:
         """What happened there since a cursor, and the next cursor."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import structs
+
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
@@ -199,8 +201,22 @@ class Aave(FlashLender, PoolLender):
     def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state after a flash loan and its premium have been paid back."""
         units, revision = to_units(token, amount), self.pool.revision.at(market.instant)
+        part = state.parts.get(self.name)
+        if isinstance(part, AaveState) and part.is_whole:
+            part = self.pool.part(state, market, token)
+            pool = aave_pool.return_flash_loan(part.pool, token, units, aave_pool.flash_premium(part.pool, units), part.now_s)
+            return state.with_part(self.name, structs.replace(part, pool=pool))
         premium = rounding_of(revision).flash_premium(units, self._flash_pools[0].flash_premium_bps)
         return self._with_cash(state, token, units + premium, market)
+
+    def shared_by(self, before: State, after: State) -> Deltas:
+        """What our own deposits get of the premium: 3.0 shares it among them at once. Data of rows do not show it."""
+        was, is_ = before.parts.get(self.name), after.parts.get(self.name)
+        if not (isinstance(was, AaveState) and isinstance(is_, AaveState) and is_.is_whole):
+            return Deltas()
+        had = was.units()
+        grown = {token: units - had[token][0] for token, (units, _) in is_.units().items()}
+        return Deltas.at(self.name, {deposit_name(token): to_amount(token, units) for token, units in grown.items() if units})
 
     def _with_cash(self, state: State, token: str, units: int, market: MarketSnapshot) -> State:
         if not state.checked:

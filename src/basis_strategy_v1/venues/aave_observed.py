@@ -51,6 +51,8 @@ class ObservedPool:
     def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AaveState:
         """Our account at the snapshot's instant, in a pool that has the reserves of `tokens` too."""
         part = state.parts.get(self.name)
+        if isinstance(part, AaveState) and part.is_whole:
+            return self._whole_at(part, market, tokens)
         if not isinstance(part, AaveState):
             now_s = market.instant // SECOND_US
             pool = Pool(revision=self.revision.at(market.instant), rules=self.rules, reserves={}, emodes=self.emodes)
@@ -61,8 +63,18 @@ class ObservedPool:
         new = [token for token in tokens if token not in user.supplied and token not in user.borrowed]
         return self._with_rows(part, market, new) if new else part
 
+    def _whole_at(self, part: AaveState, market: MarketSnapshot, tokens: Iterable[str]) -> AaveState:
+        """A pool that was read at a block, at the snapshot's instant: its indices go forward as the contract brings them forward."""
+        for token in tokens:
+            if token not in part.pool.reserves:
+                reject(ONCHAIN, f"{self.name} has no reserve of {token}; its pool has {', '.join(part.pool.reserves)}")
+        instant = max(market.instant, part.instant)
+        return structs.replace(part, instant=instant, now_s=max(instant // SECOND_US, part.now_s))
+
     def at(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> AaveState:
         """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
+        if part.is_whole:
+            return self._whole_at(part, market, tokens)
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
         if (
@@ -94,6 +106,8 @@ class ObservedPool:
 
     def after(self, part: AaveState, done: PoolChange, token: str, reported: Units) -> AaveState:
         """The part after an action on `token`."""
+        if part.is_whole:
+            return structs.replace(part, pool=done.pool, user=done.user, reported=reported)
         pool, user = part.pool, done.user
         if not self.rate_impact:
             scaled = user.supplied.get(token, 0), user.borrowed.get(token, 0)
@@ -103,6 +117,8 @@ class ObservedPool:
 
     def joined(self, part: AaveState, *tokens: str) -> AaveState:
         """The state with our deposits and debts of `tokens` now in the reserves; with `rate_impact` at the rates that follow from it."""
+        if part.is_whole:
+            return part
         for token in tokens:
             pool, others, published, rounding = part.pool, part.published[token], part.published, part.pool.rounding
             if self.rate_impact:
@@ -120,6 +136,9 @@ class ObservedPool:
 
     def with_cash(self, part: AaveState, token: str, units: int) -> AaveState:
         """The part with so much more (less, where negative) of `token` in the pool that is neither ours nor owed by us."""
+        if part.is_whole:
+            reserve = _with_cash(part.pool.reserves[token], units)
+            return structs.replace(part, pool=part.pool.with_reserve(token, reserve))
         published = {**part.published, token: _with_cash(part.published[token], units)}
         pool = part.pool
         if not self.rate_impact:
@@ -147,6 +166,8 @@ class ObservedPool:
 
     def prices(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
         """The oracle's USD prices, 8 decimals, of our deposits and debts and of `tokens`."""
+        if part.is_whole:
+            return part.prices
         found: dict[str, int] = {}
         for token in (*part.user.supplied, *part.user.borrowed, *tokens):
             if token not in found:

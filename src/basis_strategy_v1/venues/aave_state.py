@@ -22,6 +22,8 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
 
     `stamps` are those of the rows that the reserves were read from, `reported` is what was last reported, `published` are the reserves
     without us.
+
+    Where there are `prices` (the oracle's, by token) the pool was read whole at a block of its chain, with us in it: no rows are needed then.
     """
 
     pool: Annotated[Pool, AS_READ]
@@ -31,12 +33,27 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
     stamps: dict[str, Reading] = {}
     reported: Units = {}
     published: Annotated[dict[str, Reserve], AS_READ] = {}
+    prices: Annotated[dict[str, int], AS_READ] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.prices)
 
     def with_user(self, user: UserAccount) -> AaveState:
-        return AaveState(self.pool, user, self.instant, self.now_s, self.stamps, self.reported, self.published)
+        return AaveState(self.pool, user, self.instant, self.now_s, self.stamps, self.reported, self.published, self.prices)
 
     def with_reported(self, reported: Units) -> AaveState:
-        return AaveState(self.pool, self.user, self.instant, self.now_s, self.stamps, reported, self.published)
+        return AaveState(self.pool, self.user, self.instant, self.now_s, self.stamps, reported, self.published, self.prices)
+
+    def with_reading(self, read: VenueState) -> AaveState:
+        """What is held, in the pool as it was read."""
+        if not isinstance(read, AaveState) or not read.is_whole:
+            return self
+        user = replace(self.user, emode=read.user.emode)
+        return AaveState(read.pool, user, read.instant, read.now_s, read.stamps, self.reported, read.published, read.prices)
+
+    def without_holdings(self) -> AaveState:
+        return replace(self, user=UserAccount(emode=self.user.emode), reported={})
 
     def owing(self, token: str, units: int) -> AaveState:
         """The part with so much more debt of a token, its rates as they are."""

@@ -121,13 +121,11 @@ def with_output(step: SmartContractAction, outputs: Sequence[Deltas]) -> SmartCo
 
 
 def _output(token: str, of: OutputOf, outputs: Sequence[Deltas]) -> Decimal:
+    """What came of a token in a step, less what went: of a flash loan, what its steps have left in the wallet."""
     output = outputs[of.step].amounts
-    paid_out = Decimal(0)
-    for tokens in output.values():
-        if token in tokens and (amount := tokens[token]) > 0:
-            paid_out += amount
-    if not paid_out:
-        others = dict.fromkeys(name for tokens in output.values() for name, amount in tokens.items() if amount > 0)
+    paid_out = sum((tokens[token] for tokens in output.values() if token in tokens), Decimal(0))
+    if paid_out <= 0:
+        others = dict.fromkeys(name for tokens in output.values() for name, amount in tokens.items() if amount > 0 and name != token)
         reject(ONCHAIN, f"step {of.step} paid out {', '.join(others) or 'nothing'}, not {token}")
     return paid_out * of.fraction
 
@@ -155,8 +153,12 @@ def _flash_loan(
     if state.checked and held < owed:
         reject(ONCHAIN, f"flash loan of {plain(amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
                         "borrow less or let a step bring the rest")  # fmt: skip
-    after = lender.take_back(spend(inner.state, wallet, token, owed, "flash loan"), token, amount, market)
-    own, costs = Deltas.at(loan.protocol, {token: -fee}), (Cost("fees", token, fee),) if fee else ()
+    paid = spend(inner.state, wallet, token, owed, "flash loan")
+    after = lender.take_back(paid, token, amount, market)
+    shared = lender.shared_by(paid, after)
+    own = Deltas.at(loan.protocol, {token: -fee}) + shared
+    costs: tuple[Cost, ...] = (Cost("fees", token, fee),) if fee else ()
+    costs += tuple(Cost("supply_interest", token, -gain) for gain in shared.tokens(loan.protocol).values())
     results = (StepResult(structs.replace(loan, steps=tuple(steps)), own, costs), *inner.results)
     details = {**inner.details, "flash_fee": plain(fee)}
     return SimulationResult(after, inner.deltas + own, (*inner.costs, *costs), details, inner.more_gas, results=results), steps

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.position_names import queued_name
-from basis_strategy_v1.core.settings import ProtocolSettings, number
+from basis_strategy_v1.core.settings import Address, Mark, ProtocolSettings, number
 from basis_strategy_v1.core.state import RATE_UNIT, State, VenueState, Wallet
 from basis_strategy_v1.core.tokens import REBASING, SHARE_TOKENS, STAKED_AT, to_amount, to_units
 from basis_strategy_v1.core.venue_facts import VenueFact
@@ -47,6 +47,9 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
     withdrawal_days: Annotated[
         Figure[Annotated[Decimal, number(at_least=0, at_most=365)]] | None, "days between the request and the claim"
     ] = None
+    queue: Annotated[Address | None, Mark.QUIET, "live: where requests are claimed; left out: Ethereum mainnet's"] = None
+    pool: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether is staked; left out: Ethereum mainnet's"] = None
+    adapter: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether becomes weETH; left out: Ethereum mainnet's"] = None
 
 
 class StakingRow(NamedTuple):
@@ -134,7 +137,10 @@ class StakingProtocol(OnChainVenue):
         out = action.token_out or self._given
         if out not in self._tokens:
             reject(ONCHAIN, f"{self.name} stake gives {' or '.join(self._tokens)}, got token_out {out}")
-        return out, shares_for(pool, units)
+        shares = shares_for(pool, units)
+        if out == self.row.wrapped and self.rules is Protocol.ETHERFI:
+            shares = shares_for(pool, amount_for(pool, shares))  # its adapter wraps what the shares are worth
+        return out, shares
 
     def _wrap(self, action: SmartContractAction, units: int, pool: SharePool) -> tuple[str, int]:
         self._expect(action, self._given)

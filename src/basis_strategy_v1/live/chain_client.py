@@ -1,0 +1,267 @@
+"""JSON-RPC to the nodes of one chain: batches over one pool of connections, each call under a total deadline, a lagging node left alone."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import DecodeError, json
+
+from basis_strategy_v1.core.deadline import DeadlinePassed, current_deadline
+from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from requests import Session
+
+    from basis_strategy_v1.live.secrets import Secret
+
+UNREACHABLE = "OCH-002"
+LEFT_ALONE_S = 2.0  # a node that is behind or does not answer, before it is asked again
+HEAD_KEPT_S = 60.0  # the newest head counts for so long: a chain that was set back is not waited for for ever
+LONGEST_TEXT = 300
+NO_CONNECTION = ("ConnectTimeout", "NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "InvalidURL")
+_encoded = json.Encoder().encode
+
+
+class RpcCall(NamedTuple):
+    """One JSON-RPC method with its parameters."""
+
+    method: str
+    params: tuple[Any, ...] = ()
+
+
+class RpcError(Exception):
+    """What a node answered to one call instead of a result. `data` is a revert's, as hexadecimal text, where there is one."""
+
+    def __init__(self, code: int, message: str, data: str = "") -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class NodeFault(Exception):
+    """A node gave no answer that can be used. `is_sent`: the request has perhaps reached it."""
+
+    def __init__(self, why: str, *, is_sent: bool) -> None:
+        super().__init__(why)
+        self.is_sent = is_sent
+
+
+class Endpoint:
+    """One node. It is shown by its host and port: what else its address has may be a key."""
+
+    def __init__(self, url: Secret) -> None:
+        self.url = url
+        parts = urlsplit(url.reveal())
+        port = f":{parts.port}" if parts.port is not None else ""
+        self.shown = f"{parts.hostname}{port}"
+        self.head = 0
+        self.left_alone_until = 0.0
+
+
+class ChainClient:
+    """The way to the nodes of one chain. Those of `endpoints` are read, those of `sends_to` (left out: the same ones) get transactions.
+
+    `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it. Safe to use
+    from several threads.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Secret],
+        sends_to: Sequence[Secret] = (),
+        *,
+        timeout_s: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reading = [Endpoint(url) for url in endpoints]
+        self._sending = [Endpoint(url) for url in sends_to] or self._reading
+        self._timeout_s = timeout_s
+        self._monotonic = monotonic
+        self._ids = count(1)
+        self._lock = Lock()
+        self._session: Session | None = None
+        self._newest, self._seen_at = 0, 0.0
+        self.round_trips = 0
+
+    @property
+    def shown(self) -> str:
+        """The nodes that are read, as they may be shown."""
+        return ", ".join(endpoint.shown for endpoint in self._reading)
+
+    # Reading.
+
+    def ask(self, *calls: RpcCall) -> list[Any]:
+        """What a node that is not behind answers to some calls, in their order and in one round trip: a result, or an RpcError of its own.
+
+        Raises:
+            VenueUnreachable: none of the nodes can be used; it says why of each.
+        """
+        faults = []
+        for endpoint in self._usable():
+            try:
+                *answers, head = self._round_trip(endpoint, (*calls, RpcCall("eth_blockNumber")))
+                self._require_newest(endpoint, head)
+            except NodeFault as fault:
+                self._leave_alone(endpoint)
+                faults.append(f"{endpoint.shown}: {fault}")
+            else:
+                return answers
+        raise VenueUnreachable(UNREACHABLE, "; ".join(faults) or "no node can be asked")
+
+    def get(self, method: str, *params: Any) -> Any:
+        """What a node answers to one call.
+
+        Raises:
+            VenueUnreachable, RpcError.
+        """
+        (answer,) = self.ask(RpcCall(method, params))
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
+
+    def _usable(self) -> Iterator[Endpoint]:
+        """The nodes in the order in which they are asked: those that are left alone come last, so that there is always one."""
+        now = self._monotonic()
+        yield from sorted(self._reading, key=lambda endpoint: endpoint.left_alone_until > now)
+
+    def _leave_alone(self, endpoint: Endpoint) -> None:
+        endpoint.left_alone_until = self._monotonic() + LEFT_ALONE_S
+
+    def _require_newest(self, endpoint: Endpoint, answer: Any) -> None:
+        """Take note of a node's head.
+
+        Raises:
+            NodeFault: it is behind the newest one that was seen.
+        """
+        try:
+            head = int(answer, 16)
+        except (TypeError, ValueError):
+            raise NodeFault("it does not say at which block it is", is_sent=True) from None
+        with self._lock:
+            now = self._monotonic()
+            if now - self._seen_at > HEAD_KEPT_S:
+                self._newest = 0
+            endpoint.head = head
+            if head < self._newest:
+                raise NodeFault(f"it is at block {head}, behind {self._newest}", is_sent=True)
+            if head > self._newest:
+                self._newest, self._seen_at = head, now
+
+    # Sending.
+
+    def send_raw(self, raw: str) -> str:
+        """Hand a signed transaction to the nodes, one after another until one takes it; gives its hash as that node names it.
+
+        Raises:
+            RpcError: the last node refused it. NodeFault: none was reached, or (`is_sent`) one has perhaps taken it.
+        """
+        perhaps: NodeFault | None = None
+        refused: RpcError | None = None
+        faults = []
+        for endpoint in self._sending:
+            try:
+                (answer,) = self._round_trip(endpoint, (RpcCall("eth_sendRawTransaction", (raw,)),))
+            except NodeFault as fault:
+                faults.append(f"{endpoint.shown}: {fault}")
+                perhaps = perhaps or (fault if fault.is_sent else None)
+                continue
+            if not isinstance(answer, RpcError):
+                return str(answer)
+            refused = answer
+        if perhaps is None and refused is not None:
+            raise refused
+        raise NodeFault("; ".join(faults), is_sent=perhaps is not None)
+
+    # One round trip.
+
+    def _round_trip(self, endpoint: Endpoint, calls: Sequence[RpcCall]) -> list[Any]:
+        requests = [{"jsonrpc": "2.0", "id": next(self._ids), "method": call.method, "params": list(call.params)} for call in calls]
+        content = self._posted(endpoint, _encoded(requests if len(requests) > 1 else requests[0]))
+        try:
+            answers = json.decode(content)
+        except (DecodeError, ValueError):
+            raise NodeFault(f"it answered with {_shown(content)}, which is no JSON", is_sent=True) from None
+        by_id = {one.get("id"): one for one in (answers if isinstance(answers, list) else [answers]) if isinstance(one, dict)}
+        if None in by_id and "error" in by_id[None]:  # the whole batch was refused
+            raise NodeFault(f"it answered with {_shown(_encoded(by_id[None]['error']))}", is_sent=True)
+        return [_result(by_id, request["id"]) for request in requests]
+
+    def _posted(self, endpoint: Endpoint, body: bytes) -> bytes:
+        """The bytes of a node's answer. A redirection is not followed: a transaction would be sent to somebody else."""
+        deadline = current_deadline()
+        self.round_trips += 1
+        try:
+            response = self._connected().post(
+                endpoint.url.reveal(), data=body, headers={"Content-Type": "application/json"}, timeout=self._timeout_s,
+                allow_redirects=False,
+            )  # fmt: skip
+            content: bytes = response.content
+        except DeadlinePassed:
+            raise
+        except Exception as error:  # noqa: BLE001 its text quotes the address, in which there may be a key
+            if deadline is not None:
+                deadline.require_time()
+            raise NodeFault(_why(error), is_sent=not _never_left(error)) from None
+        if response.status_code != 200:
+            raise NodeFault(f"it answered with status {response.status_code}: {_shown(content)}", is_sent=response.status_code >= 500)
+        return content
+
+    def _connected(self) -> Session:
+        with self._lock:
+            if self._session is None:
+                from requests import Session
+
+                from basis_strategy_v1.live.http_deadline import put_under_deadlines
+
+                self._session = put_under_deadlines(Session())
+            return self._session
+
+
+def _result(by_id: dict[Any, dict[str, Any]], id_: Any) -> Any:
+    answer = by_id.get(id_)
+    if answer is None:
+        raise NodeFault("it left a call without an answer", is_sent=True)
+    if "error" not in answer:
+        if "result" not in answer:
+            raise NodeFault("its answer has neither a result nor an error", is_sent=True)
+        return answer["result"]
+    error = answer["error"]
+    if not isinstance(error, dict):
+        raise NodeFault(f"it answered with {_shown(_encoded(error))}", is_sent=True)
+    data = error.get("data")
+    return RpcError(int(error.get("code") or 0), _shown(str(error.get("message", ""))), data if isinstance(data, str) else "")
+
+
+def _shown(content: bytes | str) -> str:
+    """A node's text on one line, not too long."""
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    return " ".join(text.split())[:LONGEST_TEXT] or "nothing"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came from, also where urllib3 keeps it in its arguments."""
+    open_: list[Any] = [error]
+    seen: set[int] = set()
+    while open_:
+        one = open_.pop()
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            open_ += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+
+
+def _never_left(error: BaseException) -> bool:
+    return not {type(one).__name__ for one in _causes(error)}.isdisjoint(NO_CONNECTION)
+
+
+def _why(error: BaseException) -> str:
+    if _never_left(error):
+        return "there is no connection to it"
+    return "it did not answer in time" if "Timeout" in type(error).__name__ else "the connection ended without an answer"

@@ -1,0 +1,270 @@
+"""What happened to an account on chain without an order of its own: interest, arrivals, a liquidation by somebody else.
+
+The account's balances at two blocks differ by what its own transactions did, which is known, and by this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from threading import RLock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, json
+
+from basis_strategy_v1.core.clock import SECOND_US, from_instant
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.gateway import Due, MalformedAnswer
+from basis_strategy_v1.core.state_change import change_between
+from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.live.aave_events import LIQUIDATION
+from basis_strategy_v1.live.chain_abi import at_hash, field, number_of, topic
+from basis_strategy_v1.live.chain_client import RpcCall, RpcError
+from basis_strategy_v1.live.chain_effects import TRANSFER, effect_of, places_of
+from basis_strategy_v1.live.chain_outcome import Receipt, interest_due, receipt_of, units_moved, wallet_change
+from basis_strategy_v1.live.chain_reader import Block, block_of, scaled_keys
+from basis_strategy_v1.venues.aave_account import UserAccount
+from basis_strategy_v1.venues.aave_state import AaveState
+
+if TYPE_CHECKING:
+    from basis_strategy_v1.live.chain_reader import ChainReader, Reading
+
+UNREACHABLE = "OCH-002"
+INTEREST_EVERY_S = 300  # how often what a balance has grown by is written down
+BLOCKS_AT_ONCE, LOGS_AT_ONCE = 50, 2_000
+MOST_KNOWN = 256
+
+
+class ChainCursor(Struct, frozen=True, kw_only=True):
+    """How far an account was read: the block, what it held there, its nonce, and when interest was last written down."""
+
+    number: int
+    hash: str
+    nonce: int
+    held: dict[str, int]
+    interest_s: int
+
+
+class OwnTransaction(NamedTuple):
+    """What a transaction of the account itself did to its balances, and in which block."""
+
+    number: int
+    moved: Mapping[str, int]
+
+
+class ChainDue:
+    """Reads one account. `name` is the wallet's."""
+
+    def __init__(self, name: str, reader: ChainReader) -> None:
+        self._name = name
+        self._reader = reader
+        self._lock = RLock()
+        self._own: dict[str, OwnTransaction] = {}  # by hash
+
+    def is_own(self, receipt: Receipt, moved: Mapping[str, int]) -> None:
+        """Take note of a transaction of the account that is final."""
+        with self._lock:
+            self._own[receipt.hash] = OwnTransaction(receipt.block_number, moved)
+            while len(self._own) > MOST_KNOWN:  # one that is needed again is looked up again
+                del self._own[next(iter(self._own))]
+
+    def read(self, since: str | None, confirmations: int) -> tuple[Sequence[Due], str]:
+        """What happened since a cursor, up to the newest block that counts; and the next cursor. Without a cursor it begins now.
+
+        Raises:
+            VenueUnreachable: also where the chain is another one than it was at the cursor. MalformedAnswer.
+        """
+        reader = self._reader
+        head = reader.latest()
+        block = head if not confirmations else self._block(max(head.number - confirmations, 0))
+        *answers, nonce = reader.client.ask(
+            *reader.calls_at(at_hash(block.hash)), RpcCall("eth_getTransactionCount", (reader.account, at_hash(block.hash)))
+        )
+        reading, nonce = reader.reading(block, answers), number_of(nonce, "a nonce")
+        held = reader.balances_of(reading.state, self._name)
+        if since is None:
+            return (), _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=block.time_s))
+        cursor = json.decode(since, type=ChainCursor)
+        self._require_same_chain(cursor)
+        if block.number <= cursor.number:
+            return (), since
+        found = list(self._happened(cursor, reading, nonce, held))
+        interest_s = cursor.interest_s
+        if found or (block.time_s - interest_s >= INTEREST_EVERY_S and any(":" in name for name in held)):
+            interest_s = block.time_s
+            found = [*self._interest(reading, cursor), *found]
+        return found, _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=interest_s))
+
+    def _block(self, number: int) -> Block:
+        return block_of(self._reader.client.get("eth_getBlockByNumber", hex(number), False))
+
+    def _require_same_chain(self, cursor: ChainCursor) -> None:
+        there = self._block(cursor.number)
+        if there.hash != cursor.hash:
+            raise VenueUnreachable(
+                UNREACHABLE,
+                f"{self._name}: block {cursor.number} was {cursor.hash} and is now {there.hash}: the chain was reorganised deeper than "
+                "wallet.confirmations; compare the journal with the account before going on",
+            )
+
+    # What happened.
+
+    def _interest(self, reading: Reading, cursor: ChainCursor) -> Iterator[Due]:
+        """What each pool is like now: the account brings its balances there before anything else is taken up."""
+        for name, part in reading.state.parts.items():
+            if isinstance(part, AaveState):
+                yield interest_due(name, part, reading.block.hash)
+
+    def _happened(self, cursor: ChainCursor, reading: Reading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
+        moved = {name: held.get(name, 0) - cursor.held.get(name, 0) for name in dict.fromkeys((*held, *cursor.held))}
+        for own in self._own_between(cursor, reading.block.number, nonce):
+            for name, units in own.items():
+                moved[name] = moved.get(name, 0) - units
+        moved = {name: units for name, units in moved.items() if units}
+        tokens = {name: units for name, units in moved.items() if ":" not in name}
+        yield from self._of_tokens(tokens, cursor, reading)
+        for name, part in reading.state.parts.items():
+            if isinstance(part, AaveState):
+                yield from self._of_pool(name, part, moved, cursor, reading)
+
+    def _of_tokens(self, tokens: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+        """Arrivals, one for each payment that was logged; the rest of a token in one. What left without an order is called foreign."""
+        block = reading.block
+        left = dict(tokens)
+        if not left:
+            return
+        for log in self._payments(cursor.number + 1, block.number):
+            token, units, hash_ = log
+            if 0 < units <= left.get(token, 0):
+                left[token] -= units
+                yield self._token_due(token, units, f"{hash_}:{token}", "arrival", block, hash_)
+        for token, units in left.items():
+            if units:
+                kind = "arrival" if units > 0 else "foreign"
+                yield self._token_due(token, units, f"{kind}:{token}:{block.hash}", kind, block, "")
+
+    def _token_due(self, token: str, units: int, id_: str, kind: str, block: Block, hash_: str) -> Due:
+        amount = to_amount(token, units)
+        return Due(
+            id=id_, venue=self._name, kind=kind, at=from_instant(block.time_s * SECOND_US), deltas=Deltas.at(self._name, {token: amount}),
+            changes={self._name: wallet_change({token: units})}, costs=(Cost("transfers", token, -amount),),
+            details={"block": block.number, **({"transaction": hash_} if hash_ else {})},
+        )  # fmt: skip
+
+    def _payments(self, first: int, last: int) -> Iterator[tuple[str, int, str]]:
+        """(token, units, transaction) of each payment to the account that a token has logged, without its own transactions."""
+        reader = self._reader
+        names = {address.lower(): name for name, address in reader.deployment.tokens.items()}
+        for log in self._logs([topic(TRANSFER), None, _word(reader.account)], first, last):
+            token = names.get(log["address"].lower())
+            if token is not None and len(log["topics"]) == 3 and log["transactionHash"] not in self._own:
+                yield token, int(log["data"], 16), str(log["transactionHash"])
+
+    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+        """What somebody else did to deposits and debts."""
+        supplied, borrowed = dict(part.user.supplied), dict(part.user.borrowed)
+        is_any = False
+        for token in part.pool.reserves:
+            for mine, key in zip((supplied, borrowed), scaled_keys(name, token), strict=True):
+                if units := moved.get(key, 0):
+                    is_any, mine[token] = True, mine.get(token, 0) - units
+        if not is_any:
+            return
+        before = part.with_user(
+            UserAccount(
+                {k: v for k, v in supplied.items() if v}, {k: v for k, v in borrowed.items() if v}, part.user.collateral, part.user.emode
+            )
+        )
+        liquidated = [*self._logs([topic(LIQUIDATION), None, None, _word(self._reader.account)], cursor.number + 1, reading.block.number)]
+        amounts = units_moved(before, part)
+        kind = "liquidation" if liquidated else "foreign"
+        yield Due(
+            id=f"{kind}:{name}:{reading.block.hash}", venue=name, kind=kind, at=from_instant(part.instant), deltas=Deltas.at(name, amounts),
+            changes={name: change_between(before, part)}, details={
+                "block": reading.block.number, **({"transaction": liquidated[-1]["transactionHash"]} if liquidated else {})},
+        )  # fmt: skip
+
+    def _logs(self, topics: list[Any], first: int, last: int) -> Iterator[Mapping[str, Any]]:
+        for start in range(first, last + 1, LOGS_AT_ONCE):
+            end = min(start + LOGS_AT_ONCE - 1, last)
+            answer = self._reader.client.get("eth_getLogs", {"fromBlock": hex(start), "toBlock": hex(end), "topics": topics})
+            if not isinstance(answer, list):
+                raise MalformedAnswer("logs that are no list", answer)
+            yield from answer
+
+    # The account's own transactions.
+
+    def _own_between(self, cursor: ChainCursor, last: int, nonce: int) -> list[Mapping[str, int]]:
+        """What each of the account's own transactions after the cursor did; those that are not known any more are looked up."""
+        wanted = nonce - cursor.nonce
+        if wanted <= 0:
+            return []
+        with self._lock:
+            known = [own.moved for own in self._own.values() if cursor.number < own.number <= last]
+        if len(known) == wanted:
+            return known
+        return [moved for _, moved in self._scanned(cursor.number + 1, last)]
+
+    def _scanned(self, first: int, last: int) -> list[tuple[str, Mapping[str, int]]]:
+        """(hash, what it did) of each of the account's own transactions in some blocks."""
+        found: list[tuple[str, Mapping[str, int]]] = []
+        sent = [transaction for _, transaction in self.sent_between(first, last)]
+        for start in range(0, len(sent), BLOCKS_AT_ONCE):
+            part = sent[start : start + BLOCKS_AT_ONCE]
+            receipts = self._reader.client.ask(*(RpcCall("eth_getTransactionReceipt", (each["hash"],)) for each in part))
+            found += [(each["hash"], self._moved_by(each, answer)) for each, answer in zip(part, receipts, strict=True)]
+        return found
+
+    def sent_between(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """(block, transaction) of each of the account's own in some blocks, as the node gives them."""
+        account = self._reader.account.lower()
+        for start in range(first, last + 1, BLOCKS_AT_ONCE):
+            numbers = range(start, min(start + BLOCKS_AT_ONCE, last + 1))
+            blocks = self._reader.client.ask(*(RpcCall("eth_getBlockByNumber", (hex(number), True)) for number in numbers))
+            for number, block in zip(numbers, blocks, strict=True):
+                if not isinstance(block, Mapping):
+                    raise MalformedAnswer(f"{block or 'nothing'} for block {number}", str(block))
+                yield from ((number, each) for each in block["transactions"] if each["from"].lower() == account)
+
+    def _moved_by(self, transaction: Mapping[str, Any], answer: Any) -> Mapping[str, int]:
+        if isinstance(answer, RpcError) or not isinstance(answer, Mapping):
+            raise MalformedAnswer(f"{answer or 'nothing'} for a receipt of the block", str(answer))
+        receipt = receipt_of(answer)
+        places = places_of(self._reader.deployment, self._reader.pools, self._name)
+        paid = {transaction["to"]: field(transaction, "value")} if receipt.is_success and transaction.get("to") else {}
+        moved = effect_of(receipt.logs, places, paid).balances()
+        moved["ETH"] = moved.get("ETH", 0) - receipt.gas_wei
+        self.is_own(receipt, moved)
+        return moved
+
+    def explains(self, receipt: Receipt, apart: Mapping[str, int]) -> bool:
+        """Whether other transactions of the same block moved the account by the difference."""
+        reader, account = self._reader, self._reader.account.lower()
+        block = reader.client.get("eth_getBlockByNumber", hex(receipt.block_number), True)
+        receipts = reader.client.get("eth_getBlockReceipts", hex(receipt.block_number))
+        places = places_of(reader.deployment, reader.pools, self._name)
+        total: dict[str, int] = {}
+        for transaction, answer in zip(block["transactions"], receipts, strict=True):
+            other = receipt_of(answer)
+            if other.hash == receipt.hash:
+                continue
+            is_ours, is_success = transaction["from"].lower() == account, other.is_success
+            value = field(transaction, "value") if is_success else 0
+            paid = {transaction["to"]: value} if is_ours and transaction.get("to") else {}
+            moved = effect_of(other.logs, places, paid).balances()
+            if is_ours:
+                moved["ETH"] = moved.get("ETH", 0) - other.gas_wei
+            elif str(transaction.get("to")).lower() == account:
+                moved["ETH"] = moved.get("ETH", 0) + value
+            for name, units in moved.items():
+                total[name] = total.get(name, 0) + units
+        return {name: units for name, units in total.items() if units} == {name: units for name, units in apart.items() if units}
+
+
+def _word(address: str) -> str:
+    return "0x" + address[2:].lower().rjust(64, "0")
+
+
+def _text(cursor: ChainCursor) -> str:
+    return json.encode(cursor).decode()

@@ -1,0 +1,52 @@
+"""One node with the contracts for all tests; each test begins with what was there then."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ..conformance.chain import MissingPackage
+from .node import GWEI, PricedChain, ShiftedClock, deploy_chain_world
+from .wallet_trader import WalletTrader
+
+
+@pytest.fixture(scope="package")
+def deployed():
+    node = PricedChain()
+    try:
+        node.start()
+    except MissingPackage as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield deploy_chain_world(node)
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def world(deployed):
+    chain, clock = deployed.chain, deployed.clock
+    kept, shift = chain.snapshot(), clock.shift
+    chain.rpc("anvil_setNextBlockBaseFeePerGas", (hex(GWEI),))  # a snapshot does not hold it
+    chain.mine()
+    yield deployed
+    chain.revert(kept)
+    deployed.clock = ShiftedClock()
+    deployed.clock.shift = shift
+
+
+@pytest.fixture
+def trade(world, tmp_path):
+    """Makes traders; they are closed afterwards."""
+    made = []
+
+    def make(**given):
+        made.append(WalletTrader(world, tmp_path / f"trader{len(made)}", **given))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

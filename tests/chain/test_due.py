@@ -1,0 +1,69 @@
+"""What happens on chain without an order: interest, arrivals, somebody else's doing. Every wei of it is reported once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from .node import ETHER, USD
+from .wallet_trader import action, in_units
+
+pytestmark = pytest.mark.chain
+
+
+def balances_of(trader):
+    """What the account of the manager has, in base units, as the contracts name it."""
+    held = trader.held()
+    return in_units(held["wallet"] | held.get("aave", {}))
+
+
+def contracts_say(world):
+    return {name: units for name, units in world.balances().items() if units}
+
+
+def test_interest_and_deltas_together_are_the_balance(world, trade):
+    trader = trade()
+    trader.start()
+    trader.execute(action("supply", "USDT", 60_000))
+    trader.execute(action("borrow", "WETH", 5))
+    trader.settle()
+    world.pass_time(86_400)
+    (report,) = trader.settle()
+    assert report.kind == "interest"
+    assert set(report.deltas.tokens("aave")) == {"aUSDT", "variableDebtWETH"}
+    assert balances_of(trader) == contracts_say(world)
+    assert trader.settle() == []
+
+
+def test_what_arrives_is_reported_once_by_the_payment_that_it_came_with(world, trade):
+    trader = trade()
+    trader.start()
+    before = balances_of(trader)
+    paid = world.chain.send(world.tokens["USDT"], "transfer(address,uint256)", (world.account, 250 * USD))
+    world.chain.send_raw(world.account, "0x", value_wei=ETHER)
+    reports = trader.settle()
+    assert [(report.kind, report.deltas.tokens("wallet")) for report in reports if report.kind != "interest"] == [
+        ("arrival", {"USDT": Decimal(250)}), ("arrival", {"ETH": Decimal(1)}),
+    ]  # fmt: skip
+    assert paid["transactionHash"] in {report.details.get("transaction") for report in reports}
+    assert balances_of(trader) == contracts_say(world) != before
+    trader.again()
+    trader.start()
+    assert trader.settle() == []
+
+
+def test_a_liquidation_by_somebody_else_is_reported_with_what_it_took_and_paid(world, trade):
+    trader = trade()
+    trader.start()
+    trader.execute(action("supply", "USDT", 100_000))
+    trader.execute(action("borrow", "WETH", 29))
+    world.aave.set_price("WETH", 2_900_00000000)
+    call = "liquidationCall(address,address,address,uint256,bool)"
+    world.chain.send(world.aave.pool, call, (world.tokens["USDT"], world.tokens["WETH"], world.account, 5 * ETHER, False))
+    reports = trader.settle()
+    (liquidation,) = [report for report in reports if report.kind == "liquidation"]
+    moved = liquidation.deltas.tokens("aave")
+    assert moved["variableDebtWETH"] == -5
+    assert moved["aUSDT"] < -14_500
+    assert balances_of(trader) == contracts_say(world)
