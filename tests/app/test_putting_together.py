@@ -259,7 +259,9 @@ def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Pa
     assert (list(placed), placed["cold"]["ETH"], placed["cold"]["USDT"] > 5_000) == (["cold"], 1, True)
 
 
-def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path, blocks: Path) -> None:
+def test_a_perp_without_figures_of_its_own_is_refused_before_the_run_or_assumed_and_named(
+    sample: Path, tmp_path: Path, blocks: Path
+) -> None:
     data = tmp_path / "data"
     for name in ("ohlcv/binance/perp/{}_1h", "funding/binance/{}"):
         path = data / f"{name.format('1000PEPEUSDT')}.csv"
@@ -271,8 +273,13 @@ def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path
     blocks.write_text(f'{{"timestamp": "2024-06-01T01:00:00Z", {block}"amount": 1}}}}\n')
     own = {"initial_positions": {"binance": {"USDT": 9000}}, "venues": {"cex": {"binance": {}}}}
     settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, end="2024-06-01T02:00:00Z", **own)
-    message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert message[-1] == (
-        "binance: no figures of 1000PEPEUSDT are known. Its leverage, maintenance margin and smallest order are taken to be "
-        "those of ETH and BTC, its lot 0.00000001."
+    with pytest.raises(ComponentError) as refused:
+        build(settings, data, tmp_path / "results", tmp_path / "logs", report=False)
+    assert (refused.value.error_code, refused.value.message) == (
+        "CEX-001",
+        "binance has no margin tiers, leverage and smallest order of 1000PEPEUSDT, only of ETH, BTC; "
+        "write assume: {1000PEPEUSDT: {like: ETHUSDT}} in the config",
     )
+    settings["assume"] = {"1000PEPEUSDT": {"like": "ETHUSDT"}}
+    message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert message[-1] == ("binance: 1000PEPEUSDT is taken to have the figures of ETHUSDT (assume): margin, orders and fees.")

@@ -11,13 +11,14 @@ from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from decimal import Decimal
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
+    from basis_strategy_v1.venues.symbol_facts import Tier
     from basis_strategy_v1.venues.venue import Venues
 
 
@@ -85,8 +86,23 @@ def fees_of(row: ExchangeRow) -> str:
 
 
 def margin_of(row: ExchangeRow) -> str:
-    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers.at())
-    return f"maintenance margin {tiers}; leverage up to {plain(row.max_leverage.at())}"
+    """By symbol where it is by symbol."""
+    bases = row.tiers.by_name
+    if not bases:
+        return f"maintenance margin {tiers_of(row.tiers.at())}; leverage up to {plain(row.max_leverage.at())}"
+    return "; ".join(
+        f"{base} maintenance margin {tiers_of(row.tiers.at(0, base))}; leverage up to {plain(row.max_leverage.at(0, base))}"
+        for base in bases
+    )
+
+
+def tiers_of(tiers: Iterable[Tier]) -> str:
+    return ", ".join(f"{_bps(tier)} to {_up_to(tier.notional)}" for tier in tiers)
+
+
+def _bps(tier: Tier) -> str:
+    most = "" if tier.leverage.is_infinite() else f" ({plain(tier.leverage)}x)"
+    return f"{plain(round(tier.maintenance_bps, 4).normalize())} bps{most}"
 
 
 def withdrawals_of(withdrawals: Figure[Withdrawal]) -> str:

@@ -356,7 +356,7 @@ class ExecutionInterfaceManager:
 def venues_of_config(settings: Config) -> dict[str, Venue]:
     """The simulators of a config's venues, by name."""
     configured = with_wallets(settings.venues.sections())
-    return {name: make_venue(section, name, own) for section, rows in configured.items() for name, own in rows.items()}
+    return {name: make_venue(section, name, own, settings.alike) for section, rows in configured.items() for name, own in rows.items()}
 
 
 def _interfaces(make: type[E], names: Iterable[str], manager: ExecutionInterfaceManager, pipeline: Pipeline) -> dict[str, E]:
