@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.venues.aave import Aave
+from basis_strategy_v1.venues.aave_revisions import revision_lines
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
 
@@ -46,6 +49,8 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
         sentences.append("Transfers out of the wallet pay gas and arrive at once.")
     sentences += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     for name, venue in venues.items():
+        if isinstance(venue, Aave) and config.start is not None and config.end is not None:
+            sentences += revision_lines(name, venue.pool.revision, to_instant(config.start), to_instant(config.end))
         if isinstance(venue, StakingProtocol):
             sentences.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
     if config.data.missing_funding == "zero":

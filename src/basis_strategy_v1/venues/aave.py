@@ -179,7 +179,8 @@ class Aave(FlashLender, PoolLender):
         if state is None or market is None or not state.checked:
             return to_amount(token, max(aave_pool.flash_premium(pool, units) for pool in self._flash_pools))
         try:
-            return to_amount(token, aave_pool.take_flash_loan(self.pool.part(state, market, token).pool, token, units)[1])
+            part = self.pool.part(state, market, token)
+            return to_amount(token, aave_pool.take_flash_loan(part.pool, token, units, part.now_s)[1])
         except Reverted as reverted:
             reject(ONCHAIN, f"{self.name} flash_loan of {plain(amount)} {token}: {reverted}")
 

@@ -73,11 +73,11 @@ class Terms:
     `cut` is the amount that was asked for last, what its whole lots are, and their share of it.
     """
 
-    __slots__ = ("base", "cut", "fee", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
+    __slots__ = ("base", "cut", "fee", "has_no_figures", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
 
-    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool) -> None:
+    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool, has_no_figures: bool) -> None:
         self.base, self.quote, self.position, self.fee, _, self.tick, self.minimum = listing
-        self.worse, self.is_perp, self.is_buy = worse, is_perp, is_buy
+        self.worse, self.is_perp, self.is_buy, self.has_no_figures = worse, is_perp, is_buy, has_no_figures
         self.cut = (ZERO, ZERO, ZERO)
 
 
@@ -105,6 +105,8 @@ class Exchange(Holder):
         if wanted is not instruction.amount:
             amount = self._in_lots(instruction, terms)
         price = (market.perp if terms.is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
+        if terms.has_no_figures:
+            reject(CEX, without_figures(self.name, self.row, symbol))
         fill = price * terms.worse
         if instruction.price is not None:
             limited = self._limited(instruction, instruction.price, terms.tick, price, fill)
@@ -121,7 +123,9 @@ class Exchange(Holder):
     def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
         is_buy = side == "buy"
         worse = self._worse_buy if is_buy else self._worse_sell
-        terms = Terms(self._list(symbol, trade_type), worse, is_perp=trade_type == "perp", is_buy=is_buy)
+        is_perp = trade_type == "perp"
+        unknown = is_perp and not self.row.has(symbol)
+        terms = Terms(self._list(symbol, trade_type), worse, is_perp=is_perp, is_buy=is_buy, has_no_figures=unknown)
         self._terms[trade_type, side, symbol] = terms
         return terms
 
@@ -155,8 +159,6 @@ class Exchange(Holder):
             if is_perp
             else (row.spot_taker_fee_bps, row.spot_lots, row.min_notional)
         )
-        if is_perp and not row.has(symbol):
-            reject(CEX, without_figures(self.name, row, symbol))
         names = row.names(symbol)
         fee_bps, lot, tick, least = (figure.at(0, *names) for figure in (fee, lots, row.ticks, minimum))
         listing = Listing(base, quote, perp_name(symbol), EXACT.divide(fee_bps, BPS), lot, tick, least)

@@ -29,7 +29,16 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
-from basis_strategy_v1.venues.symbol_facts import ANY, SOURCES, Source, Tier, by_symbol, leverage_by_symbol, smallest_perp_orders, tiers
+from basis_strategy_v1.venues.symbol_facts import (
+    ANY,
+    SOURCES,
+    FigureSource,
+    Tier,
+    by_symbol,
+    leverage_by_symbol,
+    smallest_perp_orders,
+    tiers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +95,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
     withdrawals: Figure[Withdrawal] = FREE
-    sources: Mapping[str, tuple[Source, ...]] = {}  # by base, of what is by symbol
+    sources: Mapping[str, tuple[FigureSource, ...]] = {}  # by base, of what is by symbol
     alike: Mapping[str, str] = {}  # symbols without figures -> whose figures they are taken to have
     as_of: str = "2025-05-31"
 

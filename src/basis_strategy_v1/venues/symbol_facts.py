@@ -23,7 +23,7 @@ class Tier(NamedTuple):
     leverage: Decimal = ANY
 
 
-class Source(NamedTuple):
+class FigureSource(NamedTuple):
     """Where figures come from: what they are, who published them, and when they were true."""
 
     figures: str
@@ -46,19 +46,19 @@ def _half_of_initial(*rows: tuple[str, int]) -> tuple[Tier, ...]:
     return tuple(Tier(D(notional) * 1_000_000, D(10_000) / (2 * leverage), D(leverage)) for notional, leverage in rows)
 
 
-_BINANCE_TIERS = Source(
+_BINANCE_TIERS = FigureSource(
     "maintenance tiers and leverage",
     "GitHub freqtrade/freqtrade, freqtrade/exchange/binance_leverage_tiers.json at 01d10aeb: the exchange's own answer, with the contracts "
     "of 2024-09-27 and 2024-12-27 as the next two",
     "2024-09",
 )
-_BINANCE_BTC_ORDER = Source(
+_BINANCE_BTC_ORDER = FigureSource(
     "smallest perp order", "GitHub TheFourGreatErrors/alpha-rptr#77: the exchange's error -4164 of BTCUSDT names 100", "2024-07-30"
 )
-_BINANCE_ETH_ORDER = Source(
+_BINANCE_ETH_ORDER = FigureSource(
     "smallest perp order", "GitHub terryso/nof1-tracker#28: the exchange's error -4164 of ETHUSDT names 20", "2025-10-29"
 )
-_HYPERLIQUID_TIERS = Source(
+_HYPERLIQUID_TIERS = FigureSource(
     "maintenance tiers and leverage",
     "Hyperliquid Docs, Margin tiers; the same in its meta answer (crates.io df-hyperliquid-core, fixtures/perps/meta_mainnet.json)",
     "2026-09-27",
@@ -80,7 +80,7 @@ SYMBOL_TIERS: dict[str, dict[str, tuple[Tier, ...]]] = {
 
 SMALLEST_PERP_ORDERS: dict[str, dict[str, Decimal]] = {"binance": {"BTC": D(100), "ETH": D(20)}}
 
-SOURCES: dict[str, dict[str, tuple[Source, ...]]] = {
+SOURCES: dict[str, dict[str, tuple[FigureSource, ...]]] = {
     "binance": {"BTC": (_BINANCE_TIERS, _BINANCE_BTC_ORDER), "ETH": (_BINANCE_TIERS, _BINANCE_ETH_ORDER)},
     "hyperliquid": {"BTC": (_HYPERLIQUID_TIERS,), "ETH": (_HYPERLIQUID_TIERS,)},
 }
