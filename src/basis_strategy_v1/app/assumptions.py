@@ -10,6 +10,7 @@ from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.venues.aave import Aave
 from basis_strategy_v1.venues.aave_revisions import revision_lines
+from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_of
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
 
@@ -41,15 +42,24 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
         sentences.append(
             "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
         )
-    free = [name for name, settings in config.venues.cex.items() if not settings.withdrawal]
+    free = [name for name, settings in config.venues.cex.items() if not settings.row(name).withdrawals.by_name]
     if free and len(venues) > 1:
-        how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
-        sentences.append(f"Transfers out of {', '.join(free)} {how}.")
+        sentences.append(f"Transfers out of {', '.join(free)} cost nothing and arrive at once: the config says so.")
+    if public := [name for name, own in config.venues.cex.items() if own.withdrawal in (None, "default")]:
+        sentences += [
+            f"Transfers out of {name} cost and take what it published on {EXCHANGES[exchange_of(name, config.venues.cex[name])].as_of}; "
+            "a token without a published fee is free."
+            for name in public
+            if len(venues) > 1
+        ]
+    if config.costs == "none":
+        sentences.append("costs: none: what the config leaves out of fees, slippage, withdrawals and gas is 0.")
     if config.venues.cex and "wallet" in venues:
         sentences.append("Transfers out of the wallet pay gas and arrive at once.")
     sentences += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     for name, venue in venues.items():
         if isinstance(venue, Aave) and config.start is not None and config.end is not None:
+            sentences += venue.pool.health.lines()
             sentences += revision_lines(name, venue.pool.revision, to_instant(config.start), to_instant(config.end))
         if isinstance(venue, StakingProtocol):
             sentences.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")

@@ -100,6 +100,11 @@ class Top(Struct, frozen=True, kw_only=True):
     data: Annotated[DataConfig, "where the series come from"] = DataConfig()
     strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
     limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
+    costs: Annotated[
+        Literal["public", "none"],
+        Mark.QUIET,
+        "what a venue's settings leave out: as the venues publish it (fees, withdrawals, gas), or 0; none is for backtests and paper",
+    ] = "public"
     assume: Annotated[
         Mapping[Annotated[str, SYMBOL], Like], Mark.QUIET, "{SOLUSDT: {like: ETHUSDT}}: figures of a symbol that an exchange's table lacks"
     ] = {}

@@ -94,7 +94,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     fee_in_received: bool = True  # a spot fee is taken from what the trade pays out; otherwise always from the quote
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
-    withdrawals: Figure[Withdrawal] = FREE
+    withdrawals: Figure[Withdrawal] = FREE  # of an account; a bare row has none
     sources: Mapping[str, tuple[FigureSource, ...]] = {}  # by base, of what is by symbol
     alike: Mapping[str, str] = {}  # symbols without figures -> whose figures they are taken to have
     as_of: str = "2025-05-31"
@@ -191,7 +191,7 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     funding_interval_hours: Annotated[BySymbol[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
     withdrawal: Annotated[
         Literal["default"] | dict[Token, Withdrawal] | None,
-        "fee, minimum and delay by token; left out: none of them; default: the public ones",
+        "fee, minimum and delay by token; {}: free and at once; left out, or default: the public ones",
     ] = None
     endpoint: Annotated[Url | None, "live: all requests of the venue go there"] = None
 
@@ -214,6 +214,15 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
             most = self._over(row).tiers.at(0, *row.names(symbol))[0].leverage
             if own.at() > most:
                 yield f"max_leverage.{symbol}", str(own.at()), f"at most {most}, the leverage of its first tier at {row.name}"
+
+    def without_costs(self) -> Settings:
+        """Fees, slippage and withdrawals are 0 where nothing else is written."""
+        free: dict[str, Any] = dict.fromkeys(("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps"), of(0)) | {"withdrawal": {}}
+        return structs.replace(self, **{field: value for field, value in free.items() if getattr(self, field) is None})
+
+    def with_free_withdrawals(self) -> Settings:
+        """Withdrawals are free and at once where nothing else is written."""
+        return structs.replace(self, withdrawal={}) if self.withdrawal is None else self
 
     def row(self, name: str, alike: Mapping[str, str] | None = None) -> ExchangeRow:
         """The row of the account of that name: its exchange's, with these figures in place of the published ones. `alike` has symbols
@@ -240,9 +249,9 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
             changes["spot_lots"], changes["perp_lots"] = self.lot.over(row.spot_lots), self.lot.over(row.perp_lots)
         if self.tick is not None:
             changes["ticks"] = self.tick.over(row.ticks)
-        if self.withdrawal == "default":
+        if self.withdrawal is None or self.withdrawal == "default":
             changes["withdrawals"] = row.public_withdrawals
-        elif self.withdrawal:
+        else:
             changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
         return structs.replace(row, **changes)
 
