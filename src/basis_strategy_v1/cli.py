@@ -181,12 +181,14 @@ def events(
         say(line)
 
 
-@app.command(epilog="Example: basis venues")
-def venues() -> None:
+@app.command(epilog="Example: basis venues --symbol ETHUSDT")
+def venues(
+    symbol: Annotated[str | None, typer.Option("--symbol", metavar="SYMBOL", help="What each exchange asks for one symbol.")] = None,
+) -> None:
     """List the venues with their public fees, margins and parameters, and the date they were true."""
-    from basis_strategy_v1.app.commands import venue_lines
+    from basis_strategy_v1.app.venue_lines import symbol_lines, venue_lines
 
-    for line in venue_lines():
+    for line in venue_lines() if symbol is None else symbol_lines(symbol):
         say(line)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
 from basis_strategy_v1.app.data_checks import issue_lines
-from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
@@ -20,7 +19,6 @@ from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
 from basis_strategy_v1.results.summary import run_id_of, summary_of
-from basis_strategy_v1.venues.exchanges import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,7 +111,7 @@ class Writer:
             assumptions=[
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
-                *_without_figures(engine.config, getattr(self._provider, "series_used", ())),
+                *_figures_of_symbols(engine.config, getattr(self._provider, "series_used", ())),
                 *_gaps_named(stale),
                 *_dollars(getattr(self._provider, "counted_as_dollar", ())),
                 *self._data_issues(engine.config),
@@ -176,21 +174,20 @@ def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable
     ]
 
 
-def _without_figures(config: Config, series_used: Iterable[str]) -> list[str]:
-    """A line for each perp of which an exchange's row has no figures of its own."""
+def _figures_of_symbols(config: Config, series_used: Iterable[str]) -> list[str]:
+    """A line for each perp whose figures are another symbol's, and for each exchange whose figures are not by symbol."""
     keys = sorted({spec.key for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"})
     found = []
     for name, settings in config.venues.cex.items():
-        row = settings.row(name)
-        known = " and ".join(row.perp_lots.by_name)
-        for key in keys:
-            base = base_of(key.name)
-            if key.venue == row.name and base not in row.perp_lots.by_name:
-                lot = plain(row.perp_lots.at(0, key.name, base))
-                found.append(
-                    f"{name}: no figures of {key.name} are known. Its leverage, maintenance margin and smallest order are taken to be "
-                    f"those of {known}, its lot {lot}."
-                )
+        row = settings.row(name, config.alike)
+        own = [key.name for key in keys if key.venue == row.name]
+        found += [
+            f"{name}: {symbol} is taken to have the figures of {row.alike[symbol]} (assume): margin, orders and fees."
+            for symbol in own
+            if symbol in row.alike
+        ]
+        if own and not row.sources:
+            found.append(f"{name}: margin tiers, leverage and smallest order are not by symbol: one table of {row.as_of} for all.")
     return found
 
 

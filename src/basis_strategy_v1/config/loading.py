@@ -75,7 +75,12 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, 
     reading.faults.extend(check_together(top, folder, reading))
     if reading.faults:
         raise ConfigError(reading.faults)
-    typed = structs.asdict(top) | {"strategy": _in(folder, top.strategy, "file"), "data": _in(folder, top.data, "directory", "database")}
+    venues = top.venues.without_costs() if top.costs == "none" else top.venues
+    typed = structs.asdict(top) | {
+        "venues": venues,
+        "strategy": _in(folder, top.strategy, "file"),
+        "data": _in(folder, top.data, "directory", "database"),
+    }
     return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(top))
 
 

@@ -28,6 +28,7 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
+from basis_strategy_v1.venues.exchanges import SYMBOL
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -71,6 +72,12 @@ class Live(Struct, frozen=True, kw_only=True):
     allocation: Annotated[Balances, "{venue: {token: amount}}: how much of a balance belongs to the run; left out: all of it"] = {}
 
 
+class Like(Struct, frozen=True, kw_only=True):
+    """Whose figures a symbol is taken to have."""
+
+    like: Annotated[str, SYMBOL, "a symbol that the exchange's table has"]
+
+
 class Top(Struct, frozen=True, kw_only=True):
     """The whole of a config, as it is written."""
 
@@ -93,5 +100,18 @@ class Top(Struct, frozen=True, kw_only=True):
     data: Annotated[DataConfig, "where the series come from"] = DataConfig()
     strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
     limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
+    costs: Annotated[
+        Literal["public", "none"],
+        Mark.QUIET,
+        "what a venue's settings leave out: as the venues publish it (fees, withdrawals, gas), or 0; none is for backtests and paper",
+    ] = "public"
+    assume: Annotated[
+        Mapping[Annotated[str, SYMBOL], Like], Mark.QUIET, "{SOLUSDT: {like: ETHUSDT}}: figures of a symbol that an exchange's table lacks"
+    ] = {}
     venues: Annotated[VenuesConfig, "what the run may reach"]
     live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()
+
+    @property
+    def alike(self) -> dict[str, str]:
+        """Symbols without figures -> the symbol whose figures they are taken to have."""
+        return {symbol: own.like for symbol, own in self.assume.items()}

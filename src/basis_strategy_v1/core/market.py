@@ -38,6 +38,9 @@ class StaleSeries(MissingData):
     """The last row still values positions, but no trade is opened on it."""
 
 
+SeriesKey = tuple[str, str, str]  # kind, venue, name
+
+
 class Feed(Protocol):
     """Closes of one series as integers: `close(instant)` is the close then, in 10**-decimals; `closes` those of instants that rise.
     Raises what `perp` and `spot` raise."""
@@ -121,6 +124,20 @@ class MarketSnapshot(ABC):
     def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
         """(lowest low, highest high) of every perp bar that becomes visible after this instant and up to `until`, and perhaps of more
         bars; None where there is none, or the source has no bars."""
+        return None
+
+    def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
+        """When, after this instant and up to `until`, the first row of a series becomes visible whose close is at least `price` (at most,
+        where not `above`); None where there is none, or the source has no bars."""
+        return None
+
+    def bar_interval_us(self, kind: str, venue: str, name: str) -> int:
+        """How long a bar of a series is; 0 where the source has no bars."""
+        return 0
+
+    def published_closes(self, key: SeriesKey, since: int, deviation_bps: Decimal, heartbeat_us: int) -> tuple[Decimal, Decimal] | None:
+        """The close in force at `since`, and what an oracle that published it then has published by now: a close that differs by so many
+        bps from the last published one, or the first after the heartbeat. None where no close was in force."""
         return None
 
     @abstractmethod
