@@ -13,7 +13,7 @@ from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
-from basis_strategy_v1.data.sources import CsvFolder, looks_like
+from basis_strategy_v1.data.sources import DataFolder, looks_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -246,4 +246,4 @@ def _source(mode: Literal["csv", "db"], directory: str | Path | None, database: 
         return DuckDbFile(database)
     if directory is None:
         raise ComponentError("DAT-006", "the data mode is csv and no folder was given; give one, or make a sample with `basis data sample`")
-    return CsvFolder(directory)
+    return DataFolder(directory)

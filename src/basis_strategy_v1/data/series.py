@@ -319,7 +319,7 @@ class Series:
         self._ends = (loaded.stamps[0] + spec.interval_us, loaded.stamps[-1] + spec.interval_us) if loaded.stamps else None
         loaded, self.stops = without_stops(spec, loaded)
         stamps = loaded.stamps
-        visible = array("q", [stamp + spec.interval_us for stamp in stamps]) if spec.interval_us else stamps
+        visible = array("q", map(spec.interval_us.__add__, stamps)) if spec.interval_us else stamps
         # Row k is in force from _edges[k] until before _edges[k + 1]; row 0 is "nothing yet".
         self._edges = array("q", [BEFORE_ALL]) + visible + array("q", [AFTER_ALL, AFTER_ALL])
         self.rows = len(stamps)
