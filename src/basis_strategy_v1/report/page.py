@@ -13,6 +13,7 @@ import msgspec
 from basis_strategy_v1.core.amounts import counted, plain
 from basis_strategy_v1.core.attribution_sources import COST, PRICES, SOURCES, names_of
 from basis_strategy_v1.report.figures import figures_of, moving_sources
+from basis_strategy_v1.report.metrics import metrics_section
 from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
@@ -116,6 +117,7 @@ def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]
     return [
         Section("summary", "Summary", _key_figures(summary) + _warnings(run)),
         Section("equity", "Equity", boxes.get("equity", "") + boxes.get("drawdown", "") + _drawn_note(run)),
+        Section("metrics", "Metrics", metrics_section(summary)),
         Section("attribution", "Attribution", _attribution(run, boxes)),
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
@@ -138,7 +140,7 @@ def _key_figures(summary: Summary) -> str:
         _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
         _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
         _card("Annualised return", percent(summary.annualised_return), summary.too_short or "CAGR, 365-day year"),
-        _card("Maximum drawdown", percent(summary.max_drawdown), _drawdown_note(summary)),
+        _card("Maximum drawdown", percent(summary.max_drawdown), "every time step, from the initial equity on"),
         _card(
             "Costs",
             rounded(_costs(summary), places),
@@ -152,12 +154,6 @@ def _key_figures(summary: Summary) -> str:
 
 def _at_market_card(summary: Summary, at_market: Decimal) -> str:
     return _card("Equity at market", rounded(at_market, summary.places), "staked tokens at their market price")
-
-
-def _drawdown_note(summary: Summary) -> str:
-    fresh = summary.max_drawdown_fresh
-    note = "per step, from the initial equity on"
-    return note if fresh in (None, summary.max_drawdown) else f"{note}; {percent(fresh)} without steps on stale prices"
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.config import Config
+    from basis_strategy_v1.results.metrics import Measured
 
 FRACTION = Decimal("1e-12")
 YEAR_DAYS = 365
@@ -55,7 +56,7 @@ def summary_of(
     at_market: int,
     totals: Mapping[str, int],
     max_drawdown: Decimal,
-    max_drawdown_fresh: Decimal,
+    measured: Measured,
     stale_marks: Sequence[tuple[str, int, int]],
     routed: int,
     failed: int,
@@ -66,7 +67,8 @@ def summary_of(
     left_open: Sequence[Mapping[str, str]],
     liquidations: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
+    """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text; the metrics are
+    numbers. The drawdown is over every step whose prices were not stale."""
     assert config.start is not None and config.end is not None
     a_year, why = annualised(initial, final, config.start, config.end)
     attribution = {source: units_text(totals[source]) for source in SOURCES}
@@ -82,11 +84,14 @@ def summary_of(
         "pnl": units_text(final - initial),
         "attribution": attribution,
         "max_drawdown": format(max_drawdown.quantize(FRACTION), "f"),
-        "max_drawdown_fresh": format(max_drawdown_fresh.quantize(FRACTION), "f"),
         "annualised_return": None if a_year is None else format(a_year, "f"),
         **({"annualised_return_reason": why} if why else {}),
         "instructions_routed": routed,
         "instructions_failed": failed,
+        "metrics": measured.metrics,
+        "metrics_reasons": measured.reasons,
+        "drawdowns": measured.drawdowns,
+        "monthly": measured.monthly,
         "config_hash": config.hash,
         "data": dict(data),
         "assumptions": list(assumptions),
