@@ -6,6 +6,7 @@ import decimal
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -23,17 +24,20 @@ from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.event_memory import EventMemory
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
+from basis_strategy_v1.results.run_memory import RunMemory
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.user_code import Custom
 from basis_strategy_v1.venues.registry import kind_of, make_venue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from basis_strategy_v1.app.own_strategy import OwnStrategy
     from basis_strategy_v1.strategies.strategy import Strategy
 
 
@@ -90,17 +94,28 @@ def strategy_of(config: Config) -> Strategy:
 def build(
     config: Any,
     data: Any = None,
-    results: str | Path = "results",
-    logs: str | Path = "logs",
+    results: str | Path | None = "results",
+    logs: str | Path | None = "logs",
     *,
+    logs_elsewhere: bool = False,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    own: OwnStrategy | None = None,
 ) -> EventDrivenStrategyEngine:
-    """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy."""
+    """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy.
+
+    `results` None: nothing is written. `logs` None: into the run's own folder, as where another run is writing in `logs` and
+    `logs_elsewhere` says that it may go there. `changes` are set in the config first (`strategy.leverage` -> value). `own` is a strategy
+    that was handed over.
+    """
     started = time.perf_counter()
-    settings = load_config(config, run=True)
-    strategy = strategy_of(settings)
+    if own is not None:
+        changes = {**own.changes, **changes}
+    settings = load_config(config, run=True, changes=changes, code="" if own is None else own.code)
+    with decimal.localcontext(EXACT):
+        strategy = strategy_of(settings) if own is None or own.given is None else own.made(settings)
     settings = _anchored(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
@@ -111,14 +126,39 @@ def build(
             strategy.warn = warn
         for line in warnings:
             warn(line)
+    run_id = run_id_of(settings, fingerprint_of(provider), getattr(strategy, "neighbours", ""))
     with ExitStack() as refused:  # what cannot begin holds no folder
-        folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
-        logger = refused.enter_context(EventLogger(logs, "backtest"))
-        writer = Writer(folder, logger, provider, started, report=report)
+        folder: RunFolder | RunMemory
+        logger: EventLogger
+        if results is None:
+            folder, logger, report = RunMemory(), EventMemory(), False
+        else:
+            folder = refused.enter_context(closing(RunFolder(Path(results), run_id)))
+            logger = refused.enter_context(_logger(logs, folder, elsewhere=logs_elsewhere))
+        writer = Writer(run_id, folder, logger, provider, started, report=report)
         with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
             engine = _engine(settings, strategy, provider, logger, writer, progress)
+        engine.folder = folder
         refused.pop_all()
     return engine
+
+
+def fingerprint_of(provider: Any) -> str:
+    """The fingerprint of what a provider has read; nothing where it has none."""
+    return str(provider.fingerprint()) if hasattr(provider, "fingerprint") else ""
+
+
+def _logger(logs: str | Path | None, folder: RunFolder, *, elsewhere: bool) -> EventLogger:
+    """The log in a folder; in the run's own where there is none, or where another run is writing there and it may be elsewhere."""
+    own = folder.path / "logs"
+    if logs is None:
+        return EventLogger(own, "backtest")
+    try:
+        return EventLogger(logs, "backtest")
+    except ComponentError:
+        if not elsewhere:
+            raise
+    return EventLogger(own, "backtest")
 
 
 def _anchored(config: Config) -> Config:

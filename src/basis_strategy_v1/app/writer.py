@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
 from basis_strategy_v1.app.data_checks import issue_lines
@@ -22,7 +22,8 @@ from basis_strategy_v1.results.fills import TRADES_HEADER
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
-from basis_strategy_v1.results.summary import run_id_of, summary_of
+from basis_strategy_v1.results.run_memory import RunMemory
+from basis_strategy_v1.results.summary import summary_of
 from basis_strategy_v1.venues.exchanges import base_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ EARLIER = "earlier results"  # among the paths of a run: where other results of 
 class Writer:
     """Writes a run's folder, also of a run that ended early."""
 
-    def __init__(self, folder: RunFolder, logger: EventLogger, provider: Any, started: float, *, report: bool) -> None:
+    def __init__(
+        self, run_id: str, folder: RunFolder | RunMemory, logger: EventLogger, provider: Any, started: float, *, report: bool
+    ) -> None:
+        self._run_id = run_id
         self._folder = folder
         self._logger = logger
         self._provider = provider
@@ -79,8 +83,7 @@ class Writer:
         }
         if live is not None:
             paths["expected.csv"] = folder.write_rows("expected.csv", EXPECTED_HEADER, expected_rows(live))
-        self._logger.export_csv(folder.path / "events.csv")
-        paths["events.csv"] = folder.path / "events.csv"
+        paths["events.csv"] = folder.write_events(cast("Any", self._logger))
         self._logger.close()
         seconds["write"] = time.perf_counter() - begun
         if finished:
@@ -95,9 +98,10 @@ class Writer:
         engine.seconds["total"] = time.perf_counter() - self._started
         timing = {name: round(value, 6) for name, value in engine.seconds.items()}
         paths["timing.json"] = self._folder.write("timing.json", plain_json({"seconds": timing}))
-        return RunResult(run_id_of(engine.config), summary, paths)
+        return RunResult(self._run_id, summary, paths)
 
     def _write_report(self, seconds: dict[str, float]) -> Path:
+        assert isinstance(self._folder, RunFolder)
         from basis_strategy_v1.report.report import write_report
 
         begun = time.perf_counter()
@@ -108,6 +112,7 @@ class Writer:
     def _summary(self, engine: EventDrivenStrategyEngine, measures: Measures, stale: list[tuple[str, int, int]]) -> dict[str, Any]:
         return summary_of(
             engine.config,
+            run_id=self._run_id,
             initial=engine.attribution.initial_equity,
             final=engine.equity,
             at_market=engine.equity_at_market,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
-    from basis_strategy_v1.report.run_folder import Events, Run
+    from basis_strategy_v1.report.run_folder import Events, ReportedRun
 
 MOST_LIQUIDATIONS = 5
 MOST_LETTERS = 12  # of a figure that fits its tile in large type
@@ -35,7 +35,7 @@ class Section(NamedTuple):
     body: str
 
 
-def page_of(run: Run, costs: Sequence[Mapping[str, str]] = ()) -> str:
+def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = ()) -> str:
     """The whole page of a run; `costs` are the rows of its section on assumed costs."""
     from plotly.offline import get_plotlyjs
 
@@ -73,7 +73,7 @@ def _source_colours() -> str:
     return f":root{{{light}}}@media screen and (prefers-color-scheme: dark){{:root:not([data-printing]){{{dark}}}}}"
 
 
-def _header(run: Run, sections: list[Section]) -> str:
+def _header(run: ReportedRun, sections: list[Section]) -> str:
     summary = run.summary
     links = "".join(f'<a href="#{section.id}">{section.title}</a>' for section in sections)
     facts_of_run = facts(
@@ -105,13 +105,13 @@ def _banner(summary: Summary) -> str:
     return f'<p class="banner {kind}" role="note"><strong>{heading}</strong> <span>{escape(text)} {escape(extent)}</span></p>'
 
 
-def _title(run: Run) -> str:
+def _title(run: ReportedRun) -> str:
     """A strategy of a user's own is named by its file."""
     mode = run.summary.strategy_mode
     return label(run.strategy_file.removesuffix(".py") if mode == "custom" and run.strategy_file else mode or "run")
 
 
-def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
+def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
     """In reading order; one without a body is left out."""
     summary, events = run.summary, run.events
     return [
@@ -178,7 +178,7 @@ def _count(number: int | None) -> str:
     return "n/a" if number is None else f"{number:,}"
 
 
-def _warnings(run: Run) -> str:
+def _warnings(run: ReportedRun) -> str:
     places = run.summary.exact_places()
     unexplained, unbridged = run.summary.residuals()
     found = []
@@ -199,7 +199,7 @@ def _warnings(run: Run) -> str:
     return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
 
 
-def _attribution(run: Run, boxes: dict[str, str]) -> str:
+def _attribution(run: ReportedRun, boxes: dict[str, str]) -> str:
     closes = not any(run.summary.residuals())
     note = (
         '<p class="note">The sources add up to the profit and loss, and it to the change of equity, to the last digit shown.</p>'
@@ -223,7 +223,7 @@ def _price_choice() -> str:
     return f'<fieldset class="choice"><legend>Spot and perp price in the figures</legend>{inputs}</fieldset>'
 
 
-def _drawn_note(run: Run) -> str:
+def _drawn_note(run: ReportedRun) -> str:
     rows, points = run.curve.rows, len(run.curve.times)
     if not rows:
         return '<p class="note">The run wrote no equity.csv.</p>'

@@ -77,7 +77,7 @@ class Events(NamedTuple):
     settled_at_nothing: Counter[str]
 
 
-class Run(NamedTuple):
+class ReportedRun(NamedTuple):
     summary: Summary
     config: str
     curve: Curve
@@ -91,14 +91,14 @@ class Run(NamedTuple):
         return "" if found is None else found[1].strip("'\"").replace("\\", "/").rpartition("/")[2]
 
 
-def read_run(directory: Path) -> Run:
+def read_run(directory: Path) -> ReportedRun:
     """Everything the page is built from. A file that the run did not write is as good as empty, but for `summary.json`.
 
     Raises:
         ComponentError: RES-001, with the file and what is wrong with it.
     """
     summary = parse_summary(read_run_summary(directory))
-    return Run(
+    return ReportedRun(
         summary,
         _text(directory / "config.yaml"),
         read_curve(directory / "equity.csv", float(summary.initial_equity), summary.stale_marks),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
+    from basis_strategy_v1.monitoring.event_logger import EventLogger
+
 NOTHING = -(10**60)  # less than any equity
 OWN_FOLDERS = "give each run folders of its own with --results and --logs"
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every step; the others change now and then
@@ -235,6 +237,11 @@ class RunFolder:
             file.write(header + "\n")
             file.writelines(rows)
         return self.path / name
+
+    def write_events(self, logger: EventLogger) -> Path:
+        """Write all events of a log."""
+        logger.export_csv(self.path / "events.csv")
+        return self.path / "events.csv"
 
     @contextmanager
     def _open(self, name: str) -> Iterator[TextIOWrapper]:
