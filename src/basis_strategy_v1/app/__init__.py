@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import os
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -97,7 +98,7 @@ def build(
     results: str | Path | None = "results",
     logs: str | Path | None = "logs",
     *,
-    logs_elsewhere: bool = False,
+    aside: bool = False,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -106,9 +107,9 @@ def build(
 ) -> EventDrivenStrategyEngine:
     """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy.
 
-    `results` None: nothing is written. `logs` None: into the run's own folder, as where another run is writing in `logs` and
-    `logs_elsewhere` says that it may go there. `changes` are set in the config first (`strategy.leverage` -> value). `own` is a strategy
-    that was handed over.
+    `results` None: nothing is written. `logs` None: into the run's own folder. `aside`: where another run is writing in `logs`, the log
+    goes there too, and where it is the same run, this one gets a folder next to it. `changes` are set in the config first
+    (`strategy.leverage` -> value). `own` is a strategy that was handed over.
     """
     started = time.perf_counter()
     if own is not None:
@@ -133,8 +134,8 @@ def build(
         if results is None:
             folder, logger, report = RunMemory(), EventMemory(), False
         else:
-            folder = refused.enter_context(closing(RunFolder(Path(results), run_id)))
-            logger = refused.enter_context(_logger(logs, folder, elsewhere=logs_elsewhere))
+            folder = refused.enter_context(closing(_folder(Path(results), run_id, aside=aside)))
+            logger = refused.enter_context(_logger(logs, folder, aside=aside))
         writer = Writer(run_id, folder, logger, provider, started, report=report)
         with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
             engine = _engine(settings, strategy, provider, logger, writer, progress)
@@ -148,7 +149,17 @@ def fingerprint_of(provider: Any) -> str:
     return str(provider.fingerprint()) if hasattr(provider, "fingerprint") else ""
 
 
-def _logger(logs: str | Path | None, folder: RunFolder, *, elsewhere: bool) -> EventLogger:
+def _folder(results: Path, run_id: str, *, aside: bool) -> RunFolder:
+    """The folder of a run; where another process is writing the same run, one next to it, if it may go aside."""
+    try:
+        return RunFolder(results, run_id)
+    except ComponentError:
+        if not (aside and (results / f".{run_id}.lock").exists()):
+            raise
+    return RunFolder(results, f"{run_id}.{os.getpid()}")
+
+
+def _logger(logs: str | Path | None, folder: RunFolder, *, aside: bool) -> EventLogger:
     """The log in a folder; in the run's own where there is none, or where another run is writing there and it may be elsewhere."""
     own = folder.path / "logs"
     if logs is None:
@@ -156,7 +167,7 @@ def _logger(logs: str | Path | None, folder: RunFolder, *, elsewhere: bool) -> E
     try:
         return EventLogger(logs, "backtest")
     except ComponentError:
-        if not elsewhere:
+        if not aside:
             raise
     return EventLogger(own, "backtest")
 

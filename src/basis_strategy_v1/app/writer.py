@@ -7,7 +7,7 @@ from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
+from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
 from basis_strategy_v1.app.measuring import Measures, fills_of, measures_of
 from basis_strategy_v1.core.amounts import plain
@@ -78,7 +78,7 @@ class Writer:
         paths |= {
             "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows(stale)),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
-            "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
+            "config.yaml": folder.write("config.yaml", engine.config.to_yaml() + figures_as_comments(engine.config)),
             "trades.csv": folder.write_rows("trades.csv", TRADES_HEADER, (fill.row() for fill in fills)),
         }
         if live is not None:
@@ -214,4 +214,12 @@ def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
 
 
 def _data_details_of(provider: Any) -> Mapping[str, Any]:
-    return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}
+    return {
+        "generated": bool(getattr(provider, "generated", False)),
+        "series": list(getattr(provider, "series_used", ())),
+        **_fingerprint(provider),
+    }
+
+
+def _fingerprint(provider: Any) -> dict[str, str]:
+    return {"fingerprint": provider.fingerprint()} if hasattr(provider, "fingerprint") else {}

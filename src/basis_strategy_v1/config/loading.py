@@ -93,7 +93,13 @@ def load_config(
     if reading.faults:
         raise ConfigError(reading.faults)
     typed = structs.asdict(top) | {"strategy": _in(folder, top.strategy, "file"), "data": _in(folder, top.data, "directory", "database")}
-    return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(top), code=code)
+    return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(_with_figures(top)), code=code)
+
+
+def _with_figures(top: Any) -> Any:
+    """The config with the figures that the exchanges publish, so that a later table changes nothing in it."""
+    cex = {name: own.with_figures(name) for name, own in top.venues.cex.items()}
+    return structs.replace(top, venues=structs.replace(top.venues, cex=cex))
 
 
 def raw_config(source: object) -> Mapping[str, Any]:

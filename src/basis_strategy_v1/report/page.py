@@ -37,23 +37,23 @@ class Section(NamedTuple):
 
 def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = ()) -> str:
     """The whole page of a run; `costs` are the rows of its section on assumed costs."""
+    figures = figures_of(run)
+    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
+    main = f"{_header(run, sections)}<main>{''.join(map(_rendered, sections))}</main>"
+    return document(f"{_title(run)} · {run.summary.run_id}", main, figures)
+
+
+def document(title: str, main: str, figures: Mapping[str, Any]) -> str:
+    """A page: its title, what is between `<body>` and the scripts, and its figures."""
     from plotly.offline import get_plotlyjs
 
-    figures = figures_of(run)
     scripts = [get_plotlyjs(), _asset("page.js")]
-    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
-    body = "".join(
-        (
-            _header(run, sections),
-            f"<main>{''.join(map(_rendered, sections))}</main>",
-            f'<script type="application/json" id="run-data">{_json(figures)}</script>',
-            *(f"<script>{script}</script>" for script in scripts),
-        )
-    )
-    return f'<!doctype html>\n<html lang="en">\n<head>{_head(run.summary, _title(run), scripts)}</head>\n<body>{body}</body>\n</html>\n'
+    data = f'<script type="application/json" id="run-data">{_json(figures)}</script>'
+    body = "".join((main, data, *(f"<script>{script}</script>" for script in scripts)))
+    return f'<!doctype html>\n<html lang="en">\n<head>{_head(title, scripts)}</head>\n<body>{body}</body>\n</html>\n'
 
 
-def _head(summary: Summary, title: str, scripts: list[str]) -> str:
+def _head(title: str, scripts: list[str]) -> str:
     """Only these two scripts run, and nothing is fetched, whatever the run's files hold."""
     allowed = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     policy = (
@@ -62,7 +62,7 @@ def _head(summary: Summary, title: str, scripts: list[str]) -> str:
     return (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)} · {escape(summary.run_id)}</title>"
+        f"<title>{escape(title)}</title>"
         f'<link rel="icon" href="data:,"><style>{_source_colours()}{_asset("page.css")}</style>'
     )
 

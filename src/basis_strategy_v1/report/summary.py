@@ -33,6 +33,7 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
     directory: str = ""
     name: str = ""
     series: list[Any] | dict[str, Any] = []
+    fingerprint: str = ""
 
     @property
     def place(self) -> str:

@@ -197,11 +197,13 @@ class RunFolder:
         if not finished and earlier.is_file():
             self.path = self.path.with_name(f"{self.path.name}.unfinished")
         with self._writing():
-            is_other = finished and not self._goes_on and earlier.is_file()
-            if is_other and earlier.read_bytes() != summary.encode("utf-8", "backslashreplace"):
+            is_there = finished and not self._goes_on and earlier.is_file()
+            is_same = is_there and earlier.read_bytes() == summary.encode("utf-8", "backslashreplace")
+            if is_there and not is_same:
                 kept = self._set_aside()
             self.path.mkdir(parents=True, exist_ok=True)
-            written = [self.path / name for name in RUN_FILES]
+            # The page of the same results stays: this run may not be asked for one.
+            written = [self.path / name for name in RUN_FILES if not (is_same and name == "report.html")]
             for stale in (*written, *map(_part, written), *self.path.glob(UNFINISHED_EXPORT)):
                 if not stale.is_dir():
                     stale.unlink(missing_ok=True)

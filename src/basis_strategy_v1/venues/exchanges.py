@@ -131,6 +131,8 @@ _ROWS = (
 )  # fmt: skip
 
 EXCHANGES = {row.name: row for row in _ROWS}
+# The figures of an exchange that a config may give in the same form.
+PUBLISHED = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "max_leverage", "funding_interval_hours")
 
 
 def quote_tokens() -> list[str]:
@@ -169,6 +171,11 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
                 if quote not in (row.settle, *row.quotes):
                     allowed = f"{symbol.removesuffix(quote)}{row.settle}: {row.name} settles in {row.settle}"
                     yield f"{key}.{symbol}", symbol, allowed
+
+    def with_figures(self, name: str) -> Settings:
+        """These settings with the exchange's own fees, slippage, leverage and funding interval where none were given."""
+        row = self.row(name)
+        return structs.replace(self, **{field: getattr(row, field) for field in PUBLISHED if getattr(self, field) is None})
 
     def row(self, name: str) -> ExchangeRow:
         """The row of the account of that name: its exchange's, with these figures in place of the published ones.
