@@ -227,11 +227,10 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Print the events of a run or of a folder of logs, a line each, or write them to a CSV file."""
-    from basis_strategy_v1.app.commands import event_lines, export_events, event_rows
-    from basis_strategy_v1.app.runs import find_run
+    from basis_strategy_v1.app.commands import event_lines, event_rows, export_events
+    from basis_strategy_v1.app.runs import run_or_folder
 
-    if not run.exists():
-        run = find_run(str(run), results)
+    run = run_or_folder(run, results)
     if csv is not None:
         export_events(run, event_type, csv)
         say(f"events: {shown(csv)}")

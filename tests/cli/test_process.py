@@ -189,7 +189,7 @@ def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written
     ]
     rows = read(folder / "equity.csv")
     assert 4_999 <= len(rows) < MINUTES - 2_880
-    assert {len(row) for row in rows} == {13} and rows[0]["timestamp"] == "2024-01-01T00:00:00Z"
+    assert {len(row) for row in rows} == {14} and rows[0]["timestamp"] == "2024-01-01T00:00:00Z"
     events = read(folder / "events.csv")
     assert len(events) >= 4_999 // 24
     assert [int(row["sequence"]) for row in events] == list(range(1, len(events) + 1))

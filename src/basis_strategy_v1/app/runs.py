@@ -166,6 +166,14 @@ def find_run(given: str, results: Path) -> Path:
     raise ComponentError("RES-001", f"there is no finished run {shown(given)} in {shown(results)}{hint}")
 
 
+def run_or_folder(given: Path, results: Path) -> Path:
+    """A folder as it was given, or the run that is called so; what is neither stays as it is."""
+    try:
+        return given if given.exists() else find_run(str(given), results)
+    except ComponentError:
+        return given
+
+
 # Comparing.
 
 
