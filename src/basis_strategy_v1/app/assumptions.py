@@ -8,6 +8,7 @@ from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.venues.aave import Aave
 from basis_strategy_v1.venues.aave_revisions import revision_lines
 from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_of
@@ -85,6 +86,15 @@ def costs_of(config: Config) -> list[dict[str, str]]:
             lines = make_venue(kind, name, settings).lines()
             rows += [_row(name, terms=line) for line in lines] if lines else []
     return rows
+
+
+def figures_as_comments(config: Config) -> str:
+    """The rows of `costs_of` as comments in YAML: figures of the venues' tables that have no key of their own."""
+    lines = ["", "# What the venues of this run charged and allowed:"]
+    for row in costs_of(config):
+        said = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in row.items() if text and name != "venue")
+        lines.append(f"# {row['venue']}: {printable(said)}")
+    return "\n".join([*lines, ""]) if len(lines) > 2 else ""
 
 
 def _exchange(name: str, row: ExchangeRow) -> dict[str, str]:

@@ -196,6 +196,20 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
                     yield printable(f"{event['timestamp']} {event['component']} {event['event_type']} {data}")
 
 
+def event_rows(folder: Path, event_type: str | None) -> Iterator[dict[str, Any]]:
+    """What `event_lines` prints, as dicts."""
+    _require_type(event_type)
+    path = folder / "events.csv"
+    if path.is_file():
+        for row in _rows_of_csv(path):
+            if event_type in (None, row["event_type"]):
+                yield {**row, "sequence": int(row["sequence"]), "data": msgspec.json.decode(row["data"])}
+        return
+    for paths in _logs_in(folder).values():
+        for log in paths:
+            yield from (event for event in read_events(log) if event_type in (None, event["event_type"]))
+
+
 def export_events(folder: Path, event_type: str | None, target: Path) -> None:
     """Write what `event_lines` prints as a CSV file with the columns of a run's events.csv. It appears whole or not at all.
 

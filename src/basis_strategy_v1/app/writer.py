@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
+from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
+from basis_strategy_v1.app.measuring import Measures, fills_of, measures_of
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.execution.routing_events import COMPONENT
-from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
+from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.results.daily import stale_flags
 from basis_strategy_v1.results.expected import EXPECTED_HEADER, expected_in_sum, expected_rows
+from basis_strategy_v1.results.fills import TRADES_HEADER
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
-from basis_strategy_v1.results.summary import run_id_of, summary_of
+from basis_strategy_v1.results.run_memory import RunMemory
+from basis_strategy_v1.results.summary import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +37,10 @@ EARLIER = "earlier results"  # among the paths of a run: where other results of 
 class Writer:
     """Writes a run's folder, also of a run that ended early."""
 
-    def __init__(self, folder: RunFolder, logger: EventLogger, provider: Any, started: float, *, report: bool) -> None:
+    def __init__(
+        self, run_id: str, folder: RunFolder | RunMemory, logger: EventLogger, provider: Any, started: float, *, report: bool
+    ) -> None:
+        self._run_id = run_id
         self._folder = folder
         self._logger = logger
         self._provider = provider
@@ -56,21 +63,25 @@ class Writer:
         seconds = engine.seconds
         begun = time.perf_counter()
         folder = self._folder
-        summary = self._summary(engine) if finished else {}
+        spans = self._stale_marks(engine.config)
+        measures = measures_of(engine, self._provider, [(start, end) for _, start, end in spans]) if finished else None
+        fills = fills_of(engine, self._provider) if measures is None else measures.fills
+        summary = {} if measures is None else self._summary(engine, measures, spans)
         live = engine.executed_live()
         if finished and live is not None:
             summary |= {"expected_and_executed": expected_in_sum(live), **engine.live_findings()}
+        stale = stale_flags(engine.curve.instants, [(start, end) for _, start, end in spans])
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}
         paths |= {
-            "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows()),
+            "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows(stale)),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
-            "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
+            "config.yaml": folder.write("config.yaml", engine.config.to_yaml() + figures_as_comments(engine.config)),
+            "trades.csv": folder.write_rows("trades.csv", TRADES_HEADER, (fill.row() for fill in fills)),
         }
         if live is not None:
             paths["expected.csv"] = folder.write_rows("expected.csv", EXPECTED_HEADER, expected_rows(live))
-        self._logger.export_csv(folder.path / "events.csv")
-        paths["events.csv"] = folder.path / "events.csv"
+        paths["events.csv"] = folder.write_events(cast("Any", self._logger))
         self._logger.close()
         seconds["write"] = time.perf_counter() - begun
         if finished:
@@ -85,9 +96,10 @@ class Writer:
         engine.seconds["total"] = time.perf_counter() - self._started
         timing = {name: round(value, 6) for name, value in engine.seconds.items()}
         paths["timing.json"] = self._folder.write("timing.json", plain_json({"seconds": timing}))
-        return RunResult(run_id_of(engine.config), summary, paths)
+        return RunResult(self._run_id, summary, paths)
 
     def _write_report(self, seconds: dict[str, float]) -> Path:
+        assert isinstance(self._folder, RunFolder)
         from basis_strategy_v1.report.report import write_report
 
         begun = time.perf_counter()
@@ -95,15 +107,16 @@ class Writer:
         seconds["report"] = time.perf_counter() - begun
         return path
 
-    def _summary(self, engine: EventDrivenStrategyEngine) -> dict[str, Any]:
-        stale = self._stale_marks(engine.config)
+    def _summary(self, engine: EventDrivenStrategyEngine, measures: Measures, stale: list[tuple[str, int, int]]) -> dict[str, Any]:
         return summary_of(
             engine.config,
+            run_id=self._run_id,
             initial=engine.attribution.initial_equity,
             final=engine.equity,
             at_market=engine.equity_at_market,
             totals=engine.totals,
-            max_drawdown=engine.curve.max_drawdown,
+            max_drawdown=engine.curve.max_drawdown_without(measures.stale),
+            measured=measures.measured,
             routed=engine.manager.instructions_routed,
             failed=engine.manager.instructions_failed,
             data=_data_details_of(self._provider),
@@ -117,21 +130,11 @@ class Writer:
                 *self._data_issues(engine.config),
                 *getattr(engine.strategy, "warnings", ()),
             ],
-            max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
             left_open=_left_open(engine) if _was_to_leave(engine.config) else (),
-            liquidations=self._liquidations(),
+            liquidations=liquidations_in(self._logger.lines_of(COMPONENT)),
         )
-
-    def _liquidations(self) -> list[dict[str, Any]]:
-        """From the manager's log, where every settlement is."""
-        self._logger.flush()
-        path = self._logger.directory / "events" / f"{file_stem(COMPONENT)}.jsonl"
-        if not path.is_file():  # the export of the events says so
-            return []
-        with path.open("rb") as lines:
-            return liquidations_in(lines)
 
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
         """Where a price that values a position stood still for want of data."""
@@ -208,4 +211,12 @@ def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
 
 
 def _data_details_of(provider: Any) -> Mapping[str, Any]:
-    return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}
+    return {
+        "generated": bool(getattr(provider, "generated", False)),
+        "series": list(getattr(provider, "series_used", ())),
+        **_fingerprint(provider),
+    }
+
+
+def _fingerprint(provider: Any) -> dict[str, str]:
+    return {"fingerprint": provider.fingerprint()} if hasattr(provider, "fingerprint") else {}

@@ -57,7 +57,8 @@ def check_together(top: Any, folder: Path, reading: Reading) -> Iterator[Fault]:
         yield from _strategy_numbers(top.strategy_mode, strategy, venues)
         yield from _most_borrowed(strategy, whole.get(ONCHAIN, {}))
         yield from _leaving(strategy, top)
-        yield from _strategy_file(top.strategy_mode, strategy, folder)
+        if not reading.has_code:
+            yield from _strategy_file(top.strategy_mode, strategy, folder)
     if reading.is_live:
         yield from _limits(top.limits)
         yield from _allocation(top, configured)

@@ -94,6 +94,13 @@ class Top(Struct, frozen=True, kw_only=True):
     enable_atomic_chaining: Annotated[bool, "false refuses atomic chains"] = True
     close_at_end: Annotated[bool, "false: positions are marked at the end, not closed"] = False
     initial_positions: Annotated[OrNull[Balances], "{venue: {token: amount}} at start; null: the strategy's own split"] = None
+    benchmark: Annotated[
+        Literal["none", "hold", "lend"],
+        "what the metrics compare with: hold (the base asset), lend (the share class's token at the first lender with data), or none",
+    ] = "none"
+    risk_free_rate: Annotated[
+        Decimal, number("0.04 is 4 %", above=-1, below=1), "fraction a year that Sharpe, Sortino and Omega ask for"
+    ] = Decimal(0)
     gas_reserve_eth: Annotated[
         Decimal, number(at_least=0, at_most=1000), "ETH bought at start when gas is not free and anything is done on chain"
     ] = Decimal("0.05")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, overload
 
 from msgspec import Struct
 
@@ -154,13 +154,25 @@ class MarketSnapshot(ABC):
 
     # What the package asks for.
 
-    def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    @overload
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: Literal[False] = ...) -> Decimal: ...
+    @overload
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: bool) -> Any: ...
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Any:
+        """The last visible close, exact; `as_float` gives it as a float."""
         found = self._close("spot", venue, symbol, for_trade=for_trade)
-        return self._missing("spot", venue, symbol) if found is None else found
+        found = self._missing("spot", venue, symbol) if found is None else found
+        return float(found) if as_float else found
 
-    def perp(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    @overload
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: Literal[False] = ...) -> Decimal: ...
+    @overload
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: bool) -> Any: ...
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Any:
+        """The last visible close, exact; `as_float` gives it as a float."""
         found = self._close("perp", venue, symbol, for_trade=for_trade)
-        return self._missing("perp", venue, symbol) if found is None else found
+        found = self._missing("perp", venue, symbol) if found is None else found
+        return float(found) if as_float else found
 
     def funding(self, venue: str, symbol: str) -> Decimal:
         """The last visible funding rate, a fraction of the notional per payment; positive: longs pay."""

@@ -23,10 +23,10 @@ from basis_strategy_v1.data.rows import (
     WHOLE_NUMBER,
     WORDS_OF_A_STATE,
     RowFault,
-    row_values,
     parse_number,
     parse_stamp,
     quoted,
+    row_values,
 )
 from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, empty_column
 

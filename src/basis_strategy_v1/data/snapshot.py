@@ -32,7 +32,7 @@ class MissingFunding:
 def _closes_of(kind: str) -> Any:
     """`MarketSnapshot.spot` or `perp` over series: a method for each, as a call between would be a third of the whole."""
 
-    def close(self: SeriesSnapshot, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    def close(self: SeriesSnapshot, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Decimal | float:
         key = (kind, venue, symbol)
         series, instant = self._settled.get(key) or self._library.find(key, self.instant), self.instant
         found: Decimal | None = None
@@ -40,6 +40,8 @@ def _closes_of(kind: str) -> Any:
             start, end, found = series.last  # the quick way of `read`, written out
             if not start <= instant < end:
                 found = series.read(instant, for_trade)
+        if as_float and found is not None:
+            return float(found)
         return self._missing(*key) if found is None else found
 
     return close

@@ -166,6 +166,8 @@ _ROWS = (
 )  # fmt: skip
 
 EXCHANGES = {row.name: row for row in _ROWS}
+# The figures of an exchange that a config may give in the same form.
+PUBLISHED = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "max_leverage", "funding_interval_hours")
 
 
 def quote_tokens() -> list[str]:
@@ -227,6 +229,11 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     def with_free_withdrawals(self) -> Settings:
         """Withdrawals are free and at once where nothing else is written."""
         return structs.replace(self, withdrawal={}) if self.withdrawal is None else self
+
+    def with_figures(self, name: str) -> Settings:
+        """These settings with the exchange's own fees, slippage, leverage and funding interval where none were given."""
+        row = self.row(name)
+        return structs.replace(self, **{field: getattr(row, field) for field in PUBLISHED if getattr(self, field) is None})
 
     def row(self, name: str, alike: Mapping[str, str] | None = None) -> ExchangeRow:
         """The row of the account of that name: its exchange's, with these figures in place of the published ones. `alike` has symbols
