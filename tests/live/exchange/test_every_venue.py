@@ -111,7 +111,7 @@ def test_an_order_is_executed_once_or_not_at_all(trader, exchange, venue, market
     assert trader.account.positions() == trader.theirs()
 
 
-@pytest.mark.parametrize("market", [SPOT, PERP], ids=["spot", "perp"])
+@pytest.mark.parametrize("market", [pytest.param(SPOT, id="spot", marks=pytest.mark.prove), pytest.param(PERP, id="perp")])
 def test_a_process_that_is_killed_behind_its_order_leaves_it_to_the_next_one(exchange, venue, tmp_path, market):
     passed = tmp_path / "passed"
     given = {"folder": str(tmp_path), "url": exchange.url, "plan": [("k1", *market, "0.5")], "venue": venue.name}

@@ -49,12 +49,12 @@ class RunTime:
 
     def __init__(self, at: datetime) -> None:
         self.clock = SimulatedClock(at)
-        self.tell: Callable[[int], object] = lambda now_ms: None
+        self.show_time: Callable[[int], object] = lambda now_ms: None
         self.timing = REAL_TIME._replace(sleep=self.sleep, monotonic=self.monotonic)
 
     def sleep(self, seconds: float) -> None:
         self.clock.move_to(self.clock.now() + timedelta(seconds=seconds))
-        self.tell(to_instant(self.clock.now()) // 1_000)
+        self.show_time(to_instant(self.clock.now()) // 1_000)
 
     def monotonic(self) -> float:
         return self.clock.now().timestamp()
@@ -131,7 +131,7 @@ class Trader:
         self.secrets = secrets or secrets_of(venue=venue)
         self.time = time or RunTime(next_minute(exchange))
         if venue == "hyperliquid" and hasattr(exchange, "control"):  # its questions are not signed, and carry no time
-            self.time.tell = lambda now_ms: exchange.control(to=now_ms)
+            self.time.show_time = lambda now_ms: exchange.control(to=now_ms)
         self._at, self.run = at, run
         self._watched: Any = lambda gateway: gateway
         self._open()
