@@ -60,7 +60,10 @@ def _exchange(account: VenueAccount) -> Gateway:
     )
 
 
-REAL: dict[str, RealVenue] = {exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "bybit", "okx")}
+REAL: dict[str, RealVenue] = {
+    "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
+    **{exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("bybit", "okx")},
+}
 """By exchange or protocol. With one line here it trades live."""
 
 
@@ -89,6 +92,9 @@ def real_gateways(
         if settings is not None and kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
             found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run))
+    for gateway in found.values():
+        if hasattr(gateway, "payees"):
+            gateway.payees = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}
     return found
 
 

@@ -36,6 +36,8 @@ class Due(Struct, frozen=True, kw_only=True):
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
     A fill of an order of the run itself has the order's `client_id` and the venue's name of it (`reference`): its row in the journal has it
     already, unless the row was closed as if nothing had been executed.
+    `transfer`: which amount in transit it is about, where it may be one: the transaction hash of what came in, the client id of a
+    withdrawal that has left or come back. The account then finds out whether it is one of its own (`execution/in_transit.py`).
     """
 
     id: str
@@ -48,6 +50,7 @@ class Due(Struct, frozen=True, kw_only=True):
     details: Mapping[str, Any] = {}
     client_id: str = ""
     reference: str = ""
+    transfer: str = ""
 
 
 class Happened(Struct, frozen=True, kw_only=True):

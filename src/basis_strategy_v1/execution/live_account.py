@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.instructions import WalletTransfer, is_internal_move
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.execution.account import Account
+from basis_strategy_v1.execution.in_transit import taken_up
 from basis_strategy_v1.execution.order_in_hand import settlement_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
     `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
-    their time. `asked` is called for each; where one cannot be asked, the others go on. `late` is called for each fill that comes late.
+    their time. `asked` is called for each; where one cannot be asked, the others go on. `late` is called for each fill that comes late,
+    `short` for each amount that was credited with less than was sent.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class LiveAccount(Account):
         journal: LiveJournal,
         asked: Asked,
         late: Late,
+        short: Late,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
         self._reads = reads
         self._journal = journal
         self._asked = asked
         self._late = late
+        self._short = short
         self._newest: State | None = None  # the state of now, while the account is gone back
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
@@ -124,6 +129,9 @@ class LiveAccount(Account):
                 self._asked(name, error)
                 continue
             self._asked(name, None)
+            items, is_held_back = taken_up(state, self._journal.new_due(name, items), self._open_transfers)
+            if is_held_back:  # they come again: what is read goes on from where it did
+                cursor = self._journal.cursor(name) or cursor
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:
@@ -135,7 +143,14 @@ class LiveAccount(Account):
             for item in new:
                 if item.client_id:
                     self._late(item)
+                if "missing" in item.details:
+                    self._short(item)
         return found
+
+    def _open_transfers(self) -> list[WalletTransfer]:
+        """The transfers between venues whose outcome is not known."""
+        found = [entry.instruction for entry in self._journal.open_entries()]
+        return [one for one in found if isinstance(one, WalletTransfer) and not is_internal_move(one)]
 
 
 class LiveHoldings:

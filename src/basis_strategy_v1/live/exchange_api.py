@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder, Rules, SentOrder
 
 FOREIGN_FILL, LATE_FILL = "foreign fill", "late fill"
+FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL = "foreign withdrawal", "late withdrawal"
 FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "funding", "liquidation", "deleveraging", "credit"
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.state import ExchangeAccount
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
 
 CROSSED = ("crossed", "cross")
 MOST_OFFSET_MS = 1_000
@@ -39,13 +40,15 @@ class AccountCheck:
     """
 
     def __init__(
-        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: ExchangeAccount | None = None
-    ) -> None:
+        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: ExchangeAccount | None = None,
+        transfers: TransferCheck | None = None,
+    ) -> None:  # fmt: skip
         self._access = access
         self._limits = limits
         self._run = run
         self._leverage = leverage
         self._held = held
+        self._transfers = transfers
 
     def findings(self) -> AccountFindings:
         """All of them."""
@@ -59,7 +62,7 @@ class AccountCheck:
             return AccountFindings((error.message,), ())
         if abs(self._access.client.offset_ms) > MOST_OFFSET_MS:
             notes.append(f"{name}: its clock is {self._access.client.offset_ms / 1000:+.1f} s from this machine's; set this machine's")
-        for look in (self._key, self._markets, self._settings, self._orders, self._positions):
+        for look in (self._key, self._markets, self._settings, self._orders, self._positions, self._withdrawals):
             try:
                 for is_fault, text in look():
                     (faults if is_fault else notes).append(f"{name}: {text}")
@@ -81,6 +84,18 @@ class AccountCheck:
             yield True, "the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key"
         if not may.is_bound_to_address:
             yield False, "the key may be used from any address; bind it to this machine's at the exchange"
+
+    def _withdrawals(self) -> Iterator[tuple[bool, str]]:
+        if self._transfers is not None:
+            tokens = {
+                rules.base
+                for kind, listed in self._access.symbols.items()
+                for symbol in listed
+                if (rules := self._access.rules(kind, symbol))
+            }
+            may = self._access.ask(SPOT, self._access.api.permissions)
+            for text in self._transfers.notes(self._limits, tokens | {self._access.api.settle}, may_withdraw=may.withdraws):
+                yield False, text
 
     def _markets(self) -> Iterator[tuple[bool, str]]:
         for kind, symbols in self._access.symbols.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from msgspec import convert, json, to_builtins
 
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
-from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
+from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer, is_internal_move
 from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
@@ -31,7 +31,17 @@ from basis_strategy_v1.live.exchange_orders import (
     executed_by,
     happened_of,
 )
-from basis_strategy_v1.live.exchange_prepare import MOST_FEE, REJECTED, Quote, opened_by, prepared_move, prepared_order
+from basis_strategy_v1.live.exchange_prepare import (
+    MOST_FEE,
+    REJECTED,
+    Quote,
+    opened_by,
+    prepared_move,
+    prepared_order,
+)
+from basis_strategy_v1.live.exchange_transfer_calls import TransferCalls
+from basis_strategy_v1.live.exchange_transfers import SentWithdrawal
+from basis_strategy_v1.live.exchange_withdrawals import prepared_withdrawal
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
@@ -39,12 +49,16 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_access import Access
     from basis_strategy_v1.live.exchange_due import DueReader
     from basis_strategy_v1.live.exchange_orders import Fill, Rules
+    from basis_strategy_v1.live.exchange_transfer_calls import Payee
+    from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
+    from basis_strategy_v1.live.exchange_transfers import TransferApi
 
 UNKNOWN = "CEX-003"
 CLOCK_MARGIN_MS = 1_500  # a venue takes a timestamp that is up to 1 s ahead of its clock
 LOOK_UP_LAG_MS = 10_000  # how late a look-up, or the fills of an order, may show what was executed
+WITHDRAWAL_LAG_MS = 600_000  # how late the list of withdrawals may show one
 LEAST_LIFE_MS = 50
-Sent = SentOrder | SentMove
+Sent = SentOrder | SentMove | SentWithdrawal
 
 
 class ExchangeGateway:
@@ -53,13 +67,19 @@ class ExchangeGateway:
     kind = "exchange"
     takes_nonce = False
 
-    def __init__(self, access: Access, due: DueReader, connection: str, run: str = "") -> None:
+    def __init__(
+        self, access: Access, due: DueReader, connection: str, run: str = "", transfers: TransferApi | None = None,
+        check: TransferCheck | None = None,
+    ) -> None:  # fmt: skip
         self.name = access.name
         self.connection = connection
         self._access = access
         self._api = access.api
         self._due = due
         self._run = run
+        self._transfers = TransferCalls(access, transfers)
+        self._check = check
+        self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
         self._absent: dict[str, int] = {}  # client id -> when it was first not there after it had expired (venue's ms)
@@ -76,7 +96,17 @@ class ExchangeGateway:
             rules = access.rules(trade.trade_type, trade.symbol)
             if rules is not None:
                 quote = self._quote_of(order, trade, rules)
+        elif isinstance(trade, WalletTransfer) and not is_internal_move(trade):
+            quote = self._transfers.quote(trade, self.payees)
         return to_builtins(quote)
+
+    def deposit_address(self, token: str, chain: str) -> str:
+        """Where the account receives a token on a chain.
+
+        Raises:
+            VenueRejected: it receives none there. VenueUnreachable.
+        """
+        return self._transfers.deposit_address(token, chain)
 
     def _quote_of(self, order: Order, trade: CexTrade, rules: Rules) -> Quote:
         access = self._access
@@ -100,10 +130,10 @@ class ExchangeGateway:
         sent: Sent
         if isinstance(order.instruction, CexTrade):
             sent = prepared_order(self.name, approved, limits, quoted, life_ms, self._run)
-        elif isinstance(order.instruction, WalletTransfer) and order.instruction.to_venue == self.name and self._api.wallets_are_separate:
-            sent = prepared_move(order, quoted, life_ms, self._run)
+        elif quoted.withdrawal is not None:
+            sent = prepared_withdrawal(self.name, approved, limits, quoted, life_ms, self._run)
         else:
-            raise VenueRejected(REJECTED, f"{self.name} has no live withdrawals in this version; nothing was sent")
+            sent = prepared_move(order, quoted, life_ms, self._run)
         expires = (sent.expires_ms - quoted.offset_ms) * 1000
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
 
@@ -114,10 +144,15 @@ class ExchangeGateway:
             VenueUnreachable.
         """
         trade, access = order.instruction, self._access
-        if not isinstance(trade, CexTrade) or len(access.kinds) == 1 or not self._api.wallets_are_separate:
+        settle = self._api.settle
+        if len(access.kinds) == 1 or not self._api.wallets_are_separate:
+            return None
+        if isinstance(trade, WalletTransfer):
+            lacking = trade.amount - access.ask(SPOT, self._api.free).get(settle, ZERO) if trade.token == settle else ZERO
+            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+        if not isinstance(trade, CexTrade):
             return None
         rules = access.rules(trade.trade_type, trade.symbol)
-        settle = self._api.settle
         if rules is None or rules.quote != settle:
             return None
         if trade.trade_type == SPOT:
@@ -162,7 +197,8 @@ class ExchangeGateway:
         return answer
 
     def _send(self, sent: Sent) -> Happened | Pending:
-        if sent.client_id in self._doubtful:
+        # A venue may take a second withdrawal under the same id: one that is there already is not asked for again.
+        if sent.client_id in self._doubtful or isinstance(sent, SentWithdrawal):
             try:
                 return self._found(sent)
             except Absent:
@@ -186,17 +222,25 @@ class ExchangeGateway:
         if isinstance(sent, SentMove):
             made = self._api.move(sent.source, sent.target, sent.token, sent.amount, now_ms, sent.expires_ms)
             return moved(sent, made)
-        placed = self._api.place(sent, now_ms)
+        if isinstance(sent, SentWithdrawal):
+            self._transfers.withdraw(sent, now_ms)
+            placed: FoundOrder | str = ""
+        else:
+            placed = self._api.place(sent, now_ms)
         try:
+            if isinstance(sent, SentWithdrawal):
+                return self._found(sent)
             if isinstance(placed, str):
                 return self._found(sent, placed)
             return self._outcome(sent, placed)
         except (VenueUnreachable, Absent) as error:  # it was placed all the same
-            return Pending(f"it, or its fills, cannot be read: {error}")
+            return Pending(f"it is there, and what it came to cannot be read: {error}")
 
     def _meaning(self, sent: Sent, error: Exception) -> Meaning | None:
         if not isinstance(error, Refusal):
             return None
+        if isinstance(sent, SentWithdrawal):
+            return self._transfers.meaning(error)
         return meaning_of(error, self._api.move_errors if isinstance(sent, SentMove) else self._api.errors(sent.trade_type))
 
     def _failed(self, sent: Sent, error: Exception, meaning: Meaning | None) -> Happened | Pending:
@@ -208,7 +252,7 @@ class ExchangeGateway:
         text = f"{self.name}: {said(error)}"
         if isinstance(error, TooManyRequests) or (isinstance(error, NoAnswer) and not error.is_sent) or meaning is Meaning.CLOCK:
             raise VenueUnreachable(UNREACHABLE, text) from None
-        if meaning is Meaning.LIMITED:
+        if meaning in (Meaning.LIMITED, Meaning.MAINTENANCE):
             self._doubtful.add(sent.client_id)
             raise VenueUnreachable(UNREACHABLE, text) from None
         if meaning is Meaning.DUPLICATE:
@@ -233,7 +277,7 @@ class ExchangeGateway:
         if now_ms <= sent.expires_ms + CLOCK_MARGIN_MS:
             return Pending("the venue does not know it yet")
         first_ms = self._absent.setdefault(sent.client_id, now_ms)
-        if now_ms - first_ms < LOOK_UP_LAG_MS:
+        if now_ms - first_ms < (WITHDRAWAL_LAG_MS if isinstance(sent, SentWithdrawal) else LOOK_UP_LAG_MS):
             return Pending("it has expired and is not there; a look-up may come late")
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
 
@@ -250,6 +294,8 @@ class ExchangeGateway:
             if made is None:
                 raise Absent
             return moved(sent, made)
+        if isinstance(sent, SentWithdrawal):
+            return self._transfers.found(sent, order_id)
         which = {"client_id": sent.client_id, "order_id": order_id}
         found = access.ask(sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, **which, sent_ms=sent.sent_ms))
         return self._outcome(sent, found)
@@ -310,7 +356,8 @@ class ExchangeGateway:
 
     def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: ExchangeAccount | None = None) -> AccountFindings:
         """What is wrong with the account, and what is worth knowing; see `AccountCheck`."""
-        return AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held).findings()
+        check = AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held, transfers=self._check)
+        return check.findings()
 
 
 def faults_of_account(

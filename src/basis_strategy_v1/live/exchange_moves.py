@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import SentMove
 
 UNIT = Decimal("1e-8")
+MOST_MARK = 9_999 * UNIT
 CLOCK_SLACK_MS = 1_500
 
 
@@ -25,11 +26,16 @@ def move_of(name: str, target: str, token: str, lacking: Decimal, there: Decimal
     It is a transfer from the account to itself; `network` names the wallets.
     """
     wanted = lacking.quantize(UNIT, ROUND_CEILING)
-    amount = min(wanted, there.quantize(UNIT, ROUND_FLOOR))
+    amount = min(wanted, there.quantize(UNIT, ROUND_FLOOR) - MOST_MARK)
     if amount <= 0:
         return None
     source = SPOT if target == PERP else PERP
     return WalletTransfer(from_venue=name, to_venue=name, token=token, amount=amount, network=f"{source}-{target}")
+
+
+def mark_of(client_id: str) -> Decimal:
+    """The fraction that is added to an amount that is moved, so that it can be found again: the venue keeps no id of ours for it."""
+    return UNIT * (1 + int(client_id[:12], 16) % 9_999)
 
 
 def moved(sent: SentMove, reference: str) -> Happened:
@@ -39,7 +45,7 @@ def moved(sent: SentMove, reference: str) -> Happened:
 
 
 def made_by(sent: SentMove, rows: Iterable[tuple[str, str, Decimal, int]]) -> str | None:
-    """The venue's name of the move among those that were made: the one of this token, amount and time. The venue keeps no id of ours."""
+    """The venue's name of the move among those that were made: the one of this token, amount and time. The amount has the move's mark."""
     begins, ends = sent.sent_ms - CLOCK_SLACK_MS, sent.expires_ms + CLOCK_SLACK_MS
     found = [id_ for id_, token, amount, at in rows if (token, amount) == (sent.token, sent.amount) and begins <= at <= ends]
     return found[0] if found else None

@@ -77,6 +77,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
     withdrawals: Figure[Withdrawal] = FREE
+    deposit_minutes: Decimal = D(0)  # until what came from a chain is credited
     as_of: str = "2025-05-31"
 
 
@@ -158,6 +159,9 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         Literal["default"] | dict[Token, Withdrawal] | None,
         "fee, minimum and delay by token; left out: none of them; default: the public ones",
     ] = None
+    deposit_minutes: Annotated[
+        Annotated[Decimal, number(at_least=0, at_most=100_000)] | None, "minutes until a deposit is credited; left out: at once"
+    ] = None
     endpoint: Annotated[Url | None, "live: all requests of the venue go there"] = None
 
     def misfits(self, name: str) -> Iterator[Misfit]:
@@ -179,6 +183,8 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         row = EXCHANGES[exchange_of(name, self)]
         alike = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
         changes: dict[str, Any] = {field: own for field in alike if (own := getattr(self, field)) is not None}
+        if self.deposit_minutes is not None:
+            changes["deposit_minutes"] = self.deposit_minutes
         if self.min_notional is not None:
             changes["perp_min_notional"] = self.min_notional
         if self.maintenance_margin_bps is not None:

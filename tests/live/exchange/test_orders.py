@@ -247,11 +247,11 @@ def prepared(trader, one):
     return trader.gateway.prepare(one, LIMITS, trader.gateway.quote(one.order), None)
 
 
-def test_a_withdrawal_is_refused_before_it_is_sent(trade):
+def test_a_withdrawal_to_an_account_that_takes_no_deposits_is_refused_before_it_is_sent(trade):
     trader = trade()
     transfer = WalletTransfer(from_venue="binance", to_venue="wallet", token="USDT", amount=D(10))
     order = Order(key="k1", at=NOON, venue="binance", instruction=transfer, expected=Deltas())
-    with pytest.raises(VenueRejected, match="binance has no live withdrawals in this version; nothing was sent"):
+    with pytest.raises(VenueRejected, match="wallet has no live deposits in this version; nothing was sent"):
         prepared(trader, Approved(order=order, notional_usd=D(10)))
 
 
