@@ -14,7 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueU
 from basis_strategy_v1.core.journal import JournalMark, Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.in_transit import late
+from basis_strategy_v1.execution.in_transit import ON_ITS_WAY, late
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
 from basis_strategy_v1.execution.live_pipeline import LivePipeline
 from basis_strategy_v1.execution.order_in_hand import settlement_of
@@ -133,7 +133,7 @@ class LiveRun:
 
     def _is_less(self, item: Due) -> None:
         """Less was credited than was sent."""
-        message = f"{item.venue} credited {item.details['missing']} less than the {item.details['on_its_way']} of {item.transfer}"
+        message = f"{item.venue} credited {item.details['missing']} less than the {item.details[ON_ITS_WAY]} of {item.transfer}"
         self._record.log_error(item.at, ComponentError(TRANSFER, f"{message}; ask both ends for the rest"))
 
     def watch_transfers(self) -> None:

@@ -324,3 +324,21 @@ def test_a_deposit_that_was_first_seen_two_days_before_it_is_credited_is_taken_u
     (credited,) = one.settle(1)
     assert credited.deltas.amounts == {"binance": {"USDT": D(7)}}
     one.require_agreement()
+
+
+def test_a_run_that_goes_back_before_a_withdrawal_has_its_arrival_after_it(live, exchange):
+    """The record of a step is missing; the withdrawal of that step and its arrival are in the journal."""
+    one = live()
+    account, journal = one.manager.live.account, one.journal
+    before, mark, market = account.ledger.state, journal.mark(), account.market(one.time.clock.now())
+    one.execute(transfer("binance", "wallet", "1000"))
+    for _ in range(3):
+        one.settle(10)
+    now, held = one.time.clock.now(), account.ledger.state
+    account.go_back(before, market, journal.dues_after(mark))
+    assert [report for _, reports in account.advance_to(now) for report in reports] == []
+    assert account.ledger.state.positions() == before.positions()
+    account.come_back(account.market(now))
+    later = now + timedelta(minutes=1)
+    assert [report.kind for _, reports in account.advance_to(later) for report in reports] == ["on chain", "arrival"]
+    assert account.ledger.state.positions() == held.positions()
