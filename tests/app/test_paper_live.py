@@ -263,7 +263,6 @@ def test_an_account_with_a_gateway_is_read_and_valued_at_live_prices(
     waiting = {**config, **own, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "waits.py")}}
     places = (tmp_path / "state", tmp_path / "results", tmp_path / "logs")
     elsewhere = {**waiting, "venues": {"cex": {"bybit": {"endpoint": time.process.url}}}, "live": {}}
-    monkeypatch.delitem(venue_accounts.REAL, "bybit")
     with pytest.raises(ComponentError, match="bybit: no live gateway in this version; add --paper"):
         build_live(elsewhere, *places, paper=False, stop=time, clock=time)
     with VenueProcess(tmp_path / "venue.jsonl") as venue:

@@ -60,11 +60,9 @@ def _exchange(account: VenueAccount) -> Gateway:
     )
 
 
-_TRADES = ("spot trade", "perp trade")
 REAL: dict[str, RealVenue] = {
     "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
-    "bybit": RealVenue(_exchange, _TRADES),
-    "okx": RealVenue(_exchange, _TRADES),
+    **{exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("bybit", "okx")},
 }
 """By exchange or protocol. With one line here it trades live."""
 

@@ -13,7 +13,6 @@ from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
-from basis_strategy_v1.live import secrets
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.live_engine import LiveEngine
 from basis_strategy_v1.strategies.basis import BasisMemory
@@ -346,7 +345,6 @@ def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_th
         for name in names:
             monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
 
-    monkeypatch.setattr(secrets, "_taken", {})
     set_keys()
     *_, ready = check_live(config)
     assert ready == "ready"
