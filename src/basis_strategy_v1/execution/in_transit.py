@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import WalletTransfer
     from basis_strategy_v1.core.state import State
 
+ON_ITS_WAY = "on_its_way"  # the detail of an arrival of less than was sent: how much that was
+
 OpenTransfers = Callable[[], Collection["WalletTransfer"]]
 
 
@@ -89,7 +91,7 @@ def _resolved(state: State, record: Transfer, item: Due) -> Due:
     token = record.token
     missing = record.amount - item.deltas.get(item.venue, token)
     if missing > 0:
-        details |= {"on_its_way": plain(record.amount), "missing": plain(missing)}
+        details |= {ON_ITS_WAY: plain(record.amount), "missing": plain(missing)}
     return structs.replace(
         item,
         kind=RETURNED if item.kind == RETURNED else ARRIVAL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueU
 from basis_strategy_v1.core.journal import JournalMark, Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.execution.in_transit import late
+from basis_strategy_v1.execution.in_transit import ON_ITS_WAY, late
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
 from basis_strategy_v1.execution.live_pipeline import LivePipeline
 from basis_strategy_v1.execution.order_in_hand import settlement_of
@@ -97,9 +97,9 @@ class LiveRun:
         self._opens_with = opens_with
         self._record = record
         self._clock = clock
-        self._late: set[str] = set()  # the transfers that were reported as late
+        self._overdue: set[str] = set()  # the transfers that were reported as late
         self.reads = {name: VenueReads(gateway, parts.settings.timeout_s, timing) for name, gateway in parts.gateways.items()}
-        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard, self._is_late, self._found)
+        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard, self._is_late, self._is_less)
         self.holdings = LiveHoldings(self.account)
         self.senders = Senders(parts.gateways.values(), parts.journal, self.holdings, parts.settings, clock=clock, timing=timing)
         wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
@@ -131,23 +131,21 @@ class LiveRun:
         self.late_fills[item.id] = message
         self.senders.health.trouble(f"late fill {item.id}", "JRN-007", message, is_critical=True)
 
-    def _found(self, items: Sequence[Due]) -> None:
-        """Report what was credited with less than was sent."""
-        for item in items:
-            if "on_its_way" in item.details:
-                message = f"{item.venue} credited {item.details['missing']} less than the {item.details['on_its_way']} of {item.transfer}"
-                self._record.log_error(item.at, ComponentError(TRANSFER, f"{message}; ask both ends for the rest"))
+    def _is_less(self, item: Due) -> None:
+        """Less was credited than was sent."""
+        message = f"{item.venue} credited {item.details['missing']} less than the {item.details[ON_ITS_WAY]} of {item.transfer}"
+        self._record.log_error(item.at, ComponentError(TRANSFER, f"{message}; ask both ends for the rest"))
 
     def watch_transfers(self) -> None:
         """Report each amount in transit that should have arrived, once; health is degraded as long as one is missing."""
         now, deadline_s = self._clock.now(), self.parts.settings.settle_deadline_s[WITHDRAWAL]
         overdue = {transfer.key: message for transfer, message in late(self.account.ledger.state, to_instant(now), deadline_s)}
-        for key in self._late - overdue.keys():
+        for key in self._overdue - overdue.keys():
             self.senders.health.is_well(key)
-        for key in overdue.keys() - self._late:
+        for key in overdue.keys() - self._overdue:
             self.senders.health.trouble(key, TRANSFER, overdue[key])
             self._record.log_error(now, ComponentError(TRANSFER, overdue[key]))
-        self._late = set(overdue)
+        self._overdue = set(overdue)
 
     # Starting.
 

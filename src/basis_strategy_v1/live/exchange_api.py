@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder, Rules, SentOrder
 
 FOREIGN_FILL, LATE_FILL = "foreign fill", "late fill"
+FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL = "foreign withdrawal", "late withdrawal"
 FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "funding", "liquidation", "deleveraging", "credit"
-FOREIGN_WITHDRAWAL = "foreign withdrawal"
 RESERVE = "reserve"  # as a wallet that something is moved from
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""

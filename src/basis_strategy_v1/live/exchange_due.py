@@ -41,14 +41,14 @@ class Cursor(Struct, frozen=True):
 
 
 class DueReader:
-    """Reads one account. `run` is the one whose orders have rows in the journal: their fills carry the client id. `transfers` are the calls
-    for withdrawals and deposits."""
+    """Reads one account. `run` is the one whose orders have rows in the journal: their fills carry the client id. `transfers` are the
+    calls for withdrawals and deposits."""
 
     def __init__(self, access: Access, run: str = "", transfers: TransferApi | None = None) -> None:
         self._access = access
         self._run = run
-        self._orders: dict[str, FoundOrder] = {}  # by the venue's id
         self._transfers = None if transfers is None or SPOT not in access.kinds else TransferDueReader(access, transfers, run)
+        self._orders: dict[str, FoundOrder] = {}  # by the venue's id
 
     def know(self, order: FoundOrder) -> None:
         """An order that was looked up: its fills need no look-up more."""

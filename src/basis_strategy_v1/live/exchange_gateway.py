@@ -303,7 +303,7 @@ class ExchangeGateway:
         text = f"{self.name}: {said(error)}"
         if isinstance(error, TooManyRequests) or (isinstance(error, NoAnswer) and not error.is_sent) or meaning is Meaning.CLOCK:
             raise VenueUnreachable(UNREACHABLE, text) from None
-        if meaning is Meaning.LIMITED:
+        if meaning in (Meaning.LIMITED, Meaning.MAINTENANCE):
             self._doubtful.add(sent.client_id)
             raise VenueUnreachable(UNREACHABLE, text) from None
         if meaning is Meaning.DUPLICATE:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due
 from basis_strategy_v1.core.transit import HASH, ON_CHAIN, RETURNED, UNSENT
-from basis_strategy_v1.live.exchange_api import CREDIT, FOREIGN_WITHDRAWAL
+from basis_strategy_v1.live.exchange_api import CREDIT, FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL
 from basis_strategy_v1.live.exchange_orders import SPOT, changes_of, deltas_of, is_ours
 from basis_strategy_v1.live.exchange_transfers import ENDED, WAITING
 
@@ -51,17 +53,17 @@ class TransferDueReader:
         return items, min([now_ms, *waiting])
 
     def _of_withdrawal(self, one: FoundWithdrawal, now_ms: int) -> Iterator[tuple[int, Due]]:
+        """That it left, unless its row in the journal has it; that it is on chain, or has come back."""
         details = {"withdrawal": one.id, "status": one.reason, "address": one.address, "network": one.network}
         is_own = is_ours(one.client_id, self._run)
-        transfer = UNSENT + one.client_id if is_own else ""
-        at_ms = one.done_ms or now_ms
-        if not is_own:
-            yield one.at_ms, self._item(f"withdrawal:{one.id}", FOREIGN_WITHDRAWAL, one.at_ms, one.token, -one.gross, details)
-        elif one.hash:
-            name = self._access.name
-            id_ = f"withdrawal:{one.id}:on chain"
-            sent = {**details, HASH: one.hash, "amount": one.gross, "token": one.token}
-            yield at_ms, Due(id=id_, venue=name, kind=ON_CHAIN, at=self._at(at_ms), deltas=Deltas(), details=sent, transfer=transfer)
+        kind = LATE_WITHDRAWAL if is_own else FOREIGN_WITHDRAWAL
+        left = self._item(f"withdrawal:{one.id}", kind, one.at_ms, one.token, -one.gross, details)
+        yield one.at_ms, structs.replace(left, client_id=one.client_id, reference=one.id) if is_own else left
+        transfer, at_ms = UNSENT + one.client_id if is_own else "", one.done_ms or now_ms
+        if is_own and one.hash:
+            id_, sent = f"withdrawal:{one.id}:on chain", {**details, HASH: one.hash, "amount": one.gross, "token": one.token}
+            at = self._at(at_ms)
+            yield at_ms, Due(id=id_, venue=self._access.name, kind=ON_CHAIN, at=at, deltas=Deltas(), details=sent, transfer=transfer)
         if one.status == ENDED:
             yield at_ms, self._item(f"withdrawal:{one.id}:returned", RETURNED, at_ms, one.token, one.gross, details, transfer)
 

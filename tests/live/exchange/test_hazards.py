@@ -130,7 +130,9 @@ def test_the_notional_of_a_perp_market_is_under_another_name():
 # Errors: what each means.
 
 
-ROWS = [(table, code, meaning) for table in ("SPOT", "PERP", "WALLET") for code, meaning in getattr(binance_errors, table).items()]
+ROWS = [
+    (table, code, meaning) for table in ("SPOT", "PERP", "WALLET", "WITHDRAWAL") for code, meaning in getattr(binance_errors, table).items()
+]
 
 
 @pytest.mark.parametrize(("table", "code", "meaning"), ROWS)
@@ -155,6 +157,12 @@ def test_each_code_of_the_table_means_what_it_says(table, code, meaning):
 )
 def test_what_is_in_no_table_is_looked_up(status, code, meaning):
     assert meaning_of(Refusal(status, code, "?"), binance_errors.SPOT) is meaning
+
+
+def test_a_venue_that_says_that_it_is_in_maintenance_has_taken_nothing():
+    for code, text in (("1", "System is under maintenance."), ("", "<title>Maintenance</title>")):
+        assert meaning_of(Refusal(503, code, text), binance_errors.SPOT) is Meaning.MAINTENANCE
+        assert meaning_of(Refusal(502, code, text), binance_errors.SPOT) is Meaning.UNKNOWN
 
 
 def test_a_duplicate_is_distinguished_from_a_want_of_balance_by_its_text():

@@ -37,6 +37,11 @@ MATRIX = {
     "executed, dropped, look-ups lag": ([{"lag_s": {"binance": 5}}, fault("drop_after")], 1),
     "429": ([fault("status", status=429, retry_after=0.2)], 1),
     "late, after it has expired": ([fault("late", seconds=5)], 1),
+    "429 without, which lasts longer than the attempts": ([fault("status", status=429)], None),
+    "executed and 429": ([fault("status", status=429, retry_after=0.2, after=True)], 1),
+    "executed and cut off": ([fault("half_after")], 1),
+    "slow": ([fault("delay", seconds=0.05)], 1),
+    "in maintenance": ([{"maintenance": ["binance"]}], None),
     "refused": ([fault("refuse", reason="transfer_balance")], None),
 }
 
@@ -67,6 +72,17 @@ def test_the_margin_of_a_perp_is_moved_once(begun, exchange, name):
     assert not trader.journal.open_entries()
     children = trader.journal.children("k1")
     assert sum(child.status is Status.SETTLED for child in children) == (moves or 0)
+    assert trader.account.positions() == trader.theirs()
+
+
+def test_margin_that_stale_balances_do_not_show_yet_is_not_moved_a_second_time(begun, exchange):
+    trader = begun(SPOT_ONLY)
+    exchange.control({"stale_s": {"binance": 10}}, fault("drop_after"))
+    with suppress(ComponentError):
+        trader.send("k1", "perp", "sell", "0.5")
+    exchange.control(clear=True)
+    trader.again().send("k2", "perp", "sell", "0.5")
+    assert len(exchange.account("binance")["transfers"]) == len(trader.executed()) == 1
     assert trader.account.positions() == trader.theirs()
 
 

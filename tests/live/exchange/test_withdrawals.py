@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.core.clock import iso
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.live.exchange_orders import client_id_of
 
@@ -251,6 +252,34 @@ def test_what_is_late_is_reported_once_and_health_is_degraded_until_it_arrives(l
     one.require_agreement()
 
 
+def test_a_withdrawal_that_no_look_up_shows_stays_open_while_the_balance_shows_it(live, exchange):
+    one = live(timeout_s=0.4, live={"settle_deadline_s": {"withdrawal": 900}})
+    exchange.control({"lag_s": {"binance": 100_000}}, fault("drop_after"))
+    with pytest.raises(OutcomeUnknown, match="but binance shows 14000 USDT, held are 15000: perhaps it was executed"):
+        one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    exchange.control(clear=True)
+    one.again()
+    assert one.journal.entry("w1").status is Status.SETTLED
+    for _ in range(3):
+        one.settle(15)
+    assert "in_transit" not in one.positions
+    one.require_agreement()
+
+
+def test_a_withdrawal_whose_row_a_person_closed_as_if_it_never_happened_is_taken_over_and_somebody_must_look(live, exchange):
+    one = live(timeout_s=0.4, live={"settle_deadline_s": {"withdrawal": 900}})
+    exchange.control({"lag_s": {"binance": 100_000}}, fault("drop_after"))
+    with pytest.raises(OutcomeUnknown):
+        one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    one.journal.close("w1", Status.NEVER_HAPPENED, None, None, "a person decided that it never happened")
+    exchange.control(clear=True)
+    taken = [settled for _ in range(3) for settled in one.settle(15)]
+    moved = [(settled.kind, settled.deltas.amounts) for settled in taken if settled.deltas]
+    assert moved == [("late withdrawal", {"binance": {"USDT": D(-1000)}}), ("credit", {"wallet": {"USDT": D(996)}})]
+    assert one.manager.live.senders.health.check()["status"] == "unhealthy"
+    one.require_agreement()
+
+
 def test_a_withdrawal_by_hand_is_somebody_elses(live, exchange):
     one = live()
     one.settle(1)
@@ -295,3 +324,21 @@ def test_a_deposit_that_was_first_seen_two_days_before_it_is_credited_is_taken_u
     (credited,) = one.settle(1)
     assert credited.deltas.amounts == {"binance": {"USDT": D(7)}}
     one.require_agreement()
+
+
+def test_a_run_that_goes_back_before_a_withdrawal_has_its_arrival_after_it(live, exchange):
+    """The record of a step is missing; the withdrawal of that step and its arrival are in the journal."""
+    one = live()
+    account, journal = one.manager.live.account, one.journal
+    before, mark, market = account.ledger.state, journal.mark(), account.market(one.time.clock.now())
+    one.execute(transfer("binance", "wallet", "1000"))
+    for _ in range(3):
+        one.settle(10)
+    now, held = one.time.clock.now(), account.ledger.state
+    account.go_back(before, market, journal.dues_after(mark))
+    assert [report for _, reports in account.advance_to(now) for report in reports] == []
+    assert account.ledger.state.positions() == before.positions()
+    account.come_back(account.market(now))
+    later = now + timedelta(minutes=1)
+    assert [report.kind for _, reports in account.advance_to(later) for report in reports] == ["on chain", "arrival"]
+    assert account.ledger.state.positions() == held.positions()

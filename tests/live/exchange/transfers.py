@@ -19,7 +19,7 @@ from basis_strategy_v1.core.instructions import WalletTransfer
 from basis_strategy_v1.core.outgoing import OutgoingTransfer, require_message_within
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.state_change import change_between
-from basis_strategy_v1.core.tokens import to_units
+from basis_strategy_v1.core.tokens import in_base_units, to_units
 from basis_strategy_v1.core.transit import set_off
 from basis_strategy_v1.execution.paper_message import NO_GAS, PaperMessage
 from basis_strategy_v1.live.exchanges import open_exchange
@@ -47,10 +47,12 @@ EXCHANGE = {"slippage_bps": 0, "withdrawal": "default", "deposit_minutes": CREDI
 
 
 class FixedPrices:
-    """ETH at 2000, as the local exchange has it."""
+    """ETH at one price, at first that of the local exchange."""
+
+    price = 2000.0
 
     def get_data(self, timestamp: Any) -> dict[str, Any]:
-        return world.data_at(timestamp, {"ETH": 2000.0, "USDT": 1.0}, {}, (9.0, 1.0), funding_rates={"binance": {"ETHUSDT": 0.0}})
+        return world.data_at(timestamp, {"ETH": self.price, "USDT": 1.0}, {}, (9.0, 1.0), funding_rates={"binance": {"ETHUSDT": 0.0}})
 
 
 class ChainWallet:
@@ -73,7 +75,8 @@ class ChainWallet:
         return {"now": to_instant(self._clock.now()), "to": payee.deposit_address(order.instruction.token, "ethereum")}
 
     def prepare(self, approved: Any, limits: Any, quote: Any, nonce: int | None) -> Message:
-        transfer = approved.order.instruction
+        asked = approved.order.instruction
+        transfer = structs.replace(asked, amount=in_base_units(asked.token, asked.amount))  # a chain sends no less than one
         outgoing = OutgoingTransfer(token=transfer.token, amount=transfer.amount, address=quote["to"], gas=NO_GAS)
         allowed = structs.replace(limits, withdrawal_addresses=(*limits.withdrawal_addresses, quote["to"]))
         require_message_within(approved, allowed, outgoing)
@@ -181,6 +184,7 @@ class LiveTransfers:
         watched: Any = lambda gateway: gateway, timeout_s: float = 1.0, **changes: Any,
     ) -> None:  # fmt: skip
         self.exchange, self.folder, self._at, self._watched = exchange, folder, at, watched
+        self.prices = FixedPrices()
         self.held = HELD if held is None else held
         self.time = time or RunTime(next_minute(exchange))
         self.changes = {"venue_timeout": timeout_s, **changes}
@@ -198,7 +202,7 @@ class LiveTransfers:
         self.binance.payees = self.wallet.payees = payees
         self.log = EventLogger(self.folder / "logs", "live", clock=self.time.clock)
         self.manager = ExecutionInterfaceManager(
-            config_of(self.exchange.url, **self.changes), FixedPrices(), "live", event_logger=self.log,
+            config_of(self.exchange.url, **self.changes), self.prices, "live", event_logger=self.log,
             clock=self.time.clock, gateways={name: self._watched(one) for name, one in payees.items()}, journal=self.journal,
             timing=self.time.timing,
         )  # fmt: skip
@@ -219,9 +223,12 @@ class LiveTransfers:
         return self.manager.execute(self.time.clock.now(), block)
 
     def settle(self, minutes: float = 0) -> list[Any]:
-        """What has happened when so many minutes have passed."""
+        """What has happened when so many minutes have passed; it is in the log."""
         self.time.sleep(minutes * 60)
-        return self.manager.settle(self.time.clock.now())
+        reports = self.manager.settle(self.time.clock.now())
+        assert self.manager.live is not None
+        self.manager.live.settlements_logged(reports)
+        return reports
 
     @property
     def positions(self) -> dict[str, dict[str, Decimal]]:
