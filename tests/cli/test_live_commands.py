@@ -129,6 +129,26 @@ def test_a_config_without_a_venue_at_which_something_is_held_is_refused(
     assert json.loads(basis("status", "--json").out) == before
 
 
+def test_unwind_with_a_config_that_trades_elsewhere_does_not_say_that_all_was_left(
+    basis: Basis, config: Path, sample: Path, tmp_path: Path
+) -> None:
+    sample = shutil.copytree(sample, tmp_path / "sample")
+    shutil.copytree(sample / "ohlcv" / "bybit", sample / "ohlcv" / "binance", dirs_exist_ok=True)
+    shutil.copytree(sample / "funding" / "bybit", sample / "funding" / "binance", dirs_exist_ok=True)
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    held = json.loads(basis("status", "--json").out)["positions"]["bybit"]
+    elsewhere = LIVE.replace("_venue: bybit", "_venue: binance").replace("[bybit]", "[bybit, binance]")
+    config.write_text(elsewhere)
+    done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max")
+    still = ", ".join(f"bybit: {token} {held[token]}" for token in ("ETH", "ETHUSDT-PERP"))
+    assert (done.status, done.out) == (1, "")
+    assert done.errors == [
+        f"ENG-004: the strategy of this config leaves nothing more, and still held is {still}; halted; "
+        "run unwind again with the config that trades there; `basis resume` ends the halt"
+    ]
+
+
 def test_a_run_whose_simulated_venues_lost_their_ledger_does_not_begin(basis: Basis, config: Path, sample: Path) -> None:
     config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
     basis("live", *replay(config, sample), "--quiet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, from_instant, iso
@@ -15,6 +15,9 @@ from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.journal_reader import JournalReader
 from basis_strategy_v1.results.run_record import HOLDINGS, kept_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 HALT = "HALT"
 
@@ -107,11 +110,11 @@ def halt(folder: Path) -> str:
     return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
 
 
-def left(folder: Path, *, has_left: bool) -> list[str]:
-    """Halt after leaving; the positions then.
+def left(folder: Path, still: Sequence[Mapping[str, str]], *, has_left: bool) -> list[str]:
+    """Halt after leaving; the positions then. `still`: those that the summary names as left open.
 
     Raises:
-        ComponentError: ENG-004, something is still held that could not be left in the time of the data.
+        ComponentError: ENG-004, something is still held: the data had no time for it, or the strategy of the config does not trade it.
     """
     set_halted(folder)
     found = status_of(folder)
@@ -122,6 +125,10 @@ def left(folder: Path, *, has_left: bool) -> list[str]:
             "where there are none, replay into a new state folder with close_at_end: true; `basis resume` ends the halt"
         )
         raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}; {again}")
+    if still:
+        open_ = ", ".join(f"{row['venue']}: {row['token']} {row['amount']}" for row in still)
+        again = "run unwind again with the config that trades there; `basis resume` ends the halt"
+        raise ComponentError("ENG-004", f"the strategy of this config leaves nothing more, and still held is {open_}; halted; {again}")
     return ["left everything that the strategy holds, and halted", *held]
 
 
