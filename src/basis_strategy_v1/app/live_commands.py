@@ -12,8 +12,9 @@ from basis_strategy_v1.core.clock import SECOND_US, SystemClock, from_instant, i
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import GivenFee
 from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
-from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.live.journal import LOCK, SqliteJournal
 from basis_strategy_v1.live.journal_reader import JournalReader
+from basis_strategy_v1.monitoring.folder_lock import holder_of
 from basis_strategy_v1.results.run_record import HOLDINGS, kept_in
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def lines_at_the_end(summary: dict[str, Any], folder: Path) -> list[str]:
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, the positions, and the newest
-    comparison of these with the venues.
+    """What the journal knows: the process that has it (its number; None: none), halted or not, what is open, the plan in hand, what the day
+    has spent, the positions, and the newest comparison of these with the venues.
 
     Raises:
         ComponentError: JRN-…, there is no journal, or it cannot be read.
@@ -73,6 +74,7 @@ def status_of(folder: Path) -> dict[str, Any]:
         day = iso(SystemClock().now())[:10]
         return {
             "run": journal.run,
+            "process": holder_of(journal.path.with_name(LOCK)),
             "halted": is_halted(folder),
             "open": [
                 {"key": entry.key, "venue": entry.venue, "status": str(entry.status), "reason": entry.reason}
@@ -92,7 +94,8 @@ def status_of(folder: Path) -> dict[str, Any]:
 def status_lines(folder: Path) -> list[str]:
     """The same, for a person."""
     found = status_of(folder)
-    lines = [f"run {found['run']}: {'halted' if found['halted'] else 'not halted'}"]
+    process = "no process runs on it" if found["process"] is None else f"process {found['process'] or '?'} runs on it"
+    lines = [f"run {found['run']}: {process}, {'halted' if found['halted'] else 'not halted'}"]
     if (plan := found["plan_in_hand"]) is not None:
         lines.append(f"plan in hand: {plan['blocks']} blocks of {plan['at']}")
     lines += [f"open: {row['key']} at {row['venue']} is {row['status']}{row['reason'] and ': '}{row['reason']}" for row in found["open"]]
