@@ -153,10 +153,10 @@ def unwind(
     live_commands.require_journal(state)
     engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=False)
     engine.is_leaving = True
-    engine.run()
+    result = engine.run()
     if stop.is_set:
         stop.end()
-    lines = list(live_commands.left(state, has_left=engine.has_left))
+    lines = list(live_commands.left(state, result.summary["left_open"], has_left=engine.has_left))
     for line in [_json({"lines": lines})] if as_json else lines:
         say(line)
 

@@ -132,7 +132,7 @@ class Writer:
             ],
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
-            left_open=_left_open(engine) if _was_to_leave(engine.config) else (),
+            left_open=_left_open(engine) if _was_to_leave(engine) else (),
             liquidations=liquidations_in(self._logger.lines_of(COMPONENT)),
         )
 
@@ -152,8 +152,9 @@ class Writer:
         return [f"Data check: {line}." for line in issue_lines(self._provider.issues(to_instant(config.start), to_instant(config.end)))]
 
 
-def _was_to_leave(config: Config) -> bool:
-    return config.close_at_end or getattr(config.strategy, "leave_at", None) is not None
+def _was_to_leave(engine: EventDrivenStrategyEngine) -> bool:
+    config = engine.config
+    return getattr(engine, "is_leaving", False) or config.close_at_end or getattr(config.strategy, "leave_at", None) is not None
 
 
 def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:

@@ -85,6 +85,28 @@ def load_config(
     given, folder = _given(source, reading)
     if changes and isinstance(given, Mapping):
         given = _changed(given, changes)
+    return _config_of(given, folder, reading, code)
+
+
+def load_in_part(source: str | os.PathLike[str] | Mapping[str, Any] | Config) -> Config | None:
+    """The config without those of its sections in which something is wrong, so that more can be found; None where the rest is no config.
+
+    Where nothing is wrong it is the whole.
+    """
+    try:
+        return load_config(source)
+    except ConfigError as wrong:
+        faulty = {fault.path.partition(".")[0].partition("[")[0] for fault in wrong.faults}
+    given, folder = _given(source, Reading())
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return _config_of({name: value for name, value in given.items() if name not in faulty}, folder, Reading())
+    except ConfigError:
+        return None
+
+
+def _config_of(given: object, folder: Path, reading: Reading, code: str = "") -> Config:
     if not isinstance(given, Mapping):
         raise ConfigError([*reading.faults, Fault("config", shown(given), "a mapping, or the path of a YAML file")])
     record = top_record(given.get("strategy_mode"))
