@@ -187,6 +187,10 @@ def resolve(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key of an open instruction; `basis status` lists them.")],
     happened: Annotated[str | None, typer.Option("--happened", metavar="REFERENCE", help="The venue's name of the execution.")] = None,
     never: Annotated[bool, typer.Option("--never", help="It was not executed, and cannot be any more.")] = False,
+    fee: Annotated[
+        str | None,
+        typer.Option("--fee", metavar="'AMOUNT TOKEN'|unknown", help="With --happened: the fee, where the venue does not show it."),
+    ] = None,
     state: State = Path("state"),
 ) -> None:
     """Record what became of an instruction, where the venue could not be asked."""
@@ -195,7 +199,9 @@ def resolve(
 
     if (happened is None) is not never:
         raise ComponentError("CFG-001", f"resolve {shown(key)}: give either --happened REFERENCE or --never")
-    say(live_commands.resolve(state, key, happened))
+    if fee is not None and never:
+        raise ComponentError("CFG-001", f"resolve {shown(key)}: what never happened has no fee; leave --fee out")
+    say(live_commands.resolve(state, key, happened, None if fee is None else live_commands.fee_of(fee)))
 
 
 def print_summary(summary: Any) -> None:

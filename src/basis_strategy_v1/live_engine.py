@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.clock import MICROSECOND, SimulatedClock, from_instant, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, StillPending
+from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.core.memory import decode_memory, encode_memory
 from basis_strategy_v1.core.order import DECISION, LEAVE
 from basis_strategy_v1.engine import RunResult, steps_of
@@ -95,6 +96,7 @@ class LiveEngine(LiveGuard):
     def _work(self, at: datetime, market: MarketSnapshot) -> None:
         """Close what is open; go on with the plan in hand, or decide."""
         busy = self._recover(market)
+        self._stop_for_late_fills(at, market, busy)
         if busy:
             self._guard(at, market, busy=busy)
             return
@@ -134,8 +136,10 @@ class LiveEngine(LiveGuard):
     def _execute(
         self, at: datetime, market: MarketSnapshot, blocks: Sequence[dict[str, Any]], memory: Any, purpose: str = DECISION
     ) -> None:
-        if self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory), purpose=purpose)):
-            self.memory = memory
+        before = self.memory
+        self.memory = memory
+        if not self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory), purpose=purpose)):
+            self.memory = before
 
     def _continue(self, market: MarketSnapshot) -> None:
         in_hand = self.live.pipeline.plan_in_hand()
@@ -175,7 +179,20 @@ class LiveEngine(LiveGuard):
             self.halt()
             message = f"{self._unwound} plans in a row were unwound, the last because: {stopped.message}"
             self._log_error(at, "ENG-005", message)
+        self.live.pipeline.meant = stopped.before
+        self._forget(at)
         self._unwind(at, market, stopped.before)
+
+    def _forget(self, at: datetime) -> None:
+        """Take back the memory of the newest plan, which is unwound: what it was to do was not done. The journal has it, too."""
+        journal = self.live.journal
+        number = journal.mark().plan
+        before = journal.plans_after(JournalMark(plan=number - 2))[0].plan.memory if number > 1 else None
+        self.memory = self._decoded(before)
+        self.live.pipeline.run(at, [], encode_memory(self.memory))
+
+    def _decoded(self, text: str | None) -> Any:
+        return None if text is None else decode_memory(text, getattr(self.strategy, "memory_kinds", ()))
 
     def _close_where_it_ends(self, at: datetime, instant: int, market: MarketSnapshot) -> None:
         if self.waits is None and instant == self._end and (instant, LEAVE) not in self._sent:
@@ -193,6 +210,7 @@ class LiveEngine(LiveGuard):
         now = self.clock.now()
         market = self._advance_to(to_instant(now), now)
         busy = self._recover(market)
+        self._stop_for_late_fills(now, market, busy)
         if not busy and self._unwinds_to is not None:
             self._unwind(now, market, self._unwinds_to)
         if not busy and self.live.pipeline.plan_in_hand() is not None:
@@ -203,7 +221,11 @@ class LiveEngine(LiveGuard):
             self._rebase(market)
 
     def _resume(self) -> None:
-        """Take up the strategy's memory, and find the step to go on from."""
-        text = self.live.journal.memory()
-        if text is not None:
-            self.memory = decode_memory(text, getattr(self.strategy, "memory_kinds", ()))
+        """Take up the strategy's memory: not that of a plan which an earlier process stopped and has not unwound."""
+        newest = self.live.journal.newest_plan()
+        if newest is None:
+            return
+        if self._unwinds_to is not None and newest.blocks:
+            self._forget(newest.at)
+        else:
+            self.memory = self._decoded(self.live.journal.memory())

@@ -110,6 +110,18 @@ class LiveGuard(LiveRecord):
         if self._guard(at, market, at_once=True):
             self._unwinds_to = None
 
+    def _stop_for_late_fills(self, at: datetime, market: MarketSnapshot, busy: Sequence[str] = ()) -> None:
+        """End the run where an order was executed after its row was closed; what that left unhedged is closed first.
+
+        Raises:
+            ComponentError: JRN-007, or why it cannot be closed.
+        """
+        late = self.live.late_fills
+        if late:
+            message = "; ".join(late.values())
+            self._guard(at, market, at_once=True, busy=busy)
+            raise ComponentError("JRN-007", message)
+
     def _compare_holdings(self, at: datetime, market: MarketSnapshot) -> None:
         """Compare the positions with the venues, from time to time and after a disagreement; keep the table, and log a new break."""
         reconciler = self.live.reconciler

@@ -19,7 +19,7 @@ from basis_strategy_v1.execution.live_account import LiveAccount
 from basis_strategy_v1.execution.live_run import settled_in
 from basis_strategy_v1.execution.recovery import Recovered
 from basis_strategy_v1.monitoring.logged_errors import errors_since
-from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to
+from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to, unwound_in_a_row
 from basis_strategy_v1.results.run_record import Checkpoint, RunRecord, StepRow
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class LiveRecord(EventDrivenStrategyEngine):
         if newest is not None:
             plans = journal.plans_after(JournalMark() if kept is None else kept.mark)
             self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)
+            self._unwound = unwound_in_a_row(plans, journal, 0 if kept is None else kept.unwound)
         if why_not:
             self._log_error(self.clock.now(), "RES-002", why_not)
         if kept is None:
@@ -184,6 +185,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             mark=self._recorded,
             routed=self.manager.instructions_routed,
             failed=self.manager.instructions_failed,
+            unwound=self._unwound,
         )
 
     def _take_times(self, market: MarketSnapshot) -> None:

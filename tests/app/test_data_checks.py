@@ -13,7 +13,6 @@ import yaml
 from basis_strategy_v1.app import build
 from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.sample import write_sample
 
 from . import runs
 
@@ -23,13 +22,6 @@ ALWAYS_IN = {"spot_venue": "bybit", "perp_venue": "bybit"}
 IN_BY_RULE = {**ALWAYS_IN, "enter_above_apr": 0.9, "funding_window_hours": 24}
 
 Spoil = Callable[[list[str]], list[str]]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    write_sample(folder)
-    return folder
 
 
 def spoil(data: Path, series: str, change: Spoil) -> None:

@@ -15,7 +15,6 @@ from basis_strategy_v1.app import build
 from basis_strategy_v1.app.commands import check_run, run_blocks
 from basis_strategy_v1.app.live import build_paper_replay
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.sample import write_sample
 
 from . import runs
 
@@ -26,12 +25,6 @@ LIMITS = {
     "max_unhedged_seconds": 60, "max_gas_per_day_eth": 1,
 }  # fmt: skip
 Change = Callable[[list[str]], list[str]]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    write_sample(tmp_path / "data")
-    return tmp_path / "data"
 
 
 def scaled(data: Path, series: str, factor: float, columns: range, since: str = "") -> None:

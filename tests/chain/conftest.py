@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ..conformance.chain import MissingPackage
-from .node import PricedChain, ShiftedClock, deploy_chain_world
+from .node import GWEI, PricedChain, ShiftedClock, deploy_chain_world
 from .wallet_trader import WalletTrader
 
 
@@ -30,6 +30,8 @@ def deployed():
 def world(deployed):
     chain, clock = deployed.chain, deployed.clock
     kept, shift = chain.snapshot(), clock.shift
+    chain.rpc("anvil_setNextBlockBaseFeePerGas", (hex(GWEI),))  # a snapshot does not hold it
+    chain.mine()
     yield deployed
     chain.revert(kept)
     deployed.clock = ShiftedClock()

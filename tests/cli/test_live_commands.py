@@ -209,6 +209,11 @@ WRONG = {
     "an unknown key": ("resolve", "mine", "--never"),
     "a key without a decision": ("resolve", "mine"),
     "a key with two decisions": ("resolve", "mine", "--never", "--happened", "0x1"),
+    "a fee of nothing": ("resolve", "mine", "--never", "--fee", "unknown"),
+    "a fee without a token": ("resolve", "mine", "--happened", "7", "--fee", "0.5"),
+    "a fee that is paid to us": ("resolve", "mine", "--happened", "7", "--fee", "-0.5 USDT"),
+    "a fee that is no number": ("resolve", "mine", "--happened", "7", "--fee", "some USDT"),
+    "a fee that is not finite": ("resolve", "mine", "--happened", "7", "--fee", "NaN USDT"),
 }
 SAYS = {
     "no limits": "CFG-001: limits: missing; live (with --paper too) needs max_notional_per_instruction, max_notional_per_day, "
@@ -224,7 +229,15 @@ SAYS = {
     "an unknown key": "JRN-005: no open instruction has the key 'mine'; open are none",
     "a key without a decision": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
     "a key with two decisions": "CFG-001: resolve 'mine': give either --happened REFERENCE or --never",
-}
+    "a fee of nothing": "CFG-001: resolve 'mine': what never happened has no fee; leave --fee out",
+    **{
+        f"a fee {what}": f"CFG-001: --fee must be an amount and its token, such as '0.5 USDT', or unknown, got '{given}'"
+        for what, given in (
+            ("without a token", "0.5"), ("that is paid to us", "-0.5 USDT"), ("that is no number", "some USDT"),
+            ("that is not finite", "NaN USDT"),
+        )
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -48,8 +48,19 @@ def config() -> Callable[..., dict[str, Any]]:
     return right_config
 
 
+def write_strategy_files(folder: Path) -> Path:
+    for name in ("mine.py", "blocks.jsonl"):
+        (folder / name).write_text("")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def strategy_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_strategy_files(tmp_path_factory.mktemp("strategies"))
+
+
 @pytest.fixture(autouse=True)
-def _strategy_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mine.py").write_text("")
-    (tmp_path / "blocks.jsonl").write_text("")
-    monkeypatch.chdir(tmp_path)
+def _strategy_files(request: pytest.FixtureRequest, strategy_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory has the files that configs name; it is the test's own where the test has one."""
+    own = "tmp_path" in request.fixturenames
+    monkeypatch.chdir(write_strategy_files(request.getfixturevalue("tmp_path")) if own else strategy_files)

@@ -34,7 +34,7 @@ ERRORS = {
     "open_position": ((110024, "The position mode cannot be switched when there is an existing position"),) * 2,
     "amount": ((131228, "Your balance is not enough"),) * 2,
     "transfer_balance": ((131212, "Insufficient balance"),) * 2,
-    "duplicate_transfer": ((131210, "transferId is duplicate"),) * 2,
+    "duplicate_transfer": ((131214, "TransferId exist"),) * 2,
     "duplicate_withdrawal": ((131099, "requestId is duplicate"),) * 2,
     "network": ((131090, "Withdrawals of this currency are not supported on this chain"),) * 2,
     "network_closed": ((131094, "Withdrawals of this chain are suspended"),) * 2,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bybit_markets import KINDS, wanted, window
 from .dialect import Call, Route
 from .ledger import ZERO, Fill, Refused, text
 from .markets import PERP
 from .moves import OPEN, address_of
+
+if TYPE_CHECKING:
+    from .ledger import Account
 
 WALLETS = {"UNIFIED": "unified", "FUND": "funding"}
 NAMES = {wallet: name for name, wallet in WALLETS.items()}
@@ -18,9 +21,13 @@ WITHDRAWAL_STATUS = {OPEN: "Pending", "completed": "success", "cancelled": "Canc
 DEPOSIT_STATUS = {OPEN: 2, "completed": 3}
 
 
+def is_unified(account: Account) -> bool:
+    return int(account.settings.get("unified_status", 6)) >= 3
+
+
 def _wallet(call: Call) -> Any:
     account, engine = call.account, call.engine
-    if call.need("accountType") != "UNIFIED":
+    if call.need("accountType") != "UNIFIED" or not is_unified(account):
         raise Refused("parameter", name="accountType")
     held = engine.shown(account).get("unified", {})
     symbols = [symbol for symbol, position in account.positions.items() if position.amount]
@@ -89,7 +96,6 @@ def _info(call: Call) -> Any:
 
 def _key(call: Call) -> Any:
     key = call.engine.keys["bybit", call.request.headers["X-BAPI-API-KEY"]]
-    is_unified = int(call.account.settings.get("unified_status", 6)) >= 3
     may_trade = "trade" in key.may
     wallet = ["AccountTransfer"] * ("transfer" in key.may) + ["Withdraw"] * ("withdraw" in key.may)
     return {
@@ -99,8 +105,10 @@ def _key(call: Call) -> Any:
             "Options": [], "Derivatives": ["DerivativesTrade"] if may_trade else [], "CopyTrading": [], "BlockTrade": [], "Exchange": [],
             "NFT": [], "Affiliate": [], "Earn": [],
         },
-        "ips": ["127.0.0.1"] if key.has_ip_limit else ["*"], "type": 1, "deadlineDay": 83, "expiredAt": "2100-01-01T00:00:00Z",
-        "createdAt": "2022-10-16T02:24:40Z", "unified": 0, "uta": 1 if is_unified else 0, "userID": 1, "inviterID": 0, "vipLevel": "No VIP",
+        "ips": ["127.0.0.1"] if key.has_ip_limit else ["*"], "type": 1, "deadlineDay": 83,
+        "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2022-10-16T02:24:40Z", "unified": 0, "uta": int(is_unified(call.account)), "userID": 1,
+        "inviterID": 0, "vipLevel": "No VIP",
         "mktMakerLevel": "0", "affiliateID": 0, "rsaPublicKey": "", "isMaster": True, "parentUid": "0",
         "kycLevel": "LEVEL_DEFAULT", "kycRegion": "",
     }  # fmt: skip

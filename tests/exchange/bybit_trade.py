@@ -55,7 +55,7 @@ def _candidates(call: Call, *, only_recent: bool) -> list[Order]:
 
 
 def _find(call: Call, *, only_named: bool) -> list[Order]:
-    """Orders of a request, newest first."""
+    """Orders of a request, newest first. The history without a time is that of a week, also of an order that is named."""
     params, kind = call.params, KINDS.get(call.need("category"))
     found = [
         order
@@ -63,7 +63,10 @@ def _find(call: Call, *, only_named: bool) -> list[Order]:
         if order.market == kind and params.get("symbol") in (None, order.symbol) and params.get("orderId") in (None, str(order.id))
         and params.get("orderLinkId") in (None, order.client_id) and call.engine.is_visible(call.account, order.at)
     ]  # fmt: skip
-    if only_named and not {"orderId", "orderLinkId"} & params.keys():
+    if not only_named:
+        since, until = window(call, 7)
+        found = [order for order in found if since <= order.at <= until]
+    elif not {"orderId", "orderLinkId"} & params.keys():
         found = [order for order in found if order.status == "open" or params.get("openOnly") == "1"]
     return found[::-1][: int(params.get("limit", 50))]
 
@@ -173,8 +176,18 @@ def _positions(call: Call) -> Any:
     symbols = [call.params["symbol"]] if call.params.get("symbol") else list(call.account.positions)
     for symbol in symbols:
         call.engine.market("bybit", PERP, symbol)
-    rows = [_position(call, symbol) for symbol in symbols]
+    rows = [row for symbol in symbols for row in _positions_of(call, symbol)]
     return listed(call, rows if call.params.get("symbol") else [row for row in rows if row["size"] != "0"])
+
+
+def _positions_of(call: Call, symbol: str) -> list[dict[str, Any]]:
+    """In hedge mode there are two, of which one side is empty here."""
+    row = _position(call, symbol)
+    if not call.account.settings.get("hedge_mode"):
+        return [row]
+    sides = [{**row, "positionIdx": index} for index in (1, 2)]
+    empty = 0 if row["side"] == "Sell" else 1
+    return [{**side, "side": "", "size": "0"} if number == empty else side for number, side in enumerate(sides)]
 
 
 def _position(call: Call, symbol: str) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.state import ExchangeAccount, Perp, State, Wallet
-from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
+from basis_strategy_v1.execution.comparison import has_moved, looks_executed, unlike_deltas, unlike_expected, unlike_reading
 
-from .sending import BEFORE, EXPECTED, UNCHECKED, report
+from .sending import BEFORE, BUY, EXPECTED, UNCHECKED, order, report
 
 
 def said(**changes):
@@ -134,3 +136,67 @@ def test_a_perp_is_its_base():
 
 def test_on_chain_the_wallet_has_it_and_interest_accrues():
     assert changed_to(Deltas.at("aave", {"USDT": Decimal(-1)}), wallet=Wallet({"USDT": 7})) == []
+
+
+SHORT = replace(BUY, trade_type="perp", side="sell")
+PAID_OUT = parse_instruction(
+    {
+        "instruction_type": "wallet_transfer",
+        "from_venue": "binance",
+        "to_venue": "wallet",
+        "token": "USDT",
+        "amount": 5,
+        "network": "ethereum",
+    }
+)
+PERP = {"ETHUSDT-PERP": Decimal(-1), "USDT": Decimal("-1.5")}
+HELD = ExchangeAccount({"ETH": Decimal(2), "USDT": Decimal(5000)}, {"ETHUSDT": Perp(Decimal(-3), Decimal(-9000))})
+SHOWN = {
+    "more of what is bought": (order(), {"ETH": "2.1", "USDT": "4700"}, "binance shows 2.1 ETH, held are 2"),
+    "less of what is bought": (order(), {"ETH": "1.9"}, None),
+    "another balance of what it is paid with": (order(), {"USDT": "4700"}, None),
+    "less than an exchange shows": (order(), {"ETH": "2.00000001"}, None),
+    "a little more than that": (order(), {"ETH": "2.00000002"}, "binance shows 2.00000002 ETH, held are 2"),
+    "the same": (order(), {}, None),
+    "a larger short": (
+        order(instruction=SHORT, expected=Deltas.at("binance", PERP)), {"perp": "-3.5"},
+        "binance shows -3.5 ETHUSDT-PERP, held are -3",
+    ),
+    "a smaller short": (order(instruction=SHORT, expected=Deltas.at("binance", PERP)), {"perp": "-2.5"}, None),
+    "funding that was paid": (order(instruction=SHORT, expected=Deltas.at("binance", PERP)), {"USDT": "4990"}, None),
+    "less of what is paid out": (
+        order(instruction=PAID_OUT, expected=deltas(USDT=-5)), {"USDT": "4995"}, "binance shows 4995 USDT, held are 5000"
+    ),
+    "another token than the one that is paid out": (order(instruction=PAID_OUT, expected=deltas(USDT=-5, ETH=-1)), {"ETH": "1"}, None),
+}  # fmt: skip
+
+
+def with_changes(account, shows):
+    perp = shows.get("perp")
+    tokens = {token: Decimal(amount) for token, amount in shows.items() if token != "perp"}
+    perps = account.perps if perp is None else {"ETHUSDT": Perp(Decimal(perp), Decimal(0))}
+    return ExchangeAccount({**account.balances, **tokens}, perps)
+
+
+@pytest.mark.parametrize(("one", "shows", "found"), SHOWN.values(), ids=SHOWN)
+def test_an_order_that_nobody_finds_looks_executed_where_the_venue_shows(one, shows, found):
+    assert looks_executed(one, State({"binance": HELD}), State({"binance": with_changes(HELD, shows)})) == found
+
+
+def test_what_was_there_before_the_run_does_not_look_as_if_an_order_had_been_executed():
+    read = State({"binance": ExchangeAccount({"ETH": Decimal(9)})})
+    assert looks_executed(order(), State({"binance": HELD}), read, {"binance": {"ETH": Decimal(7)}}) is None
+    assert looks_executed(order(), State({"binance": HELD}), read, {"binance": {"ETH": Decimal(6)}}) == "binance shows 3 ETH, held are 2"
+
+
+def test_what_is_not_held_or_not_shown_by_an_exchange_proves_nothing():
+    read = State({"binance": with_changes(HELD, {"ETH": "3"})})
+    assert looks_executed(order(), State({"binance": HELD}, checked=False), read) is None
+    assert looks_executed(order(), State({"binance": HELD}), State()) is None
+    assert looks_executed(order(venue="wallet"), State(), State({"wallet": Wallet({"ETH": 3})})) is None
+
+
+def test_an_action_is_no_trade_at_an_exchange():
+    supply = {"instruction_type": "smart_contract_action", "protocol": "aave", "action": "supply", "token": "ETH", "amount": 1}
+    one = order(instruction=parse_instruction(supply), expected=Deltas.at("binance", {"ETH": Decimal(1)}))
+    assert looks_executed(one, State({"binance": HELD}), State({"binance": with_changes(HELD, {"ETH": "3"})})) is None

@@ -816,6 +816,22 @@ def test_what_the_timer_closes_is_logged_at_once_and_settlements_that_are_logged
     assert [event["event_type"] for event in events_of(tmp_path / "logs")][2:4] == ["execution", "settlement"]
 
 
+def test_a_fill_of_an_order_whose_row_was_closed_is_taken_over_and_is_critical_in_the_next_process_too(live_run):
+    made = live_run()
+    run = made.manager.live
+    made.manager.settle(NOON)
+    fill = {"kind": "late fill", "deltas": Deltas.at("binance", {"USDT": Decimal(3)}), "client_id": "c1", "reference": "7"}
+    happens(made.gateways["binance"], structs.replace(PAID, id="f3", **fill))
+    message = "binance has executed the order 7 (c1) after its row was closed as not executed: 3 USDT at 2024-06-01T12:05:00Z"
+    made.manager.settle(NOON)
+    assert run.late_fills == {"f3": message}
+    (error,) = run.senders.check_health()["errors"]
+    assert (error["error_code"], error["error_severity"], error["error_message"]) == ("JRN-007", "CRITICAL", message)
+    again = made.again()
+    again.settle(NOON)
+    assert again.live.late_fills == {"f3": message}
+
+
 def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_first_leg_moved():
     class FullAtTheSecond:
         written = 0

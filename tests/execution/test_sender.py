@@ -462,6 +462,41 @@ def test_a_look_up_can_say_that_it_can_no_longer_happen_and_then_the_key_may_be_
     assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
 
 
+def test_what_no_look_up_finds_is_not_sent_again_while_the_venue_shows_that_it_was_executed():
+    bench = Bench(UNKNOWN, finds=[NEVER] * 99, held=BEFORE, reads=[AFTER] * 99)
+    unknown = bench.fails(OutcomeUnknown)
+    why = "it expired at 12:00:10, but binance shows 1 ETH, held are 0: perhaps it was executed"
+    assert unknown.message == lost(f"binance has it pending: {why}")
+    assert (bench.row[0], bench.gateway.executed) == ("sent", [])
+    bench.journal.resolve("k1", None, at=NOON, by="me")
+    assert bench.journal.entry("k1").is_open
+
+
+def test_a_fill_that_a_look_up_finds_late_and_the_balance_early_is_recorded():
+    bench = Bench(UNKNOWN, finds=[NEVER, NEVER, FILL], held=BEFORE, reads=[AFTER] * 9)
+    assert bench.send().report.deltas == FILLED
+    assert bench.row == ("settled", "")
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, MalformedAnswer("half a page", "<html"), KeyError("x")])
+def test_what_no_look_up_finds_never_happened_only_once_the_venue_was_read(trouble):
+    bench = Bench(UNKNOWN, finds=[NEVER] * 9, held=BEFORE, reads=[trouble, BEFORE])
+    bench.fails(VenueUnreachable)
+    assert (bench.row[0], bench.gateway.calls.count("find k1")) == ("never happened", 2)
+
+
+def test_an_order_that_is_taken_over_meanwhile_casts_no_doubt_on_another():
+    bench = Bench(UNKNOWN, finds=[NEVER] * 9, held=BEFORE)
+
+    def read(at=None):
+        bench.holdings.state = AFTER
+        return AFTER
+
+    bench.gateway.read = read
+    bench.fails(VenueUnreachable)
+    assert (bench.row[0], bench.gateway.calls.count("find k1")) == ("never happened", 1)
+
+
 def test_pending_within_its_deadline_is_no_error():
     """Defect `gateway.py:53`: a transaction queued for twice venue_timeout ended CRITICAL."""
     bench = Bench(PENDING, finds=[PENDING] * 6 + [FILL], timeout_s=1.0)

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost, ExecutionReport
 from basis_strategy_v1.core.gateway import Due, Message
 from basis_strategy_v1.core.instructions import CexTrade, Chain, Instruction, SmartContractAction, WalletTransfer
-from basis_strategy_v1.core.journal import Decision, Entry, Status
+from basis_strategy_v1.core.journal import Decision, Entry, GivenFee, Status
 from basis_strategy_v1.core.order import Order, Plan
 from basis_strategy_v1.core.state import ExchangeAccount, State, Wallet
 
@@ -117,8 +117,8 @@ class Model:
             if key in (row.entry.key, row.entry.parent) and not row.entry.is_open:
                 self._change(row, is_logged=True)
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry | None:
-        self._change(self._open(key), decision=Decision(reference=reference, at=at, by=by))
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry | None:
+        self._change(self._open(key), decision=Decision(reference=reference, at=at, by=by, fee=fee))
         return self.entry(key)
 
     def begin_account(self, state: State, cursors: Mapping[str, str], not_ours: Mapping[str, Mapping[str, D]]) -> None:
@@ -129,15 +129,24 @@ class Model:
         self.cursors |= cursors
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
-        new: list[Due] = []
-        for item in items:
-            if (venue, item.id) not in self.due:
-                self.due[venue, item.id] = item
-                new.append(item)
+        new = self.new_due(venue, items)
+        self.due |= {(venue, item.id): item for item in new}
         self.cursors[venue] = cursor
         if new:
             self.held = state(new)
         return new
+
+    def new_due(self, venue: str, items: Sequence[Due]) -> list[Due]:
+        new: dict[str, Due] = {}
+        for item in items:
+            if (venue, item.id) not in self.due and not any(self._is_of(row.entry, venue, item) for row in self.rows):
+                new.setdefault(item.id, item)
+        return list(new.values())
+
+    @staticmethod
+    def _is_of(entry: Entry, venue: str, item: Due) -> bool:
+        has_sent_it = entry.venue == venue and item.client_id in {message.client_id for message in entry.messages}
+        return has_sent_it and (entry.is_open or item.reference in {report.reference for report in entry.reports})
 
     def due_logged(self, venue: str, ids: Iterable[str]) -> None:
         self.due_in_log |= {(venue, name) for name in ids} & self.due.keys()
@@ -171,6 +180,7 @@ class Model:
             "cursors": [self.cursors.get(venue) for venue in VENUES],
             "due": [(venue, item) for (venue, name), item in self.due.items() if (venue, name) not in self.due_in_log],
             "not ours": self.others,
+            "new fills": [item.id for venue in VENUES for item in self.new_due(venue, FILLS)],
         }
 
 
@@ -192,6 +202,7 @@ def seen(journal: Any) -> dict[str, Any]:
         "cursors": [journal.cursor(venue) for venue in VENUES],
         "due": journal.unlogged_due(),
         "not ours": journal.not_ours(),
+        "new fills": [item.id for venue in VENUES for item in journal.new_due(venue, FILLS)],
     }
 
 
@@ -239,7 +250,8 @@ def arguments(name: str, first: int, second: int) -> tuple[tuple[Any, ...], dict
         case "logged":
             return (key,), {}
         case "resolve":
-            return (key, None if second % 2 else f"0x{second}"), {"at": AT, "by": "basis resolve"}
+            fee = (None, GivenFee(None), GivenFee(D("0.10"), "USDT"))[second % 3]
+            return (key, None if second % 2 else f"0x{second}"), {"at": AT, "by": "basis resolve", "fee": fee}
         case "begin_account":
             return (state(first), {"bybit": f"from {second}"}, {"bybit": {"USDT": D(second) / 7}, "wallet": {"ETH": D(1)}}), {}
         case "add_due":
@@ -293,6 +305,15 @@ def due(name: str) -> Due:
         deltas=Deltas.at("bybit", {"USDT": D("0.1")}),
         changes={"bybit": {"type": "Account", "changed": {}}},
     )
+
+
+# Fills of orders of the run: some of them are in a report, some are not.
+FILLS = tuple(
+    structs.replace(due(f"fill {key} {number} {other}"), client_id=f"{key}-{number}", reference=f"0x{other}")
+    for key in KEYS
+    for number in range(0, MOST, 3)
+    for other in (number, number + 1)
+)
 
 
 def random_calls(seed: int, count: int) -> list[Call]:

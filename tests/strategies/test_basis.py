@@ -237,6 +237,13 @@ def test_the_larger_leg_is_cut_back_to_the_other_beyond_the_tolerance(spot: str,
     assert decided(both_legs("50", margin="50000", spot=spot)) == ([cut] if cut else [])
 
 
+def test_a_short_that_the_exchange_has_made_smaller_is_evened_out_before_anything_grows() -> None:
+    deleveraged = Held(bybit={"USDT": D(2_000), "ETH": D(50)}, binance={"USDT": D(60_000), "ETHUSDT-PERP": D(-30)})
+    assert decided(deleveraged) == ["sell 20.0000 ETHUSDT spot on bybit"]
+    evened_out = Held(bybit={"USDT": D(22_000), "ETH": D(30)}, binance={"USDT": D(60_000), "ETHUSDT-PERP": D(-30)})
+    assert [line.split()[0] for line in decided(evened_out)] == ["move", "buy", "sell"]
+
+
 def test_a_spot_leg_that_a_liquidation_left_alone_is_sold_and_it_stays_out() -> None:
     strategy = basis()
     assert strategy.decide(at_price(1000), both_legs("50", margin="50000")) == []

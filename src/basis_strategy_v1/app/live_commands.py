@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.journal import GivenFee
 from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.journal_reader import JournalReader
@@ -136,8 +138,26 @@ def resume(folder: Path) -> str:
     return "resumed: the next step decides again"
 
 
-def resolve(folder: Path, key: str, reference: str | None) -> str:
-    """Record a person's decision about an open instruction; the next start of `basis live` closes it.
+def fee_of(text: str) -> GivenFee:
+    """The fee of `0.5 USDT`, or of `unknown`.
+
+    Raises:
+        ComponentError: CFG-001.
+    """
+    amount, _, token = text.partition(" ")
+    if text == "unknown":
+        return GivenFee(None)
+    try:
+        fee = GivenFee(Decimal(amount), token)
+        if fee.amount is not None and fee.amount.is_finite() and fee.amount >= 0 and token.isalnum():
+            return fee
+    except InvalidOperation:
+        pass
+    raise ComponentError("CFG-001", f"--fee must be an amount and its token, such as '0.5 USDT', or unknown, got {shown(text)}")
+
+
+def resolve(folder: Path, key: str, reference: str | None, fee: GivenFee | None = None) -> str:
+    """Record a person's decision about an open instruction; the next start of `basis live` closes it. `fee`: where the venue shows none.
 
     Raises:
         ComponentError: JRN-002, a run has the journal; JRN-005, the key is not open.
@@ -148,6 +168,6 @@ def resolve(folder: Path, key: str, reference: str | None) -> str:
             there = ", ".join(found.key for found in journal.open_entries()) or "none"
             raise ComponentError("JRN-005", f"no open instruction has the key {key!r}; open are {there}")
     with SqliteJournal(folder) as writable:
-        writable.resolve(key, reference, at=SystemClock().now(), by="basis resolve")
+        writable.resolve(key, reference, at=SystemClock().now(), by="basis resolve", fee=fee)
     what = "never happened" if reference is None else f"happened as {reference}"
     return f"{key}: it {what}; `basis live` closes it at its next start"

@@ -35,6 +35,8 @@ class Due(Struct, frozen=True, kw_only=True):
 
     `id` is the venue's own, unique within the venue account. `venue` is the configured name of the exchange or protocol.
     Where `kind` is interest and there are no deltas, they are what its changes make of the balances that the account holds.
+    A fill of an order of the run itself has the order's `client_id` and the venue's name of it (`reference`): its row in the journal has it
+    already, unless the row was closed as if nothing had been executed.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Due(Struct, frozen=True, kw_only=True):
     changes: Mapping[str, Any] = {}
     costs: tuple[Cost, ...] = ()
     details: Mapping[str, Any] = {}
+    client_id: str = ""
+    reference: str = ""
 
 
 class Happened(Struct, frozen=True, kw_only=True):
@@ -149,11 +153,13 @@ class Gateway(Protocol):
 
 
 class MalformedAnswer(ValueError):
-    """The venue answered something that cannot be read. `raw` is the answer as it came."""
+    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what happened
+    without it."""
 
-    def __init__(self, fault: str, raw: Any) -> None:
+    def __init__(self, fault: str, raw: Any, but_for_fee: Happened | None = None) -> None:
         self.fault = fault
         self.raw = raw
+        self.but_for_fee = but_for_fee
         super().__init__(fault, raw)
 
     def __str__(self) -> str:

@@ -44,15 +44,25 @@ class Status(StrEnum):
 OPEN = (Status.INTENDED, Status.SENT)
 
 
+class GivenFee(Struct, frozen=True):
+    """The fee of an execution of which the venue does not show it, as a person has found it. `amount` None: nobody knows it, and none is
+    recorded."""
+
+    amount: Decimal | None
+    token: str = ""
+
+
 class Decision(Struct, frozen=True, kw_only=True):
     """What a person has decided about an entry whose outcome could not be found out. Recovery closes the entry by it.
 
-    `reference` is the venue's name of the execution that they have found there; None: it never happened. `by` is who decided.
+    `reference` is the venue's name of the execution that they have found there; None: it never happened. `by` is who decided. `fee` is
+    taken where the venue shows none.
     """
 
     reference: str | None
     at: datetime
     by: str
+    fee: GivenFee | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -206,9 +216,9 @@ class LiveJournal(Journal, Protocol):
         """The events of this key and of its steps, as far as they are closed, are in the event log. Rides on the next write."""
         ...
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry:
         """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None). The entry stays open
-        until recovery closes it.
+        until recovery closes it. `fee` is taken where the venue shows none.
 
         Raises:
             ComponentError: JRN-005, no entry of this key is open.
@@ -247,12 +257,17 @@ class LiveJournal(Journal, Protocol):
         ...
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
-        """Record what happened at a venue, each item once under the venue's id; gives those that are new.
+        """Record what happened at a venue, each item once under the venue's id; gives those that are new (`new_due`).
 
         `state` gives the account's state after the new ones; items, cursor and state are stored in one write. It is called under the
         journal's lock, only where there are new ones: whoever holds the account's lock meanwhile has it already. Without new ones the
         cursor rides on the next write.
         """
+        ...
+
+    def new_due(self, venue: str, items: Sequence[Due]) -> list[Due]:
+        """What of it `add_due` would record: each id once, not what is there already, and no fill of an order of the run whose row is open
+        or has a report under the venue's name of the order."""
         ...
 
     def unlogged_due(self) -> list[tuple[str, Due]]:

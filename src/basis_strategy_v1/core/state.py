@@ -34,6 +34,11 @@ class VenueState:
         """How it reads as positions: token -> amount, zeros left out."""
         return {}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the venue was read with all that it is like, us in it, at one block of its chain."""
+        return False
+
     def with_reading(self, read: VenueState) -> VenueState:
         """What is held here, at a venue that is like `read` (what is marked `AS_READ`)."""
         return self

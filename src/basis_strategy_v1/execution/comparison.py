@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import EXACT, plain
+from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
+from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.state import ExchangeAccount
 
 if TYPE_CHECKING:
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.core.state import State
 
     NotOurs = Mapping[str, Mapping[str, Decimal]]
 
 ZERO = Decimal(0)
 MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation, or the report, is wrong
+EXCHANGE_DIGITS = Decimal("1e-8")  # an exchange shows no more
 ACCRUAL = Decimal("1e-6")  # of an accruing balance between two looks
 NOTHING: NotOurs = {}
 
@@ -81,6 +85,31 @@ def has_moved(expected: Deltas, held: State, read: State, not_ours: NotOurs = NO
         return True
     ours = held.positions()
     return any(part.positions() != _with(ours.get(venue, {}), not_ours.get(venue, {})) for venue, part in read.parts.items())
+
+
+def looks_executed(order: Order, held: State, read: State, not_ours: NotOurs = NOTHING) -> str | None:
+    """What an exchange shows as if an order had been executed that a look-up does not find; None: nothing.
+
+    Only what every fill moves counts: the base token or the perp of a trade, the token of a transfer, in the expected direction.
+    """
+    venue, part = order.venue, read.parts.get(order.venue)
+    if not isinstance(part, ExchangeAccount) or not held.checked:
+        return None
+    ours, shown, others = held.positions().get(venue, {}), part.positions(), not_ours.get(venue, {})
+    for token, expected in order.expected.tokens(venue).items():
+        if _is_decisive(token, order):
+            has, there = ours.get(token, ZERO), EXACT.subtract(shown.get(token, ZERO), others.get(token, ZERO))
+            moved = there - has
+            if abs(moved) > EXCHANGE_DIGITS and (moved > 0) == (expected > 0):
+                return f"{venue} shows {plain(there)} {token}, held are {plain(has)}"
+    return None
+
+
+def _is_decisive(token: str, order: Order) -> bool:
+    instruction = order.instruction
+    if isinstance(instruction, CexTrade):
+        return token == perp_name(instruction.symbol) if instruction.trade_type == "perp" else instruction.symbol.startswith(token)
+    return isinstance(instruction, WalletTransfer) and token == instruction.token
 
 
 def _with(ours: Mapping[str, Decimal], others: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.gateway import Happened, MalformedAnswer, NeverHappe
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.execution.accrued import with_interest
 from basis_strategy_v1.execution.circuit_breaker import UNREADABLE
-from basis_strategy_v1.execution.comparison import has_moved, unlike_deltas, unlike_expected, unlike_reading
+from basis_strategy_v1.execution.comparison import has_moved, looks_executed, unlike_deltas, unlike_expected, unlike_reading
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, Sent
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LONGEST_RAW = 10_000
 AT_BLOCK = "block_hash"
 """The detail of a report that names the block of the execution: what it is compared with is read there, or not at all."""
+GIVE_FEE = "`basis resolve {key} --happened {reference} --fee 'AMOUNT TOKEN'`, or `--fee unknown`"
 
 
 def subject_of(venue: str) -> str:
@@ -90,6 +91,22 @@ class Conclusions:
         assert isinstance(answer, NeverHappened), "the last answer about an order"
         message = f"{self._venue}: {answer.reason}; {order.key} was not executed and can no longer be: it may be sent again"
         return self.close(order.key, Status.NEVER_HAPPENED, answer.reason, self._calls.unreachable(order, message, None))
+
+    def doubt(self, order: Order) -> str | None:
+        """Why an order that no look-up finds may have been executed all the same; None: the venue shows nothing of it.
+
+        A look-up may be later than anyone expects, and an order that is sent again because of it would be a second one.
+        """
+        held = self._holdings.state
+        if not held.checked or not order.expected.tokens(order.venue):
+            return None
+        try:
+            read = self._calls.read(order)
+        except (ComponentError, MalformedAnswer) as error:
+            return f"{self._venue} cannot be read: {getattr(error, 'message', error)}"
+        # Another order may have been taken over meanwhile: what agrees with the state before or after the reading agrees.
+        not_ours = self._holdings.not_ours
+        return looks_executed(order, held, read, not_ours) and looks_executed(order, self._holdings.state, read, not_ours)
 
     def close(self, key: str, status: Status, reason: str, error: ComponentError | None = None) -> Concluded:
         """Close an entry of which nothing was executed."""
@@ -173,6 +190,8 @@ class Conclusions:
         elsewhere it is an error."""
         order, raw = hand.order, repr(malformed.raw)[:LONGEST_RAW]
         message = f"{self._venue} answered {order.key} with {malformed.fault}; compare its raw answer with the venue before going on"
+        if malformed.but_for_fee is not None:
+            message += f"; where it stays so: {GIVE_FEE.format(key=order.key, reference=malformed.but_for_fee.reference)}"
         self._journal.note(order.key, f"{malformed.fault}; it answered {raw}")
         self._health.trouble(order.key, UNREADABLE, message)
         if self._has_moved(order):

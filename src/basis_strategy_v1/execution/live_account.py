@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
     NotOurs = Mapping[str, Mapping[str, Decimal]]
     Asked = Callable[[str, ComponentError | None], None]  # a venue account, and why it could not be asked (None: it was)
+    Late = Callable[[Due], None]  # a fill of an order whose row was closed as if nothing had been executed
 
 
 class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
     `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
-    their time. `asked` is called for each; where one cannot be asked, the others go on.
+    their time. `asked` is called for each; where one cannot be asked, the others go on. `late` is called for each fill that comes late.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class LiveAccount(Account):
         reads: Mapping[str, VenueReads],
         journal: LiveJournal,
         asked: Asked,
+        late: Late,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
         self._reads = reads
         self._journal = journal
         self._asked = asked
+        self._late = late
         self._newest: State | None = None  # the state of now, while the account is gone back
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
@@ -82,16 +85,24 @@ class LiveAccount(Account):
         Raises:
             VenueUnreachable: they cannot be looked at.
         """
-        return self._at_protocols_of_now(self.state(market))
+        return self._at_protocols_of_now(self.state(market), market)
 
     def look(self, at: datetime) -> tuple[MarketSnapshot, State]:
         market, state = super().look(at)
-        return market, self._at_protocols_of_now(state)
+        return market, self._at_protocols_of_now(state, market)
 
-    def _at_protocols_of_now(self, state: State) -> State:
+    def _at_protocols_of_now(self, state: State, market: MarketSnapshot) -> State:
         for reads in self._reads.values() if state.checked else ():
             for name, read in reads.look().parts.items():
                 state = state.with_part(name, state.parts.get(name, read.without_holdings()).with_reading(read))
+        return super()._accrued(state, market)
+
+    def _accrued(self, state: State, market: MarketSnapshot) -> State:
+        """A pool that was read on its chain stays as it was reported: what has accrued there is reported too."""
+        for venue in self._growing:
+            part = state.parts.get(venue.name)
+            if part is not None and not part.is_whole:
+                state = venue.accrue(state, market)
         return state
 
     def arrive(self, at: datetime) -> tuple[MarketSnapshot, tuple[ExecutionReport, ...]]:
@@ -149,6 +160,9 @@ class LiveAccount(Account):
             new = self._journal.add_due(name, items, cursor, after)
             state = _after(state, new)
             found += new
+            for item in new:
+                if item.client_id:
+                    self._late(item)
         return found
 
 

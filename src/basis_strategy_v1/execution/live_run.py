@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.journal import JournalMark, Status
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.gateway import Due, Gateway
     from basis_strategy_v1.core.journal import Entry, LiveJournal
     from basis_strategy_v1.execution.market_source import MarketSource
     from basis_strategy_v1.execution.routing_record import RoutingRecord
@@ -85,12 +86,13 @@ class LiveRun:
     ) -> None:
         self.parts = parts
         self.journal = parts.journal
+        self.late_fills: dict[str, str] = {}  # what was executed after its row was closed, until the run ends by it: id -> what it is
         self.is_taken_up = False
         self._taking_up = RLock()
         self._opens_with = opens_with
         self._record = record
         self.reads = {name: VenueReads(gateway, parts.settings.timeout_s, timing) for name, gateway in parts.gateways.items()}
-        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard)
+        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard, self._is_late)
         self.holdings = LiveHoldings(self.account)
         self.senders = Senders(parts.gateways.values(), parts.journal, self.holdings, parts.settings, clock=clock, timing=timing)
         wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
@@ -113,6 +115,14 @@ class LiveRun:
             self.senders.health.is_well(subject)
         else:
             self.senders.health.trouble(subject, error.error_code, error.message)
+
+    def _is_late(self, item: Due) -> None:
+        """An order was executed although its row says that it never was: the state has the fill, and somebody must look."""
+        filled = ", ".join(f"{plain(amount)} {token}" for (_, token), amount in item.deltas.items())
+        order = f"the order {item.reference} ({item.client_id})"
+        message = f"{item.venue} has executed {order} after its row was closed as not executed: {filled} at {iso(item.at)}"
+        self.late_fills[item.id] = message
+        self.senders.health.trouble(f"late fill {item.id}", "JRN-007", message, is_critical=True)
 
     # Starting.
 
@@ -178,6 +188,8 @@ class LiveRun:
         for venue, item in unlogged:
             if item.id not in there:
                 record.log_settlements([settlement_of(item)])
+            if item.client_id:
+                self._is_late(item)
             journal.due_logged(venue, [item.id])
         for entry in self.recovery.unlogged(self.parts.keys_in_log):
             report = entry.reports[-1]

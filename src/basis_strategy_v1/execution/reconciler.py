@@ -98,7 +98,7 @@ class Reconciler:
         for name, venues in by_account.items():
             if broken.intersection(venues):
                 try:
-                    due += self._reads[name].due(self._journal.cursor(name))[0]
+                    due += self._journal.new_due(name, self._reads[name].due(self._journal.cursor(name))[0])
                 except VenueUnreachable:
                     continue  # nothing is explained by it; the next comparison asks again
         executed, _ = self._journal.closed_after(self._mark)

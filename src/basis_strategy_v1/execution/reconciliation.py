@@ -15,7 +15,7 @@ from basis_strategy_v1.core.position_names import Kind
 from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount, Transit
 from basis_strategy_v1.core.state_change import apply_changes
 from basis_strategy_v1.core.tokens import REBASING, to_amount
-from basis_strategy_v1.execution.comparison import ACCRUAL
+from basis_strategy_v1.execution.comparison import ACCRUAL, EXCHANGE_DIGITS
 from basis_strategy_v1.venues.position_names import read_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.state import State
 
 ZERO = Decimal(0)
-EXCHANGE_DIGITS = Decimal("1e-8")  # an exchange shows no more
 NOT_OURS, INTEREST, ON_ITS_WAY, OPEN, ROUNDING = "not the run's", "interest", "in transit", "open order", "rounding"
 PAID = {"fees": "fee", "gas": "gas"}  # the costs that a venue may take elsewhere than its report says
 GROWS = (Kind.DEPOSIT, Kind.DEBT)

@@ -16,6 +16,7 @@ from basis_strategy_v1.core.instructions import is_internal_move
 from basis_strategy_v1.core.journal import Status, child_key
 from basis_strategy_v1.core.order import Order
 from basis_strategy_v1.execution.conclusion import Conclusions
+from basis_strategy_v1.execution.given_fee import with_fee
 from basis_strategy_v1.execution.order_in_hand import ZERO, Concluded, NotConcluded, OrderInHand, Sent, is_answer, is_last
 from basis_strategy_v1.execution.risk import approve_move
 from basis_strategy_v1.execution.venue_calls import CHAIN, EXCHANGE, WITHDRAWAL, VenueCalls, settles_as
@@ -119,10 +120,12 @@ class Sender:
         Nothing is sent but what takes the place of a message that does not get on.
         """
         hand = self._again_in_hand(entry)
-        reference = entry.decision.reference if entry.decision is not None else None
+        reference, fee = (None, None) if entry.decision is None else (entry.decision.reference, entry.decision.fee)
         answer = self._find(hand, reference)
         if reference is None:
             answer = self._replaced(hand, answer)
+        if fee is not None and isinstance(answer, MalformedAnswer) and answer.but_for_fee is not None:
+            answer = with_fee(answer.but_for_fee, self.name, fee)
         if isinstance(answer, VenueUnreachable | OutcomeUnknown):
             hand.why, hand.cause = f"{self.name} cannot be asked: {answer.message}", answer
             return NotConcluded(error=self._lost(hand), is_answered=False)
@@ -311,6 +314,8 @@ class Sender:
                 answer = self._calls.find(hand.order, hand.messages, hand.filled)
         except (VenueRejected, MalformedAnswer, VenueUnreachable, OutcomeUnknown) as error:
             answer = error
+        if isinstance(answer, NeverHappened) and reference is None and (doubt := self._conclusions.doubt(hand.order)) is not None:
+            answer = Pending(f"{answer.reason}, but {doubt}: perhaps it was executed")
         self._take_note(hand, answer)
         return answer
 

@@ -127,7 +127,7 @@ class Binance:
         with self._client.stamped(at_ms):
             return found_of(self._client.call(market.order, params, market.host))
 
-    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "") -> FoundOrder:
+    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "", sent_ms: int = 0) -> FoundOrder:
         """An order by its client id, or by the venue's."""
         market = MARKETS[kind]
         which = {"orderId": order_id} if order_id else {"origClientOrderId": client_id}
@@ -229,7 +229,7 @@ class Binance:
     def permissions(self) -> Permissions:
         return binance_account.permissions(self._client)
 
-    def is_hedged(self) -> bool:
+    def is_hedged(self, symbols: Iterable[str]) -> bool:
         return binance_account.is_hedged(self._client)
 
     def mode_fault(self, kinds: Collection[str]) -> str | None:

@@ -78,7 +78,7 @@ class ChainDue:
         reader = self._reader
         head = reader.latest()
         block = head if not confirmations else self._block(max(head.number - confirmations, 0))
-        *answers, nonce = reader.client.ask(*reader.calls_at(block.hash), RpcCall("eth_getTransactionCount", (reader.account, at_hash(block.hash))))
+        *answers, nonce = reader.client.ask(*reader.calls_at(at_hash(block.hash)), RpcCall("eth_getTransactionCount", (reader.account, at_hash(block.hash))))
         reading, nonce = reader.reading(block, answers), number_of(nonce, "a nonce")
         held = reader.balances_of(reading.state, self._name)
         if since is None:
@@ -206,16 +206,24 @@ class ChainDue:
 
     def _scanned(self, first: int, last: int) -> list[tuple[str, Mapping[str, int]]]:
         """(hash, what it did) of each of the account's own transactions in some blocks."""
-        reader, account = self._reader, self._reader.account.lower()
         found: list[tuple[str, Mapping[str, int]]] = []
+        sent = [transaction for _, transaction in self.sent_between(first, last)]
+        for start in range(0, len(sent), BLOCKS_AT_ONCE):
+            part = sent[start : start + BLOCKS_AT_ONCE]
+            receipts = self._reader.client.ask(*(RpcCall("eth_getTransactionReceipt", (each["hash"],)) for each in part))
+            found += [(each["hash"], self._moved_by(each, answer)) for each, answer in zip(part, receipts, strict=True)]
+        return found
+
+    def sent_between(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """(block, transaction) of each of the account's own in some blocks, as the node gives them."""
+        account = self._reader.account.lower()
         for start in range(first, last + 1, BLOCKS_AT_ONCE):
             numbers = range(start, min(start + BLOCKS_AT_ONCE, last + 1))
-            blocks = reader.client.ask(*(RpcCall("eth_getBlockByNumber", (hex(number), True)) for number in numbers))
-            sent = [each for block in blocks if isinstance(block, Mapping) for each in block["transactions"] if each["from"].lower() == account]
-            receipts = reader.client.ask(*(RpcCall("eth_getTransactionReceipt", (each["hash"],)) for each in sent)) if sent else []
-            for transaction, answer in zip(sent, receipts, strict=True):
-                found.append((transaction["hash"], self._moved_by(transaction, answer)))
-        return found
+            blocks = self._reader.client.ask(*(RpcCall("eth_getBlockByNumber", (hex(number), True)) for number in numbers))
+            for number, block in zip(numbers, blocks, strict=True):
+                if not isinstance(block, Mapping):
+                    raise MalformedAnswer(f"{block or 'nothing'} for block {number}", str(block))
+                yield from ((number, each) for each in block["transactions"] if each["from"].lower() == account)
 
     def _moved_by(self, transaction: Mapping[str, Any], answer: Any) -> Mapping[str, int]:
         if isinstance(answer, RpcError) or not isinstance(answer, Mapping):

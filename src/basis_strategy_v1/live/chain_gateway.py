@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import convert, to_builtins
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import to_instant
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.live.chain_abi import number_of
+from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.live.chain_abi import at_hash, number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_message import SentTransaction, replaced, sent_of
@@ -20,6 +22,7 @@ from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
 from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
 from basis_strategy_v1.live.chain_reader import Reading, block_of
+from basis_strategy_v1.live.exchange_faults import AccountFindings
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
+    from basis_strategy_v1.core.state import ExchangeAccount
     from basis_strategy_v1.live.chain_due import ChainDue
     from basis_strategy_v1.live.chain_reader import ChainReader
     from basis_strategy_v1.live.wallet_key import Signer
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 UNREACHABLE, REJECTED, UNKNOWN = "OCH-002", "OCH-001", "OCH-003"
 STUCK_BLOCKS = 3
+MOST_SCANNED = 2_000
 KNOWN = ("already known", "already imported", "known transaction")
 USED = ("nonce too low", "nonce is too low", "invalid nonce", "replacement transaction underpriced", "transaction underpriced")
 WAITS = ("max fee per gas less than block base fee", "fee too low", "txpool is full", "pool is full")
@@ -140,10 +145,10 @@ class ChainGateway:
         head = block_of(answers[2])
         if answers[0] is not None:
             return self._included(sent, receipt_of(answers[0]), head.number)
-        if number_of(answers[3], "a nonce") > nonce:
-            return self._taken(nonce, head.number)
         if answers[1] is not None:
-            return Pending("it waits for a block")
+            return Pending("it waits for a block, or for its receipt")
+        if number_of(answers[3], "a nonce") > nonce:
+            return self._taken(sent, hash_, head.number)
         return self._dropped(sent, hash_)
 
     def _included(self, sent: SentTransaction, receipt: Receipt, head: int) -> Happened | Pending:
@@ -153,14 +158,21 @@ class ChainGateway:
             return Pending(f"it is in block {receipt.block_number}, {on_top} of {self._confirmations} blocks are on top of it")
         return self._outcome(sent, receipt)
 
-    def _taken(self, nonce: int, head: int) -> Pending | NeverHappened:
-        """Another transaction has the nonce: it can no longer happen once that one is final."""
-        (final,) = self._asked(
-            RpcCall("eth_getTransactionCount", (self._reader.account, hex(max(head - self._confirmations, 0))))
-        )
-        if number_of(final, "a nonce") > nonce:
-            return NeverHappened(f"another transaction has its nonce, {nonce}, {self._confirmations} blocks deep")
-        return Pending(f"another transaction has its nonce, {nonce}, and is not final yet")
+    def _taken(self, sent: SentTransaction, hash_: str, head: int) -> Pending | NeverHappened:
+        """The nonce is used. That it was by another transaction is only believed where that one is seen in a block, deep enough: a node may
+        count a transaction before it shows its receipt."""
+        nonce, first = sent.unsigned.nonce, sent.at_block + 1
+        if head - first > MOST_SCANNED:  # whatever has it is long final, and its receipt long there
+            (final,) = self._asked(RpcCall("eth_getTransactionCount", (self._reader.account, hex(head - MOST_SCANNED // 2))))
+            if number_of(final, "a nonce") > nonce:
+                return NeverHappened(f"another transaction has its nonce, {nonce}, for more than {MOST_SCANNED // 2} blocks")
+            first = head - MOST_SCANNED
+        for number, other in self._due.sent_between(first, head):
+            if number_of(other.get("nonce"), "a nonce") == nonce and other["hash"] != hash_:
+                if head - number >= self._confirmations:
+                    return NeverHappened(f"{other['hash']} has its nonce, {nonce}, in block {number}")
+                return Pending(f"{other['hash']} has its nonce, {nonce}, and is not final yet")
+        return Pending(f"its nonce, {nonce}, is used, and its receipt is not there yet")
 
     def _dropped(self, sent: SentTransaction, hash_: str) -> Pending:
         """No node knows it: the same bytes are sent again."""
@@ -199,26 +211,25 @@ class ChainGateway:
         """Read the account at the receipt's block, and make sure that the logs say what the balances do."""
         reader = self._reader
         at, before = receipt.block_hash, hex(receipt.block_number - 1)
-        now = list(reader.calls_at(at))
-        then = list(reader.balances_at(before))
+        calls = list(reader.calls_at(at_hash(at)))
         headers = (RpcCall("eth_getBlockByHash", (at, False)), RpcCall("eth_getBlockByNumber", (before, False)))
-        answers = self._asked(*headers, *now, *then)
+        answers = self._asked(*headers, *calls, *reader.calls_at(before))
         if answers[0] is None:
             return Pending(f"block {receipt.block_number} was reorganised away")
         block, parent = block_of(answers[0]), block_of(answers[1])
         if block.parent != parent.hash:
             return Pending(f"block {receipt.block_number} is being reorganised")
-        reading = reader.reading(block, answers[2 : 2 + len(now)])
-        held = reader.balances(answers[2 + len(now) :])
+        end = 2 + len(calls)
+        then, now = reader.reading(parent, answers[end:]), reader.reading(block, answers[2:end])
         places = places_of(reader.deployment, reader.pools, self.name)
         unsigned = sent.unsigned
         effect = effect_of(receipt.logs, places, {unsigned.to: unsigned.value_wei} if receipt.is_success else {})
         moved = effect.balances()
         moved["ETH"] = moved.get("ETH", 0) - receipt.gas_wei
-        self._require_equal(receipt, moved, held, reader.balances_of(reading.state, self.name))
-        self._keep(reading)
+        self._require_equal(receipt, moved, *(reader.balances_of(each.state, self.name) for each in (then, now)))
+        self._keep(now)
         self._due.is_own(receipt, moved)
-        return outcome(sent, receipt, effect, reading, self.name)
+        return outcome(sent, receipt, effect, then, now, self.name)
 
     def _require_equal(self, receipt: Receipt, moved: Mapping[str, int], before: Mapping[str, int], after: Mapping[str, int]) -> None:
         """Refuse what does not add up, unless something else of the same block moved the account too.
@@ -240,6 +251,24 @@ class ChainGateway:
             self._readings[reading.block.hash] = reading
             while len(self._readings) > 4:
                 del self._readings[next(iter(self._readings))]
+
+    # The account.
+
+    def check_account(self, limits: Limits, *, leverage: Decimal | None, held: ExchangeAccount | None) -> AccountFindings:
+        """What stands in the way of sending, and what is worth knowing. What the config has wrong is said by `read`."""
+        reader = self._reader
+        try:
+            reader.look_again()
+            code, balance = reader.client.ask(
+                RpcCall("eth_getCode", (reader.account, "latest")), RpcCall("eth_getBalance", (reader.account, "latest"))
+            )
+        except (ComponentError, MalformedAnswer):
+            return AccountFindings((), ())
+        ether = to_amount("ETH", number_of(balance, "a balance"))
+        delegate = self._quoting.fault_of_code(str(code))
+        faults = () if ether else (f"{self.name}: {reader.account} has no ETH, and gas is paid in it; bring some",)
+        note = f"{self.name}: {reader.account} on chain {reader.chain_id}, {plain(round(ether, 6))} ETH, nodes {reader.client.shown}"
+        return AccountFindings(faults, (note, *((f"{self.name}: {delegate}",) if delegate else ())))
 
     # Balances, and what happened without an order.
 

@@ -62,16 +62,21 @@ def receipt_of(answer: Mapping[str, Any]) -> Receipt:
     )  # fmt: skip
 
 
-def deltas_of(effect: Effect, instruction: Instruction | None, after: State, wallet: str) -> Deltas:
-    """What moved, by the venue that did it. The balances of protocols are read in their pools as they are in `after`."""
+def deltas_of(effect: Effect, instruction: Instruction | None, before: State, after: State, wallet: str) -> Deltas:
+    """What moved, by the venue that did it. The balances of protocols are read in their pools: `before` as they were at the second of the
+    transaction, `after` with what it did."""
     found: list[Deltas] = []
     for venue, tokens in effect.tokens.items():
         for token, units in tokens.items():
             found.append(Deltas.at(venue or _doer(instruction, token, wallet), {token: to_amount(token, units)}))
-    for name, changed in effect.aave.items():
-        part = after.part(name, AaveState)
-        found.append(Deltas.at(name, units_moved(part.with_user(user_before(part.user, changed)), part)))
+    for name in effect.aave:
+        found.append(Deltas.at(name, units_moved(before.part(name, AaveState), after.part(name, AaveState))))
     return Deltas.total(found)
+
+
+def at_second(part: AaveState, at_s: int) -> AaveState:
+    """The part at a later second: its balances have grown until then."""
+    return structs.replace(part, instant=at_s * SECOND_US, now_s=at_s)
 
 
 def units_moved(before: AaveState, after: AaveState) -> dict[str, Decimal]:
@@ -110,10 +115,9 @@ def _doer(instruction: Instruction | None, token: str, wallet: str) -> str:
     return next((step.protocol for step in steps if token in (step.token, step.token_out)), steps[0].protocol)
 
 
-def interest_due(name: str, read: AaveState, block_hash: str, user: UserAccount | None = None) -> Due:
+def interest_due(name: str, read: AaveState, block_hash: str) -> Due:
     """What a pool was like at a block: the account brings its balances there, and what they grow by is interest. It holds no amounts."""
-    whole = structs.replace(read, user=UserAccount(emode=(user or read.user).emode), reported={})
-    change = change_between(None, whole)
+    change = change_between(None, read.without_holdings())
     return Due(
         id=f"interest:{name}:{block_hash}", venue=name, kind="interest", at=from_instant(read.instant), deltas=Deltas(),
         changes={name: {key: value for key, value in change.items() if key != "whole"}}, details={"block": block_hash},
@@ -125,8 +129,8 @@ def wallet_change(moved: Mapping[str, int]) -> dict[str, Any]:
     return change_between(Wallet(), Wallet({token: units for token, units in moved.items() if units}))
 
 
-def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, after: Reading, wallet: str) -> Happened:
-    """What the account records of a transaction that is final."""
+def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Reading, after: Reading, wallet: str) -> Happened:
+    """What the account records of a transaction that is final, from readings of the block before its own and of its own."""
     instruction = decode_instruction(sent.instruction)
     gas = to_amount(ETH, receipt.gas_wei)
     details = {
@@ -144,19 +148,32 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, after: Read
     moved = {token: effect.moved(token) for token in effect.names}
     moved[ETH] = moved.get(ETH, 0) - receipt.gas_wei
     changes: dict[str, Any] = {wallet: wallet_change(moved)}
-    deltas = deltas_of(effect, instruction, after.state, wallet) + paid
-    for name, changed in effect.aave.items():
-        part = after.state.part(name, AaveState)
-        changes[name] = change_between(part.with_user(user_before(part.user, changed)), part)
-    settlements = tuple(
-        interest_due(name, part, receipt.block_hash) for name, part in after.state.parts.items() if isinstance(part, AaveState)
-    )
+    then = _at_time_of(before.state, after, effect)
+    deltas = deltas_of(effect, instruction, then, after.state, wallet) + paid
+    settlements = []
+    for name, part in after.state.parts.items():
+        if isinstance(part, AaveState):
+            was = then.part(name, AaveState)
+            settlements.append(interest_due(name, was, receipt.block_hash))
+            if name in effect.aave:
+                changes[name] = change_between(was, part)
     if isinstance(instruction, WalletTransfer):
         deltas, in_transit = _arriving(instruction, deltas, receipt, after.block.time_s)
         changes |= in_transit
     return Happened(
-        deltas=deltas, reference=receipt.hash, changes=changes, settlements=settlements, costs=costs, details=details,
+        deltas=deltas, reference=receipt.hash, changes=changes, settlements=tuple(settlements), costs=costs, details=details,
     )  # fmt: skip
+
+
+def _at_time_of(before: State, after: Reading, effect: Effect) -> State:
+    """The pools as they were just before the transaction, at its second; what is held is what is held after it, without what it did."""
+    for name, part in after.state.parts.items():
+        if isinstance(part, AaveState):
+            user = user_before(part.user, effect.aave[name]) if name in effect.aave else part.user
+            emode = before.part(name, AaveState).user.emode
+            was = at_second(before.part(name, AaveState), after.block.time_s)
+            before = before.with_part(name, was.with_user(structs.replace(user, emode=emode)))
+    return before
 
 
 def _arriving(transfer: WalletTransfer, deltas: Deltas, receipt: Receipt, at_s: int) -> tuple[Deltas, dict[str, Any]]:

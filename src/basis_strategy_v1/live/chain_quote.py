@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
-
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.chain_call import ETHER
 from basis_strategy_v1.core.clock import SECOND_US, to_instant
@@ -17,11 +15,11 @@ from basis_strategy_v1.core.instruction_steps import top_steps
 from basis_strategy_v1.core.instructions import WalletTransfer
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import decimals_of
-from basis_strategy_v1.live.chain_abi import field, number_of
+from basis_strategy_v1.live.chain_abi import at_hash, field, number_of
 from basis_strategy_v1.live.chain_client import RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_fees import HISTORY_BLOCKS, PERCENTILE, fee_market
-from basis_strategy_v1.live.chain_outcome import deltas_of, user_after
+from basis_strategy_v1.live.chain_outcome import at_second, deltas_of, user_after
 from basis_strategy_v1.live.chain_prepare import ChainQuote, Made, made_for, meant_by
 from basis_strategy_v1.live.chain_reader import Reading, block_of
 from basis_strategy_v1.live.chain_revert import reason_of
@@ -111,14 +109,21 @@ class Quoting:
         """The contract that runs a chain of calls under the account."""
         return self._executor or executor_address(*flash_lenders(self._reader.deployment))
 
+    def fault_of_code(self, code: str) -> str | None:
+        """Why the account cannot make several calls in one transaction, by the code that it has; None: it can."""
+        if code.lower() == "0x" + designator(self.executor).hex():
+            return None
+        is_ = "is not delegated to an executor" if code in ("0x", "") else f"has other code, {code[:60]}"
+        return (
+            f"the account {self._reader.account} {is_}, which several calls in one transaction need; "
+            "run `basis chain deploy` and `basis chain delegate` with this config first"
+        )
+
     def _require_executor(self, code: str) -> None:
         """Refuse what takes several calls where the account cannot make them in one transaction: it is never sent in pieces."""
-        wanted = "0x" + designator(self.executor).hex()
-        if code.lower() == wanted.lower():
-            return
-        is_ = "is not delegated to an executor" if code in ("0x", "") else f"has other code, {code[:60]}"
-        raise VenueRejected(REJECTED, f"this needs several calls in one transaction, and the account {self._reader.account} {is_}; "
-                                      "run `basis chain deploy` and `basis chain delegate` with this config first")  # fmt: skip
+        fault = self.fault_of_code(code)
+        if fault is not None:
+            raise VenueRejected(REJECTED, f"{fault}; nothing was sent")
 
     # On the node.
 
@@ -134,7 +139,7 @@ class Quoting:
             "blockStateCalls": [{"blockOverrides": {"time": hex(next_s)}, "calls": [{**call, "gas": hex(TRIAL_GAS)}]}],
             "traceTransfers": True, "validation": False,
         }  # fmt: skip
-        *answers, tried = reader.client.ask(*reader.calls_at(block.hash), RpcCall("eth_simulateV1", (trial, hex(block.number))))
+        *answers, tried = reader.client.ask(*reader.calls_at(at_hash(block.hash)), RpcCall("eth_simulateV1", (trial, hex(block.number))))
         reading = reader.reading(block, answers)
         if isinstance(tried, RpcError):
             if tried.code in NO_METHOD:
@@ -164,25 +169,31 @@ class Quoting:
         with localcontext(EXACT):
             if isinstance(meant, WalletTransfer):
                 return simulate_transfer(meant, self._venues, reading.state, market)
-            return simulate_transaction(top_steps(meant), self._venues, reading.state, market)
+            state = reading.state
+            for venue in self._venues.values():
+                if venue.accrues and venue.name in state.parts:
+                    state = venue.accrue(state, market)
+            return simulate_transaction(top_steps(meant), self._venues, state, market)
 
     def _require_alike(self, order: Order, simulated: SimulationResult, effect: Effect | None, reading: Reading, next_s: int) -> None:
         if effect is None:
             return
-        after = self._after(effect, reading, next_s)
-        node = deltas_of(effect, order.instruction, after, self._name)
+        before, after = self._around(effect, reading, simulated, next_s)
+        node = deltas_of(effect, order.instruction, before, after, self._name)
         apart = list(self._apart(simulated.deltas, node))
         if apart:
             raise VenueRejected(REJECTED, f"the simulator and the node differ on {order.key}: {'; '.join(apart)}; nothing was sent")
 
-    def _after(self, effect: Effect, reading: Reading, next_s: int) -> State:
-        """The protocols with what the node says has changed, at the second of the next block."""
-        state = reading.state
+    @staticmethod
+    def _around(effect: Effect, reading: Reading, simulated: SimulationResult, next_s: int) -> tuple[State, State]:
+        """The protocols at the second of the next block, before and after what the node says has changed."""
+        before = after = reading.state
         for name, changed in effect.aave.items():
-            part = state.part(name, AaveState)
-            later = structs.replace(part, instant=next_s * SECOND_US, now_s=next_s)
-            state = state.with_part(name, later.with_user(user_after(part.user, changed)))
-        return state
+            part = at_second(reading.state.part(name, AaveState), next_s)
+            left = simulated.state.part(name, AaveState)
+            before = before.with_part(name, part)
+            after = after.with_part(name, at_second(left, next_s).with_user(user_after(part.user, changed)))
+        return before, after
 
     def _apart(self, simulated: Deltas, node: Deltas) -> Iterator[str]:
         on_chain = [name for name, venue in self._venues.items() if venue.kind != CEX]

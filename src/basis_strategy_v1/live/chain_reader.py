@@ -61,7 +61,7 @@ class ChainReader:
     they are not. `decimals` are those that the config gives."""
 
     def __init__(
-        self, client: ChainClient, deployment: Deployment, *, configured: Mapping[str, int] = {}, wallet: str = WALLET,  # noqa: B006
+        self, client: ChainClient, deployment: Deployment, *, configured: Mapping[str, int] = {}, wallet: str = WALLET,
     ) -> None:  # fmt: skip
         self.client = client
         self.wallet = wallet
@@ -87,6 +87,15 @@ class ChainReader:
     def pools(self) -> dict[str, PoolContracts]:
         """The Aave pools by the name of the venue."""
         return self._look()[1]
+
+    def look_again(self) -> None:
+        """Look at the chain, as it is now.
+
+        Raises:
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+        """
+        with self._lock:
+            self._known = self._looked()
 
     # What does not change.
 
@@ -161,14 +170,14 @@ class ChainReader:
 
     def read_at(self, block: Block) -> Reading:
         """Everything at one block, in one round trip."""
-        calls = list(self.calls_at(block.hash))
+        calls = list(self.calls_at(at_hash(block.hash)))
         return self.reading(block, self.client.ask(*calls))
 
-    def calls_at(self, block_hash: str) -> Iterator[RpcCall]:
-        """The calls that read everything at a block: they may go into a batch with others."""
-        yield RpcCall("eth_getBalance", (self.account, at_hash(block_hash)))
+    def calls_at(self, block: Any) -> Iterator[RpcCall]:
+        """The calls that read everything at a block (its number, or {"blockHash": …}): they may go into a batch with others."""
+        yield RpcCall("eth_getBalance", (self.account, block))
         for read in self._reads():
-            yield read.call(at_hash(block_hash))
+            yield read.call(block)
 
     def _reads(self) -> list[ContractRead]:
         at, pools = self._look()
@@ -197,33 +206,9 @@ class ChainReader:
 
     # Only what is ours.
 
-    def balances_at(self, block: str) -> Iterator[RpcCall]:
-        """The calls that read what the account holds at a block, by its number."""
-        yield RpcCall("eth_getBalance", (self.account, block))
-        for read in self._own_reads():
-            yield read.call(block)
-
-    def _own_reads(self) -> list[ContractRead]:
-        at, pools = self._look()
-        found = [ContractRead(address, "balanceOf(address)", (at.account,)) for address in at.tokens.values()]
-        for pool in pools.values():
-            for reserve in pool.reserves.values():
-                found += [ContractRead(token, "scaledBalanceOf(address)", (at.account,)) for token in (reserve.a_token, reserve.debt_token)]
-        return found
-
-    def balances(self, answers: Sequence[Any]) -> dict[str, int]:
-        """What the account holds in base units, by what `token_key` and the like call it."""
-        if isinstance(answers[0], RpcError):
-            raise MalformedAnswer(f"{answers[0]} for a balance", str(answers[0]))
-        at, pools = self._look()
-        values = [read.decoded(answer) for read, answer in zip(self._own_reads(), answers[1:], strict=True)]
-        names = [*at.tokens, *(key for name, pool in pools.items() for token in pool.reserves for key in scaled_keys(name, token))]
-        found = {"ETH": number_of(answers[0], "a balance"), **dict(zip(names, values, strict=True))}
-        return {name: units for name, units in found.items() if units}
-
     @staticmethod
     def balances_of(state: State, wallet: str = WALLET) -> dict[str, int]:
-        """The same of a state."""
+        """What a state holds in base units: tokens by name, deposits and debts scaled, as `scaled_keys` calls them."""
         found = dict(state.part(wallet, Wallet).units)
         for name, part in state.parts.items():
             if isinstance(part, AaveState):

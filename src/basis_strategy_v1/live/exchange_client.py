@@ -86,7 +86,7 @@ class ExchangeClient:
     def __init__(
         self, exchange: str, key: Secret, secret: Secret, *, clock: Clock, rate: RateLimit, endpoint: str | None = None,
         timeout_s: float = 15.0, scrub: Callable[[str], str] = str, passphrase: Secret | None = None,
-        refusal_of: RefusalOf | None = None,
+        refusal_of: RefusalOf | None = None, receive_window_ms: int | None = None,
     ) -> None:  # fmt: skip
         self.offset_ms = 0
         self._clock = clock
@@ -99,6 +99,8 @@ class ExchangeClient:
             exchange, endpoint, apiKey=key.reveal(), secret=secret.reveal(), enableRateLimit=False, timeout=timeout_s * 1000, **more
         )
         self._exchange.nonce = self._nonce
+        if receive_window_ms is not None:
+            self._exchange.options["recvWindow"] = receive_window_ms
         self._adapter = VenueAdapter(endpoint)
         for scheme in ("https://", "http://"):
             self._exchange.session.mount(scheme, self._adapter)

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_access import Absent
-from basis_strategy_v1.live.exchange_api import FOREIGN_FILL, FUNDING, LIQUIDATION
+from basis_strategy_v1.live.exchange_api import FOREIGN_FILL, FUNDING, LATE_FILL, LIQUIDATION
 from basis_strategy_v1.live.exchange_orders import changes_of, deltas_of, is_ours, moved_by
 
 if TYPE_CHECKING:
@@ -35,19 +35,16 @@ class Cursor(Struct, frozen=True):
 
 
 class DueReader:
-    """Reads one account. `run` is the one whose orders are not reported here."""
+    """Reads one account. `run` is the one whose orders have rows in the journal: their fills carry the client id."""
 
     def __init__(self, access: Access, run: str = "") -> None:
         self._access = access
         self._run = run
-        self._orders: dict[str, FoundOrder | None] = {}  # by the venue's id; None: one of this run
+        self._orders: dict[str, FoundOrder] = {}  # by the venue's id
 
-    def is_own(self, order_id: str) -> None:
-        """An order of this run: its fills need no look-up."""
-        self._know(order_id, None)
-
-    def _know(self, order_id: str, order: FoundOrder | None) -> None:
-        self._orders[order_id] = order
+    def know(self, order: FoundOrder) -> None:
+        """An order that was looked up: its fills need no look-up more."""
+        self._orders[order.id] = order
         if len(self._orders) > MOST_KNOWN:  # one that is asked for again is looked up again
             del self._orders[next(iter(self._orders))]
 
@@ -73,21 +70,19 @@ class DueReader:
             for symbol in symbols:
                 fills = access.ask(kind, lambda kind=kind, symbol=symbol: access.api.fills_since(kind, symbol, from_ms, until_ms))  # type: ignore[misc]
                 for order_id, fill in fills:
-                    order = self._order(kind, symbol, order_id)
-                    if order is not None:
-                        yield fill.at_ms, self._of_fill(kind, order, fill)
+                    yield fill.at_ms, self._of_fill(kind, self._order(kind, symbol, order_id), fill)
         for payment in access.ask(access.kinds[0], lambda: access.api.payments_since(access.kinds, from_ms, until_ms)):
             yield payment.at_ms, self._of_payment(payment)
 
-    def _order(self, kind: str, symbol: str, order_id: str) -> FoundOrder | None:
-        """The order of a fill; None where it is one of this run."""
+    def _order(self, kind: str, symbol: str, order_id: str) -> FoundOrder:
+        """The order of a fill."""
         if order_id not in self._orders:
             access = self._access
             try:
                 found = access.ask(kind, lambda: access.api.find(kind, symbol, order_id=order_id))
             except Absent:
                 raise MalformedAnswer(f"a fill of the order {order_id}, which is not there", order_id) from None
-            self._know(order_id, None if is_ours(found.client_id, self._run) else found)
+            self.know(found)
         return self._orders[order_id]
 
     def _of_fill(self, kind: str, order: FoundOrder, fill: Fill) -> Due:
@@ -96,18 +91,15 @@ class DueReader:
         assert rules is not None, "fills are read of the run's symbols"
         tokens, perps = moved_by(kind, order.symbol, rules.base, rules.quote, order.side, (fill,))
         costs = (Cost("fees", fill.fee_token, fill.fee),) if fill.fee else ()
-        if fill.fee is None:
+        is_own = is_ours(order.client_id, self._run)
+        if fill.fee is None and not is_own:
             raise MalformedAnswer(f"a fill {fill.id} without its fee", fill.id)
         return Due(
-            id=f"fill:{kind}:{order.symbol}:{fill.id}", venue=name, kind=self._access.api.origin_of(order) or FOREIGN_FILL,
-            at=self._at(fill.at_ms), deltas=deltas_of(name, tokens, perps), changes=changes_of(name, tokens, perps), costs=costs,
-            details=self._details(order, fill),
+            id=f"fill:{kind}:{order.symbol}:{fill.id}", venue=name,
+            kind=self._access.api.origin_of(order) or (LATE_FILL if is_own else FOREIGN_FILL), at=self._at(fill.at_ms),
+            deltas=deltas_of(name, tokens, perps), changes=changes_of(name, tokens, perps), costs=costs, details=_details(order, fill),
+            client_id=order.client_id if is_own else "", reference=order.id if is_own else "",
         )  # fmt: skip
-
-    @staticmethod
-    def _details(order: FoundOrder, fill: Fill) -> dict[str, Any]:
-        found = {"symbol": order.symbol, "side": order.side, "filled": fill.amount, "price": fill.price, "order": order.client_id}
-        return {**found, "realised": fill.realised} if fill.realised else found
 
     def _of_payment(self, payment: Payment) -> Due:
         name, tokens = self._access.name, {payment.token: payment.amount}
@@ -124,3 +116,9 @@ class DueReader:
 
 def _text(cursor: Cursor) -> str:
     return json.encode(cursor).decode()
+
+
+def _details(order: FoundOrder, fill: Fill) -> dict[str, Any]:
+    found = {"symbol": order.symbol, "side": order.side, "filled": fill.amount, "price": fill.price, "order": order.client_id}
+    unknown = {"fee": "not known"} if fill.fee is None else {}
+    return {**found, **unknown, **({"realised": fill.realised} if fill.realised else {})}

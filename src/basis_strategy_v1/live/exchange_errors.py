@@ -30,7 +30,7 @@ NOT_PASSED = (400, 401, 403, 404, 405, 451)
 
 
 def meaning_of(refusal: Refusal, table: Mapping[str, Meaning]) -> Meaning:
-    """The meaning of a refusal. `table` is by a venue's code, or by `CODE TEXT` where a code has several.
+    """The meaning of a refusal. `table` is by a venue's code, by `CODE TEXT` where a code has several, or by `HTTP STATUS` of a page.
 
     What is in no table counts as unknown: it is looked up.
     """
@@ -39,7 +39,7 @@ def meaning_of(refusal: Refusal, table: Mapping[str, Meaning]) -> Meaning:
     if refusal.status >= 500 or refusal.status == 408:
         return Meaning.UNKNOWN
     if not refusal.code:
-        return Meaning.FINAL if refusal.status in NOT_PASSED else Meaning.UNKNOWN
+        return table.get(f"HTTP {refusal.status}") or (Meaning.FINAL if refusal.status in NOT_PASSED else Meaning.UNKNOWN)
     whole = f"{refusal.code} {refusal.text}"
     return next((meaning for text, meaning in table.items() if " " in text and whole.startswith(text)), None) or table.get(
         refusal.code, Meaning.UNKNOWN

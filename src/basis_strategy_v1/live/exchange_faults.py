@@ -97,7 +97,7 @@ class AccountCheck:
             yield True, fault
         if PERP not in access.symbols:
             return
-        if access.ask(PERP, access.api.is_hedged):
+        if access.ask(PERP, lambda: access.api.is_hedged(access.symbols[PERP])):
             yield True, "positions are in hedge mode; set one-way mode at the exchange"
         found = access.ask(PERP, lambda: access.api.settings(access.symbols[PERP]))
         for symbol in access.symbols[PERP]:

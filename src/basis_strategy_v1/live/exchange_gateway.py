@@ -149,6 +149,7 @@ class ExchangeGateway:
         sent = _sent_of(message)
         with self._lock:
             free, self._free = self._free, {}  # known again once the outcome is
+        self._absent.pop(sent.client_id, None)
         try:
             answer = self._send(sent)
         except MalformedAnswer as malformed:
@@ -188,7 +189,6 @@ class ExchangeGateway:
         placed = self._api.place(sent, now_ms)
         try:
             if isinstance(placed, str):
-                self._due.is_own(placed)
                 return self._found(sent, placed)
             return self._outcome(sent, placed)
         except (VenueUnreachable, Absent) as error:  # it was placed all the same
@@ -235,7 +235,6 @@ class ExchangeGateway:
         first_ms = self._absent.setdefault(sent.client_id, now_ms)
         if now_ms - first_ms < LOOK_UP_LAG_MS:
             return Pending("it has expired and is not there; a look-up may come late")
-        del self._absent[sent.client_id]
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
 
     def _found(self, sent: Sent, order_id: str = "") -> Happened | Pending:
@@ -251,9 +250,8 @@ class ExchangeGateway:
             if made is None:
                 raise Absent
             return moved(sent, made)
-        found = access.ask(
-            sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, client_id=sent.client_id, order_id=order_id)
-        )
+        which = {"client_id": sent.client_id, "order_id": order_id}
+        found = access.ask(sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, **which, sent_ms=sent.sent_ms))
         return self._outcome(sent, found)
 
     def _outcome(self, sent: SentOrder, found: FoundOrder) -> Happened | Pending:
@@ -264,7 +262,7 @@ class ExchangeGateway:
         """
         if (difference := difference_of(sent, found)) is not None:
             raise MalformedAnswer(f"another order under the id {sent.client_id}: {difference}", to_builtins(found))
-        self._due.is_own(found.id)
+        self._due.know(found)
         if found.status == REFUSED:
             raise VenueRejected(REJECTED, f"{self.name} refused {sent.client_id}: {found.reason}")
         if found.status != DONE and not found.executed:

@@ -177,7 +177,7 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
     """What an order has come to by its fills.
 
     Raises:
-        MalformedAnswer: the fills are not what was executed, a fee is not known, or a number cannot be true.
+        MalformedAnswer: the fills are not what was executed, a number cannot be true, or a fee is not known.
     """
     for fill in fills:
         if (fault := _fault_of_fill(sent, fill)) is not None:
@@ -187,6 +187,7 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
         were = plain(found.executed) if found.executed.is_finite() else str(found.executed)
         more = f", and {plain(sent.amount)} were sent" if executed > sent.amount else ""
         raise MalformedAnswer(f"fills of {plain(executed)} {sent.base}, where {were} were executed{more}", raw)
+    lacks = next((fill.id for fill in fills if fill.fee is None), None)
     tokens, perps = moved_by(sent.trade_type, sent.symbol, sent.base, sent.quote, sent.side, fills)
     is_final = found.status == DONE
     if not executed:
@@ -196,7 +197,7 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
     details = {"filled": executed, "price": _average(cost, executed, fills)}
     if any(fill.realised for fill in fills):
         details["realised"] = sum((fill.realised for fill in fills), ZERO)
-    return Happened(
+    happened = Happened(
         deltas=deltas_of(venue, tokens, perps),
         changes=changes_of(venue, tokens, perps),
         reference=found.id,
@@ -206,13 +207,14 @@ def happened_of(venue: str, sent: SentOrder, found: FoundOrder, fills: tuple[Fil
         final=is_final,
         raw=raw,
     )
+    if lacks is not None:
+        raise MalformedAnswer(f"a fill {lacks} without its fee", raw, happened)
+    return happened
 
 
 def _fault_of_fill(sent: SentOrder, fill: Fill) -> str | None:
     """Why a fill cannot be one of this order. Its cost may be rounded by the exchange."""
-    if fill.fee is None:
-        return f"a fill {fill.id} without its fee"
-    if not all(number.is_finite() for number in (fill.price, fill.amount, fill.cost, fill.fee, fill.realised)):
+    if not all(number.is_finite() for number in (fill.price, fill.amount, fill.cost, fill.fee or ZERO, fill.realised)):
         return f"a fill {fill.id} with something that is no number"
     if fill.price <= 0 or fill.amount <= 0:
         return f"a fill {fill.id} of {plain(fill.amount)} {sent.base} at {plain(fill.price)}"

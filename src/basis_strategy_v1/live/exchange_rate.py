@@ -29,15 +29,27 @@ class RateWindow(NamedTuple):
     seconds: int
 
 
+class RequestsLeft(NamedTuple):
+    """A header that counts what is left, and one with the time (venue's ms) at which there is more."""
+
+    header: str
+    reset: str
+
+
 class RateLimit:
-    """One venue account's. `windows` are those of each host. Safe to use from several threads."""
+    """One venue account's. `windows` are those of each host. Safe to use from several threads.
+
+    `closed_s`: for how long the venue takes nothing after a status, where it does not say.
+    """
 
     def __init__(
-        self, windows: Mapping[str, tuple[RateWindow, ...]], sleep: Callable[[float], None], monotonic: Callable[[], float]
-    ) -> None:
+        self, windows: Mapping[str, tuple[RateWindow | RequestsLeft, ...]], sleep: Callable[[float], None],
+        monotonic: Callable[[], float], closed_s: Mapping[int, float] = UNSTATED_S,
+    ) -> None:  # fmt: skip
         self._windows = windows
         self._sleep = sleep
         self._monotonic = monotonic
+        self._closed_s = closed_s
         self._lock = Lock()
         self._closed_until: dict[str, float] = {}
 
@@ -58,18 +70,24 @@ class RateLimit:
 
     def answered(self, host: str, status: int, headers: Mapping[str, str], now_ms: int) -> None:
         """Take the venue's word for how much is left; `now_ms` is the venue's time."""
-        wait_s = _stated(status, headers)
-        for window in self._windows.get(host, ()):
-            used = headers.get(window.header, "")
-            if used.isdecimal() and int(used) >= window.most * NEARLY:
-                wait_s = max(wait_s, window.seconds - now_ms / 1000 % window.seconds)
+        wait_s = max([self._stated(status, headers), *(_wait_of(window, headers, now_ms) for window in self._windows.get(host, ()))])
         if wait_s > 0:
             with self._lock:
                 self._closed_until[host] = max(self._closed_until.get(host, 0.0), self._monotonic() + wait_s)
 
+    def _stated(self, status: int, headers: Mapping[str, str]) -> float:
+        if status not in self._closed_s:
+            return 0.0
+        stated = headers.get("Retry-After", "")
+        return float(stated) if stated.replace(".", "", 1).isdecimal() else self._closed_s[status]
 
-def _stated(status: int, headers: Mapping[str, str]) -> float:
-    if status not in UNSTATED_S:
+
+def _wait_of(window: RateWindow | RequestsLeft, headers: Mapping[str, str], now_ms: int) -> float:
+    """For how many seconds a window is closed by the headers of an answer."""
+    count = headers.get(window.header, "")
+    if not count.isdecimal():
         return 0.0
-    stated = headers.get("Retry-After", "")
-    return float(stated) if stated.replace(".", "", 1).isdecimal() else UNSTATED_S[status]
+    if isinstance(window, RateWindow):
+        return window.seconds - now_ms / 1000 % window.seconds if int(count) >= window.most * NEARLY else 0.0
+    reset = headers.get(window.reset, "")
+    return max(0.0, (int(reset) - now_ms) / 1000) if int(count) == 0 and reset.isdecimal() else 0.0

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live.binance import WINDOWS, Binance
+from basis_strategy_v1.live.bybit import CLOSED_S as BYBIT_CLOSED_S
+from basis_strategy_v1.live.bybit import WINDOWS as BYBIT_WINDOWS
+from basis_strategy_v1.live.bybit import Bybit
+from basis_strategy_v1.live.bybit_errors import refusal_of as bybit_refusal
 from basis_strategy_v1.live.exchange_access import Access
 from basis_strategy_v1.live.exchange_client import ExchangeClient, RefusalOf, refusal_by_minus
 from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
-from basis_strategy_v1.live.exchange_rate import RateLimit, RateWindow
+from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RateLimit, RateWindow, RequestsLeft
 from basis_strategy_v1.live.okx import Okx
 from basis_strategy_v1.live.okx_errors import refusal_of as okx_refusal
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
@@ -25,17 +29,23 @@ if TYPE_CHECKING:
 
 
 class VenueRow(NamedTuple):
-    """The calls of an account at an exchange, how fast each host may be asked, and what is special about its keys and errors."""
+    """The calls of an account at an exchange, how fast each host may be asked, and what is special about its keys, errors and requests.
+
+    `receive_window_ms` is that of every request, where it is not a parameter of each.
+    """
 
     api: Callable[[ExchangeClient], ExchangeApi]
-    windows: Mapping[str, tuple[RateWindow, ...]]
+    windows: Mapping[str, tuple[RateWindow | RequestsLeft, ...]]
     refusal_of: RefusalOf = refusal_by_minus
     has_passphrase: bool = False
+    receive_window_ms: int | None = None
+    closed_s: Mapping[int, float] = UNSTATED_S
 
 
 # Another exchange is a file with these calls, and a row here.
 VENUES = {
     "binance": VenueRow(Binance, WINDOWS),
+    "bybit": VenueRow(Bybit, BYBIT_WINDOWS, bybit_refusal, receive_window_ms=Bybit.life_ms, closed_s=BYBIT_CLOSED_S),
     "okx": VenueRow(Okx, {}, okx_refusal, has_passphrase=True),
 }
 
@@ -70,12 +80,13 @@ def open_exchange(
         secrets.require(name, "API_KEY"),
         secrets.require(name, "API_SECRET"),
         clock=ours,
-        rate=RateLimit(row.windows, sleep, monotonic),
+        rate=RateLimit(row.windows, sleep, monotonic, row.closed_s),
         endpoint=settings.endpoint,
         timeout_s=timeout_s,
         scrub=secrets.scrub,
         passphrase=secrets.require(name, "PASSPHRASE") if row.has_passphrase else None,
         refusal_of=row.refusal_of,
+        receive_window_ms=row.receive_window_ms,
     )
     access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
     return ExchangeGateway(access, DueReader(access, run), settings.endpoint or exchange, run)

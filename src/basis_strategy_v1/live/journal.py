@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.gateway import Due, Message
-    from basis_strategy_v1.core.journal import Entry, LiveJournal
+    from basis_strategy_v1.core.journal import Entry, GivenFee, LiveJournal
     from basis_strategy_v1.core.order import Order, Plan
     from basis_strategy_v1.core.state import State
 
@@ -206,8 +206,9 @@ class SqliteJournal(JournalReader):
         with self._write("logged", synced=False) as write:
             write(_LOGGED, (key, key))
 
-    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str) -> Entry:
-        """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None).
+    def resolve(self, key: str, reference: str | None, *, at: datetime, by: str, fee: GivenFee | None = None) -> Entry:
+        """Record a person's decision about an open entry: it happened, under the venue's reference, or never (None). `fee` is taken
+        where the venue shows none.
 
         Raises:
             ComponentError: JRN-005, no entry of this key is open.
@@ -219,7 +220,7 @@ class SqliteJournal(JournalReader):
                 is_what = "there is no instruction" if row is None else f"{row['status']} already is the instruction"
                 raise ComponentError("JRN-005", f"{is_what} {key}; open are: {there}")
             with self._write("resolve") as write:
-                decision = text_of(Decision(reference=reference, at=at, by=by))
+                decision = text_of(Decision(reference=reference, at=at, by=by, fee=fee))
                 write("UPDATE entry SET decision = ? WHERE number = ?", (decision, row["number"]))
             (entry,) = (entry for entry in self.open_entries() if entry.key == key)
             return entry
@@ -247,16 +248,13 @@ class SqliteJournal(JournalReader):
                         write("INSERT INTO not_ours (venue, token, amount) VALUES (?, ?, ?)", (venue, token, str(amount)))
 
     def add_due(self, venue: str, items: Sequence[Due], cursor: str, state: Callable[[Sequence[Due]], State]) -> list[Due]:
-        """Record what happened at a venue, each item once under the venue's id; gives those that are new.
+        """Record what happened at a venue, each item once under the venue's id; gives those that are new (`new_due`).
 
         `state` gives the account's state after the new ones; items, cursor and state are stored in one write. It is called under the
         journal's lock, and only where there are new ones. Without new ones the cursor rides on the next write.
         """
         with self._lock:
-            by_id: dict[str, Due] = {}
-            for item in items:
-                by_id.setdefault(item.id, item)
-            new = [item for item in by_id.values() if not self._has_due(venue, item.id)]
+            new = self.new_due(venue, items)
             if not new:
                 if cursor != self.cursor(venue):
                     with self._write("cursor", synced=False) as write:
@@ -299,9 +297,6 @@ class SqliteJournal(JournalReader):
         )
         held = {found["nonce"] for found in taken}
         return next(nonce for nonce in count(first_nonce) if nonce not in held)
-
-    def _has_due(self, venue: str, id_: str) -> bool:
-        return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
 
     @contextmanager
     def _write(self, name: str, *, synced: bool = True) -> Iterator[Callable[[str, Sequence[Any]], sqlite3.Cursor]]:

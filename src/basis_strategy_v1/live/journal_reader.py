@@ -42,6 +42,8 @@ _CLOSED_AFTER = """SELECT report FROM report JOIN entry ON entry.number = report
 _PLANS_AFTER = """SELECT number, plan, has_ended,
     (SELECT count(*) FROM entry WHERE entry.plan = plan.number AND parent IS NULL AND status = 'settled') AS settled
     FROM plan WHERE number > ? ORDER BY number"""
+_OF_CLIENT_ID = """SELECT DISTINCT status, report.report FROM message JOIN entry ON entry.number = message.entry
+    LEFT JOIN report ON report.entry = entry.number WHERE message.venue = ? AND client_id = ?"""
 assert OPEN == (Status.INTENDED, Status.SENT)
 
 
@@ -133,6 +135,23 @@ class JournalReader:
         row = self._one("SELECT position FROM cursor WHERE venue = ?", (venue,))
         position: str | None = row and row[0]
         return position
+
+    def new_due(self, venue: str, items: Sequence[Due]) -> list[Due]:
+        """What of it is not there already, each id once; without fills of orders of the run whose row is open or has them."""
+        by_id: dict[str, Due] = {}
+        for item in items:
+            by_id.setdefault(item.id, item)
+        return [item for item in by_id.values() if not self._has_due(venue, item.id) and not self._has_fill(venue, item)]
+
+    def _has_due(self, venue: str, id_: str) -> bool:
+        return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
+
+    def _has_fill(self, venue: str, item: Due) -> bool:
+        rows = self._all(_OF_CLIENT_ID, (venue, item.client_id)) if item.client_id else ()
+        return any(
+            status in OPEN or (report is not None and self._decoded(decode_report, report).reference == item.reference)
+            for status, report in rows
+        )
 
     def unlogged_due(self) -> list[tuple[str, Due]]:
         """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""

@@ -48,4 +48,9 @@ SECOND = (
     "CREATE TABLE not_ours (venue TEXT NOT NULL, token TEXT NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (venue, token)) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
+THIRD = (
+    # By whose order a fill is.
+    "CREATE INDEX message_of_client_id ON message (client_id)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)

@@ -106,7 +106,7 @@ class Okx:
             raise MalformedAnswer("an answer without ordId", row)
         return str(row["ordId"])
 
-    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "") -> FoundOrder:
+    def find(self, kind: str, symbol: str, *, client_id: str = "", order_id: str = "", sent_ms: int = 0) -> FoundOrder:
         """An order by its client id, or by the venue's."""
         market = self._instrument(kind, symbol)
         which = {"ordId": order_id} if order_id else {"clOrdId": client_id}
@@ -213,7 +213,7 @@ class Okx:
     def permissions(self) -> Permissions:
         return okx_account.permissions(self._client)
 
-    def is_hedged(self) -> bool:
+    def is_hedged(self, symbols: Iterable[str]) -> bool:
         """Whether long and short positions of a symbol are kept apart."""
         return bool(okx_account.config(self._client)["posMode"] != "net_mode")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.core.order import HEDGE
 from basis_strategy_v1.execution.exposure import COMPLETE, UNWIND
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ def outcomes(plans: Iterable[StoredPlan], journal: Journal) -> tuple[int, int]:
     return routed, failed
 
 
+def unwound_in_a_row(plans: Iterable[StoredPlan], journal: Journal, earlier: int = 0) -> int:
+    """How many plans in a row were stopped to be unwound: of stored ones, after `earlier` before them. One that was executed ends the row;
+    the guard's own do not count."""
+    for stored in plans:
+        if stored.has_ended and stored.plan.blocks and stored.plan.purpose != HEDGE:
+            if not outcomes([stored], journal)[1]:
+                earlier = 0
+            elif stored.plan.on_failure == UNWIND:
+                earlier += 1
+    return earlier
+
+
 def unwinds_to(plans: Sequence[StoredPlan], journal: Journal) -> Mapping[str, Decimal] | None:
     """The net exposure to go back to, where the newest of the plans after the last recorded step was stopped to be unwound; None: there is
     nothing to unwind."""
-    if not plans:
+    newest = next((stored for stored in reversed(plans) if stored.plan.blocks), None)
+    if newest is None:
         return None
-    newest = plans[-1]
     is_stopped = newest.has_ended and newest.plan.on_failure == UNWIND and outcomes([newest], journal)[1] > 0
     return newest.plan.before if is_stopped else None
 

@@ -47,7 +47,8 @@ class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Instants are microseconds since 1970. `goes_on_at` is the first one at which a step may be; None: the start's. `settled` is the one up
     to which everything that fell due is recorded, `next_day` that of the next daily row of positions. `state` is the account's, as text
-    (`core/state_codec.py`), `mark` how far the journal is recorded. `routed` and `failed` count instructions.
+    (`core/state_codec.py`), `mark` how far the journal is recorded. `routed` and `failed` count instructions, `unwound` the plans in a row
+    that were stopped and unwound.
     """
 
     goes_on_at: int | None
@@ -58,6 +59,7 @@ class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mark: JournalMark
     routed: int
     failed: int
+    unwound: int = 0
 
 
 class StepRow(NamedTuple):

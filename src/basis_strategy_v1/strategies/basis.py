@@ -111,6 +111,8 @@ class Basis:
         blocks: list[Block] = []
         if self._hedge.lacks_margin(legs, missing, allowed):
             blocks, memory = self._on_shortfall(legs, positions, memory)
+        elif evened_out := self._hedge.even_out(legs, positions):  # before anything grows: a deleveraged short leaves cash and margin
+            return evened_out, memory
         elif memory.is_to_grow or legs.cash > allowed or -missing > allowed:
             blocks, memory = self._hedge.expand(legs, positions, memory)
         # Cutting the larger leg back to the other needs neither cash nor margin.

@@ -80,7 +80,8 @@ class Strategy(Protocol):
 
     `decide` and `leave` are pure: the same step and memory give the same plan, in a new process too. What the next step has to
     know, and the positions do not show, is the memory: a frozen value (`core/memory.py`), None at first. It is kept once the
-    plan has passed its check, an empty plan included; where the plan was skipped, the next step gets the memory of before.
+    plan has passed its check, an empty plan included; where the plan was skipped, or live stopped and unwound,
+    the next step gets the memory of before.
     """
 
     @property

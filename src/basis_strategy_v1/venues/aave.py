@@ -209,6 +209,15 @@ class Aave(FlashLender, PoolLender):
         premium = rounding_of(revision).flash_premium(units, self._flash_pools[0].flash_premium_bps)
         return self._with_cash(state, token, units + premium, market)
 
+    def shared_by(self, before: State, after: State) -> Deltas:
+        """What our own deposits get of the premium: 3.0 shares it among them at once. Data of rows do not show it."""
+        was, is_ = before.parts.get(self.name), after.parts.get(self.name)
+        if not (isinstance(was, AaveState) and isinstance(is_, AaveState) and is_.is_whole):
+            return Deltas()
+        had = was.units()
+        grown = {token: units - had[token][0] for token, (units, _) in is_.units().items()}
+        return Deltas.at(self.name, {deposit_name(token): to_amount(token, units) for token, units in grown.items() if units})
+
     def _with_cash(self, state: State, token: str, units: int, market: MarketSnapshot) -> State:
         if not state.checked:
             return state
@@ -300,7 +309,7 @@ class Aave(FlashLender, PoolLender):
     def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state with the indices brought to the snapshot's instant."""
         part = state.parts.get(self.name)
-        if not isinstance(part, AaveState) or part.is_whole or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
+        if not isinstance(part, AaveState) or part.now_s == market.instant // SECOND_US or not (part.user.supplied or part.user.borrowed):
             return state
         return state.with_part(self.name, self.pool.at(part, market))
 

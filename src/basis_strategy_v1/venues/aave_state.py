@@ -37,7 +37,6 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was read at a block of its chain."""
         return bool(self.prices)
 
     def with_user(self, user: UserAccount) -> AaveState:

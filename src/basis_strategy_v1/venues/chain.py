@@ -153,8 +153,12 @@ def _flash_loan(
     if state.checked and held < owed:
         reject(ONCHAIN, f"flash loan of {plain(amount)} {token} owes {plain(owed)} at its end, the wallet then holds {plain(held)}; "
                         "borrow less or let a step bring the rest")  # fmt: skip
-    after = lender.take_back(spend(inner.state, wallet, token, owed, "flash loan"), token, amount, market)
-    own, costs = Deltas.at(loan.protocol, {token: -fee}), (Cost("fees", token, fee),) if fee else ()
+    paid = spend(inner.state, wallet, token, owed, "flash loan")
+    after = lender.take_back(paid, token, amount, market)
+    shared = lender.shared_by(paid, after)
+    own = Deltas.at(loan.protocol, {token: -fee}) + shared
+    costs: tuple[Cost, ...] = (Cost("fees", token, fee),) if fee else ()
+    costs += tuple(Cost("supply_interest", token, -gain) for gain in shared.tokens(loan.protocol).values())
     results = (StepResult(structs.replace(loan, steps=tuple(steps)), own, costs), *inner.results)
     details = {**inner.details, "flash_fee": plain(fee)}
     return SimulationResult(after, inner.deltas + own, (*inner.costs, *costs), details, inner.more_gas, results=results), steps

@@ -212,6 +212,10 @@ class FlashLender(OnChainVenue):
     def take_back(self, state: State, token: str, amount: Decimal, market: MarketSnapshot) -> State:
         """The state after a loan of `amount` has been paid back with its fee."""
 
+    def shared_by(self, before: State, after: State) -> Deltas:
+        """What our own deposits get of the fee as a loan is paid back, from the states before and after that."""
+        return Deltas()
+
 
 class Lender(OnChainVenue):
     """One at which we can be in debt, and be liquidated."""

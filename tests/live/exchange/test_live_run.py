@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import yaml
 
 from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
+from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.live.exchanges import open_exchange
+from basis_strategy_v1.live_engine import LiveEngine
+from basis_strategy_v1.strategies.basis import BasisMemory
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
@@ -36,6 +41,7 @@ class Time:
 
     def __init__(self, exchange):
         self.exchange, self.steps = exchange, 0
+        self.meanwhile = {}  # by the steps that are left: what is said to the exchange then
         self.ahead = timedelta(0)
 
     def now(self):
@@ -49,6 +55,8 @@ class Time:
 
     def until(self, at, each_s):
         yield
+        if self.steps in self.meanwhile:
+            self.exchange.control(*self.meanwhile[self.steps])
         self.steps -= 1
         rest = at - self.now()
         if rest > timedelta(0):
@@ -82,7 +90,7 @@ def live(machine, tmp_path, monkeypatch):
         finally:
             engine.live.journal.close_file()
 
-    run.config = config
+    run.config, run.time = config, time
     return run
 
 
@@ -219,6 +227,57 @@ def test_a_run_whose_plans_are_unwound_three_times_in_a_row_halts_itself(live, m
     assert sides == [("spot", "buy"), ("spot", "sell")] * 3
 
 
+def test_plans_that_were_unwound_before_a_restart_count(live, machine, tmp_path):
+    passed = {"on": "order", "fault": "delay", "seconds": 0}
+    machine.control(*[passed, {"on": "order", "fault": "refuse", "reason": "margin"}, passed] * 6)
+    halted = []
+    for _ in range(4):
+        live(1, halted=halted)
+    logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
+    assert (halted, logged.count("3 plans in a row were unwound")) == ([True], 1)
+    assert [order["side"] for order in machine.account("binance")["orders"]] == ["buy", "sell"] * 3
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_first_entry_whose_short_was_refused_does_not_count_as_liquidated(live, machine, monkeypatch, is_killed):
+    refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance", "balance")]
+    machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
+    if is_killed:  # before the plan is unwound, and its memory taken back
+        monkeypatch.setattr(LiveEngine, "_stopped", lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            live(1)
+        monkeypatch.undo()
+    else:
+        live(1)
+    _, engine = live(3)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert engine.memory == BasisMemory(has_been_short=True)
+    assert held["ETHUSDT-PERP"] < -20
+
+
+def test_a_run_whose_order_was_executed_after_its_row_was_closed_closes_what_that_left_unhedged_and_ends(live, machine):
+    machine.control(advance_s=300)
+    live.time.ahead += timedelta(seconds=300)
+    later = [{"lag_s": {"binance": 150}}, {"stale_s": {"binance": 150}}, {"on": "order", "fault": "drop_after"}]
+    live.time.meanwhile = {6: later, 1: [{"clear": True}]}
+    with pytest.raises(ComponentError) as ended:
+        live(6, interval="1m")
+    bought, sold = machine.account("binance")["orders"]
+    assert (bought["side"], sold["side"]) == ("buy", "sell")
+    at = iso(datetime.fromtimestamp(bought["at"] // 60_000 * 60, UTC))[:16]
+    assert (ended.value.error_code, ended.value.message.rpartition(" at ")[0]) == (
+        "JRN-007",
+        f"binance has executed the order {bought['id']} ({bought['client_id']}) after its row was closed as not executed: "
+        f"24.92505 ETH, -49900 USDT",
+    )
+    assert ended.value.message.rpartition(" at ")[2].startswith(at)
+    assert theirs(machine)["ETH"] < D("0.001")
+    result, engine = live(1, interval="1m")
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
+    assert sum(map(D, result.summary["attribution"].values())) == D(result.summary["pnl"])
+
+
 def test_a_second_leg_that_fills_half_is_known_as_that(live, machine):
     machine.control({"on": "order", "fault": "delay", "seconds": 0}, {"on": "order", "fault": "partial", "share": "0.5"})
     _, engine = live(2)
@@ -266,3 +325,41 @@ def test_a_run_without_keys_says_which(live, monkeypatch, machine, tmp_path):
             strategy={"spot_venue": "binance_main", "perp_venue": "binance_main"},
             venues={"cex": {"binance_main": {"endpoint": machine.url}}},
         )
+
+
+def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_they_name(machine, tmp_path, monkeypatch, repository):
+    """Only the endpoint is added, and the step is one."""
+    shown = (repository / "docs" / "live.md").read_text().split("\n## Exchanges\n")[1]
+    exports, check, live, *_ = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
+    names = re.findall(r"BASIS_DEV__\w+", exports)
+    (path,) = set(re.findall(r"config/\w+\.yaml", check + live))
+    assert (check, live) == (f"basis check {path} --live", f"basis live {path} --state build/live")
+    venue = names[0].split("__")[1].lower()
+    wallet = {"binance": "spot", "bybit": "unified"}[venue]
+    key = {"venue": venue, "key": "a-key", "secret": "a-secret", "may": ["read", "trade"]}
+    machine.begin(tmp_path / "exchange.jsonl", {"grant": {"venue": venue, "wallet": wallet, "USDT": "100000"}}, {"key": key})
+    config = yaml.safe_load((repository / path).read_text())
+    config["venues"]["cex"][venue]["endpoint"] = machine.url
+
+    def set_keys():
+        for name in names:
+            monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
+
+    set_keys()
+    *_, ready = check_live(config)
+    assert ready == "ready"
+    set_keys()
+    time = Time(machine)
+    time.steps = 1
+    engine = build_live(
+        config, tmp_path / "state", tmp_path / "results", tmp_path / "logs", paper=False, stop=time, clock=time, report=False
+    )
+    engine.waits = time
+    try:
+        result = engine.run()
+    finally:
+        engine.live.journal.close_file()
+    assert result.summary["instructions_failed"] == 0
+    held = engine.live.account.ledger.state.parts[venue].positions()
+    assert held == theirs(machine, venue)
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]

@@ -309,4 +309,4 @@ def test_who_does_not_name_symbols_trades_whatever_there_is(trade):
     trader.send("k2", "spot", "buy", "0.5")
     assert trader.account.positions() == trader.theirs()
     _, cursor = trader.gateway.due(trader.journal.cursor("binance"))
-    assert trader.gateway.due(cursor)[0] == []
+    assert trader.journal.new_due("binance", trader.gateway.due(cursor)[0]) == []

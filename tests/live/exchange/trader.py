@@ -177,3 +177,10 @@ class Trader:
     def executed(self) -> list[str]:
         """The client id of each order of ours that moved something."""
         return [order["client_id"] for order in self.exchange.account(self.venue)["orders"] if Decimal(order["filled"])]
+
+
+def take_up(trader: Trader) -> list[Due]:
+    """Record what happened at the venue by itself, a minute later."""
+    trader.time.sleep(60)
+    items, cursor = trader.gateway.due(trader.journal.cursor(trader.venue))
+    return trader.journal.add_due(trader.venue, items, cursor, trader.holdings.with_due)

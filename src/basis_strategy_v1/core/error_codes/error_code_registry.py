@@ -92,6 +92,9 @@ _ROWS = (
               "The message lists the keys that are open; `basis status` does too."),
     ErrorCode("JRN-006", "Journal", "CRITICAL", "What became of an instruction is not known",
               "Look at the venue for what the message names, then record it with `basis resolve KEY --happened REFERENCE` or `--never`."),
+    ErrorCode("JRN-007", "Journal", "CRITICAL", "An order was executed after its row was closed",
+              "The account's state has it as the venue reported it, and what it left unhedged was closed. Compare the venue's list of "
+              "orders with the journal before the run is started again."),
     ErrorCode("HLT-001", "UnifiedHealthManager", "MEDIUM", "A health check failed to answer",
               "The component is counted as unhealthy; its own error is in the message."),
     ErrorCode("RES-001", "Results", "HIGH", "The results cannot be written or read",

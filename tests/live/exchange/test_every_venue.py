@@ -1,0 +1,180 @@
+"""Each exchange after binance, by the same tests: what can go wrong, a killed process, the simulator, and what happens by itself."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from basis_strategy_v1 import ExecutionInterfaceManager
+from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.execution_report import Cost
+from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.live.exchange_orders import client_id_of
+from basis_strategy_v1.live.journal import SqliteJournal
+
+from ...kill_points import forks_of
+from .trader import NOON, Trader, block_of, next_minute, take_up
+from .venue_cases import CASES
+
+if TYPE_CHECKING:
+    from .venue_cases import VenueCase
+
+D = Decimal
+SPOT, PERP = ("spot", "buy"), ("perp", "sell")
+
+
+@pytest.fixture(params=CASES)
+def venue(request):
+    return CASES[request.param]
+
+
+@pytest.fixture
+def exchange(server, tmp_path, venue):
+    server.begin(tmp_path / "exchange.jsonl", venue.held)
+    return server
+
+
+@pytest.fixture
+def trader(exchange, tmp_path, venue):
+    made = Trader(exchange, tmp_path / "trader", venue=venue.name, timeout_s=0.5)
+    yield made
+    made.close()
+
+
+def matrix(venue: VenueCase):
+    """What goes wrong, and whether the order is executed by it."""
+
+    def fault(name, on="order", **more):
+        return {"on": on, "fault": name, "venue": venue.name, **more}
+
+    code, status = venue.clock
+    return {
+        "executed and dropped": ([fault("drop_after")], True),
+        "hangs unexecuted": ([fault("hang")], False),
+        "executed and 503 as JSON": ([fault("status", status=503, body="json", after=True)], True),
+        "dropped before it was read": ([fault("drop_unread")], False),
+        "dropped unexecuted": ([fault("drop")], False),
+        "executed and hangs": ([fault("hang_after")], True),
+        "slow": ([fault("delay", seconds=0.1)], True),
+        "500 as a page": ([fault("status", status=500)], False),
+        "executed and 502": ([fault("status", status=502, after=True)], True),
+        "executed and 408": ([fault("status", status=408, after=True)], True),
+        "404 as a page": ([fault("status", status=404)], False),
+        "executed and empty": ([fault("empty_after")], True),
+        "executed and a page": ([fault("html_after")], True),
+        "executed and half the JSON": ([fault("truncated_after")], True),
+        "executed and other JSON": ([fault("garbage_after")], True),
+        "executed and cut off": ([fault("half_after")], True),
+        "executed and named a duplicate": ([fault("duplicate_after")], True),
+        "executed and a code that says nothing": ([fault("code", code=venue.unknown, status=200, after=True)], True),
+        "executed and a code that is in no table": ([fault("code", code=987654, status=200, after=True)], True),
+        "its time was refused once": ([fault("code", code=code, status=status)], True),
+        "429 and Retry-After": ([fault("status", status=429, retry_after=0.2)], True),
+        "executed and 429": ([fault("status", status=429, retry_after=0.2, after=True)], True),
+        "429 without": ([fault("status", status=429)], False),
+        "refused": ([fault("refuse", reason="lot")], False),
+        "in maintenance": ([{"maintenance": [venue.name]}], False),
+        "late, and in time": ([fault("late", seconds=1)], True),
+        "late, after it has expired": ([fault("late", seconds=5)], False),
+        "executed, dropped, look-ups lag": ([{"lag_s": {venue.name: 5}}, fault("drop_after")], True),
+        "executed, look-ups lag": ([{"lag_s": {venue.name: 5}}], True),
+        "balances are stale": ([{"stale_s": {venue.name: 10}}], True),
+        "its look-up is dropped": ([fault("drop", on="find")], True),
+        "its fills are dropped": ([fault("drop", on="fills")], True),
+        "fills and look-ups are dropped": ([fault("drop", on="fills"), fault("drop", on="find", times=2), fault("drop_after")], True),
+    }
+
+
+NAMES = list(matrix(CASES["okx"]))
+
+
+@pytest.mark.parametrize("market", [SPOT, PERP], ids=["spot", "perp"])
+@pytest.mark.parametrize("name", [*NAMES[:3], *(pytest.param(name, marks=pytest.mark.prove) for name in NAMES[3:])])
+def test_an_order_is_executed_once_or_not_at_all(trader, exchange, venue, market, name):
+    commands, is_executed = matrix(venue)[name]
+    before = exchange.count(venue.name, "order")
+    exchange.control(*commands)
+    with suppress(ComponentError):  # the next process goes on
+        trader.send("k1", *market, "0.5")
+    attempts = exchange.count(venue.name, "order") - before
+    exchange.control(clear=True)
+    trader.again()
+    assert (len(trader.executed()), trader.journal.entry("k1").status is Status.SETTLED) == (is_executed, is_executed)
+    assert not trader.journal.open_entries()
+    assert attempts <= (3 if name in ("its time was refused once", "429 and Retry-After", "429 without") else 1)
+    assert trader.account.positions() == trader.theirs()
+
+
+@pytest.mark.parametrize("market", [SPOT, PERP], ids=["spot", "perp"])
+def test_a_process_that_is_killed_behind_its_order_leaves_it_to_the_next_one(exchange, venue, tmp_path, market):
+    passed = tmp_path / "passed"
+    given = {"folder": str(tmp_path), "url": exchange.url, "plan": [("k1", *market, "0.5")], "venue": venue.name}
+    with forks_of("tests.live.exchange.killed_trader") as forks:
+        assert forks.run("trade", passed, 0, now=next_minute(exchange).isoformat(), **given) == 0
+        number = passed.read_text().splitlines().index("after gateway.send") + 1
+        folder = tmp_path / "second"
+        folder.mkdir()
+        exchange.begin(folder / "exchange.jsonl", venue.held)
+        given |= {"folder": str(folder)}
+        assert forks.run("trade", folder / "passed", number, now=next_minute(exchange).isoformat(), **given) == -9
+        assert len(exchange.account(venue.name)["orders"]) == 1
+        assert forks.run("trade", folder / "passed", 0, now=next_minute(exchange).isoformat(), **given) == 0
+    with SqliteJournal(folder / "state") as journal:
+        assert (journal.entry("k1").status, journal.open_entries()) == (Status.SETTLED, [])
+        balances = exchange.account(venue.name)["balances"][venue.wallet]
+        assert journal.state().parts[venue.name].balances == {token: D(amount) for token, amount in balances.items()}
+    assert [order["client_id"] for order in exchange.account(venue.name)["orders"]] == [client_id_of("k1", "run")]
+
+
+def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exchange, venue):
+    terms = {"slippage_bps": 0, "lot": {venue.symbol: "0.01"}, "perp_taker_fee_bps": venue.perp_fee_bps, **venue.settings}
+    config = {
+        "strategy_mode": "blocks", "share_class": "usdt_stable", "initial_capital": 10_000, "venues": {"cex": {venue.name: terms}},
+    }  # fmt: skip
+    prices = {"ETH": 2000.0, "USDT": 1.0}
+
+    class Prices:
+        def get_data(self, timestamp):
+            return {"timestamp": timestamp, "market_data": {"prices": prices}}
+
+    manager = ExecutionInterfaceManager(config, Prices(), "backtest", positions={venue.name: {venue.settle: 15_000, "ETH": 5}})
+    chance = random.Random(7)
+    for number in range(12):
+        price = D(chance.randint(180_000, 220_000)) / 100
+        prices["ETH"] = float(price)
+        exchange.control(price={"symbol": venue.symbol, "price": str(price)})
+        order = chance.choice(("spot", "perp")), chance.choice(("buy", "sell")), str(D(chance.randint(2, 40)) / 100)
+        expected = manager.execute(NOON, block_of(*order, venue=venue.name)).deltas
+        difference = trader.send(f"k{number}", *order, price=price).deltas - expected
+        assert max((abs(amount) for _, amount in difference.items()), default=0) <= D("2e-8"), (order, price)
+    assert trader.account.positions() == trader.theirs()
+
+
+# What happens by itself.
+
+
+@pytest.mark.parametrize(("side", "sign"), [("sell", 1), ("buy", -1)])
+def test_funding_is_recorded_once_a_short_perp_receives_it_and_a_long_one_pays(trader, exchange, venue, side, sign):
+    trader.send("k1", "perp", side, "0.5")
+    exchange.control(fund={"venue": venue.name, "symbol": venue.symbol, "rate": "0.0001"})
+    (item,) = take_up(trader)
+    assert (item.kind, item.deltas) == ("funding", Deltas.at(venue.name, {venue.settle: sign * D("0.1")}))
+    assert (item.costs, item.details) == ((Cost("funding", venue.settle, -sign * D("0.1")),), {"symbol": venue.symbol})
+    assert take_up(trader) == []
+    assert trader.account.positions() == trader.theirs()
+
+
+def test_a_deleveraging_a_liquidation_and_somebody_elses_fill_are_recorded_as_what_they_are(trader, exchange, venue):
+    trader.send("k1", "perp", "sell", "0.5")
+    close = {"venue": venue.name, "symbol": venue.symbol, "price": "2100"}
+    exchange.control({"close": {**close, "share": "0.4", "origin": "adl"}}, {"close": {**close, "share": "1", "origin": "liquidation"}})
+    order = {"venue": venue.name, "market": "spot", "symbol": venue.symbol, "side": "buy", "amount": "0.1", "limit": None}
+    exchange.control(order=order)
+    assert sorted(item.kind for item in take_up(trader)) == ["deleveraging", "foreign fill", "liquidation"]
+    assert (trader.account.perps, trader.account.positions()) == ({}, trader.theirs())
+    assert take_up(trader) == []
