@@ -35,7 +35,8 @@ def status(config: Config) -> None:
 
 @app.command(epilog="Example: basis chain deploy config/eth_leveraged.yaml")
 def deploy(config: Config, state: State = Path("state")) -> None:
-    """Create the executor's contract, where it is not there yet. It has no owner: one serves everybody with the same lenders."""
+    """Create the executor's contract, where it is not there yet, and print its address. It has no owner: one serves everybody who takes
+    flash loans from the same lenders."""
     _change(config, state, lambda delegation: delegation.deploy())
 
 
@@ -62,4 +63,5 @@ def _change(config: Path, state: Path, do: Callable[[Delegation], str]) -> None:
     from basis_strategy_v1.live.process import forbid_core_dumps
 
     forbid_core_dumps()
-    say(chain_commands.change(config, state, do))
+    for line in chain_commands.change(config, state, do).splitlines():
+        say(line)

@@ -40,11 +40,11 @@ class WalletTrader:
 
     def __init__(
         self, world: ChainWorld, folder: Path, *, url: str | None = None, at: Callable[[str], None] = lambda name: None,
-        key: str = KEY, event_logger: Any = None, **wallet: Any,
+        key: str = KEY, event_logger: Any = None, timeout_s: float = 10, **wallet: Any,
     ) -> None:  # fmt: skip
         self.world, self.folder = world, folder
         self._event_logger = event_logger
-        self.config = load_config(world.config(**wallet))
+        self.config = load_config({**world.config(**wallet), "venue_timeout": timeout_s})
         environ = {"BASIS_DEV__WALLET__PRIVATE_KEY": key, "BASIS_DEV__WALLET__RPC_URL": url or world.chain.url}
         self.secrets = read_secrets("dev", environ)
         self._at = at

@@ -172,10 +172,11 @@ def _local_secrets(settings: Config) -> Secrets:
     Raises:
         ComponentError: CFG-001, one of them is not.
     """
-    if elsewhere := not_on_this_machine(settings, venues_of_config(settings)):
+    secrets = _secrets(settings)
+    if elsewhere := not_on_this_machine(settings, venues_of_config(settings), secrets):
         why = f"recorded prices must never reach a real venue, and {', '.join(elsewhere)} has no endpoint on this machine"
         raise ComponentError("CFG-001", f"--data without --paper is refused: {why}; add --paper")
-    return _secrets(settings)
+    return secrets
 
 
 def _engine(

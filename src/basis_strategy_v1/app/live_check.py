@@ -16,6 +16,7 @@ from basis_strategy_v1.config.loading import load_in_part
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import WALLET, State
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
@@ -202,7 +203,7 @@ def _read(gateways: Mapping[str, Gateway], timeout_s: float, findings: list[Live
         try:
             with total_deadline(timeout_s):
                 state = state.with_parts(**gateway.read().parts)
-        except (ComponentError, TimeoutError) as unreachable:
+        except (ComponentError, MalformedAnswer, TimeoutError) as unreachable:
             is_whole = False
             code = getattr(unreachable, "error_code", "EIM-002")
             findings.append(LiveProblem(code, f"{name} cannot be read: {getattr(unreachable, 'message', unreachable)}"))

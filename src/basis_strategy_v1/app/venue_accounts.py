@@ -90,6 +90,8 @@ REAL: dict[str, RealVenue] = {
     WALLET: RealVenue(_wallet, ("wrap", "unwrap", "transfer")),
 }
 """By exchange or protocol. With one line here it trades live."""
+FROM_WALLET = {"aave": ("supply", "withdraw", "borrow", "repay", "set_emode", "flash_loan")}
+"""By protocol, the actions that the wallet's gateway sends: those whose state it reads, so that they can be tried out before."""
 
 
 def account_names(venues: Venues) -> list[str]:
@@ -135,16 +137,23 @@ def exchange_or_protocol(config: Config, name: str) -> str:
 
 
 def without_gateway(config: Config, venues: Venues) -> list[str]:
-    """The venue accounts that have no real gateway in this version."""
-    return [name for name in account_names(venues) if exchange_or_protocol(config, name) not in REAL]
+    """The venue accounts, and the protocols on chain, that have no real gateway in this version."""
+    accounts = [name for name in account_names(venues) if exchange_or_protocol(config, name) not in REAL]
+    protocols = [name for name, venue in venues.items() if venue.kind != CEX]
+    return [*accounts, *(name for name in protocols if exchange_or_protocol(config, name) not in (*REAL, *FROM_WALLET))]
 
 
-def not_on_this_machine(config: Config, venues: Venues) -> list[str]:
+def not_on_this_machine(config: Config, venues: Venues, secrets: Secrets) -> list[str]:
     """The venue accounts whose requests would leave this machine."""
 
     def is_local(name: str) -> bool:
-        endpoint = getattr(settings_of(config, name), "endpoint", None)
-        return endpoint is not None and urlsplit(endpoint).hostname in LOCAL_HOSTS
+        if exchange_or_protocol(config, name) == WALLET:
+            send_url = getattr(settings_of(config, name), "send_url", None)
+            addresses = [url.reveal() for url in secrets.urls(name, "RPC_URL")] + ([send_url] if send_url else [])
+        else:
+            endpoint = getattr(settings_of(config, name), "endpoint", None)
+            addresses = [endpoint] if endpoint else []
+        return bool(addresses) and all(urlsplit(address).hostname in LOCAL_HOSTS for address in addresses)
 
     return [name for name in account_names(venues) if not is_local(name)]
 
@@ -157,7 +166,8 @@ def key_fields(exchange: str) -> tuple[str, ...]:
 def modes_line(kind: str, actions: Sequence[str]) -> str:
     """The actions of an exchange or protocol with the modes in which each of them works."""
     modes = ["backtest", "paper" if kind in EXCHANGES else "paper over recorded data"]
-    sent = [action for action in actions if kind in REAL and action in REAL[kind].actions]
+    live = REAL[kind].actions if kind in REAL else FROM_WALLET.get(kind, ())
+    sent = [action for action in actions if action in live]
     if len(sent) == len(actions):
         return f"{', '.join(actions)}: {', '.join([*modes, 'live'])}"
     return f"{', '.join(actions)}: {', '.join(modes)}{'; live: ' if sent else ''}{', '.join(sent)}"

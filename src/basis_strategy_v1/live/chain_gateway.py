@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import convert, to_builtins
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import to_instant
-from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.state import State
+from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.live.chain_abi import at_hash, number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
@@ -20,6 +22,7 @@ from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
 from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
 from basis_strategy_v1.live.chain_reader import Reading, block_of
+from basis_strategy_v1.live.exchange_faults import AccountFindings
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
+    from basis_strategy_v1.core.state import ExchangeAccount
     from basis_strategy_v1.live.chain_due import ChainDue
     from basis_strategy_v1.live.chain_reader import ChainReader
     from basis_strategy_v1.live.wallet_key import Signer
@@ -247,6 +251,24 @@ class ChainGateway:
             self._readings[reading.block.hash] = reading
             while len(self._readings) > 4:
                 del self._readings[next(iter(self._readings))]
+
+    # The account.
+
+    def check_account(self, limits: Limits, *, leverage: Decimal | None, held: ExchangeAccount | None) -> AccountFindings:
+        """What stands in the way of sending, and what is worth knowing. What the config has wrong is said by `read`."""
+        reader = self._reader
+        try:
+            reader.look_again()
+            code, balance = reader.client.ask(
+                RpcCall("eth_getCode", (reader.account, "latest")), RpcCall("eth_getBalance", (reader.account, "latest"))
+            )
+        except (ComponentError, MalformedAnswer):
+            return AccountFindings((), ())
+        ether = to_amount("ETH", number_of(balance, "a balance"))
+        delegate = self._quoting.fault_of_code(str(code))
+        faults = () if ether else (f"{self.name}: {reader.account} has no ETH, and gas is paid in it; bring some",)
+        note = f"{self.name}: {reader.account} on chain {reader.chain_id}, {plain(round(ether, 6))} ETH, nodes {reader.client.shown}"
+        return AccountFindings(faults, (note, *((f"{self.name}: {delegate}",) if delegate else ())))
 
     # Balances, and what happened without an order.
 

@@ -109,14 +109,21 @@ class Quoting:
         """The contract that runs a chain of calls under the account."""
         return self._executor or executor_address(*flash_lenders(self._reader.deployment))
 
+    def fault_of_code(self, code: str) -> str | None:
+        """Why the account cannot make several calls in one transaction, by the code that it has; None: it can."""
+        if code.lower() == "0x" + designator(self.executor).hex():
+            return None
+        is_ = "is not delegated to an executor" if code in ("0x", "") else f"has other code, {code[:60]}"
+        return (
+            f"the account {self._reader.account} {is_}, which several calls in one transaction need; "
+            "run `basis chain deploy` and `basis chain delegate` with this config first"
+        )
+
     def _require_executor(self, code: str) -> None:
         """Refuse what takes several calls where the account cannot make them in one transaction: it is never sent in pieces."""
-        wanted = "0x" + designator(self.executor).hex()
-        if code.lower() == wanted.lower():
-            return
-        is_ = "is not delegated to an executor" if code in ("0x", "") else f"has other code, {code[:60]}"
-        raise VenueRejected(REJECTED, f"this needs several calls in one transaction, and the account {self._reader.account} {is_}; "
-                                      "run `basis chain deploy` and `basis chain delegate` with this config first")  # fmt: skip
+        fault = self.fault_of_code(code)
+        if fault is not None:
+            raise VenueRejected(REJECTED, f"{fault}; nothing was sent")
 
     # On the node.
 

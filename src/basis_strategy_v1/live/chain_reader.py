@@ -88,6 +88,15 @@ class ChainReader:
         """The Aave pools by the name of the venue."""
         return self._look()[1]
 
+    def look_again(self) -> None:
+        """Look at the chain, as it is now.
+
+        Raises:
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+        """
+        with self._lock:
+            self._known = self._looked()
+
     # What does not change.
 
     def _look(self) -> tuple[Deployment, dict[str, PoolContracts]]:
