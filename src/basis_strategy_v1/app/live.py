@@ -146,7 +146,7 @@ def build_live(
     secrets = None if paper else _secrets(settings)
     strategy = strategy_of(settings)
     clock = clock or SystemClock()
-    feed = feed_of(settings, strategy, clock)
+    feed = feed_of(settings, strategy, clock, secrets)
     places = RunFolders(Path(state), Path(results), Path(logs))
     feed.load(history_from(settings, clock.now(), settled_in(places.state / PAPER)))
     now = clock.now()
@@ -204,7 +204,7 @@ def _engine(
             gateways = paper_gateways(world, venues, clock)
             on_end.insert(0, world.close)
         else:
-            gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy), journal.run)
+            gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy, has_chain=True), journal.run)
             check_accounts(gateways.values(), settings, journal, _logs(logger, clock, "LiveEngine", NOT_READY))
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         if is_fed:

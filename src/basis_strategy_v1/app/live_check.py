@@ -149,7 +149,7 @@ def _series(settings: Config, findings: list[LiveProblem]) -> list[tuple[str, st
     if settings.strategy is None:
         return []
     try:
-        return series_of(settings, strategy_of(settings))
+        return series_of(settings, strategy_of(settings), has_chain=True)
     except ComponentError as wrong:
         findings.append(_finding(wrong))
         return []

@@ -9,40 +9,71 @@ from basis_strategy_v1.app.checks import chains_with_gas
 from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY
+from basis_strategy_v1.core.settings import OnChainSettings
+from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.live.market_feed import KINDS, MarketFeed
 from basis_strategy_v1.live.public_exchange import PublicExchange
 from basis_strategy_v1.venues.exchanges import exchange_of
+from basis_strategy_v1.venues.registry import kind_of, place_of, with_wallets
+from basis_strategy_v1.venues.venue import DEX, ONCHAIN
+from basis_strategy_v1.venues.wallet import Settings as WalletSettings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.chain_feed import ChainRows
+    from basis_strategy_v1.live.secrets import Secrets
     from basis_strategy_v1.strategies.strategy import Strategy
 
+CHAIN_KINDS = ("gas", "lending")
 LEAST_HISTORY = timedelta(days=3)
 HISTORY_OF_USERS = timedelta(days=30)  # what a user's strategy looks back to is not known
 BY_RECORDED_DATA = "replay recorded data with --data DIR --speed max"
 
 
-def feed_of(config: Config, strategy: Strategy, clock: Clock) -> MarketFeed:
-    """The feed that gives a strategy its series. Nothing is asked of an exchange yet.
+def feed_of(config: Config, strategy: Strategy, clock: Clock, secrets: Secrets | None = None) -> MarketFeed:
+    """The feed that gives a strategy its series. Nothing is asked of an exchange yet. `secrets` have the nodes of a chain, whose series
+    there are then too.
 
     Raises:
         ComponentError: as `series_of`.
     """
     return MarketFeed(
         exchanges_of(config),
-        series_of(config, strategy),
+        series_of(config, strategy, has_chain=secrets is not None),
         clock,
         spot_venues=_spot_venues(config),
         max_staleness=config.data.staleness,
         missing_funding=config.data.missing_funding,
+        chain=None if secrets is None else chain_rows(config, secrets),
     )
 
 
-def series_of(config: Config, strategy: Strategy) -> list[tuple[str, str, str]]:
-    """The series that a strategy needs of exchanges.
+def chain_rows(config: Config, secrets: Secrets) -> ChainRows | None:
+    """What the chain of the wallet gives; None where nothing is on one.
+
+    Raises:
+        ComponentError: CFG-003, the wallet's key or its node is missing.
+    """
+    sections = with_wallets(config.venues.sections())
+    on_chain = {**sections[DEX], **sections[ONCHAIN]}
+    if WALLET not in on_chain:
+        return None
+    from basis_strategy_v1.live.chain_feed import ChainRows
+    from basis_strategy_v1.live.chains import open_reader
+
+    own = on_chain[WALLET]
+    assert isinstance(own, WalletSettings)
+    pools = {place_of(name, each).series: name for name, each in on_chain.items()
+             if isinstance(each, OnChainSettings) and kind_of(name, each) == "aave"}  # fmt: skip
+    reader, _ = open_reader(WALLET, on_chain, secrets, timeout_s=float(config.venue_timeout))
+    return ChainRows(reader, own.chain, pools)
+
+
+def series_of(config: Config, strategy: Strategy, *, has_chain: bool = False) -> list[tuple[str, str, str]]:
+    """The series that a strategy needs of exchanges, and of a chain where there is one.
 
     Raises:
         ComponentError: DAT-001, a line for the series that only a chain gives; CFG-001, the strategy replays a file of blocks.
@@ -50,9 +81,10 @@ def series_of(config: Config, strategy: Strategy) -> list[tuple[str, str, str]]:
     if config.strategy_mode == "blocks":
         raise ComponentError("CFG-001", f"strategy_mode blocks has the times of its blocks in its file: {BY_RECORDED_DATA}")
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
-    if missing := _of_chains(config, needed):
+    missing = [name for kind, name in _of_chains(config, needed) if not (has_chain and kind in CHAIN_KINDS)]
+    if missing:
         raise ComponentError("DAT-001", f"no live feed of {', '.join(missing)}: {_way_out(missing)}")
-    return needed
+    return [*needed, *(("gas", chain, chain) for chain in chains_with_gas(config) if has_chain)]
 
 
 def history_from(config: Config, now: datetime, settled: int | None) -> datetime:
@@ -71,12 +103,12 @@ def exchanges_of(config: Config) -> dict[str, PublicExchange]:
     return {exchange: PublicExchange(exchange, endpoint, float(config.venue_timeout)) for exchange, endpoint in endpoints.items()}
 
 
-def _of_chains(config: Config, needed: list[tuple[str, str, str]]) -> list[str]:
-    """The series that no exchange gives, as they are named in messages."""
+def _of_chains(config: Config, needed: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """The series that no exchange gives: their kind, and how they are named in messages."""
     keys = dict.fromkeys((*needed, *(("gas", chain, chain) for chain in chains_with_gas(config))))
-    found = [f"{kind} of {venue} for {name}" for kind, venue, name in keys if kind not in KINDS]
+    found = [(kind, f"{kind} of {venue} for {name}") for kind, venue, name in keys if kind not in KINDS]
     held = {token for tokens in (config.initial_positions or {}).values() for token in tokens}
-    return [*found, *(f"staking of {REDEEMED_BY[token][0]} for {token}" for token in sorted(held & REDEEMED_BY.keys()))]
+    return [*found, *(("staking", f"staking of {REDEEMED_BY[token][0]} for {token}") for token in sorted(held & REDEEMED_BY.keys()))]
 
 
 def _way_out(missing: list[str]) -> str:

@@ -115,19 +115,19 @@ def pool_contracts(name: str, pool: str, tokens: Mapping[str, str], read: Reads)
     Raises:
         ComponentError: CFG-001, its revision is not one that is simulated, or a token's decimals are others than it has there.
     """
-    provider, revision, listed, premium, to_protocol = read(
+    (revision,) = read([ContractRead(pool, "POOL_REVISION()")])
+    if revision not in REVISIONS:
+        known = ", ".join(f"{number} ({version})" for number, version in REVISIONS.items())
+        raise ComponentError("CFG-001", f"venues.onchain.{name}.pool: {pool} is of revision {revision}, which is not simulated; "
+                                        f"those that are: {known}")  # fmt: skip
+    provider, listed, premium, to_protocol = read(
         [
             ContractRead(pool, "ADDRESSES_PROVIDER()", (), ("address",)),
-            ContractRead(pool, "POOL_REVISION()"),
             ContractRead(pool, "getReservesList()", (), ("address[]",)),
             ContractRead(pool, "FLASHLOAN_PREMIUM_TOTAL()", (), ("uint128",)),
             ContractRead(pool, "FLASHLOAN_PREMIUM_TO_PROTOCOL()", (), ("uint128",)),
         ]
     )
-    if revision not in REVISIONS:
-        known = ", ".join(f"{number} ({version})" for number, version in REVISIONS.items())
-        raise ComponentError("CFG-001", f"venues.onchain.{name}.pool: {pool} is of revision {revision}, which is not simulated; "
-                                        f"those that are: {known}")  # fmt: skip
     places = {address.lower(): place for place, address in enumerate(listed)}
     known_tokens = {token: address for token, address in tokens.items() if address.lower() in places}
     wanted = [ContractRead(provider, "getPriceOracle()", (), ("address",))]

@@ -36,7 +36,12 @@ class ContractRead(NamedTuple):
         """
         if isinstance(answer, RpcError) or not isinstance(answer, str) or len(answer) < 2 + WORD_DIGITS * len(self.outputs):
             raise MalformedAnswer(f"{answer or 'nothing'} to {self.signature} of {self.contract}", str(answer))
-        values = decoded(self.outputs, answer)
+        from eth_abi.exceptions import DecodingError
+
+        try:
+            values = decoded(self.outputs, answer)
+        except DecodingError:
+            raise MalformedAnswer(f"an answer of another form to {self.signature} of {self.contract}", answer) from None
         return values[0] if len(values) == 1 else values
 
 

@@ -11,7 +11,7 @@ from basis_strategy_v1.live.chain_client import ChainClient
 from basis_strategy_v1.live.chain_due import ChainDue
 from basis_strategy_v1.live.chain_gateway import ChainGateway
 from basis_strategy_v1.live.chain_reader import ChainReader
-from basis_strategy_v1.live.chain_signer import signer_of
+from basis_strategy_v1.live.chain_signer import KeySigner, signer_of
 from basis_strategy_v1.live.secrets import Secret
 from basis_strategy_v1.live.wallet_key import wallet_key
 from basis_strategy_v1.venues.deployment import deployment
@@ -45,6 +45,21 @@ def open_wallet(
     """
     own = settings.get(name, Settings())
     assert isinstance(own, Settings)
+    reader, signer = open_reader(name, settings, secrets, timeout_s=timeout_s)
+    return ChainGateway(
+        name, reader, signer, venues, ChainDue(name, reader), clock, confirmations=own.confirmations, pays_to=pays_to, slip_bps=slip_bps,
+        executor=own.executor,
+    )  # fmt: skip
+
+
+def open_reader(name: str, settings: Mapping[str, VenueSettings], secrets: Secrets, *, timeout_s: float) -> tuple[ChainReader, KeySigner]:
+    """The reader of a wallet's account, and the signer for it.
+
+    Raises:
+        ComponentError: CFG-003, its key or the address of its node is missing.
+    """
+    own = settings.get(name, Settings())
+    assert isinstance(own, Settings)
     signer = signer_of(wallet_key(secrets, name))
     nodes = secrets.urls(name, NODE)
     if not nodes:
@@ -54,8 +69,4 @@ def open_wallet(
     client = ChainClient(nodes, sends_to, timeout_s=timeout_s / (len(nodes) + 1))
     at = deployment(signer.address, settings, name)
     configured = {token: contract.decimals for token, contract in (own.tokens or {}).items()}
-    reader = ChainReader(client, at, configured=configured, wallet=name)
-    return ChainGateway(
-        name, reader, signer, venues, ChainDue(name, reader), clock, confirmations=own.confirmations, pays_to=pays_to, slip_bps=slip_bps,
-        executor=own.executor,
-    )  # fmt: skip
+    return ChainReader(client, at, configured=configured, wallet=name), signer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from decimal import Decimal
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import HOUR_US, iso
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 THINNED_AFTER_US = 2 * HOUR_US  # older rows stay only where they are those of a full hour
 LATE_US = 1
+NONE = Decimal(0)
 MOST_ROWS = 5_000
 _visible = attrgetter("visible")
 
 
 class FeedRow(NamedTuple):
-    """`visible`: from when on it could be known. `stamp`: the exchange's time of it. Of a funding rate, low and high are the rate too."""
+    """`visible`: from when on it could be known. `stamp`: the exchange's time of it. Of a funding rate, low and high are the rate too.
+    Of a chain's series the value is a row (`core/market.py`), and low and high are 0."""
 
     visible: int
     stamp: int
-    value: Decimal
+    value: Any
     low: Decimal
     high: Decimal
 
@@ -38,7 +40,7 @@ class FeedSeries:
 
     def __init__(self, kind: str, venue: str, name: str) -> None:
         self.kind, self.venue, self.name = kind, venue, name
-        self.id = f"funding/{venue}/{name}" if kind == "funding" else f"ohlcv/{venue}/{kind}/{name}"
+        self.id = f"ohlcv/{venue}/{kind}/{name}" if kind in ("spot", "perp") else f"{kind}/{venue}/{name}"
         self.trouble = ""
         self.announced: Rate | None = None  # the next payment, as the exchange says it
         self.closed_until: int | None = None  # when the last closed bar that is known closed
@@ -98,6 +100,13 @@ class FeedSeries:
             self.closed_until = min(self.closed_until, instant)
         self.announced = None
 
+    def add_row(self, stamp: int, value: Any, now: int) -> None:
+        """Add what a chain was like at a block, known from now on; one that is there already is left out."""
+        newest = self.last()
+        if newest is None or stamp > newest.stamp:
+            self._add(FeedRow(self._next(now), stamp, value, NONE, NONE))
+            self._thin(now)
+
     def _next(self, visible: int) -> int:
         return max(visible, self._rows[-1].visible + LATE_US) if self._rows else visible
 
@@ -113,4 +122,5 @@ class FeedSeries:
 
     def described(self, row: FeedRow, instant: int) -> str:
         """The start of a message about a row that is too old."""
-        return f"{self.id}: the last price known at {iso(instant)} is of {iso(row.stamp)}, {(instant - row.stamp) / 1_000_000:,.0f} s old"
+        what = "price" if self.kind in ("spot", "perp", "funding") else "row"
+        return f"{self.id}: the last {what} known at {iso(instant)} is of {iso(row.stamp)}, {(instant - row.stamp) / 1_000_000:,.0f} s old"

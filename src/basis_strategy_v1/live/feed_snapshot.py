@@ -55,7 +55,8 @@ class FeedSnapshot(MarketSnapshot):
             return None
         if for_trade:
             self._require_fresh(series, row)
-        return row.value
+        value: Decimal = row.value
+        return value
 
     def _row(self, kind: str, venue: str, name: str) -> Any:
         series = self._feed.series(kind, venue, name)

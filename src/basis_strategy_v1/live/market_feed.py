@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.live.chain_feed import ChainRows
     from basis_strategy_v1.live.public_exchange import PublicExchange
 
 
@@ -51,6 +52,7 @@ class MarketFeed:
         spot_venues: where prices come from, in order.
         max_staleness: how old the last row of a series may be, by the beginning of its id and for `default`.
         missing_funding: `error`, or `zero` where a payment is due and has no rate.
+        chain: what gives the series of a chain: gas and lending.
 
     `on_silence` is called with a line when an exchange ceases to answer, once until it answers again.
     """
@@ -66,11 +68,13 @@ class MarketFeed:
         spot_venues: Sequence[str] = (),
         max_staleness: Mapping[str, timedelta] | None = None,
         missing_funding: str = "error",
+        chain: ChainRows | None = None,
     ) -> None:
         self.clock = clock
         self.takes_zero_funding = missing_funding == "zero"
         self.missing_funding_used: list[tuple[str, datetime]] = []
         self._exchanges = dict(exchanges)
+        self._chain = chain
         self._wanted = tuple(dict.fromkeys(series))
         self._spot_venues = tuple(dict.fromkeys((*spot_venues, *exchanges)))
         self._staleness = {"default": OLDEST, **(max_staleness or {})}
@@ -120,7 +124,7 @@ class MarketFeed:
         """The nested dict of the series that are read, in floats."""
         snapshot = self.snapshot(timestamp)
         market: dict[str, Any] = {"prices": {}, "spot_prices": {}, "perp_prices": {}, "funding_rates": {}}
-        for kind, venue, name in self._series:
+        for kind, venue, name in (key for key in self._series if key[0] in KINDS):
             with suppress(ComponentError):
                 place = "funding_rates" if kind == "funding" else f"{kind}_prices"
                 market[place].setdefault(venue, {})[name] = float(getattr(snapshot, kind)(venue, name))
@@ -136,7 +140,10 @@ class MarketFeed:
         """
         key = (kind, venue, name)
         with self._lock:
-            if key not in self._series:
+            if key not in self._series and self._chain is not None and self._chain.has(*key):
+                self._series[key] = series = FeedSeries(*key)
+                self._read_chain([series], to_instant(self.clock.now()))
+            elif key not in self._series:
                 exchange = self._exchanges.get(venue) if kind in KINDS else None
                 if exchange is None:
                     return None
@@ -173,9 +180,10 @@ class MarketFeed:
     def what_there_is(self, kind: str, venue: str) -> str:
         """The end of a message about what is not there."""
         if kind not in KINDS:
-            return (
-                "a live feed has prices and funding rates of exchanges; what a chain knows is in recorded data: add --data DIR --speed max"
+            more = (
+                "what a chain knows" if self._chain is None else "of the chain it has gas and the lending rates of Aave; what else it knows"
             )
+            return f"a live feed has prices and funding rates of exchanges; {more} is in recorded data: add --data DIR --speed max"
         return f"the exchanges that are read are {', '.join(self._exchanges) or 'none'}"
 
     @property
@@ -207,7 +215,16 @@ class MarketFeed:
         """Read every series again. An exchange that does not answer once is not asked for its other series."""
         silent: dict[str, str] = {}
         asks_for_next = now - self._announced_at >= ANNOUNCED_US
+        of_chain = [series for key, series in self._series.items() if self._chain is not None and self._chain.has(*key)]
+        try:
+            self._read_chain(of_chain, now)
+        except ComponentError as error:
+            silent["the chain"] = error.message
+            for series in of_chain:
+                series.trouble = error.message
         for series in self._series.values():
+            if series in of_chain:
+                continue
             if series.venue in silent:
                 series.trouble = silent[series.venue]
                 continue
@@ -230,6 +247,16 @@ class MarketFeed:
             self._read_funding(exchange, series, now, asks_for_next=asks_for_next)
         else:
             self._read_bars(exchange, series, now)
+
+    def _read_chain(self, series: Sequence[FeedSeries], now: int) -> None:
+        """What the chain is like at its newest block, for all of its series at once."""
+        if self._chain is None or not series:
+            return
+        stamp, rows = self._chain.read([(each.kind, each.venue, each.name) for each in series])
+        for each in series:
+            each.trouble = ""
+            if (row := rows.get((each.kind, each.venue, each.name))) is not None:
+                each.add_row(stamp, row, now)
 
     def _read_bars(self, exchange: PublicExchange, series: FeedSeries, now: int) -> None:
         """The bars since the last that has closed: of hours where that is long ago, of minutes up to now.
