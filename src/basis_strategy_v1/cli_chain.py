@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from basis_strategy_v1.full_help import HELP, FullHelp
 from basis_strategy_v1.terminal import say
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.delegation import Delegation
 
 app = typer.Typer(
-    help="The account on chain: the executor of atomic chains and flash loans, and the delegation to it.", no_args_is_help=True
+    cls=FullHelp,
+    context_settings=HELP,
+    help="The account on chain: the executor of atomic chains and flash loans, and the delegation to it.",
+    no_args_is_help=True,
 )
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]

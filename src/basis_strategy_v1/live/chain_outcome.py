@@ -166,7 +166,7 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Rea
 
 
 def _at_time_of(before: State, after: Reading, effect: Effect) -> State:
-    """The pools as they were just before the transaction, at its second; what is held is what is held after it, without what it did."""
+    """The pools as they were just before the transaction, at its second; the positions are those after it, less what it did."""
     for name, part in after.state.parts.items():
         if isinstance(part, AaveState):
             user = user_before(part.user, effect.aave[name]) if name in effect.aave else part.user

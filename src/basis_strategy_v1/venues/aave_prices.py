@@ -32,7 +32,7 @@ CLEARANCE = Decimal("0.002")
 
 
 class OracleSettings(Struct, frozen=True, kw_only=True):
-    """When the oracle publishes the market's price anew. Chainlink's ETH / USD on Ethereum: 0.5 % and one hour."""
+    """When the oracle publishes the market's price again. Chainlink's ETH / USD on Ethereum: 0.5 % and one hour."""
 
     deviation_bps: Annotated[Bps, "how far the market has to move"] = Decimal(50)
     heartbeat: Annotated[timedelta, duration("1m", "7d"), "or how long it is quiet at most"] = timedelta(hours=1)

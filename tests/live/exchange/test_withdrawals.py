@@ -191,10 +191,7 @@ def test_the_check_names_a_fee_that_the_simulator_does_not_take_a_closed_network
     one = live()
     assert [note for note in one.binance.check_account(limits).notes if "withdraw" in note] == [
         "binance: withdrawals and deposits of ETH over ETH are closed now",
-        "binance: a withdrawal of ETH over ETH costs 0.0012, the simulator takes 0; set venues.cex.binance.withdrawal",
-        "binance: a withdrawal of ETH over ETH has a minimum of 0.01, the simulator takes 0; set venues.cex.binance.withdrawal",
-        "binance: a withdrawal of USDT over ETH costs 5, the simulator takes 0; set venues.cex.binance.withdrawal",
-        "binance: a withdrawal of USDT over ETH has a minimum of 10, the simulator takes 0; set venues.cex.binance.withdrawal",
+        "binance: a withdrawal of USDT over ETH costs 5, the simulator takes 4; set venues.cex.binance.withdrawal",
     ]
     assert [note for note in one.binance.check_account(Limits()).notes if "withdraw" in note] == []
     exchange.control(key={"venue": "binance", "key": "key", "secret": "secret", "may": ["read", "trade", "transfer"]})
