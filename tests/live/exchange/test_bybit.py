@@ -9,10 +9,11 @@ import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Perp
-from basis_strategy_v1.live.bybit import WINDOWS
-from basis_strategy_v1.live.bybit_account import HOST
+from basis_strategy_v1.live.bybit import WINDOWS, fill_of, found_of, rules_of
+from basis_strategy_v1.live.bybit_account import HOST, payment_of, rows_of
 from basis_strategy_v1.live.bybit_errors import refusal_of
 from basis_strategy_v1.live.bybit_moves import without_pairs
 from basis_strategy_v1.live.exchange_api import Payment
@@ -65,8 +66,12 @@ def test_a_perp_is_opened_and_reduced_with_its_profit(trader, exchange):
     assert trader.gateway.read().parts["bybit"] == trader.account
 
 
-@pytest.mark.parametrize("market", [("spot", "buy"), ("perp", "sell")], ids=["spot", "perp"])
-def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchange, market):
+@pytest.mark.parametrize(
+    ("market", "moved"),
+    [(("spot", "buy"), {"ETH": D("0.4995"), "USDT": D(-1000)}), (("perp", "sell"), {"ETHUSDT-PERP": D("-0.5"), "USDT": D("-0.55")})],
+    ids=["spot", "perp"],
+)
+def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchange, market, moved):
     """The venue shows the newest 500 at once, and without a time the history and the fills of one week."""
     exchange.fault("order", "drop_after", venue="bybit")
     exchange.fault("find", "drop", venue="bybit", times=-1)
@@ -78,9 +83,8 @@ def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchan
     exchange.control(*[{"order": {**others, "side": side}} for side in ("buy", "sell") * 250])
     trader.time.sleep(9 * 86_400)
     trader.again()
-    assert trader.journal.entry("k1").status is Status.SETTLED
-    take_up(trader)
-    assert trader.account.positions() == trader.theirs()
+    entry = trader.journal.entry("k1")
+    assert (entry.status, entry.reports[-1].deltas) == (Status.SETTLED, Deltas.at("bybit", moved))
 
 
 def test_a_fill_with_a_further_fee_is_not_recorded_with_half_of_its_fees(trader, exchange):
@@ -291,3 +295,44 @@ def test_a_position_that_is_not_the_runs_is_a_fault(trader, exchange):
 )
 def test_an_error_is_read_from_the_answer(status, content, refusal):
     assert refusal_of(status, content) == refusal
+
+
+# Answers that are none.
+
+NONE = [None, [], "text", {}, {"result": None}, {"result": {"list": None}}]
+ORDER_ROW = {"orderId": "1", "orderLinkId": "c", "symbol": "ETHUSDT", "side": "Buy", "orderStatus": "Filled", "qty": "1", "cumExecQty": "1",
+             "createdTime": "1", "rejectReason": "EC_NoError"}  # fmt: skip
+FILL_ROW = {"execId": "1", "execPrice": "2", "execQty": "1", "execValue": "2", "execFee": "0.1", "execTime": "1", "execPnl": "0"}
+LOG_ROW = {"id": "1", "type": "SETTLEMENT", "currency": "USDT", "change": "1", "transactionTime": "1"}
+RULES_ROW = {"symbol": "ETHUSDT", "baseCoin": "ETH", "quoteCoin": "USDT", "status": "Trading", "priceFilter": {"tickSize": "0.01"},
+             "lotSizeFilter": {"basePrecision": "0.01"}}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", NONE)
+def test_an_answer_without_its_rows_is_refused(answer):
+    with pytest.raises(MalformedAnswer):
+        rows_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (found_of, ORDER_ROW), (lambda row: fill_of("spot", row), FILL_ROW), (payment_of, LOG_ROW),
+        (lambda row: rules_of("spot", row), RULES_ROW),
+    ],
+    ids=["order", "fill", "log", "rules"],
+)  # fmt: skip
+def test_a_row_without_a_field_is_refused(read, row):
+    assert read(row) is not None
+    for name in set(row) - {"rejectReason", "symbol", "execFee", "execPnl"}:
+        with pytest.raises(MalformedAnswer):
+            read({field: value for field, value in row.items() if field != name})
+
+
+def test_an_order_whose_answer_has_no_id_is_looked_up(trader, exchange):
+    exchange.control({**BYBIT, "on": "order", "fault": "edit_after", "edits": [{"path": ["result", "orderId"]}]})
+    with suppress(ComponentError):
+        trader.send("k1", "spot", "buy", "0.5")
+    trader.again()
+    assert (len(trader.executed()), trader.journal.entry("k1").status) == (1, Status.SETTLED)
+    assert trader.account.positions() == trader.theirs()
