@@ -67,7 +67,8 @@ def _other_coins(name: str, here: CurveContracts, tokens: Mapping[str, str], rea
     found = read([ContractRead(address, "coins(uint256)", (index,), ("address",)) for _, address, index, _ in places])
     names = {address.lower(): token for token, address in tokens.items()}
     return [
-        f"venues.dex.{name}.pools.{pool_name}: coin {index} of {address} is {names.get(is_.lower(), is_)}, not {coin}; name them in its order"
+        f"venues.dex.{name}.pools.{pool_name}: coin {index} of {address} is {names.get(is_.lower(), is_)}, not {coin}; "
+        "name them in its order"
         for (pool_name, address, index, coin), is_ in zip(places, found, strict=True)
         if not same_address(is_, tokens.get(coin, ""))
     ]
