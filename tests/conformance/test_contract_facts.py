@@ -55,7 +55,7 @@ def test_each_contract_that_is_another_is_a_line(trader: Trader) -> None:
         read(trader, wrong)
     lines = error.value.message.splitlines()
     assert (error.value.error_code, len(lines)) == ("CFG-001", 4)
-    assert lines[0].startswith("venues.onchain.morpho.markets.a/b: ") and " has no market 0xabab" in lines[0]
+    assert lines[0].startswith("venues.onchain.morpho.markets.a/b: ") and "there is no market 0xabab" in lines[0]
     assert lines[1].startswith("venues.dex.uniswap.router: the factory of ") and own.factory in lines[1].lower()
     for index, (is_, not_) in enumerate((("USDC", "USDT"), ("USDT", "USDC"))):
         line = f"venues.dex.curve.pools.USDT/USDC: coin {index} of {pool.address} is {is_}, not {not_}; name them in its order"
