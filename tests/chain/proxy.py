@@ -1,21 +1,21 @@
 """A node that has faults: a process in front of a real one. `python -m tests.chain.proxy --port PORT --target URL`
 
-    POST /            JSON-RPC, handed on unless a fault is set for it
-    POST /control     {"fault": NAME, "method": METHOD or "", "times": N}: the next N requests with that method (any, where it is empty)
-                      {"clear": true}: no faults any more
-                      {"count": METHOD}: how many requests with it have come
+POST /            JSON-RPC, handed on unless a fault is set for it
+POST /control     {"fault": NAME, "method": METHOD or "", "times": N}: the next N requests with that method (any, where it is empty)
+                  {"clear": true}: no faults any more
+                  {"count": METHOD}: how many requests with it have come
 
-    drop         the connection ends, and nothing is handed on
-    drop_after   it is handed on, and the connection ends without an answer
-    hang         it is not handed on, and nothing is answered
-    hang_after   it is handed on, and nothing is answered
-    html         a page, with status 200
-    refuse       a page, with status 503
-    error        one error for everything, with status 200
-    limited      status 429
-    truncated    it is handed on, and half of the answer comes
-    swallow      a hash for a transaction that is not handed on
-    lag          the chain of three blocks ago
+drop         the connection ends, and nothing is handed on
+drop_after   it is handed on, and the connection ends without an answer
+hang         it is not handed on, and nothing is answered
+hang_after   it is handed on, and nothing is answered
+html         a page, with status 200
+refuse       a page, with status 503
+error        one error for everything, with status 200
+limited      status 429
+truncated    it is handed on, and half of the answer comes
+swallow      a hash for a transaction that is not handed on
+lag          the chain of three blocks ago
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class Endpoint:
 class ChainClient:
     """The way to the nodes of one chain. Those of `endpoints` are read, those of `sends_to` (left out: the same ones) get transactions.
 
-    `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it. Safe to use
-    from several threads.
+    `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it.
+    Safe to use from several threads.
     """
 
     def __init__(
@@ -182,9 +182,7 @@ class ChainClient:
     # One round trip.
 
     def _round_trip(self, endpoint: Endpoint, calls: Sequence[RpcCall]) -> list[Any]:
-        requests = [
-            {"jsonrpc": "2.0", "id": next(self._ids), "method": call.method, "params": list(call.params)} for call in calls
-        ]
+        requests = [{"jsonrpc": "2.0", "id": next(self._ids), "method": call.method, "params": list(call.params)} for call in calls]
         content = self._posted(endpoint, _encoded(requests if len(requests) > 1 else requests[0]))
         try:
             answers = json.decode(content)

@@ -78,8 +78,9 @@ class ChainDue:
         reader = self._reader
         head = reader.latest()
         block = head if not confirmations else self._block(max(head.number - confirmations, 0))
-        *answers, nonce = reader.client.ask(*reader.calls_at(at_hash(block.hash)), RpcCall("eth_getTransactionCount", (reader.account, at_hash(block.hash))))
-        reading, nonce = reader.reading(block, answers), number_of(nonce, "a nonce")
+        at = at_hash(block.hash)
+        *answers, count = reader.client.ask(*reader.calls_at(at), RpcCall("eth_getTransactionCount", (reader.account, at)))
+        reading, nonce = reader.reading(block, answers), number_of(count, "a nonce")
         held = reader.balances_of(reading.state, self._name)
         if since is None:
             return (), _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=block.time_s))
@@ -159,9 +160,7 @@ class ChainDue:
             if token is not None and len(log["topics"]) == 3 and log["transactionHash"] not in self._own:
                 yield token, int(log["data"], 16), str(log["transactionHash"])
 
-    def _of_pool(
-        self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: Reading
-    ) -> Iterator[Due]:
+    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
         """What somebody else did to deposits and debts."""
         supplied, borrowed = dict(part.user.supplied), dict(part.user.borrowed)
         is_any = False
@@ -171,9 +170,8 @@ class ChainDue:
                     is_any, mine[token] = True, mine.get(token, 0) - units
         if not is_any:
             return
-        before = part.with_user(
-            UserAccount({k: v for k, v in supplied.items() if v}, {k: v for k, v in borrowed.items() if v}, part.user.collateral, part.user.emode)
-        )
+        supplied, borrowed = ({token: scaled for token, scaled in held.items() if scaled} for held in (supplied, borrowed))
+        before = part.with_user(UserAccount(supplied, borrowed, part.user.collateral, part.user.emode))
         liquidated = [*self._logs([topic(LIQUIDATION), None, None, _word(self._reader.account)], cursor.number + 1, reading.block.number)]
         amounts = units_moved(before, part)
         kind = "liquidation" if liquidated else "foreign"
@@ -266,4 +264,3 @@ def _word(address: str) -> str:
 
 def _text(cursor: ChainCursor) -> str:
     return json.encode(cursor).decode()
-

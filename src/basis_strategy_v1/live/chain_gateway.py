@@ -189,8 +189,8 @@ class ChainGateway:
 
     def replacement(self, messages: Sequence[Message]) -> Message | None:
         """What takes the place of a transaction that no block has taken for a while: the same call with both fees raised by 12.5 %; or an
-        empty transaction to ourselves, where it is no longer wanted or would be reverted by now. None: it is not time, or a limit forbids it.
-        """
+        empty transaction to ourselves, where it is no longer wanted or would be reverted by now. None: it is not time, or a limit
+        forbids it."""
         last = sent_of(messages[-1])
         unsigned = last.unsigned
         block, nonce, tried = self._client.ask(
@@ -303,4 +303,3 @@ class ChainGateway:
             if isinstance(answer, RpcError) and call.method != "eth_call":
                 raise VenueUnreachable(UNREACHABLE, f"{self.name}: {call.method}: {answer}")
         return answers
-

@@ -31,8 +31,9 @@ class Unsigned(Struct, frozen=True, kw_only=True):
         from eth_utils.address import to_checksum_address
 
         return {
-            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": to_checksum_address(self.to), "value": self.value_wei, "data": self.data,
-            "gas": self.gas, "maxFeePerGas": self.fees.most_wei, "maxPriorityFeePerGas": self.fees.priority_wei, "accessList": [],
+            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": to_checksum_address(self.to), "value": self.value_wei,
+            "data": self.data, "gas": self.gas, "maxFeePerGas": self.fees.most_wei, "maxPriorityFeePerGas": self.fees.priority_wei,
+            "accessList": [],
         }  # fmt: skip
 
     def call(self, sender: str) -> dict[str, Any]:
@@ -44,8 +45,8 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
     """The body of a message.
 
     `instruction` is what it is for, as text, with its amounts as numbers; `pays_to` the address that a transfer pays. `at_block` was the
-    newest block when it was made. `until_s`: after this time (seconds since 1970) it is no longer wanted. `most_fee_wei`: what a gas unit may
-    cost at most when it is replaced. `is_empty`: it does nothing but take the nonce from one that is no longer wanted.
+    newest block when it was made. `until_s`: after this time (seconds since 1970) it is no longer wanted. `most_fee_wei`: what a gas unit
+    may cost at most when it is replaced. `is_empty`: it does nothing but take the nonce from one that is no longer wanted.
     """
 
     unsigned: Unsigned

@@ -91,10 +91,15 @@ class Quoting:
         simulated = self._simulated(order, reading, next_s)
         self._require_alike(order, simulated, effect, reading, next_s)
         return ChainQuote(
-            nonce=number_of(answers[1], "a nonce"), at_block=block.number, market=fee_market(answers[2]),
-            gas=int(gas * GAS_ROOM) + GAS_MORE, eth_wei=reader.balances_of(reading.state, self._name).get("ETH", 0), until_s=until_s, pays_to=pays_to,
+            nonce=number_of(answers[1], "a nonce"),
+            at_block=block.number,
+            market=fee_market(answers[2]),
+            gas=int(gas * GAS_ROOM) + GAS_MORE,
+            eth_wei=reader.balances_of(reading.state, self._name).get("ETH", 0),
+            until_s=until_s,
+            pays_to=pays_to,
             floors=tuple(self._floors(effect)) if made.needs_executor and effect is not None else (),
-        )  # fmt: skip
+        )
 
     def _address_of(self, transfer: WalletTransfer) -> str:
         found = self._pays_to(transfer.to_venue, transfer.token)

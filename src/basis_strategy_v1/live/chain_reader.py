@@ -51,9 +51,12 @@ def block_of(answer: Any) -> Block:
     if isinstance(answer, RpcError) or not isinstance(answer, Mapping):
         raise MalformedAnswer(f"{answer or 'nothing'} for a block", str(answer))
     return Block(
-        number=field(answer, "number"), hash=str(answer.get("hash")), parent=str(answer.get("parentHash")), time_s=field(answer, "timestamp"),
+        number=field(answer, "number"),
+        hash=str(answer.get("hash")),
+        parent=str(answer.get("parentHash")),
+        time_s=field(answer, "timestamp"),
         base_fee_wei=number_of(answer.get("baseFeePerGas", "0x0"), "a base fee"),
-    )  # fmt: skip
+    )
 
 
 class ChainReader:
@@ -92,7 +95,8 @@ class ChainReader:
         """Look at the chain, as it is now.
 
         Raises:
-            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says.
+            VenueUnreachable, MalformedAnswer.
         """
         with self._lock:
             self._known = self._looked()
@@ -103,7 +107,8 @@ class ChainReader:
         """Look at the chain once.
 
         Raises:
-            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says.
+            VenueUnreachable, MalformedAnswer.
         """
         with self._lock:
             if self._known is None:
@@ -119,9 +124,8 @@ class ChainReader:
         self._require_code({name: venue.addresses() for name, venue in at.venues.items()})
         tokens = self._tokens(at.tokens)
         at = structs.replace(at, tokens=tokens)
-        pools = {
-            name: pool_contracts(name, venue.pool, tokens, self._read_now) for name, venue in at.venues.items() if isinstance(venue, AaveContracts)
-        }  # fmt: skip
+        found = {name: venue.pool for name, venue in at.venues.items() if isinstance(venue, AaveContracts)}
+        pools = {name: pool_contracts(name, pool, tokens, self._read_now) for name, pool in found.items()}
         venues = dict(at.venues)
         for name, pool in pools.items():
             here = venues[name]

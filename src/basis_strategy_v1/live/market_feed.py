@@ -171,7 +171,9 @@ class MarketFeed:
     def what_there_is(self, kind: str, venue: str) -> str:
         """The end of a message about what is not there."""
         if kind not in KINDS:
-            more = "what a chain knows" if self._chain is None else "of the chain it has gas and the lending rates of Aave; what else it knows"
+            more = (
+                "what a chain knows" if self._chain is None else "of the chain it has gas and the lending rates of Aave; what else it knows"
+            )
             return f"a live feed has prices and funding rates of exchanges; {more} is in recorded data: add --data DIR --speed max"
         return f"the exchanges that are read are {', '.join(self._exchanges) or 'none'}"
 
