@@ -139,8 +139,8 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Rea
     }  # fmt: skip
     paid = Deltas.at(wallet, {ETH: -gas})
     costs = (Cost("gas", ETH, gas),)
-    if sent.is_empty or not receipt.is_success:
-        details["why"] = "it was replaced by an empty transaction" if receipt.is_success else "it was reverted"
+    if (why := _without_effect(sent, receipt)) is not None:
+        details["why"] = why
         return Happened(
             deltas=paid, reference=receipt.hash, changes={wallet: wallet_change({ETH: -receipt.gas_wei})}, filled=Decimal(0), costs=costs,
             details=details, failed=True,
@@ -163,6 +163,17 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Rea
     return Happened(
         deltas=deltas, reference=receipt.hash, changes=changes, settlements=tuple(settlements), costs=costs, details=details,
     )  # fmt: skip
+
+
+def _without_effect(sent: SentTransaction, receipt: Receipt) -> str | None:
+    """Why a transaction did nothing but pay its gas; None where it did what it was for."""
+    if not receipt.is_success:
+        return "it was reverted"
+    if sent.is_empty:
+        return "it was replaced by an empty transaction"
+    if sent.is_batch and not receipt.logs:  # a call of an address without code succeeds
+        return "the account had no code that runs its calls"
+    return None
 
 
 def _at_time_of(before: State, after: Reading, effect: Effect) -> State:

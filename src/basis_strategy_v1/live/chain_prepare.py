@@ -103,7 +103,7 @@ def prepared(approved: Approved, limits: Limits, quote: ChainQuote, nonce: int, 
     _require_ether(quote, unsigned)
     return signed(
         unsigned, signer, instruction=encode_instruction(order.instruction), pays_to=quote.pays_to, at_block=quote.at_block,
-        until_s=quote.until_s, most_fee_wei=_most_fee_wei(approved, cap, quote.gas),
+        until_s=quote.until_s, is_batch=made.needs_executor, most_fee_wei=_most_fee_wei(approved, cap, quote.gas),
     )  # fmt: skip
 
 
