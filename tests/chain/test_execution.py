@@ -146,7 +146,7 @@ def test_a_transfer_to_an_address_that_is_not_listed_is_refused(world, trade):
     trader = trade()
     trader.start()
     object.__setattr__(trader.gateway._quoting, "_pays_to", lambda venue, token: "0x" + "99" * 20)
-    with pytest.raises(VenueRejected, match="which is not in limits.withdrawal_addresses"):
+    with pytest.raises(VenueRejected, match=r"which is not in limits\.withdrawal_addresses"):
         trader.execute(transfer("USDT", 5))
     assert world.nonce() == 0
 

@@ -93,5 +93,3 @@ class Seeing(ScriptedGateway):
 def test_protocols_are_looked_at_where_a_gateway_knows_them(gateway, seen):
     time = StillTime()
     assert VenueReads(gateway(time), 1.0, time.timing).look().parts == seen
-
-

@@ -12,7 +12,7 @@ from .memory_live_journal import Held, MemoryLiveJournal
 from .scripted_gateway import ScriptedGateway, StillTime
 from .sending import FILL, NEVER, PENDING, REFUSED, REJECTED, UNCHECKED, UNKNOWN, Bench
 
-DEARER = Message(client_id="k1 again", body="{}", nonce=7)
+RAISED = Message(client_id="k1 again", body="{}", nonce=7)
 
 
 class Replacer(ScriptedGateway):
@@ -41,7 +41,7 @@ class Slow(Bench):
 
 
 def test_what_takes_its_place_is_written_down_and_sent_and_the_newest_is_looked_up_first():
-    bench = Slow(PENDING, PENDING, others=[None, DEARER], finds=[PENDING, PENDING, FILL])
+    bench = Slow(PENDING, PENDING, others=[None, RAISED], finds=[PENDING, PENDING, FILL])
     assert bench.send().report.reference == "order 71"
     assert bench.attempts == ["k1", "k1 again"]
     assert bench.gateway.calls == [
@@ -53,21 +53,21 @@ def test_what_takes_its_place_is_written_down_and_sent_and_the_newest_is_looked_
 
 
 def test_one_that_happens_though_the_other_took_its_place_is_the_outcome():
-    bench = Slow(PENDING, PENDING, others=[DEARER], finds=[PENDING, NEVER, FILL])
+    bench = Slow(PENDING, PENDING, others=[RAISED], finds=[PENDING, NEVER, FILL])
     assert bench.send().report.reference == "order 71"
     assert bench.gateway.calls[-2:] == ["find k1 again", "find k1"]
     assert bench.row[0] == "settled"
 
 
 def test_that_neither_happened_must_hold_for_both():
-    bench = Slow(PENDING, PENDING, others=[DEARER], finds=[PENDING, NEVER, PENDING, NEVER, NEVER])
+    bench = Slow(PENDING, PENDING, others=[RAISED], finds=[PENDING, NEVER, PENDING, NEVER, NEVER])
     bench.fails(VenueUnreachable)
     assert bench.row == ("never happened", NEVER.reason)
 
 
 @pytest.mark.parametrize("fault", [REFUSED, REJECTED])
 def test_one_that_cannot_be_sent_leaves_the_order_pending(fault):
-    bench = Slow(PENDING, fault, others=[DEARER], finds=[PENDING, NEVER, FILL])
+    bench = Slow(PENDING, fault, others=[RAISED], finds=[PENDING, NEVER, FILL])
     assert bench.send().report.reference == "order 71"
     assert bench.attempts == ["k1", "k1 again"]
 
@@ -80,18 +80,18 @@ def test_a_gateway_that_cannot_say_what_takes_its_place_is_asked_again(fault):
 
 
 def test_recovery_replaces_too_but_not_what_a_person_has_decided():
-    bench = Slow(PENDING, PENDING, others=[DEARER], finds=[PENDING] * 20, settle_deadline_s={"exchange": 0, "chain": 0, "withdrawal": 0})
+    bench = Slow(PENDING, PENDING, others=[RAISED], finds=[PENDING] * 20, settle_deadline_s={"exchange": 0, "chain": 0, "withdrawal": 0})
     bench.fails(OutcomeUnknown)
     recovery = Recovery(bench.senders, bench.time.timing)
     assert recovery.once().closed == ()
     assert bench.attempts == ["k1", "k1 again"]
     bench.journal.resolve("k1", "order 71", at=bench.time.now(), by="a person")
-    bench.gateway.others.append(DEARER)
+    bench.gateway.others.append(RAISED)
     recovery.once()
     assert bench.attempts == ["k1", "k1 again"]
 
 
 def test_a_lost_answer_to_it_is_looked_up():
-    bench = Slow(PENDING, UNKNOWN, others=[DEARER], finds=[PENDING, FILL])
+    bench = Slow(PENDING, UNKNOWN, others=[RAISED], finds=[PENDING, FILL])
     assert bench.send().report.reference == "order 71"
     assert isinstance(UNKNOWN, ComponentError)

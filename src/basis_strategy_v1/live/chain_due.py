@@ -28,7 +28,7 @@ from basis_strategy_v1.venues.aave_account import UserAccount
 from basis_strategy_v1.venues.aave_state import AaveState
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.live.chain_reader import ChainReader, Reading
+    from basis_strategy_v1.live.chain_reader import BlockReading, ChainReader
 
 UNREACHABLE = "OCH-002"
 INTEREST_EVERY_S = 300  # how often what a balance has grown by is written down
@@ -109,13 +109,13 @@ class ChainDue:
 
     # What happened.
 
-    def _interest(self, reading: Reading, cursor: ChainCursor) -> Iterator[Due]:
+    def _interest(self, reading: BlockReading, cursor: ChainCursor) -> Iterator[Due]:
         """What each pool is like now: the account brings its balances there before anything else is taken up."""
         for name, part in reading.state.parts.items():
             if isinstance(part, AaveState):
                 yield interest_due(name, part, reading.block.hash)
 
-    def _happened(self, cursor: ChainCursor, reading: Reading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
+    def _happened(self, cursor: ChainCursor, reading: BlockReading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
         moved = {name: held.get(name, 0) - cursor.held.get(name, 0) for name in dict.fromkeys((*held, *cursor.held))}
         for own in self._own_between(cursor, reading.block.number, nonce):
             for name, units in own.items():
@@ -127,7 +127,7 @@ class ChainDue:
             if isinstance(part, AaveState):
                 yield from self._of_pool(name, part, moved, cursor, reading)
 
-    def _of_tokens(self, tokens: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+    def _of_tokens(self, tokens: Mapping[str, int], cursor: ChainCursor, reading: BlockReading) -> Iterator[Due]:
         """Arrivals, one for each payment that was logged; the rest of a token in one. What left without an order is called foreign."""
         block = reading.block
         left = dict(tokens)
@@ -160,7 +160,7 @@ class ChainDue:
             if token is not None and len(log["topics"]) == 3 and log["transactionHash"] not in self._own:
                 yield token, int(log["data"], 16), str(log["transactionHash"])
 
-    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: BlockReading) -> Iterator[Due]:
         """What somebody else did to deposits and debts."""
         supplied, borrowed = dict(part.user.supplied), dict(part.user.borrowed)
         is_any = False

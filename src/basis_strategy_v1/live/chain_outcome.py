@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.aave_events import AaveEffect
     from basis_strategy_v1.live.chain_effects import Effect
     from basis_strategy_v1.live.chain_message import SentTransaction
-    from basis_strategy_v1.live.chain_reader import Reading
+    from basis_strategy_v1.live.chain_reader import BlockReading
 
 ETH = "ETH"
 
@@ -129,7 +129,7 @@ def wallet_change(moved: Mapping[str, int]) -> dict[str, Any]:
     return change_between(Wallet(), Wallet({token: units for token, units in moved.items() if units}))
 
 
-def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Reading, after: Reading, wallet: str) -> Happened:
+def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: BlockReading, after: BlockReading, wallet: str) -> Happened:
     """What the account records of a transaction that is final, from readings of the block before its own and of its own."""
     instruction = decode_instruction(sent.instruction)
     gas = to_amount(ETH, receipt.gas_wei)
@@ -176,8 +176,8 @@ def _without_effect(sent: SentTransaction, receipt: Receipt) -> str | None:
     return None
 
 
-def _at_time_of(before: State, after: Reading, effect: Effect) -> State:
-    """The pools as they were just before the transaction, at its second; what is held is what is held after it, without what it did."""
+def _at_time_of(before: State, after: BlockReading, effect: Effect) -> State:
+    """The pools as they were just before the transaction, at its second; the positions are those after it, without what it did."""
     for name, part in after.state.parts.items():
         if isinstance(part, AaveState):
             user = user_before(part.user, effect.aave[name]) if name in effect.aave else part.user

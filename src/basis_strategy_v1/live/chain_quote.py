@@ -21,7 +21,7 @@ from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_fees import HISTORY_BLOCKS, PERCENTILE, fee_market
 from basis_strategy_v1.live.chain_outcome import at_second, deltas_of, user_after
 from basis_strategy_v1.live.chain_prepare import ChainQuote, Made, made_for, meant_by
-from basis_strategy_v1.live.chain_reader import Reading, block_of
+from basis_strategy_v1.live.chain_reader import BlockReading, block_of
 from basis_strategy_v1.live.chain_revert import reason_of
 from basis_strategy_v1.live.chain_snapshot import ChainSnapshot
 from basis_strategy_v1.live.trader_account import designator, executor_address
@@ -132,7 +132,7 @@ class Quoting:
 
     # On the node.
 
-    def _tried(self, made: Made, block: Block, next_s: int) -> tuple[Reading, int, Effect | None]:
+    def _tried(self, made: Made, block: Block, next_s: int) -> tuple[BlockReading, int, Effect | None]:
         """The account at the newest block, the gas of the exact call in the next one, and what it does there.
 
         Raises:
@@ -169,7 +169,7 @@ class Quoting:
 
     # In the simulator.
 
-    def _simulated(self, order: Order, reading: Reading, next_s: int) -> SimulationResult:
+    def _simulated(self, order: Order, reading: BlockReading, next_s: int) -> SimulationResult:
         market, meant = ChainSnapshot(next_s, {}), meant_by(order)
         with localcontext(EXACT):
             if isinstance(meant, WalletTransfer):
@@ -180,7 +180,7 @@ class Quoting:
                     state = venue.accrue(state, market)
             return simulate_transaction(top_steps(meant), self._venues, state, market)
 
-    def _require_alike(self, order: Order, simulated: SimulationResult, effect: Effect | None, reading: Reading, next_s: int) -> None:
+    def _require_alike(self, order: Order, simulated: SimulationResult, effect: Effect | None, reading: BlockReading, next_s: int) -> None:
         if effect is None:
             return
         before, after = self._around(effect, reading, simulated, next_s)
@@ -190,7 +190,7 @@ class Quoting:
             raise VenueRejected(REJECTED, f"the simulator and the node differ on {order.key}: {'; '.join(apart)}; nothing was sent")
 
     @staticmethod
-    def _around(effect: Effect, reading: Reading, simulated: SimulationResult, next_s: int) -> tuple[State, State]:
+    def _around(effect: Effect, reading: BlockReading, simulated: SimulationResult, next_s: int) -> tuple[State, State]:
         """The protocols at the second of the next block, before and after what the node says has changed."""
         before = after = reading.state
         for name, changed in effect.aave.items():

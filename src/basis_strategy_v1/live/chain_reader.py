@@ -35,7 +35,7 @@ class Block(Struct, frozen=True, kw_only=True):
     base_fee_wei: int
 
 
-class Reading(Struct, frozen=True):
+class BlockReading(Struct, frozen=True):
     """What the account holds and what the protocols are like at one block, and the wallet's balances there in base units."""
 
     block: Block
@@ -168,11 +168,11 @@ class ChainReader:
         """The newest block."""
         return block_of(self.client.get("eth_getBlockByNumber", "latest", False))
 
-    def read(self) -> Reading:
+    def read(self) -> BlockReading:
         """Everything at the newest block: two round trips."""
         return self.read_at(self.latest())
 
-    def read_at(self, block: Block) -> Reading:
+    def read_at(self, block: Block) -> BlockReading:
         """Everything at one block, in one round trip."""
         calls = list(self.calls_at(at_hash(block.hash)))
         return self.reading(block, self.client.ask(*calls))
@@ -188,7 +188,7 @@ class ChainReader:
         found = [ContractRead(address, "balanceOf(address)", (at.account,)) for address in at.tokens.values()]
         return [*found, *(read for pool in pools.values() for read in pool.reads(at.account))]
 
-    def reading(self, block: Block, answers: Sequence[Any]) -> Reading:
+    def reading(self, block: Block, answers: Sequence[Any]) -> BlockReading:
         """The state from what the calls were answered.
 
         Raises:
@@ -206,7 +206,7 @@ class ChainReader:
             end = start + len(pool.reads(at.account))
             state = state.with_part(name, pool.state(values[start:end], block.time_s))
             start = end
-        return Reading(block, state)
+        return BlockReading(block, state)
 
     # Only what is ours.
 

@@ -46,7 +46,7 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
         return AaveState(self.pool, self.user, self.instant, self.now_s, self.stamps, reported, self.published, self.prices)
 
     def with_reading(self, read: VenueState) -> AaveState:
-        """What is held, in the pool as it was read."""
+        """These positions, in the pool as it was read."""
         if not isinstance(read, AaveState) or not read.is_whole:
             return self
         user = replace(self.user, emode=read.user.emode)
