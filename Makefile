@@ -1,4 +1,4 @@
-# make backtest | fast | check | prove | compare | bench | mutate | browser | wheel | lock | clean
+# make backtest | fast | check | prove | compare | bench | mutate | docs | browser | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,7 +24,7 @@ SEEDS ?= 1 2 3
 BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
 CHANGED :=
 
-.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench mutate browser wheel lock clean
+.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench mutate docs browser wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
@@ -85,6 +85,9 @@ bench: $(VENV)/dev.stamp
 mutate: $(VENV)/dev.stamp
 	$(BIN)/mutmut run
 	$(BIN)/python tools/survivors.py
+
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 browser:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then :; \

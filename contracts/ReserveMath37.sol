@@ -77,6 +77,16 @@ contract ReserveMath37 {
         return down(supplied[user], income, RAY);
     }
 
+    function totalSupply() public view returns (uint256) {
+        (uint256 income, ) = indicesAt(block.timestamp);
+        return down(scaledSupply, income, RAY);
+    }
+
+    /// A premium in the cash is not lent: `InvalidAmount` unless the aTokens' supply is at least the amount.
+    function requireSupplied(uint256 amount) private view {
+        if (amount > totalSupply()) revert NotThatMuch(amount, totalSupply());
+    }
+
     function debtOf(address user) external view returns (uint256) {
         (, uint256 debt) = indicesAt(block.timestamp);
         return up(borrowed[user], debt, RAY);
@@ -138,6 +148,7 @@ contract ReserveMath37 {
         accrue();
         uint256 minted = up(amount, RAY, borrowIndex);
         if (minted == 0) revert NothingScaled();
+        requireSupplied(amount);
         if (amount > cash) revert NotThatMuch(amount, cash);
         borrowed[msg.sender] += minted;
         scaledDebt += minted;
@@ -158,6 +169,7 @@ contract ReserveMath37 {
     }
 
     function flashLoan(uint256 amount) external {
+        requireSupplied(amount);
         if (amount > cash) revert NotThatMuch(amount, cash);
         uint256 premium = up(amount, curve.flashPremium, FULL);
         accrue();

@@ -85,7 +85,7 @@ contract TraderAccount is ERC7821, ERC721Holder {
 
     error Expired(uint256 deadline);
     error BelowFloor(address token, uint256 balance, uint256 least);
-    error NothingCame(uint256 step, address token);
+    error Nothing(address source);
     error NotMeasured(uint256 step, address token);
     error NoAnswer(address target);
 
@@ -160,19 +160,28 @@ contract TraderAccount is ERC7821, ERC721Holder {
         }
     }
 
+    /// An amount as it is now. One of nothing ends everything: whoever asked for it expected something.
     function _units(Amount memory amount, Step[] memory steps, uint256[][] memory moved, uint256 current)
         private
+        returns (uint256 units)
+    {
+        if (amount.kind == Kind.Balance) units = _balance(amount.source);
+        else if (amount.kind == Kind.View) units = _word(amount);
+        else if (amount.kind == Kind.MorphoOwed) units = _owed(abi.decode(amount.data, (bytes32)));
+        else units = _output(amount, steps, moved, current);
+        if (units == 0) revert Nothing(amount.source);
+    }
+
+    function _output(Amount memory amount, Step[] memory steps, uint256[][] memory moved, uint256 current)
+        private
+        view
         returns (uint256)
     {
-        if (amount.kind == Kind.Balance) return _balance(amount.source);
-        if (amount.kind == Kind.View) return _word(amount);
-        if (amount.kind == Kind.MorphoOwed) return _owed(abi.decode(amount.data, (bytes32)));
         address[] memory measured = steps[amount.place].measured;
         for (uint256 i = 0; i < measured.length; i++) {
             if (measured[i] != amount.source) continue;
             uint256 found = moved[amount.place][i];
             if (amount.place == current) found = _more(amount.source, found);
-            if (found == 0) revert NothingCame(amount.place, amount.source);
             return Math.mulDiv(found, amount.numerator, amount.denominator);
         }
         revert NotMeasured(amount.place, amount.source);

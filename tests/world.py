@@ -41,7 +41,7 @@ YEAR_S = 365 * 86_400
 # A venue trades at the price by which its token is valued, so that a trade has no other cost than those in its report.
 PRICES = {"ETH": 3300.25, "BTC": 65000.5, "USDT": 1.0, "USDC": 1.0}
 STAKED = {"wstETH": 1.1744123456789012, "weETH": 1.0381622777538226}
-FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0}
+FREE = {"spot_taker_fee_bps": 0, "perp_taker_fee_bps": 0, "slippage_bps": 0, "withdrawal": {}}
 BARS = ("open", "high", "low", "close", "volume")
 TOKENS = ("USDT", "USDC", "ETH", "WETH", "WBTC", "stETH", "wstETH", "eETH", "weETH")
 

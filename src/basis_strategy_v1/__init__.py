@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from basis_strategy_v1.app.run_in_python import Run, open_run, run
     from basis_strategy_v1.config import load_config
     from basis_strategy_v1.core.error_codes.error_code_registry import ErrorCodeRegistry
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -38,6 +39,9 @@ _HOME = {
     "ComponentError": "core.error_codes.exceptions",
     "ErrorCodeRegistry": "core.error_codes.error_code_registry",
     "load_config": "config",
+    "Run": "app.run_in_python",
+    "open_run": "app.run_in_python",
+    "run": "app.run_in_python",
 }
 
 __all__ = [
@@ -52,8 +56,11 @@ __all__ = [
     "ExecutionManager",
     "OnChainExecutionInterface",
     "PositionUpdateHandler",
+    "Run",
     "UnifiedHealthManager",
     "load_config",
+    "open_run",
+    "run",
 ]
 
 

@@ -8,10 +8,12 @@ try:
 
     import typer
 
-    from basis_strategy_v1 import cli_chain, cli_live
+    from basis_strategy_v1 import cli_chain, cli_live, cli_research
     from basis_strategy_v1.cli_live import print_summary
+    from basis_strategy_v1.cli_research import AsJson, say_json
     from basis_strategy_v1.core.amounts import counted, shown
     from basis_strategy_v1.core.text import printable
+    from basis_strategy_v1.full_help import HELP, FullHelp
     from basis_strategy_v1.terminal import (
         INTERRUPTED,
         OutputLost,
@@ -25,6 +27,8 @@ except KeyboardInterrupt:  # Ctrl-C before there is a `main` that could report i
     raise SystemExit(130) from None
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 # A signal ends a command with 128 and its number: 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP).
@@ -38,12 +42,15 @@ UsageError: Any = typer.BadParameter.__bases__[0]  # what typer raises for words
 
 app = typer.Typer(
     name="basis",
+    cls=FullHelp,
+    context_settings=HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Market data: make a sample, check a folder, import it into a database.", no_args_is_help=True)
+data_app = typer.Typer(
+    cls=FullHelp, context_settings=HELP, help="Market data: make a sample, check a folder, import it into a database.", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
 app.add_typer(cli_chain.app, name="chain")
 
@@ -67,6 +74,16 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of
 Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")]
+OwnLogs = Annotated[
+    Path | None,
+    typer.Option(
+        "--logs", metavar="DIR", help="Where the event logs are written: logs, or the run's own folder where another run is there."
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value in the config, such as strategy.leverage=2; several times."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
@@ -75,30 +92,55 @@ def backtest(
     config: Config,
     data: Data = None,
     results: Results = Path("results"),
-    logs: Logs = Path("logs"),
+    logs: OwnLogs = None,
+    sets: Sets = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What you call the run.")] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find it by; several times.")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a strategy over real or sample data and write the results."""
     from basis_strategy_v1.app import build
+    from basis_strategy_v1.app.runs import require_labels, write_labels
     from basis_strategy_v1.app.writer import EARLIER
     from basis_strategy_v1.terminal import progress_bar
 
+    require_labels(name, tags or ())
+    changes = _changes(sets)
     try:
         with progress_bar(enabled=not quiet) as progress:
             warn = None if quiet else complain
-            result = build(config, data=data, results=results, logs=logs, report=not no_report, progress=progress, warn=warn).run()
+            engine = build(
+                config,
+                data,
+                results,
+                logs or Path("logs"),
+                aside=logs is None,
+                report=not no_report,
+                progress=progress,
+                warn=warn,
+                changes=changes,
+            )
+            result = engine.run()
     except BaseException as ended:
         _name_as_given(results, ended)
         if isinstance(ended, KeyboardInterrupt):  # typer would forget what is noted
             raise Interrupted("; ".join(["interrupted", *_notes(ended)])) from None
         raise
+    folder = results / result.paths["timing.json"].parent.name
+    write_labels(folder, name, tags or ())
+    if as_json:
+        say_json({**result.summary, "folder": str(folder)})
+        return
     if not quiet:
         print_summary(result.summary)
         if kept := result.paths.get(EARLIER):
             other = "an earlier run of this config came to other results (other data, or another version); they are kept in"
             say(f"{other} {shown(results / kept.name)}")
-        say(f"results: {shown(results / result.run_id)}")
+        if (own := engine.event_logger.directory) == folder.absolute() / "logs":
+            say(f"another run is writing in logs; the logs of this one are in {shown(folder / own.name)}")
+        say(f"results: {shown(folder)}")
 
 
 @app.command(epilog="Example: basis execute examples/02_blocks.jsonl --config config/blocks.yaml --data build/sample")
@@ -109,12 +151,14 @@ def execute(
     logs: Logs = Path("logs"),
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="When they happen, for lines without a timestamp.")] = None,
     preflight: Annotated[bool, typer.Option("--preflight", help="Check them all and send nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run your own blocks, one a line, and print what each one moved."""
     from basis_strategy_v1.app.commands import run_blocks
 
-    for line in run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight, warn=complain):
-        say(line)
+    _say_lines(
+        run_blocks(blocks, config, data=data, logs=logs, at=at, preflight=preflight, warn=complain), as_json=as_json, are_json=not preflight
+    )
 
 
 @app.command(epilog="Example: basis check config/eth_basis.yaml")
@@ -125,6 +169,7 @@ def check(
         bool, typer.Option("--live", help="Check what a live run needs: limits, keys, addresses, venues, clock, funds.")
     ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config, for editors.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check now everything that can fail later: the config, the data that it needs, the strategy's file.
 
@@ -148,19 +193,29 @@ def check(
         from basis_strategy_v1.app.commands import check_run
 
         lines = check_run(config, data=data)
-    for line in lines:
-        say(line)
+    _say_lines(lines, as_json=as_json)
 
 
 @app.command(epilog="Example: basis report results/eth_basis-0123456789ab")
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run: its folder, id or name.")],
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
     """Make a run's report.html again from its files, and print its summary."""
     from basis_strategy_v1.app.assumptions import costs_of_run
+    from basis_strategy_v1.app.runs import find_run
     from basis_strategy_v1.report.report import write_report
     from basis_strategy_v1.report.run_folder import read_run_summary
 
+    if not run.exists():
+        run = find_run(str(run), results)
     path = write_report(run, costs_of_run(run))
-    print_summary(read_run_summary(run))
+    summary = read_run_summary(run)
+    if as_json:
+        say_json({**summary, "report": str(path)})
+        return
+    print_summary(summary)
     say(f"report: {shown(path)}")
 
 
@@ -169,37 +224,52 @@ def events(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of logs.")],
     event_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type of event.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write them to a CSV file.")] = None,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
 ) -> None:
     """Print the events of a run or of a folder of logs, a line each, or write them to a CSV file."""
-    from basis_strategy_v1.app.commands import event_lines, export_events
+    from basis_strategy_v1.app.commands import event_lines, event_rows, export_events
+    from basis_strategy_v1.app.runs import run_or_folder
 
+    run = run_or_folder(run, results)
     if csv is not None:
         export_events(run, event_type, csv)
         say(f"events: {shown(csv)}")
+        return
+    if as_json:
+        say_json(list(event_rows(run, event_type)))
         return
     for line in event_lines(run, event_type):
         say(line)
 
 
-@app.command(epilog="Example: basis venues")
-def venues() -> None:
+@app.command(epilog="Example: basis venues --symbol ETHUSDT")
+def venues(
+    symbol: Annotated[str | None, typer.Option("--symbol", metavar="SYMBOL", help="What each exchange asks for one symbol.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the venues with their public fees, margins and parameters, and the date they were true."""
-    from basis_strategy_v1.app.commands import venue_lines
+    from basis_strategy_v1.app.venue_lines import symbol_lines, venue_lines
 
-    for line in venue_lines():
-        say(line)
+    _say_lines(venue_lines() if symbol is None else symbol_lines(symbol), as_json=as_json)
 
 
 @app.command(epilog="Example: basis errors EIM-001")
 def errors(
     code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="One code; else all of them.", show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Explain an error code, or list them all."""
     from basis_strategy_v1.core.error_codes.error_code_registry import REGISTRY
 
     if code is not None and code.upper() not in REGISTRY:
         _stop(f"errors: no error code {shown(code)}; there are {', '.join(REGISTRY)}", WRONG_INPUT)
-    for entry in REGISTRY.values() if code is None else (REGISTRY[code.upper()],):
+    entries = list(REGISTRY.values()) if code is None else [REGISTRY[code.upper()]]
+    if as_json:
+        fields = ("code", "severity", "component", "message", "resolution")
+        say_json([{field: getattr(entry, field) for field in fields} for entry in entries])
+        return
+    for entry in entries:
         say(f"{entry.code}  {entry.severity:<8} {entry.component}: {entry.message}\n    {entry.resolution}")
 
 
@@ -207,11 +277,15 @@ def errors(
 def data_sample(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 7,
+    as_json: AsJson = False,
 ) -> None:
     """Write the sample: generated data in the layout of real ones, marked as generated wherever they are shown."""
     from basis_strategy_v1.data.sample import write_sample
 
     write_sample(directory, seed)
+    if as_json:
+        say_json({"sample": str(directory), "seed": seed})
+        return
     say(f"sample: {shown(directory)} (generated from seed {seed}, not market data)")
 
 
@@ -242,11 +316,15 @@ def data_validate(
 def data_import(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
     database: Annotated[Path, typer.Argument(metavar="FILE", help="The database to write.")],
+    as_json: AsJson = False,
 ) -> None:
     """Import a folder of CSV series into one DuckDB file that gives the same answers."""
     from basis_strategy_v1.data.database import import_to_database
 
     counts = import_to_database(directory, database)
+    if as_json:
+        say_json({"database": str(database), "rows": counts})
+        return
     say(f"imported {len(counts)} series, {sum(counts.values())} rows into {shown(database)}")
 
 
@@ -260,15 +338,36 @@ def data_download(
     block: Annotated[list[int], typer.Option("--block", min=1, help="As of the end of this block; may be given several times.")],
     rpc: Annotated[str, typer.Option("--rpc", metavar="URL", envvar="BASIS_RPC_URL", help="A node that has the state of these blocks.")],
     words: Annotated[int, typer.Option("--words", min=1, max=5_000, help="Words of the tick map to read on either side.")] = 100,
+    as_json: AsJson = False,
 ) -> None:
     """Read the state of a Uniswap v3 pool from a node and add it to a data folder."""
     from basis_strategy_v1.live.download import download_pool
 
     path, rows = download_pool(rpc, pool, block, words, directory)
+    if as_json:
+        say_json({"file": str(path), "rows": rows})
+        return
     say(f"{shown(path)} has {counted(rows, 'row')}")
 
 
-app.registered_commands += cli_live.app.registered_commands
+app.registered_commands += [*cli_live.app.registered_commands, *cli_research.app.registered_commands]
+
+
+def _say_lines(lines: Iterable[str], *, as_json: bool, are_json: bool = False) -> None:
+    """Print lines one by one; as JSON a list of them, or of what they hold where each of them is JSON."""
+    if as_json:
+        import json
+
+        say_json([json.loads(line) if are_json else line for line in lines])
+        return
+    for line in lines:
+        say(line)
+
+
+def _changes(sets: list[str] | None) -> dict[str, Any]:
+    from basis_strategy_v1.config.overrides import changes_of
+
+    return changes_of(sets or [])
 
 
 def _json(value: Any) -> str:

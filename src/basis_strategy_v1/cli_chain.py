@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from basis_strategy_v1.full_help import HELP, FullHelp
 from basis_strategy_v1.terminal import say
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.delegation import Delegation
 
 app = typer.Typer(
-    help="The account on chain: the executor of atomic chains and flash loans, and the delegation to it.", no_args_is_help=True
+    cls=FullHelp,
+    context_settings=HELP,
+    help="The account on chain: the executor of atomic chains and flash loans, and the delegation to it.",
+    no_args_is_help=True,
 )
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
@@ -35,7 +39,8 @@ def status(config: Config) -> None:
 
 @app.command(epilog="Example: basis chain deploy config/eth_leveraged.yaml")
 def deploy(config: Config, state: State = Path("state")) -> None:
-    """Create the executor's contract, where it is not there yet. It has no owner: one serves everybody with the same lenders."""
+    """Create the executor's contract, where it is not there yet, and print its address. It has no owner: one serves everybody who takes
+    flash loans from the same lenders."""
     _change(config, state, lambda delegation: delegation.deploy())
 
 
@@ -62,4 +67,5 @@ def _change(config: Path, state: Path, do: Callable[[Delegation], str]) -> None:
     from basis_strategy_v1.live.process import forbid_core_dumps
 
     forbid_core_dumps()
-    say(chain_commands.change(config, state, do))
+    for line in chain_commands.change(config, state, do).splitlines():
+        say(line)

@@ -61,6 +61,8 @@ Logs = Annotated[
     typer.Option("--logs", metavar="DIR", help="Where the event logs are written. [default: logs in the state folder]", show_default=False),
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
 app = typer.Typer()
 
 
@@ -75,6 +77,7 @@ def live(
     logs: Logs = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
     from basis_strategy_v1.app.live_commands import halt_line, is_halted, lines_at_the_end, set_halted
@@ -84,21 +87,27 @@ def live(
         engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=not no_report, progress=progress)
         engine.is_halted = lambda: is_halted(state)
         engine.halt = lambda: set_halted(state)
-        if data is None and not quiet:
+        if data is None and not (quiet or as_json):
             say(f"trading {'on paper ' if paper else ''}over live prices, state in {shown(state)}; SIGTERM ends it after the step in hand")
             if is_halted(state):
                 say(halt_line(state))
         result = engine.run()
     remarks = [] if quiet else lines_at_the_end(result.summary, state)
+    folder = results / result.paths["timing.json"].parent.name
+    if as_json:
+        say(_json({**result.summary, "remarks": remarks, "folder": str(folder)}))
+        remarks = []
     if stop.is_set:
         for line in remarks:
             say(line)
         stop.end()
+    if as_json:
+        return
     if not quiet:
         print_summary(result.summary)
         for line in remarks:
             say(line)
-        say(f"results: {shown(results / result.run_id)}")
+        say(f"results: {shown(folder)}")
 
 
 def _engine(
@@ -136,6 +145,7 @@ def unwind(
     state: State = Path("state"),
     results: Results = Path("results"),
     logs: Logs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
     from basis_strategy_v1.app import live_commands
@@ -143,43 +153,40 @@ def unwind(
     live_commands.require_journal(state)
     engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=False)
     engine.is_leaving = True
-    engine.run()
+    result = engine.run()
     if stop.is_set:
         stop.end()
-    for line in live_commands.left(state, has_left=engine.has_left):
+    lines = list(live_commands.left(state, result.summary["left_open"], has_left=engine.has_left))
+    for line in [_json({"lines": lines})] if as_json else lines:
         say(line)
 
 
 @app.command(epilog="Example: basis status --state state")
-def status(
-    state: State = Path("state"), json: Annotated[bool, typer.Option("--json", help="Print it as one JSON object.")] = False
-) -> None:
+def status(state: State = Path("state"), as_json: AsJson = False) -> None:
     """Print what the journal knows: what is open, the plan in hand, what the day has spent, and the positions."""
     from basis_strategy_v1.app.live_commands import status_lines, status_of
 
-    if json:
-        import json as encoder
-
-        say(encoder.dumps(status_of(state), indent=2))
+    if as_json:
+        say(_json(status_of(state)))
         return
     for line in status_lines(state):
         say(line)
 
 
 @app.command(epilog="Example: basis halt --state state")
-def halt(state: State = Path("state")) -> None:
+def halt(state: State = Path("state"), as_json: AsJson = False) -> None:
     """Start nothing new. The plan in hand is finished by its own rule."""
     from basis_strategy_v1.app import live_commands
 
-    say(live_commands.halt(state))
+    _say(live_commands.halt(state), as_json=as_json)
 
 
 @app.command(epilog="Example: basis resume --state state")
-def resume(state: State = Path("state")) -> None:
+def resume(state: State = Path("state"), as_json: AsJson = False) -> None:
     """End a halt."""
     from basis_strategy_v1.app import live_commands
 
-    say(live_commands.resume(state))
+    _say(live_commands.resume(state), as_json=as_json)
 
 
 @app.command(epilog="Example: basis resolve my-order-7 --happened 0x5d…")
@@ -192,6 +199,7 @@ def resolve(
         typer.Option("--fee", metavar="'AMOUNT TOKEN'|unknown", help="With --happened: the fee, where the venue does not show it."),
     ] = None,
     state: State = Path("state"),
+    as_json: AsJson = False,
 ) -> None:
     """Record what became of an instruction, where the venue could not be asked."""
     from basis_strategy_v1.app import live_commands
@@ -201,7 +209,17 @@ def resolve(
         raise ComponentError("CFG-001", f"resolve {shown(key)}: give either --happened REFERENCE or --never")
     if fee is not None and never:
         raise ComponentError("CFG-001", f"resolve {shown(key)}: what never happened has no fee; leave --fee out")
-    say(live_commands.resolve(state, key, happened, None if fee is None else live_commands.fee_of(fee)))
+    _say(live_commands.resolve(state, key, happened, None if fee is None else live_commands.fee_of(fee)), as_json=as_json)
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, indent=2)
+
+
+def _say(line: str, *, as_json: bool) -> None:
+    say(_json({"message": line}) if as_json else line)
 
 
 def print_summary(summary: Any) -> None:

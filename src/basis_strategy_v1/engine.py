@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
     from basis_strategy_v1.monitoring.event_logger import EventLogger
+    from basis_strategy_v1.results.recorder import RunFolder
+    from basis_strategy_v1.results.run_memory import RunMemory
     from basis_strategy_v1.strategies.strategy import Strategy
 
 COMPONENT = "EventDrivenStrategyEngine"
@@ -84,6 +86,7 @@ class EventDrivenStrategyEngine:
         self.holdings = PositionRows()
         self.skipped: list[Skipped] = []
         self.seconds: dict[str, float] = {}
+        self.folder: RunFolder | RunMemory | None = None  # of its files, where it has any
         self.equity = self.equity_at_market = 0
         self.totals: dict[str, int] = {}
         self._write = write
@@ -131,7 +134,8 @@ class EventDrivenStrategyEngine:
             return self._write(self, finished=True)
         except BaseException as error:
             written = self._write(self, finished=False)
-            error.add_note(f"{RECORDED} {written.paths['timing.json'].parent}")
+            if (place := written.paths["timing.json"].parent).is_absolute():  # else nothing was written
+                error.add_note(f"{RECORDED} {place}")
             raise
         finally:
             decimal.setcontext(outside)

@@ -14,7 +14,7 @@ from basis_strategy_v1.engine import RunResult, steps_of
 from basis_strategy_v1.execution.exposure import UNWIND
 from basis_strategy_v1.execution.plan_in_hand import PlanStopped, ShortFill
 from basis_strategy_v1.live_guard import LiveGuard
-from basis_strategy_v1.live_record import Waits
+from basis_strategy_v1.live_record import COMPONENT, Waits
 from basis_strategy_v1.strategies.strategy import Step
 
 if TYPE_CHECKING:
@@ -80,9 +80,14 @@ class LiveEngine(LiveGuard):
         while not self.is_stopping():
             for _ in waits.until(from_instant(due), self.recovery_interval_s):
                 self._watch()
+                if due - to_instant(self.clock.now()) > interval:  # the clock was ahead when this step was set, and went back
+                    break
             if self.is_stopping():
                 return
             now = to_instant(self.clock.now())
+            if due - now > interval:
+                due = (max(now, self._instants[-1] if self._instants else 0) // interval + 1) * interval
+                continue
             yield from_instant(due)
             following = (max(now, to_instant(self.clock.now())) // interval + 1) * interval
             if following > due + interval:
@@ -104,12 +109,21 @@ class LiveEngine(LiveGuard):
             self._unwind(at, market, self._unwinds_to)
         if self.live.pipeline.plan_in_hand() is not None:
             self._continue(market)
-        elif self.is_halted():
-            self._halted_from = self._halted_from or iso(at)
+        elif self._is_halted_at(at):
             self._halted_steps += 1
         elif self.is_leaving or (to_instant(at), DECISION) not in self._sent:
             self._decide(at, market)
         self._guard(at, market)
+
+    def _is_halted_at(self, at: datetime) -> bool:
+        """Whether nothing new is to be started; the log has the first step at which that is so, and the first at which it is no more."""
+        is_halted = self.is_halted()
+        if is_halted is not self._was_halted:
+            self.event_logger.log_event(at, "state_update", COMPONENT, {"halted": is_halted})
+            self._was_halted = is_halted
+        if is_halted:
+            self._halted_from = self._halted_from or iso(at)
+        return is_halted
 
     def _recover(self, market: MarketSnapshot) -> list[str]:
         """Look up what is open, and book what was closed; the venues at which something still is.

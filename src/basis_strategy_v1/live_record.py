@@ -69,6 +69,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     _compares_at = 0  # from which instant on the holdings are compared again
     _breaks: Mapping[tuple[str, str], Decimal] = {}  # by venue and token, as they were logged
     _halted_steps, _halted_from = 0, ""
+    _was_halted = False  # at the last step that looked
     _kept_skipped = 0  # how many of `skipped` the record has
     _opened_at: MarketSnapshot
     account: LiveAccount

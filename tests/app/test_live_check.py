@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -105,6 +106,36 @@ def test_everything_that_is_missing_comes_at_once(
         *(line for line in found if line.startswith("CEX-002: okx cannot be asked for its time: ExchangeNotAvailable: ")),
     ]
     assert found[-1].startswith("CEX-002: okx")
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "line"),
+    [
+        ("limits", {**LIMITS, "max_slippage_bps": "many"}, "CFG-001: limits.max_slippage_bps: 'many'; allowed: "),
+        ("limits", [], "CFG-001: limits: a list of 0; allowed: "),
+        ("data", {"max_staleness": 3}, "CFG-001: data.max_staleness: 3; allowed: "),
+    ],
+)
+def test_a_section_that_is_wrong_hides_neither_keys_nor_exchanges(
+    section: str, value: Any, line: str, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, exchanges: PublicProcess, tmp_path: Path
+) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    exchanges.fail("500", "binance")
+    found = findings({**config, section: value}, None)
+    assert found[0].startswith(line)
+    assert [one.partition(":")[0] for one in found[1:3]] == ["CFG-003", "CFG-003"]
+    assert found[-1].startswith("CEX-002: binance cannot be asked for its time")
+    path = tmp_path / "run.yaml"
+    path.write_text(json.dumps({**config, section: value}))
+    assert findings(path, None) == found
+
+
+def test_what_is_no_config_without_its_wrong_sections_is_only_that(config: dict[str, Any], tmp_path: Path) -> None:
+    assert len(findings({**config, "venues": 3, "limits": []}, None)) == 2
+    path = tmp_path / "run.yaml"
+    path.write_text("- a list")
+    assert len(findings(path, None)) == 1
 
 
 def test_two_accounts_want_addresses_and_a_wallet_wants_its_key(config: dict[str, Any], account: Any) -> None:

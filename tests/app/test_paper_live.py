@@ -213,6 +213,48 @@ def test_a_file_of_blocks_is_no_wall_clock_run(config: dict[str, Any], tmp_path:
         build_live(blocks, tmp_path, paper=True, stop=Time.__new__(Time))
 
 
+# A clock that is moved.
+
+
+class Jumping(Time):
+    """Before its third step the run's clock, not the exchange's, is a day ahead for two looks, and then right again."""
+
+    def until(self, at: datetime, each_s: float) -> Iterator[None]:
+        if self.steps == 4:
+            for ahead in (timedelta(days=1), timedelta(days=1), timedelta(0)):
+                self.move_to(at - timedelta(minutes=3))
+                self._at += ahead
+                yield
+        yield from super().until(at, each_s)
+
+
+def test_a_clock_that_was_a_day_ahead_for_a_while_changes_nothing(config: dict[str, Any], process: PublicProcess, tmp_path: Path) -> None:
+    usual, moved = run(config, Time(process), tmp_path / "usual", 6), run(config, Jumping(process), tmp_path / "moved", 6)
+    assert rows(moved) == rows(usual)
+    assert rows(moved, "positions.csv") == rows(usual, "positions.csv")
+
+
+class AheadWhileItSteps(Time):
+    """While the third step is made, the run's clock is a day ahead; it is right again at the first look after it."""
+
+    def until(self, at: datetime, each_s: float) -> Iterator[None]:
+        if at - BEGAN > timedelta(days=1):
+            self.move_to(self._at - timedelta(days=1) + timedelta(seconds=each_s))
+            yield
+            raise AssertionError("it waits for a step of tomorrow")
+        yield from super().until(at, each_s)
+        if self.steps == 3:
+            self._at += timedelta(days=1)
+
+
+def test_a_clock_that_was_a_day_ahead_at_a_step_lets_the_next_step_be_made_at_its_time(
+    config: dict[str, Any], process: PublicProcess, tmp_path: Path
+) -> None:
+    result = run(config, AheadWhileItSteps(process), tmp_path, 6)
+    assert [row[0] for row in rows(result)] == [f"2026-06-01T{hour:02}:00:00Z" for hour in range(6, 12)]
+    assert len(events(result, "ENG-003")) == 1
+
+
 # Waiting.
 
 
@@ -263,6 +305,7 @@ def test_an_account_with_a_gateway_is_read_and_valued_at_live_prices(
     waiting = {**config, **own, "strategy_mode": "custom", "strategy": {"file": str(tmp_path / "waits.py")}}
     places = (tmp_path / "state", tmp_path / "results", tmp_path / "logs")
     elsewhere = {**waiting, "venues": {"cex": {"bybit": {"endpoint": time.process.url}}}, "live": {}}
+    monkeypatch.delitem(venue_accounts.REAL, "bybit")
     with pytest.raises(ComponentError, match="bybit: no live gateway in this version; add --paper"):
         build_live(elsewhere, *places, paper=False, stop=time, clock=time)
     with VenueProcess(tmp_path / "venue.jsonl") as venue:

@@ -198,8 +198,11 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_assumptions_are_listed(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     message = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "A", "Transfers", "A"]
-    assert message[4].startswith("Transfers out of bybit, binance cost nothing and arrive at once")
+    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "A", "Transfers", "Transfers", "A"]
+    assert message[4:6] == [
+        f"Transfers out of {name} cost and take what it published on 2025-05-31; a token without a published fee is free."
+        for name in ("bybit", "binance")
+    ]
     assert message[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
     [line] = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
@@ -231,7 +234,9 @@ def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
         "margin_and_terms": "maintenance margin 50 bps to 2000000, 100 bps to 10000000, 200 bps to any; "
         "leverage up to 100 (as of 2025-05-31)",
     }
-    assert rows[1]["withdrawal"] == "free, arrives at once"
+    assert rows[1]["withdrawal"].startswith("USDT fee 4, minimum 10, 10 min; ")
+    free = costs_of(load_config(config(venues={"cex": {"binance": {"withdrawal": {}}, "bybit": {}}})))
+    assert free[0]["withdrawal"] == "free, arrives at once"
     assert "withdrawal 9 days, gas stake 78000, " in rows[2]["margin_and_terms"]
 
 
@@ -259,7 +264,9 @@ def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Pa
     assert (list(placed), placed["cold"]["ETH"], placed["cold"]["USDT"] > 5_000) == (["cold"], 1, True)
 
 
-def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path, blocks: Path) -> None:
+def test_a_perp_without_figures_of_its_own_is_refused_before_the_run_or_assumed_and_named(
+    sample: Path, tmp_path: Path, blocks: Path
+) -> None:
     data = tmp_path / "data"
     for name in ("ohlcv/binance/perp/{}_1h", "funding/binance/{}"):
         path = data / f"{name.format('1000PEPEUSDT')}.csv"
@@ -271,8 +278,13 @@ def test_a_perp_without_figures_of_its_own_is_named(sample: Path, tmp_path: Path
     blocks.write_text(f'{{"timestamp": "2024-06-01T01:00:00Z", {block}"amount": 1}}}}\n')
     own = {"initial_positions": {"binance": {"USDT": 9000}}, "venues": {"cex": {"binance": {}}}}
     settings = config(strategy_mode="blocks", strategy={"file": str(blocks)}, end="2024-06-01T02:00:00Z", **own)
-    message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert message[-1] == (
-        "binance: no figures of 1000PEPEUSDT are known. Its leverage, maintenance margin and smallest order are taken to be "
-        "those of ETH and BTC, its lot 0.00000001."
+    with pytest.raises(ComponentError) as refused:
+        build(settings, data, tmp_path / "results", tmp_path / "logs", report=False)
+    assert (refused.value.error_code, refused.value.message) == (
+        "CEX-001",
+        "binance has no margin tiers, leverage and smallest order of 1000PEPEUSDT, only of ETH, BTC; "
+        "write assume: {1000PEPEUSDT: {like: ETHUSDT}} in the config",
     )
+    settings["assume"] = {"1000PEPEUSDT": {"like": "ETHUSDT"}}
+    message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
+    assert message[-1] == ("binance: 1000PEPEUSDT is taken to have the figures of ETHUSDT (assume): margin, orders and fees.")

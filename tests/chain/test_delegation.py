@@ -12,8 +12,9 @@ import pytest
 
 from basis_strategy_v1.app import chain_commands
 from basis_strategy_v1.core.chain_call import ETHER
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.live.delegation import Delegation
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
+from basis_strategy_v1.live.chain_client import ChainClient
+from basis_strategy_v1.live.delegation import ChainPlace, Delegation
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.live.trader_account import CREATE2_DEPLOYER, designator, executor_address, runtime_code
@@ -80,8 +81,10 @@ def test_an_account_is_delegated_and_has_no_code_afterwards(account: Account) ->
     done.append(account.do(Delegation.undelegate))
     again.append(account.do(Delegation.undelegate))
     assert account.code() == b""
+    assert [text.split("\n")[1:] for text in (done[0], again[0])] == [[account.executor]] * 2
+    done[0], again[0] = (text.split("\n")[0] for text in (done[0], again[0]))
     assert [text.split(";")[0] for text in done] == [
-        f"the executor is at {account.executor}",
+        "the executor is created",
         f"{world.account} is delegated to the executor {account.executor}",
         f"{world.account} is not delegated any more",
     ]
@@ -209,10 +212,72 @@ def test_the_commands_do_it(account: Account, tmp_path: Path) -> None:
         assert KEY[2:] not in done.stdout + done.stderr
         return done.returncode, done.stdout + done.stderr
 
-    assert [basis(word)[0] for word in ("deploy", "delegate")] == [0, 0]
+    status, text = basis("deploy")
+    assert (status, text.splitlines()[-1]) == (0, account.executor)
+    assert basis("delegate")[0] == 0
     assert account.code() == designator(account.executor)
     assert basis("undelegate", "--from", FOREIGN) == (
         2,
         f"basis: OCH-001: {account.world.account} is delegated to {account.executor}, not to {FOREIGN}; name a contract other than the "
         "executor with --from\n",
     )
+
+
+# What goes wrong after it was sent.
+
+
+class Hasty:
+    """Signs authorizations with the nonce of the transaction that brings them: the chain leaves those out."""
+
+    def __init__(self) -> None:
+        self._signer = read_signer()
+        self.sign_transaction = self._signer.sign_transaction
+
+    def sign_authorization(self, chain_id: int, contract: str, nonce: int) -> Any:
+        return self._signer.sign_authorization(chain_id, contract, nonce - 1)
+
+
+def opened(account: Account, signer: Any, clock: list[float]) -> Delegation:
+    """The account's delegation with another signer; `clock` is the time that waiting moves."""
+    client = ChainClient(account.secrets().urls("wallet", "RPC_URL"))
+    place = ChainPlace(account.world.account, CHAIN_ID, account.executor, account.world.aave.pool, ETHER)
+
+    def wait(seconds: float) -> None:
+        clock[0] += seconds
+
+    return Delegation(client, signer, place, wait=wait, monotonic=lambda: clock[0])
+
+
+def test_an_authorization_that_the_chain_leaves_out_is_noticed(account: Account) -> None:
+    account.do(Delegation.deploy)
+    nonce = account.world.nonce()
+    with pytest.raises(VenueRejected, match=r"is in a block and cost 0\.\d+ ETH, and the chain did not take the authorization in it; run"):
+        opened(account, Hasty(), [0.0]).delegate()
+    assert (account.code(), account.world.nonce() - nonce) == (b"", 1)
+    account.do(Delegation.delegate)
+    assert account.code() == designator(account.executor)
+
+
+def test_a_transaction_that_no_block_takes_is_named_after_some_minutes(account: Account) -> None:
+    account.chain.rpc("evm_setAutomine", (False,))
+    clock = [0.0]
+    try:
+        with pytest.raises(OutcomeUnknown, match=r"transaction 0x[0-9a-f]{64} is in no block yet; `basis chain status` shows"):
+            opened(account, read_signer(), clock).deploy()
+        assert 180 <= clock[0] < 182
+        account.chain.mine()
+        assert account.code(account.executor) == runtime_code(account.world.aave.pool, ETHER)
+    finally:
+        account.chain.rpc("evm_setAutomine", (True,))
+
+
+def test_a_reverted_creation_says_what_it_cost(account: Account) -> None:
+    account.set_code(bytes.fromhex("60006000fd"), CREATE2_DEPLOYER)
+    with pytest.raises(VenueRejected, match=r"transaction 0x[0-9a-f]{64} was reverted and cost 0\.\d+ ETH"):
+        opened(account, read_signer(), [0.0]).deploy()
+
+
+def test_a_node_that_is_not_there_is_one_line(account: Account) -> None:
+    account.url = "http://127.0.0.1:1"
+    with pytest.raises(VenueUnreachable, match=r"^OCH-002: 127\.0\.0\.1:1: there is no connection to it$"):
+        account.status()

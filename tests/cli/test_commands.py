@@ -45,7 +45,7 @@ def commands() -> list[list[str]]:
     found = [[command.name or command.callback.__name__] for command in cli.app.registered_commands]  # type: ignore[union-attr]
     for group in cli.app.registered_groups:
         assert group.typer_instance is not None
-        found += [[group.name or "", command.name or ""] for command in group.typer_instance.registered_commands]
+        found += [[group.name or "", command.name or command.callback.__name__] for command in group.typer_instance.registered_commands]
     return found
 
 
@@ -78,7 +78,7 @@ def test_backtest_prints_the_summary_to_the_cent_and_where_the_results_are(basis
     for shown in (summary["run_id"], *(f"{float(summary['attribution'][source]):.2f}" for source in ("funding", "fees"))):
         assert shown in done.out.replace(",", "")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json",
+        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json", "trades.csv",
     ]  # fmt: skip
     timing = json.loads((folder / "timing.json").read_text())["seconds"]
     assert sorted(timing) == ["loop", "report", "total", "write"]
@@ -314,7 +314,8 @@ def test_venues_lists_every_venue_with_its_fees_and_their_date(basis: Basis) -> 
 def test_venues_are_described_in_words_and_units(basis: Basis) -> None:
     printed = basis("venues").out
     assert [python for python in ("None", "{", "Decimal", "_pips", "_bps", "_usd", "_units", "_days") if python in printed] == []
-    assert "    spot trade, perp trade, transfer: backtest, paper\n" in printed
+    assert "    spot trade, perp trade, transfer: backtest, paper, live\n" in printed
+    assert "    spot trade, perp trade, transfer: backtest, paper; live: spot trade, perp trade\n" in printed
     assert "curve (dex): swap: backtest, paper over recorded data\n    fee 4 bps, slippage 1 bps, gas 180000 units\n" in printed
     assert "rebasing eETH, wrapped weETH, withdrawal 7 days, gas stake 110000, unstake 260000, " in printed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -105,8 +106,11 @@ def test_what_is_left_of_a_run_next_to_the_results_of_one_that_ended_is_named_wi
     [folder] = (config.parent / "results").iterdir()
     rows = (broken / FUNDING).read_text().splitlines(keepends=True)
     (broken / FUNDING).write_text("".join(row for row in rows if not row.startswith("2024-06-02T08")))
+    assert basis("backtest", config, "--data", broken).status == 2
+    [other] = [path for path in (config.parent / "results").iterdir() if path != folder]
+    shutil.copy(folder / "summary.json", other)
     done = basis("backtest", config, "--data", broken)
-    assert (done.status, done.errors[-1]) == (2, f"what was recorded up to then is in results/{folder.name}.unfinished")
+    assert (done.status, done.errors[-1]) == (2, f"what was recorded up to then is in results/{other.name}.unfinished")
 
 
 # Data are input: where they lack something they are to be mended, whoever comes upon it, and when.

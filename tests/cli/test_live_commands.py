@@ -69,7 +69,7 @@ def test_status_shows_the_positions_and_what_is_open(basis: Basis, config: Path,
     assert (found["halted"], found["open"], found["plan_in_hand"]) == (False, [], None)
     assert set(found["positions"]) == {"bybit"} and float(found["positions"]["bybit"]["ETHUSDT-PERP"]) < 0
     lines = basis("status").out.splitlines()
-    assert lines[0] == f"run {found['run']}: not halted"
+    assert (lines[0], found["process"]) == (f"run {found['run']}: no process runs on it, not halted", None)
     assert f"bybit: ETH {found['positions']['bybit']['ETH']}" in lines
 
 
@@ -82,6 +82,8 @@ def test_a_halt_lets_nothing_new_be_started_until_it_is_ended(basis: Basis, conf
     assert basis("live", *replay(config, sample), "--quiet").status == 0
     found = json.loads(basis("status", "--json").out)
     assert found["halted"] and found["positions"]["bybit"]["ETH"] == held["bybit"]["ETH"]
+    lines = [line for path in Path("results").glob("*/events.csv") for line in path.read_text().splitlines() if "halted" in line]
+    assert lines == ['2024-06-01T02:00:00Z,EventDrivenStrategyEngine,1,state_update,"{""halted"":true}"']
     assert basis("resume").out == "resumed: the next step decides again\n"
     assert basis("resume").out == "it was not halted\n"
 
@@ -127,6 +129,26 @@ def test_a_config_without_a_venue_at_which_something_is_held_is_refused(
     assert (done.status, done.out) == (2, "")
     assert done.errors == [f"CFG-001: the account in state holds {held}, and this config has no bybit; {way_out}"]
     assert json.loads(basis("status", "--json").out) == before
+
+
+def test_unwind_with_a_config_that_trades_elsewhere_does_not_say_that_all_was_left(
+    basis: Basis, config: Path, sample: Path, tmp_path: Path
+) -> None:
+    sample = shutil.copytree(sample, tmp_path / "sample")
+    shutil.copytree(sample / "ohlcv" / "bybit", sample / "ohlcv" / "binance", dirs_exist_ok=True)
+    shutil.copytree(sample / "funding" / "bybit", sample / "funding" / "binance", dirs_exist_ok=True)
+    config.write_text(LIVE.replace("2024-06-04", "2024-06-03"))
+    basis("live", *replay(config, sample), "--quiet")
+    held = json.loads(basis("status", "--json").out)["positions"]["bybit"]
+    elsewhere = LIVE.replace("_venue: bybit", "_venue: binance").replace("[bybit]", "[bybit, binance]")
+    config.write_text(elsewhere)
+    done = basis("unwind", config, "--paper", "--data", sample, "--speed", "max")
+    still = ", ".join(f"bybit: {token} {held[token]}" for token in ("ETH", "ETHUSDT-PERP"))
+    assert (done.status, done.out) == (1, "")
+    assert done.errors == [
+        f"ENG-004: the strategy of this config leaves nothing more, and still held is {still}; halted; "
+        "run unwind again with the config that trades there; `basis resume` ends the halt"
+    ]
 
 
 def test_a_run_whose_simulated_venues_lost_their_ledger_does_not_begin(basis: Basis, config: Path, sample: Path) -> None:
@@ -258,7 +280,10 @@ def test_a_second_process_on_the_same_state_is_refused(config: Path, sample: Pat
 
     with SqliteJournal(config.parent / "state"):
         done = basis("live", *replay(config, sample))
+        lines, found = basis("status").out.splitlines(), json.loads(basis("status", "--json").out)
     assert (done.status, done.errors[0].split(":")[0]) == (2, "JRN-002")
+    assert (lines[0], found["process"]) == (f"run {found['run']}: process {os.getpid()} runs on it, not halted", os.getpid())
+    assert basis("status").out.splitlines()[0] == f"run {found['run']}: no process runs on it, not halted"
 
 
 # Blocks that a test holds up: the strategy waits in its third step until a file is there.

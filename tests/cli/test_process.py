@@ -179,10 +179,17 @@ def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written
     warning, ended = err.splitlines()
     assert warning.startswith("warning: mine.py: decide changes its attribute steps, which does not survive a restart")
     assert ended == f"basis: interrupted; what was recorded up to then is in results/{folder.name}"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml",
+        "equity.csv",
+        "events.csv",
+        "positions.csv",
+        "timing.json",
+        "trades.csv",
+    ]
     rows = read(folder / "equity.csv")
     assert 4_999 <= len(rows) < MINUTES - 2_880
-    assert {len(row) for row in rows} == {13} and rows[0]["timestamp"] == "2024-01-01T00:00:00Z"
+    assert {len(row) for row in rows} == {14} and rows[0]["timestamp"] == "2024-01-01T00:00:00Z"
     events = read(folder / "events.csv")
     assert len(events) >= 4_999 // 24
     assert [int(row["sequence"]) for row in events] == list(range(1, len(events) + 1))
@@ -260,7 +267,11 @@ def test_a_run_whose_summary_cannot_be_printed_has_its_results(config: Path, sam
     [
         (1, "LOG-001", []),
         (8, "RES-001", []),
-        (200, "RES-001", ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json"]),
+        (
+            200,
+            "RES-001",
+            ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json", "trades.csv"],
+        ),
     ],
     ids=["the log", "the equity", "the page"],
 )

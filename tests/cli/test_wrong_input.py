@@ -131,6 +131,18 @@ def test_data_that_are_not_there_or_no_data_are_refused(place: str, basis: Basis
     assert (done.status, line.startswith("DAT-006: ")) == (2, True)
 
 
+ROWS_OF_A_SERIES = "it holds rows of a series; bring it into a folder with `basis data import FILE FOLDER`, and give the folder"
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.zip", "x.csv.gz"])
+def test_a_file_of_rows_given_as_the_data_is_answered_with_what_it_is_and_what_to_do(name: str, basis: Basis, config: Path) -> None:
+    Path(name).write_text("timestamp,close\n")
+    for command in (("backtest", config, "--data", name), ("check", config, "--data", name), ("data", "validate", name)):
+        done = basis(*command)
+        [line] = done.errors
+        assert (done.status, line.startswith("DAT-006: "), line.endswith(f"; {ROWS_OF_A_SERIES}")) == (2, True, True), line
+
+
 def test_every_series_that_is_missing_is_named_with_what_there_is(basis: Basis, config: Path, sample: Path) -> None:
     text = CONFIG.replace("perp_venue: bybit", "perp_venue: okx").replace("cex: [bybit]", "cex: [bybit, okx]")
     config.write_text(text)
@@ -224,7 +236,14 @@ def test_a_gap_longer_than_may_be_is_an_error_that_names_series_and_time_and_kee
     assert "2024-06-01T23:00:00Z" in message
     [folder] = (config.parent / "results").iterdir()
     assert where == f"what was recorded up to then is in results/{folder.name}"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.yaml",
+        "equity.csv",
+        "events.csv",
+        "positions.csv",
+        "timing.json",
+        "trades.csv",
+    ]
     assert (folder / "equity.csv").read_text().splitlines()[-1].startswith("2024-06-03T12:00:00Z,")
 
 

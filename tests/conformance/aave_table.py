@@ -87,7 +87,7 @@ class Table:
 
     def flash_loan(self, user: str, token: str, amount: int) -> bool:
         def model() -> None:
-            out, premium = aave_pool.take_flash_loan(self.pool, token, amount)
+            out, premium = aave_pool.take_flash_loan(self.pool, token, amount, self.now_s)
             self.pool = aave_pool.return_flash_loan(out, token, amount, premium, self.now_s)
 
         receiver = self.market.deployment.flash_receiver

@@ -48,6 +48,8 @@ def deploy_world(chain: Chain, folder: Path) -> World:
     _fund(world, uniswap.router, uniswap.positions)
     _fill_pools(world)
     chain.send(aave.deployment.configurator, "updateFlashloanPremiumTotal(uint128)", (PREMIUM_BPS,))
+    # What a premium adds to the suppliers' index is not simulated (docs/truth.md).
+    chain.send(aave.deployment.configurator, "updateFlashloanPremiumToProtocol(uint128)", (10_000,))
     _use(world)
     _delegate(world)
     return world

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .chain import Chain, MissingPackage
+from .trader import Trader, TraderNode, delegated_trader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +29,27 @@ def chain() -> Iterator[Chain]:
         yield node
     finally:
         node.stop()
+
+
+@pytest.fixture(scope="module")
+def delegated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trader]:
+    """A node of its own: what it charges and signs stays as it is."""
+    node = TraderNode()
+    try:
+        node.start()
+    except MissingPackage as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield delegated_trader(node, tmp_path_factory.mktemp("world"))
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def trader(delegated: Trader, tmp_path: Path) -> Iterator[Trader]:
+    chain = delegated.world.chain
+    before = chain.snapshot()
+    yield delegated._replace(world=replace(delegated.world, folder=tmp_path))
+    chain.revert(before)

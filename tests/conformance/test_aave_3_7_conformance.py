@@ -99,7 +99,7 @@ class Game:
         account = self.users[user]
         try:
             if kind == "flash_loan":
-                out, premium = aave_pool.take_flash_loan(self.pool, "USDC", amount)
+                out, premium = aave_pool.take_flash_loan(self.pool, "USDC", amount, self.now_s)
                 self.pool = aave_pool.return_flash_loan(out, "USDC", amount, premium, self.now_s)
                 return True
             prices = (PRICES,) if kind in ("withdraw", "borrow") else ()

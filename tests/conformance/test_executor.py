@@ -3,16 +3,14 @@ who is refused."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
 
 from basis_strategy_v1.core.chain_call import ALL, ETHER, call_data, selector
-from basis_strategy_v1.core.tokens import decimals_of, to_amount, to_units
+from basis_strategy_v1.core.tokens import decimals_of, to_units
 from basis_strategy_v1.live.trader_account import (
     RUN,
     Floor,
@@ -20,120 +18,24 @@ from basis_strategy_v1.live.trader_account import (
     delegate_of,
     deploy_call,
     direct_call,
-    executor_address,
     pack_batch,
     runtime_code,
 )
 from basis_strategy_v1.venues.transaction_calls import encode_transaction
 
-from .chain import Chain, MissingPackage, TransactionReverted
-from .chain_deployment import deploy_world
-from .chain_model import HELD, instruction_of, our_balances, simulated
-from .signed_account import GWEI, SignedAccount, fee_wei
+from .chain import TransactionReverted
+from .chain_model import instruction_of, simulated
+from .chain_world import with_any_number
+from .signed_account import SignedAccount
 from .test_chain_conformance import LENDING_AND_SWAPS, STAKING_AND_CURVE, flash, of, on_morpho, step
+from .trader import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from basis_strategy_v1.core.chain_call import CallStep
-    from basis_strategy_v1.core.state import State
-
-    from .chain_world import World
+    from .trader import Trader
 
 pytestmark = pytest.mark.chain
-TRADER, STRANGER = 9, 8
+STRANGER = 8
 NOTHING_STORED = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"  # the root of an empty tree
-
-
-class Trader(NamedTuple):
-    """The world, and the account that is delegated to the executor."""
-
-    world: World
-    account: SignedAccount
-    executor: str
-
-    def encoded(self, steps: list[dict[str, Any]], moved: Any) -> tuple[CallStep, ...]:
-        meant = instruction_of(steps)
-        return encode_transaction(meant, structs.replace(meant, steps=moved.steps), self.world.deployment())
-
-    def batch(self, steps: list[dict[str, Any]], moved: Any, floors: tuple[Floor, ...] = (), deadline_s: int = ALL) -> bytes:
-        return pack_batch(self.encoded(steps, moved), floors, deadline_s, self.account.address)
-
-    def run(self, steps: list[dict[str, Any]], before: State | None = None, later_s: int = 12_345) -> State:
-        """Simulate the steps, send them in one transaction, and compare every balance with the simulation."""
-        world, chain = self.world, self.world.chain
-        world.write_data()
-        at_s = chain.timestamp() + later_s
-        state, moved = simulated(steps, world.snapshot(at_s), before)
-        held = world.balances()
-        chain.set_next_timestamp(at_s)
-        receipt = self.account.send(self.account.address, self.batch(steps, moved))
-        self.give_back(receipt)
-        now = world.balances()
-        assert our_balances(state) == now
-        for token in HELD:
-            reported = sum((amount for (_, name), amount in moved.deltas.items() if name == token), Decimal(0))
-            assert reported == to_amount(token, now.get(token, 0) - held.get(token, 0)), token
-        assert self.allowances() == {}
-        return state
-
-    def give_back(self, receipt: dict[str, Any]) -> None:
-        """The ether that a transaction cost for gas, which our simulation has for nothing here."""
-        assert fee_wei(receipt) > 0
-        chain, own = self.world.chain, self.account.address
-        chain.deal(own, chain.balance(own) + fee_wei(receipt))
-
-    def allowances(self) -> dict[tuple[str, str], int]:
-        """What anybody may take of the account's."""
-        at = self.world.deployment()
-        pairs = [(token, spender) for token in at.tokens for spender in at.addresses()]
-        signature, own = "allowance(address,address)(uint256)", self.account.address
-        found = self.world.chain.read([(at.tokens[token], signature, (own, spender)) for token, spender in pairs])
-        return {pair: units for pair, units in zip(pairs, found, strict=True) if units}
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Chain]:
-    """A node of its own: what it charges and signs stays as it is."""
-    node = Chain()
-    try:
-        node.start()
-    except MissingPackage as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    try:
-        yield node
-    finally:
-        node.stop()
-
-
-@pytest.fixture(scope="module")
-def delegated(node: Chain, tmp_path_factory: pytest.TempPathFactory) -> Trader:
-    world = deploy_world(node, tmp_path_factory.mktemp("world"))
-    node.rpc("anvil_setCode", (world.account, "0x"))
-    node.rpc("anvil_autoImpersonateAccount", (False,))
-    node.rpc("anvil_setNextBlockBaseFeePerGas", (hex(10 * GWEI),))
-    account = SignedAccount(node, TRADER)
-    assert account.address.lower() == world.account
-    executor = executor_address(world.aave.deployment.pool, world.morpho.morpho)
-    trader = Trader(world, account, executor)
-    trader.give_back(account.delegate(executor))
-    assert delegate_of(code_of(node, account.address)) == executor
-    return trader
-
-
-@pytest.fixture
-def trader(delegated: Trader, tmp_path: Path) -> Iterator[Trader]:
-    chain = delegated.world.chain
-    before = chain.snapshot()
-    yield delegated._replace(world=replace(delegated.world, folder=tmp_path))
-    chain.revert(before)
-
-
-def code_of(chain: Chain, address: str) -> bytes:
-    return bytes.fromhex(chain.rpc("eth_getCode", (address, "latest"))[2:])
 
 
 SUPPLIED = step("aave", "supply", "WETH", "100.123456789012345678")
@@ -351,13 +253,16 @@ def run_of(batch: bytes) -> bytes:
     return batch[batch.index(selector(RUN)) :]
 
 
-def test_a_step_that_paid_out_nothing_ends_the_chain(trader: Trader) -> None:
-    trader.world.write_data()
-    steps = [on_aave("supply", "USDT", "7"), on_aave("supply", "WETH", of(0))]
+@pytest.mark.parametrize("steps", [
+    [on_aave("supply", "USDT", "7"), on_aave("supply", "WETH", of(0))],
+    [on_aave("supply", "WETH", "all"), step("wallet", "unwrap", "WETH", "all")],
+    [on_aave("supply", "WETH", "7"), on_aave("repay", "USDT", "all")],
+], ids=["an output", "a balance", "a debt"])  # fmt: skip
+def test_an_amount_of_nothing_ends_the_chain(trader: Trader, steps: list[dict[str, Any]]) -> None:
     meant = instruction_of(steps)
-    made_up = structs.replace(meant, steps=(meant.steps[0], structs.replace(meant.steps[1], amount=Decimal(1))))
+    made_up = structs.replace(meant, steps=tuple(map(with_any_number, meant.steps)))
     batch = pack_batch(encode_transaction(meant, made_up, trader.world.deployment()), (), ALL, trader.account.address)
-    refused(trader, selector_of("NothingCame(uint256,address)"), trader.account, trader.account.address, batch)
+    refused(trader, selector_of("Nothing(address)"), trader.account, trader.account.address, batch)
 
 
 def test_an_authorization_with_the_wrong_nonce_succeeds_and_delegates_nothing(trader: Trader) -> None:

@@ -54,7 +54,7 @@ def refusal(block: Any) -> str:
     error = caught.value
     assert (error.error_code, error.component, error.severity) == ("EIM-001", "ExecutionInterfaceManager", "HIGH")
     assert error.message.isprintable()
-    assert len(error.message) < 700
+    assert len(error.message) < 6_000
     return error.message
 
 

@@ -59,8 +59,13 @@ def refusal(block: Any) -> str:
         ({"estimated_deltas": {"bybit": {f"T{n}": n for n in range(300)}}},
          "cex_trade: estimated_deltas must hold at most 256 amounts, got more"),
         ({"instruction_type": "wallet_transfer"},
-         "wallet_transfer: unknown field 'venue'; allowed are amount, estimated_deltas, from_venue, "
-         "instruction_id, instruction_type, max_deviation_bps, network, to_venue, token"),
+         "wallet_transfer: unknown field 'venue', 'trade_type', 'side', 'symbol'; allowed are amount, estimated_deltas, from_venue, "
+         "instruction_id, instruction_type, max_deviation_bps, network, to_venue, token; from_venue is missing; to_venue is missing; "
+         "token is missing"),
+        ({"amount": -1, "side": "BUY", "size": 2},
+         "cex_trade: side must be buy or sell, got 'BUY'; amount must be greater than 0, between 1e-30 and 1e30, got -1; unknown field "
+         "'size'; allowed are amount, estimated_deltas, instruction_id, instruction_type, max_deviation_bps, order_type, price, "
+         "reduce_only, side, symbol, time_in_force, trade_type, venue"),
     ],
 )  # fmt: skip
 def test_a_refused_trade_says_the_field_the_value_and_what_is_allowed(change: dict[str, Any], message: str) -> None:
@@ -78,7 +83,9 @@ def test_a_refused_trade_says_the_field_the_value_and_what_is_allowed(change: di
         ([SUPPLY, [[]]], "step 1: must be a dict, got a list"),
         ([TRADE], "step 0: only smart_contract_action can be chained, got 'cex_trade'"),
         ([{**SUPPLY, "instruction_type": []}], "step 0: only smart_contract_action can be chained, got a list"),
-        ([CHAIN], "step 0: protocol is missing"),
+        ([CHAIN], "step 0: protocol is missing; action is missing"),
+        ([SUPPLY, {**SUPPLY, "amount": 0}, {"protocol": "aave"}],
+         "step 1: supply: amount must be greater than 0, between 1e-30 and 1e30, got 0; step 2: action is missing"),
         ([{"protocol": "aave"}], "step 0: action is missing"),
         ([{**SUPPLY, "action": "sell"}], f"step 0: action must be one of {', '.join(ACTIONS)}, got 'sell'"),
         ([{**SUPPLY, "action": {}}], f"step 0: action must be one of {', '.join(ACTIONS)}, got a dict"),

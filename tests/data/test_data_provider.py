@@ -157,6 +157,9 @@ def test_another_way_with_missing_funding_is_refused(folder: Path) -> None:
     assert str(raised.value) == "CFG-001: data.missing_funding: must be one of error, zero, got 'skip'"
 
 
+PLAIN_FILE = "give a folder of series (docs/data.md has its layout), or a database that `basis data import` wrote"
+
+
 def test_a_folder_that_is_no_data_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BASIS_DATA_MODE", raising=False)
     file = tmp_path / "file"
@@ -170,7 +173,7 @@ def test_a_folder_that_is_no_data_folder_is_named(tmp_path: Path, monkeypatch: p
     assert messages == {
         None: "DAT-006: the data mode is csv and no folder was given; give one, or make a sample with `basis data sample`",
         "absent": f"DAT-006: the data folder {tmp_path}/absent does not exist; `basis data sample` makes one to try",
-        "file": f"DAT-006: the data folder {tmp_path}/file is a file; a database is given with mode db",
+        "file": f"DAT-006: the data folder {tmp_path}/file is a file; {PLAIN_FILE}",
         "empty": f"DAT-006: the data folder {tmp_path}/empty holds no series; expected files such as "
         "ohlcv/bybit/spot/ETHUSDT_1h.csv in it (docs/data.md has the layout)",
     }

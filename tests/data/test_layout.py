@@ -42,7 +42,7 @@ def test_a_path_says_what_the_series_is(series_id: str, key: Key, interval_us: i
 @pytest.mark.parametrize(
     "series_id",
     [
-        "ohlcv/bybit/perp/ETHUSDT_2h",
+        "ohlcv/bybit/perp/ETHUSDT_7h",
         "ohlcv/bybit/future/ETHUSDT_1h",
         "funding/ETHUSDT",
         "dex/sushi/weETH_WETH.state",

@@ -9,7 +9,7 @@ import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.sample import write_sample
-from basis_strategy_v1.data.sources import CsvFolder
+from basis_strategy_v1.data.sources import DataFolder
 
 EVERY_SERIES = {
     **{f"ohlcv/bybit/spot/{coin}USDT_1h": 4416 for coin in ("ETH", "BTC")},
@@ -31,7 +31,7 @@ def digest(folder: Path) -> str:
 
 def test_the_sample_has_every_kind_of_series(tmp_path: Path) -> None:
     assert write_sample(tmp_path) == EVERY_SERIES
-    assert {spec.id for spec in CsvFolder(tmp_path).specs} == set(EVERY_SERIES)
+    assert {spec.id for spec in DataFolder(tmp_path).specs} == set(EVERY_SERIES)
 
 
 def test_the_same_seed_gives_the_same_bytes_everywhere(tmp_path: Path, sample: Path) -> None:

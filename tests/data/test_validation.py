@@ -18,6 +18,7 @@ from basis_strategy_v1.data.rows import parse_stamp
 from basis_strategy_v1.data.validation import DataIssue, validate
 
 Write = Callable[..., Path]
+RISE = "expected stamps that only rise"
 GAS = "gas/ethereum"
 BARS = "ohlcv/bybit/spot/ETHUSDT_1h"
 FIRST_US = parse_stamp("2024-01-01T00:00:00Z")
@@ -69,10 +70,12 @@ def test_no_window_of_a_real_or_a_generated_market_has_an_issue(which: str, requ
 def test_gaps_duplicates_and_disorder_are_reported_by_line(write: Write) -> None:
     folder = write(GAS, gas(0), gas(1), gas(1), gas(2), gas(5), gas(4), gas(6))
     assert validate(folder) == [
-        DataIssue("gas/ethereum.csv", 4, "duplicate", "2024-01-01T01:00:00Z is there already, in line 3", "error"),
+        DataIssue("gas/ethereum.csv", 4, "duplicate", f"column timestamp: '2024-01-01T01:00:00Z' is there already, in line 3; {RISE}",
+                "error"),
         DataIssue("gas/ethereum.csv", 6, "gap",
                 "2 rows missing after 2024-01-01T02:00:00Z: the next is 2024-01-01T05:00:00Z, 3h later instead of 1h"),
-        DataIssue("gas/ethereum.csv", 7, "disorder", "2024-01-01T04:00:00Z comes after 2024-01-01T05:00:00Z of line 6", "error"),
+        DataIssue("gas/ethereum.csv", 7, "disorder", f"column timestamp: '2024-01-01T04:00:00Z' is out of order, after 2024-01-01T05:00:00Z of line 6; {RISE}",
+                "error"),
     ]  # fmt: skip
 
 
@@ -192,6 +195,8 @@ def test_a_rate_at_its_limit_is_no_outlier(write: Write) -> None:
     ]
 
 
+ENDING = "end in .csv, .csv.gz or .parquet are read:"
+INTERVALS = "1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d"
 NOT_IN_THE_LAYOUT = "its name is not in the layout of docs/data.md, so it is not read"
 
 
@@ -215,20 +220,20 @@ def test_files_that_hold_no_series_are_reported(tmp_path: Path, write: Write) ->
         DataIssue("funding/bybit/BTCUSDT.csv", 2, "malformed", "'2024-01-01T00:00:00Z,0.0' does not end in a newline, "
                 "so it may have been cut; complete it or delete it", "error"),
         DataIssue("funding/bybit/ETHUSDT.csv", 1, "malformed", "the header is 'time,rate'; expected timestamp,funding_rate", "error"),
-        DataIssue("funding/okx/ETHUSDT.csv", 0, "empty", "it has no byte; expected the header timestamp,funding_rate", "error"),
-        DataIssue("gas/ethereum.csv", 1, "empty", "it has a header and no row", "error"),
+        DataIssue("funding/okx/ETHUSDT.csv", 0, "empty", "is empty; expected the header timestamp,funding_rate", "error"),
+        DataIssue("gas/ethereum.csv", 1, "empty", "has a header and no row; delete the file or fill it", "error"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("ohlcv/bybit/spot/ETHUSDT_1h.CSV", "only names that end in .csv are read: rename it to ETHUSDT_1h.csv"),
-        ("ohlcv/bybit/spot/ETHUSDT_1h.csv.gz", "only files that end in .csv are read: unpack it, as ETHUSDT_1h.csv"),
-        ("ohlcv/bybit/spot/ETHUSDT_1h.zip", "only files that end in .csv are read: unpack it, as ETHUSDT_1h.csv"),
-        ("funding/bybit/ETHUSDT.parquet", "only files that end in .csv are read: write it as CSV, as ETHUSDT.csv"),
-        ("ohlcv/bybit/spot/ETHUSDT_15m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 15m are not known, only 1m, 1h, 1d"),
-        ("ohlcv/bybit/spot/ETHUSDT_60m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 60m are not known, only 1m, 1h, 1d"),
+        ("ohlcv/bybit/spot/ETHUSDT_1h.CSV", f"only names that {ENDING} rename it to ETHUSDT_1h.csv"),
+        ("ohlcv/bybit/spot/ETHUSDT_1h.csv.zst", f"only files that {ENDING} unpack it"),
+        ("ohlcv/bybit/spot/ETHUSDT_1h.zip", f"only files that {ENDING} bring it in with `basis data import`"),
+        ("funding/bybit/ETHUSDT.feather", f"only files that {ENDING} write it as CSV or Parquet"),
+        ("ohlcv/bybit/spot/ETHUSDT_10m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 10m are not known, only {INTERVALS}"),
+        ("ohlcv/bybit/spot/ETHUSDT_60m.csv", f"{NOT_IN_THE_LAYOUT}: bars of 60m are not known, only {INTERVALS}"),
         ("ohlcv/bybit/spot/ETH-USDT_1h.csv", f"{NOT_IN_THE_LAYOUT}: rename it to ETHUSDT_1h.csv"),
         ("funding/okx/ETH-USDT.csv", f"{NOT_IN_THE_LAYOUT}: rename it to ETHUSDT.csv"),
         ("ohlcv/bybit/futures/ETHUSDT_1h.csv", NOT_IN_THE_LAYOUT),
@@ -249,9 +254,9 @@ def test_a_file_that_holds_no_data_of_the_layout_is_none_of_its_business(tmp_pat
 
 def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
     assert validate(tmp_path) == [
-        DataIssue(".", 0, "empty", "the folder holds no CSV file in ohlcv, funding, lending, staking, dex, gas", "error")
+        DataIssue(".", 0, "empty", "the folder holds no file of a series in ohlcv, funding, lending, staking, dex, gas", "error")
     ]
-    with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist or is no folder"):
+    with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist; `basis data sample` makes one to try"):
         validate(tmp_path / "absent")
 
 

@@ -12,7 +12,9 @@ address read.
 {"close": {"venue", "account", "symbol", "share", "origin", "price", "fee"}}   liquidation or adl of a share of a position
 {"fund": {"venue", "symbol", "rate"}}                            funding now
 {"pay": {"venue", "account", "kind", "token", "amount", "symbol"}}
+{"withdraw": {"venue", "account", "token", "amount", "address", "client_id"}}   one that somebody else asks for
 {"withdrawal": {"venue", "account", "client_id" or "id", "status"}}    completed, cancelled, failed
+{"hold": {"venue", "account", "client_id"}}                     a withdrawal that stays pending until another command ends it
 {"send": {"to", "token", "amount", "hash", "seconds"}}          a transfer on chain to an account's address, credited so much later
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
 {"on": KIND, "fault": NAME, …}                                   see faults.py
@@ -40,6 +42,7 @@ from .moves import address_of
 if TYPE_CHECKING:
     from .engine import Engine
 
+HELD_MS = 4_000_000_000_000
 LASTING = ("price", "market", "network", "key", "advance_s")  # these hold after a restart too
 
 
@@ -184,6 +187,18 @@ def _pay(engine: Engine, given: dict[str, Any]) -> None:
     engine.moves.pay(account, given["kind"], given["token"], Decimal(given["amount"]), given.get("symbol", ""))
 
 
+def _withdraw(engine: Engine, given: dict[str, Any]) -> None:
+    account = engine.ledger.account(given["venue"], given.get("account", "main"))
+    amount, client_id = Decimal(given["amount"]), given.get("client_id", "")
+    engine.moves.withdraw(account, given["token"], amount, "", given["address"], client_id, fee_on_top=False)
+
+
+def _hold(engine: Engine, given: dict[str, Any]) -> None:
+    account = engine.ledger.account(given["venue"], given.get("account", "main"))
+    record = next(one for one in account.records["withdrawal"].values() if one["client_id"] == given["client_id"])
+    engine.ledger.write("withdrawal", engine.now(), account, record={**record, "due": HELD_MS})
+
+
 def _withdrawal(engine: Engine, given: dict[str, Any]) -> None:
     account = engine.ledger.account(given["venue"], given.get("account", "main"))
     name, wanted = ("id", given["id"]) if "id" in given else ("client_id", given["client_id"])
@@ -262,7 +277,9 @@ COMMANDS = {
     "close": _close,
     "fund": _fund,
     "pay": _pay,
+    "withdraw": _withdraw,
     "withdrawal": _withdrawal,
+    "hold": _hold,
     "deposit": _deposit,
     "send": _send,
     "lag_s": _lag,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -190,6 +191,30 @@ def _limits(call: Call) -> Any:
     return {"cumVlm": "1000000.0", "nRequestsUsed": used, "nRequestsCap": 1_010_000}
 
 
+def _role(call: Call) -> Any:
+    """Of a key: whose agent it is."""
+    key = call.engine.keys.get(("hyperliquid", call.params["user"].lower()))
+    if key is None:
+        return {"role": "missing"}
+    if "withdraw" in key.may:
+        return {"role": "user"}
+    keys = [one for (venue, _), one in call.engine.keys.items() if venue == "hyperliquid" and one.account == key.account]
+    return {"role": "agent", "data": {"user": next(one.key for one in keys if "withdraw" in one.may and one.key.startswith("0x"))}}
+
+
+def _abstraction(call: Call) -> Any:
+    """The one answer that is a JSON text and no object."""
+    return json.dumps(call.account.settings.get("abstraction", "disabled"))
+
+
+def _asset(call: Call) -> Any:
+    symbol = call.need("coin") + "USDC"
+    call.engine.market("hyperliquid", PERP, symbol)
+    mode = call.account.settings.get(f"margin_mode {symbol}", "cross")
+    return {"user": call.params["user"], "coin": call.params["coin"],
+            "leverage": {"type": mode, "value": int(call.engine.leverage(call.account, symbol))}}  # fmt: skip
+
+
 ROUTES = {
     "info clearinghouseState": Route("positions", "read", _perp_state),
     "info spotClearinghouseState": Route("balance", "read", _spot_state),
@@ -204,6 +229,7 @@ ROUTES = {
     "info userFees": Route("account", "read", _fees),
     "info userRateLimit": Route("account", "read", _limits),
     "info extraAgents": Route("key", "read", _agents),
-    "info userRole": Route("account", "read", lambda _: {"role": "user"}),
-    "info userAbstraction": Route("account", "read", lambda _: "disabled"),
+    "info userRole": Route("account", "read", _role),
+    "info activeAssetData": Route("settings", "read", _asset),
+    "info userAbstraction": Route("account", "read", _abstraction),
 }

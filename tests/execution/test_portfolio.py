@@ -162,7 +162,7 @@ def test_a_short_can_grow_until_the_exchange_refuses_it_for_want_of_margin(usdt)
     manager.execute(NOON, trade("sell", 1, trade_type="perp"))
     market = manager.account.source.latest
     room = portfolio.shortable("binance", "ETHUSDT", Decimal(0), market)
-    assert room > usdt * 10 / 3300
+    assert room > usdt * 4 / 3300
     manager.execute(NOON, trade("sell", room * Decimal("0.999"), trade_type="perp"))
     assert portfolio.shortable("binance", "ETHUSDT", Decimal(0), manager.account.source.latest) < room * Decimal("0.3")
 

@@ -809,3 +809,58 @@ def test_a_status_of_a_row_is_the_one_of_its_conclusion():
 
 def test_a_reason_that_is_no_text_is_no_answer():
     assert Bench(Pending(7)).fails(ComponentError).message.startswith("binance answered k1 with a reason that is 7, not text; ")
+
+
+# Before a plan is sent.
+
+
+class Rehearses:
+    """Says of one order after another what the list says."""
+
+    def __init__(self, bench, *answers):
+        self.answers, self.asked = list(answers), []
+        bench.gateway.rehearse = self
+
+    def __call__(self, approved, limits, earlier):
+        self.asked.append((approved.order.key, limits, earlier))
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+
+
+def test_a_later_leg_is_quoted_and_prepared_as_after_those_before_it_and_nothing_is_written():
+    bench = Bench(limits="the limits")
+    rehearses = Rehearses(bench, None)
+    bench.senders.of("binance").rehearse(of_order(order()), FILLED)
+    assert (rehearses.asked, bench.journal.calls) == ([("k1", "the limits", FILLED)], [])
+
+
+def test_a_gateway_that_cannot_rehearse_is_not_asked():
+    bench = Bench()
+    bench.senders.of("binance").rehearse(of_order(order()), FILLED)
+    assert bench.gateway.calls == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "said", "slept"),
+    [
+        ([REJECTED], VenueRejected, "binance: balance too small", []),
+        ([REFUSED] * 3, VenueUnreachable, "binance refused the connection", [0.1, 0.2]),
+        ([REFUSED, REJECTED], VenueRejected, "binance: balance too small", [0.1]),
+        ([MalformedAnswer("half a page", "<html")] * 3, VenueUnreachable, "binance gave no quote: 'half a page'", [0.1, 0.2]),
+        ([KeyError("x")] * 3, VenueUnreachable, "binance gave no quote: binance did not answer: its gateway raised KeyError", [0.1, 0.2]),
+    ],
+)
+def test_what_a_later_leg_would_fail_by_is_known_before_the_first_is_sent(answers, error, said, slept):
+    bench = Bench()
+    Rehearses(bench, *answers)
+    with pytest.raises(error) as raised:
+        bench.senders.of("binance").rehearse(of_order(order()), FILLED)
+    assert (type(raised.value), raised.value.message, bench.time.slept) == (error, said, slept)
+
+
+def test_a_venue_that_answers_again_passes_the_later_leg():
+    bench = Bench()
+    rehearses = Rehearses(bench, REFUSED, None)
+    bench.senders.of("binance").rehearse(of_order(order()), FILLED)
+    assert len(rehearses.asked) == 2

@@ -96,6 +96,37 @@ def test_bars_that_closed_between_two_looks_have_their_high_and_low(world: World
     assert world.feed.snapshot(closed).row_stamp("perp", "bybit", "ETHUSDT") == found
 
 
+class Moved:
+    """A clock that somebody sets, ahead or back."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=5), timedelta(days=1)])
+def test_a_clock_that_was_ahead_does_not_keep_the_feed_from_looking(world: World, ahead: timedelta) -> None:
+    feed, clock = world.feed, Moved(BEGAN + MINUTE)
+    world.process.move_to(clock.at)
+    feed.clock = clock
+    before = feed.snapshot(clock.at).spot("bybit", "ETHUSDT")
+    clock.at += ahead
+    for series in SERIES[:2]:
+        feed.snapshot(clock.at).row_stamp(*series)
+    clock.at = BEGAN + 3 * MINUTE
+    world.process.move_to(clock.at)
+    now = feed.fresh()
+    assert (now.spot("bybit", "ETHUSDT", for_trade=True), before) == (close_of("spot", ms(clock.at)), close_of("spot", ms(BEGAN + MINUTE)))
+    assert now.next_row("spot", "bybit", "ETHUSDT") is None
+    eight = datetime(2026, 6, 1, 8, tzinfo=UTC)
+    assert now.next_row("funding", "bybit", "ETHUSDT") is None
+    clock.at = eight + SECOND
+    world.process.move_to(clock.at)
+    assert feed.fresh().row_stamp("funding", "bybit", "ETHUSDT") == to_instant(eight)
+
+
 # Funding.
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.monitoring.event_logger import EventLogger
-from basis_strategy_v1.monitoring.folder_lock import FolderLock
+from basis_strategy_v1.monitoring.folder_lock import FolderLock, holder_of
 
 from ..other_process import other_process
 
@@ -238,3 +238,42 @@ def test_a_live_log_goes_on_with_what_is_there(tmp_path: Path) -> None:
             log.log_event(NOON, "execution", "Manager", {})
     lines = (tmp_path / "events" / "manager_events.jsonl").read_text().splitlines()
     assert [json.loads(line)["sequence"] for line in lines] == [1, 2]
+
+
+# Who holds it.
+
+
+def test_whoever_asks_learns_which_process_holds_a_folder_and_disturbs_nobody(tmp_path: Path) -> None:
+    path = lock_of(tmp_path)
+    assert holder_of(path) is None
+    with running(tmp_path) as other:
+        assert [holder_of(path), holder_of(path)] == [other.pid] * 2
+        path.write_text("")
+        assert holder_of(path) == 0, "it has not signed yet"
+        other.communicate("go on\n")
+        assert other.returncode == 0
+    assert holder_of(path) is None
+
+
+def test_a_lock_that_a_killed_process_left_is_held_by_nobody(tmp_path: Path) -> None:
+    path = lock_of(tmp_path)
+    with running(tmp_path) as other:
+        other.kill()
+        other.wait()
+    assert (path.exists(), holder_of(path)) == (True, None)
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("7")
+    lock_of(tmp_path).symlink_to(tmp_path / "elsewhere")
+    assert holder_of(lock_of(tmp_path)) is None
+
+
+def test_where_there_are_no_locks_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock_of(tmp_path).write_text("7")
+
+    def without_locks(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    assert holder_of(lock_of(tmp_path)) is None

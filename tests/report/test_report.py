@@ -357,7 +357,7 @@ def test_the_drawdown_that_is_drawn_begins_with_what_it_cost_to_enter(tmp_path: 
         run.equity.append([stamp(START + timedelta(hours=hour)), equity, *["0"] * len(SOURCES)])
     page = Page(write_report(run.write(tmp_path / "run")))
     assert page.data["series"]["drawdown"] == [-0.01, -0.005, 0]
-    assert "Maximum drawdown1.00%per step, from the initial equity on" in page.text
+    assert "Maximum drawdown1.00%every time step, from the initial equity on" in page.text
 
 
 def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None:

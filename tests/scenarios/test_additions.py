@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1 import EventDrivenStrategyEngine, load_config
-from basis_strategy_v1.app.commands import venue_lines
+from basis_strategy_v1.app.venue_lines import venue_lines
 from basis_strategy_v1.config.faults import ConfigError
 from basis_strategy_v1.config.loading import json_schema
 from basis_strategy_v1.core.attribution_sources import SOURCES

@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "start": "2024-06-01",
     "end": "2024-06-30",
     "strategy": {"spot_venue": "bybit", "perp_venue": "binance", "leverage": 3},
-    "venues": {"cex": ["bybit", "binance"]},
+    "venues": {"cex": {"bybit": {"withdrawal": {}}, "binance": {"withdrawal": {}}}},
 }
 POSITIONS = {"bybit": {"USDT": 75_000}, "binance": {"USDT": 25_000}}
 

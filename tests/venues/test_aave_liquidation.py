@@ -179,3 +179,22 @@ def test_a_liquidation_frees_the_ceiling_of_an_isolated_collateral() -> None:
     pool = pool.with_reserve("WETH", replace(pool.reserves["WETH"], isolation_debt_cents=16_000_00))
     done = liquidation_call(pool, user, "WETH", "USDT", 5_000 * USDT, NOW_S, prices(1_800))
     assert done.pool.reserves["WETH"].isolation_debt_cents == 11_000_00
+
+
+def lent_out(revision: str, cash: int) -> tuple[Pool, UserAccount]:
+    """100 WETH supplied and 90 owed by one user, at a threshold of 83 %, with so much cash."""
+    terms = replace(rules(18), ltv_bps=8_050, liquidation_threshold_bps=8_300)
+    reserve = Reserve(last_update_s=NOW_S, scaled_supply=100 * WETH, scaled_debt=90 * WETH, available=cash)
+    pool = Pool(revision=revision, rules={"WETH": terms}, reserves={"WETH": reserve})
+    return pool, UserAccount({"WETH": 100 * WETH}, {"WETH": 90 * WETH}, frozenset({"WETH"}))
+
+
+@each_revision
+def test_collateral_in_the_token_that_is_owed_is_paid_out_before_the_repayment_arrives(revision: str) -> None:
+    pool, user = lent_out(revision, cash=10 * WETH)
+    with pytest.raises(Reverted, match="the pool has 10 WETH in cash"):
+        liquidation_call(pool, user, "WETH", "WETH", ALL, NOW_S, prices(2_000))
+    pool, user = lent_out(revision, cash=100 * WETH)  # given to the pool beforehand
+    done = liquidation_call(pool, user, "WETH", "WETH", ALL, NOW_S, prices(2_000))
+    assert (done.collateral_paid, done.debt_repaid) == (945 * WETH // 10, 90 * WETH)
+    assert done.pool.reserves["WETH"].available == (100 + 90) * WETH - 945 * WETH // 10

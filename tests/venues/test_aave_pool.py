@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from basis_strategy_v1.venues import aave_pool
-from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount, account_data, balance_of, debt_of
+from basis_strategy_v1.venues.aave_account import (
+    AccountData,
+    DirectedAccountData,
+    EMode,
+    Pool,
+    UserAccount,
+    account_data,
+    balance_of,
+    debt_of,
+)
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, YEAR_S, compounded_interest, rounding_of
 from basis_strategy_v1.venues.aave_pool import ALL
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
@@ -116,7 +125,7 @@ def test_by_the_rules_of_3_7_the_reserve_can_always_pay_what_it_promises(played:
 @each_revision
 def test_a_flash_loan_leaves_its_premium_in_the_pool(revision: str) -> None:
     pool = market(revision)
-    out, premium = aave_pool.take_flash_loan(pool, "WETH", 1_001 * 10**17)
+    out, premium = aave_pool.take_flash_loan(pool, "WETH", 1_001 * 10**17, NOW_S)
     after = aave_pool.return_flash_loan(out, "WETH", 1_001 * 10**17, premium, NOW_S).reserves["WETH"]
     assert premium == 1_001 * 10**17 * 5 // 10_000
     assert after.available - pool.reserves["WETH"].available == premium
@@ -223,7 +232,7 @@ def test_more_than_the_cash_can_neither_be_borrowed_nor_flash_borrowed(revision:
     with pytest.raises(Reverted, match=r"the pool has 0\.00005 USDT in cash; take less"):
         aave_pool.borrow(pool, user, "USDT", 51, NOW_S, PRICES)
     with pytest.raises(Reverted, match=r"the pool has 0\.00005 USDT in cash; take less"):
-        aave_pool.take_flash_loan(pool, "USDT", 51)
+        aave_pool.take_flash_loan(pool, "USDT", 51, NOW_S)
 
 
 @each_revision
@@ -340,3 +349,27 @@ def test_what_128_bits_do_not_hold_is_refused(revision: str) -> None:
     stuck = pool.with_reserve("WETH", replace(pool.reserves["WETH"], liquidity_index_ray=2**128 - 1, liquidity_rate_ray=RAY))
     with pytest.raises(Reverted, match="the reserve is stuck"):
         aave_pool.supply(stuck, UserAccount(), "WETH", WETH, NOW_S + 60)
+
+
+def test_3_7_lends_no_more_than_is_supplied_whatever_premium_is_in_its_cash() -> None:
+    for revision in REVISIONS:
+        pool, user = borrower(market(revision), weth=10**6 * WETH, usdt=USDT)
+        pool = pool.with_reserve("USDT", replace(pool.reserves["USDT"], scaled_supply=1_000 * USDT, scaled_debt=0, available=1_001 * USDT))
+        if revision == "3.0":
+            assert aave_pool.borrow(pool, user, "USDT", 1_001 * USDT, NOW_S, PRICES).amount == 1_001 * USDT
+            assert aave_pool.take_flash_loan(pool, "USDT", 1_001 * USDT, NOW_S)[0].reserves["USDT"].available == 0
+            continue
+        for call in (
+            lambda amount, pool=pool, user=user: aave_pool.borrow(pool, user, "USDT", amount, NOW_S, PRICES),
+            lambda amount, pool=pool: aave_pool.take_flash_loan(pool, "USDT", amount, NOW_S),
+        ):
+            call(1_000 * USDT)
+            with pytest.raises(Reverted, match="the pool lends no more than is supplied, 1000 USDT; take less"):
+                call(1_001 * USDT)
+
+
+def test_what_can_still_be_borrowed_is_rounded_down_in_3_7_and_half_up_in_3_0() -> None:
+    assert [data(1, 0, 8_050, 8_300, 0, False).available_borrows_base for data in (AccountData, DirectedAccountData)] == [1, 0]
+    for revision in REVISIONS:
+        pool, user = borrower(market(revision), weth=WETH, usdt=USDT)
+        assert isinstance(account_data(user, pool, PRICES, NOW_S), DirectedAccountData) == (revision == "3.7")

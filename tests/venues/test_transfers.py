@@ -38,7 +38,7 @@ def refused(block: dict[str, Any], all_venues: Any, state: State) -> str:
 
 
 def test_without_terms_a_transfer_is_free_and_arrives_at_once():
-    moved = run(transfer("bybit", "okx", "USDT", "123.4567891"), *given(bybit={"USDT": 200}), NOW)
+    moved = run(transfer("bybit", "okx", "USDT", "123.4567891"), *given({"bybit": {"withdrawal": {}}}, bybit={"USDT": 200}), NOW)
     assert moved.deltas == Deltas.nested({"bybit": {"USDT": D("-123.4567891")}, "okx": {"USDT": D("123.4567891")}})
     assert (moved.costs, moved.details) == ((), {"amount": "123.4567891", "arriving": "123.4567891"})
     assert moved.state.positions() == {"bybit": {"USDT": D("76.5432109")}, "okx": {"USDT": D("123.4567891")}}
@@ -97,7 +97,7 @@ def test_the_least_that_is_paid_out_arrives():
 
 
 def test_on_chain_an_amount_is_whole_base_units_and_the_rest_stays_with_its_owner():
-    all_venues, state = given(bybit={"USDT": 5}, wallet={"USDT": 5})
+    all_venues, state = given({"bybit": {"withdrawal": {}}}, bybit={"USDT": 5}, wallet={"USDT": 5})
     for ends in (("bybit", "wallet"), ("wallet", "bybit")):
         moved = run(transfer(*ends, "USDT", "1.2345678"), all_venues, state, NOW)
         assert moved.deltas == Deltas.nested({ends[0]: {"USDT": D("-1.234567")}, ends[1]: {"USDT": D("1.234567")}})

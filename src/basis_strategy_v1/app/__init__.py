@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import decimal
+import os
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -13,6 +15,7 @@ from msgspec.structs import replace
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.app.measuring import require_benchmark
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
 from basis_strategy_v1.core.amounts import EXACT
@@ -22,17 +25,20 @@ from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.engine import EventDrivenStrategyEngine
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.event_memory import EventMemory
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
+from basis_strategy_v1.results.run_memory import RunMemory
 from basis_strategy_v1.results.summary import run_id_of
 from basis_strategy_v1.strategies import make_strategy
 from basis_strategy_v1.strategies.user_code import Custom
 from basis_strategy_v1.venues.registry import kind_of, make_venue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from basis_strategy_v1.app.own_strategy import OwnStrategy
     from basis_strategy_v1.strategies.strategy import Strategy
 
 
@@ -89,34 +95,81 @@ def strategy_of(config: Config) -> Strategy:
 def build(
     config: Any,
     data: Any = None,
-    results: str | Path = "results",
-    logs: str | Path = "logs",
+    results: str | Path | None = "results",
+    logs: str | Path | None = "logs",
     *,
+    aside: bool = False,
     report: bool = True,
     progress: Callable[[int, int], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    own: OwnStrategy | None = None,
 ) -> EventDrivenStrategyEngine:
-    """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy."""
+    """A backtest, ready to run. `warn` is called with a line for each thing that looks wrong in its data, or in a user's strategy.
+
+    `results` None: nothing is written. `logs` None: into the run's own folder. `aside`: where another run is writing in `logs`, the log
+    goes there too, and where it is the same run, this one gets a folder next to it. `changes` are set in the config first
+    (`strategy.leverage` -> value). `own` is a strategy that was handed over.
+    """
     started = time.perf_counter()
-    settings = load_config(config, run=True)
-    strategy = strategy_of(settings)
+    if own is not None:
+        changes = {**own.changes, **changes}
+    settings = load_config(config, run=True, changes=changes, code="" if own is None else own.code)
+    with decimal.localcontext(EXACT):
+        strategy = strategy_of(settings) if own is None or own.given is None else own.made(settings)
     settings = _anchored(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
+    require_benchmark(settings, strategy, provider)
     warnings = data_warnings_in_short(settings, strategy, provider)
     if warn is not None:
         if isinstance(strategy, Custom):
             strategy.warn = warn
         for line in warnings:
             warn(line)
+    run_id = run_id_of(settings, fingerprint_of(provider), getattr(strategy, "neighbours", ""))
     with ExitStack() as refused:  # what cannot begin holds no folder
-        folder = refused.enter_context(closing(RunFolder(Path(results), run_id_of(settings))))
-        logger = refused.enter_context(EventLogger(logs, "backtest"))
-        writer = Writer(folder, logger, provider, started, report=report)
+        folder: RunFolder | RunMemory
+        logger: EventLogger
+        if results is None:
+            folder, logger, report = RunMemory(), EventMemory(), False
+        else:
+            folder = refused.enter_context(closing(_folder(Path(results), run_id, aside=aside)))
+            logger = refused.enter_context(_logger(logs, folder, aside=aside))
+        writer = Writer(run_id, folder, logger, provider, started, report=report)
         with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
             engine = _engine(settings, strategy, provider, logger, writer, progress)
+        engine.folder = folder
         refused.pop_all()
     return engine
+
+
+def fingerprint_of(provider: Any) -> str:
+    """The fingerprint of what a provider has read; nothing where it has none."""
+    return str(provider.fingerprint()) if hasattr(provider, "fingerprint") else ""
+
+
+def _folder(results: Path, run_id: str, *, aside: bool) -> RunFolder:
+    """The folder of a run; where another process is writing the same run, one next to it, if it may go aside."""
+    try:
+        return RunFolder(results, run_id)
+    except ComponentError:
+        if not (aside and (results / f".{run_id}.lock").exists()):
+            raise
+    return RunFolder(results, f"{run_id}.{os.getpid()}")
+
+
+def _logger(logs: str | Path | None, folder: RunFolder, *, aside: bool) -> EventLogger:
+    """The log in a folder; in the run's own where there is none, or where another run is writing there and it may be elsewhere."""
+    own = folder.path / "logs"
+    if logs is None:
+        return EventLogger(own, "backtest")
+    try:
+        return EventLogger(logs, "backtest")
+    except ComponentError:
+        if not aside:
+            raise
+    return EventLogger(own, "backtest")
 
 
 def _anchored(config: Config) -> Config:

@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.venues.aave import Aave
+from basis_strategy_v1.venues.aave_revisions import revision_lines
+from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_of
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from decimal import Decimal
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
+    from basis_strategy_v1.venues.symbol_facts import Tier
     from basis_strategy_v1.venues.venue import Venues
 
 
@@ -37,14 +43,25 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
         sentences.append(
             "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
         )
-    free = [name for name, settings in config.venues.cex.items() if not settings.withdrawal]
+    free = [name for name, settings in config.venues.cex.items() if not settings.row(name).withdrawals.by_name]
     if free and len(venues) > 1:
-        how = "cost nothing and arrive at once: withdrawal is not set (`default` means the public fees)"
-        sentences.append(f"Transfers out of {', '.join(free)} {how}.")
+        sentences.append(f"Transfers out of {', '.join(free)} cost nothing and arrive at once: the config says so.")
+    if public := [name for name, own in config.venues.cex.items() if own.withdrawal in (None, "default")]:
+        sentences += [
+            f"Transfers out of {name} cost and take what it published on {EXCHANGES[exchange_of(name, config.venues.cex[name])].as_of}; "
+            "a token without a published fee is free."
+            for name in public
+            if len(venues) > 1
+        ]
+    if config.costs == "none":
+        sentences.append("costs: none: what the config leaves out of fees, slippage, withdrawals and gas is 0.")
     if config.venues.cex and "wallet" in venues:
         sentences.append("Transfers out of the wallet pay gas and arrive at once.")
     sentences += dict.fromkeys(line for venue in venues.values() for line in venue.assumptions)
     for name, venue in venues.items():
+        if isinstance(venue, Aave) and config.start is not None and config.end is not None:
+            sentences += venue.pool.health.lines()
+            sentences += revision_lines(name, venue.pool.revision, to_instant(config.start), to_instant(config.end))
         if isinstance(venue, StakingProtocol):
             sentences.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
     if config.data.missing_funding == "zero":
@@ -71,6 +88,15 @@ def costs_of(config: Config) -> list[dict[str, str]]:
     return rows
 
 
+def figures_as_comments(config: Config) -> str:
+    """The rows of `costs_of` as comments in YAML: figures of the venues' tables that have no key of their own."""
+    lines = ["", "# What the venues of this run charged and allowed:"]
+    for row in costs_of(config):
+        said = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in row.items() if text and name != "venue")
+        lines.append(f"# {row['venue']}: {printable(said)}")
+    return "\n".join([*lines, ""]) if len(lines) > 2 else ""
+
+
 def _exchange(name: str, row: ExchangeRow) -> dict[str, str]:
     withdrawal = withdrawals_of(row.withdrawals) or "free, arrives at once"
     return _row(name, fees_of(row), f"{plain(row.slippage_bps.at())} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
@@ -85,8 +111,23 @@ def fees_of(row: ExchangeRow) -> str:
 
 
 def margin_of(row: ExchangeRow) -> str:
-    tiers = ", ".join(f"{plain(tier.maintenance_bps)} bps to {_up_to(tier.notional)}" for tier in row.tiers.at())
-    return f"maintenance margin {tiers}; leverage up to {plain(row.max_leverage.at())}"
+    """By symbol where it is by symbol."""
+    bases = row.tiers.by_name
+    if not bases:
+        return f"maintenance margin {tiers_of(row.tiers.at())}; leverage up to {plain(row.max_leverage.at())}"
+    return "; ".join(
+        f"{base} maintenance margin {tiers_of(row.tiers.at(0, base))}; leverage up to {plain(row.max_leverage.at(0, base))}"
+        for base in bases
+    )
+
+
+def tiers_of(tiers: Iterable[Tier]) -> str:
+    return ", ".join(f"{_bps(tier)} to {_up_to(tier.notional)}" for tier in tiers)
+
+
+def _bps(tier: Tier) -> str:
+    most = "" if tier.leverage.is_infinite() else f" ({plain(tier.leverage)}x)"
+    return f"{plain(round(tier.maintenance_bps, 4).normalize())} bps{most}"
 
 
 def withdrawals_of(withdrawals: Figure[Withdrawal]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.initial_positions import initial_position_problems
-from basis_strategy_v1.core.clock import MICROSECOND, iso, to_instant
+from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.market import base_of
+from basis_strategy_v1.core.market import SAME_AS, base_of
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.data.layout import interval_name
 from basis_strategy_v1.venues import wallet
+from basis_strategy_v1.venues.aave_prices import MARKET
+from basis_strategy_v1.venues.cex import without_figures
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import with_wallets
 from basis_strategy_v1.venues.venue import ONCHAIN
@@ -32,7 +35,8 @@ def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
     Raises:
         ComponentError: with a line for each problem, and the code of the first.
     """
-    problems = [*_blocks_outside(config, strategy), *_series_problems(config, strategy, provider)]
+    problems = [*_blocks_outside(config, strategy), *_without_figures(config, strategy), *_series_problems(config, strategy, provider)]
+    problems += _without_health_prices(config, provider)
     if not problems and is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
         problems.append(ComponentError("DAT-001", apart))
     if config.initial_positions is not None or not problems:  # without a series there may be no price to split the capital at
@@ -50,6 +54,46 @@ def _blocks_outside(config: Config, strategy: Strategy) -> Iterator[ComponentErr
     if outside:
         line = f"blocks at {', '.join(map(iso, outside[:MOST_LISTED]))}{' and later' if len(outside) > MOST_LISTED else ''}"
         yield ComponentError("STR-001", f"{line} lie outside the run, {iso(first)} to {iso(last)}: change start or end, or leave them out")
+
+
+def _without_figures(config: Config, strategy: Strategy) -> Iterator[ComponentError]:
+    """Each perp that the run is to trade, or holds at the start, of which its exchange's table has no figures."""
+    perps = [(key[1], key[2]) for key in strategy.needs(config.strategy) if key[0] == "perp"] if hasattr(strategy, "needs") else []
+    rows = {name: own.row(name, config.alike) for name, own in config.venues.cex.items()}
+    by_exchange = {row.name: row for row in rows.values()}
+    found = [(exchange, by_exchange[exchange], symbol) for exchange, symbol in perps if exchange in by_exchange]
+    found += [(name, rows[name], symbol) for name, symbol in _perps_of_blocks(strategy, config) if name in rows]
+    problems = {
+        (name, symbol): without_figures(name, row, symbol)
+        for name, row, symbol in found
+        if symbol.endswith(row.settle) and not row.has(symbol)
+    }
+    yield from (ComponentError("CEX-001", problem) for problem in problems.values())
+
+
+def _without_health_prices(config: Config, provider: Any) -> Iterator[ComponentError]:
+    """A lender whose loans are to be judged by the market, in data without an hourly or finer series of a coin."""
+    asked = [name for name, own in config.venues.onchain.items() if getattr(own, "health_prices", None) == MARKET]
+    if not asked or not hasattr(provider, "snapshot") or config.start is None:
+        return
+    market = provider.snapshot(config.start)
+    keys = [key for base in dict.fromkeys(SAME_AS.values()) if (key := market.price_series(base)) is not None]
+    if not any(0 < market.bar_interval_us(*key) <= HOUR_US for key in keys):
+        for name in asked:
+            lacking = "market needs an hourly or finer spot series of a coin at the start (ohlcv/bybit/spot/ETHUSDT_1h.csv); write oracle"
+            yield ComponentError("DAT-001", f"venues.onchain.{name}.health_prices: {lacking}, or bring one")
+
+
+def _perps_of_blocks(strategy: Strategy, config: Config) -> Iterator[tuple[str, str]]:
+    """(venue, symbol) of the perps in a user's blocks and in the initial positions."""
+    for block in getattr(strategy, "blocks", ()):
+        if isinstance(block, dict) and block.get("trade_type") == "perp":
+            yield str(block.get("venue")), str(block.get("symbol"))
+    for venue, tokens in (config.initial_positions or {}).items():
+        for token in tokens:
+            kind, symbol = read_common_name(token)
+            if kind is Kind.PERP:
+                yield venue, symbol
 
 
 def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Iterator[ComponentError]:

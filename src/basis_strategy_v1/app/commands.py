@@ -7,18 +7,15 @@ import os
 import tempfile
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from basis_strategy_v1.app import open_data, strategy_of
-from basis_strategy_v1.app.assumptions import fees_of, margin_of, withdrawals_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
 from basis_strategy_v1.app.data_checks import WARNING, block_warnings, data_warnings, load_traded
 from basis_strategy_v1.app.initial_positions import initial_positions_of
-from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
@@ -31,16 +28,12 @@ from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_reader import COLUMNS, event_files, export_csv, read_events
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.strategies.user_blocks import at_lines, numbered_blocks
-from basis_strategy_v1.venues.exchanges import EXCHANGES, ExchangeRow
-from basis_strategy_v1.venues.registry import VENUES, make_venue
-from basis_strategy_v1.venues.venue import CEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.execution_report import ExecutionReport
-    from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.execution.pretrade_check import Problem
     from basis_strategy_v1.strategies.strategy import Block
 
@@ -181,31 +174,6 @@ def _line(report: ExecutionReport) -> str:
     return msgspec.json.encode(row).decode()
 
 
-def venue_lines() -> Iterator[str]:
-    """The lines of `basis venues`: each venue with what it charges, and the modes in which each of its actions works."""
-    for row in EXCHANGES.values():
-        yield from _exchange_lines(row)
-        yield f"    {modes_line(row.name, EXCHANGE_ACTIONS)}"
-    for name, protocol in VENUES.items():
-        venue = make_venue(protocol.section, name, protocol.settings())
-        yield f"{name} ({protocol.section}): {modes_line(name, tuple(venue.actions))}"
-        yield from (f"    {line}" for line in venue.lines())
-
-
-def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
-    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {plain(row.slippage_bps.at())} bps"
-    spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
-    yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional.at())} spot, {plain(row.perp_min_notional.at())} perp"
-    wallets = "separate wallets" if row.separate_wallets else "one wallet"
-    yield f"    {margin_of(row)}"
-    yield f"    funding each {row.funding_interval_hours.at()} h; {wallets}"
-    yield f"    withdrawal: default means {withdrawals_of(row.public_withdrawals)}"
-
-
-def _lots(lots: Figure[Decimal]) -> str:
-    return " ".join(f"{base} {plain(lots.at(0, base))}" for base in lots.by_name)
-
-
 def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
     """The lines of `basis events`: those of a run's events.csv, or of a folder of logs.
 
@@ -226,6 +194,20 @@ def event_lines(folder: Path, event_type: str | None) -> Iterator[str]:
                 if event_type in (None, event["event_type"]):
                     data = msgspec.json.encode(event["data"]).decode()
                     yield printable(f"{event['timestamp']} {event['component']} {event['event_type']} {data}")
+
+
+def event_rows(folder: Path, event_type: str | None) -> Iterator[dict[str, Any]]:
+    """What `event_lines` prints, as dicts."""
+    _require_type(event_type)
+    path = folder / "events.csv"
+    if path.is_file():
+        for row in _rows_of_csv(path):
+            if event_type in (None, row["event_type"]):
+                yield {**row, "sequence": int(row["sequence"]), "data": msgspec.json.decode(row["data"])}
+        return
+    for paths in _logs_in(folder).values():
+        for log in paths:
+            yield from (event for event in read_events(log) if event_type in (None, event["event_type"]))
 
 
 def export_events(folder: Path, event_type: str | None, target: Path) -> None:

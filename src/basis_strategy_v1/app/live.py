@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import structs
 
-from basis_strategy_v1.app import open_data, strategy_of
+from basis_strategy_v1.app import fingerprint_of, open_data, strategy_of
 from basis_strategy_v1.app.account_checks import NOT_READY, check_accounts
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
@@ -187,11 +187,12 @@ def _engine(
     assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
         venues = venues_of_config(settings)
+        run_id = run_id_of(settings, None if is_fed else fingerprint_of(provider), getattr(strategy, "neighbours", ""))
         journal = refused.enter_context(SqliteJournal(folder, at=how.at))
         require_all_venues(journal, venues, account_names(venues), folder)
         if secrets is None:
             require_paper_ledger(journal, folder / PAPER)
-        run_folder = refused.enter_context(closing(RunFolder(places.results, run_id_of(settings), goes_on=is_fed)))
+        run_folder = refused.enter_context(closing(RunFolder(places.results, run_id, goes_on=is_fed)))
         logger = refused.enter_context(EventLogger(places.logs, "live", clock=clock, kept_days=how.kept_days))
         record = RunRecord(folder, how.at)
         on_end = [journal.close_file, record.close]
@@ -221,7 +222,7 @@ def _engine(
             journal=journal,
             timing=how.timing,
         )
-        writer = Writer(run_folder, logger, provider, how.started, report=how.report)
+        writer = Writer(run_id, run_folder, logger, provider, how.started, report=how.report)
         engine = LiveEngine(settings, manager, strategy, clock, logger, writer, how.progress)
         assert manager.live is not None
         engine.live, engine.record, engine.on_end = manager.live, record, on_end

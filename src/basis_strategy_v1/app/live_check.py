@@ -12,6 +12,7 @@ from basis_strategy_v1.app.account_checks import NOT_READY, findings_of
 from basis_strategy_v1.app.live_feed import exchanges_of, series_of
 from basis_strategy_v1.app.venue_accounts import account_names, exchange_or_protocol, key_fields, real_gateways, without_gateway
 from basis_strategy_v1.config import Environment, load_config
+from basis_strategy_v1.config.loading import load_in_part
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -72,15 +73,12 @@ def check_live(config: Any, *, gateways: Mapping[str, Gateway] | None = None, cl
 
 
 def _settings(config: Any, findings: list[LiveProblem]) -> Config | None:
-    """The config, with all that it lacks live among the findings; None where it cannot be read at all."""
+    """The config, with all that is wrong with it among the findings: without the sections that are; None where the rest is no config."""
     try:
         return load_config(config, live=True)
     except ComponentError as wrong:
         findings += [LiveProblem(wrong.error_code, line) for line in wrong.message.splitlines()]
-    try:
-        return load_config(config)
-    except ComponentError:
-        return None
+    return load_in_part(config)
 
 
 def _checked(settings: Config, findings: list[LiveProblem], gateways: Mapping[str, Gateway] | None, clock: Clock) -> Iterator[str]:

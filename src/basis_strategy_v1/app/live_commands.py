@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import SECOND_US, SystemClock, from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import GivenFee
 from basis_strategy_v1.execution.reconciliation import decode_table, lines_of
-from basis_strategy_v1.live.journal import SqliteJournal
+from basis_strategy_v1.live.journal import LOCK, SqliteJournal
 from basis_strategy_v1.live.journal_reader import JournalReader
+from basis_strategy_v1.monitoring.folder_lock import holder_of
 from basis_strategy_v1.results.run_record import HOLDINGS, kept_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 HALT = "HALT"
 
@@ -59,8 +63,8 @@ def lines_at_the_end(summary: dict[str, Any], folder: Path) -> list[str]:
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """What the journal knows: halted or not, what is open, the plan in hand, what the day has spent, the positions, and the newest
-    comparison of these with the venues.
+    """What the journal knows: the process that has it (its number; None: none), halted or not, what is open, the plan in hand, what the day
+    has spent, the positions, and the newest comparison of these with the venues.
 
     Raises:
         ComponentError: JRN-…, there is no journal, or it cannot be read.
@@ -70,6 +74,7 @@ def status_of(folder: Path) -> dict[str, Any]:
         day = iso(SystemClock().now())[:10]
         return {
             "run": journal.run,
+            "process": holder_of(journal.path.with_name(LOCK)),
             "halted": is_halted(folder),
             "open": [
                 {"key": entry.key, "venue": entry.venue, "status": str(entry.status), "reason": entry.reason}
@@ -89,7 +94,8 @@ def status_of(folder: Path) -> dict[str, Any]:
 def status_lines(folder: Path) -> list[str]:
     """The same, for a person."""
     found = status_of(folder)
-    lines = [f"run {found['run']}: {'halted' if found['halted'] else 'not halted'}"]
+    process = "no process runs on it" if found["process"] is None else f"process {found['process'] or '?'} runs on it"
+    lines = [f"run {found['run']}: {process}, {'halted' if found['halted'] else 'not halted'}"]
     if (plan := found["plan_in_hand"]) is not None:
         lines.append(f"plan in hand: {plan['blocks']} blocks of {plan['at']}")
     lines += [f"open: {row['key']} at {row['venue']} is {row['status']}{row['reason'] and ': '}{row['reason']}" for row in found["open"]]
@@ -107,11 +113,11 @@ def halt(folder: Path) -> str:
     return f"halted: nothing new is started from the next step on; `basis resume --state {folder}` ends it"
 
 
-def left(folder: Path, *, has_left: bool) -> list[str]:
-    """Halt after leaving; the positions then.
+def left(folder: Path, still: Sequence[Mapping[str, str]], *, has_left: bool) -> list[str]:
+    """Halt after leaving; the positions then. `still`: those that the summary names as left open.
 
     Raises:
-        ComponentError: ENG-004, something is still held that could not be left in the time of the data.
+        ComponentError: ENG-004, something is still held: the data had no time for it, or the strategy of the config does not trade it.
     """
     set_halted(folder)
     found = status_of(folder)
@@ -122,6 +128,10 @@ def left(folder: Path, *, has_left: bool) -> list[str]:
             "where there are none, replay into a new state folder with close_at_end: true; `basis resume` ends the halt"
         )
         raise ComponentError("ENG-004", f"not everything was left before the data ended; halted. Held: {', '.join(held)}; {again}")
+    if still:
+        open_ = ", ".join(f"{row['venue']}: {row['token']} {row['amount']}" for row in still)
+        again = "run unwind again with the config that trades there; `basis resume` ends the halt"
+        raise ComponentError("ENG-004", f"the strategy of this config leaves nothing more, and still held is {open_}; halted; {again}")
     return ["left everything that the strategy holds, and halted", *held]
 
 

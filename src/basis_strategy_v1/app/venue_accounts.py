@@ -81,8 +81,12 @@ def _wallet(account: VenueAccount) -> Gateway:
     )  # fmt: skip
 
 
+_TRADES = ("spot trade", "perp trade")
 REAL: dict[str, RealVenue] = {
-    **{exchange: RealVenue(_exchange, ("spot trade", "perp trade")) for exchange in ("binance", "bybit", "okx")},
+    "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
+    "bybit": RealVenue(_exchange, _TRADES),
+    "hyperliquid": RealVenue(_exchange, _TRADES),
+    "okx": RealVenue(_exchange, _TRADES),
     WALLET: RealVenue(_wallet, ("wrap", "unwrap", "transfer")),
 }
 """By exchange or protocol. With one line here it trades live."""
@@ -114,7 +118,10 @@ def real_gateways(
         settings, kind = settings_of(config, name) or WalletSettings(), exchange_or_protocol(config, name)
         if kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
-            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found.copy()))
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found))
+    for gateway in found.values():
+        if hasattr(gateway, "payees"):
+            gateway.payees = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}
     return found
 
 

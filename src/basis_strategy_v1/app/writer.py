@@ -5,22 +5,24 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from basis_strategy_v1.app.assumptions import assumptions, costs_of_run
+from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
-from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.app.measuring import Measures, fills_of, measures_of
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.execution.routing_events import COMPONENT
-from basis_strategy_v1.monitoring.event_logger import EventLogger, file_stem
+from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.results.daily import stale_flags
 from basis_strategy_v1.results.expected import EXPECTED_HEADER, expected_in_sum, expected_rows
+from basis_strategy_v1.results.fills import TRADES_HEADER
 from basis_strategy_v1.results.left_open import left_open
 from basis_strategy_v1.results.liquidations import liquidations_in
 from basis_strategy_v1.results.recorder import POSITIONS_HEADER, RunFolder, equity_header, plain_json
-from basis_strategy_v1.results.summary import run_id_of, summary_of
-from basis_strategy_v1.venues.exchanges import base_of
+from basis_strategy_v1.results.run_memory import RunMemory
+from basis_strategy_v1.results.summary import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +37,10 @@ EARLIER = "earlier results"  # among the paths of a run: where other results of 
 class Writer:
     """Writes a run's folder, also of a run that ended early."""
 
-    def __init__(self, folder: RunFolder, logger: EventLogger, provider: Any, started: float, *, report: bool) -> None:
+    def __init__(
+        self, run_id: str, folder: RunFolder | RunMemory, logger: EventLogger, provider: Any, started: float, *, report: bool
+    ) -> None:
+        self._run_id = run_id
         self._folder = folder
         self._logger = logger
         self._provider = provider
@@ -58,21 +63,25 @@ class Writer:
         seconds = engine.seconds
         begun = time.perf_counter()
         folder = self._folder
-        summary = self._summary(engine) if finished else {}
+        spans = self._stale_marks(engine.config)
+        measures = measures_of(engine, self._provider, [(start, end) for _, start, end in spans]) if finished else None
+        fills = fills_of(engine, self._provider) if measures is None else measures.fills
+        summary = {} if measures is None else self._summary(engine, measures, spans)
         live = engine.executed_live()
         if finished and live is not None:
             summary |= {"expected_and_executed": expected_in_sum(live), **engine.live_findings()}
+        stale = stale_flags(engine.curve.instants, [(start, end) for _, start, end in spans])
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}
         paths |= {
-            "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows()),
+            "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows(stale)),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
-            "config.yaml": folder.write("config.yaml", engine.config.to_yaml()),
+            "config.yaml": folder.write("config.yaml", engine.config.to_yaml() + figures_as_comments(engine.config)),
+            "trades.csv": folder.write_rows("trades.csv", TRADES_HEADER, (fill.row() for fill in fills)),
         }
         if live is not None:
             paths["expected.csv"] = folder.write_rows("expected.csv", EXPECTED_HEADER, expected_rows(live))
-        self._logger.export_csv(folder.path / "events.csv")
-        paths["events.csv"] = folder.path / "events.csv"
+        paths["events.csv"] = folder.write_events(cast("Any", self._logger))
         self._logger.close()
         seconds["write"] = time.perf_counter() - begun
         if finished:
@@ -87,9 +96,10 @@ class Writer:
         engine.seconds["total"] = time.perf_counter() - self._started
         timing = {name: round(value, 6) for name, value in engine.seconds.items()}
         paths["timing.json"] = self._folder.write("timing.json", plain_json({"seconds": timing}))
-        return RunResult(run_id_of(engine.config), summary, paths)
+        return RunResult(self._run_id, summary, paths)
 
     def _write_report(self, seconds: dict[str, float]) -> Path:
+        assert isinstance(self._folder, RunFolder)
         from basis_strategy_v1.report.report import write_report
 
         begun = time.perf_counter()
@@ -97,15 +107,16 @@ class Writer:
         seconds["report"] = time.perf_counter() - begun
         return path
 
-    def _summary(self, engine: EventDrivenStrategyEngine) -> dict[str, Any]:
-        stale = self._stale_marks(engine.config)
+    def _summary(self, engine: EventDrivenStrategyEngine, measures: Measures, stale: list[tuple[str, int, int]]) -> dict[str, Any]:
         return summary_of(
             engine.config,
+            run_id=self._run_id,
             initial=engine.attribution.initial_equity,
             final=engine.equity,
             at_market=engine.equity_at_market,
             totals=engine.totals,
-            max_drawdown=engine.curve.max_drawdown,
+            max_drawdown=engine.curve.max_drawdown_without(measures.stale),
+            measured=measures.measured,
             routed=engine.manager.instructions_routed,
             failed=engine.manager.instructions_failed,
             data=_data_details_of(self._provider),
@@ -113,27 +124,17 @@ class Writer:
             assumptions=[
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
-                *_without_figures(engine.config, getattr(self._provider, "series_used", ())),
+                *_figures_of_symbols(engine.config, getattr(self._provider, "series_used", ())),
                 *_gaps_named(stale),
                 *_dollars(getattr(self._provider, "counted_as_dollar", ())),
                 *self._data_issues(engine.config),
                 *getattr(engine.strategy, "warnings", ()),
             ],
-            max_drawdown_fresh=engine.curve.max_drawdown_without([(start, end) for _, start, end in stale]),
             stale_marks=stale,
             missing_funding=getattr(self._provider, "missing_funding_used", ()),
-            left_open=_left_open(engine) if _was_to_leave(engine.config) else (),
-            liquidations=self._liquidations(),
+            left_open=_left_open(engine) if _was_to_leave(engine) else (),
+            liquidations=liquidations_in(self._logger.lines_of(COMPONENT)),
         )
-
-    def _liquidations(self) -> list[dict[str, Any]]:
-        """From the manager's log, where every settlement is."""
-        self._logger.flush()
-        path = self._logger.directory / "events" / f"{file_stem(COMPONENT)}.jsonl"
-        if not path.is_file():  # the export of the events says so
-            return []
-        with path.open("rb") as lines:
-            return liquidations_in(lines)
 
     def _stale_marks(self, config: Config) -> list[tuple[str, int, int]]:
         """Where a price that values a position stood still for want of data."""
@@ -151,8 +152,9 @@ class Writer:
         return [f"Data check: {line}." for line in issue_lines(self._provider.issues(to_instant(config.start), to_instant(config.end)))]
 
 
-def _was_to_leave(config: Config) -> bool:
-    return config.close_at_end or getattr(config.strategy, "leave_at", None) is not None
+def _was_to_leave(engine: EventDrivenStrategyEngine) -> bool:
+    config = engine.config
+    return getattr(engine, "is_leaving", False) or config.close_at_end or getattr(config.strategy, "leave_at", None) is not None
 
 
 def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
@@ -176,21 +178,20 @@ def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable
     ]
 
 
-def _without_figures(config: Config, series_used: Iterable[str]) -> list[str]:
-    """A line for each perp of which an exchange's row has no figures of its own."""
+def _figures_of_symbols(config: Config, series_used: Iterable[str]) -> list[str]:
+    """A line for each perp whose figures are another symbol's, and for each exchange whose figures are not by symbol."""
     keys = sorted({spec.key for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"})
     found = []
     for name, settings in config.venues.cex.items():
-        row = settings.row(name)
-        known = " and ".join(row.perp_lots.by_name)
-        for key in keys:
-            base = base_of(key.name)
-            if key.venue == row.name and base not in row.perp_lots.by_name:
-                lot = plain(row.perp_lots.at(0, key.name, base))
-                found.append(
-                    f"{name}: no figures of {key.name} are known. Its leverage, maintenance margin and smallest order are taken to be "
-                    f"those of {known}, its lot {lot}."
-                )
+        row = settings.row(name, config.alike)
+        own = [key.name for key in keys if key.venue == row.name]
+        found += [
+            f"{name}: {symbol} is taken to have the figures of {row.alike[symbol]} (assume): margin, orders and fees."
+            for symbol in own
+            if symbol in row.alike
+        ]
+        if own and not row.sources:
+            found.append(f"{name}: margin tiers, leverage and smallest order are not by symbol: one table of {row.as_of} for all.")
     return found
 
 
@@ -211,4 +212,12 @@ def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
 
 
 def _data_details_of(provider: Any) -> Mapping[str, Any]:
-    return {"generated": bool(getattr(provider, "generated", False)), "series": list(getattr(provider, "series_used", ()))}
+    return {
+        "generated": bool(getattr(provider, "generated", False)),
+        "series": list(getattr(provider, "series_used", ())),
+        **_fingerprint(provider),
+    }
+
+
+def _fingerprint(provider: Any) -> dict[str, str]:
+    return {"fingerprint": provider.fingerprint()} if hasattr(provider, "fingerprint") else {}

@@ -14,13 +14,13 @@ from basis_strategy_v1.config.kinds import kinds_of, record_of
 from basis_strategy_v1.config.models import Live
 from basis_strategy_v1.config.venue_sections import VenuesConfig
 from basis_strategy_v1.core.clock import iso
-from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.settings import OnChainSettings, VenueSettings
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.strategies.pure_lending import LENT_TOKENS
+from basis_strategy_v1.venues import exchanges as exchange_rows
 from basis_strategy_v1.venues.registry import kind_of, make_venue, place_of
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, PoolLender
 
@@ -41,6 +41,7 @@ def check_together(top: Any, folder: Path, reading: Reading) -> Iterator[Fault]:
         for section, rows in configured.items()
     }
     yield from _venues(venues, whole)
+    yield from _assumed(top.assume, whole.get(CEX, {}))
     yield from _delays(top)
     if not reading.needs_run:
         return
@@ -53,10 +54,11 @@ def check_together(top: Any, folder: Path, reading: Reading) -> Iterator[Fault]:
         yield from _strategy_venues(top.strategy_mode, strategy, whole)
         if {DEX, ONCHAIN} <= set(whole) and "dex" in strategy and "protocol" in strategy:
             yield from _sale_venue(strategy, whole)
-        yield from _strategy_numbers(strategy, venues)
+        yield from _strategy_numbers(top.strategy_mode, strategy, venues)
         yield from _most_borrowed(strategy, whole.get(ONCHAIN, {}))
         yield from _leaving(strategy, top)
-        yield from _strategy_file(top.strategy_mode, strategy, folder)
+        if not reading.has_code:
+            yield from _strategy_file(top.strategy_mode, strategy, folder)
     if reading.is_live:
         yield from _limits(top.limits)
         yield from _allocation(top, configured)
@@ -92,6 +94,16 @@ def _venues(venues: Sections, whole: Sections) -> Iterator[Fault]:
         own = getattr(settings, "wallet", None)
         if own is not None and ONCHAIN in whole and own not in wallets:
             yield Fault(f"{path}.wallet", shown(own), f"a wallet under venues.onchain: {', '.join(wallets) or 'there is none'}")
+
+
+def _assumed(assume: Any, exchanges: Mapping[str, VenueSettings]) -> Iterator[Fault]:
+    """Symbols that are to be like one that no configured exchange has figures of."""
+    rows = [own.row(name) for name, own in exchanges.items() if isinstance(own, exchange_rows.Settings)]
+    for symbol, own in assume.items() if isinstance(assume, dict) else ():
+        like = own.like
+        if like is not UNREADABLE and rows and not any(row.has(like) for row in rows):
+            bases = dict.fromkeys(base for row in rows for base in row.bases)
+            yield Fault(f"assume.{symbol}.like", shown(like), f"a symbol whose figures are known, of {', '.join(bases)}")
 
 
 def _delays(top: Any) -> Iterator[Fault]:
@@ -180,11 +192,14 @@ def _fact_of(parameter: str, strategy: Parsed, on_chain: Mapping[str, VenueSetti
     return make_venue(ONCHAIN, name, on_chain[name]).fact() if name in on_chain else None
 
 
-def _strategy_numbers(strategy: Parsed, venues: Sections) -> Iterator[Fault]:
+def _strategy_numbers(mode: str, strategy: Parsed, venues: Sections) -> Iterator[Fault]:
     leverage, perp = strategy.get("leverage"), venues.get(CEX, {}).get(strategy.get("perp_venue", ""))
-    most = getattr(perp, "max_leverage", None)
-    if leverage is not None and isinstance(most, Figure) and leverage > most.at():
-        yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most.at()}")
+    if leverage is not None and isinstance(perp, exchange_rows.Settings):
+        row = perp.row(strategy["perp_venue"])
+        names = row.names(("BTC" if mode == "btc_basis" else "ETH") + row.settle)
+        most = min(row.max_leverage.at(0, *names), row.tiers.at(0, *names)[0].leverage)
+        if leverage > most:
+            yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most}")
     enter, leave = strategy.get("enter_above_apr"), strategy.get("leave_below_apr")
     if enter is not None and leave is not None and leave > enter:
         yield Fault("strategy.leave_below_apr", str(leave), f"at most enter_above_apr, {enter}")

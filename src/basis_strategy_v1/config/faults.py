@@ -54,10 +54,11 @@ class ConfigError(ComponentError):
 class Reading:
     """One pass over a config: collects the faults, and knows what the config is for."""
 
-    __slots__ = ("_purposes", "faults", "is_live", "needs_run", "nodes_left")
+    __slots__ = ("_purposes", "faults", "has_code", "is_live", "needs_run", "nodes_left")
 
-    def __init__(self, *, run: bool = False, live: bool = False) -> None:
+    def __init__(self, *, run: bool = False, live: bool = False, has_code: bool = False) -> None:
         self.faults: list[Fault] = []
+        self.has_code = has_code
         self.is_live = live
         self.needs_run = run or live
         self._purposes = {"always", *((Mark.RUN, Mark.LIVE if live else Mark.BACKTEST) if self.needs_run else ())}

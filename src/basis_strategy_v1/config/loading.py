@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import structs
@@ -24,6 +25,7 @@ from basis_strategy_v1.strategies import STRATEGIES, Mode
 class Config(Top, frozen=True, kw_only=True):
     """A config in which every value has its type and its default; `raw` is what was given, `effective` is plain, with the defaults.
 
+    `code` is the source of a strategy that was handed over in place of `strategy.file`.
     `strategy` has the Parameters of its mode; it, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
     Paths are resolved against the folder of the YAML file; in `effective` they are as written.
     """
@@ -31,6 +33,7 @@ class Config(Top, frozen=True, kw_only=True):
     raw: Mapping[str, Any]
     folder: Path
     effective: Mapping[str, Any]
+    code: str = ""
 
     def canonical(self) -> dict[str, Any]:
         """The effective config as plain data without folders, so that a move of the files changes nothing.
@@ -40,7 +43,10 @@ class Config(Top, frozen=True, kw_only=True):
         found: dict[str, Any] = _copied(self.effective)
         for name in ("directory", "database"):
             del found["data"][name]
-        if (file := getattr(self.strategy, "file", None)) is not None:
+        if self.code:
+            found["strategy"]["file"] = ""
+            found["strategy"]["code_sha256"] = sha256(self.code.encode()).hexdigest()
+        elif (file := getattr(self.strategy, "file", None)) is not None:
             found["strategy"]["file"] = PurePath(file).name
             if file.is_file():
                 found["strategy"]["file_sha256"] = sha256(file.read_bytes()).hexdigest()
@@ -58,16 +64,49 @@ class Config(Top, frozen=True, kw_only=True):
         return yaml.safe_dump(dict(self.effective), sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
-def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, run: bool = False, live: bool = False) -> Config:
+def load_config(
+    source: str | os.PathLike[str] | Mapping[str, Any] | Config,
+    *,
+    run: bool = False,
+    live: bool = False,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    code: str = "",
+) -> Config:
     """The config in a YAML file or a dict.
 
+    `changes` are set in it first: full name (`strategy.leverage`) -> value. With `code`, the source of a strategy that is handed over, no
+    `strategy.file` need exist.
     `run` also requires what a backtest needs (start, end, strategy) and checks what must fit together; `live` what a live run needs.
 
     Raises:
         ConfigError: CFG-001 with all faults at once, each with its path, its value and what is allowed.
     """
-    reading = Reading(run=run, live=live)
+    reading = Reading(run=run, live=live, has_code=bool(code))
     given, folder = _given(source, reading)
+    if changes and isinstance(given, Mapping):
+        given = _changed(given, changes)
+    return _config_of(given, folder, reading, code)
+
+
+def load_in_part(source: str | os.PathLike[str] | Mapping[str, Any] | Config) -> Config | None:
+    """The config without those of its sections in which something is wrong, so that more can be found; None where the rest is no config.
+
+    Where nothing is wrong it is the whole.
+    """
+    try:
+        return load_config(source)
+    except ConfigError as wrong:
+        faulty = {fault.path.partition(".")[0].partition("[")[0] for fault in wrong.faults}
+    given, folder = _given(source, Reading())
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return _config_of({name: value for name, value in given.items() if name not in faulty}, folder, Reading())
+    except ConfigError:
+        return None
+
+
+def _config_of(given: object, folder: Path, reading: Reading, code: str = "") -> Config:
     if not isinstance(given, Mapping):
         raise ConfigError([*reading.faults, Fault("config", shown(given), "a mapping, or the path of a YAML file")])
     record = top_record(given.get("strategy_mode"))
@@ -75,8 +114,43 @@ def load_config(source: str | os.PathLike[str] | Mapping[str, Any] | Config, *, 
     reading.faults.extend(check_together(top, folder, reading))
     if reading.faults:
         raise ConfigError(reading.faults)
-    typed = structs.asdict(top) | {"strategy": _in(folder, top.strategy, "file"), "data": _in(folder, top.data, "directory", "database")}
-    return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(top))
+    venues = top.venues.without_costs() if top.costs == "none" else top.venues
+    typed = structs.asdict(top) | {
+        "venues": venues,
+        "strategy": _in(folder, top.strategy, "file"),
+        "data": _in(folder, top.data, "directory", "database"),
+    }
+    return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(_with_figures(top, venues)), code=code)
+
+
+def _with_figures(top: Any, venues: Any) -> Any:
+    """The config with the figures that the exchanges publish, so that a later table changes nothing in it."""
+    cex = {name: own.with_figures(name) for name, own in venues.cex.items()}
+    return structs.replace(top, venues=structs.replace(venues, cex=cex))
+
+
+def raw_config(source: object) -> Mapping[str, Any]:
+    """What a config's file or dict holds, as it was written; nothing where it cannot be read, which `load_config` then reports."""
+    try:
+        given, _ = _given(source, Reading())
+    except ConfigError:
+        return {}
+    return given if isinstance(given, Mapping) else {}
+
+
+def _changed(given: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which each change is set, with the mappings on the way to it; a list of venues is made a mapping first."""
+    found: dict[str, Any] = _copied(given)
+    for name, value in changes.items():
+        *places, last = name.split(".")
+        inner = found
+        for place in places:
+            deeper = inner.get(place)
+            if isinstance(deeper, list):
+                deeper = {key: {} for key in deeper}
+            inner[place] = inner = deeper if isinstance(deeper, dict) else {}
+        inner[last] = value
+    return found
 
 
 def load_settings(section: str, name: str, given: Mapping[str, Any]) -> VenueSettings:

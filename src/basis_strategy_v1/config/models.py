@@ -28,6 +28,7 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
+from basis_strategy_v1.venues.exchanges import SYMBOL
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -71,6 +72,12 @@ class Live(Struct, frozen=True, kw_only=True):
     allocation: Annotated[Balances, "{venue: {token: amount}}: how much of a balance belongs to the run; left out: all of it"] = {}
 
 
+class Like(Struct, frozen=True, kw_only=True):
+    """Whose figures a symbol is taken to have."""
+
+    like: Annotated[str, SYMBOL, "a symbol that the exchange's table has"]
+
+
 class Top(Struct, frozen=True, kw_only=True):
     """The whole of a config, as it is written."""
 
@@ -87,11 +94,31 @@ class Top(Struct, frozen=True, kw_only=True):
     enable_atomic_chaining: Annotated[bool, "false refuses atomic chains"] = True
     close_at_end: Annotated[bool, "false: positions are marked at the end, not closed"] = False
     initial_positions: Annotated[OrNull[Balances], "{venue: {token: amount}} at start; null: the strategy's own split"] = None
+    benchmark: Annotated[
+        Literal["none", "hold", "lend"],
+        "what the metrics compare with: hold (the base asset), lend (the share class's token at the first lender with data), or none",
+    ] = "none"
+    risk_free_rate: Annotated[
+        Decimal, number("0.04 is 4 %", above=-1, below=1), "fraction a year that Sharpe, Sortino and Omega ask for"
+    ] = Decimal(0)
     gas_reserve_eth: Annotated[
         Decimal, number(at_least=0, at_most=1000), "ETH bought at start when gas is not free and anything is done on chain"
     ] = Decimal("0.05")
     data: Annotated[DataConfig, "where the series come from"] = DataConfig()
     strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
     limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
+    costs: Annotated[
+        Literal["public", "none"],
+        Mark.QUIET,
+        "what a venue's settings leave out: as the venues publish it (fees, withdrawals, gas), or 0; none is for backtests and paper",
+    ] = "public"
+    assume: Annotated[
+        Mapping[Annotated[str, SYMBOL], Like], Mark.QUIET, "{SOLUSDT: {like: ETHUSDT}}: figures of a symbol that an exchange's table lacks"
+    ] = {}
     venues: Annotated[VenuesConfig, "what the run may reach"]
     live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()
+
+    @property
+    def alike(self) -> dict[str, str]:
+        """Symbols without figures -> the symbol whose figures they are taken to have."""
+        return {symbol: own.like for symbol, own in self.assume.items()}

@@ -78,7 +78,7 @@ def _default(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("][", "]\\[")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from basis_strategy_v1.config.kinds import Record, ValueKind, record_of, scalar
 from basis_strategy_v1.core.settings import VENUE_NAME, OnChainSettings, ProtocolSettings, VenueSettings, choice
 from basis_strategy_v1.core.state import IN_TRANSIT
 from basis_strategy_v1.venues import exchanges
-from basis_strategy_v1.venues.registry import kind_of, known_names, settings_of
+from basis_strategy_v1.venues.registry import kind_of, known_names, settings_of, with_wallets
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
 
 SAYS = {CEX: "exchange", DEX: "protocol", ONCHAIN: "protocol"}  # the key by which a venue with a name of its own says what it is
@@ -100,6 +100,12 @@ class VenuesConfig(Struct, frozen=True, kw_only=True):
     ] = {}
     dex: Annotated[Mapping[str, ProtocolSettings], _section(DEX), "where tokens are swapped on chain"] = {}
     onchain: Annotated[Mapping[str, OnChainSettings], _section(ONCHAIN), "protocols, and the wallet"] = {}
+
+    def without_costs(self) -> VenuesConfig:
+        """The venues, each wallet among them, with 0 for each cost that their settings leave to the venue's own figure."""
+        rows = with_wallets(self.sections()).items()
+        free: dict[str, Any] = {section: {name: own.without_costs() for name, own in venues.items()} for section, venues in rows}
+        return VenuesConfig(**free)
 
     def sections(self) -> dict[str, Mapping[str, VenueSettings]]:
         return {CEX: self.cex, DEX: self.dex, ONCHAIN: self.onchain}

@@ -33,17 +33,23 @@ def read_yaml(path: Path, faults: list[Fault]) -> Any:
     Raises:
         ConfigError: the file cannot be read, is not YAML, or expands beyond the limits.
     """
-    text = _text_of(path)
+    return read_yaml_text(_text_of(path), faults, path.name)
+
+
+def read_yaml_text(text: str, faults: list[Fault], name: str) -> Any:
+    """The data in a text of YAML, as `read_yaml`; `name` is what messages call it. An empty text is null."""
     import yaml
 
+    if not text.strip():
+        return None
     try:
-        return _Builder(yaml.parse(text, Loader=yaml.SafeLoader), faults, path.name).document()
+        return _Builder(yaml.parse(text, Loader=yaml.SafeLoader), faults, name).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path.name} line {mark.line + 1}, column {mark.column + 1}" if mark else path.name
+        where = f"{name} line {mark.line + 1}, column {mark.column + 1}" if mark else name
         raise _refusal(where, f"not YAML ({error.problem or error.context})", "valid YAML") from None
     except yaml.YAMLError:
-        raise _refusal(path.name, "not YAML (control characters)", "printable UTF-8 text") from None
+        raise _refusal(name, "not YAML (control characters)", "printable UTF-8 text") from None
 
 
 def _text_of(path: Path) -> str:

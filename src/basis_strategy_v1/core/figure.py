@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar, cast
 
 from msgspec import Struct
 
 T_co = TypeVar("T_co", covariant=True)
+S = TypeVar("S")
 
 
 class Figure(Struct, Generic[T_co], frozen=True):
@@ -27,6 +28,12 @@ class Figure(Struct, Generic[T_co], frozen=True):
             if start <= instant:
                 return value
         return self.value
+
+    def map(self, change: Callable[[T_co], S]) -> Figure[S]:
+        """Each value changed; where there is none for all, there is none after."""
+        value = change(self.value) if self.value is not None else self.value
+        by_name = {name: own.map(change) for name, own in self.by_name.items()}
+        return Figure(cast("S", value), by_name, tuple((start, change(own)) for start, own in self.since))
 
     def over(self, public: Figure[T_co]) -> Figure[T_co]:
         """This figure in the place of the public one: by name where it is by name, else for all."""

@@ -37,6 +37,8 @@ class Due(Struct, frozen=True, kw_only=True):
     Where `kind` is interest and there are no deltas, they are what its changes make of the balances that the account holds.
     A fill of an order of the run itself has the order's `client_id` and the venue's name of it (`reference`): its row in the journal has it
     already, unless the row was closed as if nothing had been executed.
+    `transfer`: which amount in transit it is about, where it may be one: the transaction hash of what came in, the client id of a
+    withdrawal that has left or come back. The account then finds out whether it is one of its own (`execution/in_transit.py`).
     """
 
     id: str
@@ -49,6 +51,7 @@ class Due(Struct, frozen=True, kw_only=True):
     details: Mapping[str, Any] = {}
     client_id: str = ""
     reference: str = ""
+    transfer: str = ""
 
 
 class Happened(Struct, frozen=True, kw_only=True):
@@ -125,6 +128,8 @@ class Gateway(Protocol):
 
     # A gateway to an account with several wallets also has `move_for(order) -> WalletTransfer | None`: the move between them that an order
     # needs first, from the account to itself. It is sent as a message of its own, under a key of its own.
+    # A gateway that can tell what is wrong with a later leg of a plan has `rehearse(approved, limits, earlier)`: it quotes and prepares the
+    # order as if those ahead of it had moved `earlier` (Deltas), sends nothing, and raises as `quote` and `prepare` do.
     #
     # A gateway whose messages may not get on also has `replacement(messages) -> Message | None`: of the same nonce as these attempts, which
     # are the order's so far. Only one of all can happen. It is written down before it is sent.

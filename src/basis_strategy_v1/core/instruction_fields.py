@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
@@ -12,11 +13,12 @@ from basis_strategy_v1.core.amounts import LARGEST, exact_number, positive_amoun
 from basis_strategy_v1.core.deltas import Deltas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Parser = Callable[[Any], Any]
 
 MOST_ESTIMATES = 256
+MOST_FAULTS = 4  # of one kind, in one answer
 _MOST_KNOWN = 4096
 
 
@@ -195,30 +197,40 @@ def parsers_of(row: Action) -> dict[str, Parser | None]:
     return {name: None if name in _READ_APART else fields[name] for name in names}
 
 
-def parse_fields(block: Mapping[str, Any], parsers: Mapping[str, Parser | None]) -> dict[str, Any]:
+def parse_fields(block: Mapping[str, Any], parsers: Mapping[str, Parser | None], required: Iterable[str]) -> dict[str, Any]:
     """The parsed fields of a block.
 
     Raises:
-        ValueError: the first field that is unknown or wrong.
+        ValueError: each field that is unknown, wrong or missing.
     """
     parsed = {}
-    name = ""
     try:
         for name, value in block.items():
             if (parse := parsers[name]) is not None:
                 parsed[name] = parse(value)
-    except KeyError:
-        raise ValueError(f"unknown field {shown(name)}; allowed are {', '.join(sorted(parsers))}") from None
-    except ValueError as fault:
-        raise ValueError(f"{name} {fault}") from None
+    except (KeyError, ValueError):
+        raise ValueError("; ".join(_faults(block, parsers, required))) from None
     return parsed
+
+
+def _faults(block: Mapping[str, Any], parsers: Mapping[str, Parser | None], required: Iterable[str]) -> Iterator[str]:
+    """All that is wrong with a block; of unknown fields the first few."""
+    for name in parsers:
+        if name in block and (parse := parsers[name]) is not None:
+            try:
+                parse(block[name])
+            except ValueError as fault:
+                yield f"{name} {fault}"
+    if unknown := [*islice((shown(name) for name in block if name not in parsers), MOST_FAULTS)]:
+        yield f"unknown field {', '.join(unknown)}; allowed are {', '.join(sorted(parsers))}"
+    yield from _missing(required, block)
 
 
 def require(names: Iterable[str], block: Mapping[str, Any]) -> None:
     """Check that a block has all these fields.
 
     Raises:
-        ValueError: the first that is missing.
+        ValueError: each that is missing.
     """
     for name in names:
         if name not in block:
@@ -227,4 +239,8 @@ def require(names: Iterable[str], block: Mapping[str, Any]) -> None:
 
 def missing(names: Iterable[str], block: Mapping[str, Any]) -> ValueError:
     """The refusal of a block that lacks at least one of these fields."""
-    return ValueError(f"{next(name for name in names if name not in block)} is missing")
+    return ValueError("; ".join(_missing(names, block)))
+
+
+def _missing(names: Iterable[str], block: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{name} is missing" for name in names if name not in block)

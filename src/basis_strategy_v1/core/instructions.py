@@ -17,6 +17,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instruction_fields import (
     COMMON_FIELDS,
     FIELDS,
+    MOST_FAULTS,
     Action,
     Amount,
     OutputOf,
@@ -208,7 +209,7 @@ def _refused(message: str) -> ComponentError:
 
 
 def _parse_cex_trade(block: Mapping[str, Any]) -> CexTrade:
-    parsed = parse_fields(block, _CEX_TRADE_PARSERS)
+    parsed = parse_fields(block, _CEX_TRADE_PARSERS, CEX_TRADE.required)
     try:
         trade = CexTrade(**parsed)
     except TypeError:
@@ -247,7 +248,7 @@ def _remember(trade: CexTrade) -> None:
 
 
 def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:
-    parsed = parse_fields(block, _WALLET_TRANSFER_PARSERS)
+    parsed = parse_fields(block, _WALLET_TRANSFER_PARSERS, WALLET_TRANSFER.required)
     require(WALLET_TRANSFER.required, block)
     transfer = WalletTransfer(**parsed)
     if transfer.from_venue == transfer.to_venue:
@@ -256,7 +257,7 @@ def _parse_transfer(block: Mapping[str, Any]) -> WalletTransfer:
 
 
 def _parse_chain(block: Mapping[str, Any]) -> Chain:
-    parsed = parse_fields(block, _CHAIN_PARSERS)
+    parsed = parse_fields(block, _CHAIN_PARSERS, CHAIN.required)
     atomic = parsed.get("atomic", True)
     if not atomic and "max_deviation_bps" in block:
         raise ValueError(f"max_deviation_bps belongs to each step of a chain that is not atomic, got {shown(block['max_deviation_bps'])} "
@@ -279,7 +280,7 @@ def _parse_action(block: Mapping[str, Any], loans: int = 0, index: int = 0) -> S
 def _parse_known_action(action: str, block: Mapping[str, Any], loans: int, index: int) -> SmartContractAction:
     if action == "flash_loan" and text_of(block.get("amount")) == "all":
         raise ValueError("amount 'all' is not for a flash loan, which takes what is not held yet; give a number")
-    parsed = parse_fields(block, _ACTION_PARSERS[action])
+    parsed = parse_fields(block, _ACTION_PARSERS[action], ACTIONS[action].required)
     require(ACTIONS[action].required, block)
     amount = parsed.get("amount")
     if type(amount) is OutputOf and amount.step >= index:
@@ -297,7 +298,7 @@ def _parse_steps(blocks: Any, loans: int, *, in_one: bool) -> tuple[SmartContrac
         raise ValueError(f"flash loans nest at most {DEEPEST_LOAN} deep")
     if not 0 < len(blocks) <= MOST_STEPS:
         raise ValueError(f"sub_instructions must hold 1 to {MOST_STEPS} steps, got {len(blocks)}")
-    steps = []
+    steps, faults = [], []
     in_all = 0
     for index, block in enumerate(blocks):
         try:
@@ -306,10 +307,15 @@ def _parse_steps(blocks: Any, loans: int, *, in_one: bool) -> tuple[SmartContrac
                 raise ValueError(f"max_deviation_bps belongs to the transaction as a whole, got {shown(block['max_deviation_bps'])} "
                                  "for a step of it; put it next to the outermost sub_instructions")  # fmt: skip
         except ValueError as fault:
-            raise ValueError(f"step {index}: {fault}") from None
+            faults.append(f"step {index}: {fault}")
+            if loans or len(faults) == MOST_FAULTS:
+                break
+            continue
         in_all += _count(step)
         if in_all > MOST_STEPS:  # counted as it goes: lists that are shared make many steps of a small block
             raise ValueError(f"sub_instructions must hold at most {MOST_STEPS} steps, those of flash loans included")
+    if faults:
+        raise ValueError("; ".join(faults))
     return tuple(steps)
 
 

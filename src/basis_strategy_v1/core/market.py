@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, overload
 
 from msgspec import Struct
 
@@ -36,6 +36,9 @@ class MissingData(ComponentError):
 
 class StaleSeries(MissingData):
     """The last row still values positions, but no trade is opened on it."""
+
+
+SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
 class Feed(Protocol):
@@ -123,6 +126,20 @@ class MarketSnapshot(ABC):
         bars; None where there is none, or the source has no bars."""
         return None
 
+    def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
+        """When, after this instant and up to `until`, the first row of a series becomes visible whose close is at least `price` (at most,
+        where not `above`); None where there is none, or the source has no bars."""
+        return None
+
+    def bar_interval_us(self, kind: str, venue: str, name: str) -> int:
+        """How long a bar of a series is; 0 where the source has no bars."""
+        return 0
+
+    def published_closes(self, key: SeriesKey, since: int, deviation_bps: Decimal, heartbeat_us: int) -> tuple[Decimal, Decimal] | None:
+        """The close in force at `since`, and what an oracle that published it then has published by now: a close that differs by so many
+        bps from the last published one, or the first after the heartbeat. None where no close was in force."""
+        return None
+
     @abstractmethod
     def funding_missing(self, venue: str, symbol: str) -> Decimal:
         """The rate to use at this instant, where a payment is due and there is no row for it.
@@ -137,13 +154,25 @@ class MarketSnapshot(ABC):
 
     # What the package asks for.
 
-    def spot(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    @overload
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: Literal[False] = ...) -> Decimal: ...
+    @overload
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: bool) -> Any: ...
+    def spot(self, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Any:
+        """The last visible close, exact; `as_float` gives it as a float."""
         found = self._close("spot", venue, symbol, for_trade=for_trade)
-        return self._missing("spot", venue, symbol) if found is None else found
+        found = self._missing("spot", venue, symbol) if found is None else found
+        return float(found) if as_float else found
 
-    def perp(self, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    @overload
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: Literal[False] = ...) -> Decimal: ...
+    @overload
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = ..., as_float: bool) -> Any: ...
+    def perp(self, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Any:
+        """The last visible close, exact; `as_float` gives it as a float."""
         found = self._close("perp", venue, symbol, for_trade=for_trade)
-        return self._missing("perp", venue, symbol) if found is None else found
+        found = self._missing("perp", venue, symbol) if found is None else found
+        return float(found) if as_float else found
 
     def funding(self, venue: str, symbol: str) -> Decimal:
         """The last visible funding rate, a fraction of the notional per payment; positive: longs pay."""

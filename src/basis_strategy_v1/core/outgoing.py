@@ -48,13 +48,17 @@ class Gas(Struct, frozen=True):
 
 
 class OutgoingTransfer(Struct, frozen=True, kw_only=True):
-    """A payment, read back from its message: out of an exchange, or out of the wallet with the token's `contract` (None: ETH) and `gas`."""
+    """A payment, read back from its message: out of an exchange, or out of the wallet with the token's `contract` (None: ETH) and `gas`.
+
+    `lot` is the step that an exchange cuts amounts to.
+    """
 
     token: str
     amount: Decimal
     address: str
     contract: str | None = None
     gas: Gas | None = None
+    lot: Decimal | None = None
 
 
 class OutgoingCall(Struct, frozen=True, kw_only=True):
@@ -117,7 +121,7 @@ def _of_trade(order: Order, trade: CexTrade, limits: Limits, outgoing: OutgoingT
         if sent != meant:
             yield f"{name} is {sent}, approved was {meant}"
     lot = outgoing.lot
-    amount = trade.amount if lot is None else (trade.amount / lot).to_integral_value(ROUND_FLOOR) * lot
+    amount = _in_lots(trade.amount, lot)
     if outgoing.amount != amount:
         in_lots = "" if lot is None else f" in lots of {plain(lot)}"
         yield f"amount is {plain(outgoing.amount)}, approved was {plain(trade.amount)}{in_lots}"
@@ -136,8 +140,13 @@ def _of_transfer(order: Order, transfer: WalletTransfer, outgoing: OutgoingTrans
         yield f"token is {outgoing.token}, approved was {transfer.token}"
     # Some exchanges take the amount that leaves, others the one that arrives.
     there = order.expected.get(transfer.to_venue, transfer.token) or order.expected.get(IN_TRANSIT, transfer.token)
-    if outgoing.amount not in (transfer.amount, there):
+    simulated = -order.expected.get(transfer.from_venue, transfer.token)
+    if outgoing.amount not in {_in_lots(amount, outgoing.lot) for amount in (transfer.amount, there, simulated)}:
         yield f"amount is {plain(outgoing.amount)}, approved was {plain(transfer.amount)}"
+
+
+def _in_lots(amount: Decimal, lot: Decimal | None) -> Decimal:
+    return amount if lot is None else (amount / lot).to_integral_value(ROUND_FLOOR) * lot
 
 
 def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransaction) -> Iterator[str]:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -291,6 +291,10 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     def misfits(self, name: str) -> Iterable[Misfit]:
         """What does not fit together in the settings of the venue of that name."""
         return ()
+
+    def without_costs(self) -> Self:
+        """The same settings with 0 for each cost that they leave to the venue's own figure (`costs: none`)."""
+        return self
 
 
 class OnChainSettings(VenueSettings, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from basis_strategy_v1.core.clock import DAY_US
+from basis_strategy_v1.core.market import SeriesKey
 from basis_strategy_v1.core.state import WALLET
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 Block = dict[str, Any]
 YEAR_US = 365 * DAY_US
-SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
 class Call(NamedTuple):

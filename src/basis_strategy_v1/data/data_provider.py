@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from array import array
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from basis_strategy_v1.core.clock import iso, to_instant
@@ -13,7 +15,7 @@ from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
-from basis_strategy_v1.data.sources import CsvFolder, looks_like
+from basis_strategy_v1.data.sources import DataFolder, looks_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.data.check_table import Issue
-    from basis_strategy_v1.data.columns import Columns
+    from basis_strategy_v1.data.columns import Columns, Figures
     from basis_strategy_v1.data.layout import Key
     from basis_strategy_v1.data.sources import Source
 
@@ -98,6 +100,18 @@ class DataProvider:
     def series_used(self) -> tuple[str, ...]:
         """The ids of the series that were read; those that only cover less of the run than another of their symbol are not."""
         return self._library.series_used
+
+    def fingerprint(self) -> str:
+        """A digest of the series that were read, up to `until`: the same for a folder and for the database that was made of it."""
+        digest = sha256()
+        for key, series in self._library.readable():
+            columns = series.columns_between(0, series.rows)
+            digest.update(f"{'/'.join(key)} {series.interval_us} ".encode())
+            digest.update(array("q", columns.stamps).tobytes())
+            for name, figures in columns.figures.items():
+                digest.update(f" {name} ".encode())
+                digest.update(_digits(figures))
+        return digest.hexdigest()[:12]
 
     def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
         """(series id, from, until before) of each time between two instants at which a price that was read is older than its interval."""
@@ -204,6 +218,16 @@ class DataProvider:
         return found
 
 
+def _digits(figures: Figures) -> bytes:
+    """The numbers of a column, whatever decimals they are kept with."""
+    values, per = figures.values, figures.per
+    if not isinstance(values, array):
+        return " ".join(map(str, values)).encode()
+    while per > 1 and not per % 10 and not any(value % 10 for value in values):
+        values, per = array("q", [value // 10 for value in values]), per // 10
+    return f"{per} ".encode() + values.tobytes()
+
+
 def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocols: dict[str, Any], gas: dict[str, Any]) -> None:
     """Put the kept columns of a series where get_data has them."""
     kind, venue, name = key
@@ -246,4 +270,4 @@ def _source(mode: Literal["csv", "db"], directory: str | Path | None, database: 
         return DuckDbFile(database)
     if directory is None:
         raise ComponentError("DAT-006", "the data mode is csv and no folder was given; give one, or make a sample with `basis data sample`")
-    return CsvFolder(directory)
+    return DataFolder(directory)

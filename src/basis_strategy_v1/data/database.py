@@ -12,7 +12,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.data.duckdb_file import SCHEMA_VERSION, DuckDbFile, require_name
 from basis_strategy_v1.data.layout import by_key
-from basis_strategy_v1.data.sources import CsvFolder
+from basis_strategy_v1.data.sources import DataFolder
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +32,7 @@ def import_to_database(directory: str | Path, database: str | Path) -> dict[str,
     Raises:
         ComponentError: DAT-003, a file is malformed; DAT-006, the folder or the database cannot be used.
     """
-    folder = CsvFolder(directory)
+    folder = DataFolder(directory)
     by_key(folder.specs)
     target = Path(database)
     for path in (folder.directory, target):
@@ -64,7 +64,7 @@ def _require_replaceable(target: Path) -> None:
         raise ComponentError("DAT-006", f"{shown(target)} is there and is no database; give another name, or remove it")
 
 
-def _write(folder: CsvFolder, path: Path, target: Path) -> dict[str, int]:
+def _write(folder: DataFolder, path: Path, target: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     with _create(path, target) as connection:
         connection.execute("CREATE TABLE basis_data AS SELECT ?::INTEGER AS schema_version, ?::BOOLEAN AS generated",
@@ -90,7 +90,7 @@ def _create(path: Path, target: Path) -> duckdb.DuckDBPyConnection:
         raise ComponentError("DAT-006", f"the database {shown(target)} cannot be written: {reason}", original_exception=error) from error
 
 
-def _read_all(folder: CsvFolder, spec: SeriesSpec) -> Loaded:
+def _read_all(folder: DataFolder, spec: SeriesSpec) -> Loaded:
     """Every column, those too that no reader of prices keeps."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
     return folder.load(whole, None)
@@ -108,7 +108,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, spec: SeriesSpec, l
     )
 
 
-def _require_equal(folder: CsvFolder, written: DuckDbFile) -> None:
+def _require_equal(folder: DataFolder, written: DuckDbFile) -> None:
     for spec in folder.specs:
         if folder.load(spec, None) != written.load(spec, None):
             raise ComponentError("DAT-006", f"the database does not hold {spec.id} as its file does; keep to the CSV folder")

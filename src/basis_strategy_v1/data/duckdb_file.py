@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import re
-from array import array
 from contextlib import contextmanager
-from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.amounts import shown
-from basis_strategy_v1.core.clock import from_instant, iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
-from basis_strategy_v1.data.layout import ANY, NOT_NEGATIVE, POSITIVE, Column, interval_name, render_duration, spec_of
-from basis_strategy_v1.data.rows import RowFault, parse_number, parse_text, require_bar
-from basis_strategy_v1.data.series import AFTER_ALL, Loaded, are_apart, empty_column
+from basis_strategy_v1.data.layout import Column, spec_of
+from basis_strategy_v1.data.row_reader import Batch, RowReader, fault_lines
+from basis_strategy_v1.data.sources import what_to_do_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     import duckdb
+    import pyarrow as pa
 
     from basis_strategy_v1.data.layout import SeriesSpec
-
-Parsed = TypeVar("Parsed")
+    from basis_strategy_v1.data.series import Loaded
 
 SCHEMA_VERSION = 1
-BATCH_ROWS = 8192
+BATCH_ROWS = 1 << 16
 MOST_ROWS = 50_000_000  # of a series: a bar a minute for 95 years
 MOST_SERIES = 10_000
 _ON_ITS_OWN: dict[str, str | bool | int | float | list[str]] = {
@@ -37,8 +33,7 @@ _ON_ITS_OWN: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": "false",
 }
 _ATTACHED = "given"  # the name of the file within the connection
-_LEAST = {ANY: -(2**63), NOT_NEGATIVE: 0, POSITIVE: 1}  # of the whole numbers that a DECIMAL is read as
-_DECIMAL = re.compile(r"DECIMAL\([0-9]+, ?([0-9]+)\)")
+_DECIMAL = re.compile(r"DECIMAL\([0-9]+, ?[0-9]+\)")
 
 
 class DuckDbFile:
@@ -55,7 +50,7 @@ class DuckDbFile:
         self._given = shown(Path(database))
         if not self.path.is_file():
             what = (
-                "is a folder; CSV files are given with mode csv"
+                "is a folder; give a file of `basis data import`, or the folder as data.directory"
                 if self.path.is_dir()
                 else "is no regular file"
                 if self.path.exists()
@@ -79,8 +74,8 @@ class DuckDbFile:
             connection.execute("SET lock_configuration = true")
         except duckdb.Error as error:
             connection.close()
-            way_out = "give a folder of CSV series, or a database that `basis data import` wrote"
-            raise ComponentError("DAT-006", f"{self._given} is no database; {way_out}", original_exception=error) from error
+            what = f"{self._given} is no database; {what_to_do_with(self.path)}"
+            raise ComponentError("DAT-006", what, original_exception=error) from error
         return connection
 
     @contextmanager
@@ -121,74 +116,41 @@ class DuckDbFile:
     def load(self, spec: SeriesSpec, until: int | None) -> Loaded:
         import duckdb
 
+        reader = RowReader(spec, until, place="row")
         try:
             with self._open() as connection:
-                return self._load(connection, spec, until)
-        except RowFault as fault:
-            raise self._changed(spec, str(fault)) from None
+                self._feed(connection, spec, reader)
         except duckdb.Error as error:
-            raise self._changed(spec, f"it cannot be read ({_first_line(error)})") from error
+            raise self._changed(spec, f": it cannot be read ({_first_line(error)})") from error
+        if reader.faults:
+            raise self._changed(spec, next(fault_lines(reader.faults, reader.place)))
+        return reader.loaded()
 
-    def _load(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> Loaded:
-        stamps = array("q")
-        kept = [column for column in spec.columns if column.kept]
-        columns = tuple(empty_column(column) for column in kept)
+    def texts(self, spec: SeriesSpec) -> Iterator[pa.RecordBatch]:
+        """The rows of a series as they are kept: microseconds since 1970, then texts."""
+        with self._open() as connection, self._readable():
+            self._require_table(connection, spec)
+            yield from connection.sql(_query(spec, None)).to_arrow_reader(BATCH_ROWS)
+
+    def _feed(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, reader: RowReader) -> None:
         self._require_table(connection, spec)
-        decimals = self._decimals(connection, spec, kept)
-        self._require_bars(connection, spec, until)
-        connection.execute(*_query(spec, kept, decimals, until))
-        while rows := connection.fetchmany(BATCH_ROWS):
-            stamp_column, *found = zip(*rows, strict=True)
-            if None in stamp_column:
-                raise self._changed(spec, "a row has no timestamp")
-            for column, values, scale in zip(kept, found, decimals, strict=True):
-                _require_allowed(column, stamp_column, values, scale)
-            stamps.extend(stamp_column)
-            for numbers, values, scale in zip(columns, found, decimals, strict=True):
-                numbers.extend_texts(values) if scale is None else numbers.extend_scaled(values, scale)
-        if not are_apart(stamps, 1):
-            raise self._changed(spec, "the stamps do not only rise")
-        if spec.has_bars:
-            self._require_interval(spec, stamps)
-        return Loaded(stamps, tuple(column.trimmed() for column in columns), self._without_volume(connection, spec, until))
-
-    def _require_interval(self, spec: SeriesSpec, stamps: array[int]) -> None:
-        if are_apart(stamps, spec.interval_us):
-            return
-        one, after = next(pair for pair in pairwise(stamps) if pair[1] - pair[0] < spec.interval_us)
-        apart, interval = render_duration(after - one), interval_name(spec.interval_us)
-        raise self._changed(spec, f"the bar of {iso(after)} is {apart} after the one before it, in a series of bars of {interval}")
-
-    def _without_volume(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> array[int]:
-        """The rows, from 0, of the bars without volume; none where the table has no such column."""
-        columns = {name for name, *_ in connection.execute(f"DESCRIBE {_table(spec.id)}").fetchall()} if spec.has_bars else set()
-        if "volume" not in columns:
-            return array("q")
-        numbered = (
-            f'SELECT row_number() OVER (ORDER BY timestamp) - 1 AS place, TRY_CAST("volume" AS DOUBLE) AS traded FROM {_table(spec.id)}'
-        )
-        numbered = f"{numbered} WHERE epoch_us(timestamp) <= ?"
-        found = connection.execute(
-            f"SELECT place FROM ({numbered}) WHERE traded = 0 ORDER BY place", [AFTER_ALL if until is None else until]
-        )
-        return array("q", [place for (place,) in found.fetchall()])
+        row = 1
+        for batch in connection.sql(_query(spec, reader.until)).to_arrow_reader(BATCH_ROWS):
+            reader.take(Batch(batch.columns, row))
+            row += batch.num_rows
 
     def _require_table(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec) -> None:
         table = _tables(connection).get(spec.id)
         if table is None:
-            raise self._changed(spec, "there is no such table (a view is not read)")
+            raise self._changed(spec, ": there is no such table (a view is not read)")
         if table.rows > MOST_ROWS:
-            raise self._changed(spec, f"it has {table.rows:,} rows; at most {MOST_ROWS:,} are read")
+            raise self._changed(spec, f": it has {table.rows:,} rows; at most {MOST_ROWS:,} are read")
         if "GENERATED ALWAYS AS" in table.sql:
-            raise self._changed(spec, "it has a column that is computed; columns must hold what they say")
-
-    def _decimals(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, kept: list[Column]) -> list[int | None]:
-        """The decimals of the DECIMAL columns; None for text."""
+            raise self._changed(spec, ": it has a column that is computed; columns must hold what they say")
         types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {_table(spec.id)}").fetchall()}
-        needed = [*spec.columns[:4], *kept] if spec.has_bars else kept
-        for column in (Column("timestamp", "a time"), *needed):
+        for column in (Column("timestamp", "a time"), *spec.columns):
             if column.name not in types:
-                raise self._changed(spec, f"there is no column {column.name}")
+                raise self._changed(spec, f": there is no column {column.name}")
             kind = types[column.name]
             if column.name == "timestamp":
                 wanted, is_right = "TIMESTAMP", kind == "TIMESTAMP"
@@ -197,25 +159,10 @@ class DuckDbFile:
             else:
                 wanted, is_right = "DECIMAL or VARCHAR", kind == "VARCHAR" or _DECIMAL.fullmatch(kind) is not None
             if not is_right:
-                raise self._changed(spec, f"column {column.name} is {kind[:60]}; expected {wanted}")
-        found = (_DECIMAL.fullmatch(types[column.name]) for column in kept)
-        return [int(match[1]) if match else None for match in found]
-
-    def _require_bars(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, until: int | None) -> None:
-        """An import refuses such bars as reading the files does; a database may be older than that rule, or have been changed."""
-        if not spec.has_bars:
-            return
-        prices = spec.columns[:4]
-        first, high, low, close = (f'TRY_CAST("{column.name}" AS DOUBLE)' for column in prices)
-        # Every comparison with what is no number is unknown: such a row is none to be trusted.
-        sound = f"{first} <= {high} AND {first} >= {low} AND {close} <= {high} AND {close} >= {low}"
-        query = f"SELECT epoch_us(timestamp), open, high, low, close FROM {_table(spec.id)} WHERE ({sound}) IS NOT TRUE"
-        query = f"{query} AND epoch_us(timestamp) <= ? ORDER BY timestamp LIMIT 1"
-        for stamp, *values in connection.execute(query, [AFTER_ALL if until is None else until]).fetchall():
-            require_bar(stamp, *[_number(value, stamp, column) for value, column in zip(values, prices, strict=True)])
+                raise self._changed(spec, f": column {column.name} is {kind[:60]}; expected {wanted}")
 
     def _changed(self, spec: SeriesSpec, what: str) -> ComponentError:
-        return ComponentError("DAT-003", f"{self._given} table {spec.id}: {what}; write the database again with `basis data import`")
+        return ComponentError("DAT-003", f"{self._given} table {spec.id}{what}; write the database again with `basis data import`")
 
 
 def require_name(path: Path) -> None:
@@ -249,39 +196,7 @@ def _first_line(error: Exception) -> str:
     return printable(str(error).split("\n", 1)[0][:200])
 
 
-def _require_allowed(column: Column, stamps: Sequence[int], values: Sequence[Any], scale: int | None) -> None:
-    """Refuse what a file would not have: nothing at all, a word, a number that the column does not allow.
-
-    Raises:
-        RowFault: naming the first.
-    """
-    if scale is not None and None not in values and min(values) >= _LEAST[column.allowed]:
-        return
-    for stamp, value in zip(stamps, values, strict=True):
-        if column.is_text:
-            _in_row(stamp, parse_text, "" if value is None else value, column)
-        else:
-            _number(value if scale is None or value is None else Decimal(value).scaleb(-scale), stamp, column)
-
-
-def _number(value: Any, stamp: int, column: Column) -> Decimal:
-    text = "" if value is None else format(value, "f") if isinstance(value, Decimal) else value
-    return _in_row(stamp, parse_number, text, column)
-
-
-def _in_row(stamp: int, parse: Callable[[str, Column], Parsed], text: str, column: Column) -> Parsed:
-    try:
-        return parse(text, column)
-    except RowFault as fault:
-        raise RowFault(fault.kind, "", f"in the row of {iso(stamp)} {fault}") from None
-
-
-def _query(spec: SeriesSpec, kept: list[Column], decimals: list[int | None], until: int | None) -> tuple[str, list[object]]:
-    values = [
-        f'"{column.name}"' if scale is None else f'CAST("{column.name}" * CAST({10**scale} AS DECIMAL(19, 0)) AS BIGINT)'
-        for column, scale in zip(kept, decimals, strict=True)
-    ]
-    query = f"SELECT epoch_us(timestamp), {', '.join(values)} FROM {_table(spec.id)}"
-    if until is None:
-        return f"{query} ORDER BY timestamp", []
-    return f"{query} WHERE timestamp <= ? ORDER BY timestamp", [from_instant(until).replace(tzinfo=None)]
+def _query(spec: SeriesSpec, until: int | None) -> str:
+    values = ", ".join(f'CAST("{column.name}" AS VARCHAR)' for column in spec.columns)
+    rows = f"SELECT epoch_us(timestamp) AS stamp, {values} FROM {_table(spec.id)}"
+    return f"SELECT * FROM ({rows}) {'' if until is None else f'WHERE stamp <= {until} OR stamp IS NULL'} ORDER BY stamp"

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 # A folder named after a version of a protocol belongs to the protocol's venue.
 VENUE_OF_FOLDER = {"aave_v3": "aave", "uniswap_v3": "uniswap"}
-INTERVALS_US = {"1m": HOUR_US // 60, "1h": HOUR_US, "1d": DAY_US}
+_MINUTE_US = HOUR_US // 60
+INTERVALS_US = {
+    **{f"{minutes}m": minutes * _MINUTE_US for minutes in (1, 3, 5, 15, 30)},
+    **{f"{hours}h": hours * HOUR_US for hours in (1, 2, 4, 6, 8, 12)},
+    "1d": DAY_US,
+}
 FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas")
 NO_INTERVAL = 0
 
@@ -93,10 +98,11 @@ def _state(names: tuple[str, ...]) -> tuple[Column, ...]:
     return tuple(Column(name, WORDS if name in _WORDS else WHOLE, kept=name != "block") for name in names)
 
 
+_INTERVAL = "|".join(INTERVALS_US)
 _NAME = r"[A-Za-z0-9._\-]+"
 _POOL_NAME = r"[A-Za-z0-9_\-]+"
 _SHAPES = (
-    (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>spot|perp)/(?P<name>[A-Za-z0-9]+)_(?P<interval>1m|1h|1d)", "", NO_INTERVAL, _BARS),
+    (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>spot|perp)/(?P<name>[A-Za-z0-9]+)_(?P<interval>{_INTERVAL})", "", NO_INTERVAL, _BARS),
     (rf"funding/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "funding", NO_INTERVAL, (Column("funding_rate", ANY),)),
     (rf"lending/(?!morpho/)(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "lending", NO_INTERVAL, _LENDING),
     (rf"staking/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "staking", NO_INTERVAL, _ETH_PER_TOKEN),

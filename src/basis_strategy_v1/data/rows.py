@@ -7,10 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.data.layout import NOT_NEGATIVE, POSITIVE, WHOLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from basis_strategy_v1.data.layout import Column, SeriesSpec
 
 # Larger than any price or supply in real data, and small enough that an exponent cannot blow up the memory.
@@ -88,20 +91,7 @@ def decimals_of(number: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def split_row(line: str, spec: SeriesSpec) -> list[str]:
-    """The fields of a line that still has its newline.
-
-    Raises:
-        RowFault: the line was cut, or has another number of columns than the header.
-    """
-    if not line.endswith("\n"):
-        raise RowFault("malformed", "", f"{quoted(line)} does not end in a newline, so it may have been cut; complete it or delete it")
-    fields = line.rstrip("\r\n").split(",")
-    if len(fields) != len(spec.columns) + 1:
-        raise RowFault(
-            "malformed", "", f"{len(fields)} columns in {quoted(line.rstrip())}; expected {len(spec.columns) + 1}: {spec.header}"
-        )
-    return fields
+CUT = "does not end in a newline, so it may have been cut; complete it or delete it"
 
 
 def require_bar(stamp: int, first: Decimal, high: Decimal, low: Decimal, close: Decimal) -> None:
@@ -117,16 +107,17 @@ def require_bar(stamp: int, first: Decimal, high: Decimal, low: Decimal, close: 
             raise RowFault("malformed", "", f"in the bar of {iso(stamp)} {name} {price} is {beyond}; {expected}")
 
 
-def parse_row(line: str, spec: SeriesSpec) -> tuple[int, tuple[Any, ...]]:
-    """The stamp and the numbers (texts of a state) of a line.
+def row_values(fields: Sequence[str], spec: SeriesSpec, stamp: int) -> tuple[Any, ...]:
+    """The numbers (texts of a state) of a row whose stamp is known.
 
     Raises:
-        RowFault: one of them is wrong; the first is named.
+        RowFault: it has another number of columns than the header, or one of them is wrong; the first is named.
     """
-    fields = split_row(line, spec)
-    stamp = parse_stamp(fields[0])
+    if len(fields) != len(spec.columns) + 1:
+        found = f"{counted(len(fields), 'column')} in {quoted(','.join(fields))}"
+        raise RowFault("malformed", "", f"{found}; expected {len(spec.columns) + 1}: {spec.header}")
     pairs = zip(fields[1:], spec.columns, strict=True)
     values: tuple[Any, ...] = tuple(parse_text(text, column) if column.is_text else parse_number(text, column) for text, column in pairs)
     if spec.has_bars:
         require_bar(stamp, *values[:4])
-    return stamp, values
+    return values

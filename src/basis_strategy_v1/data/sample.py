@@ -14,7 +14,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.layout import spec_of
-from basis_strategy_v1.data.sources import GENERATED_FILE, csv_files
+from basis_strategy_v1.data.sources import GENERATED_FILE, series_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +54,7 @@ def write_sample(directory: str | Path, seed: int = 7) -> dict[str, int]:
         ComponentError: DAT-006, the folder holds series that were not generated, or cannot be written.
     """
     folder = Path(directory)
-    if not (folder / GENERATED_FILE).is_file() and any(csv_files(folder)):
+    if not (folder / GENERATED_FILE).is_file() and any(series_files(folder)):
         raise ComponentError("DAT-006", f"{shown(folder)} holds series that are not generated; give the sample a folder of its own")
     counts: dict[str, int] = {}
     try:

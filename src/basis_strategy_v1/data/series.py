@@ -301,6 +301,7 @@ class Series:
             "_hot_us",
             "_kept",
             "_missed",
+            "_published",
             "_scaled",
             "_scales",
             "_single",
@@ -318,7 +319,7 @@ class Series:
         self._ends = (loaded.stamps[0] + spec.interval_us, loaded.stamps[-1] + spec.interval_us) if loaded.stamps else None
         loaded, self.stops = without_stops(spec, loaded)
         stamps = loaded.stamps
-        visible = array("q", [stamp + spec.interval_us for stamp in stamps]) if spec.interval_us else stamps
+        visible = array("q", map(spec.interval_us.__add__, stamps)) if spec.interval_us else stamps
         # Row k is in force from _edges[k] until before _edges[k + 1]; row 0 is "nothing yet".
         self._edges = array("q", [BEFORE_ALL]) + visible + array("q", [AFTER_ALL, AFTER_ALL])
         self.rows = len(stamps)
@@ -332,6 +333,8 @@ class Series:
         self._missed: array[int] | None = None  # not looked for yet
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+        # ((first row, deviation, heartbeat), row, value, when) of what an oracle has published.
+        self._published: tuple[Any, int, Decimal, int] = (None, 0, Decimal(0), 0)
         self._scales: tuple[int, ...] | None = None  # the decimals of the columns; none where one does not fit in integers
         self._scaled: tuple[int, ScaledRow | None] = (0, None)  # the last row read as integers
         # (from, until, (low, high)) of the bars that become visible after the one and up to the other.
@@ -394,6 +397,37 @@ class Series:
             return None
         found = self._columns[0 if above else 1].first_beyond(price, first, last, above=above)
         return None if found is None else self._edges[found + 1]
+
+    def first_close_beyond(self, price: Decimal, instant: int, until: int, *, above: bool) -> int | None:
+        """As `first_beyond`, by the closes."""
+        first, last = self.seek(instant), bisect_right(self._edges, until) - 1
+        if first >= last or self._single is None:
+            return None
+        found = self._single.first_beyond(price, first, last, above=above)
+        return None if found is None else self._edges[found + 1]
+
+    def published_closes(self, since: int, instant: int, deviation_bps: Decimal, heartbeat_us: int) -> tuple[Decimal, Decimal] | None:
+        """(the close in force at `since`, what an oracle that published it then has published by `instant`)."""
+        edges, closes = self._edges, self._single
+        first, last = bisect_right(edges, since) - 1, self.seek(instant)
+        if first < 1 or closes is None:
+            return None
+        start = closes.decimal(first - 1)
+        if first >= last:
+            return start, start
+        if self.interval_us >= heartbeat_us:  # each bar is published
+            return start, closes.decimal(last - 1)
+        row, value, at = first, start, edges[first]
+        known = self._published
+        if known[0] == (first, deviation_bps, heartbeat_us) and known[1] <= last:
+            _, row, value, at = known
+        while row < last:
+            row += 1
+            close = closes.decimal(row - 1)
+            if abs(close - value) * 10_000 >= deviation_bps * value or edges[row] - at >= heartbeat_us:
+                value, at = close, edges[row]
+        self._published = (first, deviation_bps, heartbeat_us), row, value, at
+        return start, value
 
     def span(self, instant: int, until: int) -> tuple[Decimal, Decimal] | None:
         """(lowest low, highest high) of the bars that become visible after `instant` and up to `until`, and perhaps of more; None where

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, iso
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData, ScaledRow
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData, ScaledRow, SeriesKey
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +32,7 @@ class MissingFunding:
 def _closes_of(kind: str) -> Any:
     """`MarketSnapshot.spot` or `perp` over series: a method for each, as a call between would be a third of the whole."""
 
-    def close(self: SeriesSnapshot, venue: str, symbol: str, *, for_trade: bool = False) -> Decimal:
+    def close(self: SeriesSnapshot, venue: str, symbol: str, *, for_trade: bool = False, as_float: bool = False) -> Decimal | float:
         key = (kind, venue, symbol)
         series, instant = self._settled.get(key) or self._library.find(key, self.instant), self.instant
         found: Decimal | None = None
@@ -40,6 +40,8 @@ def _closes_of(kind: str) -> Any:
             start, end, found = series.last  # the quick way of `read`, written out
             if not start <= instant < end:
                 found = series.read(instant, for_trade)
+        if as_float and found is not None:
+            return float(found)
         return self._missing(*key) if found is None else found
 
     return close
@@ -93,6 +95,18 @@ class SeriesSnapshot(MarketSnapshot):
     def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
         series = self._series("perp", venue, symbol)
         return None if series is None else series.first_beyond(price, self.instant, until, above=above)
+
+    def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        return None if series is None else series.first_close_beyond(price, self.instant, until, above=above)
+
+    def bar_interval_us(self, kind: str, venue: str, name: str) -> int:
+        series = self._series(kind, venue, name)
+        return 0 if series is None else series.interval_us
+
+    def published_closes(self, key: SeriesKey, since: int, deviation_bps: Decimal, heartbeat_us: int) -> tuple[Decimal, Decimal] | None:
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        return None if series is None else series.published_closes(since, self.instant, deviation_bps, heartbeat_us)
 
     def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
         key = ("perp", venue, symbol)

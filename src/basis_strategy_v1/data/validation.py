@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from basis_strategy_v1.core.amounts import counted, shown
-from basis_strategy_v1.core.clock import SECOND_US, iso
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.data.check_table import issues_between, issues_of
 from basis_strategy_v1.data.columns import ERROR, WARNING, Columns, Figures
-from basis_strategy_v1.data.csv_file import CsvReading, Days, Floats, require_regular
-from basis_strategy_v1.data.layout import FOLDERS, STATES, SeriesSpec, spec_of
-from basis_strategy_v1.data.rows import RowFault, parse_row, quoted
-from basis_strategy_v1.data.sources import csv_files, series_id, unread_files
+from basis_strategy_v1.data.layout import FOLDERS, SeriesSpec, spec_of
+from basis_strategy_v1.data.row_files import feed_file, place_in
+from basis_strategy_v1.data.row_reader import Fault, Lines, RowReader
+from basis_strategy_v1.data.sources import ending_of, require_folder, series_files, series_id, unread_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from basis_strategy_v1.data.check_table import Issue
+    from basis_strategy_v1.data.series import Texts
 
 # As protocols write them; by what is left of them without capitals.
 _TOKENS = {token.lower(): token for token in (*DOLLAR_TOKENS, *SAME_AS, *REDEEMED_BY)}
@@ -39,10 +38,11 @@ class DataIssue(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The rows of a file that can be used, and the line of each."""
+    """The rows of a file that can be used, the line of each, and the file's name."""
 
     columns: Columns
-    lines: Sequence[int]
+    lines: Lines
+    file: str
 
 
 def validate(directory: str | Path) -> list[DataIssue]:
@@ -52,28 +52,29 @@ def validate(directory: str | Path) -> list[DataIssue]:
         ComponentError: DAT-006, there is no such folder.
     """
     folder = Path(directory)
-    if not folder.is_dir():
-        raise ComponentError("DAT-006", f"the data folder {shown(folder)} does not exist or is no folder")
+    require_folder(folder)
     findings = [DataIssue(name, 0, "malformed", why, ERROR) for name, why in unread_files(folder)]
     usable: dict[str, _Rows] = {}
-    days = Days()
-    specs = [spec for path in csv_files(folder) if (spec := spec_of(series_id(folder, path)))]
-    for spec in specs:
+    files = [(path, spec) for path in series_files(folder) if (spec := spec_of(series_id(folder, path)))]
+    for path, spec in files:
+        name = path.relative_to(folder).as_posix()
+        if spec.id in usable:
+            findings.append(DataIssue(name, 0, "malformed", f"{usable[spec.id].file} is the same series; keep one of them", ERROR))
+            continue
         if meant := _meant(spec):
-            findings.append(
-                DataIssue(f"{spec.id}.csv", 0, "malformed", f"nothing finds it under this name: rename it to {meant}.csv", ERROR)
-            )
-        found, usable[spec.id] = _read(folder / f"{spec.id}.csv", spec, days)
-        found += [_finding(issue, usable[spec.id].lines) for issue in issues_of(usable[spec.id].columns)]
+            why = f"nothing finds it under this name: rename it to {meant}{ending_of(path)}"
+            findings.append(DataIssue(name, 0, "malformed", why, ERROR))
+        found, usable[spec.id] = _read(path, name, spec)
+        found += [_finding(issue, usable[spec.id]) for issue in issues_of(usable[spec.id].columns)]
         findings += sorted(found, key=lambda finding: finding.line)
-    findings += [_finding(issue, usable[issue.series].lines) for issue in issues_between([rows.columns for rows in usable.values()])]
-    if not findings and not specs:
-        findings.append(DataIssue(".", 0, "empty", f"the folder holds no CSV file in {', '.join(FOLDERS)}", ERROR))
+    findings += [_finding(issue, usable[issue.series]) for issue in issues_between([rows.columns for rows in usable.values()])]
+    if not findings and not files:
+        findings.append(DataIssue(".", 0, "empty", f"the folder holds no file of a series in {', '.join(FOLDERS)}", ERROR))
     return findings
 
 
-def _finding(issue: Issue, lines: Sequence[int]) -> DataIssue:
-    return DataIssue(f"{issue.series}.csv", lines[issue.row], issue.kind, issue.message, issue.severity)
+def _finding(issue: Issue, rows: _Rows) -> DataIssue:
+    return DataIssue(rows.file, rows.lines[issue.row], issue.kind, issue.message, issue.severity)
 
 
 def grouped(findings: Iterable[DataIssue]) -> Iterator[str]:
@@ -104,85 +105,29 @@ def _meant(spec: SeriesSpec) -> str:
     return "" if meant == spec.id else meant
 
 
-def _read(path: Path, spec: SeriesSpec, days: Days) -> tuple[list[DataIssue], _Rows]:
+def _read(path: Path, name: str, spec: SeriesSpec) -> tuple[list[DataIssue], _Rows]:
     """What strict reading would refuse, and the rows that are left."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
-    if spec.key.kind not in STATES:
-        try:
-            loaded = CsvReading(path, whole, None, as_floats=True, days=days).read()
-        except ComponentError:
-            pass  # row by row, to name all that is wrong
-        else:
-            figures = {column.name: Figures(one.values) for column, one in zip(spec.columns, loaded.columns, strict=True)}
-            return [], _Rows(Columns(spec, loaded.stamps, figures), range(2, 2 + len(loaded.stamps)))
-    reading = _RowByRow(path, spec)
-    found = list(reading.findings())
-    return found, reading.rows()
+    reader = RowReader(whole, as_floats=True, any_step=True, place=place_in(path))
+    try:
+        feed_file(path, reader)
+    except OSError as error:
+        reader.faults.append(Fault(0, "malformed", f"it cannot be read: {error.strerror}"))
+    loaded = reader.loaded()
+    pairs = list(zip(spec.columns, loaded.columns, strict=True))
+    figures = {column.name: Figures(values.values) for column, values in pairs if not column.is_text}
+    rows = _Rows(Columns(spec, loaded.stamps, figures), reader.lines, name)
+    found = [DataIssue(name, fault.line, fault.kind, fault.message, ERROR) for fault in reader.faults]
+    for column, values in pairs:
+        if column.name == "last_update":
+            found += _later_than_itself(values, rows)
+    return found, rows
 
 
-class _RowByRow:
-    """One file, read once, a row at a time; any content is accepted."""
-
-    def __init__(self, path: Path, spec: SeriesSpec) -> None:
-        self._path = path
-        self._spec = spec
-        self._stamps, self._lines = array("q"), array("q")  # of the rows that come after all before them
-        self._floats = {column.name: Floats() for column in spec.columns if not column.is_text}
-        self._last_update = next((place for place, column in enumerate(spec.columns) if column.name == "last_update"), None)
-
-    def rows(self) -> _Rows:
-        figures = {name: Figures(one.values) for name, one in self._floats.items()}
-        return _Rows(Columns(self._spec, self._stamps, figures), self._lines)
-
-    def findings(self) -> Iterator[DataIssue]:
-        try:
-            require_regular(self._path)
-            with self._path.open(encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-                header = file.readline()
-                if header.rstrip("\r\n") == self._spec.header:
-                    yield from self._rows(file)
-                elif header:
-                    yield self._found(1, "malformed", f"the header is {quoted(header.rstrip())}; expected {self._spec.header}")
-                else:
-                    yield self._found(0, "empty", f"it has no byte; expected the header {self._spec.header}")
-        except OSError as error:
-            yield self._found(0, "malformed", f"it cannot be read: {error.strerror}")
-
-    def _rows(self, lines: Iterable[str]) -> Iterator[DataIssue]:
-        number = 1
-        for number, line in enumerate(lines, 2):
-            try:
-                stamp, values = parse_row(line, self._spec)
-            except RowFault as fault:
-                yield self._found(number, fault.kind, str(fault))
-                continue
-            yield from self._take(number, stamp, values)
-            yield from self._later_than_itself(number, stamp, values)
-        if number == 1:
-            yield self._found(1, "empty", "it has a header and no row")
-
-    def _take(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[DataIssue]:
-        if not self._stamps or stamp > self._stamps[-1]:
-            self._stamps.append(stamp)
-            self._lines.append(number)
-            for column, value in zip(self._spec.columns, values, strict=True):
-                if column.name in self._floats:
-                    self._floats[column.name].extend_texts((str(value),))
-            return
-        last, line = iso(self._stamps[-1]), self._lines[-1]
-        if stamp == self._stamps[-1]:
-            yield self._found(number, "duplicate", f"{last} is there already, in line {line}")
-        else:
-            yield self._found(number, "disorder", f"{iso(stamp)} comes after {last} of line {line}")
-
-    def _later_than_itself(self, number: int, stamp: int, values: Sequence[object]) -> Iterator[DataIssue]:
-        """Whether a market says that it was last touched (seconds since 1970) after the row's own time."""
-        if self._last_update is None:
-            return
-        last_update_s, stamp_s = int(str(values[self._last_update])), stamp // SECOND_US
+def _later_than_itself(last_updates: Texts, rows: _Rows) -> Iterator[DataIssue]:
+    """Where a market says that it was last touched (seconds since 1970) after the row's own time."""
+    for row, stamp in enumerate(rows.columns.stamps):
+        last_update_s, stamp_s = int(last_updates.text(row)), stamp // SECOND_US
         if last_update_s > stamp_s:
             message = f"column last_update: {last_update_s} is after the row's own time, {stamp_s}; correct the row, or leave it out"
-            yield self._found(number, "malformed", message)
-
-    def _found(self, line: int, kind: str, message: str) -> DataIssue:
-        return DataIssue(f"{self._spec.id}.csv", line, kind, message, ERROR)
+            yield DataIssue(rows.file, rows.lines[row], "malformed", message, ERROR)

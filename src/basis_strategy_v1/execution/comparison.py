@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import EXACT, plain
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
 from basis_strategy_v1.core.position_names import perp_name
-from basis_strategy_v1.core.state import ExchangeAccount
+from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.core.state import State
@@ -32,13 +32,26 @@ def unlike_expected(report: ExecutionReport) -> Iterator[str]:
     costs: dict[str, Decimal] = {}
     for cost in report.costs:
         costs[cost.token] = costs.get(cost.token, ZERO) + abs(cost.amount)
-    places = dict.fromkeys((*dict(report.expected.items()), *dict(report.deltas.items())))
+    simulated = _on_its_way(report)
+    places = dict.fromkeys((*dict(simulated.items()), *dict(report.deltas.items())))
     for venue, token in places:
-        expected = report.expected.get(venue, token) * report.filled
+        expected = simulated.get(venue, token) * report.filled
         moved = report.deltas.get(venue, token)
         allowed = abs(expected) * MODEL_ERROR + costs.get(token, ZERO)
         if abs(moved - expected) > allowed:
             yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
+
+
+def _on_its_way(report: ExecutionReport) -> Deltas:
+    """The expected changes; what was simulated to arrive at once is in transit where the venue reports it there."""
+    found = report.expected
+    for token in report.deltas.tokens(IN_TRANSIT):
+        if found.get(IN_TRANSIT, token):
+            continue
+        for (venue, name), amount in report.expected.items():
+            if name == token and amount > 0:
+                found = found + Deltas.at(venue, {token: -amount}) + Deltas.at(IN_TRANSIT, {token: amount})
+    return found
 
 
 def filled_of_expected(report: ExecutionReport) -> Decimal:

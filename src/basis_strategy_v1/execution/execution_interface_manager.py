@@ -34,6 +34,7 @@ from basis_strategy_v1.execution.timing import REAL_TIME, Timing
 from basis_strategy_v1.monitoring.health import WORSE
 from basis_strategy_v1.positions.ledger import Ledger, UnknownHoldings
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
+from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.registry import make_venue, with_wallets
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
 from basis_strategy_v1.venues.wallet import gas_is_free
@@ -114,7 +115,9 @@ class ExecutionInterfaceManager:
             measured_s=timing.monotonic if is_live else None,
             retries=settings.max_retry_attempts > 1,
         )
-        configured, venues = with_wallets(settings.venues.sections()), venues_of_config(settings)
+        configured = with_wallets(settings.venues.sections())
+        # Without positions it computes deltas alone: the amount of a transfer arrives whole unless the config says otherwise.
+        venues = venues_of_config(settings, free_withdrawals=positions is None)
         self.live: LiveRun | None = None
         self.account: Account
         self.pipeline: Pipeline
@@ -353,10 +356,14 @@ class ExecutionInterfaceManager:
         return found
 
 
-def venues_of_config(settings: Config) -> dict[str, Venue]:
-    """The simulators of a config's venues, by name."""
-    configured = with_wallets(settings.venues.sections())
-    return {name: make_venue(section, name, own) for section, rows in configured.items() for name, own in rows.items()}
+def venues_of_config(settings: Config, *, free_withdrawals: bool = False) -> dict[str, Venue]:
+    """The simulators of a config's venues, by name. `free_withdrawals`: where nothing else is written they are free and at once."""
+    venues = {}
+    for section, rows in with_wallets(settings.venues.sections()).items():
+        for name, own in rows.items():
+            given = own.with_free_withdrawals() if free_withdrawals and isinstance(own, exchanges.Settings) else own
+            venues[name] = make_venue(section, name, given, settings.alike)
+    return venues
 
 
 def _interfaces(make: type[E], names: Iterable[str], manager: ExecutionInterfaceManager, pipeline: Pipeline) -> dict[str, E]:

@@ -22,6 +22,7 @@ from basis_strategy_v1.execution.routing_record import RoutingRecord
 from basis_strategy_v1.execution.step import StepSimulator, not_offered
 from basis_strategy_v1.execution.timing import REAL_TIME
 from basis_strategy_v1.positions.ledger import UnknownHoldings
+from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.registry import known_names, make_venue
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, REJECTED, OnChainVenue
 
@@ -183,7 +184,8 @@ def _own_pipeline(kind: str, venue: str, config: Any, data_provider: Any, execut
     given = dict(config or {})
     gas = {"protocol": WALLET, "gas_price_gwei": given.get("gas_price_gwei", 0) if venue == WALLET else given.pop("gas_price_gwei", 0)}
     try:
-        own = make_venue(kind, venue, load_settings(kind, venue, given))
+        settings = load_settings(kind, venue, given)
+        own = make_venue(kind, venue, settings.with_free_withdrawals() if isinstance(settings, exchanges.Settings) else settings)
     except KeyError:
         raise ComponentError("EIM-002", f"no {kind} venue is called {venue!r}; there are {', '.join(known_names(kind))}") from None
     venues = {venue: own}

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from basis_strategy_v1.core.clock import from_instant, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.instructions import WalletTransfer, is_internal_move
 from basis_strategy_v1.core.state_change import apply_changes
+from basis_strategy_v1.core.transit import ARRIVAL, ON_CHAIN
 from basis_strategy_v1.execution.account import Account
 from basis_strategy_v1.execution.accrued import with_interest
+from basis_strategy_v1.execution.in_transit import ON_ITS_WAY, taken_up
 from basis_strategy_v1.execution.order_in_hand import settlement_of
 
 if TYPE_CHECKING:
@@ -34,11 +39,15 @@ if TYPE_CHECKING:
     Late = Callable[[Due], None]  # a fill of an order whose row was closed as if nothing had been executed
 
 
+FIRST = {ON_CHAIN: 0, ARRIVAL: 1}  # at one instant: what is on its way has a hash, has arrived, and then the rest
+
+
 class LiveAccount(Account):
     """State after = state before + what the venues reported: no simulated state is ever taken over.
 
     `advance_to` asks each venue account what happened since its cursor in the journal, records each item once, and yields them in order of
-    their time. `asked` is called for each; where one cannot be asked, the others go on. `late` is called for each fill that comes late.
+    their time. `asked` is called for each; where one cannot be asked, the others go on. `late` is called for each fill that comes late,
+    `short` for each amount that was credited with less than was sent.
     """
 
     def __init__(
@@ -50,12 +59,14 @@ class LiveAccount(Account):
         journal: LiveJournal,
         asked: Asked,
         late: Late,
+        short: Late,
     ) -> None:
         super().__init__(venues, source, ledger, simulates_time=False)
         self._reads = reads
         self._journal = journal
         self._asked = asked
         self._late = late
+        self._short = short
         self._newest: State | None = None  # the state of now, while the account is gone back
         self._known: list[Due] = []  # what fell due after the state that it has gone back to, as the journal knows it
 
@@ -63,7 +74,7 @@ class LiveAccount(Account):
         """Go back to what was held at an earlier snapshot, so that the record can go on from there.
 
         The next `advance_to` gives what fell due since: what the journal `known` already, and what is new. Then `come_back`: until then
-        nothing may be executed.
+        nothing may be executed. What ends a transfer that was executed after that snapshot comes with the `advance_to` after it.
         """
         self._newest, self._known = self.ledger.state, list(known)
         self.ledger.assign(state)
@@ -117,6 +128,7 @@ class LiveAccount(Account):
         since = ledger.settled or self.source.latest or self.market(at)
         state = self.state(since)
         end = to_instant(at)
+        is_back = self._newest is not None
         new = self._new_items(state if self._newest is None else self._newest)
         if self._newest is not None:
             self._newest = _after(self._newest, new)
@@ -130,7 +142,10 @@ class LiveAccount(Account):
                 break
             instant = min(instants)
             market = self.market(at if instant == end else from_instant(instant))
-            items = groups.pop(instant, ())
+            items = groups.pop(instant, [])
+            if is_back:
+                items, later = _fitting(state, items)
+                self._known += [structs.replace(item, changes={}) for item in later]  # the state of now has them
             state = _after(state, items)
             ledger.assign(state)
             self.settle_until(market)
@@ -151,7 +166,10 @@ class LiveAccount(Account):
                 self._asked(name, error)
                 continue
             self._asked(name, None)
-            items = with_interest(state, items)
+            new_items = with_interest(state, self._journal.new_due(name, items))
+            items, is_held_back = taken_up(state, new_items, self._open_transfers)
+            if is_held_back:  # they come again: what is read goes on from where it did
+                cursor = self._journal.cursor(name) or cursor
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:
@@ -163,7 +181,14 @@ class LiveAccount(Account):
             for item in new:
                 if item.client_id:
                     self._late(item)
+                if ON_ITS_WAY in item.details:
+                    self._short(item)
         return found
+
+    def _open_transfers(self) -> list[WalletTransfer]:
+        """The transfers between venues whose outcome is not known."""
+        found = [entry.instruction for entry in self._journal.open_entries()]
+        return [one for one in found if isinstance(one, WalletTransfer) and not is_internal_move(one)]
 
 
 class LiveHoldings:
@@ -198,9 +223,23 @@ class LiveHoldings:
 def _by_instant(items: Iterable[Due], end: int, start: int = 0) -> dict[int, list[Due]]:
     """The items by instant, earliest first; at one instant what has arrived comes first. What is outside counts as of `start` or `end`."""
     groups: dict[int, list[Due]] = {}
-    for item in sorted(items, key=lambda item: (to_instant(item.at), item.kind != "arrival")):
+    for item in sorted(items, key=lambda item: (to_instant(item.at), FIRST.get(item.kind, len(FIRST)))):
         groups.setdefault(max(min(to_instant(item.at), end), start), []).append(item)
     return groups
+
+
+def _fitting(state: State, items: Iterable[Due]) -> tuple[list[Due], list[Due]]:
+    """The items that can have happened at a state, and those that follow something that was executed later."""
+    fit: list[Due] = []
+    unfit: list[Due] = []
+    for item in items:
+        try:
+            state = _after(state, (item,))
+        except ValueError:
+            unfit.append(item)
+        else:
+            fit.append(item)
+    return fit, unfit
 
 
 def _after(state: State, items: Iterable[Due]) -> State:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import iso, to_instant
+from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.instruction_codec import encode_instruction
 from basis_strategy_v1.core.instructions import COMPONENT, CexTrade, WalletTransfer, parse_instruction
@@ -90,8 +91,9 @@ class LiveChecks(Pipeline):
             if all(self.journal.entry(key) is None for key in keys):
                 return number
 
-    def _checked(self, plan: Plan) -> tuple[Plan, bool]:
-        """Simulate and approve a whole plan on the state as it is: the plan with its number and its net exposures, and whether it leaves.
+    def _checked(self, plan: Plan) -> tuple[Plan, bool, list[tuple[int, Approved]]]:
+        """Simulate and approve a whole plan on the state as it is: the plan with its number and its net exposures, whether it leaves, and
+        its steps as they were approved, each with the block's index.
 
         Raises:
             ComponentError: EXM-001, or of a single block its own: nothing was sent.
@@ -107,12 +109,13 @@ class LiveChecks(Pipeline):
             before = self.account.met_by_instruction(market)
             after = self._prepare_all(instructions, f"p{number}", before, market, prepared)
             is_leaving = self._is_leaving(prepared, before, market)
-            for _, fault in self._faults_of_limits(at, prepared, market, is_leaving=is_leaving):
+            approved: list[tuple[int, Approved]] = []
+            for _, fault in self._faults_of_limits(at, prepared, market, approved, is_leaving=is_leaving):
                 raise fault
             if plan.purpose != HEDGE:  # which brings about what was meant
                 self.meant = exposures_of(after, self.simulator.venues, market).net
             found = exposures_of(before, self.simulator.venues, market).net
-            return structs.replace(plan, number=number, before=found, meant=self.meant), is_leaving
+            return structs.replace(plan, number=number, before=found, meant=self.meant), is_leaving, approved
         except Exception as error:
             failure = error if isinstance(error, ComponentError) else foreign(error)
             if len(blocks) == 1:
@@ -130,22 +133,39 @@ class LiveChecks(Pipeline):
             prepared.append(one)
         return state
 
+    def _rehearse(self, at: datetime, blocks: Sequence[Any], approved: Sequence[tuple[int, Approved]]) -> None:
+        """Let the venues quote and prepare the legs after the first one, before that is sent: what is wrong with them stops it.
+
+        Raises:
+            ComponentError: EXM-001, with the venue's reason; nothing was sent.
+        """
+        earlier = Deltas()
+        for place, (index, one) in enumerate(approved):
+            try:
+                if place:
+                    self._senders.of(one.order.venue).rehearse(one, earlier)
+            except ComponentError as failure:
+                raise self._refused(at, blocks, index, failure) from failure
+            earlier += one.order.expected
+
     def _is_leaving(self, prepared: Sequence[Prepared], before: State, market: MarketSnapshot) -> bool:
         steps = [step for one in prepared for step in _steps_of(one)]
         results = [step.simulated for step in steps]
         return leaves([step.instruction for step in steps], before, results, self.simulator.venues, market)
 
     def _faults_of_limits(
-        self, at: datetime, prepared: Sequence[Prepared], market: MarketSnapshot, *, is_leaving: bool
+        self, at: datetime, prepared: Sequence[Prepared], market: MarketSnapshot, passed: list[tuple[int, Approved]], *, is_leaving: bool
     ) -> Iterator[tuple[int, VenueRejected]]:
-        """What the limits forbid, each with the block's index. A step that is forbidden spends nothing of its day."""
+        """What the limits forbid, each with the block's index; what they let pass is added to `passed`. A step that is forbidden spends
+        nothing of its day."""
         spent_usd = self.journal.spent_usd(iso(at)[:10])
-        for index, one in enumerate(prepared):
+        for index, whole in enumerate(prepared):
             within_usd = ZERO
-            for step in _steps_of(one):
+            for step in _steps_of(whole):
                 try:
-                    moved = self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd, within_usd=within_usd).spends_usd
-                    spent_usd, within_usd = spent_usd + moved, within_usd + moved
+                    one = self._approved(at, step, market, is_leaving=is_leaving, spent_usd=spent_usd, within_usd=within_usd)
+                    spent_usd, within_usd = spent_usd + one.spends_usd, within_usd + one.spends_usd
+                    passed.append((index, one))
                 except VenueRejected as refused:
                     yield index, refused
 
@@ -158,7 +178,7 @@ class LiveChecks(Pipeline):
         market, before = self.account.look(at)
         self._prepare_all(instructions, "check", before, market, prepared)
         is_leaving = self._is_leaving(prepared, before, market)
-        found = self._faults_of_limits(at, prepared, market, is_leaving=is_leaving)
+        found = self._faults_of_limits(at, prepared, market, [], is_leaving=is_leaving)
         return [Problem(index, fault.error_code, fault.message) for index, fault in found]
 
     def _without_gateway(self, instructions: Sequence[Instruction]) -> Iterator[Problem]:

@@ -58,8 +58,11 @@ class LivePipeline(LiveSending):
         plan = Plan(at=at, blocks=tuple(blocks), on_failure=on_failure, memory=memory, purpose=purpose, meant=self.meant)
         with self._computing():
             self._record.events.require_written()
-            plan, is_leaving = self._checked(plan) if blocks else (plan, False)
-        in_hand = self._stored(plan, is_leaving)
+            plan, is_leaving, approved = self._checked(plan) if blocks else (plan, False, [])
+        plan = structs.replace(plan, on_failure=plan.on_failure or default_on_failure(leaves=is_leaving))
+        if plan.on_failure != COMPLETE:
+            self._rehearse(at, blocks, approved)
+        in_hand = PlanInHand(self.journal.begin_plan(plan), plan, is_leaving, str(plan.on_failure))
         return self.complete(in_hand) if blocks else []
 
     def _begun(self, blocks: Sequence[Any]) -> PlanInHand | None:
@@ -148,11 +151,6 @@ class LivePipeline(LiveSending):
             with self._computing():
                 check.problems += self._beyond_limits(at, blocks)
         return check
-
-    def _stored(self, plan: Plan, is_leaving: bool) -> PlanInHand:
-        on_failure = plan.on_failure or default_on_failure(leaves=is_leaving)
-        plan = structs.replace(plan, on_failure=on_failure)
-        return PlanInHand(self.journal.begin_plan(plan), plan, is_leaving, on_failure)
 
     def _stopped_plan(self, in_hand: PlanInHand, reports: Sequence[ExecutionReport], failures: Sequence[ComponentError]) -> ComponentError:
         what = "the other steps were tried" if in_hand.on_failure == COMPLETE else "the rest was not sent"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.journal import JournalMark, Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.state import State
+from basis_strategy_v1.execution.in_transit import ON_ITS_WAY, late
 from basis_strategy_v1.execution.live_account import LiveAccount, LiveHoldings
 from basis_strategy_v1.execution.live_pipeline import LivePipeline
 from basis_strategy_v1.execution.order_in_hand import settlement_of
@@ -23,6 +24,7 @@ from basis_strategy_v1.execution.run_share import Allocation, beyond, within
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
 from basis_strategy_v1.execution.step import StepSimulator
+from basis_strategy_v1.execution.venue_calls import WITHDRAWAL
 from basis_strategy_v1.execution.venue_reads import VenueReads
 from basis_strategy_v1.live.journal_on_demand import JournalOnDemand
 from basis_strategy_v1.venues.venue import OnChainVenue
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.venue import Venues
 
     KeysInLog = Callable[[Collection[str]], Collection[str]]  # which of some keys have an event in the log
+
+
+TRANSFER = "CEX-004"
 
 
 class LiveParts(Struct, frozen=True, kw_only=True):
@@ -91,8 +96,10 @@ class LiveRun:
         self._taking_up = RLock()
         self._opens_with = opens_with
         self._record = record
+        self._clock = clock
+        self._overdue: set[str] = set()  # the transfers that were reported as late
         self.reads = {name: VenueReads(gateway, parts.settings.timeout_s, timing) for name, gateway in parts.gateways.items()}
-        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard, self._is_late)
+        self.account = LiveAccount(venues, source, ledger, self.reads, parts.journal, self._heard, self._is_late, self._is_less)
         self.holdings = LiveHoldings(self.account)
         self.senders = Senders(parts.gateways.values(), parts.journal, self.holdings, parts.settings, clock=clock, timing=timing)
         wallets = {name: venue.wallet for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
@@ -123,6 +130,22 @@ class LiveRun:
         message = f"{item.venue} has executed {order} after its row was closed as not executed: {filled} at {iso(item.at)}"
         self.late_fills[item.id] = message
         self.senders.health.trouble(f"late fill {item.id}", "JRN-007", message, is_critical=True)
+
+    def _is_less(self, item: Due) -> None:
+        """Less was credited than was sent."""
+        message = f"{item.venue} credited {item.details['missing']} less than the {item.details[ON_ITS_WAY]} of {item.transfer}"
+        self._record.log_error(item.at, ComponentError(TRANSFER, f"{message}; ask both ends for the rest"))
+
+    def watch_transfers(self) -> None:
+        """Report each amount in transit that should have arrived, once; health is degraded as long as one is missing."""
+        now, deadline_s = self._clock.now(), self.parts.settings.settle_deadline_s[WITHDRAWAL]
+        overdue = {transfer.key: message for transfer, message in late(self.account.ledger.state, to_instant(now), deadline_s)}
+        for key in self._overdue - overdue.keys():
+            self.senders.health.is_well(key)
+        for key in overdue.keys() - self._overdue:
+            self.senders.health.trouble(key, TRANSFER, overdue[key])
+            self._record.log_error(now, ComponentError(TRANSFER, overdue[key]))
+        self._overdue = set(overdue)
 
     # Starting.
 
@@ -172,6 +195,7 @@ class LiveRun:
 
     def recover(self) -> Recovered:
         """Look up once what is open; log what was closed. For the timer."""
+        self.watch_transfers()
         found = self.recovery.once()
         if found.closed:
             self._record.instructions_routed += settled_in(found)

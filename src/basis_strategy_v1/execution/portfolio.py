@@ -83,16 +83,21 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`
         of its notional; 0 where it cannot."""
-        exchange, margin = self._exchange(venue, "shortable"), self.margin(venue, market)
-        leverage = exchange.row.max_leverage.at()
-        carried = margin.equity * leverage
-        if carried <= margin.notional:
+        exchange, account = self._exchange(venue, "shortable"), self._account.state(market).part(venue, ExchangeAccount)
+        marks = exchange.marks(account, market)
+        equity, held = exchange.margin(account, marks).equity, account.perps.get(symbol)
+        others = {name: abs(perp.base) * marks[name] for name, perp in account.perps.items() if name != symbol}
+        own = abs(held.base) * marks[symbol] if held is not None else ZERO
+        carried = exchange.carried(symbol, equity - sum((exchange.initial(name, size) for name, size in others.items()), ZERO))
+        if carried <= own:
             return ZERO
         # Maintenance rises faster than the notional: at a share of the notional it is at most that share of the maintenance.
-        maintenance = exchange.maintenance(carried)
-        if maintenance > margin.equity:
-            carried *= margin.equity / maintenance
-        room = (carried - margin.notional) / (1 + costs * leverage) / market.perp(exchange.row.name, symbol)
+        free = equity - sum((exchange.maintenance(name, size) for name, size in others.items()), ZERO)
+        maintenance = exchange.maintenance(symbol, carried)
+        if maintenance > free:
+            carried *= free / maintenance
+        leverage = exchange.row.max_leverage.at(0, *exchange.row.names(symbol))
+        room = (carried - own) / (1 + costs * leverage) / market.perp(exchange.row.name, symbol)
         return max(room, ZERO)
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:

@@ -19,6 +19,7 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.monitoring.event_logger import EventLogger
+from basis_strategy_v1.monitoring.event_memory import EventMemory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ class RoutingEvents:
     def _append_first(self, at: datetime, component: str, events: Sequence[Event]) -> None:
         assert self._logger is not None
         # What stands in for the logger, or overrides its method, is asked for every event.
-        is_own = type(self._logger).log_event is EventLogger.log_event
+        is_own = type(self._logger).log_event in (EventLogger.log_event, EventMemory.log_event)
         self._append = self._logger.appender(component, at) if is_own else self._append_each
         self._append(at, component, events)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import SystemClock
 from basis_strategy_v1.core.deltas import floats_of
+from basis_strategy_v1.core.error_codes.error_code_registry import error_data
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.execution.routing_events import RoutingEvents, UpdateData, block_of, execution_events, settlement_data
 from basis_strategy_v1.monitoring.health import ComponentHealth
@@ -130,6 +131,11 @@ class RoutingRecord:
         if self.is_logged:
             for report in reports:
                 self.events.log(report.at, [("settlement", settlement_data(report))])
+
+    def log_error(self, at: datetime, error: ComponentError) -> None:
+        """Log an error that belongs to no instruction."""
+        if self.is_logged:
+            self.events.log(at, [("error", error_data(error.error_code, error.message))])
 
     def _update(self, trigger_source: str, kind: Any, started_s: float) -> Event:
         took_ms = (self.measured_s() - started_s) * 1000 if self.measured_s else 0.0

@@ -114,6 +114,26 @@ class Sender:
                 return Sent(report=structs.replace(entry.reports[-1], replayed=True))
             return self._sent(approved, plan, step, parent).given()
 
+    def rehearse(self, approved: Approved, earlier: Deltas) -> None:
+        """Have an order quoted and prepared before those of its plan ahead of it are sent, which are expected to move `earlier`. Nothing is
+        sent, and nothing written down.
+
+        Raises:
+            VenueRejected, VenueUnreachable: as `send`. ComponentError: EIM-002, the connection's breaker is open.
+        """
+        if not self._calls.can_rehearse:
+            return
+        delay_s = self._settings.delay_s
+        with self.connection.breaker.guard():
+            for attempt in range(1, self._settings.attempts + 1):
+                try:
+                    return self._calls.rehearse(approved, self._settings.limits, earlier)
+                except VenueUnreachable:
+                    if attempt == self._settings.attempts:
+                        raise
+                self._timing.sleep(min(delay_s, MOST_DELAY_S))
+                delay_s *= 2
+
     def look_up(self, entry: Entry) -> Concluded | NotConcluded:
         """Ask once what became of an entry that was sent and is open, by the venue's reference where a person has decided that it happened.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from decimal import Decimal
 
+    from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.core.state import State
@@ -58,6 +59,23 @@ class VenueCalls:
             return quote
 
         return call
+
+    @property
+    def can_rehearse(self) -> bool:
+        """Whether the gateway can prepare an order of which those before it were not executed yet."""
+        return hasattr(self.gateway, "rehearse")
+
+    def rehearse(self, approved: Approved, limits: Any, earlier: Deltas) -> None:
+        """Have an order quoted and prepared as if others had moved `earlier`. Nothing is sent.
+
+        Raises:
+            VenueRejected, VenueUnreachable.
+        """
+        order = approved.order
+        try:
+            self._ask(order, lambda: self.gateway.rehearse(approved, limits, earlier))  # type: ignore[attr-defined]
+        except (OutcomeUnknown, MalformedAnswer) as error:
+            raise self.unreachable(order, f"{self.gateway.name} gave no quote: {_said(error)}", error) from error
 
     def prepare(self, approved: Approved, limits: Any, quote: Any, nonce: int | None) -> Message:
         """The complete message of what was approved.

@@ -73,6 +73,8 @@ class Binance:
     fee_tokens: tuple[str, ...] = (FEE_TOKEN,)
     settle = "USDT"
     wallets_are_separate = True
+    has_reserve = False
+    moves = True
     move_errors: Mapping[str, Any] = binance_errors.WALLET
 
     def __init__(self, client: ExchangeClient) -> None:
@@ -200,6 +202,9 @@ class Binance:
         return {symbol: Perp(amount, amount * entry) for symbol, (amount, entry) in held.items() if amount}
 
     # Between the wallets.
+
+    def reserved(self) -> dict[str, Decimal]:
+        return {}
 
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str:
         """Move between the wallets; the venue's name of the move. The venue takes no id of ours for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from decimal import Decimal
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.gateway import MalformedAnswer
@@ -20,21 +21,19 @@ OF_TRADES = ("COMMISSION", "REALIZED_PNL")
 TRANSFER = "TRANSFER"
 KINDS = {"FUNDING_FEE": FUNDING, "INSURANCE_CLEAR": LIQUIDATION}
 DAY_MS = 86_400_000
-CREDITED = 1
+MOVES_PAGE = 100
 
 
 def payments_since(client: ExchangeClient, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]:
-    """Funding, fees of liquidations, credits, oldest first.
+    """Funding, fees of liquidations, what came from other wallets, oldest first.
 
     What goes between the wallets is none of it where the run uses both.
     """
     found: list[Payment] = []
     if PERP in kinds:
         found += _incomes(client, from_ms, with_transfers=SPOT not in kinds)
-    if SPOT in kinds:
-        found += _deposits(client, from_ms)
-        if PERP not in kinds:
-            found += _moves(client, from_ms)
+    if SPOT in kinds and PERP not in kinds:
+        found += _moves(client, from_ms)
     return [payment for payment in found if from_ms <= payment.at_ms <= until_ms]
 
 
@@ -66,17 +65,6 @@ def _income_rows(client: ExchangeClient, from_ms: int) -> list[Any]:
         from_ms = newest
 
 
-def _deposits(client: ExchangeClient, from_ms: int) -> Iterator[Payment]:
-    """Deposits that were credited. The venue asks by the time at which they were seen first."""
-    rows = client.call("sapiGetCapitalDepositHisrec", {"startTime": from_ms - DAY_MS, "status": CREDITED, "limit": PAGE}, SPOT_HOST)
-    if not isinstance(rows, list):
-        raise MalformedAnswer("deposits that are no rows", rows)
-    for row in rows:
-        if int(row["status"]) == CREDITED:
-            at_ms = int(row.get("completeTime") or row["insertTime"])
-            yield Payment(id=f"deposit:{row['id']}", kind=CREDIT, token=row["coin"], amount=Decimal(row["amount"]), at_ms=at_ms)
-
-
 def _moves(client: ExchangeClient, from_ms: int) -> Iterator[Payment]:
     """What went between the spot wallet and one that the run does not use."""
     for name, sign in (("MAIN_UMFUTURE", -1), ("UMFUTURE_MAIN", 1)):
@@ -86,13 +74,18 @@ def _moves(client: ExchangeClient, from_ms: int) -> Iterator[Payment]:
 
 def moves_since(client: ExchangeClient, name: str, since_ms: int) -> list[Move]:
     """(id, token, amount, time) of the moves of a kind that were made."""
-    answer = client.call("sapiGetAssetTransfer", {"type": name, "startTime": since_ms, "size": 100}, SPOT_HOST)
-    if not isinstance(answer, dict):
-        raise MalformedAnswer("moves that are no rows", answer)
-    rows = answer.get("rows") or []
-    return [
-        (str(row["tranId"]), row["asset"], Decimal(row["amount"]), int(row["timestamp"])) for row in rows if row["status"] == "CONFIRMED"
-    ]
+    rows: list[Any] = []
+    for page in count(1):
+        params = {"type": name, "startTime": since_ms, "size": MOVES_PAGE, "current": page}
+        answer = client.call("sapiGetAssetTransfer", params, SPOT_HOST)
+        if not isinstance(answer, dict):
+            raise MalformedAnswer("moves that are no rows", answer)
+        found = answer.get("rows") or []
+        rows += found
+        if len(found) < MOVES_PAGE:
+            break
+    made = {str(row["tranId"]): row for row in rows if row["status"] == "CONFIRMED"}  # two pages may have the same one
+    return [(id_, row["asset"], Decimal(row["amount"]), int(row["timestamp"])) for id_, row in made.items()]
 
 
 def permissions(client: ExchangeClient) -> Permissions:

@@ -106,3 +106,35 @@ WALLET = {
     "-9000": _FINAL,
     "-12022": _FINAL,
 }
+
+WITHDRAWAL = {
+    **BOTH,
+    "-4001": _FINAL,
+    "-4002": _FINAL,
+    "-4003": _FINAL,  # below the minimum
+    "-4004": _KEY,  # not logged in
+    "-4005": Meaning.LIMITED,  # too many requests
+    "-4006": _KEY,  # only the main account
+    "-4007": _FINAL,  # the address does not pass the check
+    "-4008": _FINAL,  # nor its tag
+    "-4012": _FINAL,
+    "-4013": _FINAL,
+    "-4014": _FINAL,
+    "-4015": _FINAL,  # the network is closed
+    "-4016": _FINAL,
+    "-4017": _FINAL,  # within 24 hours after a change of the account
+    "-4018": _FINAL,  # no such token
+    "-4019": _FINAL,  # the token is not open for withdrawals
+    "-4021": _FINAL,  # a multiple
+    "-4022": _FINAL,  # below the minimum
+    "-4023": _FINAL,  # more than a day's
+    "-4024": _FINAL,  # balance
+    "-4025": _FINAL,
+    "-4026": _FINAL,  # balance
+    "-4028": _FINAL,  # below the fee
+    "-4033": _FINAL,  # address
+    "-4034": _FINAL,
+    "-4035": _FINAL,  # the address is not on the list
+    "-4104 This withdraw order id": Meaning.DUPLICATE,
+    "-4104 The withdrawal address": _FINAL,
+}

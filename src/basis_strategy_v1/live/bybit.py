@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
-from basis_strategy_v1.live import bybit_account, bybit_errors
+from basis_strategy_v1.live import bybit_account, bybit_errors, bybit_moves
 from basis_strategy_v1.live.bybit_account import HOST, WEEK_MS, pages, result_of, rows_of, weeks
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
-from basis_strategy_v1.live.exchange_prepare import REJECTED
 from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RequestsLeft
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ class Bybit:
     fee_tokens: tuple[str, ...] = ()
     settle = "USDT"
     wallets_are_separate = False
+    has_reserve = True
+    moves = True
     move_errors = bybit_errors.MOVES
 
     def __init__(self, client: ExchangeClient) -> None:
@@ -166,8 +166,11 @@ class Bybit:
         return {symbol: PerpSettings(shown, _leverage(self._position_rows({"symbol": symbol}))) for symbol in symbols}
 
     def balances(self, kind: str) -> dict[str, Decimal]:
-        """What the unified account holds, by token; a perp's profit counts once it is realised."""
-        return {row["coin"]: _number(row, "walletBalance") for row in self._wallet()["coin"]}
+        """What the unified and the funding account hold, by token; a perp's profit counts once it is realised."""
+        found = {row["coin"]: _number(row, "walletBalance") for row in self._wallet()["coin"]}
+        for token, amount in bybit_moves.held(self._client).items():
+            found[token] = found.get(token, ZERO) + amount
+        return found
 
     def _position_rows(self, which: Mapping[str, str]) -> list[Any]:
         return list(pages(self._client, "privateGetV5PositionList", {"category": "linear", "limit": 200, **which}))
@@ -177,18 +180,25 @@ class Bybit:
         rows = [(row, _signed(row)) for row in self._position_rows({"settleCoin": self.settle})]
         return {row["symbol"]: Perp(amount, amount * Decimal(row["avgPrice"])) for row, amount in rows if amount}
 
-    # One wallet: nothing is moved within the account.
+    # Between the funding account and the unified one.
+
+    def reserved(self) -> dict[str, Decimal]:
+        """What can be moved here from the funding account, by token."""
+        return bybit_moves.reserved(self._client)
 
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str:
-        raise VenueRejected(REJECTED, "bybit has one wallet for spot and perps; nothing was sent")
+        """Move between them; the venue's name of the move."""
+        with self._client.stamped(min(at_ms, expires_ms - self.life_ms)):
+            return bybit_moves.move(self._client, source, token, amount, expires_ms)
 
     def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]:
-        return []
+        """(id, token, amount, time) of the moves from one to the other that were made, from a time on."""
+        return bybit_moves.moves_since(self._client, source, since_ms)
 
     # What happened by itself, and how the account is set up.
 
     def payments_since(self, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]:
-        return bybit_account.payments_since(self._client, from_ms, until_ms)
+        return bybit_moves.payments_since(self._client, from_ms, until_ms)
 
     def origin_of(self, order: FoundOrder) -> str | None:
         """What made an order that nobody sent: a liquidation, a deleveraging; None: somebody sent it."""

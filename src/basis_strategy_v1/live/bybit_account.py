@@ -35,24 +35,24 @@ def result_of(answer: Any) -> dict[str, Any]:
     return result
 
 
-def rows_of(answer: Any) -> list[Any]:
+def rows_of(answer: Any, name: str = "list") -> list[Any]:
     """The rows of an answer.
 
     Raises:
         MalformedAnswer: there are none.
     """
-    rows = result_of(answer).get("list")
+    rows = result_of(answer).get(name)
     if not isinstance(rows, list):
-        raise MalformedAnswer("an answer without list", answer)
+        raise MalformedAnswer(f"an answer without {name}", answer)
     return rows
 
 
-def pages(client: ExchangeClient, method: str, params: Mapping[str, Any]) -> Iterator[Any]:
+def pages(client: ExchangeClient, method: str, params: Mapping[str, Any], name: str = "list") -> Iterator[Any]:
     """The rows of all pages."""
     more: dict[str, Any] = {}
     while True:
         answer = client.call(method, {**params, **more}, HOST)
-        rows = rows_of(answer)
+        rows = rows_of(answer, name)
         yield from rows
         cursor = result_of(answer).get("nextPageCursor")
         if not cursor or not rows:
@@ -66,20 +66,16 @@ def weeks(from_ms: int, until_ms: int) -> Iterator[dict[str, int]]:
         yield {"startTime": start, "endTime": min(start + WEEK_MS, until_ms)}
 
 
-def payments_since(client: ExchangeClient, from_ms: int, until_ms: int) -> list[Payment]:
-    """Rows of the account's log without an order, oldest first: funding, transfers, interest and whatever else there is.
+def log_of(client: ExchangeClient, from_ms: int, until_ms: int) -> Iterator[Any]:
+    """The rows of the unified account's log."""
+    for span in weeks(from_ms, until_ms):
+        yield from pages(client, "privateGetV5AccountTransactionLog", {"accountType": "UNIFIED", "limit": LOG_PAGE, **span})
+
+
+def payment_of(row: Any) -> Payment | None:
+    """A row of the log that moved something and is of no order: funding, a transfer, interest and whatever else there is.
 
     The log's `change` is what the balance changed by: no sign of a fee or of a funding has to be known.
-    """
-    found = []
-    for span in weeks(from_ms, until_ms):
-        rows = list(pages(client, "privateGetV5AccountTransactionLog", {"accountType": "UNIFIED", "limit": LOG_PAGE, **span}))
-        found += [payment for row in reversed(rows) if (payment := _payment_of(row)) is not None]
-    return [payment for payment in found if from_ms <= payment.at_ms <= until_ms]
-
-
-def _payment_of(row: Any) -> Payment | None:
-    """A row that moved something and is of no order.
 
     Raises:
         MalformedAnswer: it is none.

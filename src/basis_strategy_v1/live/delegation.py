@@ -131,7 +131,7 @@ class Delegation:
     # Changing.
 
     def deploy(self) -> str:
-        """Create the executor, if it is not there; what was done, for a person.
+        """Create the executor, if it is not there; what was done, for a person, and its address on a line of its own.
 
         Raises:
             VenueRejected: something else is there, the chain has no deployer, or gas costs too much.
@@ -140,7 +140,7 @@ class Delegation:
         place, found = self._place, self.look()
         if found.executor_code:
             self._require_expected(found)
-            return f"the executor is at {place.executor} already; nothing was sent"
+            return f"the executor is there already; nothing was sent\n{place.executor}"
         computed = executor_address(place.aave_pool, place.morpho)
         if not same_address(place.executor, computed):
             self._refuse(
@@ -153,7 +153,7 @@ class Delegation:
         call = deploy_call(place.aave_pool, place.morpho)
         paid = self._send(found, {"type": 2, "to": call.to, "data": call.data, "gas": DEPLOY_GAS})
         self._require_expected(self.look())
-        return f"the executor is at {place.executor}; gas cost {paid} ETH"
+        return f"the executor is created; gas cost {paid} ETH\n{place.executor}"
 
     def delegate(self) -> str:
         """Give the account the executor's code.

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder, Rules, SentOrder
 
 FOREIGN_FILL, LATE_FILL = "foreign fill", "late fill"
+FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL = "foreign withdrawal", "late withdrawal"
 FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "funding", "liquidation", "deleveraging", "credit"
+RESERVE = "reserve"  # as a wallet that something is moved from
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""
 
@@ -69,6 +71,10 @@ class ExchangeApi(Protocol):
     """What fees may be paid in besides the tokens of a market."""
     wallets_are_separate: bool
     """Between spot and perps; where they are not, both kinds hold the same balances."""
+    has_reserve: bool
+    """Whether the account has a wallet more, in which nothing is traded; what it holds counts, and is moved to where an order needs it."""
+    moves: bool
+    """Whether something can be moved between the wallets of the account."""
     move_errors: Mapping[str, Meaning]
 
     def errors(self, kind: str) -> Mapping[str, Meaning]: ...
@@ -100,6 +106,11 @@ class ExchangeApi(Protocol):
         ...
 
     def perps(self) -> dict[str, Perp]: ...
+
+    def reserved(self) -> dict[str, Decimal]:
+        """What the reserve can give, by token."""
+        ...
+
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str: ...
     def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]: ...
     def payments_since(self, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]: ...

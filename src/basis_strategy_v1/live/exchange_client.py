@@ -89,6 +89,7 @@ class ExchangeClient:
         refusal_of: RefusalOf | None = None, receive_window_ms: int | None = None,
     ) -> None:  # fmt: skip
         self.offset_ms = 0
+        self.key, self.secret = key, secret  # where the venue's file signs itself
         self._clock = clock
         self._rate = rate
         self._scrub = scrub

@@ -13,7 +13,8 @@ from basis_strategy_v1.core.gateway import Due, MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_api import FOREIGN_FILL, FUNDING, LATE_FILL, LIQUIDATION
-from basis_strategy_v1.live.exchange_orders import changes_of, deltas_of, is_ours, moved_by
+from basis_strategy_v1.live.exchange_orders import SPOT, changes_of, deltas_of, is_ours, moved_by
+from basis_strategy_v1.live.exchange_transfer_due import FIRST_MS, TransferDueReader
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_access import Access
     from basis_strategy_v1.live.exchange_api import Payment
     from basis_strategy_v1.live.exchange_orders import Fill, FoundOrder
+    from basis_strategy_v1.live.exchange_transfers import TransferApi
 
 MOST_KNOWN = 4_096
 OVERLAP_MS = 600_000  # what is read again each time: a venue shows some things late
@@ -28,18 +30,24 @@ NO_PERPS: Mapping[str, Perp] = {}
 
 
 class Cursor(Struct, frozen=True):
-    """How far an account was read (venue's ms), and when its record began: what was before is in the state that it began with."""
+    """How far an account was read (venue's ms), and when its record began: what was before is in the state that it began with.
+
+    `waits_ms`: when the oldest transfer began that had not ended then; None where that is not known.
+    """
 
     begun_ms: int
     read_ms: int
+    waits_ms: int | None = None
 
 
 class DueReader:
-    """Reads one account. `run` is the one whose orders have rows in the journal: their fills carry the client id."""
+    """Reads one account. `run` is the one whose orders have rows in the journal: their fills carry the client id. `transfers` are the
+    calls for withdrawals and deposits."""
 
-    def __init__(self, access: Access, run: str = "") -> None:
+    def __init__(self, access: Access, run: str = "", transfers: TransferApi | None = None) -> None:
         self._access = access
         self._run = run
+        self._transfers = None if transfers is None or SPOT not in access.kinds else TransferDueReader(access, transfers, run)
         self._orders: dict[str, FoundOrder] = {}  # by the venue's id
 
     def know(self, order: FoundOrder) -> None:
@@ -59,9 +67,12 @@ class DueReader:
             return (), _text(Cursor(now_ms, now_ms))
         cursor = json.decode(since, type=Cursor)
         from_ms = max(cursor.begun_ms, cursor.read_ms - OVERLAP_MS)
-        found = [item for item in self._items(from_ms, now_ms) if item[0] > cursor.begun_ms]
-        found.sort(key=lambda item: item[0])
-        return [due for _, due in found], _text(Cursor(cursor.begun_ms, now_ms))
+        items, waits_ms = list(self._items(from_ms, now_ms)), cursor.waits_ms
+        if self._transfers is not None:
+            moved, waits_ms = self._transfers.read(cursor.begun_ms - FIRST_MS if waits_ms is None else waits_ms, from_ms, now_ms)
+            items += moved
+        found = sorted((item for item in items if item[0] > cursor.begun_ms), key=lambda item: item[0])
+        return [due for _, due in found], _text(Cursor(cursor.begun_ms, now_ms, waits_ms))
 
     def _items(self, from_ms: int, until_ms: int) -> Iterator[tuple[int, Due]]:
         """(venue's ms, item) of each."""

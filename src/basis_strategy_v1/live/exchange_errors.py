@@ -13,6 +13,7 @@ class Meaning(StrEnum):
 
     `final`: the same order is refused again. `key`: the key may not do it. `unknown`: perhaps it was executed. `clock`: its time was not
     accepted. `limited`: too many requests. `duplicate`: an earlier attempt is there. `absent`: the venue knows no such order.
+    `maintenance`: the venue takes nothing now.
     """
 
     FINAL = "final"
@@ -22,9 +23,11 @@ class Meaning(StrEnum):
     LIMITED = "limited"
     DUPLICATE = "duplicate"
     ABSENT = "absent"
+    MAINTENANCE = "maintenance"
 
 
 TOO_MANY = (418, 429)
+UNAVAILABLE = 503
 # A gateway on the way, a wrong address, a blocked country: the venue's matching has not seen it.
 NOT_PASSED = (400, 401, 403, 404, 405, 451)
 
@@ -36,6 +39,8 @@ def meaning_of(refusal: Refusal, table: Mapping[str, Meaning]) -> Meaning:
     """
     if refusal.status in TOO_MANY:
         return Meaning.LIMITED
+    if refusal.status == UNAVAILABLE and "maintenance" in refusal.text.lower():
+        return Meaning.MAINTENANCE
     if refusal.status >= 500 or refusal.status == 408:
         return Meaning.UNKNOWN
     if not refusal.code:

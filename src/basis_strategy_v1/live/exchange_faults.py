@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.state import ExchangeAccount
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
 
 CROSSED = ("crossed", "cross")
 MOST_OFFSET_MS = 1_000
@@ -39,13 +40,15 @@ class AccountCheck:
     """
 
     def __init__(
-        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: ExchangeAccount | None = None
-    ) -> None:
+        self, access: Access, limits: Limits, *, run: str = "", leverage: Decimal | None = None, held: ExchangeAccount | None = None,
+        transfers: TransferCheck | None = None,
+    ) -> None:  # fmt: skip
         self._access = access
         self._limits = limits
         self._run = run
         self._leverage = leverage
         self._held = held
+        self._transfers = transfers
 
     def findings(self) -> AccountFindings:
         """All of them."""
@@ -59,7 +62,7 @@ class AccountCheck:
             return AccountFindings((error.message,), ())
         if abs(self._access.client.offset_ms) > MOST_OFFSET_MS:
             notes.append(f"{name}: its clock is {self._access.client.offset_ms / 1000:+.1f} s from this machine's; set this machine's")
-        for look in (self._key, self._markets, self._settings, self._orders, self._positions):
+        for look in (self._key, self._markets, self._settings, self._orders, self._positions, self._withdrawals):
             try:
                 for is_fault, text in look():
                     (faults if is_fault else notes).append(f"{name}: {text}")
@@ -75,12 +78,31 @@ class AccountCheck:
         for kind in access.kinds:
             if not may.trades[kind]:
                 yield True, f"the key may not trade {kind}; allow it at the exchange"
-        if len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
+        if len(access.kinds) > 1 and access.api.wallets_are_separate and not access.api.moves:
+            yield False, "nothing is moved between the spot and the perp wallet; keep what is needed in each"
+        elif len(access.kinds) > 1 and access.api.wallets_are_separate and not may.moves:
             yield True, "the key may not move between the spot and the futures wallet (universal transfer); allow it at the exchange"
+        if access.api.has_reserve and not may.moves:
+            yield (
+                False,
+                "the key may not move between the account's wallets; an order that needs what is in the other one is refused",
+            )
         if may.withdraws and not self._limits.withdrawal_addresses:
             yield True, "the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key"
         if not may.is_bound_to_address:
             yield False, "the key may be used from any address; bind it to this machine's at the exchange"
+
+    def _withdrawals(self) -> Iterator[tuple[bool, str]]:
+        if self._transfers is not None:
+            tokens = {
+                rules.base
+                for kind, listed in self._access.symbols.items()
+                for symbol in listed
+                if (rules := self._access.rules(kind, symbol))
+            }
+            may = self._access.ask(SPOT, self._access.api.permissions)
+            for text in self._transfers.notes(self._limits, tokens | {self._access.api.settle}, may_withdraw=may.withdraws):
+                yield False, text
 
     def _markets(self) -> Iterator[tuple[bool, str]]:
         for kind, symbols in self._access.symbols.items():

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert, json, to_builtins
+from msgspec import convert, json, structs, to_builtins
 
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
-from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
+from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer, is_internal_move
+from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.core.state import ExchangeAccount, State
 from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
 from basis_strategy_v1.live.exchange_faults import AccountCheck, AccountFindings
-from basis_strategy_v1.live.exchange_moves import made_by, move_of, moved
+from basis_strategy_v1.live.exchange_moves import made_by, move_of, move_of_reserve, moved
 from basis_strategy_v1.live.exchange_orders import (
     DONE,
     PERP,
@@ -31,20 +32,36 @@ from basis_strategy_v1.live.exchange_orders import (
     executed_by,
     happened_of,
 )
-from basis_strategy_v1.live.exchange_prepare import MOST_FEE, REJECTED, Quote, opened_by, prepared_move, prepared_order
+from basis_strategy_v1.live.exchange_prepare import (
+    MOST_FEE,
+    REJECTED,
+    Quote,
+    opened_by,
+    prepared_move,
+    prepared_order,
+)
+from basis_strategy_v1.live.exchange_transfer_calls import TransferCalls
+from basis_strategy_v1.live.exchange_transfers import SentWithdrawal
+from basis_strategy_v1.live.exchange_withdrawals import prepared_withdrawal
 
 if TYPE_CHECKING:
+    from basis_strategy_v1.core.deltas import Deltas
     from basis_strategy_v1.core.limits import Limits
     from basis_strategy_v1.core.order import Approved, Order
     from basis_strategy_v1.live.exchange_access import Access
+    from basis_strategy_v1.live.exchange_api import PerpMargin
     from basis_strategy_v1.live.exchange_due import DueReader
     from basis_strategy_v1.live.exchange_orders import Fill, Rules
+    from basis_strategy_v1.live.exchange_transfer_calls import Payee
+    from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
+    from basis_strategy_v1.live.exchange_transfers import TransferApi
 
 UNKNOWN = "CEX-003"
 CLOCK_MARGIN_MS = 1_500  # a venue takes a timestamp that is up to 1 s ahead of its clock
 LOOK_UP_LAG_MS = 10_000  # how late a look-up, or the fills of an order, may show what was executed
+WITHDRAWAL_LAG_MS = 600_000  # how late the list of withdrawals may show one
 LEAST_LIFE_MS = 50
-Sent = SentOrder | SentMove
+Sent = SentOrder | SentMove | SentWithdrawal
 
 
 class ExchangeGateway:
@@ -53,15 +70,22 @@ class ExchangeGateway:
     kind = "exchange"
     takes_nonce = False
 
-    def __init__(self, access: Access, due: DueReader, connection: str, run: str = "") -> None:
+    def __init__(
+        self, access: Access, due: DueReader, connection: str, run: str = "", transfers: TransferApi | None = None,
+        check: TransferCheck | None = None,
+    ) -> None:  # fmt: skip
         self.name = access.name
         self.connection = connection
         self._access = access
         self._api = access.api
         self._due = due
         self._run = run
+        self._transfers = TransferCalls(access, transfers)
+        self._check = check
+        self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
+        self._margins: dict[str, PerpMargin] = {}  # what was just read for an order, by its key
         self._absent: dict[str, int] = {}  # client id -> when it was first not there after it had expired (venue's ms)
         self._doubtful: set[str] = set()  # client ids that were perhaps taken before the venue refused to answer more
 
@@ -76,7 +100,17 @@ class ExchangeGateway:
             rules = access.rules(trade.trade_type, trade.symbol)
             if rules is not None:
                 quote = self._quote_of(order, trade, rules)
+        elif isinstance(trade, WalletTransfer) and not is_internal_move(trade):
+            quote = self._transfers.quote(trade, self.payees)
         return to_builtins(quote)
+
+    def deposit_address(self, token: str, chain: str) -> str:
+        """Where the account receives a token on a chain.
+
+        Raises:
+            VenueRejected: it receives none there. VenueUnreachable.
+        """
+        return self._transfers.deposit_address(token, chain)
 
     def _quote_of(self, order: Order, trade: CexTrade, rules: Rules) -> Quote:
         access = self._access
@@ -84,7 +118,7 @@ class ExchangeGateway:
             token, needed = _spent(order, trade, rules)
             free, held, leverage = self._usable(token, needed), None, None
         else:
-            margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
+            margin = self._margins.pop(order.key, None) or access.ask(PERP, lambda: self._api.margin(trade.symbol))
             free, held, leverage = margin.free, margin.held, margin.leverage
         # The time is read last: the order lives from then on.
         return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, rules=rules, free=free, held=held, leverage=leverage)
@@ -100,12 +134,36 @@ class ExchangeGateway:
         sent: Sent
         if isinstance(order.instruction, CexTrade):
             sent = prepared_order(self.name, approved, limits, quoted, life_ms, self._run)
-        elif isinstance(order.instruction, WalletTransfer) and order.instruction.to_venue == self.name and self._api.wallets_are_separate:
-            sent = prepared_move(order, quoted, life_ms, self._run)
+        elif quoted.withdrawal is not None:
+            sent = prepared_withdrawal(self.name, approved, limits, quoted, life_ms, self._run)
         else:
-            raise VenueRejected(REJECTED, f"{self.name} has no live withdrawals in this version; nothing was sent")
+            sent = prepared_move(order, quoted, life_ms, self._run)
         expires = (sent.expires_ms - quoted.offset_ms) * 1000
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
+
+    def rehearse(self, approved: Approved, limits: Limits, earlier: Deltas) -> None:
+        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`.
+
+        Raises:
+            VenueRejected, VenueUnreachable.
+        """
+        order, trade = approved.order, approved.order.instruction
+        if isinstance(trade, CexTrade):
+            quote = self._as_if(order, trade, convert(self.quote(order), Quote), earlier.tokens(self.name))
+            prepared_order(self.name, approved, limits, quote, self._api.life_ms, self._run)
+
+    def _as_if(self, order: Order, trade: CexTrade, quote: Quote, moved: Mapping[str, Decimal]) -> Quote:
+        """A quote after other orders and after the move between the wallets that would come first."""
+        access, settle = self._access, self._api.settle
+        if quote.free is None or quote.rules is None:
+            return quote
+        if any(read_common_name(name).kind is Kind.PERP for name in moved):  # what that leaves of margin, the venue says only afterwards
+            return structs.replace(quote, free=None)
+        token, needed = (settle, ZERO) if trade.trade_type == PERP else _spent(order, trade, quote.rules)
+        free = quote.free + moved.get(token, ZERO)
+        if token == settle and self._api.wallets_are_separate and len(access.kinds) > 1:
+            free += self._usable(settle, needed) if trade.trade_type == PERP else access.ask(PERP, self._api.free_margin)
+        return structs.replace(quote, free=free)
 
     def move_for(self, order: Order) -> WalletTransfer | None:
         """The move between the account's wallets that an order needs first; None: what it needs is where it trades.
@@ -114,22 +172,50 @@ class ExchangeGateway:
             VenueUnreachable.
         """
         trade, access = order.instruction, self._access
-        if not isinstance(trade, CexTrade) or len(access.kinds) == 1 or not self._api.wallets_are_separate:
+        settle = self._api.settle
+        if isinstance(trade, CexTrade) and self._api.has_reserve:
+            return self._from_reserve(order, trade)
+        if len(access.kinds) == 1 or not self._api.wallets_are_separate or not self._api.moves:
+            return None
+        if isinstance(trade, WalletTransfer):
+            lacking = trade.amount - access.ask(SPOT, self._api.free).get(settle, ZERO) if trade.token == settle else ZERO
+            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+        if not isinstance(trade, CexTrade):
             return None
         rules = access.rules(trade.trade_type, trade.symbol)
-        settle = self._api.settle
         if rules is None or rules.quote != settle:
             return None
         if trade.trade_type == SPOT:
             token, needed = _spent(order, trade, rules)
             lacking = needed - self._usable(token, needed) if token == settle else ZERO
             return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
-        margin = access.ask(PERP, lambda: self._api.margin(trade.symbol))
-        price = order.price or order.worst_price or ZERO
-        # The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
-        opened = opened_by(trade, margin.held)
-        lacking = (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
+        lacking = self._lacking_margin(order, trade)
         return move_of(self.name, PERP, settle, lacking, self._usable(settle, lacking)) if lacking > 0 else None
+
+    def _from_reserve(self, order: Order, trade: CexTrade) -> WalletTransfer | None:
+        """What lacks in the one wallet, out of the reserve."""
+        rules = self._access.rules(trade.trade_type, trade.symbol)
+        if rules is None:
+            return None
+        if trade.trade_type == SPOT:
+            token, needed = _spent(order, trade, rules)
+            lacking = needed - self._usable(token, needed)
+        else:
+            token, lacking = self._api.settle, self._lacking_margin(order, trade)
+        if lacking <= 0:
+            return None
+        return move_of_reserve(self.name, token, lacking, self._access.ask(trade.trade_type, self._api.reserved).get(token, ZERO))
+
+    def _lacking_margin(self, order: Order, trade: CexTrade) -> Decimal:
+        """What lacks for a perp order (settlement token).
+
+        The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
+        """
+        margin = self._access.ask(PERP, lambda: self._api.margin(trade.symbol))
+        self._margins = {order.key: margin}
+        opened = opened_by(trade, margin.held)
+        price = order.price or order.worst_price or ZERO
+        return (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
 
     def _usable(self, token: str, needed: Decimal) -> Decimal:
         """What is free of a token in the spot wallet. The venue is only asked where what is known would not do."""
@@ -148,7 +234,7 @@ class ExchangeGateway:
         """Send it once."""
         sent = _sent_of(message)
         with self._lock:
-            free, self._free = self._free, {}  # known again once the outcome is
+            free, self._free, self._margins = self._free, {}, {}  # known again once the outcome is
         self._absent.pop(sent.client_id, None)
         try:
             answer = self._send(sent)
@@ -162,7 +248,8 @@ class ExchangeGateway:
         return answer
 
     def _send(self, sent: Sent) -> Happened | Pending:
-        if sent.client_id in self._doubtful:
+        # A venue may take a second withdrawal under the same id: one that is there already is not asked for again.
+        if sent.client_id in self._doubtful or isinstance(sent, SentWithdrawal):
             try:
                 return self._found(sent)
             except Absent:
@@ -186,17 +273,25 @@ class ExchangeGateway:
         if isinstance(sent, SentMove):
             made = self._api.move(sent.source, sent.target, sent.token, sent.amount, now_ms, sent.expires_ms)
             return moved(sent, made)
-        placed = self._api.place(sent, now_ms)
+        if isinstance(sent, SentWithdrawal):
+            self._transfers.withdraw(sent, now_ms)
+            placed: FoundOrder | str = ""
+        else:
+            placed = self._api.place(sent, now_ms)
         try:
+            if isinstance(sent, SentWithdrawal):
+                return self._found(sent)
             if isinstance(placed, str):
                 return self._found(sent, placed)
             return self._outcome(sent, placed)
         except (VenueUnreachable, Absent) as error:  # it was placed all the same
-            return Pending(f"it, or its fills, cannot be read: {error}")
+            return Pending(f"it is there, and what it came to cannot be read: {error}")
 
     def _meaning(self, sent: Sent, error: Exception) -> Meaning | None:
         if not isinstance(error, Refusal):
             return None
+        if isinstance(sent, SentWithdrawal):
+            return self._transfers.meaning(error)
         return meaning_of(error, self._api.move_errors if isinstance(sent, SentMove) else self._api.errors(sent.trade_type))
 
     def _failed(self, sent: Sent, error: Exception, meaning: Meaning | None) -> Happened | Pending:
@@ -208,7 +303,7 @@ class ExchangeGateway:
         text = f"{self.name}: {said(error)}"
         if isinstance(error, TooManyRequests) or (isinstance(error, NoAnswer) and not error.is_sent) or meaning is Meaning.CLOCK:
             raise VenueUnreachable(UNREACHABLE, text) from None
-        if meaning is Meaning.LIMITED:
+        if meaning in (Meaning.LIMITED, Meaning.MAINTENANCE):
             self._doubtful.add(sent.client_id)
             raise VenueUnreachable(UNREACHABLE, text) from None
         if meaning is Meaning.DUPLICATE:
@@ -233,7 +328,7 @@ class ExchangeGateway:
         if now_ms <= sent.expires_ms + CLOCK_MARGIN_MS:
             return Pending("the venue does not know it yet")
         first_ms = self._absent.setdefault(sent.client_id, now_ms)
-        if now_ms - first_ms < LOOK_UP_LAG_MS:
+        if now_ms - first_ms < (WITHDRAWAL_LAG_MS if isinstance(sent, SentWithdrawal) else LOOK_UP_LAG_MS):
             return Pending("it has expired and is not there; a look-up may come late")
         return NeverHappened(f"it expired and was not there {(now_ms - first_ms) / 1000:.0f} s apart")
 
@@ -250,6 +345,8 @@ class ExchangeGateway:
             if made is None:
                 raise Absent
             return moved(sent, made)
+        if isinstance(sent, SentWithdrawal):
+            return self._transfers.found(sent, order_id)
         which = {"client_id": sent.client_id, "order_id": order_id}
         found = access.ask(sent.trade_type, lambda: self._api.find(sent.trade_type, sent.symbol, **which, sent_ms=sent.sent_ms))
         return self._outcome(sent, found)
@@ -310,7 +407,8 @@ class ExchangeGateway:
 
     def check_account(self, limits: Limits, *, leverage: Decimal | None = None, held: ExchangeAccount | None = None) -> AccountFindings:
         """What is wrong with the account, and what is worth knowing; see `AccountCheck`."""
-        return AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held).findings()
+        check = AccountCheck(self._access, limits, run=self._run, leverage=leverage, held=held, transfers=self._check)
+        return check.findings()
 
 
 def faults_of_account(

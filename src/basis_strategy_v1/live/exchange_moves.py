@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.gateway import Happened
 from basis_strategy_v1.core.instructions import WalletTransfer
+from basis_strategy_v1.live.exchange_api import RESERVE
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_orders import SentMove
 
 UNIT = Decimal("1e-8")
+MOST_MARK = 9_999 * UNIT
 CLOCK_SLACK_MS = 1_500
 
 
@@ -25,11 +29,22 @@ def move_of(name: str, target: str, token: str, lacking: Decimal, there: Decimal
     It is a transfer from the account to itself; `network` names the wallets.
     """
     wanted = lacking.quantize(UNIT, ROUND_CEILING)
-    amount = min(wanted, there.quantize(UNIT, ROUND_FLOOR))
+    amount = min(wanted, there.quantize(UNIT, ROUND_FLOOR) - MOST_MARK)
     if amount <= 0:
         return None
     source = SPOT if target == PERP else PERP
     return WalletTransfer(from_venue=name, to_venue=name, token=token, amount=amount, network=f"{source}-{target}")
+
+
+def move_of_reserve(name: str, token: str, lacking: Decimal, there: Decimal) -> WalletTransfer | None:
+    """The move that brings what is lacking from the wallet in which nothing is traded, as much as is there; None: nothing can be moved."""
+    move = move_of(name, SPOT, token, lacking, there)
+    return None if move is None else structs.replace(move, network=f"{RESERVE}-{SPOT}")
+
+
+def mark_of(client_id: str) -> Decimal:
+    """The fraction that is added to an amount that is moved, so that it can be found again: the venue keeps no id of ours for it."""
+    return UNIT * (1 + int(client_id[:12], 16) % 9_999)
 
 
 def moved(sent: SentMove, reference: str) -> Happened:
@@ -39,7 +54,7 @@ def moved(sent: SentMove, reference: str) -> Happened:
 
 
 def made_by(sent: SentMove, rows: Iterable[tuple[str, str, Decimal, int]]) -> str | None:
-    """The venue's name of the move among those that were made: the one of this token, amount and time. The venue keeps no id of ours."""
+    """The venue's name of the move among those that were made: the one of this token, amount and time. The amount has the move's mark."""
     begins, ends = sent.sent_ms - CLOCK_SLACK_MS, sent.expires_ms + CLOCK_SLACK_MS
     found = [id_ for id_, token, amount, at in rows if (token, amount) == (sent.token, sent.amount) and begins <= at <= ends]
     return found[0] if found else None

@@ -11,7 +11,9 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer
 from basis_strategy_v1.core.outgoing import OutgoingTrade, require_message_within
+from basis_strategy_v1.live.exchange_moves import mark_of
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Rules, SentMove, SentOrder, client_id_of, fault_of, on_tick, whole_lots
+from basis_strategy_v1.live.exchange_transfers import NetworkTerms
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -23,6 +25,14 @@ REJECTED = "CEX-001"
 ZERO = Decimal(0)
 MOST_FEE = Decimal("0.001")  # of a perp's notional: what is kept for its fee
 UNIT = Decimal("1e-8")  # of an amount that is moved between wallets
+
+
+class WithdrawalQuote(Struct, frozen=True, kw_only=True):
+    """What the venue says before a withdrawal: over which networks the token goes, the one that is meant, and the receiver's address."""
+
+    networks: tuple[NetworkTerms, ...]
+    network: str
+    address: str
 
 
 class Quote(Struct, frozen=True, kw_only=True):
@@ -38,6 +48,7 @@ class Quote(Struct, frozen=True, kw_only=True):
     free: Decimal | None = None
     held: Decimal | None = None
     leverage: Decimal | None = None
+    withdrawal: WithdrawalQuote | None = None
 
 
 def prepared_order(name: str, approved: Approved, limits: Limits, quote: Quote, life_ms: int, run: str) -> SentOrder:
@@ -84,8 +95,9 @@ def prepared_move(order: Order, quote: Quote, life_ms: int, run: str) -> SentMov
     transfer = order.instruction
     assert isinstance(transfer, WalletTransfer) and transfer.network is not None
     source, _, target = transfer.network.partition("-")
+    client_id = client_id_of(order.key, run)
     return SentMove(
-        client_id=client_id_of(order.key, run), source=source, target=target, token=transfer.token, amount=transfer.amount,
+        client_id=client_id, source=source, target=target, token=transfer.token, amount=transfer.amount + mark_of(client_id),
         sent_ms=quote.now_ms, expires_ms=quote.now_ms + life_ms,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from basis_strategy_v1.core.clock import SimulatedClock, SystemClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live.binance import WINDOWS, Binance
+from basis_strategy_v1.live.binance_transfers import BinanceTransfers
 from basis_strategy_v1.live.bybit import CLOSED_S as BYBIT_CLOSED_S
 from basis_strategy_v1.live.bybit import WINDOWS as BYBIT_WINDOWS
 from basis_strategy_v1.live.bybit import Bybit
@@ -18,6 +19,9 @@ from basis_strategy_v1.live.exchange_client import ExchangeClient, RefusalOf, re
 from basis_strategy_v1.live.exchange_due import DueReader
 from basis_strategy_v1.live.exchange_gateway import ExchangeGateway
 from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RateLimit, RateWindow, RequestsLeft
+from basis_strategy_v1.live.exchange_transfer_check import TransferCheck
+from basis_strategy_v1.live.hyperliquid import Hyperliquid
+from basis_strategy_v1.live.hyperliquid_errors import refusal_of as hyperliquid_refusal
 from basis_strategy_v1.live.okx import Okx
 from basis_strategy_v1.live.okx_errors import refusal_of as okx_refusal
 from basis_strategy_v1.venues.exchanges import Settings, exchange_of
@@ -25,6 +29,7 @@ from basis_strategy_v1.venues.exchanges import Settings, exchange_of
 if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.live.exchange_api import ExchangeApi
+    from basis_strategy_v1.live.exchange_transfers import TransferApi
     from basis_strategy_v1.live.secrets import Secrets
 
 
@@ -40,12 +45,14 @@ class VenueRow(NamedTuple):
     has_passphrase: bool = False
     receive_window_ms: int | None = None
     closed_s: Mapping[int, float] = UNSTATED_S
+    transfers: Callable[[ExchangeClient], TransferApi] | None = None
 
 
 # Another exchange is a file with these calls, and a row here.
 VENUES = {
-    "binance": VenueRow(Binance, WINDOWS),
+    "binance": VenueRow(Binance, WINDOWS, transfers=BinanceTransfers),
     "bybit": VenueRow(Bybit, BYBIT_WINDOWS, bybit_refusal, receive_window_ms=Bybit.life_ms, closed_s=BYBIT_CLOSED_S),
+    "hyperliquid": VenueRow(Hyperliquid, {}, hyperliquid_refusal),
     "okx": VenueRow(Okx, {}, okx_refusal, has_passphrase=True),
 }
 
@@ -89,4 +96,6 @@ def open_exchange(
         receive_window_ms=row.receive_window_ms,
     )
     access = Access(name, row.api(client), client, symbols, measures_clock=not isinstance(ours, SimulatedClock))
-    return ExchangeGateway(access, DueReader(access, run), settings.endpoint or exchange, run)
+    transfers = None if row.transfers is None else row.transfers(client)
+    check = None if transfers is None else TransferCheck(access, transfers, settings.row(name))
+    return ExchangeGateway(access, DueReader(access, run, transfers), settings.endpoint or exchange, run, transfers, check)

@@ -92,6 +92,14 @@ class FeedSeries:
             if newest is None or rate.paid_at > newest.visible:
                 self._add(FeedRow(rate.paid_at, rate.paid_at, rate.rate, rate.rate, rate.rate))
 
+    def forget_after(self, instant: int) -> None:
+        """Take away what became visible after an instant that is now: it was seen by a clock that was ahead."""
+        self._rows = [row for row in self._rows if row.visible <= instant]
+        self._thinned = min(self._thinned, len(self._rows))
+        if self.closed_until is not None:
+            self.closed_until = min(self.closed_until, instant)
+        self.announced = None
+
     def add_row(self, stamp: int, value: Any, now: int) -> None:
         """Add what a chain was like at a block, known from now on; one that is there already is left out."""
         newest = self.last()

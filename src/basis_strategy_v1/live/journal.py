@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.order import Order, Plan
     from basis_strategy_v1.core.state import State
 
+LOCK = "journal.lock"
 WAY_OUT = "choose another folder with --state"
 _LOGGED = "UPDATE entry SET is_logged = 1 WHERE (key = ? OR parent = ?) AND is_logged = 0 AND status NOT IN ('intended', 'sent')"
 BEGINS_AGAIN = (Status.REJECTED, Status.NEVER_HAPPENED, Status.FAILED)
@@ -62,7 +63,7 @@ class SqliteJournal(JournalReader):
     def _opened(self) -> sqlite3.Connection:
         folder = self.path.parent
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder_lock = FolderLock(folder, self.path.with_name("journal.lock"), "JRN-002", WAY_OUT)
+        self._folder_lock = FolderLock(folder, self.path.with_name(LOCK), "JRN-002", WAY_OUT)
         try:
             if not self._folder_lock.is_first:
                 why = "is open in this process already, or is on a file system without locks"

@@ -103,9 +103,18 @@ class MarketFeed:
         if instant is None:
             instant = to_instant(at)
         with self._lock:
+            self._notice_the_clock()
             if instant - self._looked_at >= FRESH_US or self._is_payment_due(instant):
                 self._look(instant)
         return FeedSnapshot(at, instant, self)
+
+    def _notice_the_clock(self) -> None:
+        """A clock that was ahead, and was set back, has seen prices at times that are still to come: they are forgotten, and read again."""
+        now = to_instant(self.clock.now())
+        if now <= self._looked_at - FRESH_US:
+            for series in self._series.values():
+                series.forget_after(now)
+            self._looked_at, self._announced_at = now - FRESH_US, 0
 
     def fresh(self) -> FeedSnapshot:
         """What is known now."""

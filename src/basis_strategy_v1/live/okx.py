@@ -48,6 +48,8 @@ class Okx:
     fee_tokens: tuple[str, ...] = ()
     settle = "USDT"
     wallets_are_separate = False
+    has_reserve = False
+    moves = False
     move_errors = okx_errors.CODES
 
     def __init__(self, client: ExchangeClient) -> None:
@@ -194,6 +196,9 @@ class Okx:
         return found
 
     # One wallet: nothing is moved within the account.
+
+    def reserved(self) -> dict[str, Decimal]:
+        return {}
 
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str:
         raise VenueRejected(REJECTED, "okx has one wallet for spot and swaps; nothing was sent")

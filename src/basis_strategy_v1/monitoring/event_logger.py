@@ -22,7 +22,7 @@ from basis_strategy_v1.monitoring.folder_lock import FolderLock, remove_unless_f
 from basis_strategy_v1.monitoring.logged_errors import ERRORS, LoggedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from msgspec import Struct
@@ -119,6 +119,17 @@ class EventLogger:
         """Write what is pending, so that the files hold every event so far."""
         for file in self._distinct():
             file.flush()
+
+    def lines_of(self, component: str) -> Iterator[bytes]:
+        """The lines of a component's events so far: in a backtest this run's, live all that are kept."""
+        self.flush()
+        stem = file_stem(component)
+        live = self.execution_mode == "live"
+        paths = event_reader.event_files(self.directory).get(stem, []) if live else [self._folder / f"{stem}.jsonl"]
+        for path in paths:
+            if path.is_file():  # the export of the events says it where one is gone
+                with path.open("rb") as lines:
+                    yield from lines
 
     def export_csv(self, path: str | Path) -> None:
         """Write all events so far to one CSV: in a backtest this run's, live all that are kept."""

@@ -130,13 +130,17 @@ def export_csv(components: Iterable[Sequence[Path]], path: str | Path) -> None:
 def _write_rows(lines: Iterable[EventLine], path: Path) -> None:
     path.unlink(missing_ok=True)  # a link there is not followed
     with path.open("x", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for line in lines:
-            data = bytes(line.data).decode()
-            table.writerow((safe(line.timestamp), safe(line.component), line.sequence, safe(line.event_type), safe(data)))
+        csv.writer(file, lineterminator="\n").writerows(csv_rows(lines))
         file.flush()
         os.fsync(file.fileno())
+
+
+def csv_rows(lines: Iterable[EventLine]) -> Iterator[Sequence[Any]]:
+    """The rows of a CSV of events, its header first."""
+    yield COLUMNS
+    for line in lines:
+        data = bytes(line.data).decode()
+        yield safe(line.timestamp), safe(line.component), line.sequence, safe(line.event_type), safe(data)
 
 
 def safe(cell: str) -> str:

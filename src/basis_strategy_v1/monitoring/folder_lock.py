@@ -65,6 +65,25 @@ class FolderLock:
             self._release()
 
 
+def holder_of(path: Path) -> int | None:
+    """The number of the process that holds the folder whose lock's file this is, 0 where it has not written it; None: nobody holds it."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _process_in(path) or 0
+    except OSError:  # a file system without locks: nobody can know
+        return None
+    finally:
+        os.close(fd)  # which lets go of it
+    return None
+
+
 def remove_unless_file(path: Path) -> None:
     """Remove a link, a pipe or a device in the place of a file that is to be written; a folder stays, and is an error when it is opened."""
     if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):

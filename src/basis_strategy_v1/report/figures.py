@@ -17,13 +17,13 @@ from basis_strategy_v1.report.summary import Summary, label, rounded, total
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from basis_strategy_v1.report.run_folder import Curve, Run
+    from basis_strategy_v1.report.run_folder import Curve, ReportedRun
 
 NETTED = "basis"
 _BAR_PX = 30
 
 
-def figures_of(run: Run) -> dict[str, Any]:
+def figures_of(run: ReportedRun) -> dict[str, Any]:
     """`series` (name -> values) and `figures` (id, height, traces, layout), only those that have something to show."""
     series = _shared_series(run.curve, float(run.summary.initial_equity))
     figures = [
@@ -53,7 +53,7 @@ def _shared_series(curve: Curve, initial_equity: float) -> dict[str, list[Any]]:
     return {"times": [short_time(time) for time in curve.times], **{name: drawn(values) for name, values in numbers.items()}}
 
 
-def _curve_figures(run: Run) -> list[Figure]:
+def _curve_figures(run: ReportedRun) -> list[Figure]:
     if not run.curve.times:
         return []
     return [_equity_figure(run.summary), _drawdown_figure(), _attribution_figure(run)]
@@ -83,7 +83,7 @@ def _drawdown_figure() -> Figure:
     return _over_time("drawdown", 170, [area], {"showlegend": False, "yaxis": {"tickformat": ".2~%", "rangemode": "tozero", "nticks": 4}})
 
 
-def _attribution_figure(run: Run) -> Figure:
+def _attribution_figure(run: ReportedRun) -> Figure:
     moving = moving_sources(run.curve)
     traces = [trace for source in _by_view(moving) for trace in _stacked(source, run)]
     profit = {**_line("Profit and loss", "profit", "--ink"), "hovertemplate": _amount(run.summary)}
@@ -109,14 +109,14 @@ def _amounts_of(source: str, curve: Curve) -> list[float]:
     return [spot + perp for spot, perp in zip(*(curve.sources[name] for name in PRICES), strict=True)]
 
 
-def _stacked(source: str, run: Run) -> list[dict[str, Any]]:
+def _stacked(source: str, run: ReportedRun) -> list[dict[str, Any]]:
     """The areas of a source: gains on the stack above zero, losses on the one below. One of them speaks for both on hover."""
     amounts = _amounts_of(source, run.curve)
     signs = [sign for sign in (1, -1) if any(amount * sign > 0 for amount in amounts)]
     return [_area(source, sign, first=sign == signs[0], run=run) for sign in signs]
 
 
-def _area(source: str, sign: int, *, first: bool, run: Run) -> dict[str, Any]:
+def _area(source: str, sign: int, *, first: bool, run: ReportedRun) -> dict[str, Any]:
     hover = (
         {"hovertemplate": _amount(run.summary, "customdata"), "customdata": {"of": f"source {source}"}} if first else {"hoverinfo": "skip"}
     )

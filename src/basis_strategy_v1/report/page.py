@@ -13,6 +13,7 @@ import msgspec
 from basis_strategy_v1.core.amounts import counted, plain
 from basis_strategy_v1.core.attribution_sources import COST, PRICES, SOURCES, names_of
 from basis_strategy_v1.report.figures import figures_of, moving_sources
+from basis_strategy_v1.report.metrics import metrics_section
 from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
-    from basis_strategy_v1.report.run_folder import Events, Run
+    from basis_strategy_v1.report.run_folder import Events, ReportedRun
 
 MOST_LIQUIDATIONS = 5
 MOST_LETTERS = 12  # of a figure that fits its tile in large type
@@ -34,25 +35,25 @@ class Section(NamedTuple):
     body: str
 
 
-def page_of(run: Run, costs: Sequence[Mapping[str, str]] = ()) -> str:
+def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = ()) -> str:
     """The whole page of a run; `costs` are the rows of its section on assumed costs."""
+    figures = figures_of(run)
+    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
+    main = f"{_header(run, sections)}<main>{''.join(map(_rendered, sections))}</main>"
+    return document(f"{_title(run)} · {run.summary.run_id}", main, figures)
+
+
+def document(title: str, main: str, figures: Mapping[str, Any]) -> str:
+    """A page: its title, what is between `<body>` and the scripts, and its figures."""
     from plotly.offline import get_plotlyjs
 
-    figures = figures_of(run)
     scripts = [get_plotlyjs(), _asset("page.js")]
-    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
-    body = "".join(
-        (
-            _header(run, sections),
-            f"<main>{''.join(map(_rendered, sections))}</main>",
-            f'<script type="application/json" id="run-data">{_json(figures)}</script>',
-            *(f"<script>{script}</script>" for script in scripts),
-        )
-    )
-    return f'<!doctype html>\n<html lang="en">\n<head>{_head(run.summary, _title(run), scripts)}</head>\n<body>{body}</body>\n</html>\n'
+    data = f'<script type="application/json" id="run-data">{_json(figures)}</script>'
+    body = "".join((main, data, *(f"<script>{script}</script>" for script in scripts)))
+    return f'<!doctype html>\n<html lang="en">\n<head>{_head(title, scripts)}</head>\n<body>{body}</body>\n</html>\n'
 
 
-def _head(summary: Summary, title: str, scripts: list[str]) -> str:
+def _head(title: str, scripts: list[str]) -> str:
     """Only these two scripts run, and nothing is fetched, whatever the run's files hold."""
     allowed = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     policy = (
@@ -61,7 +62,7 @@ def _head(summary: Summary, title: str, scripts: list[str]) -> str:
     return (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)} · {escape(summary.run_id)}</title>"
+        f"<title>{escape(title)}</title>"
         f'<link rel="icon" href="data:,"><style>{_source_colours()}{_asset("page.css")}</style>'
     )
 
@@ -72,7 +73,7 @@ def _source_colours() -> str:
     return f":root{{{light}}}@media screen and (prefers-color-scheme: dark){{:root:not([data-printing]){{{dark}}}}}"
 
 
-def _header(run: Run, sections: list[Section]) -> str:
+def _header(run: ReportedRun, sections: list[Section]) -> str:
     summary = run.summary
     links = "".join(f'<a href="#{section.id}">{section.title}</a>' for section in sections)
     facts_of_run = facts(
@@ -104,18 +105,19 @@ def _banner(summary: Summary) -> str:
     return f'<p class="banner {kind}" role="note"><strong>{heading}</strong> <span>{escape(text)} {escape(extent)}</span></p>'
 
 
-def _title(run: Run) -> str:
+def _title(run: ReportedRun) -> str:
     """A strategy of a user's own is named by its file."""
     mode = run.summary.strategy_mode
     return label(run.strategy_file.removesuffix(".py") if mode == "custom" and run.strategy_file else mode or "run")
 
 
-def _sections(run: Run, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
+def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[str, str]]) -> list[Section]:
     """In reading order; one without a body is left out."""
     summary, events = run.summary, run.events
     return [
         Section("summary", "Summary", _key_figures(summary) + _warnings(run)),
         Section("equity", "Equity", boxes.get("equity", "") + boxes.get("drawdown", "") + _drawn_note(run)),
+        Section("metrics", "Metrics", metrics_section(summary)),
         Section("attribution", "Attribution", _attribution(run, boxes)),
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
@@ -138,7 +140,7 @@ def _key_figures(summary: Summary) -> str:
         _card("Final equity", rounded(summary.final_equity, places), f"of {rounded(summary.initial_equity, places)}{currency}"),
         _card("Profit and loss", rounded(summary.pnl, places), f"{percent(summary.return_fraction)} of initial equity", _tone(summary)),
         _card("Annualised return", percent(summary.annualised_return), summary.too_short or "CAGR, 365-day year"),
-        _card("Maximum drawdown", percent(summary.max_drawdown), _drawdown_note(summary)),
+        _card("Maximum drawdown", percent(summary.max_drawdown), "every time step, from the initial equity on"),
         _card(
             "Costs",
             rounded(_costs(summary), places),
@@ -152,12 +154,6 @@ def _key_figures(summary: Summary) -> str:
 
 def _at_market_card(summary: Summary, at_market: Decimal) -> str:
     return _card("Equity at market", rounded(at_market, summary.places), "staked tokens at their market price")
-
-
-def _drawdown_note(summary: Summary) -> str:
-    fresh = summary.max_drawdown_fresh
-    note = "per step, from the initial equity on"
-    return note if fresh in (None, summary.max_drawdown) else f"{note}; {percent(fresh)} without steps on stale prices"
 
 
 def _card(name: str, value: str, note: str, tone: str = "") -> str:
@@ -182,7 +178,7 @@ def _count(number: int | None) -> str:
     return "n/a" if number is None else f"{number:,}"
 
 
-def _warnings(run: Run) -> str:
+def _warnings(run: ReportedRun) -> str:
     places = run.summary.exact_places()
     unexplained, unbridged = run.summary.residuals()
     found = []
@@ -203,7 +199,7 @@ def _warnings(run: Run) -> str:
     return "".join(f'<p class="warning" role="alert">{escape(text)}</p>' for text in found)
 
 
-def _attribution(run: Run, boxes: dict[str, str]) -> str:
+def _attribution(run: ReportedRun, boxes: dict[str, str]) -> str:
     closes = not any(run.summary.residuals())
     note = (
         '<p class="note">The sources add up to the profit and loss, and it to the change of equity, to the last digit shown.</p>'
@@ -227,7 +223,7 @@ def _price_choice() -> str:
     return f'<fieldset class="choice"><legend>Spot and perp price in the figures</legend>{inputs}</fieldset>'
 
 
-def _drawn_note(run: Run) -> str:
+def _drawn_note(run: ReportedRun) -> str:
     rows, points = run.curve.rows, len(run.curve.times)
     if not rows:
         return '<p class="note">The run wrote no equity.csv.</p>'

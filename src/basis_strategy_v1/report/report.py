@@ -21,8 +21,15 @@ def write_report(run_directory: Path, costs: Sequence[Mapping[str, str]] = ()) -
     Raises:
         ComponentError: RES-001: the folder cannot be read, or the page cannot be written.
     """
-    path = run_directory / "report.html"
-    page = page_of(read_run(run_directory), costs)
+    return write_page(run_directory / "report.html", page_of(read_run(run_directory), costs))
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page, whole or not at all, and return its path.
+
+    Raises:
+        ComponentError: RES-001, it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.part")
     try:
         unfinished.unlink(missing_ok=True)  # a link there is not followed

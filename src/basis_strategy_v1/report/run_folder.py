@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRIES = 2_000
+STALE = "stale"  # the last column of equity.csv
 # As PyYAML writes it into a run's config.yaml.
 _STRATEGY_FILE = re.compile(r"^strategy:\n(?:  .*\n)*?  file: (.+)$", re.MULTILINE)
 _ENTRY_TYPES = ("execution", "settlement")
@@ -32,7 +33,7 @@ _data_of = msgspec.json.Decoder(float_hook=str).decode
 
 class Curve(NamedTuple):
     """The points of `equity.csv` that are drawn. `sources`: source -> cumulative amounts; `rows`: how many steps the file has;
-    `stale`: at how many of them a price was older than its interval: they are left out of `drawdown`, which stays there as it was."""
+    `stale`: at how many of them a price was older than its interval: they do not count, and every line stays there as it was."""
 
     times: list[str]
     equity: list[float]
@@ -76,7 +77,7 @@ class Events(NamedTuple):
     settled_at_nothing: Counter[str]
 
 
-class Run(NamedTuple):
+class ReportedRun(NamedTuple):
     summary: Summary
     config: str
     curve: Curve
@@ -90,14 +91,14 @@ class Run(NamedTuple):
         return "" if found is None else found[1].strip("'\"").replace("\\", "/").rpartition("/")[2]
 
 
-def read_run(directory: Path) -> Run:
+def read_run(directory: Path) -> ReportedRun:
     """Everything the page is built from. A file that the run did not write is as good as empty, but for `summary.json`.
 
     Raises:
         ComponentError: RES-001, with the file and what is wrong with it.
     """
     summary = parse_summary(read_run_summary(directory))
-    return Run(
+    return ReportedRun(
         summary,
         _text(directory / "config.yaml"),
         read_curve(directory / "equity.csv", float(summary.initial_equity), summary.stale_marks),
@@ -127,32 +128,42 @@ def read_curve(path: Path, initial_equity: float, stale_marks: Sequence[StaleMar
         with path.open(encoding="utf-8") as lines:
             names = next(lines, "").rstrip("\n").split(",")
             equity = array("d", (float(line.split(",", 2)[1]) for line in lines if line.endswith("\n")))
-        stale = _stale_ticks(path, stale_marks)
+        stale = _stale_steps(path, stale_marks, has_column=names[-1] == STALE)
         depth = array("d", drawdowns(equity, stale, initial_equity))
         kept = thin(depth)
-        times, columns = _picked(path, kept, len(names))
-    sources = dict(zip(names[2:], columns[1:], strict=False))
+        width = len(names) - (names[-1] == STALE)
+        times, columns = _picked(path, kept, width, stale)
+    sources = dict(zip(names[2:width], columns[1:], strict=False))
     return Curve(times, columns[0] if columns else [], [depth[index] for index in kept], sources, len(equity), len(stale))
 
 
-def _stale_ticks(path: Path, marks: Sequence[StaleMark]) -> frozenset[int]:
-    """The indices of the steps within the marks. Without the Z, text order is time order."""
+def _stale_steps(path: Path, marks: Sequence[StaleMark], *, has_column: bool) -> frozenset[int]:
+    """The indices of the steps on stale prices: as the last column says, else those within the marks. Without the Z, text order is time
+    order."""
     spans = [(mark.start.rstrip("Z"), mark.end.rstrip("Z")) for mark in marks]
-    if not spans:
+    if not has_column and not spans:
         return frozenset()
     with path.open(encoding="utf-8") as lines:
         next(lines, "")
-        stamps = (line.split(",", 1)[0].rstrip("Z") for line in lines if line.endswith("\n"))
+        whole = (line for line in lines if line.endswith("\n"))
+        if has_column:
+            return frozenset(index for index, line in enumerate(whole) if line.endswith(",1\n"))
+        stamps = (line.split(",", 1)[0].rstrip("Z") for line in whole)
         return frozenset(index for index, stamp in enumerate(stamps) if any(start <= stamp < end for start, end in spans))
 
 
-def _picked(path: Path, kept: list[int], width: int) -> tuple[list[str], list[list[float]]]:
-    """The timestamps and the columns of numbers of the rows at `kept`."""
-    wanted = frozenset(kept)
+def _picked(path: Path, kept: list[int], width: int, stale: frozenset[int]) -> tuple[list[str], list[list[float]]]:
+    """The timestamps and the columns of numbers of the rows at `kept`; a stale one has the numbers of the last that is not."""
+    wanted, times, rows, fresh = frozenset(kept), list[str](), list[list[str]](), ""
     with path.open(encoding="utf-8") as lines:
         next(lines, "")
-        rows = [line.rstrip("\n").split(",") for index, line in enumerate(lines) if index in wanted]
-    return [moment(row[0]) for row in rows], [[float(row[column]) for row in rows] for column in range(1, width)]
+        for index, line in enumerate(lines):
+            if index not in stale:
+                fresh = line
+            if index in wanted:
+                times.append(moment(line.split(",", 1)[0]))
+                rows.append((fresh or line).rstrip("\n").split(","))
+    return times, [[float(row[column]) for row in rows] for column in range(1, width)]
 
 
 def read_holdings(path: Path) -> list[PositionSeries]:

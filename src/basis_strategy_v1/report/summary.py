@@ -33,6 +33,7 @@ class DataOrigin(Struct, frozen=True, kw_only=True):
     directory: str = ""
     name: str = ""
     series: list[Any] | dict[str, Any] = []
+    fingerprint: str = ""
 
     @property
     def place(self) -> str:
@@ -106,7 +107,7 @@ class Compared(Struct, frozen=True):
 
 class Summary(Struct, frozen=True, kw_only=True):
     """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions; the first peak of a drawdown is
-    the initial equity, and `max_drawdown_fresh` leaves out the steps at which a price was older than its interval."""
+    the initial equity, and steps at which a price was older than its interval do not count."""
 
     run_id: str
     strategy_mode: str = ""
@@ -119,7 +120,6 @@ class Summary(Struct, frozen=True, kw_only=True):
     pnl: Decimal
     attribution: dict[str, Decimal]
     max_drawdown: Decimal | None = None
-    max_drawdown_fresh: Decimal | None = None
     annualised_return: Decimal | None = None
     annualised_return_reason: str = ""
     instructions_routed: int | None = None
@@ -132,6 +132,10 @@ class Summary(Struct, frozen=True, kw_only=True):
     liquidations: list[Liquidation] = []
     stale_marks: list[StaleMark] = []
     expected_and_executed: list[Compared] = []
+    metrics: dict[str, float | None] = {}
+    metrics_reasons: dict[str, str] = {}
+    drawdowns: list[dict[str, Any]] = []
+    monthly: dict[str, float] = {}
 
     @property
     def currency(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import PRICES
 from basis_strategy_v1.core.text import printable
+from basis_strategy_v1.report.metrics import metric_text
 from basis_strategy_v1.report.summary import Summary, label, parse_summary, percent, readable, rounded, signed, total
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     annualised, remark = summary.annualised_return, summary.too_short
     yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark else ''}", ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
-    if summary.max_drawdown_fresh not in (None, summary.max_drawdown):
-        yield "  without steps on stale prices", percent(summary.max_drawdown_fresh), ""
+    for name, title in (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("time_in_market", "Time in market")):
+        if (value := summary.metrics.get(name)) is not None:
+            yield title, metric_text(name, value), ""
     routed, failed = summary.instructions_routed, summary.instructions_failed
     if routed is not None:
         yield "Instructions", f"{routed:,} executed, {failed or 0:,} failed", "bold red" if failed else ""

@@ -1,4 +1,4 @@
-"""Positions left open by a run that was to close them (`close_at_end`, `leave_at`): all but the share class's currency."""
+"""Positions left open by a run that was to close them (`close_at_end`, `leave_at`, `basis unwind`): all but the share class's currency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, MissingData
 from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.state import IN_TRANSIT, WALLET
 from basis_strategy_v1.results.attribution import ETH_CLASS
@@ -41,7 +41,7 @@ def left_open(
     for held in exposures:
         is_free = held.held_as == held.token and held.venue != IN_TRANSIT
         is_for_gas = (held.venue, held.held_as) == (WALLET, "ETH") and held.amount <= gas_reserve
-        if (is_free and held.token in currency) or is_for_gas or abs(held.amount) * market.price(held.token) < SMALLEST:
+        if (is_free and held.token in currency) or is_for_gas or _is_small(held, market):
             continue
         still.add((held.venue, held.held_as))
     return [
@@ -50,3 +50,11 @@ def left_open(
         for token, amount in tokens.items()
         if (venue, token) in still
     ]
+
+
+def _is_small(held: Exposure, market: MarketSnapshot) -> bool:
+    """Whether no exchange takes an order for it. What nobody prices may be worth anything."""
+    try:
+        return abs(held.amount) * market.price(held.token) < SMALLEST
+    except MissingData:
+        return False

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
+    from basis_strategy_v1.monitoring.event_logger import EventLogger
+
 NOTHING = -(10**60)  # less than any equity
 OWN_FOLDERS = "give each run folders of its own with --results and --logs"
 MOVING = (RESIDUAL, PERPS)  # the columns that change at every step; the others change now and then
@@ -104,26 +106,34 @@ class EquityCurve:
         fallen, of = self._trough_ratio
         return Decimal(fallen) / Decimal(of)
 
-    def max_drawdown_without(self, spans: Sequence[tuple[int, int]]) -> Decimal:
-        """The same over the steps that are in none of the spans (from, until before; microseconds since 1970)."""
+    def max_drawdown_without(self, stale: Sequence[int]) -> Decimal:
+        """The same over the steps that are not stale: those with a 0."""
+        if not any(stale):
+            return self.max_drawdown
         fallen, of, peak = 0, 1, max(self._initial, 0)
-        for instant, equity in zip(self.instants, self._columns[0], strict=True):
-            if any(start <= instant < end for start, end in spans):
+        for equity, is_stale in zip(self._columns[0], stale, strict=True):
+            if is_stale:
                 continue
             peak = max(peak, equity)
             if peak > 0 and (peak - equity) * of > fallen * peak:
                 fallen, of = peak - equity, peak
         return Decimal(fallen) / Decimal(of)
 
-    def rows(self) -> Iterator[str]:
-        """The lines of equity.csv."""
+    @property
+    def equities(self) -> Sequence[int]:
+        """The equity of each step, in units of 1e-12."""
+        found: Sequence[int] = self._columns[0]
+        return found
+
+    def rows(self, stale: Sequence[int]) -> Iterator[str]:
+        """The lines of equity.csv; `stale` has 1 for each step at which a price was older than its interval, else 0."""
         changes = dict(self._changes)
         middle = ""
         # Not strict: an interrupted run may have begun to add a step; its instant comes last.
         for index, (stamp, equity, spot, perp) in enumerate(zip(iso_each(self.instants), *self._columns, strict=False)):
             if index in changes:
                 middle = ",".join([units_text(changes[index][source]) for source in _recorded()])
-            yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle}\n"
+            yield f"{stamp},{units_text(equity)},{units_text(spot)},{units_text(perp)},{middle},{stale[index]}\n"
 
 
 class PositionRows:
@@ -131,6 +141,11 @@ class PositionRows:
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, Mapping[str, Mapping[str, Decimal]]]] = []
+
+    @property
+    def held(self) -> Sequence[tuple[int, Mapping[str, Mapping[str, Decimal]]]]:
+        """(instant, positions) of each of them, rising."""
+        return self._rows
 
     def add(self, instant: int, positions: Mapping[str, Mapping[str, Decimal]]) -> None:
         """Keep the positions of a step; the mapping is not changed by anyone afterwards."""
@@ -146,7 +161,9 @@ class PositionRows:
 
 # All that a run writes into its folder, in the order in which an earlier run's are removed: without its summary a folder is no
 # finished run's, whatever else is still there. Files of other names are their owner's.
-RUN_FILES = ("summary.json", "report.html", "equity.csv", "positions.csv", "events.csv", "expected.csv", "config.yaml", "timing.json")
+RUN_FILES = (
+    "summary.json", "report.html", "equity.csv", "positions.csv", "trades.csv", "events.csv", "expected.csv", "config.yaml", "timing.json",
+)  # fmt: skip
 
 UNFINISHED_EXPORT = "events.csv.*.partial"
 
@@ -180,11 +197,13 @@ class RunFolder:
         if not finished and earlier.is_file():
             self.path = self.path.with_name(f"{self.path.name}.unfinished")
         with self._writing():
-            is_other = finished and not self._goes_on and earlier.is_file()
-            if is_other and earlier.read_bytes() != summary.encode("utf-8", "backslashreplace"):
+            is_there = finished and not self._goes_on and earlier.is_file()
+            is_same = is_there and earlier.read_bytes() == summary.encode("utf-8", "backslashreplace")
+            if is_there and not is_same:
                 kept = self._set_aside()
             self.path.mkdir(parents=True, exist_ok=True)
-            written = [self.path / name for name in RUN_FILES]
+            # The page of the same results stays: this run may not be asked for one.
+            written = [self.path / name for name in RUN_FILES if not (is_same and name == "report.html")]
             for stale in (*written, *map(_part, written), *self.path.glob(UNFINISHED_EXPORT)):
                 if not stale.is_dir():
                     stale.unlink(missing_ok=True)
@@ -220,6 +239,11 @@ class RunFolder:
             file.write(header + "\n")
             file.writelines(rows)
         return self.path / name
+
+    def write_events(self, logger: EventLogger) -> Path:
+        """Write all events of a log."""
+        logger.export_csv(self.path / "events.csv")
+        return self.path / "events.csv"
 
     @contextmanager
     def _open(self, name: str) -> Iterator[TextIOWrapper]:
@@ -261,7 +285,7 @@ POSITIONS_HEADER = "timestamp,venue,token,amount"
 
 def equity_header() -> str:
     """The first line of equity.csv."""
-    return ",".join(["timestamp", "equity", *MOVING, *_recorded()])
+    return ",".join(["timestamp", "equity", *MOVING, *_recorded(), "stale"])
 
 
 def _recorded() -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from basis_strategy_v1 import __version__
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
@@ -15,15 +17,23 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from basis_strategy_v1.config import Config
+    from basis_strategy_v1.results.metrics import Measured
 
 FRACTION = Decimal("1e-12")
 YEAR_DAYS = 365
 FEWEST_DAYS = 30  # of a run whose return is shown as that of a year
 
 
-def run_id_of(config: Config) -> str:
-    """The name of a run: its mode and the first digits of the hash of its effective config, without paths and secrets."""
-    return f"{config.strategy_mode}-{config.hash[:12]}"
+def run_id_of(config: Config, data: str | None = None, neighbours: str = "") -> str:
+    """The name of a run: its mode, and the first digits of a hash of its effective config (without paths and secrets), of its data's
+    fingerprint, of the code's version, and of the files that a user's strategy imports from its own folder.
+
+    Without data it is of the config alone: a live run goes on under its name with a newer version.
+    """
+    if data is None:
+        return f"{config.strategy_mode}-{config.hash[:12]}"
+    parts = " ".join((config.hash, data, __version__, neighbours))
+    return f"{config.strategy_mode}-{sha256(parts.encode()).hexdigest()[:12]}"
 
 
 def annualised(initial: int, final: int, start: datetime, end: datetime) -> tuple[Decimal | None, str]:
@@ -50,12 +60,13 @@ def annualised(initial: int, final: int, start: datetime, end: datetime) -> tupl
 def summary_of(
     config: Config,
     *,
+    run_id: str,
     initial: int,
     final: int,
     at_market: int,
     totals: Mapping[str, int],
     max_drawdown: Decimal,
-    max_drawdown_fresh: Decimal,
+    measured: Measured,
     stale_marks: Sequence[tuple[str, int, int]],
     routed: int,
     failed: int,
@@ -66,12 +77,13 @@ def summary_of(
     left_open: Sequence[Mapping[str, str]],
     liquidations: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text."""
+    """The summary. Money comes in units of 1e-12 and goes out as text in the share class currency, fractions as text; the metrics are
+    numbers. The drawdown is over every step whose prices were not stale."""
     assert config.start is not None and config.end is not None
     a_year, why = annualised(initial, final, config.start, config.end)
     attribution = {source: units_text(totals[source]) for source in SOURCES}
     return {
-        "run_id": run_id_of(config),
+        "run_id": run_id,
         "strategy_mode": config.strategy_mode,
         "share_class": config.share_class,
         "start": iso(config.start),
@@ -82,11 +94,14 @@ def summary_of(
         "pnl": units_text(final - initial),
         "attribution": attribution,
         "max_drawdown": format(max_drawdown.quantize(FRACTION), "f"),
-        "max_drawdown_fresh": format(max_drawdown_fresh.quantize(FRACTION), "f"),
         "annualised_return": None if a_year is None else format(a_year, "f"),
         **({"annualised_return_reason": why} if why else {}),
         "instructions_routed": routed,
         "instructions_failed": failed,
+        "metrics": measured.metrics,
+        "metrics_reasons": measured.reasons,
+        "drawdowns": measured.drawdowns,
+        "monthly": measured.monthly,
         "config_hash": config.hash,
         "data": dict(data),
         "assumptions": list(assumptions),

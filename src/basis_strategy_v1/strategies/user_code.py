@@ -21,10 +21,13 @@ from basis_strategy_v1.core.text import one_line, printable
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 from basis_strategy_v1.strategies.user_attributes import Attributes
 from basis_strategy_v1.strategies.user_file import (
+    NEIGHBOURS,
     NOT_FAILURES,
+    digest_of,
     error_text,
     keeping_directory,
     line_in,
+    module_of,
     read_module,
     strategy_in,
     structs_in,
@@ -47,22 +50,29 @@ class Parameters(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
 
 
 class Custom:
-    """The strategy in a user's Python file; what it raises names the file, the line and the step.
+    """The strategy in a user's Python file, or one that is `given`; what it raises names the file, the line and the step.
 
+    `neighbours` is a digest of the files that it imports from its own folder; empty where it imports none.
     `warnings` gets a line when it is found to keep something that does not survive a restart, once; `warn` is called with it.
     """
 
-    def __init__(self, path: Path, name: str | None = None, parameters: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def __init__(
+        self, path: Path, name: str | None = None, parameters: Mapping[str, Any] = MappingProxyType({}), given: Any = None
+    ) -> None:
         self._path = path
         self._own = deepcopy(dict(parameters))  # the user's code may change it, and not what the config says
         self._read_only = MappingProxyType(self._own)
-        module = read_module(path)
-        found = strategy_in(module, path, name)
+        if given is None:
+            module = read_module(path)
+            found = strategy_in(module, path, name)
+        else:
+            module, found = module_of(given), given
         self._strategy = self._ask("__init__", found) if isinstance(found, type) else found
         self._decide, self._decide_remembers = self._function("decide")
         self._leave: Callable[..., Any] | None = None
         if hasattr(self._strategy, "leave"):
             self._leave, self._leave_remembers = self._function("leave")
+        self.neighbours = digest_of(getattr(module, NEIGHBOURS, ()))
         self.memory_kinds = structs_in(module, path)
         self._kinds = frozenset(self.memory_kinds)
         self.warnings: list[str] = []
@@ -179,11 +189,19 @@ class Custom:
         if isinstance(error, ComponentError):
             return error
         when = f" at {iso(step.at)}" if step else ""
-        message = f"{self._file}{line_in(error, self._path)}: {error_text(error)} (in {method}{when})"
+        message = f"{self._file}{line_in(error, self._path)}: {error_text(error)} (in {method}{when}){_hint(error)}"
         return ComponentError("STR-002", message, original_exception=error)
 
     def _refusal(self, method: str, wanted: str, found: str, when: str = "") -> ComponentError:
         return ComponentError("STR-002", f"{self._file}: {method} must return {wanted}, got {found}{when}")
+
+
+def _hint(error: BaseException) -> str:
+    """The way out of everybody's first error."""
+    text = str(error) if type(error) is TypeError else ""
+    if "decimal.Decimal" not in text or "'float'" not in text:
+        return ""
+    return "; prices and amounts are Decimal: write Decimal('0.9') in place of 0.9, or take floats with snapshot.spot(…, as_float=True)"
 
 
 def _when(method: str, step: Step) -> str:

@@ -6,8 +6,11 @@ import importlib.util
 import inspect
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from importlib import invalidate_caches
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -19,9 +22,9 @@ from basis_strategy_v1.core.text import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
 
 NOT_FAILURES = (KeyboardInterrupt, GeneratorExit)  # all else that a user's code raises is one, SystemExit too
+NEIGHBOURS = "__neighbours__"  # of a strategy's module: the files of its folder that it imported
 NEW_FORM, SIMPLE_FORM = ("step", "memory"), ("snapshot", "positions", "parameters")
 
 
@@ -43,14 +46,50 @@ def read_module(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[name] = module
     try:
-        with keeping_directory():
+        with keeping_directory(), importing_neighbours(path.parent) as neighbours:
             exec(compile(source, str(path), "exec"), module.__dict__)
     except NOT_FAILURES:
         raise
     except BaseException as error:  # what a user's code raises cannot be known
         message = f"{printable(path.name)}{line_in(error, path)}: {error_text(error)}"
         raise ComponentError("STR-001", message, original_exception=error) from error
+    module.__dict__[NEIGHBOURS] = tuple(neighbours)
     return module
+
+
+@contextmanager
+def importing_neighbours(folder: Path) -> Iterator[list[Path]]:
+    """Let a file import what lies in its folder, as Python does for a program; gives the files that it did import.
+
+    They are read again by the next run in this process: what one changes in them the next does not see.
+    """
+    folder, found, before = folder.absolute(), list[Path](), set(sys.modules)
+    sys.path.insert(0, str(folder))
+    invalidate_caches()
+    try:
+        yield found
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            file, top = getattr(sys.modules[name], "__file__", None), name.partition(".")[0]
+            if file is not None and (Path(file) == folder / f"{top}.py" or Path(file).is_relative_to(folder / top)):
+                found.append(Path(file))
+                del sys.modules[name]
+        found.sort()
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """A digest of the names and the content of files; empty of none."""
+    digest = sha256()
+    for file in files:
+        digest.update(f"{file.name} ".encode() + (file.read_bytes() if file.is_file() else b""))
+    return digest.hexdigest() if files else ""
+
+
+def module_of(given: Any) -> ModuleType:
+    """The module of a strategy that was handed over."""
+    return sys.modules[getattr(given, "__module__", "")] if getattr(given, "__module__", "") in sys.modules else ModuleType("strategy")
 
 
 @contextmanager

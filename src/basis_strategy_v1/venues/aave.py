@@ -21,6 +21,7 @@ from basis_strategy_v1.venues.aave_account import Pool, UserAccount, account_dat
 from basis_strategy_v1.venues.aave_interest import RAY, WAD, rounding_of
 from basis_strategy_v1.venues.aave_names import debt_name, deposit_name, read_at_pool
 from basis_strategy_v1.venues.aave_observed import ObservedPool
+from basis_strategy_v1.venues.aave_prices import HealthPrices, breach_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, ReserveRules, accrue
 from basis_strategy_v1.venues.aave_settings import AS_OF, BPS_TO_RAY, ORIGINAL, Settings
 from basis_strategy_v1.venues.aave_settlement import liquidations, settlement_of
@@ -52,6 +53,7 @@ OF_DEBT = ("borrow", "repay")
 # What 3.0's rounding can take off a debt as it is recorded (base units): to repay the amount that was borrowed is no mistake.
 ROUNDED_OFF = 1
 
+DAY_S = 86_400
 GAS = {"supply": 200_000, "withdraw": 230_000, "borrow": 280_000, "repay": 190_000, "set_emode": 120_000, "flash_loan": 180_000}
 
 
@@ -78,6 +80,8 @@ class Aave(FlashLender, PoolLender):
             f"Between two rows of a lending series of {pool.name} the index goes forward from the earlier row's rate; {moving}.",
             *((slopes,) if pool.rate_impact else ()),
         )
+        # What the breach was looked for with, and the price found; None: not yet.
+        self._breach: tuple[Any, tuple[Decimal, bool] | None] | None = None
         self._flash_pools = [Pool(revision=revision, rules={}, reserves={}) for revision in pool.revisions]
 
     # Instructions.
@@ -181,7 +185,8 @@ class Aave(FlashLender, PoolLender):
         if state is None or market is None or not state.checked:
             return to_amount(token, max(aave_pool.flash_premium(pool, units) for pool in self._flash_pools))
         try:
-            return to_amount(token, aave_pool.take_flash_loan(self.pool.part(state, market, token).pool, token, units)[1])
+            part = self.pool.part(state, market, token)
+            return to_amount(token, aave_pool.take_flash_loan(part.pool, token, units, part.now_s)[1])
         except Reverted as reverted:
             reject(ONCHAIN, f"{self.name} flash_loan of {plain(amount)} {token}: {reverted}")
 
@@ -280,9 +285,7 @@ class Aave(FlashLender, PoolLender):
             collateral=deposit_name(collateral),
             debt=debt_name(token),
             series=(("lending", self.series, collateral), ("lending", self.series, token)),
-            price=lambda snapshot: (
-                snapshot.lending(self.series, collateral).oracle_price_usd / snapshot.lending(self.series, token).oracle_price_usd
-            ),
+            price=lambda snapshot: Decimal(self.pool.price(collateral, snapshot)) / self.pool.price(token, snapshot),
             opening=(opening,) if category else (),
             supply=Call(self.name, "supply", collateral),
             withdraw=Call(self.name, "withdraw", collateral),
@@ -303,8 +306,27 @@ class Aave(FlashLender, PoolLender):
         if not isinstance(part, AaveState):
             return None
         stamps = [market.next_row("lending", self.series, token) for token in {*part.user.supplied, *part.user.borrowed}]
-        due = [stamp for stamp in stamps if stamp is not None and stamp <= until]
-        return min(due) if due else None
+        due = min((stamp for stamp in stamps if stamp is not None and stamp <= until), default=until)
+        breach = self._next_breach(part, market, due) if part.user.borrowed and part.user.collateral else None
+        if breach is not None:
+            return breach
+        return due if due in stamps else None
+
+    def _next_breach(self, part: AaveState, market: MarketSnapshot, until: int) -> int | None:
+        """The first instant up to `until` at which the market may have made the loan unhealthy; before, it has not."""
+        keys = {token: self.pool.health.key(token, market) for token in (*part.user.collateral, *part.user.borrowed)}
+        moving = {key for key in keys.values() if key is not None}
+        if len(moving) > 1:  # every close of each is looked at
+            following = [market.next_row(*key) for key in moving]
+            return min((at for at in following if at is not None and at <= until), default=None)
+        if not moving:
+            return None
+        (key,) = moving
+        asked = (part.user, part.stamps, part.now_s // DAY_S)
+        if self._breach is None or self._breach[0] != asked:
+            self._breach = asked, breach_of(part, keys, self.pool.prices(part, market), market.spot(key[1], key[2]))
+        found = self._breach[1]
+        return None if found is None else market.next_close_beyond(key, found[0], above=found[1], until=until)
 
     def accrue(self, state: State, market: MarketSnapshot) -> State:
         """The state with the indices brought to the snapshot's instant."""
@@ -417,7 +439,10 @@ def _six_digits(wad: int) -> str:
 def aave(place: Place, settings: Settings) -> Aave:
     """The simulator of a market with Aave v3's rules, and with what its settings say that governance set."""
     revision = settings.revision or ORIGINAL
-    return Aave(place, ObservedPool(place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact))
+    health = HealthPrices(place.name, settings.health_prices, settings.oracle)
+    return Aave(
+        place, ObservedPool(place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact, health=health)
+    )
 
 
 def _under_cap(token: str, cap: int, total_ray: int) -> Decimal | None:

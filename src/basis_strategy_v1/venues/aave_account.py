@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.state import Reading
-from basis_strategy_v1.venues.aave_interest import ROUNDINGS, Rounding, percent_mul, rounding_of, wad_div
+from basis_strategy_v1.venues.aave_interest import ROUNDINGS, Rounding, percent_mul, percent_mul_floor, rounding_of, wad_div
 from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules, liquidity_index_at, variable_borrow_index_at
 from basis_strategy_v1.venues.aave_words import in_millionths, in_usd
 from basis_strategy_v1.venues.reverted import Reverted
@@ -86,6 +86,16 @@ class AccountData(NamedTuple):
         return max(percent_mul(self.collateral_base, self.ltv_bps) - self.debt_base, 0)
 
 
+class DirectedAccountData(AccountData):
+    """As 3.7 rounds it."""
+
+    __slots__ = ()
+
+    @property
+    def available_borrows_base(self) -> int:
+        return max(percent_mul_floor(self.collateral_base, self.ltv_bps) - self.debt_base, 0)
+
+
 def balance_of(user: UserAccount, pool: Pool, token: str, now_s: int) -> int:
     """The user's aToken balance in base units."""
     scaled = user.supplied.get(token, 0)
@@ -134,7 +144,8 @@ def account_data(user: UserAccount, pool: Pool, prices: Mapping[str, int], now_s
     ltv_bps = weighted_ltv // collateral if collateral else 0
     threshold_bps = weighted_threshold // collateral if collateral else 0
     health = _health_factor(rounding, collateral, debt, threshold_bps, weighted_threshold)
-    return AccountData(collateral, debt, ltv_bps, threshold_bps, health, zero_ltv)
+    of = DirectedAccountData if rounding.directed else AccountData
+    return of(collateral, debt, ltv_bps, threshold_bps, health, zero_ltv)
 
 
 def _health_factor(rounding: Rounding, collateral: int, debt: int, threshold_bps: int, weighted_threshold: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from basis_strategy_v1.venues.aave_account import WAD, AccountData, account_data, collateral_terms, price_of, require_healthy
 from basis_strategy_v1.venues.aave_interest import percent_div, percent_div_ceil
-from basis_strategy_v1.venues.aave_reserve import MAX_UINT128
+from basis_strategy_v1.venues.aave_reserve import MAX_UINT128, UNKNOWN_CASH, liquidity_index_at
 from basis_strategy_v1.venues.aave_words import in_cents, in_millionths, in_percent, in_tokens, in_usd, in_usd_at_least
 from basis_strategy_v1.venues.reverted import Reverted
 
@@ -38,6 +38,15 @@ def require_unit(scaled: int) -> None:
 def require_cash(reserve: Reserve, rules: ReserveRules, token: str, amount: int) -> None:
     if amount > reserve.available:
         raise Reverted(f"the pool has {in_tokens(reserve.available, rules.decimals)} {token} in cash; take less")
+
+
+def require_supplied(reserve: Reserve, rules: ReserveRules, rounding: Rounding, token: str, amount: int, now_s: int) -> None:
+    """3.7 lends no more than the aTokens there are: a premium or a gift in its cash is not lent."""
+    if not rounding.directed or reserve.available == UNKNOWN_CASH:
+        return
+    supplied = rounding.supply_balance(reserve.scaled_supply, liquidity_index_at(reserve, now_s))
+    if amount > supplied:
+        raise Reverted(f"the pool lends no more than is supplied, {in_tokens(supplied, rules.decimals)} {token}; take less")
 
 
 def require_supply_cap(reserve: Reserve, rules: ReserveRules, rounding: Rounding, token: str, scaled: int, amount: int) -> None:

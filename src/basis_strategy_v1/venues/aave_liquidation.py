@@ -176,15 +176,20 @@ def _settle_half_up(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizur
     return AaveLiquidation(pool, user, seizure.debt, seizure.collateral, fee)
 
 
-def _pay_out(pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_s: int) -> tuple[Pool, UserAccount, int]:
-    """Burn the liquidator's part of the collateral and hand the fee to the treasury; the fee is cut to what is left of the balance."""
+def _pay_out(
+    pool: Pool, user: UserAccount, case: _Case, seizure: _Seizure, now_s: int, not_arrived: int = 0
+) -> tuple[Pool, UserAccount, int]:
+    """Burn the liquidator's part of the collateral and hand the fee to the treasury; the fee is cut to what is left of the balance.
+
+    `not_arrived` is what counts as cash of the collateral already, and is paid in only after this: a repayment of the same token.
+    """
     token, rounding = case.collateral_token, pool.rounding
     rules = pool.rules[token]
     reserve = accrue(pool.reserves[token], rules, now_s, rounding)
     index_ray, held = reserve.liquidity_index_ray, user.supplied.get(token, 0)
     burned = rounding.withdraw_scaled(seizure.collateral, index_ray)
     require_unit(burned)
-    require_cash(reserve, rules, token, seizure.collateral)
+    require_cash(replace(reserve, available=reserve.available - not_arrived), rules, token, seizure.collateral)
     if burned > held:
         raise Reverted(f"liquidation: {burned} scaled {token} would go, the user has {held}")
     left, fee = held - burned, seizure.fee
@@ -220,7 +225,7 @@ def _settle_directed(pool: Pool, user: UserAccount, data: AccountData, case: _Ca
     if consumed == held or nothing_left:
         user = replace(user, collateral=user.collateral - {token})
     pool, user = _burn_debt(pool, user, case.debt_token, case.owed, seizure.debt, nothing_left)
-    pool, user, fee = _pay_out(pool, user, case, seizure, now_s)
+    pool, user, fee = _pay_out(pool, user, case, seizure, now_s, seizure.debt if token == case.debt_token else 0)
     if nothing_left:
         for other in tuple(user.borrowed):
             pool = _accrued(pool, (other,), now_s)

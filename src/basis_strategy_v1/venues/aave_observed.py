@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import SECOND_US
+from basis_strategy_v1.core.market import SAME_AS
 from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
 from basis_strategy_v1.venues.aave_data import Published, carried, cash_with, counted, joined, published
+from basis_strategy_v1.venues.aave_prices import ORACLE, HealthPrices, OracleSettings, base_of
 from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
 from basis_strategy_v1.venues.aave_state import AaveState, Units
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
@@ -39,13 +41,16 @@ class ObservedPool:
         emodes: dict[int, EMode],
         *,
         rate_impact: bool,
+        health: HealthPrices | None = None,
     ) -> None:
         self.name, self.series = place.name, place.series
         self.revision = revision
         self.rules = dict(rules)
         self.rate_impact = rate_impact
+        self.health = health or HealthPrices(place.name, ORACLE, OracleSettings())
         self.emodes = emodes
         self.revisions = tuple(dict.fromkeys((revision.value, *(later for _, later in revision.since))))
+        self._plain = {SAME_AS[token]: token for token in self.rules if token in SAME_AS}  # ETH -> WETH
         self._rows: dict[str, Published] = {}  # the last row read of each token: a source gives one object as long as it is in force
 
     def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AaveState:
@@ -165,14 +170,23 @@ class ObservedPool:
         return known
 
     def prices(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> dict[str, int]:
-        """The oracle's USD prices, 8 decimals, of our deposits and debts and of `tokens`."""
+        """The USD prices, 8 decimals, by which our deposits and debts and `tokens` are judged."""
         if part.is_whole:
             return part.prices
         found: dict[str, int] = {}
         for token in (*part.user.supplied, *part.user.borrowed, *tokens):
             if token not in found:
-                found[token] = self._read(token, market).price
+                found[token] = self.price(token, market)
         return found
+
+    def price(self, token: str, market: MarketSnapshot) -> int:
+        """The oracle's USD price, 8 decimals: that of the last row, or what the market has made of it since."""
+        read = self._read(token, market)
+        base = self._plain.get(base_of(token) or "")
+        base_row = None
+        if base is not None and market.row_stamp("lending", self.series, base) == read.row.stamp:
+            base_row = read.price if base == token else self._read(base, market).price
+        return self.health.price(token, read.price, read.row.stamp, market, base_row)
 
 
 def _with_cash(reserve: Reserve, units: int) -> Reserve:

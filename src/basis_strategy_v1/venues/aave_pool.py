@@ -32,6 +32,7 @@ from basis_strategy_v1.venues.aave_limits import (
     require_ltv_after,
     require_ltv_before,
     require_silo,
+    require_supplied,
     require_supply_cap,
     require_unit,
 )
@@ -107,6 +108,7 @@ def borrow(pool: Pool, user: UserAccount, token: str, amount: int, now_s: int, p
         require_ltv_before(pool, user, token, amount, prices, now_s)
         require_silo(pool, user, token)
     require_unit(scaled)
+    require_supplied(reserve, rules, rounding, token, amount, now_s)
     require_cash(reserve, rules, token, amount)
     after = settled(reserve, rules, rounding, reserve.scaled_supply, reserve.scaled_debt + scaled, reserve.available - amount)
     owed = {**user.borrowed, token: user.borrowed.get(token, 0) + scaled}
@@ -182,11 +184,13 @@ def flash_premium(pool: Pool, amount: int) -> int:
     return pool.rounding.flash_premium(amount, pool.flash_premium_bps)
 
 
-def take_flash_loan(pool: Pool, token: str, amount: int) -> tuple[Pool, int]:
-    """Return the pool with the loan out, and the premium that has to come back with it. Nothing accrues yet."""
+def take_flash_loan(pool: Pool, token: str, amount: int, now_s: int | None = None) -> tuple[Pool, int]:
+    """Return the pool with the loan out, and the premium that has to come back with it. Nothing accrues yet; without `now_s` what is
+    supplied is that of the last update."""
     rules, reserve = open_rules(pool, token, 1), pool.reserves[token]
     if not rules.flash_loanable:
         raise Reverted(f"{token} cannot be flash-borrowed")
+    require_supplied(reserve, rules, pool.rounding, token, amount, reserve.last_update_s if now_s is None else now_s)
     if amount < 0 or amount > reserve.available:
         raise Reverted(f"the pool has {in_tokens(reserve.available, rules.decimals)} {token} in cash; take less")
     return pool.with_reserve(token, replace(reserve, available=reserve.available - amount)), flash_premium(pool, amount)

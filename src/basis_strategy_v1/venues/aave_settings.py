@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from msgspec import Struct, structs
 
 from basis_strategy_v1.core.figure import Figure
-from basis_strategy_v1.core.settings import MAINNET, Address, Amount, Bps, Dated, Decimals, ProtocolSettings, RateBps, Token, whole
+from basis_strategy_v1.core.settings import MAINNET, Address, Amount, Bps, Dated, Decimals, Mark, ProtocolSettings, RateBps, Token, whole
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.venues.aave_account import EMode
 from basis_strategy_v1.venues.aave_interest import RAY
+from basis_strategy_v1.venues.aave_prices import OracleSettings
 from basis_strategy_v1.venues.aave_reserve import ReserveRules
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
         "rounding: 3.0 half-up, 3.7 directed; left out: 3.0 in a backtest, read from the pool when live",
     ] = None
     reserves: Annotated[dict[Token, ReserveSettings] | None, "parameters by token"] = None
+    health_prices: Annotated[
+        Literal["market", "oracle"] | None,
+        "backtests: what moves a loan's health between two lending rows; left out: market where there is an hourly or finer spot series",
+    ] = None
+    oracle: Annotated[OracleSettings, Mark.QUIET, "market: when the oracle publishes a price"] = OracleSettings()
     rate_impact: Annotated[bool, "backtests: our own deposits and debts move the rates by the two slopes"] = False
     pool: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
 

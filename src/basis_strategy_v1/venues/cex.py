@@ -58,17 +58,26 @@ class Listing(NamedTuple):
     minimum: Decimal
 
 
+class Contract(NamedTuple):
+    """What the exchange asks of a perp: the tiers (notional up to, maintenance as a fraction, most leverage), the most leverage of any
+    notional, the time between two payments of funding."""
+
+    tiers: tuple[tuple[Decimal, Decimal, Decimal], ...]
+    leverage: Decimal
+    interval: int
+
+
 class Terms:
     """What is known of a trade before its amount is: the symbol as it trades, the side, the factor of a price that slipped.
 
     `cut` is the amount that was asked for last, what its whole lots are, and their share of it.
     """
 
-    __slots__ = ("base", "cut", "fee", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
+    __slots__ = ("base", "cut", "fee", "has_no_figures", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
 
-    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool) -> None:
+    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool, has_no_figures: bool) -> None:
         self.base, self.quote, self.position, self.fee, _, self.tick, self.minimum = listing
-        self.worse, self.is_perp, self.is_buy = worse, is_perp, is_buy
+        self.worse, self.is_perp, self.is_buy, self.has_no_figures = worse, is_perp, is_buy, has_no_figures
         self.cut = (ZERO, ZERO, ZERO)
 
 
@@ -82,12 +91,10 @@ class Exchange(Holder):
         self.row = row
         slippage = EXACT.divide(row.slippage_bps.at(), BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
-        self._tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS)) for tier in row.tiers.at())
+        self._contracts: dict[str, Contract] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
         self._terms: dict[tuple[str, str, str], Terms] = {}
         self._prices_as, self._settle, self._fee_in_received = row.name, row.settle, row.fee_in_received
-        self._leverage = row.max_leverage.at()
-        self._interval = row.funding_interval_hours.at() * HOUR_US
 
     # Trades.
 
@@ -98,6 +105,8 @@ class Exchange(Holder):
         if wanted is not instruction.amount:
             amount = self._in_lots(instruction, terms)
         price = (market.perp if terms.is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
+        if terms.has_no_figures:
+            reject(CEX, without_figures(self.name, self.row, symbol))
         fill = price * terms.worse
         if instruction.price is not None:
             limited = self._limited(instruction, instruction.price, terms.tick, price, fill)
@@ -114,7 +123,9 @@ class Exchange(Holder):
     def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
         is_buy = side == "buy"
         worse = self._worse_buy if is_buy else self._worse_sell
-        terms = Terms(self._list(symbol, trade_type), worse, is_perp=trade_type == "perp", is_buy=is_buy)
+        is_perp = trade_type == "perp"
+        unknown = is_perp and not self.row.has(symbol)
+        terms = Terms(self._list(symbol, trade_type), worse, is_perp=is_perp, is_buy=is_buy, has_no_figures=unknown)
         self._terms[trade_type, side, symbol] = terms
         return terms
 
@@ -148,7 +159,8 @@ class Exchange(Holder):
             if is_perp
             else (row.spot_taker_fee_bps, row.spot_lots, row.min_notional)
         )
-        fee_bps, lot, tick, least = (figure.at(0, symbol, base) for figure in (fee, lots, row.ticks, minimum))
+        names = row.names(symbol)
+        fee_bps, lot, tick, least = (figure.at(0, *names) for figure in (fee, lots, row.ticks, minimum))
         listing = Listing(base, quote, perp_name(symbol), EXACT.divide(fee_bps, BPS), lot, tick, least)
         self._listings[trade_type, symbol] = listing
         return listing
@@ -237,7 +249,7 @@ class Exchange(Holder):
         if state.checked and position.base and (not held.base or abs(position.base) > abs(held.base)):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
             is_paid_for = len(perps) == 1 and not held.base and cash > paid + slipped + slipped
-            if not is_paid_for or self._leverage < 1:
+            if not is_paid_for or self._contract(symbol).leverage < 1:
                 marks = {symbol: price} if len(perps) == 1 else self.marks(after, market)
                 self._require_margin(after, marks, trade.side, amount, " perp", symbol)
         changes = {terms.position: signed, settle: received} if received else {terms.position: signed}
@@ -260,42 +272,70 @@ class Exchange(Holder):
 
     def margin(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> MarginAccount:
         """Equity, notional and maintenance margin of an account at the marks of all its perps, in the settlement token."""
-        equity, notional = self._equity_and_notional(account, marks)
-        return MarginAccount(equity, notional, self.maintenance(notional))
+        equity, sizes = self._equity_and_sizes(account, marks)
+        return MarginAccount(equity, sum(sizes.values(), ZERO), self._maintenance_of(sizes))
 
-    def _equity_and_notional(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> tuple[Decimal, Decimal]:
-        equity, notional = account.balances.get(self._settle, ZERO), ZERO
+    def _equity_and_sizes(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> tuple[Decimal, dict[str, Decimal]]:
+        """The equity of an account, and the notional of each of its perps."""
+        equity, sizes = account.balances.get(self._settle, ZERO), {}
         for symbol, perp in account.perps.items():
             worth = perp.base * marks[symbol]
             equity += worth - perp.cost
-            notional += abs(worth)
-        return equity, notional
+            sizes[symbol] = abs(worth)
+        return equity, sizes
+
+    def _maintenance_of(self, sizes: Mapping[str, Decimal]) -> Decimal:
+        return sum((self.maintenance(symbol, notional) for symbol, notional in sizes.items()), ZERO)
 
     def marks(self, account: ExchangeAccount, market: MarketSnapshot) -> dict[str, Decimal]:
         """The last close of each perp that an account has, by symbol."""
         return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
 
-    def maintenance(self, notional: Decimal) -> Decimal:
-        """Maintenance margin of a notional: each tier's rate on the part of it that falls into the tier."""
+    def _contract(self, symbol: str) -> Contract:
+        if (known := self._contracts.get(symbol)) is not None:
+            return known
+        row, names = self.row, self.row.names(symbol)
+        tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS), tier.leverage) for tier in row.tiers.at(0, *names))
+        contract = Contract(tiers, row.max_leverage.at(0, *names), row.funding_interval_hours.at(0, *names) * HOUR_US)
+        self._contracts[symbol] = contract
+        return contract
+
+    def maintenance(self, symbol: str, notional: Decimal) -> Decimal:
+        """Maintenance margin of a perp's notional: each tier's rate on the part of it that falls into the tier."""
         total, below = ZERO, ZERO
-        for upper, rate in self._tiers:
+        for upper, rate, _ in self._contract(symbol).tiers:
             if notional <= upper:
                 return total + (notional - below) * rate if below else notional * rate
             total += (upper - below) * rate
             below = upper
         return total
 
+    def initial(self, symbol: str, notional: Decimal) -> Decimal:
+        """Margin that a perp's notional needs when it is opened: at the leverage of its tier, or the account's where that is less."""
+        contract = self._contract(symbol)
+        most = next((leverage for upper, _, leverage in contract.tiers if notional <= upper), contract.leverage)
+        return notional / min(most, contract.leverage)
+
+    def carried(self, symbol: str, margin: Decimal) -> Decimal:
+        """The largest notional of a perp whose initial margin is at most so much."""
+        contract, found = self._contract(symbol), ZERO
+        for upper, _, leverage in contract.tiers:
+            most = min(margin * min(leverage, contract.leverage), upper)
+            found = max(found, most)
+            if most < upper:
+                break
+        return found
+
     def _require_margin(
         self, after: ExchangeAccount, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str
     ) -> None:
-        equity, notional = self._equity_and_notional(after, marks)
-        leverage = self._leverage
-        if equity > notional and leverage >= 1:
+        equity, sizes = self._equity_and_sizes(after, marks)
+        notional = sum(sizes.values(), ZERO)
+        if equity > notional and all(self._contract(symbol).leverage >= 1 for symbol in sizes):
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
-        maintenance = self.maintenance(notional)
-        # A product in place of the quotient that the message states: a third as long, and exact.
-        if equity * leverage < notional or equity < maintenance or (notional and equity == maintenance):
-            needed = max(notional / leverage, maintenance)
+        maintenance = self._maintenance_of(sizes)
+        needed = max(sum((self.initial(symbol, size) for symbol, size in sizes.items()), ZERO), maintenance)
+        if equity < needed or (notional and equity == maintenance):
             reject(CEX, f"{doing} of {plain(amount)} {of}{kind} needs {plain(round(needed, 2))} {self._settle} of margin on {self.name}, "
                         f"which would have {plain(round(equity, 2))}; trade less or move {self._settle} there first")  # fmt: skip
 
@@ -305,9 +345,9 @@ class Exchange(Holder):
         size = abs(perp.base)
         cash = account.balances.get(self.row.settle, ZERO) - perp.cost
         below = deducted = rate_before = ZERO
-        tiers = iter(self._tiers)
+        tiers = iter(self._contract(symbol).tiers)
         while True:  # the last tier is open, so that one of them holds the price
-            upper, rate = next(tiers)
+            upper, rate, _ = next(tiers)
             deducted += below * (rate - rate_before)
             price = (cash + deducted) / (size * (1 + rate)) if perp.base < 0 else (-cash - deducted) / (size * (1 - rate))
             if size * price <= upper:
@@ -323,7 +363,8 @@ class Exchange(Holder):
         account = state.parts.get(self.name)
         if not isinstance(account, ExchangeAccount) or not account.perps:
             return None
-        first = (market.instant // self._interval + 1) * self._interval
+        intervals = [self._contract(symbol).interval for symbol in account.perps]
+        first = min((market.instant // interval + 1) * interval for interval in intervals)
         for symbol in account.perps:
             row = market.next_row("funding", self._prices_as, symbol)
             if row is not None and row < first:
@@ -358,7 +399,7 @@ class Exchange(Holder):
         if span is None:
             return False
         worth = perp.base * span[perp.base < 0]
-        return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.maintenance(abs(worth))
+        return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.maintenance(symbol, abs(worth))
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, ExchangeAccount)
@@ -377,22 +418,23 @@ class Exchange(Holder):
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
         """Whether funding is paid right now: at a row's stamp, and where the full hour has no row of its own."""
-        after_hour = market.instant % self._interval
+        interval = self._contract(symbol).interval
+        after_hour = market.instant % interval
         if not market.has_rows:
             return after_hour <= FUNDING_STAMP_TOLERANCE_US
         stamp = market.row_stamp("funding", self.row.name, symbol)
         if stamp == market.instant or market.next_missed(self.row.name, symbol, market.instant) == market.instant:
             return True
-        if after_hour or self._is_of_the_hour(stamp, market.instant):
+        if after_hour or self._is_of_the_hour(stamp, market.instant, interval):
             return False
         following = market.next_row("funding", self.row.name, symbol)
         return following is None or following > market.instant + FUNDING_STAMP_TOLERANCE_US
 
-    def _is_of_the_hour(self, stamp: int | None, instant: int) -> bool:
+    def _is_of_the_hour(self, stamp: int | None, instant: int, interval: int) -> bool:
         """Whether the last row belongs to this hour, or stands a little after an earlier one: then this hour's comes a little later too."""
         if stamp is None:
             return False
-        return instant - stamp <= FUNDING_STAMP_TOLERANCE_US or 0 < stamp % self._interval <= FUNDING_STAMP_TOLERANCE_US
+        return instant - stamp <= FUNDING_STAMP_TOLERANCE_US or 0 < stamp % interval <= FUNDING_STAMP_TOLERANCE_US
 
     def _funding(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Settlement:
         stamped = not market.has_rows or market.row_stamp("funding", self.row.name, symbol) == market.instant
@@ -478,6 +520,14 @@ class Exchange(Holder):
             if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
         return ExchangeAccount({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
+
+
+def without_figures(name: str, row: ExchangeRow, symbol: str) -> str:
+    """Why a perp is refused of which the exchange's table has no figures."""
+    like = f"assume: {{{symbol}: {{like: {row.bases[0]}{row.settle}}}}}"
+    return (
+        f"{name} has no margin tiers, leverage and smallest order of {symbol}, only of {', '.join(row.bases)}; write {like} in the config"
+    )
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:

@@ -5,8 +5,10 @@ Figures are the exchanges' published ones for the lowest tier on `as_of`; each c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct, structs
 
@@ -18,6 +20,7 @@ from basis_strategy_v1.core.settings import (
     Bps,
     ByName,
     FeeBps,
+    Mark,
     Token,
     Url,
     VenueName,
@@ -25,6 +28,16 @@ from basis_strategy_v1.core.settings import (
     number,
     text,
     whole,
+)
+from basis_strategy_v1.venues.symbol_facts import (
+    ANY,
+    SOURCES,
+    FigureSource,
+    Tier,
+    by_symbol,
+    leverage_by_symbol,
+    smallest_perp_orders,
+    tiers,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +47,11 @@ if TYPE_CHECKING:
 
 D = Decimal
 SYMBOL = text(r"[A-Z0-9]{2,20}", "a symbol or its base (ETHUSDT, ETH)")
+T = TypeVar("T")
+BySymbol = Annotated[Figure[T], ByName(SYMBOL)]
 Steps = Annotated[Figure[AboveZero], ByName(SYMBOL)]
+TierBps = Annotated[Decimal, number(above=0, below=10_000)]
+Leverage = Annotated[Decimal, number(above=0, at_most=500)]
 
 
 class Withdrawal(NamedTuple):
@@ -45,11 +62,12 @@ class Withdrawal(NamedTuple):
     minutes: Annotated[Decimal, number(at_least=0, at_most=100_000), "minutes until it arrives"] = D(0)
 
 
-class Tier(NamedTuple):
-    """Maintenance margin of the part of a notional up to `notional` (settlement token); the last tier is open."""
+class MarginTier(NamedTuple):
+    """A tier as a config has it; without `up_to` it is the last one, and `leverage` may be left out: the account's."""
 
-    notional: Decimal
-    maintenance_bps: Decimal
+    maintenance_bps: Annotated[TierBps, "of the part of the notional in the tier"]
+    up_to: Annotated[AboveZero | None, "notional (settlement token)"] = None
+    leverage: Annotated[Leverage | None, "the most of a notional in the tier"] = None
 
 
 FINEST_LOT = D("1e-8")
@@ -76,8 +94,26 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     fee_in_received: bool = True  # a spot fee is taken from what the trade pays out; otherwise always from the quote
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
-    withdrawals: Figure[Withdrawal] = FREE
+    withdrawals: Figure[Withdrawal] = FREE  # of an account; a bare row has none
+    deposit_minutes: Decimal = D(0)  # until what came from a chain is credited
+    sources: Mapping[str, tuple[FigureSource, ...]] = {}  # by base, of what is by symbol
+    alike: Mapping[str, str] = {}  # symbols without figures -> whose figures they are taken to have
     as_of: str = "2025-05-31"
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The bases whose figures the exchange's table has; none where it is the same for all."""
+        return tuple(EXCHANGES.get(self.name, self).perp_lots.by_name)
+
+    def names(self, symbol: str) -> tuple[str, ...]:
+        """What the figures of a symbol are found under: the symbol, its base, and those that it is taken to be like."""
+        like = self.alike.get(symbol)
+        return (symbol, base_of(symbol)) if like is None else (symbol, base_of(symbol), like, base_of(like))
+
+    def has(self, symbol: str) -> bool:
+        """Whether a perp of that symbol has figures, its own or those of another."""
+        known = (*self.bases, *self.tiers.by_name)
+        return not self.bases or any(name in known for name in self.names(symbol))
 
 
 def of(number: str | int) -> Figure[Decimal]:
@@ -90,10 +126,6 @@ def steps(**numbers: str) -> Figure[Decimal]:
     return Figure(FINEST_LOT, {base: of(number) for base, number in numbers.items()})
 
 
-def tiers(*rows: tuple[str, int]) -> Figure[tuple[Tier, ...]]:
-    return Figure(tuple(Tier(D(notional), D(bps)) for notional, bps in rows))
-
-
 def withdrawals(**rows: tuple[str, str, int]) -> Figure[Withdrawal]:
     """(fee, minimum, minutes) by token."""
     return Figure(Withdrawal(), {token: Figure(Withdrawal(*(D(number) for number in row))) for token, row in rows.items()})
@@ -101,10 +133,12 @@ def withdrawals(**rows: tuple[str, str, int]) -> Figure[Withdrawal]:
 
 _ROWS = (
     ExchangeRow(
-        name="binance", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of(5), min_notional=of(5), perp_min_notional=of(20),
+        name="binance", settle="USDT", spot_taker_fee_bps=of(10), perp_taker_fee_bps=of(5), min_notional=of(5),
+        perp_min_notional=smallest_perp_orders("binance", D(20)),
         spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.001", BTC="0.001"), ticks=steps(ETH="0.01", BTC="0.1"),
-        tiers=tiers(("50000", 40), ("600000", 50), ("3000000", 65), ("12000000", 100), ("Infinity", 200)), max_leverage=of(100),
-        funding_interval_hours=Figure(8), separate_wallets=True,
+        tiers=by_symbol("binance", tiers(("50000", 40), ("600000", 50), ("3000000", 65), ("12000000", 100), ("Infinity", 200))),
+        max_leverage=leverage_by_symbol("binance", D(100)), funding_interval_hours=Figure(8), separate_wallets=True,
+        sources=SOURCES["binance"],
         public_withdrawals=withdrawals(USDT=("4", "10", 10), USDC=("4", "10", 10), ETH=("0.0012", "0.01", 10)),
     ),
     ExchangeRow(
@@ -125,12 +159,15 @@ _ROWS = (
         name="hyperliquid", settle="USDC", spot_taker_fee_bps=of(7), perp_taker_fee_bps=of("4.5"),
         min_notional=of(10), perp_min_notional=of(10),
         spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.0001", BTC="0.00001"), ticks=steps(ETH="0.1", BTC="1"),
-        tiers=tiers(("Infinity", 200)), max_leverage=of(25), funding_interval_hours=Figure(1), separate_wallets=True,
+        tiers=by_symbol("hyperliquid", tiers(("Infinity", 200))), max_leverage=leverage_by_symbol("hyperliquid", D(25)),
+        funding_interval_hours=Figure(1), separate_wallets=True, sources=SOURCES["hyperliquid"],
         public_withdrawals=withdrawals(USDC=("1", "2", 5)),
     ),
 )  # fmt: skip
 
 EXCHANGES = {row.name: row for row in _ROWS}
+# The figures of an exchange that a config may give in the same form.
+PUBLISHED = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "max_leverage", "funding_interval_hours")
 
 
 def quote_tokens() -> list[str]:
@@ -143,20 +180,24 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     """An account's own figures; one that is left out is the exchange's."""
 
     exchange: Annotated[VenueName | None, "which exchange it is at, where the name does not begin with it"] = None
-    spot_taker_fee_bps: Annotated[Figure[FeeBps] | None, "of the notional"] = None
-    perp_taker_fee_bps: Annotated[Figure[FeeBps] | None, "of the notional"] = None
+    spot_taker_fee_bps: Annotated[BySymbol[FeeBps] | None, "of the notional"] = None
+    perp_taker_fee_bps: Annotated[BySymbol[FeeBps] | None, "of the notional"] = None
     slippage_bps: Annotated[Figure[Bps] | None, "how much worse than the price an order fills"] = None
-    min_notional: Annotated[Figure[Amount] | None, "smallest order, in quote"] = None
+    min_notional: Annotated[BySymbol[Amount] | None, "smallest order, in quote"] = None
     lot: Annotated[Steps | None, "step of an order's amount, in base"] = None
     tick: Annotated[Steps | None, "step of a limit price, in quote"] = None
-    maintenance_margin_bps: Annotated[
-        Figure[Annotated[Decimal, number(above=0, below=10_000)]] | None, "of the perp notional; under it the position is liquidated"
+    maintenance_margin_bps: Annotated[BySymbol[TierBps] | None, "of the perp notional; under it the position is liquidated"] = None
+    tiers: Annotated[
+        Mapping[Annotated[str, SYMBOL], tuple[MarginTier, ...]] | None, Mark.QUIET, "by symbol: margin tiers in place of the published ones"
     ] = None
-    max_leverage: Annotated[Figure[Annotated[Decimal, number(above=0, at_most=500)]] | None, "highest leverage of a perp position"] = None
-    funding_interval_hours: Annotated[Figure[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
+    max_leverage: Annotated[BySymbol[Leverage] | None, "highest leverage of a perp position"] = None
+    funding_interval_hours: Annotated[BySymbol[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
     withdrawal: Annotated[
         Literal["default"] | dict[Token, Withdrawal] | None,
-        "fee, minimum and delay by token; left out: none of them; default: the public ones",
+        "fee, minimum and delay by token; {}: free and at once; left out, or default: the public ones",
+    ] = None
+    deposit_minutes: Annotated[
+        Annotated[Decimal, number(at_least=0, at_most=100_000)] | None, "minutes until a deposit is credited; left out: at once"
     ] = None
     endpoint: Annotated[Url | None, "live: all requests of the venue go there"] = None
 
@@ -169,29 +210,89 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
                 if quote not in (row.settle, *row.quotes):
                     allowed = f"{symbol.removesuffix(quote)}{row.settle}: {row.name} settles in {row.settle}"
                     yield f"{key}.{symbol}", symbol, allowed
+        for symbol, rows in (self.tiers or {}).items():
+            yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
+        yield from self._leverage_misfits(row)
 
-    def row(self, name: str) -> ExchangeRow:
-        """The row of the account of that name: its exchange's, with these figures in place of the published ones.
+    def _leverage_misfits(self, row: ExchangeRow) -> Iterator[Misfit]:
+        """A leverage above what the symbol's first tier lets."""
+        for symbol, own in self.max_leverage.by_name.items() if self.max_leverage is not None else ():
+            most = self._over(row).tiers.at(0, *row.names(symbol))[0].leverage
+            if own.at() > most:
+                yield f"max_leverage.{symbol}", str(own.at()), f"at most {most}, the leverage of its first tier at {row.name}"
+
+    def without_costs(self) -> Settings:
+        """Fees, slippage and withdrawals are 0 where nothing else is written."""
+        free: dict[str, Any] = dict.fromkeys(("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps"), of(0)) | {"withdrawal": {}}
+        return structs.replace(self, **{field: value for field, value in free.items() if getattr(self, field) is None})
+
+    def with_free_withdrawals(self) -> Settings:
+        """Withdrawals are free and at once where nothing else is written."""
+        return structs.replace(self, withdrawal={}) if self.withdrawal is None else self
+
+    def with_figures(self, name: str) -> Settings:
+        """These settings with the exchange's own fees, slippage, leverage and funding interval where none were given."""
+        row = self.row(name)
+        return structs.replace(self, **{field: getattr(row, field) for field in PUBLISHED if getattr(self, field) is None})
+
+    def row(self, name: str, alike: Mapping[str, str] | None = None) -> ExchangeRow:
+        """The row of the account of that name: its exchange's, with these figures in place of the published ones. `alike` has symbols
+        without figures, and the symbol whose figures each is taken to have.
 
         Raises:
             KeyError: no such exchange.
         """
-        row = EXCHANGES[exchange_of(name, self)]
-        alike = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
-        changes: dict[str, Any] = {field: own for field in alike if (own := getattr(self, field)) is not None}
+        row = structs.replace(EXCHANGES[exchange_of(name, self)], alike=alike or {})
+        return self._over(row)
+
+    def _over(self, row: ExchangeRow) -> ExchangeRow:
+        """A row with these figures in place of the published ones."""
+        by_symbol = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
+        changes: dict[str, Any] = {field: own.over(getattr(row, field)) for field in by_symbol if (own := getattr(self, field)) is not None}
+        if self.deposit_minutes is not None:
+            changes["deposit_minutes"] = self.deposit_minutes
         if self.min_notional is not None:
-            changes["perp_min_notional"] = self.min_notional
+            changes["perp_min_notional"] = self.min_notional.over(row.perp_min_notional)
         if self.maintenance_margin_bps is not None:
-            changes["tiers"] = Figure((Tier(D("Infinity"), self.maintenance_margin_bps.at()),))
+            changes["tiers"] = self.maintenance_margin_bps.map(_one_tier).over(row.tiers)
+        if self.tiers:
+            own_tiers = {symbol: Figure(_tiers_of(rows)) for symbol, rows in self.tiers.items()}
+            changes["tiers"] = Figure((), own_tiers).over(changes.get("tiers", row.tiers))
         if self.lot is not None:
             changes["spot_lots"], changes["perp_lots"] = self.lot.over(row.spot_lots), self.lot.over(row.perp_lots)
         if self.tick is not None:
             changes["ticks"] = self.tick.over(row.ticks)
-        if self.withdrawal == "default":
+        if self.withdrawal is None or self.withdrawal == "default":
             changes["withdrawals"] = row.public_withdrawals
-        elif self.withdrawal:
+        else:
             changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
         return structs.replace(row, **changes)
+
+
+def _one_tier(bps: Decimal) -> tuple[Tier, ...]:
+    return (Tier(ANY, bps),)
+
+
+def _tiers_of(rows: tuple[MarginTier, ...]) -> tuple[Tier, ...]:
+    return tuple(Tier(row.up_to or ANY, row.maintenance_bps, row.leverage or ANY) for row in rows)
+
+
+def _misfits_of_tiers(path: str, rows: tuple[MarginTier, ...]) -> Iterator[Misfit]:
+    """Tiers rise in notional and in maintenance, and fall in leverage; the last one is open."""
+    if not rows or [row.up_to is None for row in rows] != [False] * (len(rows) - 1) + [True]:
+        yield path, f"{len(rows)} tiers", "at least one tier, the last one and no other without up_to"
+        return
+    for place, (low, high) in enumerate(pairwise(_tiers_of(rows)), 1):
+        if high.notional <= low.notional:
+            yield f"{path}[{place}].up_to", str(high.notional), f"above {low.notional}, where the tier before it ends"
+        if high.maintenance_bps < low.maintenance_bps:
+            yield (
+                f"{path}[{place}].maintenance_bps",
+                str(high.maintenance_bps),
+                f"at least {low.maintenance_bps}, what the tier before it asks",
+            )
+        if ANY > high.leverage > low.leverage:
+            yield f"{path}[{place}].leverage", str(high.leverage), f"at most {low.leverage}, what the tier before it lets"
 
 
 def base_of(symbol: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+
+from msgspec import structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
@@ -34,6 +36,11 @@ class SwapSettings(ProtocolSettings, frozen=True, kw_only=True):
     ] = None
     slippage_bps: Annotated[Bps | None, "how much worse than the price an order fills"] = None
     depth_usd: Annotated[AboveZero | None, "liquidity around the price, in USD"] = None
+
+    def without_costs(self) -> Self:
+        """Fee and slippage are 0 where nothing else is written; a pool whose state is known keeps its fee."""
+        fee, slippage = self.fee, self.slippage_bps
+        return structs.replace(self, fee=0 if fee is None else fee, slippage_bps=Decimal(0) if slippage is None else slippage)
 
 
 class MarketSwapRow(NamedTuple):

@@ -73,8 +73,8 @@ def kind_of(name: str, settings: VenueSettings) -> str:
     return (settings.protocol if isinstance(settings, OnChainSettings) else None) or name
 
 
-def make_venue(section: str, name: str, settings: VenueSettings) -> Venue:
-    """The simulator of a configured venue.
+def make_venue(section: str, name: str, settings: VenueSettings, alike: Mapping[str, str] | None = None) -> Venue:
+    """The simulator of a configured venue. `alike`: symbols without figures, and whose figures each is taken to have.
 
     Raises:
         KeyError: there is no such exchange or protocol in that section.
@@ -86,7 +86,7 @@ def make_venue(section: str, name: str, settings: VenueSettings) -> Venue:
         given, wanted = (f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}" for cls in (type(settings), expected))
         raise TypeError(f"{name} is {kind}, whose settings are {wanted}, got {given}")
     if isinstance(settings, exchanges.Settings):
-        return Exchange(name, settings.row(name))
+        return Exchange(name, settings.row(name, alike))
     assert isinstance(settings, OnChainSettings)
     return VENUES[kind].make(place_of(name, settings), settings)
 

@@ -46,7 +46,8 @@ def simulate_transfer(transfer: WalletTransfer, venues: Venues, state: State, ma
         before = with_share_rate(before, wallet, token, market)
     after = sender.take(before, token, amount, market)
     details = {"amount": plain(amount), "arriving": plain(arriving)}
-    if delay_us := int(terms.minutes * MINUTE_US):
+    minutes = terms.minutes + (receiver.row.deposit_minutes if isinstance(receiver, Exchange) else 0)
+    if delay_us := int(minutes * MINUTE_US):
         arrives = market.instant + delay_us
         key = f"{transfer.from_venue}-{transfer.to_venue}-{token}-{market.instant}"
         on_its_way = Transfer(arrives, key, transfer.to_venue, token, arriving)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
@@ -60,6 +60,10 @@ class Settings(OnChainSettings, frozen=True, kw_only=True):
     private_blocks: Annotated[
         int, whole(at_least=1, at_most=10_000), Mark.QUIET, "live: after so many blocks a private transaction counts as pending"
     ] = 25
+
+    def without_costs(self) -> Self:
+        """Gas is free unless a price is written."""
+        return structs.replace(self, gas_price_gwei=Figure(Decimal(0))) if self.gas_price_gwei == "market" else self
 
 
 class WalletVenue(OnChainVenue, Holder):

@@ -14,6 +14,8 @@ from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.bybit import WINDOWS
 from basis_strategy_v1.live.bybit_account import HOST
 from basis_strategy_v1.live.bybit_errors import refusal_of
+from basis_strategy_v1.live.bybit_moves import without_pairs
+from basis_strategy_v1.live.exchange_api import Payment
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.exchange_rate import RateLimit
@@ -107,6 +109,98 @@ def test_an_order_that_the_venue_refused_after_it_had_taken_it_is_refused(trader
         trader.send("k1", "spot", "buy", "0.5")
 
 
+# Between the funding account and the unified one.
+
+
+FUNDING = {"grant": {**BYBIT, "wallet": "funding", "USDT": "3000", "ETH": "2"}}
+MOVE = {**BYBIT, "on": "transfer"}
+MATRIX = {
+    "nothing": ([], 1),
+    "executed and dropped": ([{**MOVE, "fault": "drop_after"}], 1),
+    "hangs unexecuted": ([{**MOVE, "fault": "hang"}], 1),
+    "refused": ([{**MOVE, "fault": "refuse", "reason": "transfer_balance"}], None),
+    "dropped before it was read": ([{**MOVE, "fault": "drop_unread"}], 1),
+    "executed and hangs": ([{**MOVE, "fault": "hang_after"}], 1),
+    "executed and 502": ([{**MOVE, "fault": "status", "status": 502, "after": True}], 1),
+    "503": ([{**MOVE, "fault": "status", "status": 503}], 1),
+    "executed and empty": ([{**MOVE, "fault": "empty_after"}], 1),
+    "executed and half the JSON": ([{**MOVE, "fault": "truncated_after"}], 1),
+    "executed and other JSON": ([{**MOVE, "fault": "garbage_after"}], 1),
+    "executed and still pending": ([{**MOVE, "fault": "edit_after", "edits": [{"path": ["result", "status"], "value": "PENDING"}]}], 1),
+    "executed and named a duplicate": ([{**MOVE, "fault": "code", "code": 131214, "status": 200, "after": True}], 1),
+    "executed, dropped, look-ups lag": ([{"lag_s": {"bybit": 5}}, {**MOVE, "fault": "drop_after"}], 1),
+    "429": ([{**MOVE, "fault": "status", "status": 429, "retry_after": 0.2}], 1),
+    "late, after it has expired": ([{**MOVE, "fault": "late", "seconds": 5}], 1),
+}
+FAST = list(MATRIX)[:4]
+
+
+@pytest.fixture
+def in_funding(exchange, tmp_path):
+    exchange.begin(tmp_path / "funding.jsonl", FUNDING, {"grant": {**BYBIT, "wallet": "unified", "USDT": "100"}})
+    made = Trader(exchange, tmp_path / "in_funding", venue="bybit", timeout_s=0.5)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("market", [("spot", "buy"), ("perp", "sell")], ids=["spot", "perp"])
+@pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.prove) for name in MATRIX])
+def test_what_an_order_needs_is_moved_from_the_funding_account_once(in_funding, exchange, market, name):
+    commands, moves = MATRIX[name]
+    exchange.control(*commands)
+    with suppress(ComponentError):
+        in_funding.send("k1", *market, "0.5")
+    exchange.control(clear=True)
+    in_funding.again()
+    made = exchange.account("bybit")["transfers"]
+    assert [(one["from"], one["to"], one["token"]) for one in made] == [("funding", "unified", "USDT")] * (moves or 0)
+    assert len(in_funding.executed()) == (0 if moves is None else 1)
+    assert not in_funding.journal.open_entries()
+    assert sum(child.status is Status.SETTLED for child in in_funding.journal.children("k1")) == (moves or 0)
+    assert in_funding.account.positions() == in_funding.theirs()
+    assert [take_up(in_funding), in_funding.account.positions()] == [[], in_funding.theirs()]
+
+
+def test_coins_that_are_sold_come_from_there_too_and_no_more_than_there_is(in_funding, exchange):
+    in_funding.send("k1", "spot", "sell", "1.5")
+    (moved,) = exchange.account("bybit")["transfers"]
+    assert (moved["from"], moved["to"], moved["token"]) == ("funding", "unified", "ETH")
+    with pytest.raises(VenueRejected, match=r"bybit has .* ETH free in its spot wallet; the sale of 4 ETHUSDT needs more"):
+        in_funding.send("k2", "spot", "sell", "4")
+    assert in_funding.account.positions() == in_funding.theirs()
+
+
+def test_what_is_moved_by_hand_within_the_account_is_no_credit_and_what_comes_from_elsewhere_is(in_funding, exchange):
+    in_funding.time.sleep(1)
+    in_funding.gateway.read()  # the exchange sees the time
+    exchange.control({"deposit": {**BYBIT, "token": "USDT", "amount": "70", "hash": "0xd1"}})
+    exchange.control({"pay": {**BYBIT, "kind": "transfer_in", "token": "USDT", "amount": "30"}})
+    in_funding.time.sleep(60)
+    now_ms = in_funding.gateway._access.now_ms()
+    in_funding.gateway._api.move("spot", "reserve", "USDT", D(20), now_ms, now_ms + 2_000)
+    items = sorted((item.kind, *item.deltas.as_texts()["bybit"].items()) for item in take_up(in_funding))
+    assert items == [("credit", ("USDT", "30")), ("credit", ("USDT", "70"))]
+    assert in_funding.account.positions() == in_funding.theirs()
+    assert take_up(in_funding) == []
+
+
+def test_a_move_that_only_one_of_both_lists_shows_yet_is_not_reported():
+    in_log = Payment(id="log:1", kind="credit", token="USDT", amount=D(20), at_ms=100_000)
+    there = Payment(id="transfer:1", kind="credit", token="USDT", amount=D(-20), at_ms=99_000)
+    assert without_pairs([in_log], [], settled_ms=99_999) == []
+    assert without_pairs([in_log], [there], settled_ms=200_000) == []
+    assert without_pairs([], [there], settled_ms=98_999) == []
+    assert without_pairs([in_log], [], settled_ms=200_000) == [in_log]
+    other = Payment(id="transfer:2", kind="credit", token="USDT", amount=D(-21), at_ms=99_000)
+    assert without_pairs([in_log], [other], settled_ms=200_000) == [in_log, other]
+
+
+def test_a_move_that_failed_says_so(in_funding, exchange):
+    exchange.control({**MOVE, "fault": "edit_after", "edits": [{"path": ["result", "status"], "value": "FAILED"}]})
+    with pytest.raises(VenueRejected, match="bybit did not move"):
+        in_funding.send("k1", "spot", "buy", "0.5")
+
+
 # How fast it asks.
 
 
@@ -166,6 +260,13 @@ def test_each_fault_of_an_account_is_named_with_the_way_out(trader, exchange, co
         exchange.control(key(may=["read", "trade", "transfer", "withdraw"]))
     assert len(found) <= 2  # a right that is not there, for each kind of market
     assert found[0].startswith(fault)
+
+
+def test_a_key_that_may_not_move_is_named(trader, exchange):
+    exchange.control(key())
+    (note,) = trader.gateway.check_account(LIMITS).notes
+    exchange.control(key(may=["read", "trade", "transfer", "withdraw"]))
+    assert note == "bybit: the key may not move between the account's wallets; an order that needs what is in the other one is refused"
 
 
 def test_a_position_that_is_not_the_runs_is_a_fault(trader, exchange):

@@ -6,27 +6,27 @@ import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.gateway import Happened, Pending
-from basis_strategy_v1.live import bybit_errors, okx_errors
+from basis_strategy_v1.live import bybit_errors, hyperliquid_errors, okx_errors
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.venues.exchanges import Settings
 
-from .trader import BOTH, LIMITS, RunTime, approved, next_minute, secrets_of
+from .trader import LIMITS, RunTime, approved, next_minute, secrets_of
 from .venue_cases import CASES
 
-TABLES = {"bybit": bybit_errors.ORDERS, "okx": okx_errors.CODES}
-ROWS = [(venue, code) for venue, table in TABLES.items() for code in table if code.isdecimal() or code.startswith("-")]
+TABLES = {"bybit": bybit_errors.ORDERS, "hyperliquid": hyperliquid_errors.TABLE, "okx": okx_errors.CODES}
+ROWS = [(venue, code) for venue, table in TABLES.items() for code in table if not code.startswith("HTTP ")]
 
 
 @pytest.fixture(scope="module")
 def gateways(server, tmp_path_factory):
     """One to each exchange, over one ledger."""
-    server.begin(tmp_path_factory.mktemp("codes") / "exchange.jsonl", *(case.held for case in CASES.values()))
+    server.begin(tmp_path_factory.mktemp("codes") / "exchange.jsonl", *(grant for case in CASES.values() for grant in case.held))
     time = RunTime(next_minute(server))
     given = {"clock": time.clock, "sleep": time.sleep, "monotonic": time.monotonic}
     there = Settings(endpoint=server.url)
-    return {venue: open_exchange(venue, there, secrets_of(venue=venue), BOTH, **given) for venue in TABLES}, time
+    return {venue: open_exchange(venue, there, secrets_of(venue=venue), CASES[venue].symbols, **given) for venue in TABLES}, time
 
 
 @pytest.mark.parametrize(("venue", "code"), ROWS)
@@ -36,7 +36,10 @@ def test_an_order_that_is_answered_with_it(server, gateways, venue, code):
     time.sleep(1)
     one = approved(f"{venue} {code}", "spot", "buy", "0.01", at=time.clock.now(), venue=venue)
     message = gateway.prepare(one, LIMITS, gateway.quote(one.order), None)
-    server.control({"on": "order", "fault": "code", "code": int(code), "status": 200, "venue": venue})
+    text = code.removeprefix(f"{hyperliquid_errors.CODE} ")  # where there are no codes, it is the text that counts
+    server.control(
+        {"on": "order", "fault": "code", "code": int(code) if code[-1].isdecimal() else 0, "text": text, "status": 200, "venue": venue}
+    )
     before = server.count(venue, "order")
     try:
         answer = type(gateway.send(message))
@@ -63,14 +66,21 @@ KNOWN = {
         "51008": Meaning.FINAL, "50113": Meaning.KEY, "50004": Meaning.UNKNOWN, "51149": Meaning.UNKNOWN, "50102": Meaning.CLOCK,
         "50061": Meaning.LIMITED, "51016": Meaning.DUPLICATE, "51603": Meaning.ABSENT, "99999": Meaning.UNKNOWN,
     },
+    "hyperliquid": {
+        "Insufficient margin to place order. asset=1": Meaning.FINAL, "Order must have minimum value of $10. asset=1": Meaning.FINAL,
+        "Price must be divisible by tick size. asset=1": Meaning.FINAL, "User or API Wallet 0x1 does not exist.": Meaning.KEY,
+        "Invalid nonce: duplicate nonce 1": Meaning.DUPLICATE, "Invalid nonce: too far": Meaning.CLOCK, "Action expired.": Meaning.CLOCK,
+        "Too many cumulative requests sent": Meaning.LIMITED, "Something new": Meaning.UNKNOWN,
+    },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("venue", "code", "meaning"), [(venue, *row) for venue, rows in KNOWN.items() for row in rows.items()])
 def test_a_code_means_what_the_documents_say(venue, code, meaning):
-    assert meaning_of(Refusal(200, code, ""), TABLES[venue]) is meaning
-    assert meaning_of(Refusal(503, code, ""), TABLES[venue]) is Meaning.UNKNOWN
-    assert meaning_of(Refusal(429, code, ""), TABLES[venue]) is Meaning.LIMITED
+    said = (hyperliquid_errors.CODE, code) if venue == "hyperliquid" else (code, "")
+    assert meaning_of(Refusal(200, *said), TABLES[venue]) is meaning
+    assert meaning_of(Refusal(503, *said), TABLES[venue]) is Meaning.UNKNOWN
+    assert meaning_of(Refusal(429, *said), TABLES[venue]) is Meaning.LIMITED
 
 
 @pytest.mark.parametrize(("venue", "meaning"), [("bybit", Meaning.LIMITED), ("okx", Meaning.FINAL)])

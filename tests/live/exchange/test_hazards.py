@@ -130,7 +130,9 @@ def test_the_notional_of_a_perp_market_is_under_another_name():
 # Errors: what each means.
 
 
-ROWS = [(table, code, meaning) for table in ("SPOT", "PERP", "WALLET") for code, meaning in getattr(binance_errors, table).items()]
+ROWS = [
+    (table, code, meaning) for table in ("SPOT", "PERP", "WALLET", "WITHDRAWAL") for code, meaning in getattr(binance_errors, table).items()
+]
 
 
 @pytest.mark.parametrize(("table", "code", "meaning"), ROWS)
@@ -157,6 +159,12 @@ def test_what_is_in_no_table_is_looked_up(status, code, meaning):
     assert meaning_of(Refusal(status, code, "?"), binance_errors.SPOT) is meaning
 
 
+def test_a_venue_that_says_that_it_is_in_maintenance_has_taken_nothing():
+    for code, text in (("1", "System is under maintenance."), ("", "<title>Maintenance</title>")):
+        assert meaning_of(Refusal(503, code, text), binance_errors.SPOT) is Meaning.MAINTENANCE
+        assert meaning_of(Refusal(502, code, text), binance_errors.SPOT) is Meaning.UNKNOWN
+
+
 def test_a_duplicate_is_distinguished_from_a_want_of_balance_by_its_text():
     texts = ("Duplicate order sent.", "Account has insufficient balance for requested action.")
     assert [meaning_of(Refusal(400, "-2010", text), binance_errors.SPOT) for text in texts] == [Meaning.DUPLICATE, Meaning.FINAL]
@@ -167,7 +175,13 @@ def test_a_duplicate_is_distinguished_from_a_want_of_balance_by_its_text():
 
 @pytest.mark.parametrize(
     ("lacking", "there", "amount"),
-    [("10", "20", "10"), ("10", "4", "4"), ("10.000000001", "20", "10.00000001"), ("10", "4.000000009", "4"), ("1", "0", None)],
+    [
+        ("10", "20", "10"),
+        ("10", "4", "3.99990001"),
+        ("10.000000001", "20", "10.00000001"),
+        ("10", "4.000000009", "3.99990001"),
+        ("1", "0", None),
+    ],
 )
 def test_a_move_brings_what_is_lacking_as_far_as_it_is_there(lacking, there, amount):
     move = move_of("binance", "perp", "USDT", D(lacking), D(there))

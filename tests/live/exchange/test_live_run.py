@@ -13,6 +13,7 @@ from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
+from basis_strategy_v1.live import secrets
 from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.live_engine import LiveEngine
 from basis_strategy_v1.strategies.basis import BasisMemory
@@ -187,6 +188,17 @@ def test_a_second_leg_that_is_refused_unwinds_the_first(live, machine):
     assert sides == [("spot", "buy"), ("spot", "sell")]
 
 
+def test_a_fault_of_the_second_leg_that_the_exchange_shows_before_it_is_sent_stops_the_first(live, machine):
+    perp = {"market": {"venue": "binance", "kind": "perp", "symbol": "ETHUSDT", "minimum_notional": "1000000"}}
+    machine.control(perp)
+    _, engine = live(1)
+    machine.control({"market": {**perp["market"], "minimum_notional": "20"}})
+    assert machine.account("binance")["orders"] == machine.account("binance")["transfers"] == []
+    (skipped,) = engine.skipped
+    assert "binance takes no order of ETHUSDT below 1000000 USDT" in skipped.reason
+    assert engine.memory is None
+
+
 def test_an_unwinding_that_is_refused_once_is_tried_again(live, machine):
     refused = [{"on": "order", "fault": "refuse", "reason": reason} for reason in ("margin", "balance")]
     machine.control({"on": "order", "fault": "delay", "seconds": 0}, *refused)
@@ -341,14 +353,11 @@ def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_th
     config = yaml.safe_load((repository / path).read_text())
     config["venues"]["cex"][venue]["endpoint"] = machine.url
 
-    def set_keys():
-        for name in names:
-            monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
-
-    set_keys()
+    monkeypatch.setattr(secrets, "_taken", {})  # of a process that has read none before
+    for name in names:
+        monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
     *_, ready = check_live(config)
     assert ready == "ready"
-    set_keys()
     time = Time(machine)
     time.steps = 1
     engine = build_live(

@@ -247,11 +247,11 @@ def prepared(trader, one):
     return trader.gateway.prepare(one, LIMITS, trader.gateway.quote(one.order), None)
 
 
-def test_a_withdrawal_is_refused_before_it_is_sent(trade):
+def test_a_withdrawal_to_an_account_that_takes_no_deposits_is_refused_before_it_is_sent(trade):
     trader = trade()
     transfer = WalletTransfer(from_venue="binance", to_venue="wallet", token="USDT", amount=D(10))
     order = Order(key="k1", at=NOON, venue="binance", instruction=transfer, expected=Deltas())
-    with pytest.raises(VenueRejected, match="binance has no live withdrawals in this version; nothing was sent"):
+    with pytest.raises(VenueRejected, match="wallet has no live deposits in this version; nothing was sent"):
         prepared(trader, Approved(order=order, notional_usd=D(10)))
 
 
@@ -310,3 +310,55 @@ def test_who_does_not_name_symbols_trades_whatever_there_is(trade):
     assert trader.account.positions() == trader.theirs()
     _, cursor = trader.gateway.due(trader.journal.cursor("binance"))
     assert trader.journal.new_due("binance", trader.gateway.due(cursor)[0]) == []
+
+
+# Before the legs ahead of it are executed.
+
+
+def rehearsed(trader, side, amount, kind, **moved):
+    """What a later leg would be refused for, after these changes; nothing where it would pass."""
+    one = approved("k1", kind, side, amount, at=trader.time.clock.now())
+    earlier = Deltas.at("binance", {token.replace("_", "-"): D(change) for token, change in moved.items()})
+    before = trader.exchange.count("binance", "order")
+    try:
+        trader.gateway.rehearse(one, LIMITS, earlier)
+    except VenueRejected as refused:
+        return refused.message
+    finally:
+        assert trader.exchange.count("binance", "order") == before
+    return None
+
+
+@pytest.fixture
+def rich(trade):
+    """100,000 USDT in the spot wallet, nothing in the other."""
+    return trade()
+
+
+def test_a_later_leg_pays_with_what_the_legs_before_it_bring_and_without_what_they_spend(rich):
+    ours = rich.account.balances
+    assert rehearsed(rich, "sell", ours.get("ETH", D(0)) + 1, "spot") is not None
+    assert rehearsed(rich, "sell", ours.get("ETH", D(0)) + 1, "spot", ETH="1") is None
+    assert rehearsed(rich, "buy", "0.5", "spot") is None
+    assert "free in its spot wallet" in rehearsed(rich, "buy", "0.5", "spot", USDT=-ours["USDT"])
+
+
+def test_a_perp_leg_is_margined_with_both_wallets_less_what_the_legs_before_it_spend(rich):
+    ours = rich.account.balances
+    assert rehearsed(rich, "sell", "0.5", "perp") is None
+    assert "of margin left" in rehearsed(rich, "sell", "0.5", "perp", USDT=-ours["USDT"])
+
+
+def test_what_a_perp_leg_leaves_of_the_margin_is_not_guessed(rich):
+    gone = {"USDT": -rich.account.balances["USDT"], "ETHUSDT_PERP": "1"}
+    assert rehearsed(rich, "sell", "0.5", "perp", **gone) is None
+    assert rehearsed(rich, "buy", "0.5", "spot", **gone) is None
+
+
+def test_a_market_that_would_refuse_a_later_leg_says_so(rich, exchange):
+    assert "in lots of" in rehearsed(rich, "sell", "0.0000001", "perp")
+    with pytest.raises(VenueRejected, match="binance has no spot market NOPEUSDT"):
+        rich.gateway.rehearse(approved("k1", "spot", "buy", "1", at=rich.time.clock.now(), symbol="NOPEUSDT"), LIMITS, Deltas())
+    move = WalletTransfer(from_venue="binance", to_venue="wallet", token="USDT", amount=D(1), network="ethereum")
+    of_move = structs.replace(approved("k1", "spot", "buy", "1", at=NOON).order, instruction=move)
+    assert rich.gateway.rehearse(Approved(order=of_move, notional_usd=D(1)), LIMITS, Deltas()) is None, "it is looked at when it is sent"

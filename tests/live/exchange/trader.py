@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.clock import SimulatedClock, from_instant
+from basis_strategy_v1.core.clock import SimulatedClock, from_instant, to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.instructions import parse_instruction
 from basis_strategy_v1.core.limits import Limits
@@ -23,10 +23,12 @@ from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.secrets import Secrets, read_secrets
 from basis_strategy_v1.venues.exchanges import Settings
 
+from ...exchange.clients import OWNER, OWNER_KEY
 from ...execution.memory_live_journal import Held
+from .venue_cases import CASES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from basis_strategy_v1.core.gateway import Due
@@ -47,10 +49,12 @@ class RunTime:
 
     def __init__(self, at: datetime) -> None:
         self.clock = SimulatedClock(at)
+        self.show_time: Callable[[int], object] = lambda now_ms: None
         self.timing = REAL_TIME._replace(sleep=self.sleep, monotonic=self.monotonic)
 
     def sleep(self, seconds: float) -> None:
         self.clock.move_to(self.clock.now() + timedelta(seconds=seconds))
+        self.show_time(to_instant(self.clock.now()) // 1_000)
 
     def monotonic(self) -> float:
         return self.clock.now().timestamp()
@@ -62,14 +66,20 @@ def next_minute(exchange: ExchangeProcess) -> datetime:
 
 
 def secrets_of(key: str = "key", secret: str = "secret", venue: str = "binance") -> Secrets:
+    if venue == "hyperliquid":
+        key, secret = OWNER, OWNER_KEY
     fields = {"API_KEY": key, "API_SECRET": secret, "PASSPHRASE": "passphrase"}
     return read_secrets("dev", {f"BASIS_DEV__{venue.upper()}__{field}": text for field, text in fields.items()})
 
 
+def symbol_at(venue: str) -> str:
+    return CASES[venue].symbol if venue in CASES else "ETHUSDT"
+
+
 def block_of(trade_type: str, side: str, amount: str, *, venue: str = "binance", **fields: Any) -> dict[str, Any]:
     return {
-        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": "ETHUSDT", "amount": amount,
-        **fields,
+        "instruction_type": "cex_trade", "venue": venue, "trade_type": trade_type, "side": side, "symbol": symbol_at(venue),
+        "amount": amount, **fields,
     }  # fmt: skip
 
 
@@ -81,8 +91,8 @@ def approved(
     sign = 1 if side == "buy" else -1
     worst = (price * (10_000 + sign * bps) / 10_000).quantize(Decimal("0.01"))
     signed = sign * Decimal(amount)
-    moved = {"ETH": signed, "USDT": -signed * price} if trade_type == "spot" else {"ETHUSDT-PERP": signed}
-    venue = trade.venue
+    venue, symbol = trade.venue, trade.symbol
+    moved = {"ETH": signed, symbol.removeprefix("ETH"): -signed * price} if trade_type == "spot" else {f"{symbol}-PERP": signed}
     order = Order(key=key, at=at, venue=venue, instruction=trade, expected=Deltas.at(venue, moved), price=price, worst_price=worst)
     return Approved(order=order, notional_usd=Decimal(amount) * price)
 
@@ -115,10 +125,13 @@ class Trader:
         timeout_s: float = 1.0, time: RunTime | None = None, run: str = "run", at: Any = lambda name: None,
         venue: str = "binance",
     ) -> None:  # fmt: skip
-        self.exchange, self.folder, self.symbols, self.timeout_s = exchange, folder, symbols, timeout_s
+        self.exchange, self.folder, self.timeout_s = exchange, folder, timeout_s
+        self.symbols = CASES[venue].symbols if venue == "hyperliquid" else symbols
         self.venue = venue
         self.secrets = secrets or secrets_of(venue=venue)
         self.time = time or RunTime(next_minute(exchange))
+        if venue == "hyperliquid" and hasattr(exchange, "control"):  # its questions are not signed, and carry no time
+            self.time.show_time = lambda now_ms: exchange.control(to=now_ms)
         self._at, self.run = at, run
         self._watched: Any = lambda gateway: gateway
         self._open()

@@ -10,7 +10,7 @@ class VenueCase:
     """`clock` is the code of a wrong time and its HTTP status; `unknown` a code that says nothing of the outcome."""
 
     name: str
-    wallet: str
+    wallets: tuple[str, ...]
     clock: tuple[int | str, int]
     unknown: int | str
     perp_fee_bps: str
@@ -19,11 +19,19 @@ class VenueCase:
     settings: dict[str, object] = field(default_factory=dict)
 
     @property
-    def held(self) -> dict[str, object]:
-        return {"grant": {"venue": self.name, "wallet": self.wallet, self.settle: "15000", "ETH": "5"}}
+    def held(self) -> list[dict[str, object]]:
+        """What the account has: the coins in the first of its wallets."""
+        first, *others = self.wallets
+        coins = {"grant": {"venue": self.name, "wallet": first, self.settle: "15000", "ETH": "5"}}
+        return [coins, *({"grant": {"venue": self.name, "wallet": other, self.settle: "15000"}} for other in others)]
+
+    @property
+    def symbols(self) -> dict[str, tuple[str, ...]]:
+        return {"spot": (self.symbol,), "perp": (self.symbol,)}
 
 
 CASES = {
-    "bybit": VenueCase("bybit", "unified", (10002, 200), 10016, "5.5"),
-    "okx": VenueCase("okx", "trading", (50102, 401), 50026, "5"),
+    "hyperliquid": VenueCase("hyperliquid", ("spot", "perp"), ("Action expired.", 200), "Internal error", "4.5", "ETHUSDC", "USDC"),
+    "bybit": VenueCase("bybit", ("unified",), (10002, 200), 10016, "5.5"),
+    "okx": VenueCase("okx", ("trading",), (50102, 401), 50026, "5"),
 }

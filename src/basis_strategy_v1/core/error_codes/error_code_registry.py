@@ -28,6 +28,8 @@ _ROWS = (
               "Nothing was sent. Check the network and the venue's status page; it is safe to repeat."),
     ErrorCode("CEX-003", "CEXExecutionInterface", "CRITICAL", "The outcome at the exchange is unknown",
               "Perhaps it was sent. Look the order up by its client id; do not send it again."),
+    ErrorCode("CEX-004", "CEXExecutionInterface", "MEDIUM", "An amount in transit is late, or less of it was credited",
+              "Look for the withdrawal or the transaction at both ends. A late one stays in transit until it arrives or comes back."),
     ErrorCode("DEX-001", "DEXExecutionInterface", "MEDIUM", "The swap was rejected",
               "Read the message: balance, liquidity, minimum out or price limit. Ask for less or accept a lower minimum."),
     ErrorCode("DEX-002", "DEXExecutionInterface", "HIGH", "The node could not be reached",

@@ -1,0 +1,416 @@
+"""The one reader of rows: exact and strict, whatever they come from.
+
+Rows arrive in batches, as columns of text (CSV, Parquet, a database, a frame). A batch is read column by column by Arrow. Where that
+meets anything unusual, the batch is read again row by row (`data/rows.py`), which either copes or says what is wrong and in which row.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from itertools import islice
+from operator import sub
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from basis_strategy_v1.core.amounts import counted
+from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.data.check_cadence import GAP_STEPS
+from basis_strategy_v1.data.layout import ANY, POSITIVE, WHOLE, interval_name, render_duration
+from basis_strategy_v1.data.rows import (
+    CUT,
+    NUMBER,
+    STAMP,
+    WHOLE_NUMBER,
+    WORDS_OF_A_STATE,
+    RowFault,
+    parse_number,
+    parse_stamp,
+    quoted,
+    row_values,
+)
+from basis_strategy_v1.data.series import AFTER_ALL, BEFORE_ALL, Loaded, empty_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from basis_strategy_v1.data.layout import Column, SeriesSpec
+
+# A bar's prices are compared as floats: two different numbers of at most so many characters are different floats too.
+LONGEST_EXACT = 16
+MOST_SCALED = 9.2e18  # what eight bytes hold
+MOST_PLACES = 18
+LARGEST = 1e30
+OF_A_BAR = ("open", "high", "low", "close")
+USUAL_STAMP = len("2024-06-01T00:00:00Z")
+
+
+class Fault(NamedTuple):
+    """What is wrong in a row. `line` 0 is all of it; `kind` is malformed, zero, empty, duplicate, disorder or interval."""
+
+    line: int
+    kind: str
+    message: str
+
+
+class Batch(NamedTuple):
+    """Rows as columns of text, the stamp first (text, or a whole number of microseconds).
+
+    Row k is line `line + k * step` of its source. `is_plain`: nothing is in it but digits, points, stamps and minus signs.
+    """
+
+    columns: Sequence[pa.Array]
+    line: int
+    step: int = 1
+    is_plain: bool = False
+
+
+class Floats:
+    """A column of numbers that only the data checks read."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values = array("d")
+
+    def extend_texts(self, texts: Iterable[str]) -> None:
+        self.values.extend(map(float, texts))
+
+    def trimmed(self) -> Floats:
+        return self
+
+
+class Lines:
+    """The line of each row that was taken, in spans that count up or down."""
+
+    def __init__(self) -> None:
+        self._rows, self._spans = array("q"), list[tuple[int, int]]()
+
+    def note(self, row: int, line: int, step: int) -> None:
+        if self._spans:
+            first, last_step = self._spans[-1]
+            if step == last_step and first + (row - self._rows[-1]) * step == line:
+                return
+        self._rows.append(row)
+        self._spans.append((line, step))
+
+    def __getitem__(self, row: int) -> int:
+        place = bisect_right(self._rows, row) - 1
+        line, step = self._spans[place]
+        return line + (row - self._rows[place]) * step
+
+
+class RowReader:
+    """Reads the rows with a stamp of at most `until` (microseconds since 1970), oldest first.
+
+    What is wrong is collected in `faults`, and the row is left out. With `as_floats` the columns that are numbers are read as floats:
+    enough for the data checks. With `any_step` bars may be nearer together than their interval (a data check names them all).
+    """
+
+    def __init__(
+        self, spec: SeriesSpec, until: int | None = None, *, as_floats: bool = False, any_step: bool = False, place: str = "line"
+    ) -> None:
+        self.place: Final = place  # what a row's number is called
+        self.spec: Final = spec
+        self.until: Final = AFTER_ALL if until is None else until
+        self.faults: list[Fault] = []
+        self.stamps = array("q")
+        self.lines = Lines()
+        self.first_after: int | None = None  # the first stamp after `until`: reading ended there
+        self._without_volume = array("q")
+        self._as_floats = as_floats
+        self._least_step = 1 if any_step or not spec.has_bars else spec.interval_us
+        self._columns: tuple[Any, ...] = tuple(
+            Floats() if as_floats and not column.is_text else empty_column(column) for column in spec.columns if column.kept
+        )
+        self._volume_place = next((place for place, column in enumerate(spec.columns) if spec.has_bars and column.name == "volume"), None)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.first_after is not None
+
+    def take(self, batch: Batch) -> int:
+        """Read a batch; how many of its rows were looked at (fewer than it has where a row after `until` came)."""
+        try:
+            return self._take_columns(batch)
+        except (ValueError, OverflowError):  # what Arrow cannot read is a ValueError too
+            pass
+        stamps, *values = (column.to_pylist() for column in batch.columns)
+        rows = ([_stamp_text(stamp), *("" if text is None else text for text in row)] for stamp, *row in zip(stamps, *values, strict=True))
+        return self.take_rows((batch.line + place * batch.step, fields, True) for place, fields in enumerate(rows))
+
+    def take_rows(self, rows: Iterable[tuple[int, list[str], bool]]) -> int:
+        """Read rows one by one: (line, fields, whether it is whole); how many were looked at."""
+        texts: list[list[str]] = []
+        seen = 0
+        for line, fields, is_whole in rows:
+            kept = self._take_row(line, fields, is_whole)
+            if self.has_ended:
+                break
+            seen += 1
+            if kept is not None:
+                texts.append(kept)
+        for column, found in zip(self._columns, zip(*texts, strict=True), strict=bool(texts)):
+            column.extend_texts(found)
+        return seen
+
+    def loaded(self) -> Loaded:
+        return Loaded(self.stamps, tuple(column.trimmed() for column in self._columns), self._without_volume)
+
+    # -- column by column
+
+    def _take_columns(self, batch: Batch) -> int:
+        """Take a batch in which nothing is unusual.
+
+        Raises:
+            ValueError: something is.
+        """
+        import pyarrow.compute as pc
+
+        found = stamps_of(batch.columns[0])
+        steps = pc.min(pc.subtract(found[1:], found[:-1])).as_py()
+        stamps = array("q")
+        _extend(stamps, found)
+        if (steps is not None and steps < self._least_step) or (stamps and stamps[0] < self._last_stamp() + self._least_step):
+            raise ValueError("out of order")
+        rows = bisect_right(stamps, self.until)
+        after = stamps[rows] if rows < len(stamps) else None
+        parsed = self._parsed([column[:rows] for column in batch.columns[1:]], batch.is_plain)
+        self.lines.note(len(self.stamps), batch.line, batch.step)
+        self.stamps.extend(stamps[:rows])
+        for column, values in zip(self._columns, parsed, strict=True):
+            _append(column, values)
+        self.first_after = after
+        return rows
+
+    def _parsed(self, texts: Sequence[pa.Array], is_plain: bool) -> list[Any]:
+        """The values of the kept columns.
+
+        Raises:
+            ValueError: one of the columns has something unusual.
+        """
+        found, prices, volume = [], [], None
+        for place, (column, values) in enumerate(zip(self.spec.columns, texts, strict=True)):
+            if values.null_count:
+                raise ValueError("nothing in a field")
+            if column.is_text:
+                _require_all(values, WHOLE_NUMBER if column.allowed == WHOLE else WORDS_OF_A_STATE)
+                if column.kept:
+                    found.append(values)
+                continue
+            floats = _floats(values, column, is_plain)
+            if column.name in OF_A_BAR and self.spec.has_bars:
+                prices.append((values, floats))
+            if place == self._volume_place:
+                volume = floats
+            if column.kept:
+                found.append(floats if self._as_floats else _exact(values, floats, column, is_plain))
+        if prices:
+            _require_bars(prices)
+        if volume is not None:
+            self._note_volume(volume)
+        return found
+
+    def _note_volume(self, volume: pa.Array) -> None:
+        """Keep the numbers of the bars without volume; called before their stamps are kept."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if pc.min(volume).as_py() == 0:
+            nothing = pc.indices_nonzero(pc.invert(pc.cast(volume, pa.bool_())))
+            self._without_volume.extend(len(self.stamps) + row for row in nothing.to_pylist())
+
+    def _last_stamp(self) -> int:
+        return self.stamps[-1] if self.stamps else BEFORE_ALL
+
+    # -- row by row
+
+    def _take_row(self, line: int, fields: list[str], is_whole: bool) -> list[str] | None:
+        """The kept fields; None where the row is left out, or after `until`."""
+        try:
+            stamp = parse_stamp(fields[0])
+            if stamp > self.until:
+                self.first_after = stamp
+                return None
+            if not is_whole:
+                raise RowFault("malformed", "", f"{quoted(','.join(fields))} {CUT}")
+            values = row_values(fields, self.spec, stamp)
+        except RowFault as fault:
+            self.faults.append(Fault(line, fault.kind, str(fault)))
+            return None
+        if fault_of_order := self._fault_of_order(line, stamp):
+            self.faults.append(fault_of_order)
+            return None
+        if self._volume_place is not None and not values[self._volume_place]:
+            self._without_volume.append(len(self.stamps))
+        self.lines.note(len(self.stamps), line, 1)
+        self.stamps.append(stamp)
+        return [text for text, column in zip(fields[1:], self.spec.columns, strict=True) if column.kept]
+
+    def _fault_of_order(self, line: int, stamp: int) -> Fault | None:
+        last = self._last_stamp()
+        if stamp < last + self._least_step and stamp > last:
+            apart, interval = render_duration(stamp - last), interval_name(self._least_step)
+            message = f"'{iso(stamp)}' is {apart} after the row before it, in a file of bars of {interval}"
+            return Fault(line, "interval", f"column timestamp: {message}; name the file by its interval, or resample it")
+        return self.order_fault(last, stamp, line, f" {self.place} {self.lines[len(self.stamps) - 1]}" if self.stamps else "")
+
+    def order_fault(self, last: int, stamp: int, line: int, last_place: str) -> Fault | None:
+        """What is wrong with a stamp that follows `last`; None where it is later."""
+        if stamp > last:
+            return None
+        kind, what = (
+            ("duplicate", f"is there already, in{last_place}")
+            if stamp == last
+            else ("disorder", f"is out of order, after {iso(last)} of{last_place}")
+        )
+        return Fault(line, kind, f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise")
+
+    def check_order(self, last: int, rows: Iterable[tuple[int, str]]) -> int:
+        """Look at nothing but the order of (line, stamp) rows; the last stamp."""
+        for line, text in rows:
+            try:
+                stamp = parse_stamp(text)
+            except RowFault:
+                continue
+            if fault := self.order_fault(last, stamp, line, f" {self.place} {line - 1}"):
+                self.faults.append(fault)
+            last = stamp
+        return last
+
+    def is_suspicious(self) -> bool:
+        """Whether rows that belong to the run may stand after the first one after `until`, at which reading ended: where there is a gap."""
+        if self.first_after is None or len(self.stamps) < 2:
+            return self.has_ended
+        usual = self.spec.interval_us or self.stamps[-1] - self.stamps[-2]
+        longest: int = max(map(sub, islice(self.stamps, 1, None), self.stamps))
+        return max(longest, self.first_after - self.stamps[-1]) > GAP_STEPS * usual
+
+
+def fault_lines(faults: Sequence[Fault], place: str) -> Iterator[str]:
+    """What there is to say of a source, in a line for each kind of fault: the first place, what is wrong, and how many more there are."""
+    groups: dict[str, list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault(fault.kind, []).append(fault)
+    for first, *others in groups.values():
+        more = f"; and {counted(len(others), 'more such row')}, the last in {place} {others[-1].line}" if others else ""
+        is_a_row = first.line > (1 if place == "line" else 0)  # line 1 is the header
+        yield f"{f' {place} {first.line}' if is_a_row else ''}: {first.message}{more}"
+
+
+def _stamp_text(stamp: object) -> str:
+    if isinstance(stamp, int):
+        return iso(stamp)
+    return "" if stamp is None else str(stamp)
+
+
+def stamps_of(texts: pa.Array) -> pa.Array:
+    """Microseconds since 1970.
+
+    Raises:
+        ValueError: one is no ISO stamp in UTC.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if texts.null_count:
+        raise ValueError("no stamp")
+    if pa.types.is_integer(texts.type):
+        return texts
+    length = pc.min_max(pc.binary_length(texts)).as_py()
+    if length["min"] != USUAL_STAMP or length["max"] != USUAL_STAMP or not pc.all(pc.ends_with(texts, "Z")).as_py():
+        _require_all(texts, STAMP)
+        if not pc.all(pc.match_substring_regex(texts, r"(Z|\+00:00)$")).as_py():
+            raise ValueError("no time zone")
+    return pc.cast(pc.cast(texts, pa.timestamp("us", "UTC")), pa.int64())
+
+
+def _require_all(texts: pa.Array, pattern: Any) -> None:
+    """That all of each text fits.
+
+    Raises:
+        ValueError: one does not.
+    """
+    import pyarrow.compute as pc
+
+    if not pc.all(pc.match_substring_regex(texts, rf"\A(?:{pattern.pattern})\z")).as_py():
+        raise ValueError("not as expected")
+
+
+def _floats(texts: pa.Array, column: Column, is_plain: bool) -> pa.Array:
+    """The numbers of a column, nearly.
+
+    Raises:
+        ValueError: one of them is none, or not allowed.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not is_plain:
+        _require_all(texts, NUMBER)
+    floats = pc.cast(texts, pa.float64())
+    found = pc.min_max(floats).as_py()
+    smallest, largest = found["min"], found["max"]
+    if smallest is None:
+        return floats
+    is_allowed = column.allowed == ANY or smallest > 0 or (smallest == 0 and column.allowed != POSITIVE)
+    if not is_allowed or largest >= LARGEST or smallest <= -LARGEST:
+        raise ValueError("out of range")
+    return floats
+
+
+def _exact(texts: pa.Array, floats: pa.Array, column: Column, is_plain: bool) -> tuple[array[int], int] | list[str]:
+    """(scaled integers, decimals) of a column; its texts where it needs more than eight bytes or has exponents."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(texts):
+        return array("q"), 0
+    dotted, dots = texts, pc.find_substring(texts, pattern=".")
+    if pc.min(dots).as_py() < 0:
+        dotted = texts.filter(pc.match_substring(texts, pattern="."))
+        dots = pc.find_substring(dotted, pattern=".")
+    decimals = (pc.max(pc.subtract(pc.binary_length(dotted), dots)).as_py() or 1) - 1
+    size = pc.max(pc.abs(floats)).as_py()
+    has_exponents = not is_plain and pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
+    if has_exponents or decimals > MOST_PLACES or size * 10**decimals >= MOST_SCALED:
+        found: list[str] = texts.to_pylist()
+        for text in found:
+            parse_number(text, column)
+        return found
+    words = array("q")
+    _extend(words, pc.cast(texts, pa.decimal128(38, decimals)), 16)
+    return words[0::2], decimals  # the lower half of each: it holds the number
+
+
+def _require_bars(prices: Sequence[tuple[pa.Array, pa.Array]]) -> None:
+    """That each open and each close is between its low and its high.
+
+    Raises:
+        ValueError: one is not, or has too many digits to say.
+    """
+    import pyarrow.compute as pc
+
+    if any((pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST_EXACT for texts, _ in prices):
+        raise ValueError("too many digits for floats")
+    first, high, low, close = (floats for _, floats in prices)
+    inside = [pc.less_equal(low, first), pc.less_equal(first, high), pc.less_equal(low, close), pc.less_equal(close, high)]
+    if not all(pc.all(one).as_py() is not False for one in inside):
+        raise ValueError("no bar")
+
+
+def _append(column: Any, values: Any) -> None:
+    if isinstance(values, tuple):
+        column.extend_scaled(*values)
+    elif isinstance(column, Floats):
+        _extend(column.values, values)
+    else:
+        column.extend_texts(values if isinstance(values, list) else values.to_pylist())
+
+
+def _extend(target: array[Any], values: pa.Array, width: int = 8) -> None:
+    """Append what an Arrow array of fixed width holds."""
+    if len(values):
+        data = memoryview(values.buffers()[1])
+        target.frombytes(data[values.offset * width : (values.offset + len(values)) * width])
