@@ -142,6 +142,16 @@ def test_what_the_node_says_would_be_reverted_is_refused_with_its_reason(world, 
     assert world.nonce() == 0
 
 
+def test_what_is_worse_than_estimated_by_the_prices_of_the_oracle_is_refused(world, trade):
+    trader = trade()
+    trader.start()
+    block = action("supply", "USDT", 1_000, estimated_deltas={"aave": {"USDT": -1_000, "aUSDT": 1_010}}, max_deviation_bps=50)
+    with pytest.raises(VenueRejected, match="worse than estimated_deltas"):
+        trader.execute(block)
+    trader.execute({**block, "max_deviation_bps": 150})
+    assert world.nonce() == 1
+
+
 def test_a_transfer_to_an_address_that_is_not_listed_is_refused(world, trade):
     trader = trade()
     trader.start()

@@ -16,9 +16,10 @@ from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer
 from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instruction_steps import all_steps
 from basis_strategy_v1.core.instructions import WalletTransfer
-from basis_strategy_v1.core.state import IN_TRANSIT, State, Transfer, Transit, VenueState, Wallet
-from basis_strategy_v1.core.state_change import change_between, changes_between
+from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.core.transit import set_off
 from basis_strategy_v1.live.chain_abi import field, number_of
 from basis_strategy_v1.live.chain_fees import gwei_of
 from basis_strategy_v1.venues.aave_account import UserAccount
@@ -192,8 +193,5 @@ def _arriving(transfer: WalletTransfer, deltas: Deltas, receipt: Receipt, at_s: 
     amount = transfer.amount
     if deltas.get(transfer.from_venue, transfer.token) > 0:
         raise MalformedAnswer(f"{plain(amount)} {transfer.token} that were to be paid came in", receipt.hash)
-    on_its_way = Transfer(at_s * SECOND_US, receipt.hash, transfer.to_venue, transfer.token, amount)
-    before: VenueState = Transit()
-    after = Transit((on_its_way,))
-    changes = changes_between(State({IN_TRANSIT: before}), State({IN_TRANSIT: after}))
-    return deltas + Deltas.at(IN_TRANSIT, {transfer.token: amount}), changes
+    on_its_way, changes = set_off(receipt.hash, transfer.to_venue, transfer.token, amount, at_s * SECOND_US)
+    return deltas + on_its_way, changes
