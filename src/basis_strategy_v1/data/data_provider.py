@@ -228,11 +228,15 @@ def _digits(figures: Figures) -> bytes:
     return f"{per} ".encode() + values.tobytes()
 
 
+# Where the close is among the columns kept of a bar: high, low, close, volume.
+CLOSE = 2
+
+
 def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocols: dict[str, Any], gas: dict[str, Any]) -> None:
     """Put the kept columns of a series where get_data has them."""
     kind, venue, name = key
     if kind in ("spot", "perp"):
-        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[-1]
+        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[CLOSE]
     elif kind == "funding":
         market["funding_rates"].setdefault(venue, {})[name] = values[0]
     elif kind == "lending":

@@ -143,9 +143,9 @@ class UsdtMarketNeutral:
         if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
             return []
         amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(hedge.spot_venue, "ETH")[1]) * (1 + FEE_ALLOWED)
-        if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions)):
+        if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions, legs)):
             return []
-        if hedge.shortable(step) < amount:
+        if hedge.shortable(step, legs) < amount:
             return []
         return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
