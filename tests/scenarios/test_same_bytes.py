@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 
 from .running import basis_config, excerpt, run
 

@@ -150,12 +150,6 @@ class Numbers:
             self._scale_to(self._decimals - 1)
         return self
 
-    def fits(self, digits: int) -> int | None:
-        """The decimals of the column, where all of it fits in `digits` digits."""
-        if self._exact is not None or any(abs(value) >= 10**digits for value in self._values) or self._decimals > digits:
-            return None
-        return self._decimals
-
 
 class Texts:
     """A column of texts, kept as they are written."""
@@ -178,9 +172,6 @@ class Texts:
 
     def trimmed(self) -> Texts:
         return self
-
-    def fits(self, digits: int) -> None:
-        """Texts stay texts."""
 
 
 def empty_column(column: Column) -> Any:
