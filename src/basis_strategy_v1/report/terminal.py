@@ -73,6 +73,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
 
 def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
     """What did not go as a reader of the return alone would think."""
+    for place, line in enumerate(summary.waiting):
+        yield "" if place else "Out of the market", line, "bold yellow"
     for liquidation in summary.liquidations[:MOST_LIQUIDATIONS]:
         yield f"Liquidated on {liquidation.venue}", f"at {liquidation.timestamp}", "bold red"
         yield from (("", part, "bold red") for part in liquidation.parts)

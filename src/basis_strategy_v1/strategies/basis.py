@@ -116,7 +116,8 @@ class Basis:
             return Waiting("mean funding a year >= strategy.enter_above_apr", mean, enter_above)
         if enter_above is None and not self._wants_in(mean):
             return Waiting("mean funding a year >= strategy.leave_below_apr", mean, leave_below)
-        return Waiting(self._hedge.too_little(legs, step.positions)) if self._hedge.too_little(legs, step.positions) else None
+        too_little = self._hedge.too_little(legs, step.positions)
+        return Waiting("capital for the smallest order that the strategy trades (initial_capital)") if too_little else None
 
     def leave(self, step: Step, memory: BasisMemory | None) -> Plan:
         legs, memory = self._hedge.read(step, memory or BasisMemory())
@@ -138,13 +139,14 @@ class Basis:
         blocks: list[Block] = []
         if self._hedge.lacks_margin(legs, missing, allowed):
             blocks, memory = self._on_shortfall(legs, positions, memory)
-            blocks = because(f"margin {legs.margin:,.2f}, {missing:,.2f} too little for leverage {legs.leverage}: bring it or reduce", blocks)
+            blocks = because(f"margin {legs.margin:,.2f} is {missing:,.2f} below its target: bring margin or reduce", blocks)
         elif evened_out := self._hedge.even_out(legs, positions):  # before anything grows: a deleveraged short leaves cash and margin
-            return evened_out, memory
+            return because("the legs differ: make them even", evened_out), memory
         elif memory.is_to_grow or legs.cash > allowed or -missing > allowed:
             blocks, memory = self._hedge.expand(legs, positions, memory)
+            blocks = because("cash or margin above target: grow", blocks)
         # Cutting the larger leg back to the other needs neither cash nor margin.
-        return blocks or self._hedge.even_out(legs, positions), memory
+        return blocks or because("the legs differ: make them even", self._hedge.even_out(legs, positions)), memory
 
     def _on_shortfall(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
         """The margin is too small: bring collateral from the spot leg, or make both legs smaller."""
