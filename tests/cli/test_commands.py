@@ -78,7 +78,7 @@ def test_backtest_prints_the_summary_to_the_cent_and_where_the_results_are(basis
     for shown in (summary["run_id"], *(f"{float(summary['attribution'][source]):.2f}" for source in ("funding", "fees"))):
         assert shown in done.out.replace(",", "")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json", "trades.csv",
+        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "risk.csv", "summary.json", "timing.json", "trades.csv",
     ]  # fmt: skip
     timing = json.loads((folder / "timing.json").read_text())["seconds"]
     assert sorted(timing) == ["loop", "report", "total", "write"]

@@ -241,6 +241,7 @@ def test_a_gap_longer_than_may_be_is_an_error_that_names_series_and_time_and_kee
         "equity.csv",
         "events.csv",
         "positions.csv",
+        "risk.csv",
         "timing.json",
         "trades.csv",
     ]

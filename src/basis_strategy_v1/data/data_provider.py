@@ -101,6 +101,14 @@ class DataProvider:
         """The ids of the series that were read; those that only cover less of the run than another of their symbol are not."""
         return self._library.series_used
 
+    def again(self) -> DataProvider:
+        """The same series, of which those that were read stay in memory, with nothing noted of what was asked before."""
+        other = object.__new__(DataProvider)
+        other.__dict__.update(self.__dict__)
+        other._missing_funding = MissingFunding(self._missing_funding.is_zero)
+        other._library = self._library.again()
+        return other
+
     def fingerprint(self) -> str:
         """A digest of the series that were read, up to `until`: the same for a folder and for the database that was made of it."""
         digest = sha256()
