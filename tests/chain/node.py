@@ -138,9 +138,9 @@ def _become(chain: Chain, address: str, contract: str) -> None:
 def _fund(world: ChainWorld) -> None:
     """The trader has tokens; somebody else lends and borrows, so that every index moves."""
     chain, aave, other = world.chain, world.aave, world.other
-    for name in HELD:
+    for name, units in HELD.items():
         chain.send(aave.listings[name].token, "mint(uint256)", (10**33 if name == "USDT" else 10**27,))
-        chain.send(aave.listings[name].token, "transfer(address,uint256)", (world.account, HELD[name]))
+        chain.send(aave.listings[name].token, "transfer(address,uint256)", (world.account, units))
         chain.send(aave.listings[name].token, "approve(address,uint256)", (aave.pool, 2**256 - 1))
     supply, borrow = "supply(address,uint256,address,uint16)", "borrow(address,uint256,uint256,uint16,address)"
     chain.send(aave.pool, supply, (world.tokens["USDT"], 3_000_000 * USD, other, 0))

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from .node import ETHER, USD
-from .wallet_trader import action, in_units
+from .wallet_trader import action, in_units, transfer
 
 pytestmark = pytest.mark.chain
 
@@ -41,12 +41,13 @@ def test_what_arrives_is_reported_once_by_the_payment_that_it_came_with(world, t
     trader.start()
     before = balances_of(trader)
     paid = world.chain.send(world.tokens["USDT"], "transfer(address,uint256)", (world.account, 250 * USD))
-    world.chain.send_raw(world.account, "0x", value_wei=ETHER)
+    ether = world.chain.send_raw(world.account, "0x", value_wei=ETHER)
     reports = trader.settle()
     assert [(report.kind, report.deltas.tokens("wallet")) for report in reports if report.kind != "interest"] == [
         ("arrival", {"USDT": Decimal(250)}), ("arrival", {"ETH": Decimal(1)}),
     ]  # fmt: skip
-    assert paid["transactionHash"] in {report.details.get("transaction") for report in reports}
+    known = {report.details.get("transaction") for report in reports if report.kind == "arrival"}
+    assert known == {paid["transactionHash"], ether["transactionHash"]}
     assert balances_of(trader) == contracts_say(world) != before
     trader.again()
     trader.start()
@@ -67,3 +68,31 @@ def test_a_liquidation_by_somebody_else_is_reported_with_what_it_took_and_paid(w
     assert moved["variableDebtWETH"] == -5
     assert moved["aUSDT"] < -14_500
     assert balances_of(trader) == contracts_say(world)
+
+
+def test_what_comes_again_because_an_item_was_held_back_is_reported_once(world, trade):
+    trader = trade()
+    trader.start()
+    since = trader.journal.cursor("wallet")
+    world.chain.send(world.tokens["USDT"], "transfer(address,uint256)", (world.account, 250 * USD))
+    world.chain.deal(world.account, 103 * ETHER)  # nothing shows where it came from
+    world.chain.mine()
+    first, _ = trader.gateway.due(since)
+    world.chain.deal(world.account, 104 * ETHER)
+    world.chain.mine()
+    second, _ = trader.gateway.due(since)
+    by_id = {item.id: item for item in (*first, *second) if item.kind == "arrival"}
+    assert sorted(str(item.deltas) for item in by_id.values()) == [
+        "Deltas({'wallet': {'ETH': '1.000000000000000000'}})",
+        "Deltas({'wallet': {'ETH': '3.000000000000000000'}})",
+        "Deltas({'wallet': {'USDT': '250.000000'}})",
+    ]  # fmt: skip
+
+
+def test_a_deposit_at_an_exchange_is_on_its_way_under_its_transaction(world, trade):
+    trader = trade()
+    trader.start()
+    report = trader.execute(transfer("USDT", 700))
+    (on_its_way,) = trader.manager.account.ledger.state.parts["in_transit"].transfers
+    assert (on_its_way.key, on_its_way.to_venue, on_its_way.amount) == (report.reference, "binance", 700)
+    assert trader.manager.live.senders.check_health()["status"] == "healthy"

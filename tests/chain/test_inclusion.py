@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
@@ -91,7 +93,7 @@ def test_a_stuck_one_is_replaced_by_the_same_call_with_both_fees_an_eighth_highe
     report = trader.execute(PAY)
     fees, hashes = fees_of(trader), hashes_of(trader)
     assert len(fees) >= 2 and report.reference in hashes[1:]
-    for before, after in zip(fees, fees[1:], strict=False):
+    for before, after in pairwise(fees):
         assert after.most_wei == -(-before.most_wei * 1125 // 1000)
         assert after.priority_wei == -(-before.priority_wei * 1125 // 1000)
     assert len({sent_of(message).unsigned.data for message in trader.journal.entry("pay").messages}) == 1

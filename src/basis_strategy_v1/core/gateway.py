@@ -158,8 +158,8 @@ class Gateway(Protocol):
 
 
 class MalformedAnswer(ValueError):
-    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what happened
-    without it."""
+    """The venue answered something that cannot be read. `raw` is the answer as it came. `but_for_fee`: all is known but a fee; what
+    happened without it."""
 
     def __init__(self, fault: str, raw: Any, but_for_fee: Happened | None = None) -> None:
         self.fault = fault

@@ -40,7 +40,7 @@ class VenueState:
         return False
 
     def with_reading(self, read: VenueState) -> VenueState:
-        """The same positions at a venue that is like `read` (what is marked `AS_READ`)."""
+        """These positions, at a venue that is like `read` (what is marked `AS_READ`)."""
         return self
 
     def without_holdings(self) -> VenueState:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.instruction_steps import located, top_steps
 from basis_strategy_v1.core.instructions import CexTrade, Chain, SmartContractAction, WalletTransfer
-from basis_strategy_v1.execution.deviation import require_estimate_met
 from basis_strategy_v1.venues.chain import simulate_transaction
+from basis_strategy_v1.venues.deviation import require_estimate_met
 from basis_strategy_v1.venues.transfers import simulate_transfer
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, SimulationResult
 

@@ -68,8 +68,8 @@ class Endpoint:
 class ChainClient:
     """The way to the nodes of one chain. Those of `endpoints` are read, those of `sends_to` (left out: the same ones) get transactions.
 
-    `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it. Safe to use
-    from several threads.
+    `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it.
+    Safe to use from several threads.
     """
 
     def __init__(

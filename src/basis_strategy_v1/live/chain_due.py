@@ -28,12 +28,14 @@ from basis_strategy_v1.venues.aave_account import UserAccount
 from basis_strategy_v1.venues.aave_state import AaveState
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.live.chain_reader import ChainReader, Reading
+    from basis_strategy_v1.live.chain_reader import BlockReading, ChainReader
 
 UNREACHABLE = "OCH-002"
 INTEREST_EVERY_S = 300  # how often what a balance has grown by is written down
 BLOCKS_AT_ONCE, LOGS_AT_ONCE = 50, 2_000
 MOST_KNOWN = 256
+MOST_SEARCHED = 300  # blocks, for what has brought ether
+ETH = "ETH"
 
 
 class ChainCursor(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ class ChainDue:
         self._reader = reader
         self._lock = RLock()
         self._own: dict[str, OwnTransaction] = {}  # by hash
+        self._reported: tuple[str, dict[str, int]] = ("", {})  # since which block, and by balance, what was reported without a transaction
 
     def is_own(self, receipt: Receipt, moved: Mapping[str, int]) -> None:
         """Take note of a transaction of the account that is final."""
@@ -78,10 +81,9 @@ class ChainDue:
         reader = self._reader
         head = reader.latest()
         block = head if not confirmations else self._block(max(head.number - confirmations, 0))
-        *answers, nonce = reader.client.ask(
-            *reader.calls_at(at_hash(block.hash)), RpcCall("eth_getTransactionCount", (reader.account, at_hash(block.hash)))
-        )
-        reading, nonce = reader.reading(block, answers), number_of(nonce, "a nonce")
+        at = at_hash(block.hash)
+        *answers, count = reader.client.ask(*reader.calls_at(at), RpcCall("eth_getTransactionCount", (reader.account, at)))
+        reading, nonce = reader.reading(block, answers), number_of(count, "a nonce")
         held = reader.balances_of(reading.state, self._name)
         if since is None:
             return (), _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=block.time_s))
@@ -110,17 +112,21 @@ class ChainDue:
 
     # What happened.
 
-    def _interest(self, reading: Reading, cursor: ChainCursor) -> Iterator[Due]:
+    def _interest(self, reading: BlockReading, cursor: ChainCursor) -> Iterator[Due]:
         """What each pool is like now: the account brings its balances there before anything else is taken up."""
         for name, part in reading.state.parts.items():
             if isinstance(part, AaveState):
                 yield interest_due(name, part, reading.block.hash)
 
-    def _happened(self, cursor: ChainCursor, reading: Reading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
+    def _happened(self, cursor: ChainCursor, reading: BlockReading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
         moved = {name: held.get(name, 0) - cursor.held.get(name, 0) for name in dict.fromkeys((*held, *cursor.held))}
         for own in self._own_between(cursor, reading.block.number, nonce):
             for name, units in own.items():
                 moved[name] = moved.get(name, 0) - units
+        # The same cursor comes again where an item was held back: what was reported since then by a block alone is not reported twice.
+        since, reported = self._reported
+        for name, units in reported.items() if since == cursor.hash else ():
+            moved[name] = moved.get(name, 0) - units
         moved = {name: units for name, units in moved.items() if units}
         tokens = {name: units for name, units in moved.items() if ":" not in name}
         yield from self._of_tokens(tokens, cursor, reading)
@@ -128,28 +134,35 @@ class ChainDue:
             if isinstance(part, AaveState):
                 yield from self._of_pool(name, part, moved, cursor, reading)
 
-    def _of_tokens(self, tokens: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+    def _of_tokens(self, tokens: Mapping[str, int], cursor: ChainCursor, reading: BlockReading) -> Iterator[Due]:
         """Arrivals, one for each payment that was logged; the rest of a token in one. What left without an order is called foreign."""
         block = reading.block
         left = dict(tokens)
         if not left:
             return
-        for log in self._payments(cursor.number + 1, block.number):
-            token, units, hash_ = log
+        for token, units, hash_ in (*self._payments(cursor.number + 1, block.number), *self._of_ether(left, cursor, block)):
             if 0 < units <= left.get(token, 0):
                 left[token] -= units
                 yield self._token_due(token, units, f"{hash_}:{token}", "arrival", block, hash_)
         for token, units in left.items():
             if units:
+                self._note(cursor, token, units)
                 kind = "arrival" if units > 0 else "foreign"
                 yield self._token_due(token, units, f"{kind}:{token}:{block.hash}", kind, block, "")
+
+    def _note(self, cursor: ChainCursor, name: str, units: int) -> None:
+        """What is reported by the block alone; what has a transaction is known again by that."""
+        since, reported = self._reported
+        self._reported = cursor.hash, {**(reported if since == cursor.hash else {}), name: units}
+        if since == cursor.hash and name in reported:
+            self._reported[1][name] += reported[name]
 
     def _token_due(self, token: str, units: int, id_: str, kind: str, block: Block, hash_: str) -> Due:
         amount = to_amount(token, units)
         return Due(
             id=id_, venue=self._name, kind=kind, at=from_instant(block.time_s * SECOND_US), deltas=Deltas.at(self._name, {token: amount}),
             changes={self._name: wallet_change({token: units})}, costs=(Cost("transfers", token, -amount),),
-            details={"block": block.number, **({"transaction": hash_} if hash_ else {})},
+            details={"block": block.number, **({"transaction": hash_} if hash_ else {})}, transfer=hash_,
         )  # fmt: skip
 
     def _payments(self, first: int, last: int) -> Iterator[tuple[str, int, str]]:
@@ -161,21 +174,28 @@ class ChainDue:
             if token is not None and len(log["topics"]) == 3 and log["transactionHash"] not in self._own:
                 yield token, int(log["data"], 16), str(log["transactionHash"])
 
-    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: Reading) -> Iterator[Due]:
+    def _of_ether(self, left: Mapping[str, int], cursor: ChainCursor, block: Block) -> Iterator[tuple[str, int, str]]:
+        """The same of ether, which no log shows: from the transactions that pay to the account directly, where some has come."""
+        if left.get(ETH, 0) <= 0 or block.number - cursor.number > MOST_SEARCHED:
+            return
+        account = self._reader.account.lower()
+        for _, transaction in self._transactions(cursor.number + 1, block.number):
+            if str(transaction.get("to")).lower() == account and transaction["from"].lower() != account:
+                yield ETH, field(transaction, "value"), str(transaction["hash"])
+
+    def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: BlockReading) -> Iterator[Due]:
         """What somebody else did to deposits and debts."""
         supplied, borrowed = dict(part.user.supplied), dict(part.user.borrowed)
         is_any = False
         for token in part.pool.reserves:
             for mine, key in zip((supplied, borrowed), scaled_keys(name, token), strict=True):
                 if units := moved.get(key, 0):
+                    self._note(cursor, key, units)
                     is_any, mine[token] = True, mine.get(token, 0) - units
         if not is_any:
             return
-        before = part.with_user(
-            UserAccount(
-                {k: v for k, v in supplied.items() if v}, {k: v for k, v in borrowed.items() if v}, part.user.collateral, part.user.emode
-            )
-        )
+        supplied, borrowed = ({token: scaled for token, scaled in held.items() if scaled} for held in (supplied, borrowed))
+        before = part.with_user(UserAccount(supplied, borrowed, part.user.collateral, part.user.emode))
         liquidated = [*self._logs([topic(LIQUIDATION), None, None, _word(self._reader.account)], cursor.number + 1, reading.block.number)]
         amounts = units_moved(before, part)
         kind = "liquidation" if liquidated else "foreign"
@@ -219,13 +239,17 @@ class ChainDue:
     def sent_between(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """(block, transaction) of each of the account's own in some blocks, as the node gives them."""
         account = self._reader.account.lower()
+        yield from (each for each in self._transactions(first, last) if each[1]["from"].lower() == account)
+
+    def _transactions(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """(block, transaction) of all in some blocks."""
         for start in range(first, last + 1, BLOCKS_AT_ONCE):
             numbers = range(start, min(start + BLOCKS_AT_ONCE, last + 1))
             blocks = self._reader.client.ask(*(RpcCall("eth_getBlockByNumber", (hex(number), True)) for number in numbers))
             for number, block in zip(numbers, blocks, strict=True):
                 if not isinstance(block, Mapping):
                     raise MalformedAnswer(f"{block or 'nothing'} for block {number}", str(block))
-                yield from ((number, each) for each in block["transactions"] if each["from"].lower() == account)
+                yield from ((number, each) for each in block["transactions"])
 
     def _moved_by(self, transaction: Mapping[str, Any], answer: Any) -> Mapping[str, int]:
         if isinstance(answer, RpcError) or not isinstance(answer, Mapping):

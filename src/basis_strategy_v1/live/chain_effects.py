@@ -23,7 +23,7 @@ ETHER_LOGS = "0x" + "ee" * 20
 """Where a simulating node logs payments of ether as transfers."""
 
 
-class Places(Struct, frozen=True, kw_only=True):
+class ChainPlaces(Struct, frozen=True, kw_only=True):
     """Whose addresses are whose: the account, tokens by address, and venues by the address that they take from and pay to (lower case)."""
 
     account: str
@@ -38,7 +38,7 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.venues.get(address)
 
 
-def places_of(deployment: Deployment, pools: Mapping[str, PoolContracts], wallet: str, swaps_at: str = "uniswap") -> Places:
+def places_of(deployment: Deployment, pools: Mapping[str, PoolContracts], wallet: str, swaps_at: str = "uniswap") -> ChainPlaces:
     """The places of a deployment."""
     venues = {address.lower(): name for name, venue in deployment.venues.items() for address in venue.addresses()}
     for name, pool in pools.items():
@@ -46,7 +46,7 @@ def places_of(deployment: Deployment, pools: Mapping[str, PoolContracts], wallet
     tokens = {address.lower(): name for name, address in deployment.tokens.items()}
     weth = deployment.tokens.get(WETH, "").lower()
     venues[weth] = wallet
-    return Places(
+    return ChainPlaces(
         account=deployment.account.lower(), wallet=wallet, tokens=tokens, venues=venues, pools=pools, weth=weth, swaps_at=swaps_at
     )
 
@@ -77,7 +77,7 @@ class Effect(Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(token for tokens in self.tokens.values() for token in tokens))
 
 
-def effect_of(logs: Iterable[Mapping[str, Any]], places: Places, ether: Mapping[str, int] | None = None) -> Effect:
+def effect_of(logs: Iterable[Mapping[str, Any]], places: ChainPlaces, ether: Mapping[str, int] | None = None) -> Effect:
     """What some logs say. `ether`: what the transaction itself pays, by address; a simulating node's logs have it."""
     logs = list(logs)
     tokens: dict[str, dict[str, int]] = {}

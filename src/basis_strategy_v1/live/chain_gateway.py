@@ -21,7 +21,7 @@ from basis_strategy_v1.live.chain_message import SentTransaction, replaced, sent
 from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
 from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
-from basis_strategy_v1.live.chain_reader import Reading, block_of
+from basis_strategy_v1.live.chain_reader import BlockReading, block_of
 from basis_strategy_v1.live.exchange_faults import AccountFindings
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ChainGateway:
         self._confirmations = confirmations
         self._quoting = Quoting(name, reader, venues, clock, pays_to, life_s, slip_bps, executor)
         self._lock = RLock()
-        self._readings: dict[str, Reading] = {}  # of the last blocks, by hash
+        self._readings: dict[str, BlockReading] = {}  # of the last blocks, by hash
 
     # Before an order.
 
@@ -189,8 +189,8 @@ class ChainGateway:
 
     def replacement(self, messages: Sequence[Message]) -> Message | None:
         """What takes the place of a transaction that no block has taken for a while: the same call with both fees raised by 12.5 %; or an
-        empty transaction to ourselves, where it is no longer wanted or would be reverted by now. None: it is not time, or a limit forbids it.
-        """
+        empty transaction to ourselves, where it is no longer wanted or would be reverted by now. None: it is not time, or a limit
+        forbids it."""
         last = sent_of(messages[-1])
         unsigned = last.unsigned
         block, nonce, tried = self._client.ask(
@@ -246,7 +246,7 @@ class ChainGateway:
             said = ", ".join(f"{token}: {is_} by the balances, {was} by the logs" for token, (is_, was) in apart.items())
             raise MalformedAnswer(f"a receipt that does not add up in block {receipt.block_number} ({said})", receipt.hash)
 
-    def _keep(self, reading: Reading) -> None:
+    def _keep(self, reading: BlockReading) -> None:
         with self._lock:
             self._readings[reading.block.hash] = reading
             while len(self._readings) > 4:

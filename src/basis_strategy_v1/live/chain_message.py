@@ -31,8 +31,9 @@ class Unsigned(Struct, frozen=True, kw_only=True):
         from eth_utils.address import to_checksum_address
 
         return {
-            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": to_checksum_address(self.to), "value": self.value_wei, "data": self.data,
-            "gas": self.gas, "maxFeePerGas": self.fees.most_wei, "maxPriorityFeePerGas": self.fees.priority_wei, "accessList": [],
+            "type": 2, "chainId": self.chain_id, "nonce": self.nonce, "to": to_checksum_address(self.to), "value": self.value_wei,
+            "data": self.data, "gas": self.gas, "maxFeePerGas": self.fees.most_wei, "maxPriorityFeePerGas": self.fees.priority_wei,
+            "accessList": [],
         }  # fmt: skip
 
     def call(self, sender: str) -> dict[str, Any]:
@@ -44,8 +45,9 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
     """The body of a message.
 
     `instruction` is what it is for, as text, with its amounts as numbers; `pays_to` the address that a transfer pays. `at_block` was the
-    newest block when it was made. `until_s`: after this time (seconds since 1970) it is no longer wanted. `most_fee_wei`: what a gas unit may
-    cost at most when it is replaced. `is_empty`: it does nothing but take the nonce from one that is no longer wanted.
+    newest block when it was made. `until_s`: after this time (seconds since 1970) it is no longer wanted. `most_fee_wei`: what a gas unit
+    may cost at most when it is replaced. `is_batch`: its calls are run by the account's own code. `is_empty`: it does nothing but take the
+    nonce from one that is no longer wanted.
     """
 
     unsigned: Unsigned
@@ -55,6 +57,7 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
     at_block: int
     until_s: int
     most_fee_wei: int
+    is_batch: bool = False
     is_empty: bool = False
 
     def message(self) -> Message:
@@ -89,5 +92,5 @@ def replaced(sent: SentTransaction, signer: Signer, at_block: int, *, is_empty: 
         unsigned = structs.replace(unsigned, to=signer.address, value_wei=0, data="0x", gas=EMPTY_GAS)
     return signed(
         unsigned, signer, instruction=sent.instruction, pays_to=sent.pays_to, at_block=at_block, until_s=sent.until_s,
-        most_fee_wei=sent.most_fee_wei, is_empty=is_empty or sent.is_empty,
+        most_fee_wei=sent.most_fee_wei, is_batch=sent.is_batch, is_empty=is_empty or sent.is_empty,
     )  # fmt: skip

@@ -16,9 +16,10 @@ from basis_strategy_v1.core.gateway import Due, Happened, MalformedAnswer
 from basis_strategy_v1.core.instruction_codec import decode_instruction
 from basis_strategy_v1.core.instruction_steps import all_steps
 from basis_strategy_v1.core.instructions import WalletTransfer
-from basis_strategy_v1.core.state import IN_TRANSIT, State, Transfer, Transit, VenueState, Wallet
-from basis_strategy_v1.core.state_change import change_between, changes_between
+from basis_strategy_v1.core.state import State, Wallet
+from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.core.transit import set_off
 from basis_strategy_v1.live.chain_abi import field, number_of
 from basis_strategy_v1.live.chain_fees import gwei_of
 from basis_strategy_v1.venues.aave_account import UserAccount
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.aave_events import AaveEffect
     from basis_strategy_v1.live.chain_effects import Effect
     from basis_strategy_v1.live.chain_message import SentTransaction
-    from basis_strategy_v1.live.chain_reader import Reading
+    from basis_strategy_v1.live.chain_reader import BlockReading
 
 ETH = "ETH"
 
@@ -129,7 +130,7 @@ def wallet_change(moved: Mapping[str, int]) -> dict[str, Any]:
     return change_between(Wallet(), Wallet({token: units for token, units in moved.items() if units}))
 
 
-def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Reading, after: Reading, wallet: str) -> Happened:
+def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: BlockReading, after: BlockReading, wallet: str) -> Happened:
     """What the account records of a transaction that is final, from readings of the block before its own and of its own."""
     instruction = decode_instruction(sent.instruction)
     gas = to_amount(ETH, receipt.gas_wei)
@@ -139,8 +140,8 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Rea
     }  # fmt: skip
     paid = Deltas.at(wallet, {ETH: -gas})
     costs = (Cost("gas", ETH, gas),)
-    if sent.is_empty or not receipt.is_success:
-        details["why"] = "it was replaced by an empty transaction" if receipt.is_success else "it was reverted"
+    if (why := _without_effect(sent, receipt)) is not None:
+        details["why"] = why
         return Happened(
             deltas=paid, reference=receipt.hash, changes={wallet: wallet_change({ETH: -receipt.gas_wei})}, filled=Decimal(0), costs=costs,
             details=details, failed=True,
@@ -165,8 +166,19 @@ def outcome(sent: SentTransaction, receipt: Receipt, effect: Effect, before: Rea
     )  # fmt: skip
 
 
-def _at_time_of(before: State, after: Reading, effect: Effect) -> State:
-    """The pools as they were just before the transaction, at its second; the positions are those after it, less what it did."""
+def _without_effect(sent: SentTransaction, receipt: Receipt) -> str | None:
+    """Why a transaction did nothing but pay its gas; None where it did what it was for."""
+    if not receipt.is_success:
+        return "it was reverted"
+    if sent.is_empty:
+        return "it was replaced by an empty transaction"
+    if sent.is_batch and not receipt.logs:  # a call of an address without code succeeds
+        return "the account had no code that runs its calls"
+    return None
+
+
+def _at_time_of(before: State, after: BlockReading, effect: Effect) -> State:
+    """The pools as they were just before the transaction, at its second; the positions are those after it, without what it did."""
     for name, part in after.state.parts.items():
         if isinstance(part, AaveState):
             user = user_before(part.user, effect.aave[name]) if name in effect.aave else part.user
@@ -181,8 +193,5 @@ def _arriving(transfer: WalletTransfer, deltas: Deltas, receipt: Receipt, at_s: 
     amount = transfer.amount
     if deltas.get(transfer.from_venue, transfer.token) > 0:
         raise MalformedAnswer(f"{plain(amount)} {transfer.token} that were to be paid came in", receipt.hash)
-    on_its_way = Transfer(at_s * SECOND_US, receipt.hash, transfer.to_venue, transfer.token, amount)
-    before: VenueState = Transit()
-    after = Transit((on_its_way,))
-    changes = changes_between(State({IN_TRANSIT: before}), State({IN_TRANSIT: after}))
-    return deltas + Deltas.at(IN_TRANSIT, {transfer.token: amount}), changes
+    on_its_way, changes = set_off(receipt.hash, transfer.to_venue, transfer.token, amount, at_s * SECOND_US)
+    return deltas + on_its_way, changes

@@ -37,9 +37,9 @@ WITHOUT_DATA = "0x"
 class ChainQuote(Struct, frozen=True, kw_only=True):
     """What the chain says before an order.
 
-    `nonce` is the lowest that it still takes; `at_block` its newest block; `market` what the next one takes; `gas` what the transaction may
-    use; `eth_wei` what the account has. `until_s`: from then on (seconds since 1970) it is no longer wanted. `pays_to` is the address that a
-    transfer pays, `floors` the least by which balances may change (token's address, base units).
+    `nonce` is the lowest that it still takes; `at_block` its newest block; `market` what the next one takes; `gas` what the transaction
+    may use; `eth_wei` what the account has. `until_s`: from then on (seconds since 1970) it is no longer wanted. `pays_to` is the address
+    that a transfer pays, `floors` the least by which balances may change (token's address, base units).
     """
 
     nonce: int
@@ -103,7 +103,7 @@ def prepared(approved: Approved, limits: Limits, quote: ChainQuote, nonce: int, 
     _require_ether(quote, unsigned)
     return signed(
         unsigned, signer, instruction=encode_instruction(order.instruction), pays_to=quote.pays_to, at_block=quote.at_block,
-        until_s=quote.until_s, most_fee_wei=_most_fee_wei(approved, cap, quote.gas),
+        until_s=quote.until_s, is_batch=made.needs_executor, most_fee_wei=_most_fee_wei(approved, cap, quote.gas),
     )  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.chain_call import ETHER
@@ -13,15 +16,16 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.instruction_steps import top_steps
 from basis_strategy_v1.core.instructions import WalletTransfer
+from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import State
-from basis_strategy_v1.core.tokens import decimals_of
+from basis_strategy_v1.core.tokens import WETH, decimals_of
 from basis_strategy_v1.live.chain_abi import at_hash, field, number_of
 from basis_strategy_v1.live.chain_client import RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_fees import HISTORY_BLOCKS, PERCENTILE, fee_market
 from basis_strategy_v1.live.chain_outcome import at_second, deltas_of, user_after
 from basis_strategy_v1.live.chain_prepare import ChainQuote, Made, made_for, meant_by
-from basis_strategy_v1.live.chain_reader import Reading, block_of
+from basis_strategy_v1.live.chain_reader import BlockReading, block_of
 from basis_strategy_v1.live.chain_revert import reason_of
 from basis_strategy_v1.live.chain_snapshot import ChainSnapshot
 from basis_strategy_v1.live.trader_account import designator, executor_address
@@ -29,8 +33,9 @@ from basis_strategy_v1.venues.aave_names import read_anywhere
 from basis_strategy_v1.venues.aave_state import AaveState
 from basis_strategy_v1.venues.chain import simulate_transaction
 from basis_strategy_v1.venues.deployment import flash_lenders
+from basis_strategy_v1.venues.deviation import require_estimate_met
 from basis_strategy_v1.venues.transfers import simulate_transfer
-from basis_strategy_v1.venues.venue import CEX, SimulationResult
+from basis_strategy_v1.venues.venue import CEX, ONCHAIN, SimulationResult
 from basis_strategy_v1.venues.wallet import WalletVenue
 
 if TYPE_CHECKING:
@@ -44,6 +49,7 @@ REJECTED, UNREACHABLE = "OCH-001", "OCH-002"
 MOST_APART = 2  # base units between the simulator and the node
 GAS_ROOM, GAS_MORE = 1.5, 20_000  # over what was used: a sub-call gets 63/64, and refunds come at the end
 TRIAL_GAS = 16_000_000
+ORACLE_DECIMALS = 8
 NO_METHOD = (-32601, -32004)
 PaysTo = Callable[[str, str], str | None]
 """The address at which a venue is paid in a token; None: it is not known."""
@@ -91,10 +97,15 @@ class Quoting:
         simulated = self._simulated(order, reading, next_s)
         self._require_alike(order, simulated, effect, reading, next_s)
         return ChainQuote(
-            nonce=number_of(answers[1], "a nonce"), at_block=block.number, market=fee_market(answers[2]),
-            gas=int(gas * GAS_ROOM) + GAS_MORE, eth_wei=reader.balances_of(reading.state, self._name).get("ETH", 0), until_s=until_s, pays_to=pays_to,
+            nonce=number_of(answers[1], "a nonce"),
+            at_block=block.number,
+            market=fee_market(answers[2]),
+            gas=int(gas * GAS_ROOM) + GAS_MORE,
+            eth_wei=reader.balances_of(reading.state, self._name).get("ETH", 0),
+            until_s=until_s,
+            pays_to=pays_to,
             floors=tuple(self._floors(effect)) if made.needs_executor and effect is not None else (),
-        )  # fmt: skip
+        )
 
     def _address_of(self, transfer: WalletTransfer) -> str:
         found = self._pays_to(transfer.to_venue, transfer.token)
@@ -127,7 +138,7 @@ class Quoting:
 
     # On the node.
 
-    def _tried(self, made: Made, block: Block, next_s: int) -> tuple[Reading, int, Effect | None]:
+    def _tried(self, made: Made, block: Block, next_s: int) -> tuple[BlockReading, int, Effect | None]:
         """The account at the newest block, the gas of the exact call in the next one, and what it does there.
 
         Raises:
@@ -164,8 +175,8 @@ class Quoting:
 
     # In the simulator.
 
-    def _simulated(self, order: Order, reading: Reading, next_s: int) -> SimulationResult:
-        market, meant = ChainSnapshot(next_s, {}), meant_by(order)
+    def _simulated(self, order: Order, reading: BlockReading, next_s: int) -> SimulationResult:
+        market, meant = ChainSnapshot(next_s, {}, _prices(reading.state)), meant_by(order)
         with localcontext(EXACT):
             if isinstance(meant, WalletTransfer):
                 return simulate_transfer(meant, self._venues, reading.state, market)
@@ -175,17 +186,26 @@ class Quoting:
                     state = venue.accrue(state, market)
             return simulate_transaction(top_steps(meant), self._venues, state, market)
 
-    def _require_alike(self, order: Order, simulated: SimulationResult, effect: Effect | None, reading: Reading, next_s: int) -> None:
+    def _require_alike(self, order: Order, simulated: SimulationResult, effect: Effect | None, reading: BlockReading, next_s: int) -> None:
         if effect is None:
             return
         before, after = self._around(effect, reading, simulated, next_s)
         node = deltas_of(effect, order.instruction, before, after, self._name)
+        self._require_estimate(order, simulated, node, reading, next_s)
         apart = list(self._apart(simulated.deltas, node))
         if apart:
             raise VenueRejected(REJECTED, f"the simulator and the node differ on {order.key}: {'; '.join(apart)}; nothing was sent")
 
     @staticmethod
-    def _around(effect: Effect, reading: Reading, simulated: SimulationResult, next_s: int) -> tuple[State, State]:
+    def _require_estimate(order: Order, simulated: SimulationResult, node: Deltas, reading: BlockReading, next_s: int) -> None:
+        """Refuse what by the simulator or by the node is worse than was estimated, at the prices of the pools' oracles."""
+        meant, market = meant_by(order), ChainSnapshot(next_s, {}, _prices(reading.state))
+        for deltas in (simulated.deltas, node) if meant.max_deviation_bps is not None else ():
+            with suppress(MissingData):  # a token without an oracle here was valued by the snapshot, before
+                require_estimate_met(meant, structs.replace(simulated, deltas=deltas), market, ONCHAIN)
+
+    @staticmethod
+    def _around(effect: Effect, reading: BlockReading, simulated: SimulationResult, next_s: int) -> tuple[State, State]:
         """The protocols at the second of the next block, before and after what the node says has changed."""
         before = after = reading.state
         for name, changed in effect.aave.items():
@@ -221,3 +241,12 @@ class Quoting:
             if isinstance(answer, RpcError):
                 raise VenueUnreachable(UNREACHABLE, f"{self._name}: {call.method}: {answer}")
         return answers
+
+
+def _prices(state: State) -> dict[str, Decimal]:
+    """USD per token by the oracles of the pools; ether is worth what wrapped ether is."""
+    found: dict[str, Decimal] = {}
+    for part in state.parts.values():
+        if isinstance(part, AaveState):
+            found |= {token: Decimal(part.prices[token]).scaleb(-ORACLE_DECIMALS) for token in part.pool.reserves}
+    return {**found, **({"ETH": found[WETH]} if WETH in found else {})}

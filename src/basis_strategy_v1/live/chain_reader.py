@@ -15,6 +15,7 @@ from basis_strategy_v1.core.tokens import REBASING, decimals_of
 from basis_strategy_v1.live.aave_reading import PoolContracts, pool_contracts
 from basis_strategy_v1.live.chain_abi import ContractRead, at_hash, field, number_of
 from basis_strategy_v1.live.chain_client import RpcCall, RpcError
+from basis_strategy_v1.live.contract_facts import with_facts
 from basis_strategy_v1.venues.aave_calls import AaveContracts, with_debt_tokens
 from basis_strategy_v1.venues.aave_state import AaveState
 
@@ -35,7 +36,7 @@ class Block(Struct, frozen=True, kw_only=True):
     base_fee_wei: int
 
 
-class Reading(Struct, frozen=True):
+class BlockReading(Struct, frozen=True):
     """What the account holds and what the protocols are like at one block, and the wallet's balances there in base units."""
 
     block: Block
@@ -51,9 +52,12 @@ def block_of(answer: Any) -> Block:
     if isinstance(answer, RpcError) or not isinstance(answer, Mapping):
         raise MalformedAnswer(f"{answer or 'nothing'} for a block", str(answer))
     return Block(
-        number=field(answer, "number"), hash=str(answer.get("hash")), parent=str(answer.get("parentHash")), time_s=field(answer, "timestamp"),
+        number=field(answer, "number"),
+        hash=str(answer.get("hash")),
+        parent=str(answer.get("parentHash")),
+        time_s=field(answer, "timestamp"),
         base_fee_wei=number_of(answer.get("baseFeePerGas", "0x0"), "a base fee"),
-    )  # fmt: skip
+    )
 
 
 class ChainReader:
@@ -92,7 +96,8 @@ class ChainReader:
         """Look at the chain, as it is now.
 
         Raises:
-            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says.
+            VenueUnreachable, MalformedAnswer.
         """
         with self._lock:
             self._known = self._looked()
@@ -103,7 +108,8 @@ class ChainReader:
         """Look at the chain once.
 
         Raises:
-            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says. VenueUnreachable, MalformedAnswer.
+            ComponentError: CFG-001, the chain, a contract, a token or a pool is not what the config says.
+            VenueUnreachable, MalformedAnswer.
         """
         with self._lock:
             if self._known is None:
@@ -118,10 +124,9 @@ class ChainReader:
                                         "give the address of a node of that chain, or change chain_id")  # fmt: skip
         self._require_code({name: venue.addresses() for name, venue in at.venues.items()})
         tokens = self._tokens(at.tokens)
-        at = structs.replace(at, tokens=tokens)
-        pools = {
-            name: pool_contracts(name, venue.pool, tokens, self._read_now) for name, venue in at.venues.items() if isinstance(venue, AaveContracts)
-        }  # fmt: skip
+        at = with_facts(structs.replace(at, tokens=tokens), self._read_now)
+        found = {name: venue.pool for name, venue in at.venues.items() if isinstance(venue, AaveContracts)}
+        pools = {name: pool_contracts(name, pool, tokens, self._read_now) for name, pool in found.items()}
         venues = dict(at.venues)
         for name, pool in pools.items():
             here = venues[name]
@@ -164,11 +169,11 @@ class ChainReader:
         """The newest block."""
         return block_of(self.client.get("eth_getBlockByNumber", "latest", False))
 
-    def read(self) -> Reading:
+    def read(self) -> BlockReading:
         """Everything at the newest block: two round trips."""
         return self.read_at(self.latest())
 
-    def read_at(self, block: Block) -> Reading:
+    def read_at(self, block: Block) -> BlockReading:
         """Everything at one block, in one round trip."""
         calls = list(self.calls_at(at_hash(block.hash)))
         return self.reading(block, self.client.ask(*calls))
@@ -184,7 +189,7 @@ class ChainReader:
         found = [ContractRead(address, "balanceOf(address)", (at.account,)) for address in at.tokens.values()]
         return [*found, *(read for pool in pools.values() for read in pool.reads(at.account))]
 
-    def reading(self, block: Block, answers: Sequence[Any]) -> Reading:
+    def reading(self, block: Block, answers: Sequence[Any]) -> BlockReading:
         """The state from what the calls were answered.
 
         Raises:
@@ -202,7 +207,7 @@ class ChainReader:
             end = start + len(pool.reads(at.account))
             state = state.with_part(name, pool.state(values[start:end], block.time_s))
             start = end
-        return Reading(block, state)
+        return BlockReading(block, state)
 
     # Only what is ours.
 

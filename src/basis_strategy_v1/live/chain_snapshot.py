@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from basis_strategy_v1.core.clock import SECOND_US, from_instant
 from basis_strategy_v1.core.market import MarketSnapshot
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 
 
 class ChainSnapshot(MarketSnapshot):
-    """The second of a block. `rows` are those of the pools that were read, by (kind, venue, name)."""
+    """The second of a block. `rows` are those of the pools that were read, by (kind, venue, name), `prices` USD by token."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_prices", "_rows")
 
-    def __init__(self, at_s: int, rows: Mapping[tuple[str, str, str], Any]) -> None:
+    def __init__(self, at_s: int, rows: Mapping[tuple[str, str, str], Any], prices: Mapping[str, Decimal] = NO_PRICES) -> None:
         super().__init__(from_instant(at_s * SECOND_US), at_s * SECOND_US)
         self._rows = rows
+        self._prices = prices
 
     def _close(self, kind: str, venue: str, name: str, *, for_trade: bool) -> Decimal | None:
         return None
@@ -41,7 +43,7 @@ class ChainSnapshot(MarketSnapshot):
         return self.funding(venue, symbol)
 
     def price(self, token: str) -> Decimal:
-        found: Decimal = self._missing("price", "the chain", token)
+        found: Decimal = self._prices[token] if token in self._prices else self._missing("price", "the chain", token)
         return found
 
     def names(self, kind: str, venue: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
     `stamps` are those of the rows that the reserves were read from, `reported` is what was last reported, `published` are the reserves
     without us.
 
-    Where there are `prices` (the oracle's, by token) the pool was read whole at a block of its chain, with us in it: no rows are needed then.
+    Where there are `prices` (the oracle's, by token) the pool was read whole at a block of its chain, with us in it: it needs no rows.
     """
 
     pool: Annotated[Pool, AS_READ]
@@ -46,7 +46,7 @@ class AaveState(Struct, VenueState, frozen=True, tag="AaveState"):
         return AaveState(self.pool, self.user, self.instant, self.now_s, self.stamps, reported, self.published, self.prices)
 
     def with_reading(self, read: VenueState) -> AaveState:
-        """The same positions, in the pool as it was read."""
+        """These positions, in the pool as it was read."""
         if not isinstance(read, AaveState) or not read.is_whole:
             return self
         user = replace(self.user, emode=read.user.emode)
