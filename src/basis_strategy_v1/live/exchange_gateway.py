@@ -161,7 +161,9 @@ class ExchangeGateway:
             return structs.replace(quote, free=None)
         token, needed = (settle, ZERO) if trade.trade_type == PERP else _spent(order, trade, quote.rules)
         free = quote.free + moved.get(token, ZERO)
-        if token == settle and self._api.wallets_are_separate and len(access.kinds) > 1:
+        if self._api.has_reserve:
+            free += access.ask(trade.trade_type, self._api.reserved).get(token, ZERO)
+        elif token == settle and self._api.wallets_are_separate and self._api.moves and len(access.kinds) > 1:
             free += self._usable(settle, needed) if trade.trade_type == PERP else access.ask(PERP, self._api.free_margin)
         return structs.replace(quote, free=free)
 
