@@ -168,6 +168,13 @@ class ChainReader:
         """The newest block."""
         return block_of(self.client.get("eth_getBlockByNumber", "latest", False))
 
+    def confirmed(self, confirmations: int) -> Block:
+        """The newest block with so many on top of it."""
+        head = self.latest()
+        if not confirmations:
+            return head
+        return block_of(self.client.get("eth_getBlockByNumber", hex(max(head.number - confirmations, 0)), False))
+
     def read(self) -> BlockReading:
         """Everything at the newest block: two round trips."""
         return self.read_at(self.latest())
