@@ -1,4 +1,4 @@
-# make backtest | fast | check | prove | compare | bench | mutate | docs | browser | wheel | lock | clean
+# make backtest | fast | check | prove | compare | bench | testnet | mutate | docs | browser | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,7 +24,7 @@ SEEDS ?= 1 2 3
 BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
 CHANGED :=
 
-.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench mutate docs browser wheel lock clean
+.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench testnet mutate docs browser wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
@@ -81,6 +81,9 @@ compare: $(BIN)/basis
 
 bench: $(VENV)/dev.stamp
 	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+testnet: $(VENV)/dev.stamp
+	$(BIN)/python tools/testnet.py
 
 mutate: $(VENV)/dev.stamp
 	$(BIN)/mutmut run

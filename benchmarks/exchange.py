@@ -46,6 +46,20 @@ from basis_strategy_v1.venues.exchanges import Settings
 keys = {f"BASIS_DEV__BINANCE__{name}": "x" for name in ("API_KEY", "API_SECRET")}
 made = open_exchange("binance", Settings(), read_secrets("dev", keys), {"spot": ("ETHUSDT",), "perp": ("ETHUSDT",)})
 """
+FOUR = ("binance", "bybit", "okx", "hyperliquid")
+BARE_FOUR = f"import ccxt\nmade = [getattr(ccxt, name)() for name in {FOUR}]"
+# One that cannot be traded live yet counts with its client.
+OURS_FOUR = f"""
+from basis_strategy_v1.live.ccxt_client import ccxt_client
+from basis_strategy_v1.live.exchanges import VENUES, open_exchange
+from basis_strategy_v1.live.secrets import read_secrets
+from basis_strategy_v1.venues.exchanges import Settings
+symbols = {{"spot": ("ETHUSDT",), "perp": ("ETHUSDT",)}}
+made = []
+for name in {FOUR}:
+    keys = {{f"BASIS_DEV__{{name.upper()}}__{{field}}": "x" for field in ("API_KEY", "API_SECRET", "PASSPHRASE")}}
+    made.append(open_exchange(name, Settings(), read_secrets("dev", keys), symbols) if name in VENUES else ccxt_client(name))
+"""
 
 
 def main() -> None:
@@ -122,6 +136,8 @@ def _starts() -> None:
     (bare_s, bare_mb), (own_s, own_mb) = started(BARE), started(OURS)
     show("import and making of a gateway", own_s, 0.7, "s", bare_s, "bare ccxt and its exchange")
     show("peak memory of it", own_mb, 150, "MB", bare_mb, "bare ccxt and its exchange")
+    (_, bare_mb), (_, own_mb) = started(BARE_FOUR), started(OURS_FOUR)
+    show("peak memory with four venues", own_mb, 150, "MB", bare_mb, "bare ccxt and its four exchanges")
 
 
 if __name__ == "__main__":

@@ -125,9 +125,9 @@ def test_the_page_on_strategies_has_the_table_of_the_sources_of_profit() -> None
     assert table() in text_of("docs/strategies.md")
 
 
-def test_readme_counts_the_import_rules_as_they_are() -> None:
+def test_the_page_for_contributors_counts_the_import_rules_as_they_are() -> None:
     contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
-    assert f"Contracts: {len(contracts)} kept, 0 broken." in text_of("README.md")
+    assert f"Contracts: {len(contracts)} kept, 0 broken." in text_of("CONTRIBUTING.md")
 
 
 def test_readme_names_every_type_of_block() -> None:

@@ -1,4 +1,4 @@
-"""The tools of `make`: tests in the ways that harm a careless suite, and the Pythons that are installed."""
+"""The tools of `make`: tests in the ways that harm a careless suite, the Pythons that are installed, what test networks show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from .exchange.process import ExchangeProcess
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHOWS = "import os, signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, os.nice(0))"
@@ -71,3 +73,51 @@ def test_a_mutant_of_the_case_of_sql_is_explained_and_one_of_a_text_within_it_is
         code = [sys.executable, "-c", shown, before, after]
         done = subprocess.run(code, cwd=REPOSITORY / "tools", capture_output=True, text=True, check=True)
         assert done.stdout == f"{kind}\n"
+
+
+ACCOUNTS = ("BINANCE", "BINANCE_PERP", "BYBIT", "BYBIT_PERP", "OKX", "OKX_PERP")
+
+
+def measured(**keys: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("BASIS_TESTNET__")}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, REPOSITORY / "tools" / "testnet.py"]
+    return subprocess.run(command, env={**environment, **keys}, capture_output=True, text=True, check=False)
+
+
+def test_testnet_without_keys_says_that_it_skipped() -> None:
+    done = measured()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "skipped: no testnet keys in the environment; set BASIS_TESTNET__NAME__API_KEY and __API_SECRET for NAME of "
+        f"{', '.join(ACCOUNTS)}\n"
+    )
+
+
+def test_testnet_measures_each_account_whose_keys_are_there(tmp_path: Path) -> None:
+    wallets = {"binance": ("spot", "perp"), "bybit": ("unified",), "okx": ("trading",)}
+    grants = [{"grant": {"venue": venue, "wallet": wallet, "USDT": "1000"}} for venue, listed in wallets.items() for wallet in listed]
+    fields = {"API_KEY": "key", "API_SECRET": "secret", "PASSPHRASE": "passphrase"}
+    with ExchangeProcess(tmp_path / "exchange.jsonl") as exchange:
+        exchange.control(*grants)
+        keys = {f"BASIS_TESTNET__{name}__{field}": text for name in ACCOUNTS for field, text in fields.items()}
+        done = measured(**keys, **{f"BASIS_TESTNET__{name}__ENDPOINT": exchange.url for name in ACCOUNTS})
+        left = [exchange.account(venue)["positions"] for venue in wallets]
+    assert (done.returncode, done.stderr, left) == (0, "", [{}, {}, {}])
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert [line.split()[1] for line in lines if line.startswith("==")] == list(ACCOUNTS)
+    again = [line.removeprefix("the same id again is ") for line in lines if line.startswith("the same id again")]
+    assert again == [
+        *["TAKEN: a second order was placed under it"] * 2,
+        "refused with 170141 Duplicate clientOrderId: read as duplicate",
+        "refused with 110072 OrderLinkedID is duplicate: read as duplicate",
+        *["refused with 51016 Client order ID already exists.: read as duplicate"] * 2,
+    ]
+    assert sum(line.startswith("sold again") for line in lines) == len(ACCOUNTS)
+
+
+def test_testnet_sends_nothing_to_what_is_no_test_network() -> None:
+    keys = {"API_KEY": "key", "API_SECRET": "secret", "ENDPOINT": "https://api.binance.com"}
+    done = measured(**{f"BASIS_TESTNET__BINANCE__{field}": text for field, text in keys.items()})
+    assert done.stdout.splitlines()[1:] == ["  could not be measured: https://api.binance.com is no test network; nothing is sent there"]
+    assert done.returncode == 1

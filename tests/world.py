@@ -272,7 +272,7 @@ def write_bars(folder: Path, venue: str, kind: str, symbol: str, bars: Sequence[
     rows = []
     for index, bar in enumerate(bars):
         opened, high, low, close = bar if len(bar) == 4 else bar * 4
-        rows.append(f"{iso(start + timedelta(hours=index))},{opened},{high},{low},{close},1")
+        rows.append(f"{iso(start + timedelta(hours=index))},{opened},{high},{low},{close},1000000")
     write_series(folder, f"ohlcv/{venue}/{kind}/{symbol}_1h", BARS, rows)
 
 

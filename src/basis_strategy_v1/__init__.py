@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from basis_strategy_v1.app.run_in_python import Run, open_run, run
+    from basis_strategy_v1.app.sweep import sweep
     from basis_strategy_v1.config import load_config
     from basis_strategy_v1.core.error_codes.error_code_registry import ErrorCodeRegistry
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -42,6 +43,7 @@ _HOME = {
     "Run": "app.run_in_python",
     "open_run": "app.run_in_python",
     "run": "app.run_in_python",
+    "sweep": "app.sweep",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "load_config",
     "open_run",
     "run",
+    "sweep",
 ]
 
 

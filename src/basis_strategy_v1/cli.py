@@ -312,20 +312,36 @@ def data_validate(
         raise typer.Exit(FAILED)
 
 
-@data_app.command("import", epilog="Example: basis data import build/sample build/sample.duckdb")
+@data_app.command("import", epilog="Example: basis data import ETHUSDT-1h-2024-06.zip market --market spot")
 def data_import(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
-    database: Annotated[Path, typer.Argument(metavar="FILE", help="The database to write.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A file, or a folder of files: an exchange's, ccxt's, Parquet, CSV.")],
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="A data folder, or a database (.duckdb). What is there stays.")],
+    form: Annotated[str, typer.Option("--format", help="binance, bybit, okx, hyperliquid, ccxt, parquet or csv; seen if not given.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="ohlcv or funding.")] = "",
+    venue: Annotated[str, typer.Option("--venue", help="Whose data they are, such as binance.")] = "",
+    market: Annotated[str, typer.Option("--market", help="spot or perp.")] = "",
+    symbol: Annotated[str, typer.Option("--symbol", help="Such as ETHUSDT.")] = "",
+    interval: Annotated[str, typer.Option("--interval", help="Of bars, such as 1h; coarser than in the file: made of them.")] = "",
+    columns: Annotated[str, typer.Option("--columns", help="Which column is which: timestamp=time,open=o,…")] = "",
+    unit: Annotated[str, typer.Option("--unit", help="How stamps are written: ms, us, s or iso.")] = "",
+    stamped: Annotated[str, typer.Option("--stamped", help="Whether bars are stamped at their open or their close.")] = "open",
     as_json: AsJson = False,
 ) -> None:
-    """Import a folder of CSV series into one DuckDB file that gives the same answers."""
-    from basis_strategy_v1.data.database import import_to_database
+    """Bring files of an exchange, ccxt or your own into a data folder or a database: checked, sorted, each row once.
 
-    counts = import_to_database(directory, database)
+    A second import adds what is new. A row that is there with other values is refused. Nothing is written unless all of it is right.
+    """
+    from basis_strategy_v1.data.importing import Wanted, import_data
+
+    found = import_data(source, dest, Wanted(form, kind, venue, market, symbol, interval, columns, unit, stamped))
     if as_json:
-        say_json({"database": str(database), "rows": counts})
+        say_json([one._asdict() for one in found])
         return
-    say(f"imported {len(counts)} series, {sum(counts.values())} rows into {shown(database)}")
+    for one in found:
+        say(f"{one.id}: {counted(one.added, 'row')} added, {one.rows:,} in all ({', '.join(one.formats)}, {counted(one.files, 'file')})")
+        for note in one.notes:
+            say(f"  note: {note}")
+    say(f"imported {counted(sum(one.added for one in found), 'row')} of {len(found)} series into {shown(dest)}")
 
 
 @data_app.command(
@@ -341,7 +357,7 @@ def data_download(
     as_json: AsJson = False,
 ) -> None:
     """Read the state of a Uniswap v3 pool from a node and add it to a data folder."""
-    from basis_strategy_v1.live.download import download_pool
+    from basis_strategy_v1.app.pool_download import download_pool
 
     path, rows = download_pool(rpc, pool, block, words, directory)
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands around finished runs: `runs`, `compare`, `rm`."""
+"""The commands of research: `sweep`, and around finished runs `runs`, `compare`, `rm`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,52 @@ def rm(
         return
     for line in lines:
         say(line)
+
+
+@app.command(
+    "sweep", epilog="Example: basis sweep config/eth_basis.yaml --data build/sample --set strategy.leverage=1,2,3 --out build/sweep"
+)
+def run_sweep(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.")],
+    sets: Annotated[
+        list[str], typer.Option("--set", metavar="KEY=V1,V2,...", help="A key and its values; several times: each combination.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")
+    ] = None,
+    random: Annotated[int | None, typer.Option("--random", metavar="N", help="Only N of the combinations, drawn with --seed.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of --random.")] = 0,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Runs at a time; else one per core.")] = None,
+    backend: Annotated[str, typer.Option("--backend", metavar="processes", help="Where they run.")] = "processes",
+    timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="End a run that takes longer.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where rows and sweep.parquet go; the same command goes on there.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Run more than 10,000 combinations without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a config with each combination of values: a process a run, a row a run, a table at the end."""
+    from basis_strategy_v1.app.sweep import MOST_UNASKED, size_of, sweep
+    from basis_strategy_v1.app.sweep_lines import sweep_lines
+    from basis_strategy_v1.config.overrides import grid_of
+    from basis_strategy_v1.core.amounts import shown
+    from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+    from basis_strategy_v1.terminal import progress_bar
+
+    grid = grid_of(sets)
+    count = size_of(grid) if random is None else random
+    if count > MOST_UNASKED and not yes:
+        raise ComponentError("CFG-001", f"sweep: {count:,} combinations; add --yes to run them all, or --random N to run some")
+    options: dict[str, Any] = {} if timeout is None else {"timeout_s": timeout}
+    with progress_bar(enabled=not as_json, what="sweep") as progress:
+        table = sweep(config, grid, data, workers, backend, out, random=random, seed=seed, progress=progress, **options)
+    if as_json:
+        say_json(table.to_pylist())
+        return
+    for line in sweep_lines(table.to_pylist(), list(grid)):
+        say(line)
+    if out is not None:
+        say(f"rows: {shown(out / 'sweep.parquet')}")
 
 
 def say_json(value: Any) -> None:

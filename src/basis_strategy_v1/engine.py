@@ -13,9 +13,12 @@ from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, fr
 from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
-from basis_strategy_v1.results.attribution import Attribution
+from basis_strategy_v1.results.attribution import CURRENCIES, Attribution
+from basis_strategy_v1.results.reasons import Waited
 from basis_strategy_v1.results.recorder import EquityCurve, PositionRows
+from basis_strategy_v1.results.risk import RiskPoint, RiskRows, loan_of
 from basis_strategy_v1.strategies.strategy import Step
+from basis_strategy_v1.venues.venue import Lender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +87,10 @@ class EventDrivenStrategyEngine:
         self.attribution = Attribution(config.share_class)
         self.curve = EquityCurve()
         self.holdings = PositionRows()
+        self.risk = RiskRows(CURRENCIES[config.share_class])
         self.skipped: list[Skipped] = []
+        self.waited: list[Waited] = []  # a look a day at why the strategy holds nothing
+        self.looks = 0
         self.seconds: dict[str, float] = {}
         self.folder: RunFolder | RunMemory | None = None  # of its files, where it has any
         self.equity = self.equity_at_market = 0
@@ -195,7 +201,7 @@ class EventDrivenStrategyEngine:
                 done += 1
                 if self._changed or instant >= self._next_day or instant == last:
                     self._flush_marks(done)  # at least once a day, so that too old a price is found soon
-                    self._add_holdings(instant)
+                    self._add_holdings(instant, market)
                 if done == shown:
                     self._show(done, total)
                     shown += step
@@ -237,10 +243,34 @@ class EventDrivenStrategyEngine:
             for place in range(len(waiting)):  # up to the first that cannot be valued
                 self.curve.add_all(waiting[place : place + 1], self.attribution.marks(waiting[place : place + 1]))
 
-    def _add_holdings(self, instant: int) -> None:
+    def _add_holdings(self, instant: int, market: MarketSnapshot) -> None:
+        """Keep the positions and what a risk comes from; once a day, ask why there are none."""
+        if instant >= self._next_day:
+            self._look_why_it_waits(market)
         self.holdings.add(instant, self._handler.positions)
+        self.risk.add(self._risk_point(market))
         self._next_day = (instant // DAY_US + 1) * DAY_US
         self._changed = False
+
+    def _risk_point(self, market: MarketSnapshot) -> RiskPoint:
+        exposures, perps = self.attribution.held
+        equities = {venue: float(self.portfolio.margin(venue, market).equity) for venue in {perp.venue for perp in perps}}
+        owing = {held.venue for held in exposures if held.amount < 0}
+        loans = {
+            name: loan_of(exposures, name, self.portfolio.health_factor(name, market), market.price)
+            for name in owing
+            if isinstance(self.account.venues.get(name), Lender)
+        }
+        return RiskPoint(market.instant, exposures, perps, equities, loans)
+
+    def _look_why_it_waits(self, market: MarketSnapshot) -> None:
+        """Ask a strategy that can say so why it holds nothing."""
+        waiting = getattr(self.strategy, "waiting", None)
+        if waiting is None:
+            return
+        self.looks += 1
+        if (found := waiting(Step(market.at, market, self.portfolio, self.config.strategy), self.memory)) is not None:
+            self.waited.append(Waited(*found))
 
     def _show(self, done: int, total: int) -> None:
         if self._progress is not None:

@@ -170,7 +170,7 @@ class LiveRecord(EventDrivenStrategyEngine):
         self._mark(0, market)
         instant, holding = to_instant(at), None
         if self._changed or instant >= self._next_day or instant == self._end:
-            self._add_holdings(instant)
+            self._add_holdings(instant, market)
             holding = instant, self._handler.positions
         checkpoint = self._checkpoint(market.instant, instant + 1)
         self.record.add(checkpoint, StepRow(market.instant, self.curve.last(), recorded), holding, self.skipped[self._kept_skipped :])

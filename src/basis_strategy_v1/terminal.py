@@ -105,7 +105,7 @@ def signals_interrupt() -> Iterator[Interruption]:
 
 
 @contextmanager
-def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(*, enabled: bool, what: str = "backtest") -> Iterator[Callable[[int, int], None] | None]:
     """A function to call with (done, total); None where there is no terminal to draw on."""
     if not enabled or not sys.stderr.isatty():
         yield None
@@ -118,7 +118,7 @@ def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None
     with suppress(OSError):  # the terminal has gone
         bar.start()
     try:
-        task = bar.add_task("backtest", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
     finally:
         with suppress(OSError):

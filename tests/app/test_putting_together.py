@@ -198,15 +198,17 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_assumptions_are_listed(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     message = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "A", "Transfers", "Transfers", "A"]
-    assert message[4:6] == [
+    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "An", "bybit:", "An", "binance:", "Transfers", "Transfers", "A"]
+    assert message[4] == "bybit: an order without a day of volume before it has slippage_bps alone: ETHUSDT spot."
+    assert message[7:9] == [
         f"Transfers out of {name} cost and take what it published on 2025-05-31; a token without a published fee is free."
         for name in ("bybit", "binance")
     ]
     assert message[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
-    [line] = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
-    assert line.startswith("Between two rows of a lending series")
+    lines = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
+    assert [line.split()[0] for line in lines] == ["Between", "The"]
+    assert lines[1].startswith("The slopes of aave are those of 2025-05-31")
 
 
 @pytest.mark.parametrize(("hours", "message"), [([1], "a has 1 gap of 1 hour in all:"), ([1, 2], "a has 2 gaps of 3 hours in all:")])
@@ -253,8 +255,9 @@ def test_the_days_of_a_queue_and_the_size_of_a_fill_are_listed() -> None:
     message = assumptions(settings, made)
     assert "The withdrawal queue of lido takes 9 days, whatever its length was." in message
     assert "Transfers out of the wallet pay gas and arrive at once." in message
-    size = "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
-    assert size in message
+    assert "A swap has the same slippage_bps whatever its size, but through a pool's state or depth_usd." in message
+    size = "An order at bybit fills worse by slippage_bps and 1 x the daily volatility x the square root of its share of the volume"
+    assert any(line.startswith(size) for line in message)
 
 
 def test_the_gas_reserve_is_in_the_wallet_that_the_strategy_pays_from(sample: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 from .runs import config
 
-TABLES = ("equity", "trades", "events", "positions")
+TABLES = ("equity", "trades", "events", "positions", "risk")
 
 
 def buy_once(snapshot: Any, positions: Any, parameters: Any) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_written_and_the_tables_are_there(sample: Path, elsewhere: Path) -> None:
     found = run(config(), data=sample)
-    assert [len(getattr(found, name)) for name in TABLES] == [25, 4, 8, 15]
+    assert [len(getattr(found, name)) for name in TABLES] == [25, 4, 8, 15, 25]
     assert found.metrics == found.summary["metrics"]
     assert found.metrics["best_day"] == pytest.approx(float(found.summary["pnl"]) / 10_000)
     assert list(elsewhere.iterdir()) == []

@@ -66,7 +66,7 @@ def test_a_run_that_another_process_is_at_is_refused_at_the_start_and_the_first_
         both = build(config(initial_capital=20_000), sample, results, tmp_path / "other", report=False).run()
         first.communicate("go on\n")
         assert first.returncode == 0
-    files = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json", "trades.csv"]
+    files = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "risk.csv", "summary.json", "timing.json", "trades.csv"]
     assert names_in(run) == names_in(results / both.run_id) == files
     assert [name for name in names_in(results) if name.startswith(".")] == []
 

@@ -78,7 +78,7 @@ def test_backtest_prints_the_summary_to_the_cent_and_where_the_results_are(basis
     for shown in (summary["run_id"], *(f"{float(summary['attribution'][source]):.2f}" for source in ("funding", "fees"))):
         assert shown in done.out.replace(",", "")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "timing.json", "trades.csv",
+        "config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "risk.csv", "summary.json", "timing.json", "trades.csv",
     ]  # fmt: skip
     timing = json.loads((folder / "timing.json").read_text())["seconds"]
     assert sorted(timing) == ["loop", "report", "total", "write"]
@@ -495,7 +495,9 @@ def test_data_validate_prints_a_line_for_each_file_and_kind_and_every_finding_as
 
 def test_data_import_writes_a_database_that_gives_the_same_run(basis: Basis, sample: Path, ran: Path, config: Path) -> None:
     done = basis("data", "import", sample, "sample.duckdb")
-    assert (done.status, done.out) == (0, "imported 19 series, 43067 rows into sample.duckdb\n")
+    *series, total = done.out.splitlines()
+    assert (done.status, len(series), total) == (0, 19, "imported 43,067 rows of 19 series into sample.duckdb")
+    assert series[-1] == "staking/lido/wstETH: 185 rows added, 185 in all (basis, 1 file)"
     assert basis("backtest", config, "--data", "sample.duckdb", "--results", "imported").status == 0
     for path in ran.iterdir():
         if path.name != "timing.json":

@@ -184,6 +184,7 @@ def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written
         "equity.csv",
         "events.csv",
         "positions.csv",
+        "risk.csv",
         "timing.json",
         "trades.csv",
     ]
@@ -270,7 +271,7 @@ def test_a_run_whose_summary_cannot_be_printed_has_its_results(config: Path, sam
         (
             200,
             "RES-001",
-            ["config.yaml", "equity.csv", "events.csv", "positions.csv", "summary.json", "timing.json", "trades.csv"],
+            ["config.yaml", "equity.csv", "events.csv", "positions.csv", "risk.csv", "summary.json", "timing.json", "trades.csv"],
         ),
     ],
     ids=["the log", "the equity", "the page"],

@@ -241,6 +241,7 @@ def test_a_gap_longer_than_may_be_is_an_error_that_names_series_and_time_and_kee
         "equity.csv",
         "events.csv",
         "positions.csv",
+        "risk.csv",
         "timing.json",
         "trades.csv",
     ]
@@ -302,7 +303,7 @@ def test_a_results_folder_that_can_no_longer_be_written_at_the_end_is_named(basi
             "LOG-004: --type: there is no type of event 'settlemnt'; there are component_initialization, ",
         ),
         (["data", "validate", "nowhere"], "DAT-006: the data folder nowhere does not exist"),
-        (["data", "import", "nowhere", "x.duckdb"], "DAT-006: the data folder nowhere does not exist"),
+        (["data", "import", "nowhere", "x.duckdb"], "DAT-006: nowhere does not exist; give a file or a folder of files"),
         (["data", "sample", "run.yaml"], "DAT-006: the sample cannot be written to run.yaml: "),
     ],
 )
@@ -314,7 +315,7 @@ def test_words_that_make_no_sense_are_refused_in_one_line(words: list[str], mess
 
 def test_a_database_that_cannot_be_written_is_named(basis: Basis, sample: Path, config: Path) -> None:
     done = basis("data", "import", sample, "run.yaml/x.duckdb")
-    assert (done.status, done.errors[0].startswith("DAT-006: the database run.yaml/x.duckdb cannot be written: ")) == (2, True)
+    assert (done.status, done.errors[0].startswith("DAT-006: run.yaml/x.duckdb cannot be written: ")) == (2, True)
 
 
 @pytest.mark.parametrize(("name", "value"), [("BASIS_DATA_MODE", "carrier pigeon"), ("BASIS_EXECUTION_MODE", "paper")])

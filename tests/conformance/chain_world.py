@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from basis_strategy_v1.app.pool_download import download_pool
 from basis_strategy_v1.core.chain_call import ALL, Deployment
 from basis_strategy_v1.core.state_rows import CURVE_POOL, MORPHO_MARKET
 from basis_strategy_v1.core.tokens import decimals_of
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.live.download import download_pool
 from basis_strategy_v1.live.trader_account import pack_batch
 from basis_strategy_v1.venues import curve_pool
 from basis_strategy_v1.venues.aave_calls import AaveContracts

@@ -150,6 +150,19 @@ def test_a_leveraged_position_is_entered_and_unwound_in_one_transaction_each(
     assert left == set()
 
 
+@pytest.mark.parametrize(("protocol", "token"), [("lido", "stETH"), ("lido", "wstETH"), ("etherfi", "eETH"), ("etherfi", "weETH")])
+def test_what_was_unstaked_is_claimed_once_the_queue_has_come_to_it(trader: Trader, protocol: str, token: str) -> None:
+    chain, staking = trader.world.chain, trader.world.staking[protocol]
+    staked = [] if token.startswith("w") else [step(protocol, "stake", "ETH", "50")]
+    asked = trader.run([*staked, step(protocol, "unstake", token, "33.000000000000000001")])
+    staking.finalise(1)
+    chain.set_next_timestamp(chain.timestamp() + 8 * 86_400)
+    chain.mine()
+    ether = trader.world.balances()["ETH"]
+    trader.run([{"protocol": protocol, "action": "claim", "request_id": f"{protocol}-1"}], asked)
+    assert trader.world.balances()["ETH"] - ether > 32 * 10**18
+
+
 def test_a_call_that_needs_nothing_else_is_sent_without_the_executor(trader: Trader) -> None:
     world, chain = trader.world, trader.world.chain
     for steps in (ACTIONS["wallet wrap"], ACTIONS["lido stake to wstETH"], ACTIONS["lido unwrap"]):

@@ -15,7 +15,7 @@ from basis_strategy_v1.core.market import StaleSeries
 from basis_strategy_v1.data.check_cadence import gaps, long_steps, stopped, wrong_interval
 from basis_strategy_v1.data.check_table import issues_of
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 
 from .columns_of import FUNDING, SPOT, START_US, bars, columns_of
 

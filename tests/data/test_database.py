@@ -15,10 +15,9 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.data import duckdb_file
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.data.database import import_to_database
 from basis_strategy_v1.data.duckdb_file import DuckDbFile
+from basis_strategy_v1.data.importing import import_to_database
 from basis_strategy_v1.data.layout import Key
-from basis_strategy_v1.data.series import Numbers
 from basis_strategy_v1.data.sources import DataFolder
 
 Write = Callable[..., Path]
@@ -116,30 +115,31 @@ def test_a_failed_import_leaves_what_was_there(write: Write, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["funding", "gas", "x.duckdb"]
 
 
-def test_a_second_import_replaces_the_first(write: Write, tmp_path: Path) -> None:
+def test_a_second_import_adds_what_is_new_and_refuses_other_values(write: Write, tmp_path: Path) -> None:
     target = tmp_path / "x.duckdb"
     assert import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,2,3"), target) == {"gas/ethereum": 1}
-    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,7,3", "2024-06-01T01:00:00Z,1,8,3")
+    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,2.0,3", "2024-06-01T01:00:00Z,1,8,3")
     assert import_to_database(folder, target) == {"gas/ethereum": 2}
-    assert DataProvider(database=target).snapshot(T0).gas().base_fee_gwei == 7
-
-
-def test_a_database_that_differs_from_its_files_is_not_left_behind(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write("gas/ethereum", "2024-06-01T00:00:00Z,1,2.25,3")
-    monkeypatch.setattr(Numbers, "fits", lambda _, digits: digits - 17)
-    with pytest.raises(ComponentError, match="DAT-006: the database does not hold gas/ethereum as its file does"):
-        import_to_database(folder, tmp_path / "x.duckdb")
-    assert [path.name for path in tmp_path.iterdir()] == ["gas"]
+    assert [DataProvider(database=target).snapshot(T0 + timedelta(hours=hour)).gas().base_fee_gwei for hour in (0, 1)] == [2, 8]
+    written = target.read_bytes()
+    with pytest.raises(ComponentError) as error:
+        import_to_database(write("gas/ethereum", "2024-06-01T00:00:00Z,1,7,3"), target)
+    assert error.value.message == (
+        f"gas/ethereum: two different rows of 2024-06-01T00:00:00Z: {target} table gas/ethereum 2 has block 1, base_fee_gwei 2, "
+        "priority_fee_gwei 3; ethereum.csv 2 has block 1, base_fee_gwei 7, priority_fee_gwei 3; nothing was written: keep one of them"
+    )
+    assert target.read_bytes() == written
 
 
 def test_a_place_that_cannot_be_written_is_named(sample: Path, tmp_path: Path) -> None:
-    target = tmp_path / "absent" / "x.duckdb"
-    with pytest.raises(ComponentError, match=f"DAT-006: the database {target} cannot be written: "):
+    (tmp_path / "file").write_text("")
+    target = tmp_path / "file" / "x.duckdb"
+    with pytest.raises(ComponentError, match=f"DAT-006: {target} cannot be written: Not a directory"):
         import_to_database(sample, target)
     (tmp_path / "folder.duckdb").mkdir()
-    with pytest.raises(ComponentError, match=r"DAT-006: the database .*folder.duckdb cannot be written: Is a directory"):
+    with pytest.raises(ComponentError, match=r"DAT-006: .*folder.duckdb cannot be written: Is a directory"):
         import_to_database(sample, tmp_path / "folder.duckdb")
-    assert os.listdir(tmp_path) == ["folder.duckdb"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder.duckdb"]
 
 
 def marked(path: Path, *statements: str) -> Path:
@@ -371,11 +371,12 @@ def test_a_pipe_or_a_device_is_no_database(tmp_path: Path) -> None:
         assert refused(tmp_path / name) == f"DAT-006: the database {tmp_path / name} is no regular file"
 
 
-def test_a_link_left_where_an_import_writes_first_is_not_followed(write: Write, tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("mine")
-    (tmp_path / f".x.duckdb.{os.getpid()}.unfinished").symlink_to(tmp_path / "precious")
+def test_a_link_left_where_an_import_works_is_not_followed(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "precious").write_text("mine")
+    (tmp_path / ".x.duckdb.import").symlink_to(tmp_path / "other")
     import_to_database(write("funding/okx/ETHUSDT", *RATES), tmp_path / "x.duckdb")
-    assert (tmp_path / "precious").read_text() == "mine"
+    assert (tmp_path / "other" / "precious").read_text() == "mine"
 
 
 def test_a_bar_whose_close_is_not_between_its_low_and_its_high_is_refused_as_in_a_file(write: Write, tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def test_gaps_duplicates_and_disorder_are_reported_by_line(write: Write) -> None
                 "error"),
         DataIssue("gas/ethereum.csv", 6, "gap",
                 "2 rows missing after 2024-01-01T02:00:00Z: the next is 2024-01-01T05:00:00Z, 3h later instead of 1h"),
-        DataIssue("gas/ethereum.csv", 7, "disorder", f"column timestamp: '2024-01-01T04:00:00Z' is out of order, after 2024-01-01T05:00:00Z of line 6; {RISE}",
+        DataIssue("gas/ethereum.csv", 7, "disorder", "column timestamp: '2024-01-01T04:00:00Z' is out of order, after "
+                f"2024-01-01T05:00:00Z of line 6; {RISE}",
                 "error"),
     ]  # fmt: skip
 

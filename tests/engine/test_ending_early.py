@@ -26,7 +26,7 @@ CONFIG: dict[str, Any] = {
     "strategy": {"spot_venue": "bybit", "perp_venue": "bybit", "hedge_tolerance_bps": 10_000, "rebalance_threshold_bps": 10_000},
     "venues": {"cex": ["bybit"]},
 }
-RECORDED = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "timing.json", "trades.csv"]
+RECORDED = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "risk.csv", "timing.json", "trades.csv"]
 
 
 def engine_of(sample: Path, folder: Path, config: dict[str, Any] = CONFIG, **options: Any) -> EventDrivenStrategyEngine:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import hyperliquid_info, hyperliquid_markets, hyperliquid_trade
 from .dialect import Answer, Dialect, Route, VenueError
-from .hyperliquid_signing import BY_USER, signer_of
+from .hyperliquid_signing import BY_USER, load, signer_of
 
 if TYPE_CHECKING:
     from .dialect import Request
@@ -54,6 +54,7 @@ class Hyperliquid(Dialect):
         if request.method != "POST" or request.path not in ("/info", "/exchange"):
             return None
         given = request.json
+        load()  # with the first question: an order would have expired meanwhile
         return ROUTES.get(f"info {given.get('type')}" if request.path == "/info" else f"exchange {given['action']['type']}")
 
     def signed_ms(self, request: Request) -> int:

@@ -114,6 +114,7 @@ def _funding_history(call: Call) -> Any:
 
 
 ROUTES = {
+    "info exchangeStatus": Route("time", None, lambda call: {"time": call.engine.now(), "specialStatuses": None}),
     "info meta": Route("markets", None, _meta),
     "info metaAndAssetCtxs": Route("markets", None, _contexts),
     "info spotMeta": Route("markets", None, spot_meta),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from .dialect import VenueError
@@ -17,6 +18,12 @@ BY_USER = {
     "approveBuilderFee": ("ApproveBuilderFee", [("maxFeeRate", "string"), ("builder", "address"), ("nonce", "uint64")]),
     "approveAgent": ("ApproveAgent", [("agentAddress", "address"), ("agentName", "string"), ("nonce", "uint64")]),
 }
+
+
+@cache
+def load() -> None:
+    """Load what verifies a signature."""
+    import eth_account.messages  # noqa: F401
 
 
 def signer_of(body: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ ERRORS = {
     "open_position": (59000, "Setting failed. Cancel any open orders, close positions, and stop trading bots first."),
     "amount": (58114, "The transfer amount must be greater than 0."),
     "transfer_balance": (58350, "Insufficient balance."),
-    "duplicate_transfer": (58117, "clientId already exists"),
+    "duplicate_transfer": (58999, "clientId already exists"),
     "unknown_transfer": (58129, "The transfer does not exist"),
     "duplicate_withdrawal": (58237, "clientId already exists"),
     "network": (58216, "The withdrawal network does not exist"),

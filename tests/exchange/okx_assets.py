@@ -122,7 +122,38 @@ def _coins(call: Call) -> Any:
     ]  # fmt: skip
 
 
+def _bills(call: Call) -> Any:
+    """What moved the funding account, newest first; `after` and `before` are times."""
+    rows = []
+    for one in call.account.records["transfer"].values():
+        is_in = one["to"] == "funding"
+        sign = 1 if is_in else -1
+        rows.append(_bill(one["id"], one["at"], "130" if is_in else "131", one["token"], sign * Decimal(one["amount"]), one["client_id"]))
+    for one in call.account.records["deposit"].values():
+        if one["status"] == "completed":
+            rows.append(_bill(one["id"], one["done"], "1", one["token"], Decimal(one["amount"]), ""))
+    for one in call.account.records["withdrawal"].values():
+        left = Decimal(one["amount"]) + Decimal(one["fee"])
+        rows.append(_bill(one["id"], one["at"], "2", one["token"], -left, one["client_id"]))
+        if one["status"] in ("cancelled", "failed", "rejected"):
+            rows.append(_bill(f"{one['id']}0", one["done"], "13", one["token"], left, one["client_id"]))
+    params = call.params
+    found = [
+        row for row in rows
+        if int(params.get("before") or -1) < int(row["ts"]) < int(params.get("after") or 2**62)
+        and call.engine.is_visible(call.account, int(row["ts"])) and params.get("type") in (None, "", row["type"])
+    ]  # fmt: skip
+    return sorted(found, key=lambda row: (-int(row["ts"]), -int(row["billId"])))[: int(params.get("limit", 100))]
+
+
+def _bill(number: str, at: int, kind: str, token: str, change: Decimal, client_id: str) -> dict[str, str]:
+    return {"billId": str(number), "ccy": token, "clientId": client_id, "balChg": text(change), "bal": "", "type": kind, "ts": str(at),
+            "notes": ""}  # fmt: skip
+
+
 ROUTES = {
+    "GET /api/v5/asset/bills": Route("due", "read", _bills),
+    "GET /api/v5/asset/bills-history": Route("due", "read", _bills),
     "GET /api/v5/asset/balances": Route("balance", "read", _balances),
     "POST /api/v5/asset/transfer": Route("transfer", "trade", _transfer),
     "GET /api/v5/asset/transfer-state": Route("transfers", "read", _transfer_state),

@@ -14,7 +14,7 @@ from basis_strategy_v1 import DataProvider, EventLogger, ExecutionInterfaceManag
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import ExecutionReport
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 
 from .trading import CONFIG, NOON, VENUES, act, manager_of, send, trade
 

@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
 from msgspec import structs
@@ -33,6 +34,7 @@ from basis_strategy_v1.execution.execution_interface_manager import venues_of_co
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.paper import PaperWorld
 from basis_strategy_v1.execution.recovery import Recovered
+from basis_strategy_v1.execution.timing import REAL_TIME
 
 from ..simulated_live_run import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
 from ..world import chain, refused
@@ -830,6 +832,93 @@ def test_a_fill_of_an_order_whose_row_was_closed_is_taken_over_and_is_critical_i
     again = made.again()
     again.settle(NOON)
     assert again.live.late_fills == {"f3": message}
+
+
+# Legs at different venues.
+
+
+class Together:
+    """Sends of two venues that wait for each other; `order` is how they began and ended."""
+
+    def __init__(self, made, *venues, waits=True):
+        self.order = []
+        self._both = Barrier(len(venues), timeout=5)
+        for venue in venues:
+            made.gateways[venue].send = self._of(venue, made.gateways[venue].send, waits)
+
+    def _of(self, venue, sends, waits):
+        def send(message):
+            self.order.append(f"{venue} begins")
+            if waits:
+                self._both.wait()
+            answer = sends(message)
+            self.order.append(f"{venue} ends")
+            return answer
+
+        return send
+
+
+LEGS = [trade("sell", 1, "binance"), trade("sell", 2, "bybit")]
+
+
+def test_legs_at_different_venues_that_are_tried_in_any_case_are_sent_at_once_each_after_its_row(live_run):
+    made = live_run(timing=REAL_TIME)
+    sends = Together(made, "binance", "bybit")
+    pipeline = made.manager.live.pipeline
+    reports = pipeline.run(NOON, LEGS, on_failure="complete")
+    assert [(report.venue, report.deltas.get(report.venue, "ETH")) for report in reports] == [("binance", -1), ("bybit", -2)]
+    assert {*sends.order[:2]} == {"binance begins", "bybit begins"}
+    assert [entry.status for entry in made.manager.live.journal.plan_entries(1)] == [Status.SETTLED] * 2
+    assert pipeline.plan_in_hand() is None
+    assert made.world.read(["binance", "bybit"]).positions().items() <= made.manager.live.account.ledger.state.positions().items()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "on_failure"),
+    [
+        (LEGS, "unwind"),
+        (LEGS, "hold"),
+        ([LEGS[0], trade("buy", 1, "binance")], "complete"),
+        ([LEGS[0], act("supply"), LEGS[1]], "complete"),
+    ],
+)
+def test_other_legs_are_sent_one_after_another(live_run, blocks, on_failure):
+    made = live_run(timing=REAL_TIME)
+    sends = Together(made, "binance", "bybit", "wallet", waits=False)
+    assert len(made.manager.live.pipeline.run(NOON, blocks, on_failure=on_failure)) == len(blocks)
+    assert all(began.split()[0] == ended.split()[0] for began, ended in zip(sends.order[::2], sends.order[1::2], strict=True))
+
+
+def test_a_replay_sends_its_legs_in_the_order_of_its_data(live_run):
+    made = live_run()
+    sends = Together(made, "binance", "bybit", waits=False)
+    made.manager.live.pipeline.run(NOON, LEGS, on_failure="complete")
+    assert sends.order == ["binance begins", "binance ends", "bybit begins", "bybit ends"]
+
+
+def test_a_leg_that_is_refused_leaves_the_other_one_executed_and_the_plan_says_so(live_run):
+    made = live_run(timing=REAL_TIME, faults={"binance": [VenueRejected("CEX-001", "restricted")]})
+    Together(made, "binance", "bybit")
+    stopped = refused(made.manager.live.pipeline.run, NOON, LEGS, on_failure="complete")
+    assert stopped.message == "restricted; the other steps were tried (on_failure: complete)"
+    assert [report.venue for report in stopped.reports] == ["bybit"]
+    assert made.executed == [entry.key for entry in made.manager.live.journal.plan_entries(1) if entry.status is Status.SETTLED]
+
+
+def test_a_leg_whose_outcome_is_not_known_keeps_the_plan_and_the_other_leg_is_not_sent_again(live_run):
+    made = live_run(timing=REAL_TIME, faults={"binance": [Silent]})
+    Together(made, "binance", "bybit")
+    made.manager.live.senders.wait_at_most(0)
+    pipeline = made.manager.live.pipeline
+    for sender in made.manager.live.senders.by_venue.values():
+        sender._settings = structs.replace(sender._settings, settle_deadline_s={"exchange": 0.0})
+    assert refused(pipeline.run, NOON, LEGS, on_failure="complete").severity == "CRITICAL"
+    assert len(made.executed) == 2
+    made.gateways["binance"].is_silent = False
+    assert len(made.manager.live.recover().closed) == 1
+    reports = pipeline.complete(pipeline.plan_in_hand())
+    assert [report.venue for report in reports] == ["binance", "bybit"]
+    assert len(made.executed) == 2
 
 
 def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_first_leg_moved():

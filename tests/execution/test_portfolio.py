@@ -13,6 +13,7 @@ from basis_strategy_v1.venues.exchanges import Withdrawal
 
 from .trading import CONFIG, NOON, VENUES, WITH_GAS, act, held, manager_of, send, trade
 
+WITHOUT_IMPACT = {**CONFIG, "venues": {**VENUES, "onchain": {**VENUES["onchain"], "aave": {"rate_impact": False}}}}
 WITH_IMPACT = {**CONFIG, "venues": {**VENUES, "onchain": {**VENUES["onchain"], "aave": {"rate_impact": True}}}}
 HELD = {"binance": {"USDT": 10_000}, "bybit": {"USDT": 200}, "wallet": {"USDT": 5000, "ETH": 2, "stETH": 1}}
 
@@ -59,8 +60,8 @@ def test_the_health_factor_is_none_without_debt():
     assert round(portfolio.health_factor("aave", manager.account.source.latest), 4) == Decimal("2.3636")
 
 
-def test_the_borrow_rate_is_the_published_one_whatever_is_owed():
-    manager, portfolio = seen()
+def test_without_rate_impact_the_borrow_rate_is_the_published_one_whatever_is_owed():
+    manager, portfolio = seen(config=WITHOUT_IMPACT)
     market = manager.account.market(NOON)
     published = market.lending("aave", "WETH").variable_borrow_rate
     assert [portfolio.borrow_rate("aave", "WETH", market, more) for more in (Decimal(0), Decimal(10**6))] == [published] * 2

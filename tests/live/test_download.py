@@ -12,10 +12,12 @@ import pytest
 from eth_utils.crypto import keccak
 
 from basis_strategy_v1 import DataProvider
+from basis_strategy_v1.app import pool_download
+from basis_strategy_v1.app.pool_download import download_pool
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live import download
-from basis_strategy_v1.live.download import download_pool, uniswap_pool_state
+from basis_strategy_v1.live.download import uniswap_pool_state
 from basis_strategy_v1.venues.uniswap_data import UniswapPoolRow, row_of_pool
 from basis_strategy_v1.venues.uniswap_pool import PoolState, sqrt_price_at
 
@@ -98,7 +100,7 @@ def test_the_states_of_a_pool_are_added_to_its_series_in_the_order_of_their_bloc
             **row_of_pool(UniswapPoolRow(("USDT", 6), ("WETH", 18), pool)),
         }
 
-    monkeypatch.setattr(download, "uniswap_pool_state", state)
+    monkeypatch.setattr(pool_download, "uniswap_pool_state", state)
     path = tmp_path / "dex" / "uniswap_v3" / "USDT_WETH_500.state.csv"
     assert [download_pool("http://node", POOL, blocks, 1, tmp_path) for blocks in ([3], [2, 5], [3])] == [(path, 1), (path, 3), (path, 3)]
     at = datetime(2024, 6, 4, tzinfo=UTC)
@@ -109,6 +111,6 @@ def test_the_states_of_a_pool_are_added_to_its_series_in_the_order_of_their_bloc
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dex").write_text("a file")
-    monkeypatch.setattr(download, "uniswap_pool_state", lambda *of: {"token0": "A", "token1": "B", "fee_pips": "1", "block": "1"})
+    monkeypatch.setattr(pool_download, "uniswap_pool_state", lambda *of: {"token0": "A", "token1": "B", "fee_pips": "1", "block": "1"})
     with pytest.raises(ComponentError, match=r"A_B_1\.state\.csv cannot be written: Not a directory; choose another folder"):
         download_pool("http://node", POOL, [1], 1, tmp_path)

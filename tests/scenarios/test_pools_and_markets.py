@@ -13,7 +13,7 @@ import pytest
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 from basis_strategy_v1.venues import morpho_market
 
 from . import pool_world

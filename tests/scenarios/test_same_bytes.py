@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 
 from .running import basis_config, excerpt, run
 
 SERIES = ("ohlcv/bybit/spot/ETHUSDT_1h", "ohlcv/bybit/perp/ETHUSDT_1h", "ohlcv/binance/perp/ETHUSDT_1h", "funding/binance/ETHUSDT")
 CONFIG: dict[str, Any] = basis_config(perp="binance", end="2024-06-20", strategy_leverage=3)
-WRITTEN = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "summary.json", "trades.csv"]
+WRITTEN = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "report.html", "risk.csv", "summary.json", "trades.csv"]
 
 
 @pytest.fixture(scope="module")

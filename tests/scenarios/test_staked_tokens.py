@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 
 from .conftest import RunOnce
 from .running import day, excerpt, moment, run, series

@@ -29,7 +29,7 @@ def test_a_flash_loan_builds_the_loop_in_one_transaction_to_the_targets_last_wei
 
 
 def test_rounds_come_within_half_the_tolerance_of_the_target_and_cost_no_fee() -> None:
-    world = looper(flash=False)
+    world = looper(flash=False, aave={"rate_impact": False})
     first = names(world.step())
     assert first[:3] == ["stake", "supply", "set_emode"]
     assert first[3:7] == ["borrow", "unwrap", "stake", "supply"]

@@ -64,6 +64,10 @@ NOW = market()
 ALL = venues(FREE_GAS)
 
 
+NO_IMPACT = {"rate_impact": False}
+AS_PUBLISHED = {**FREE_GAS, "aave": NO_IMPACT}
+
+
 def held(settings: Any = None, **positions: Any) -> tuple[Any, State]:
     all_venues = venues({**FREE_GAS, "aave": settings or {}})
     wallet = positions.pop("wallet", {})
@@ -117,7 +121,7 @@ def recorded(tmp_path: Any) -> Any:
 
 @exactly
 def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
-    all_venues = venues(FREE_GAS)
+    all_venues = venues(AS_PUBLISHED)
     handler = PositionUpdateHandler({"wallet": {"USDT": 100_000}})
     account = TradingAccount(all_venues, MarketSource(recorded), handler)
     start = account.market(AT)
@@ -132,7 +136,7 @@ def test_a_deposit_grows_by_the_ratio_of_the_published_indices(recorded):
 
 @exactly
 def test_between_two_rows_the_index_goes_forward_from_the_earlier_rate_and_the_next_row_wins(recorded):
-    all_venues = venues(FREE_GAS)
+    all_venues = venues(AS_PUBLISHED)
     handler = PositionUpdateHandler({"aave": {"aUSDT": 100_000, "variableDebtWETH": 10}})
     account = TradingAccount(all_venues, MarketSource(recorded), handler)
     account.state(account.market(AT))
@@ -312,7 +316,7 @@ def test_more_than_was_supplied_is_refused():
 
 
 def test_more_than_the_pool_has_is_refused():
-    all_venues, state = held(aWBTC=100_000, aUSDT=700_000)
+    all_venues, state = held(NO_IMPACT, aWBTC=100_000, aUSDT=700_000)
     message = "the pool has 1300000 USDT in cash; take less"  # 600,000 that others have left there, and ours
     assert message in refused(action("aave", "borrow", "USDT", 1_300_001), all_venues, state)
     borrowed = run(action("aave", "borrow", "USDT", 700_000), all_venues, state, NOW).state
@@ -322,7 +326,7 @@ def test_more_than_the_pool_has_is_refused():
 
 
 def test_what_one_step_takes_out_of_the_pool_the_next_one_misses_and_what_it_puts_in_it_finds():
-    all_venues, state = held(aWBTC=100_000, wallet={"USDT": 50_000})
+    all_venues, state = held(NO_IMPACT, aWBTC=100_000, wallet={"USDT": 50_000})
     borrow = action("aave", "borrow", "USDT", 400_000)
     assert "aave borrow of 400000 USDT: the pool has 200000 USDT in cash; take less" in refused(chain(borrow, borrow), all_venues, state)
     more = action("aave", "borrow", "USDT", 200_001)
@@ -369,8 +373,8 @@ def test_a_token_that_is_only_written_otherwise_is_named_as_it_is_written(token,
 
 
 def test_the_slopes_and_what_they_leave_out_are_assumptions_only_where_they_count():
-    listed = aave({}).assumptions
-    assert [len(listed), len(aave({"rate_impact": True}).assumptions)] == [1, 2]
+    listed = aave(NO_IMPACT).assumptions
+    assert [len(listed), *(len(aave(own).assumptions) for own in ({}, {"rate_impact": True}))] == [1, 2, 2]
     assert aave({"rate_impact": True}).assumptions[1] == (
         "The slopes of aave are those of 2025-05-31 where the settings give no others; other borrowers and suppliers do not react to us."
     )
@@ -543,7 +547,7 @@ def test_the_fee_is_that_of_the_revision_and_without_a_time_the_dearest():
 
 @exactly
 def test_an_account_below_its_threshold_is_liquidated_when_a_row_shows_it():
-    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    all_venues, state = held(NO_IMPACT, aWETH=10, variableDebtUSDT="15500")
     fallen = market(1 / 1440, WETH={"oracle_price_usd": 1850.0})
     liquidated, (settled,) = update_to(all_venues["aave"], state, fallen)
     read = liquidated.positions()["aave"]
@@ -560,7 +564,7 @@ def test_an_account_below_its_threshold_is_liquidated_when_a_row_shows_it():
 
 @exactly
 def test_an_account_far_below_loses_all_that_the_debt_can_take():
-    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    all_venues, state = held(NO_IMPACT, aWETH=10, variableDebtUSDT="15500")
     ruined = market(1 / 1440, WETH={"oracle_price_usd": 1000.0})
     liquidated, settled = update_to(all_venues["aave"], state, ruined)
     assert "aWETH" not in liquidated.positions()["aave"]
@@ -570,5 +574,5 @@ def test_an_account_far_below_loses_all_that_the_debt_can_take():
 
 @exactly
 def test_a_healthy_account_is_left_alone():
-    all_venues, state = held(aWETH=10, variableDebtUSDT="15500")
+    all_venues, state = held(NO_IMPACT, aWETH=10, variableDebtUSDT="15500")
     assert update_to(all_venues["aave"], state, market(1 / 1440))[1] == ()

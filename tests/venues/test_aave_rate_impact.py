@@ -268,9 +268,14 @@ def test_where_our_size_does_not_count_nothing_is_changed_by_the_setting(tmp_pat
 
 
 @exactly
-def test_the_setting_is_off_where_it_is_not_named(recorded):
-    world = World(recorded, {"aave": {"aUSDT": 1_000_000}})
-    assert abs(world.settle(5).held("aUSDT") - 10**6 * D(FACTORS[0]) ** 5) <= 3 * USDT_UNIT
+def test_the_setting_is_on_where_it_is_not_named_and_the_rows_have_totals(recorded, tmp_path):
+    held = {"aave": {"aUSDT": 1_000_000}}
+    off, on, left_out = (World(recorded, held, **given).settle(5).held("aUSDT") for given in ({"rate_impact": False}, IMPACT, {}))
+    assert abs(off - 10**6 * D(FACTORS[0]) ** 5) <= 3 * USDT_UNIT
+    assert on == left_out < off
+    write_lending(tmp_path, "aave_v3", "USDT", rows(6, total_supplied=0, total_borrowed=0))
+    without_totals = provider(tmp_path)
+    assert World(without_totals, held).settle(5).held("aUSDT") == World(without_totals, held, rate_impact=False).settle(5).held("aUSDT")
 
 
 @exactly
@@ -363,7 +368,7 @@ def test_what_is_ours_can_be_withdrawn_with_its_interest_where_others_left_no_ca
 @exactly
 def test_without_the_setting_indices_and_rates_are_those_of_the_row_whatever_is_done(recorded):
     """To the last of 27 digits, so that the balance is the published one."""
-    world = World(recorded, {"wallet": {"USDT": 2_000_000}, "aave": {"aWETH": 1000}})
+    world = World(recorded, {"wallet": {"USDT": 2_000_000}, "aave": {"aWETH": 1000}}, rate_impact=False)
     steps = (
         (0.25, "supply", 900_000),
         (0.5, "borrow", 30_000),

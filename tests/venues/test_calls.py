@@ -29,7 +29,7 @@ from basis_strategy_v1.core.settings import ADDRESS
 from basis_strategy_v1.core.tokens import to_units
 from basis_strategy_v1.venues.aave_calls import AaveContracts, with_debt_tokens
 from basis_strategy_v1.venues.deployment import CONTRACTS, deployment, flash_lenders
-from basis_strategy_v1.venues.morpho_calls import MARKETS, MorphoContracts, with_markets
+from basis_strategy_v1.venues.morpho_calls import MARKETS, MorphoContracts
 from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.staking_calls import EtherfiContracts, LidoContracts, numbers_of
 from basis_strategy_v1.venues.swap_calls import CURVE_POOLS, CurveContracts, CurvePool, UniswapContracts
@@ -205,10 +205,6 @@ def test_a_market_of_the_config_has_the_parameters_of_its_id() -> None:
         calls(step("morpho", "borrow", "WETH", market="weETH/WETH"), at=at)
     with pytest.raises(VenueRejected, match=r"morpho market WBTC/WETH has no address to send to: known are wstETH/WETH"):
         calls(step("morpho", "borrow", "WETH", market="WBTC/WETH"), at=at)
-    with pytest.raises(VenueRejected, match=r"has the id 0xabab.*, and the node gives parameters of 0xb323"):
-        with_markets(found, {"weETH/WETH": public})
-    again = with_markets(structs.replace(found, ids={"x/y": f"0x{public.market_id.hex().upper()}"}), {"x/y": public})
-    assert again.markets["x/y"] == public
 
 
 # DEXes.
@@ -242,19 +238,20 @@ def test_ether_is_wrapped_on_the_way_into_a_pool_and_unwrapped_on_the_way_out() 
 
 
 def test_a_curve_pool_is_the_named_one_or_the_first_with_both_coins() -> None:
-    at = here(curve={"pools": {"USDC/USDT": OTHER}})
-    found = at.venues["curve"]
-    assert isinstance(found, CurveContracts)
-    assert (list(found.pools), found.pools["USDC/USDT"]) == (
-        ["USDC/USDT", "weETH/WETH", "DAI/USDC/USDT"],
-        CurvePool(OTHER, ("USDC", "USDT")),
+    pools = {"USDC/USDT": OTHER, "DAI/USDC/USDT": CURVE_POOLS["DAI/USDC/USDT"].address}
+    at = here(curve={"pools": pools})
+    assert at.venues["curve"] == CurveContracts(
+        pools={"USDC/USDT": CurvePool(OTHER, ("USDC", "USDT")), "DAI/USDC/USDT": CURVE_POOLS["DAI/USDC/USDT"]}
     )
+    assert (here().venues["curve"], here(curve={"chain": "arbitrum"}).venues["curve"]) == (CurveContracts(), CurveContracts(pools={}))
     three = CURVE_POOLS["DAI/USDC/USDT"].address
     for fields, address, places in (({}, OTHER, (1, 0)), ({"pool": "DAI_USDC_USDT"}, three, (2, 1))):
         (swap,) = calls(step("curve", "swap", "USDT", token_out="USDC", **fields), at=at)
         assert (swap.to, swap.data) == (address, call_data("exchange(int128,int128,uint256,uint256)", *places, 3_000_000, 0))
     for fields, what in (({"token_out": "WBTC"}, "USDT and WBTC"), ({"token_out": "USDC", "pool": "weETH/WETH"}, "weETH/WETH")):
-        with pytest.raises(VenueRejected, match=rf"^DEX-001: curve has no pool of {what}; known are USDC/USDT, weETH/WETH, DAI/USDC/USDT"):
+        with pytest.raises(
+            VenueRejected, match=rf"^DEX-001: curve has no pool of {what}; known are USDC/USDT, DAI/USDC/USDT: add it under"
+        ):
             calls(step("curve", "swap", "USDT", **fields), at=at)
 
 

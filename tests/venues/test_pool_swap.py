@@ -15,7 +15,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State, Wallet
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.data.database import import_to_database
+from basis_strategy_v1.data.importing import import_to_database
 from basis_strategy_v1.venues import curve_pool, uniswap_data
 from basis_strategy_v1.venues.curve_pool import StableSwapPool, exchange, rate_of
 from basis_strategy_v1.venues.pool_swap import BY_DEPTH, BY_STATE, MovedPools

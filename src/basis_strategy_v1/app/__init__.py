@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.app.input_checks import small_bps
 from basis_strategy_v1.app.measuring import require_benchmark
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment, load_config
@@ -121,7 +122,7 @@ def build(
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
     require_benchmark(settings, strategy, provider)
-    warnings = data_warnings_in_short(settings, strategy, provider)
+    warnings = [*small_bps(settings), *data_warnings_in_short(settings, strategy, provider)]
     if warn is not None:
         if isinstance(strategy, Custom):
             strategy.warn = warn

@@ -11,6 +11,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.venues.aave import Aave
 from basis_strategy_v1.venues.aave_revisions import revision_lines
+from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchanges import EXCHANGES, exchange_of
 from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
@@ -39,10 +40,13 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
             "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
             "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
         ]
-    if config.venues.cex or config.venues.dex:
-        sentences.append(
-            "A fill has no limit of size: slippage_bps is the same for any amount, but in a swap through a pool's state or depth_usd."
-        )
+    sized = {name: venue.own_size for name, venue in venues.items() if isinstance(venue, Exchange) and venue.own_size is not None}
+    constant = [name for name in config.venues.cex if name not in sized]
+    if constant:
+        sentences.append(f"An order at {', '.join(constant)} has the same slippage_bps whatever its size (impact: none).")
+    sentences += [line for own in sized.values() for line in own.lines()]
+    if config.venues.dex:
+        sentences.append("A swap has the same slippage_bps whatever its size, but through a pool's state or depth_usd.")
     free = [name for name, settings in config.venues.cex.items() if not settings.row(name).withdrawals.by_name]
     if free and len(venues) > 1:
         sentences.append(f"Transfers out of {', '.join(free)} cost nothing and arrive at once: the config says so.")

@@ -16,6 +16,7 @@ from basis_strategy_v1.app import open_data, strategy_of
 from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, require_runnable
 from basis_strategy_v1.app.data_checks import WARNING, block_warnings, data_warnings, load_traded
 from basis_strategy_v1.app.initial_positions import initial_positions_of
+from basis_strategy_v1.app.input_checks import small_bps
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
@@ -63,7 +64,7 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     load_traded(settings, getattr(strategy, "blocks", ()), provider)
     yield from gap_lines(settings, provider)
     warnings = 0
-    for line in data_warnings(settings, strategy, provider):
+    for line in [*small_bps(settings), *data_warnings(settings, strategy, provider)]:
         warnings += line.startswith(WARNING)
         yield line
     ready = "ready" if needs_are_known(settings, strategy) else "ready, as far as is known"

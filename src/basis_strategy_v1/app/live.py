@@ -184,6 +184,8 @@ def _engine(
 ) -> LiveEngine:
     """The parts of a run over any source of market data; with `secrets` at the real venues, without at simulated ones."""
     clock, folder, is_fed = how.clock, places.state, isinstance(provider, MarketFeed)
+    if secrets is not None:
+        settings = structs.replace(settings, venues=settings.venues.as_read())
     assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
         venues = venues_of_config(settings)

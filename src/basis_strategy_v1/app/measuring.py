@@ -12,11 +12,12 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import MissingData, base_of
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.routing_events import COMPONENT
-from basis_strategy_v1.results.attribution import to_units
+from basis_strategy_v1.results.attribution import CURRENCIES, to_units
 from basis_strategy_v1.results.daily import Days, days_of, stale_flags
 from basis_strategy_v1.results.fills import TRADED, Fill, fills_in
 from basis_strategy_v1.results.metrics import Measured, Traded, measure
 from basis_strategy_v1.results.presence import DUST, AtWork, presence_of
+from basis_strategy_v1.results.reasons import by_reason, waited
 from basis_strategy_v1.venues.registry import kind_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.engine import EventDrivenStrategyEngine
     from basis_strategy_v1.strategies.strategy import Strategy
 
-CURRENCIES = {"usdt_stable": ("USDT",), "eth_directional": ("ETH", "WETH")}
 LENT = {"usdt_stable": "USDT", "eth_directional": "WETH"}
 COSTS = ("fees", "slippage", "gas")
 _YEAR_US = 365 * DAY_US
@@ -39,6 +39,8 @@ class Measures(NamedTuple):
     stale: bytearray
     fills: list[Fill]
     measured: Measured
+    by_reason: list[dict[str, Any]]
+    waited: list[dict[str, Any]]
 
 
 def measures_of(engine: EventDrivenStrategyEngine, provider: Any, spans: list[tuple[int, int]]) -> Measures:
@@ -64,12 +66,21 @@ def measures_of(engine: EventDrivenStrategyEngine, provider: Any, spans: list[tu
         benchmark=benchmark,
         no_benchmark=why_not,
     )
-    return Measures(stale, fills, measured)
+    reasons = by_reason(fills, engine.attribution.initial_equity, curve.instants, curve.equities)
+    return Measures(stale, fills, measured, reasons, waited(engine.waited, engine.looks))
 
 
 def fills_of(engine: EventDrivenStrategyEngine, provider: Any) -> list[Fill]:
     """The fills of a run, from its log."""
     return list(fills_in(engine.event_logger.lines_of(COMPONENT), _worth(engine, provider)))
+
+
+def market_at(engine: EventDrivenStrategyEngine, provider: Any) -> Callable[[datetime, int], MarketSnapshot]:
+    """The market of a step that is past. A live feed has no past: the present stands for it."""
+    if hasattr(provider, "fresh"):
+        now = engine.account.market(engine.end)
+        return lambda at, instant: now
+    return MarketSource(provider).at
 
 
 def _worth(engine: EventDrivenStrategyEngine, provider: Any) -> Callable[[str, str], Decimal]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
-from basis_strategy_v1.app.measuring import Measures, fills_of, measures_of
+from basis_strategy_v1.app.measuring import Measures, fills_of, market_at, measures_of
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
@@ -76,6 +76,9 @@ class Writer:
         paths |= {
             "equity.csv": folder.write_rows("equity.csv", equity_header(), engine.curve.rows(stale)),
             "positions.csv": folder.write_rows("positions.csv", POSITIONS_HEADER, engine.holdings.rows()),
+            "risk.csv": folder.write_rows(
+                "risk.csv", engine.risk.header(), engine.risk.rows(engine.curve.instants, market_at(engine, self._provider))
+            ),
             "config.yaml": folder.write("config.yaml", engine.config.to_yaml() + figures_as_comments(engine.config)),
             "trades.csv": folder.write_rows("trades.csv", TRADES_HEADER, (fill.row() for fill in fills)),
         }
@@ -117,6 +120,8 @@ class Writer:
             totals=engine.totals,
             max_drawdown=engine.curve.max_drawdown_without(measures.stale),
             measured=measures.measured,
+            by_reason=measures.by_reason,
+            waited=measures.waited,
             routed=engine.manager.instructions_routed,
             failed=engine.manager.instructions_failed,
             data=_data_details_of(self._provider),

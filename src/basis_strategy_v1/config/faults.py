@@ -29,6 +29,10 @@ class UnreadableValue:
 UNREADABLE: Final = UnreadableValue()
 
 
+_FOR_PEOPLE = re.compile(r"([0-9]{1,15}(?:[_, ][0-9]{3})*)([kKmM]?)")
+_THOUSANDS = {"": 0, "k": 3, "m": 6}
+
+
 class Fault(NamedTuple):
     """One thing that is wrong; `value` is how it is shown, with secrets left out."""
 
@@ -69,7 +73,7 @@ class Reading:
         return needed in self._purposes
 
     def fault(self, path: str, value: object, allowed: str) -> UnreadableValue:
-        self.faults.append(Fault(path or "config", shown(value), allowed))
+        self.faults.append(Fault(path or "config", shown(value), f"{allowed}{_number_meant(value, allowed)}"))
         return UNREADABLE
 
     def missing(self, path: str, allowed: str) -> UnreadableValue:
@@ -85,6 +89,15 @@ class Reading:
             hint = did_you_mean(key, known, ", did you mean")
             self.faults.append(Fault(where, f"unknown key{hint}", ", ".join(known) or "no key at all"))
         return UNREADABLE
+
+
+def _number_meant(value: object, allowed: str) -> str:
+    """The way out of a number that was written for people: `100_000`, `100k`."""
+    found = _FOR_PEOPLE.fullmatch(value) if isinstance(value, str) and "number" in allowed else None
+    if found is None:
+        return ""
+    digits = found[1].replace("_", "").replace(",", "").replace(" ", "")
+    return f"; write {digits}{'0' * _THOUSANDS[found[2].lower()]}"
 
 
 def did_you_mean(value: object, known: Iterable[str], words: str = "; did you mean") -> str:

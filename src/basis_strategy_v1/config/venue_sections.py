@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -103,9 +103,16 @@ class VenuesConfig(Struct, frozen=True, kw_only=True):
 
     def without_costs(self) -> VenuesConfig:
         """The venues, each wallet among them, with 0 for each cost that their settings leave to the venue's own figure."""
-        rows = with_wallets(self.sections()).items()
-        free: dict[str, Any] = {section: {name: own.without_costs() for name, own in venues.items()} for section, venues in rows}
-        return VenuesConfig(**free)
+        return _each(with_wallets(self.sections()), lambda own: own.without_costs())
+
+    def as_read(self) -> VenuesConfig:
+        """The venues for a run at the real ones, whose rates and prices are read."""
+        return _each(self.sections(), lambda own: own.as_read())
 
     def sections(self) -> dict[str, Mapping[str, VenueSettings]]:
         return {CEX: self.cex, DEX: self.dex, ONCHAIN: self.onchain}
+
+
+def _each(sections: Mapping[str, Mapping[str, VenueSettings]], change: Callable[[VenueSettings], VenueSettings]) -> VenuesConfig:
+    changed: dict[str, Any] = {section: {name: change(own) for name, own in venues.items()} for section, venues in sections.items()}
+    return VenuesConfig(**changed)

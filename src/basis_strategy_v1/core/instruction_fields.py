@@ -153,7 +153,19 @@ def _output_of(value: Mapping[str, Any]) -> OutputOf:
 # No name begins with a point, so that none can lead out of a folder.
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}"
 _MARKET = rf"{_NAME}(/{_NAME}){{0,2}}"
-_name = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
+_name: Callable[[Any], str] = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
+def _symbol(value: Any) -> str:
+    """A symbol; of `ETH/USDT` the message says how an exchange writes it."""
+    try:
+        return _name(value)
+    except ValueError as fault:
+        text = text_of(value) or ""
+        bare = text.replace("/", "").partition(":")[0]
+        if "/" in text and re.fullmatch(_NAME, bare):
+            raise ValueError(f"{fault}; write {bare}") from None
+        raise
+
+
 token_of_deltas = _text(rf"{_NAME}(:{_MARKET}(:{_NAME})?)?", "a token as in deltas, such as USDT, aUSDT or morpho:wstETH/WETH:debt")
 _RESTING = "; an order that rests in the book is not supported"
 COMMON_FIELDS = ("instruction_id", "estimated_deltas", "max_deviation_bps")
@@ -165,7 +177,7 @@ FIELDS: dict[str, Parser] = {
     "protocol": _name,
     "trade_type": _one_of("spot", "perp"),
     "side": _one_of("buy", "sell"),
-    "symbol": _name,
+    "symbol": _symbol,
     "amount": positive_amount,
     "order_type": _one_of("market", "limit"),
     "price": positive_amount,

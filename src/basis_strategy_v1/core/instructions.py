@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 MOST_STEPS = 64
+LABELS = ("reason", "tag")  # of any block: why it is there, and a word of the user's own; both are recorded with it
+LONGEST_LABEL = 200
 DEEPEST_LOAN = 4
 COMPONENT = "ExecutionInterfaceManager"
 TYPES = ("cex_trade", "smart_contract_action", "wallet_transfer")
@@ -168,6 +170,8 @@ def parse_instruction(block: Any) -> CexTrade | WalletTransfer | SmartContractAc
     Raises:
         ComponentError: EIM-001, whose message names the field, the value and what is allowed.
     """
+    if type(block) is dict and ("reason" in block or "tag" in block):
+        return parse_instruction(_without_labels(block))
     if type(block) is dict and len(block) == _BARE_FIELDS and (trade := _bare_trade(block)) is not None:
         return trade
     types = tuple(map(type, block.values())) if type(block) is dict and len(block) <= _MOST_FIELDS else ()
@@ -182,6 +186,15 @@ def parse_instruction(block: Any) -> CexTrade | WalletTransfer | SmartContractAc
                 _BLOCKS_SEEN.clear()
             _BLOCKS_SEEN[key] = known
     return known
+
+
+def _without_labels(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block without what says why it is there: that is recorded, and changes nothing."""
+    for name in LABELS:
+        text = block.get(name, "")
+        if type(text) is not str or len(text) > LONGEST_LABEL or not text.isprintable():
+            raise _refused(f"{name} must be at most {LONGEST_LABEL} printable characters, got {shown(text)}")
+    return {name: value for name, value in block.items() if name not in LABELS}
 
 
 def _parse(block: Any) -> CexTrade | WalletTransfer | SmartContractAction | Chain:

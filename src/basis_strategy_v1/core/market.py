@@ -41,6 +41,14 @@ class StaleSeries(MissingData):
 SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
+class Traded(NamedTuple):
+    """A day of a market: its volume (base units), the daily volatility of its price (bps), its last close."""
+
+    volume: Decimal
+    volatility_bps: Decimal
+    close: Decimal
+
+
 class Feed(Protocol):
     """Closes of one series as integers: `close(instant)` is the close then, in 10**-decimals; `closes` those of instants that rise.
     Raises what `perp` and `spot` raise."""
@@ -129,6 +137,14 @@ class MarketSnapshot(ABC):
     def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
         """When, after this instant and up to `until`, the first row of a series becomes visible whose close is at least `price` (at most,
         where not `above`); None where there is none, or the source has no bars."""
+        return None
+
+    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+        """What was traded of a spot or perp symbol in the day before today's (UTC); None where the source has no bars that show it."""
+        return None
+
+    def last_volume(self, kind: str, venue: str, symbol: str) -> Decimal | None:
+        """The volume (base units) of the last visible bar; None where the source has none."""
         return None
 
     def bar_interval_us(self, kind: str, venue: str, name: str) -> int:
@@ -424,7 +440,11 @@ def _listed(table: Any, have: str) -> str:
     return f"{have} {', '.join(names[:MOST_LISTED])}{left_out}"
 
 
-INTERNAL = ("funding_missing", "has_rows", "lending_scaled", "price_series", "what_there_is")  # nothing that a strategy has a use for
+# Nothing that a strategy has a use for.
+INTERNAL = (
+    "bar_interval_us", "funding_missing", "has_rows", "last_volume", "lending_scaled",
+    "price_series", "published_closes", "traded_before", "what_there_is",
+)  # fmt: skip
 
 
 class Seen(Struct, frozen=True, gc=False, eq=False):

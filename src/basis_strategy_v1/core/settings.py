@@ -296,6 +296,10 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
         """The same settings with 0 for each cost that they leave to the venue's own figure (`costs: none`)."""
         return self
 
+    def as_read(self) -> Self:
+        """The same settings for a venue that is read and not simulated: what our own size does is in what is read already."""
+        return self
+
 
 class OnChainSettings(VenueSettings, frozen=True, kw_only=True):
     """Those that every venue on chain has."""

@@ -82,11 +82,12 @@ def apply_change(before: VenueState | None, change: Change) -> VenueState | None
         return before
     if change.get("gone"):
         return None
-    kinds = kinds_of(VenueState)
     tag = change.get("type")
-    kind: Any = kinds.get(str(tag))
+    own: Any = type(before)
+    is_own = before is not None and own.__struct_config__.tag == tag
+    kind: Any = own if is_own else kinds_of(VenueState).get(str(tag))
     if kind is None:
-        raise ValueError(f"the type of a change must be one of {', '.join(sorted(kinds))}, got {tag!r}")
+        raise ValueError(f"the type of a change must be one of {', '.join(sorted(kinds_of(VenueState)))}, got {tag!r}")
     if before is not None and type(before) is not kind and not change.get("whole"):
         raise ValueError(f"a change of type {tag} does not fit a {type(before).__name__}")
     try:

@@ -96,6 +96,8 @@ class VenueFact(Struct, frozen=True, kw_only=True):
     dex: str = ""  # there: the DEX at which most of the wrapped token trades
     deposit: Callable[[str], Deposit] | None = None  # by token
     loan: Callable[[str, str], Loan] | None = None  # by collateral and the token that is borrowed
+    # Of an exchange: what an order of up to a notional does to its price, a fraction, by trade type, symbol, notional and snapshot.
+    impact: Callable[[str, str, Decimal, MarketSnapshot], Decimal] | None = None
 
 
 VenueFacts = Mapping[str, VenueFact]  # by name

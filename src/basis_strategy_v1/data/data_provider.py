@@ -101,6 +101,14 @@ class DataProvider:
         """The ids of the series that were read; those that only cover less of the run than another of their symbol are not."""
         return self._library.series_used
 
+    def again(self) -> DataProvider:
+        """The same series, of which those that were read stay in memory, with nothing noted of what was asked before."""
+        other = object.__new__(DataProvider)
+        other.__dict__.update(self.__dict__)
+        other._missing_funding = MissingFunding(self._missing_funding.is_zero)
+        other._library = self._library.again()
+        return other
+
     def fingerprint(self) -> str:
         """A digest of the series that were read, up to `until`: the same for a folder and for the database that was made of it."""
         digest = sha256()
@@ -228,11 +236,15 @@ def _digits(figures: Figures) -> bytes:
     return f"{per} ".encode() + values.tobytes()
 
 
+# Where the close is among the columns kept of a bar: high, low, close, volume.
+CLOSE = 2
+
+
 def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocols: dict[str, Any], gas: dict[str, Any]) -> None:
     """Put the kept columns of a series where get_data has them."""
     kind, venue, name = key
     if kind in ("spot", "perp"):
-        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[-1]
+        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[CLOSE]
     elif kind == "funding":
         market["funding_rates"].setdefault(venue, {})[name] = values[0]
     elif kind == "lending":

@@ -75,7 +75,7 @@ _BARS = (
     Column("high", POSITIVE),
     Column("low", POSITIVE),
     Column("close", POSITIVE),
-    Column("volume", NOT_NEGATIVE, kept=False),
+    Column("volume", NOT_NEGATIVE),
 )
 _BLOCK = Column("block", NOT_NEGATIVE, kept=False)
 _LENDING = (

@@ -60,6 +60,7 @@ class Library:
         self._by_key = by_key(source.specs)
         self._lock = Lock()
         self._series: dict[str, Series] = {}
+        self._read = self._series  # by this library or by one that it was made from
         # Token -> the spot series that price it in dollars, in order of preference, and whether in USDC.
         self.price_keys: dict[str, tuple[tuple[Key, bool], ...]] = {}
         venues = {key.venue for key in self._by_key if key.kind == "spot"}
@@ -70,6 +71,12 @@ class Library:
         self.settled: dict[tuple[str, str, str], Series] = {}
         # The ids of those among several that answered for their key.
         self._answered: set[str] = set()
+
+    def again(self) -> Library:
+        """The same library with the series that were loaded, as if none had been asked for."""
+        other = Library(self._source, self._staleness, self._since, self._until, self._spot_venues)
+        other._read = self._read
+        return other
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -147,9 +154,9 @@ class Library:
 
     def _load(self, spec: SeriesSpec) -> Series:
         with self._lock:
-            if spec.id not in self._series:
-                self._series[spec.id] = Series(spec, self._source.load(spec, self._last_stamp(spec)), self._staleness.of(spec.id))
-            return self._series[spec.id]
+            if spec.id not in self._read:
+                self._read[spec.id] = Series(spec, self._source.load(spec, self._last_stamp(spec)), self._staleness.of(spec.id))
+            return self._series.setdefault(spec.id, self._read[spec.id])
 
     def _last_stamp(self, spec: SeriesSpec) -> int | None:
         """The last stamp that is read: of bars, that of the last one that has closed by the end."""

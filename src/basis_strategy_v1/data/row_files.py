@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.row_reader import Batch, Fault, RowReader, fault_lines, stamps_of
+from basis_strategy_v1.data.row_reader import BadRow, Batch, RowReader, fault_lines, stamps_of
 from basis_strategy_v1.data.rows import CUT, RowFault, parse_stamp, quoted
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def feed_file(path: Path, reader: RowReader) -> None:
             with open_text(path) as file:
                 _feed_csv(file, reader)
     except SourceFault as fault:
-        reader.faults.append(Fault(0, "malformed", str(fault)))
+        reader.faults.append(BadRow(0, "malformed", str(fault)))
     if not reader.stamps and not reader.has_ended and not reader.faults:
-        reader.faults.append(Fault(1, "empty", "has a header and no row; delete the file or fill it"))
+        reader.faults.append(BadRow(1, "empty", "has a header and no row; delete the file or fill it"))
 
 
 # -- CSV
@@ -142,13 +142,13 @@ def _feed_csv(file: IO[bytes], reader: RowReader) -> None:
 def _has_header(file: IO[bytes], reader: RowReader) -> bool:
     line = read_bytes(file, 1)
     if not line:
-        reader.faults.append(Fault(0, "empty", f"is empty; expected the header {reader.spec.header}"))
+        reader.faults.append(BadRow(0, "empty", f"is empty; expected the header {reader.spec.header}"))
         return False
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
         raise SourceFault("is no text in UTF-8 (UTF-16, or a binary file); write it as UTF-8")
     text = line.removeprefix(BOM).decode("utf-8", "backslashreplace").rstrip("\r\n")
     if text != reader.spec.header:
-        reader.faults.append(Fault(1, "malformed", f"the header is {quoted(text)}; expected {reader.spec.header}"))
+        reader.faults.append(BadRow(1, "malformed", f"the header is {quoted(text)}; expected {reader.spec.header}"))
         return False
     return True
 
@@ -186,7 +186,7 @@ def _from_the_end(text: bytes, reader: RowReader) -> Iterator[_Lines]:
         yield _Lines(text, 2)  # it goes up again further down: disorder
         return
     if last:
-        reader.faults.append(Fault(len(lines) + 2, "malformed", f"{quoted(last.decode('utf-8', 'backslashreplace'))} {CUT}"))
+        reader.faults.append(BadRow(len(lines) + 2, "malformed", f"{quoted(last.decode('utf-8', 'backslashreplace'))} {CUT}"))
     del text
     for stop in range(len(lines), 0, -BATCH_ROWS):
         part = lines[max(stop - BATCH_ROWS, 0) : stop]

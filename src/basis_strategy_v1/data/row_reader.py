@@ -43,10 +43,12 @@ MOST_SCALED = 9.2e18  # what eight bytes hold
 MOST_PLACES = 18
 LARGEST = 1e30
 OF_A_BAR = ("open", "high", "low", "close")
+# What stamps have to do: rise by the interval of the series (bars) or at all (other rows); rise; nothing, as where rows are sorted later.
+BY_INTERVAL, RISING, ANY_ORDER = "by interval", "rising", "any"
 USUAL_STAMP = len("2024-06-01T00:00:00Z")
 
 
-class Fault(NamedTuple):
+class BadRow(NamedTuple):
     """What is wrong in a row. `line` 0 is all of it; `kind` is malformed, zero, empty, duplicate, disorder or interval."""
 
     line: int
@@ -105,22 +107,22 @@ class RowReader:
     """Reads the rows with a stamp of at most `until` (microseconds since 1970), oldest first.
 
     What is wrong is collected in `faults`, and the row is left out. With `as_floats` the columns that are numbers are read as floats:
-    enough for the data checks. With `any_step` bars may be nearer together than their interval (a data check names them all).
+    enough for the data checks. `order`: what stamps have to do.
     """
 
     def __init__(
-        self, spec: SeriesSpec, until: int | None = None, *, as_floats: bool = False, any_step: bool = False, place: str = "line"
+        self, spec: SeriesSpec, until: int | None = None, *, as_floats: bool = False, order: str = BY_INTERVAL, place: str = "line"
     ) -> None:
         self.place: Final = place  # what a row's number is called
         self.spec: Final = spec
         self.until: Final = AFTER_ALL if until is None else until
-        self.faults: list[Fault] = []
+        self.faults: list[BadRow] = []
         self.stamps = array("q")
         self.lines = Lines()
         self.first_after: int | None = None  # the first stamp after `until`: reading ended there
         self._without_volume = array("q")
         self._as_floats = as_floats
-        self._least_step = 1 if any_step or not spec.has_bars else spec.interval_us
+        self._least_step = BEFORE_ALL if order == ANY_ORDER else 1 if order == RISING or not spec.has_bars else spec.interval_us
         self._columns: tuple[Any, ...] = tuple(
             Floats() if as_floats and not column.is_text else empty_column(column) for column in spec.columns if column.kept
         )
@@ -172,7 +174,8 @@ class RowReader:
         steps = pc.min(pc.subtract(found[1:], found[:-1])).as_py()
         stamps = array("q")
         _extend(stamps, found)
-        if (steps is not None and steps < self._least_step) or (stamps and stamps[0] < self._last_stamp() + self._least_step):
+        least = self._least_step
+        if (steps is not None and steps < least) or (stamps and least > BEFORE_ALL and stamps[0] < self._last_stamp() + least):
             raise ValueError("out of order")
         rows = bisect_right(stamps, self.until)
         after = stamps[rows] if rows < len(stamps) else None
@@ -237,7 +240,7 @@ class RowReader:
                 raise RowFault("malformed", "", f"{quoted(','.join(fields))} {CUT}")
             values = row_values(fields, self.spec, stamp)
         except RowFault as fault:
-            self.faults.append(Fault(line, fault.kind, str(fault)))
+            self.faults.append(BadRow(line, fault.kind, str(fault)))
             return None
         if fault_of_order := self._fault_of_order(line, stamp):
             self.faults.append(fault_of_order)
@@ -248,15 +251,17 @@ class RowReader:
         self.stamps.append(stamp)
         return [text for text, column in zip(fields[1:], self.spec.columns, strict=True) if column.kept]
 
-    def _fault_of_order(self, line: int, stamp: int) -> Fault | None:
+    def _fault_of_order(self, line: int, stamp: int) -> BadRow | None:
         last = self._last_stamp()
+        if self._least_step == BEFORE_ALL:
+            return None
         if stamp < last + self._least_step and stamp > last:
             apart, interval = render_duration(stamp - last), interval_name(self._least_step)
             message = f"'{iso(stamp)}' is {apart} after the row before it, in a file of bars of {interval}"
-            return Fault(line, "interval", f"column timestamp: {message}; name the file by its interval, or resample it")
+            return BadRow(line, "interval", f"column timestamp: {message}; name the file by its interval, or resample it")
         return self.order_fault(last, stamp, line, f" {self.place} {self.lines[len(self.stamps) - 1]}" if self.stamps else "")
 
-    def order_fault(self, last: int, stamp: int, line: int, last_place: str) -> Fault | None:
+    def order_fault(self, last: int, stamp: int, line: int, last_place: str) -> BadRow | None:
         """What is wrong with a stamp that follows `last`; None where it is later."""
         if stamp > last:
             return None
@@ -265,7 +270,7 @@ class RowReader:
             if stamp == last
             else ("disorder", f"is out of order, after {iso(last)} of{last_place}")
         )
-        return Fault(line, kind, f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise")
+        return BadRow(line, kind, f"column timestamp: '{iso(stamp)}' {what}; expected stamps that only rise")
 
     def check_order(self, last: int, rows: Iterable[tuple[int, str]]) -> int:
         """Look at nothing but the order of (line, stamp) rows; the last stamp."""
@@ -288,14 +293,14 @@ class RowReader:
         return max(longest, self.first_after - self.stamps[-1]) > GAP_STEPS * usual
 
 
-def fault_lines(faults: Sequence[Fault], place: str) -> Iterator[str]:
+def fault_lines(faults: Sequence[BadRow], place: str, *, has_header: bool = True) -> Iterator[str]:
     """What there is to say of a source, in a line for each kind of fault: the first place, what is wrong, and how many more there are."""
-    groups: dict[str, list[Fault]] = {}
+    groups: dict[str, list[BadRow]] = {}
     for fault in faults:
         groups.setdefault(fault.kind, []).append(fault)
     for first, *others in groups.values():
         more = f"; and {counted(len(others), 'more such row')}, the last in {place} {others[-1].line}" if others else ""
-        is_a_row = first.line > (1 if place == "line" else 0)  # line 1 is the header
+        is_a_row = first.line > (1 if has_header and place == "line" else 0)
         yield f"{f' {place} {first.line}' if is_a_row else ''}: {first.message}{more}"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from itertools import islice
+from itertools import islice, pairwise
+from math import fsum, sqrt
 from operator import sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import SECOND_US, iso
-from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries
+from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US, iso
+from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries, Traded
 from basis_strategy_v1.core.state_rows import StateRow
 from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
 from basis_strategy_v1.data.check_cadence import NEIGHBOURS, least_stop, stopped_message, stopped_spans
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _multiply = EXACT.multiply
 _STRIDE = 4_096  # rows looked through at a time
+# Returns that a volatility is made of: of the hours of a week, or the days of a month; at least so many.
+WEEK_HOURS, MONTH_DAYS, LEAST_RETURNS = 168, 30, 12
 _CALM = 64  # rows that are looked through one by one only where it shows in them together
 BEFORE_ALL, AFTER_ALL = -(2**62), 2**62
 _WIDE = Context(prec=100)  # so that scaling never rounds, whatever the caller made of the thread's context
@@ -81,6 +84,10 @@ class Numbers:
             if (max(part) >= bound) if above else (min(part) <= bound):
                 return begin + next(i for i, value in enumerate(part) if (value >= bound if above else value <= bound))
         return None
+
+    def total(self, start: int, stop: int) -> Decimal:
+        """The sum from `start` and before `stop`."""
+        return sum(self._exact[start:stop], Decimal(0)) if self._exact is not None else _multiply(sum(self._values[start:stop]), self._unit)
 
     def extreme(self, pick: Callable[[Sequence[Any]], Any], start: int, stop: int) -> Decimal:
         """The least or the greatest (`pick` is min or max) from `start` and before `stop`."""
@@ -143,12 +150,6 @@ class Numbers:
             self._scale_to(self._decimals - 1)
         return self
 
-    def fits(self, digits: int) -> int | None:
-        """The decimals of the column, where all of it fits in `digits` digits."""
-        if self._exact is not None or any(abs(value) >= 10**digits for value in self._values) or self._decimals > digits:
-            return None
-        return self._decimals
-
 
 class Texts:
     """A column of texts, kept as they are written."""
@@ -171,9 +172,6 @@ class Texts:
 
     def trimmed(self) -> Texts:
         return self
-
-    def fits(self, digits: int) -> None:
-        """Texts stay texts."""
 
 
 def empty_column(column: Column) -> Any:
@@ -306,6 +304,7 @@ class Series:
             "_scales",
             "_single",
             "_span",
+            "_traded",
         ),
         *("id", "interval_us", "kind", "max_staleness_us", "rows", "spec", "stops"),
     )
@@ -324,8 +323,8 @@ class Series:
         self._edges = array("q", [BEFORE_ALL]) + visible + array("q", [AFTER_ALL, AFTER_ALL])
         self.rows = len(stamps)
         self._columns = loaded.columns
-        # What a row is read as where it is one number; the close is the last column kept of a bar.
-        self._single = None if self.kind in ("lending", "gas", *STATES) else loaded.columns[-1]
+        # What a row is read as where it is one number: the close of a bar, whose high, low, close and volume are kept.
+        self._single = None if self.kind in ("lending", "gas", *STATES) else loaded.columns[2 if spec.has_bars else -1]
         self._kept = tuple(column for column in spec.columns if column.kept)
         self._hot_us = min(spec.interval_us or max_staleness_us, max_staleness_us)
         self._cursor = 0
@@ -333,6 +332,7 @@ class Series:
         self._missed: array[int] | None = None  # not looked for yet
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
+        self._traded: tuple[int, Traded | None] = (-1, None)  # (day, what was traded before it)
         # ((first row, deviation, heartbeat), row, value, when) of what an oracle has published.
         self._published: tuple[Any, int, Decimal, int] = (None, 0, Decimal(0), 0)
         self._scales: tuple[int, ...] | None = None  # the decimals of the columns; none where one does not fit in integers
@@ -428,6 +428,34 @@ class Series:
                 value, at = close, edges[row]
         self._published = (first, deviation_bps, heartbeat_us), row, value, at
         return start, value
+
+    def traded_before(self, instant: int) -> Traded | None:
+        """What was traded in the day before the UTC day of `instant`, and how much the price moved; None where the bars do not show it."""
+        if (day := instant // DAY_US) != self._traded[0]:
+            self._traded = day, self._traded_before(day * DAY_US)
+        return self._traded[1]
+
+    def _traded_before(self, start: int) -> Traded | None:
+        edges, closes, interval = self._edges, self._single, self.interval_us
+        last, first = bisect_right(edges, start) - 1, bisect_right(edges, start - DAY_US) - 1
+        if closes is None or not 0 < interval <= DAY_US or not 1 <= first < last:
+            return None
+        volume = self._columns[3].total(first, last)
+        # Returns from hour to hour of a week, or from day to day of a month.
+        step, most = (max(HOUR_US // interval, 1), WEEK_HOURS) if interval <= HOUR_US else (1, MONTH_DAYS * DAY_US // interval)
+        sampled = [closes.float(row - 1) for row in range(last, max(last - step * most - 1, 0), -step)]
+        returns = [after / before - 1 for after, before in pairwise(sampled)]
+        if not volume or len(returns) < LEAST_RETURNS:
+            return None
+        mean = fsum(returns) / len(returns)
+        variance = fsum((one - mean) ** 2 for one in returns) / (len(returns) - 1)
+        daily_bps = sqrt(variance * DAY_US / (step * interval)) * 10_000
+        return Traded(volume, Decimal(f"{daily_bps:.6f}"), closes.decimal(last - 1))
+
+    def last_volume(self, instant: int) -> Decimal | None:
+        """The volume of the last bar."""
+        row = self.seek(instant)
+        return None if row == 0 or not self.spec.has_bars else self._columns[3].decimal(row - 1)
 
     def span(self, instant: int, until: int) -> tuple[Decimal, Decimal] | None:
         """(lowest low, highest high) of the bars that become visible after `instant` and up to `until`, and perhaps of more; None where

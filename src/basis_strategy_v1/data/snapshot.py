@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, iso
-from basis_strategy_v1.core.market import DOLLAR_TOKENS, ONE, REDEEMED_BY, SAME_AS, Feed, MarketSnapshot, MissingData, ScaledRow, SeriesKey
+from basis_strategy_v1.core.market import (
+    DOLLAR_TOKENS,
+    ONE,
+    REDEEMED_BY,
+    SAME_AS,
+    Feed,
+    MarketSnapshot,
+    MissingData,
+    ScaledRow,
+    SeriesKey,
+    Traded,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,6 +110,14 @@ class SeriesSnapshot(MarketSnapshot):
     def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.first_close_beyond(price, self.instant, until, above=above)
+
+    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+        series = self._series(kind, venue, symbol)
+        return None if series is None else series.traded_before(self.instant)
+
+    def last_volume(self, kind: str, venue: str, symbol: str) -> Decimal | None:
+        series = self._series(kind, venue, symbol)
+        return None if series is None else series.last_volume(self.instant)
 
     def bar_interval_us(self, kind: str, venue: str, name: str) -> int:
         series = self._series(kind, venue, name)

@@ -12,7 +12,7 @@ from basis_strategy_v1.data.check_table import issues_between, issues_of
 from basis_strategy_v1.data.columns import ERROR, WARNING, Columns, Figures
 from basis_strategy_v1.data.layout import FOLDERS, SeriesSpec, spec_of
 from basis_strategy_v1.data.row_files import feed_file, place_in
-from basis_strategy_v1.data.row_reader import Fault, Lines, RowReader
+from basis_strategy_v1.data.row_reader import RISING, BadRow, Lines, RowReader
 from basis_strategy_v1.data.sources import ending_of, require_folder, series_files, series_id, unread_files
 
 if TYPE_CHECKING:
@@ -108,11 +108,11 @@ def _meant(spec: SeriesSpec) -> str:
 def _read(path: Path, name: str, spec: SeriesSpec) -> tuple[list[DataIssue], _Rows]:
     """What strict reading would refuse, and the rows that are left."""
     whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
-    reader = RowReader(whole, as_floats=True, any_step=True, place=place_in(path))
+    reader = RowReader(whole, as_floats=True, order=RISING, place=place_in(path))
     try:
         feed_file(path, reader)
     except OSError as error:
-        reader.faults.append(Fault(0, "malformed", f"it cannot be read: {error.strerror}"))
+        reader.faults.append(BadRow(0, "malformed", f"it cannot be read: {error.strerror}"))
     loaded = reader.loaded()
     pairs = list(zip(spec.columns, loaded.columns, strict=True))
     figures = {column.name: Figures(values.values) for column, values in pairs if not column.is_text}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import MsgspecError, Struct, structs
 from msgspec.json import Encoder
 
-from basis_strategy_v1.core.amounts import exact_number, plain, shown
+from basis_strategy_v1.core.amounts import EXACT, LARGEST, SMALLEST, exact_number, plain, shown
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
@@ -193,7 +193,10 @@ def _not_exact(value: Any, depth: int) -> str | None:
         inner = tuple(value)
     else:
         return f"{shown(value)}, which is not exact"
-    return next((fault for one in inner if (fault := _not_exact(one, depth - 1))), None)
+    for one in inner:
+        if fault := _not_exact(one, depth - 1):
+            return fault
+    return None
 
 
 def _fault_of_details(details: Any) -> str | None:
@@ -252,6 +255,8 @@ def _is_finite(amount: object) -> bool:
     """Whether it is a Decimal that an amount may be: finite, in reach, not too long."""
     if not isinstance(amount, Decimal):
         return False
+    if amount.is_finite() and SMALLEST <= abs(amount) <= LARGEST and EXACT.plus(amount) == amount:
+        return True
     try:
         exact_number(amount)
     except ValueError:

@@ -25,27 +25,25 @@ MODEL_ERROR = Decimal("0.05")  # of an expected change: beyond it the simulation
 EXCHANGE_DIGITS = Decimal("1e-8")  # an exchange shows no more
 ACCRUAL = Decimal("1e-6")  # of an accruing balance between two looks
 NOTHING: NotOurs = {}
+NO_TOKENS: Mapping[str, Decimal] = {}
 
 
 def unlike_expected(report: ExecutionReport) -> Iterator[str]:
     """Each change that is not the filled share of the expected one: in its sign, or by more than 5 % and the token's costs."""
-    costs: dict[str, Decimal] = {}
-    for cost in report.costs:
-        costs[cost.token] = costs.get(cost.token, ZERO) + abs(cost.amount)
-    simulated = _on_its_way(report)
-    places = dict.fromkeys((*dict(simulated.items()), *dict(report.deltas.items())))
-    for venue, token in places:
-        expected = simulated.get(venue, token) * report.filled
-        moved = report.deltas.get(venue, token)
-        allowed = abs(expected) * MODEL_ERROR + costs.get(token, ZERO)
-        if abs(moved - expected) > allowed:
-            yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
+    were, are = _on_its_way(report).amounts, report.deltas.amounts
+    for venue in dict.fromkeys((*were, *are)):
+        meant, happened = were.get(venue, {}), are.get(venue, {})
+        for token in dict.fromkeys((*meant, *happened)):
+            expected, moved = meant.get(token, ZERO) * report.filled, happened.get(token, ZERO)
+            beyond = abs(moved - expected) - abs(expected) * MODEL_ERROR
+            if beyond > 0 and beyond > sum((abs(cost.amount) for cost in report.costs if cost.token == token), ZERO):
+                yield f"{report.key} moved {plain(moved)} {token} at {venue}, expected were {plain(expected)}"
 
 
 def _on_its_way(report: ExecutionReport) -> Deltas:
     """The expected changes; what was simulated to arrive at once is in transit where the venue reports it there."""
     found = report.expected
-    for token in report.deltas.tokens(IN_TRANSIT):
+    for token in report.deltas.amounts.get(IN_TRANSIT, NO_TOKENS):
         if found.get(IN_TRANSIT, token):
             continue
         for (venue, name), amount in report.expected.items():
@@ -65,11 +63,10 @@ def filled_of_expected(report: ExecutionReport) -> Decimal:
 
 def unlike_deltas(deltas: Deltas, before: State, after: State) -> Iterator[str]:
     """Each amount at an exchange whose change is not the one of the deltas. On chain tokens go to the wallet, and interest accrues."""
-    had, has = before.positions(), after.positions()
     for venue, part in after.parts.items():
-        moved = deltas.tokens(venue)
-        if isinstance(part, ExchangeAccount) and (moved or part is not before.parts.get(venue)):
-            then, now = had.get(venue, {}), has.get(venue, {})
+        moved, was = deltas.amounts.get(venue, NO_TOKENS), before.parts.get(venue)
+        if isinstance(part, ExchangeAccount) and (moved or part is not was):
+            then, now = NO_TOKENS if was is None else was.positions(), part.positions()
             for token in dict.fromkeys((*moved, *then, *now)):
                 change = now.get(token, ZERO) - then.get(token, ZERO)
                 if change != moved.get(token, ZERO):
@@ -81,10 +78,10 @@ def unlike_reading(deltas: Deltas, held: State, read: State, not_ours: NotOurs =
 
     `not_ours` (venue -> token -> amount) is there too, and belongs to somebody else.
     """
-    tokens = {token for (_, token), _ in deltas.items()}
-    before = held.positions()
+    tokens = {token for moved in deltas.amounts.values() for token in moved}
     for venue, part in read.parts.items():
-        shown, ours = part.positions(), before.get(venue, {})
+        ours_there = held.parts.get(venue)
+        shown, ours = part.positions(), NO_TOKENS if ours_there is None else ours_there.positions()
         slack = ZERO if isinstance(part, ExchangeAccount) else ACCRUAL
         for token in sorted(tokens & (shown.keys() | ours.keys())):
             has, there = ours.get(token, ZERO), EXACT.subtract(shown.get(token, ZERO), not_ours.get(venue, {}).get(token, ZERO))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -21,6 +24,7 @@ from basis_strategy_v1.execution.plan_in_hand import PlanInHand, PlanStopped, Sh
 from basis_strategy_v1.execution.pretrade_check import PreTradeCheck
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
@@ -36,6 +40,8 @@ class LivePipeline(LiveSending):
     The account's lock is held to simulate and to commit, never while a venue is waited for. Each step is simulated again on the state and
     the prices that it meets, approved, written down and sent; the state after it is the state before plus what the venue reported.
     """
+
+    is_concurrent = False  # whether legs at different venues may be sent at once: not in a replay, whose order is the data's
 
     def run(
         self, at: datetime, blocks: Sequence[Any], memory: str | None = None, on_failure: str | None = None, purpose: str = DECISION
@@ -91,9 +97,9 @@ class LivePipeline(LiveSending):
         """Send the steps of a plan that are not closed yet, in their order, and end it."""
         reports: list[ExecutionReport] = []
         failures: list[ComponentError] = []
-        for index, block in enumerate(in_hand.plan.blocks):
+        for index, block, sent in self._sent_in_turn(in_hand):
             try:
-                report = self._send_block(in_hand, index, block)
+                report = sent()
                 reports.append(report)
                 if in_hand.on_failure == UNWIND and index + 1 < len(in_hand.plan.blocks):
                     _require_filled(index, block, report)
@@ -113,6 +119,39 @@ class LivePipeline(LiveSending):
         if failures:
             raise self._stopped_plan(in_hand, reports, failures)
         return reports
+
+    def _sent_in_turn(self, in_hand: PlanInHand) -> Iterator[tuple[int, Any, Callable[[], ExecutionReport]]]:
+        """Each step of a plan with what gives its report. Trades at different venues that are tried whatever becomes of each other are sent
+        at once; each of them is written down before it is sent, and all have ended when the first report is given."""
+        blocks = in_hand.plan.blocks
+        for group in self._groups(in_hand):
+            if len(group) == 1:
+                yield group[0], blocks[group[0]], partial(self._send_block, in_hand, group[0], blocks[group[0]])
+                continue
+            with ThreadPoolExecutor(len(group), "leg") as threads:  # in the caller's decimal context
+                legs = [threads.submit(copy_context().run, self._send_block, in_hand, index, blocks[index]) for index in group]
+            for index, leg in zip(group, legs, strict=True):
+                yield index, blocks[index], leg.result
+
+    def _groups(self, in_hand: PlanInHand) -> Iterator[list[int]]:
+        """The steps of a plan by their indices: those that are sent at once in one list. Legs of a plan that enters follow each other,
+        because each is as large as the one before it has filled."""
+        group: list[int] = []
+        taken: set[str] = set()
+        for index, block in enumerate(in_hand.plan.blocks):
+            name = self._connection_of(block)
+            if group and not (self.is_concurrent and in_hand.on_failure == COMPLETE and taken and name and name not in taken):
+                yield group
+                group, taken = [], set()
+            group.append(index)
+            if name:
+                taken.add(name)
+        yield group
+
+    def _connection_of(self, block: Any) -> str:
+        """The connection that a trade goes by; empty for anything else."""
+        sender = self._senders.by_venue.get(str(block.get("venue"))) if block.get("instruction_type") == "cex_trade" else None
+        return "" if sender is None else sender.connection.name
 
     def execute(self, at: datetime, block: Any, trigger: str | None = None) -> tuple[ExecutionReport, bytes]:
         """Execute one block that was handed in directly."""

@@ -24,6 +24,7 @@ from basis_strategy_v1.execution.run_share import Allocation, beyond, within
 from basis_strategy_v1.execution.sender import SendSettings
 from basis_strategy_v1.execution.senders import Senders
 from basis_strategy_v1.execution.step import StepSimulator
+from basis_strategy_v1.execution.timing import REAL_TIME
 from basis_strategy_v1.execution.venue_calls import WITHDRAWAL
 from basis_strategy_v1.execution.venue_reads import VenueReads
 from basis_strategy_v1.live.journal_on_demand import JournalOnDemand
@@ -109,6 +110,7 @@ class LiveRun:
         self.pipeline = LivePipeline(
             self.account, simulator, parts.journal, record, self.senders, parts.limits, self.take_up, parts.addresses
         )
+        self.pipeline.is_concurrent = timing is REAL_TIME
 
     def close(self) -> None:
         """Let go of the journal, where it was opened here."""

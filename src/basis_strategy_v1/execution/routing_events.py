@@ -140,12 +140,14 @@ class ExecutedData(Struct, frozen=True, gc=False):
     details: Mapping[str, Any]
 
 
-class TradeData(ExecutedData, frozen=True, gc=False):
+class TradeData(ExecutedData, frozen=True, gc=False, omit_defaults=True):
     """The same and what was asked of an exchange."""
 
     symbol: Any
     trade_type: Any
     amount: Any
+    reason: Any = None
+    tag: Any = None
 
 
 class ExecutionData(ExecutedData, frozen=True, gc=False, omit_defaults=True):
@@ -156,6 +158,8 @@ class ExecutionData(ExecutedData, frozen=True, gc=False, omit_defaults=True):
     amount: Any = None
     to_venue: Any = None
     steps: Sequence[str] = ()
+    reason: Any = None
+    tag: Any = None
 
 
 class SettlementData(Struct, frozen=True, gc=False):
@@ -189,14 +193,14 @@ def execution_events(report: ExecutionReport, block: Mapping[str, Any], packed: 
     if (side := asked("side")) is not None:
         data = TradeData(
             report.key, report.venue, "cex_trade", side, deltas, report.costs, report.reference, report.details,
-            block["symbol"], block["trade_type"], block["amount"],
+            block["symbol"], block["trade_type"], block["amount"], asked("reason"), asked("tag"),
         )  # fmt: skip
     else:
         action = asked("action") or ("transfer" if "to_venue" in block else "chain")
         data = ExecutionData(
             report.key, report.venue, block["instruction_type"], action, deltas, report.costs, report.reference,
             report.details, asked("protocol"), asked("token"), asked("amount"), asked("to_venue"),
-            () if asked("sub_instructions") is None else _steps(block["sub_instructions"]),
+            () if asked("sub_instructions") is None else _steps(block["sub_instructions"]), asked("reason"), asked("tag"),
         )  # fmt: skip
     if "malformed" in report.details:
         return [("execution_delta_aggregation_failed", _unbooked(report)), ("execution", data)]

@@ -15,6 +15,7 @@ from basis_strategy_v1.core.tokens import REBASING, decimals_of
 from basis_strategy_v1.live.aave_reading import PoolContracts, pool_contracts
 from basis_strategy_v1.live.chain_abi import ContractRead, at_hash, field, number_of
 from basis_strategy_v1.live.chain_client import RpcCall, RpcError
+from basis_strategy_v1.live.contract_facts import with_facts
 from basis_strategy_v1.venues.aave_calls import AaveContracts, with_debt_tokens
 from basis_strategy_v1.venues.aave_state import AaveState
 
@@ -123,7 +124,7 @@ class ChainReader:
                                         "give the address of a node of that chain, or change chain_id")  # fmt: skip
         self._require_code({name: venue.addresses() for name, venue in at.venues.items()})
         tokens = self._tokens(at.tokens)
-        at = structs.replace(at, tokens=tokens)
+        at = with_facts(structs.replace(at, tokens=tokens), self._read_now)
         found = {name: venue.pool for name, venue in at.venues.items() if isinstance(venue, AaveContracts)}
         pools = {name: pool_contracts(name, pool, tokens, self._read_now) for name, pool in found.items()}
         venues = dict(at.venues)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import http.client
 import json
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from basis_strategy_v1.venues.uniswap_pool import PoolState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 TIMEOUT_S = 60
 MOST_CALLS = 200  # in one request: nodes refuse longer ones
@@ -75,30 +73,6 @@ class Node:
     def _refused(self, why: str) -> ComponentError:
         # The address alone: a path may hold a key.
         return ComponentError("DAT-006", f"the node at {self._url.hostname} cannot be read: {why}")
-
-
-def download_pool(rpc_url: str, pool_address: str, blocks: Sequence[int], words: int, directory: Path) -> tuple[Path, int]:
-    """Add the states of a Uniswap v3 pool at these blocks to its file in a data folder: the file, and how many rows it has now.
-
-    The file is `dex/uniswap_v3/<TOKEN0>_<TOKEN1>_<fee>.state.csv`; a block that is there already is read again. It is written in one piece.
-
-    Raises:
-        ComponentError: DAT-006, as `uniswap_pool_state`, or the folder cannot be written.
-    """
-    rows = [uniswap_pool_state(rpc_url, pool_address, block, words) for block in blocks]
-    path = directory / "dex" / "uniswap_v3" / "{token0}_{token1}_{fee_pips}.state.csv".format(**rows[0])
-    header = list(rows[0])
-    try:
-        known = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        by_block = {int(row["block"]): row for row in (*csv.DictReader(known), *rows)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        lines = [",".join(by_block[block][name] for name in header) for block in sorted(by_block)]
-        part.write_text("\n".join([",".join(header), *lines]) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise ComponentError("DAT-006", f"{path} cannot be written: {error.strerror}; choose another folder") from error
-    return path, len(by_block)
 
 
 def uniswap_pool_state(rpc_url: str, pool_address: str, block: int, words: int) -> dict[str, str]:

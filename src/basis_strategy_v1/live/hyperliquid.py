@@ -56,6 +56,7 @@ class Hyperliquid:
             self._signer = address_of(client.secret)
         except ValueError:
             raise ComponentError("CFG-003", "hyperliquid: API_SECRET is no private key, 0x and 64 hexadecimal digits; set it so") from None
+        signed(client.secret, {}, 0, 0)  # the first signature loads what signs, and takes longer than an order lives on a busy machine
         self._leverage: dict[str, PerpSettings] = {}
         self._instruments: dict[str, dict[str, Instrument]] = {}  # kind -> symbol -> the market
         self._seen: dict[str, FoundOrder] = {}  # by the venue's id, as far as its fills show it
@@ -70,7 +71,7 @@ class Hyperliquid:
         return hyperliquid_errors.TABLE
 
     def time_ms(self, kind: str) -> int:
-        return int(self._perp_account()["time"])
+        return int(info(self._client, "exchangeStatus")["time"])
 
     # Markets.
 

@@ -97,7 +97,7 @@ def payments_since(client: ExchangeClient, user: str, kinds: Collection[str], fr
     """
     found = [_funding_of(row) for row in _pages(client, "userFunding", user, from_ms, until_ms)] if PERP in kinds else []
     for row in _pages(client, "userNonFundingLedgerUpdates", user, from_ms, until_ms):
-        payment = _update_of(row, user, kinds)
+        payment = update_of(row, user, kinds)
         if payment is not None:
             found.append(payment)
     return sorted(found, key=lambda payment: payment.at_ms)
@@ -122,7 +122,7 @@ def _funding_of(row: Any) -> Payment:
     )  # fmt: skip
 
 
-def _update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
+def update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
     """A change that is neither a fill nor funding; None: of a kind that moves none of the run's wallets, or that is not known."""
     delta, kind = row["delta"], row["delta"]["type"]
     token, amount = SETTLE, Decimal(delta.get("usdc") or delta.get("amount") or 0)

@@ -6,13 +6,11 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
 from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
-from basis_strategy_v1.live import okx_account, okx_errors
+from basis_strategy_v1.live import okx_account, okx_errors, okx_funding
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, SPOT, Fill, FoundOrder, Rules
-from basis_strategy_v1.live.exchange_prepare import REJECTED
 from basis_strategy_v1.live.okx_account import DAY_MS, HOST, only_row, pages, rows_of
 
 if TYPE_CHECKING:
@@ -48,9 +46,9 @@ class Okx:
     fee_tokens: tuple[str, ...] = ()
     settle = "USDT"
     wallets_are_separate = False
-    has_reserve = False
-    moves = False
-    move_errors = okx_errors.CODES
+    has_reserve = True
+    moves = True
+    move_errors = okx_errors.MOVES
 
     def __init__(self, client: ExchangeClient) -> None:
         self._client = client
@@ -175,8 +173,11 @@ class Okx:
         return {symbol: PerpSettings(mode, self._lever(symbol)) for symbol, mode in modes.items()}
 
     def balances(self, kind: str) -> dict[str, Decimal]:
-        """What the trading account holds, by token; a swap's profit counts once it is realised."""
-        return {row["ccy"]: Decimal(row["cashBal"] or 0) for row in self._balance()}
+        """What the trading and the funding account hold, by token; a swap's profit counts once it is realised."""
+        found = {row["ccy"]: Decimal(row["cashBal"] or 0) for row in self._balance()}
+        for token, amount in okx_funding.balances(self._client, "bal").items():
+            found[token] = found.get(token, ZERO) + amount
+        return found
 
     def _positions(self) -> list[tuple[str, Any]]:
         """(symbol, row) of the linear swaps."""
@@ -195,21 +196,27 @@ class Okx:
                 found[symbol] = Perp(before.base + amount, before.cost + amount * Decimal(row["avgPx"]))
         return found
 
-    # One wallet: nothing is moved within the account.
+    # Between the funding account and the trading account.
 
     def reserved(self) -> dict[str, Decimal]:
-        return {}
+        """What can be moved here from the funding account, by token."""
+        return okx_funding.balances(self._client, "availBal")
 
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str:
-        raise VenueRejected(REJECTED, "okx has one wallet for spot and swaps; nothing was sent")
+        """Move between them; the venue's name of the move. It is not taken 30 s after its time, and under its name only once."""
+        with self._client.stamped(at_ms):
+            return okx_funding.move(self._client, source, token, amount)
 
     def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]:
-        return []
+        """(id, token, amount, time) of the moves from one to the other that were made, from a time on."""
+        return okx_funding.moves_since(self._client, source, since_ms)
 
     # What happened by itself, and how the account is set up.
 
     def payments_since(self, kinds: Collection[str], from_ms: int, until_ms: int) -> list[Payment]:
-        return okx_account.payments_since(self._client, self._symbols, from_ms, until_ms)
+        found = okx_account.payments_since(self._client, self._symbols, from_ms, until_ms)
+        found += okx_funding.payments_since(self._client, from_ms, until_ms)
+        return sorted(found, key=lambda payment: payment.at_ms)
 
     def origin_of(self, order: FoundOrder) -> str | None:
         """What made an order that nobody sent: a liquidation, a deleveraging; None: somebody sent it."""

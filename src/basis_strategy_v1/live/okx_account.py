@@ -17,6 +17,7 @@ HOST = "www.okx.com"
 PAGE = 100
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS - 3_600_000  # of bills; older ones are in the archive. An hour is left for clocks
+FUNDING_ACCOUNT = "6"
 KINDS = {"8": FUNDING, "5": LIQUIDATION, "9": DELEVERAGING}
 SIMPLE, SINGLE = "1", "2"
 MODES = {"3": "multi-currency margin", "4": "portfolio margin"}
@@ -66,8 +67,8 @@ def payments_since(client: ExchangeClient, symbols: Mapping[str, str], from_ms: 
     found = []
     for row in pages(client, method, {"begin": from_ms, "end": until_ms}):
         amount = Decimal(row["balChg"] or 0)
-        if row.get("ordId") or not amount:
-            continue  # what an order moved is in its fills
+        if row.get("ordId") or not amount or FUNDING_ACCOUNT in (row.get("from"), row.get("to")):
+            continue  # what an order moved is in its fills; the funding account is a part of the account
         symbol = symbols.get(row["instId"], row["instId"])
         kind = KINDS.get(row["type"], CREDIT)
         found.append(Payment(id=f"bill:{row['billId']}", kind=kind, token=row["ccy"], amount=amount, at_ms=int(row["ts"]), symbol=symbol))

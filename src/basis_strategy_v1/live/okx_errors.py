@@ -78,6 +78,28 @@ CODES: Mapping[str, Meaning] = {
     "51603": Meaning.ABSENT,
 }
 
+MOVES: Mapping[str, Meaning] = {
+    **CODES,
+    "58100": _FINAL,  # risk control
+    "58101": _FINAL,  # suspended
+    "58102": Meaning.LIMITED,
+    "58103": _FINAL,  # not now
+    "58104": _KEY,
+    "58105": _KEY,
+    "58110": _FINAL,  # suspended
+    "58111": _FINAL,  # funding is being settled
+    "58112": _UNKNOWN,  # failed, try again
+    "58114": _FINAL,  # amount
+    "58116": _FINAL,  # above the limit
+    "58117": _FINAL,  # negative assets
+    "58119": _KEY,
+    "58120": _UNKNOWN,  # not available
+    "58121": _FINAL,  # would put positions at risk
+    "58123": _FINAL,  # from and to
+    "58124": _UNKNOWN,  # in work
+    "58350": _FINAL,  # balance
+}
+
 
 def refusal_of(status: int, content: Any) -> tuple[str, str] | None:
     """(code, text) of an answer that is an error; None of one that is not. Of an order, those of its own row."""

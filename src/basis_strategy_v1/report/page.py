@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from decimal import Decimal
 from hashlib import sha256
 from html import escape
 from importlib import resources
@@ -19,7 +20,6 @@ from basis_strategy_v1.report.tables import attribution_table, entries_table, fa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from decimal import Decimal
 
     from basis_strategy_v1.report.run_folder import Events, ReportedRun
 
@@ -119,6 +119,7 @@ def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[s
         Section("equity", "Equity", boxes.get("equity", "") + boxes.get("drawdown", "") + _drawn_note(run)),
         Section("metrics", "Metrics", metrics_section(summary)),
         Section("attribution", "Attribution", _attribution(run, boxes)),
+        Section("reasons", "Reasons", _reasons(summary)),
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
         Section("executions", "Executions", _entries(events, "execution")),
@@ -258,6 +259,24 @@ def _entries(events: Events, event_type: str) -> str:
     opened = " open" if count <= _LISTED_AT_ONCE else ""
     title = f"{counted(count, event_type)}{': ' if kinds else ''}{kinds}"
     return f"<details{opened}><summary>{title}</summary>{entries_table(events.entries[event_type], count)}</details>"
+
+
+def _reasons(summary: Summary) -> str:
+    """What each rule traded and made, and why there was no trade."""
+    lines = f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in summary.waiting)}</ul>" if summary.waiting else ""
+    if not summary.by_reason:
+        return lines
+    places = summary.places
+    rows = [
+        {
+            "rule": row["reason"],
+            "orders": f"{row['orders']:,}",
+            **{name: rounded(Decimal(row[name]), places) for name in ("notional", "fee", "pnl")},
+        }
+        for row in summary.by_reason
+    ]
+    note = "P&L: what the equity changed by from before the orders of a rule until before the next orders."
+    return f'{lines}<p class="note">{note}</p>{rows_table(rows, "summary.json")}'
 
 
 def _expected(summary: Summary) -> str:

@@ -41,7 +41,7 @@ def _holding_line(holding: PositionSeries, row: int, color: str, named: set[str]
         "y": drawn(holding.amounts),
         "yaxis": _axis("y", row),
         "line": {"shape": "hv", "width": 1.5, "color": color},
-        "hovertemplate": "%{y:,.6~f}",
+        "hovertemplate": f"%{{y:,.6~f}} {plain_text(holding.token.replace('%', ''))}",
     }
 
 

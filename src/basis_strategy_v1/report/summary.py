@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _READABLE_PLACES = 8
 _FEWEST_DAYS = 30  # over less, a return a year is mostly chance and the cost of entry
+MOSTLY = 0.5
 _TICKERS = ("btc", "eth", "usdt")
 CURRENCIES = {"usdt_stable": "USDT", "eth_directional": "ETH"}
 
@@ -136,6 +137,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     metrics_reasons: dict[str, str] = {}
     drawdowns: list[dict[str, Any]] = []
     monthly: dict[str, float] = {}
+    by_reason: list[dict[str, Any]] = []
+    waited: list[dict[str, Any]] = []
 
     @property
     def currency(self) -> str:
@@ -160,6 +163,13 @@ class Summary(Struct, frozen=True, kw_only=True):
         except (ValueError, TypeError):
             return ""
         return f"over {counted(days, 'day') if days else 'less than a day'}: says little" if days < _FEWEST_DAYS else ""
+
+    @property
+    def waiting(self) -> list[str]:
+        """Of a run that was out of the market for most of the time, a line for each condition that was not met."""
+        if (share := self.metrics.get("time_in_market")) is None or share >= MOSTLY:
+            return []
+        return [_waited(row) for row in self.waited]
 
     def groups(self) -> dict[str, dict[str, Decimal]]:
         """group -> source -> amount, every source of `attribution` in exactly one group."""
@@ -188,6 +198,14 @@ def parse_summary(found: Mapping[str, Any]) -> Summary:
         return msgspec.convert(dict(found), Summary, strict=False)
     except msgspec.ValidationError as wrong:
         raise ComponentError("RES-001", f"summary.json: {printable(str(wrong))}; run the backtest again", "Report") from wrong
+
+
+def _waited(row: Mapping[str, Any]) -> str:
+    """`mean funding a year >= strategy.enter_above_apr, 0.9: not met on 180 of 184 days; the nearest was 0.11`."""
+    days = f"not met on {row.get('times', 0):,} of {row.get('of', 0):,} days"
+    if "nearest" not in row:
+        return f"{row.get('condition', '')}: {days}"
+    return f"{row.get('condition', '')}, {row['bound']}: {days}; the nearest was {float(row['nearest']):.4g}"
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

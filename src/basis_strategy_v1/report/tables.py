@@ -47,10 +47,9 @@ def _line(cell: str, name: str, amount: Decimal, summary: Summary, places: int, 
 
 
 def exact(amount: Decimal, places: int, plainly: int) -> str:
-    """Every digit there is; those beyond the first `plainly` decimals in a lighter tone."""
-    text = rounded(amount, places)
-    cut = len(text) - (places - plainly)
-    return f'{text[:cut]}<span class="tail">{text[cut:]}</span>' if cut < len(text) else text
+    """Rounded to `plainly` decimals, as everywhere on the page; every digit that there is in its title."""
+    text, whole = rounded(amount, plainly), rounded(amount, places)
+    return text if whole == text else f'<span title="{whole}">{text}</span>'
 
 
 def entries_table(entries: list[ExecutionRow], count: int, where: str = "events.csv") -> str:

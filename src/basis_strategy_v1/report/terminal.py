@@ -58,7 +58,7 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     annualised, remark = summary.annualised_return, summary.too_short
     yield "Annualised return", f"{percent(annualised)}{f' ({remark})' if remark else ''}", ""
     yield "Maximum drawdown", percent(summary.max_drawdown), ""
-    for name, title in (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("time_in_market", "Time in market")):
+    for name, title in (("volatility", "Volatility"), ("sharpe", "Sharpe ratio")):
         if (value := summary.metrics.get(name)) is not None:
             yield title, metric_text(name, value), ""
     routed, failed = summary.instructions_routed, summary.instructions_failed
@@ -73,6 +73,8 @@ def _facts(summary: Summary) -> Iterator[tuple[str, str, str]]:
 
 def _interruptions(summary: Summary) -> Iterator[tuple[str, str, str]]:
     """What did not go as a reader of the return alone would think."""
+    for place, line in enumerate(summary.waiting):
+        yield "" if place else "Out of the market", line, "bold yellow"
     for liquidation in summary.liquidations[:MOST_LIQUIDATIONS]:
         yield f"Liquidated on {liquidation.venue}", f"at {liquidation.timestamp}", "bold red"
         yield from (("", part, "bold red") for part in liquidation.parts)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RESIDUAL, PERPS = PRICES
 ETHER = "ETH"
 ETH_CLASS = "eth_directional"
+CURRENCIES = {"usdt_stable": ("USDT",), ETH_CLASS: (ETHER, "WETH")}  # the tokens that a share class is counted in
 ONE = Decimal(1)
 _SCALE = Decimal(SCALE)
 _scaled = EXACT.scaleb
@@ -88,6 +89,11 @@ class Attribution:
         self.valid_until = (
             FOR_GOOD  # the positions have to be taken over again by then, even where nothing happens (microseconds since 1970)
         )
+
+    @property
+    def held(self) -> tuple[tuple[Exposure, ...], tuple[PerpExposure, ...]]:
+        """The positions as they were last taken over."""
+        return self._exposures, self._perps
 
     def open(self, exposures: Sequence[Exposure], perps: Sequence[PerpExposure], market: MarketSnapshot) -> None:
         """Begin the ledger with the initial positions."""

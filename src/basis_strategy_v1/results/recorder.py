@@ -162,7 +162,8 @@ class PositionRows:
 # All that a run writes into its folder, in the order in which an earlier run's are removed: without its summary a folder is no
 # finished run's, whatever else is still there. Files of other names are their owner's.
 RUN_FILES = (
-    "summary.json", "report.html", "equity.csv", "positions.csv", "trades.csv", "events.csv", "expected.csv", "config.yaml", "timing.json",
+    "summary.json", "report.html", "equity.csv", "positions.csv", "trades.csv", "risk.csv", "events.csv", "expected.csv",
+    "config.yaml", "timing.json",
 )  # fmt: skip
 
 UNFINISHED_EXPORT = "events.csv.*.partial"

@@ -22,7 +22,7 @@ from basis_strategy_v1.strategies.legs import (
     Tolerance,
     not_growing,
 )
-from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Window
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Waiting, Window, as_percent, because
 
 Apr = OrNull[Annotated[Decimal, number("0.08 is 8 %", above=-1, below=1)]]
 Decision = tuple[list[Block], "BasisMemory"]
@@ -71,10 +71,14 @@ class Basis:
             enters = not memory.is_out and self._wants_in(mean)
             if legs.long and legs.long * legs.price > self._hedge.smallest(legs, step.positions):
                 return self._alone(legs, step.positions, enters, memory)
-            return self._hedge.expand(legs, step.positions, memory) if enters else ([], memory)
+            if not enters:
+                return [], memory
+            blocks, memory = self._hedge.expand(legs, step.positions, memory)
+            return because(self._entering(mean), blocks), memory
         leave_below = self._rules.leave_below_apr
         if leave_below is not None and mean is not None and mean < leave_below:
-            return self._leave(legs, step.positions, memory)
+            blocks, memory = self._leave(legs, step.positions, memory)
+            return because(f"mean funding {as_percent(mean)} a year < {as_percent(leave_below)}: leave", blocks), memory
         return self._rebalance(legs, step.positions, memory)
 
     def _alone(self, legs: Legs, positions: Holdings, enters: bool, memory: BasisMemory) -> Decision:
@@ -82,8 +86,9 @@ class Basis:
         if memory.has_been_short and not memory.is_out:
             memory = replace(memory, is_out=True)
         if enters and not memory.is_out and (hedged := self._hedge.take_on(legs, positions, legs.long)):
-            return hedged, memory
-        return self._leave(legs, positions, memory)
+            return because("spot without its perp: hedge it", hedged), memory
+        blocks, memory = self._leave(legs, positions, memory)
+        return because("spot without its perp: sell it", blocks), memory
 
     def _wants_in(self, mean: Decimal | None) -> bool:
         """At least at the rate to enter by; without one, not where it would leave again at once."""
@@ -92,9 +97,32 @@ class Basis:
             return leave_below is None or mean is None or mean >= leave_below
         return mean is not None and mean >= enter_above
 
+    def _entering(self, mean: Decimal | None) -> str:
+        bound = self._rules.enter_above_apr
+        if bound is None or mean is None:
+            return "enter"
+        return f"mean funding {as_percent(mean)} a year >= {as_percent(bound)}: enter"
+
+    def waiting(self, step: Step, memory: BasisMemory | None) -> Waiting | None:
+        """Why there is no short; None where there is one."""
+        legs, memory = self._hedge.read(step, memory or BasisMemory())
+        if legs.short:
+            return None
+        if memory.is_out:
+            return Waiting("the short was liquidated, and it does not enter again")
+        enter_above, leave_below = self._rules.enter_above_apr, self._rules.leave_below_apr
+        mean = self._mean_funding(step)
+        if enter_above is not None and (mean is None or mean < enter_above):
+            return Waiting("mean funding a year >= strategy.enter_above_apr", mean, enter_above)
+        if enter_above is None and not self._wants_in(mean):
+            return Waiting("mean funding a year >= strategy.leave_below_apr", mean, leave_below)
+        too_little = self._hedge.too_little(legs, step.positions)
+        return Waiting("capital for the smallest order that the strategy trades (initial_capital)") if too_little else None
+
     def leave(self, step: Step, memory: BasisMemory | None) -> Plan:
         legs, memory = self._hedge.read(step, memory or BasisMemory())
-        return self._leave(legs, step.positions, memory)
+        blocks, memory = self._leave(legs, step.positions, memory)
+        return because("the end: leave", blocks), memory
 
     def _leave(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
         """Sell the spot leg and buy the perp back; of a leg that is less than the exchange trades nothing is sent."""
@@ -111,12 +139,14 @@ class Basis:
         blocks: list[Block] = []
         if self._hedge.lacks_margin(legs, missing, allowed):
             blocks, memory = self._on_shortfall(legs, positions, memory)
+            blocks = because(f"margin {legs.margin:,.2f} is {missing:,.2f} below its target: bring margin or reduce", blocks)
         elif evened_out := self._hedge.even_out(legs, positions):  # before anything grows: a deleveraged short leaves cash and margin
-            return evened_out, memory
+            return because("the legs differ: make them even", evened_out), memory
         elif memory.is_to_grow or legs.cash > allowed or -missing > allowed:
             blocks, memory = self._hedge.expand(legs, positions, memory)
+            blocks = because("cash or margin above target: grow", blocks)
         # Cutting the larger leg back to the other needs neither cash nor margin.
-        return blocks or self._hedge.even_out(legs, positions), memory
+        return blocks or because("the legs differ: make them even", self._hedge.even_out(legs, positions)), memory
 
     def _on_shortfall(self, legs: Legs, positions: Holdings, memory: BasisMemory) -> Decision:
         """The margin is too small: bring collateral from the spot leg, or make both legs smaller."""

@@ -49,6 +49,7 @@ class Hedge:
         self.is_movable = not self.is_one_account and self.quote == self.perp_quote
         self.on_shortfall = parameters.on_margin_shortage
         self._base = base
+        self._impacts = (venues[self.spot_venue].impact, "spot", self.symbol), (venues[self.perp_venue].impact, "perp", self.perp_symbol)
         self._smallest_order = smallest_order
         self._position = perp_name(self.perp_symbol)
         self._exchange, self.perp_exchange = (venues[name].series for name in (self.spot_venue, self.perp_venue))
@@ -99,13 +100,21 @@ class Hedge:
             return missing > allowed
         return legs.margin + legs.coming_margin < legs.notional * self._min_ratio
 
-    def cushion(self, positions: Holdings) -> Decimal:
-        """The share of a purchase that is kept back."""
-        return max(CUSHION, positions.costs_of_trades(self.spot_venue, self.perp_venue))
+    def cushion(self, positions: Holdings, legs: Legs) -> Decimal:
+        """The share of a purchase that is kept back: what trades as large as the whole hedge cost."""
+        return max(CUSHION, positions.costs_of_trades(self.spot_venue, self.perp_venue) + self._impact(legs))
+
+    def _impact(self, legs: Legs) -> Decimal:
+        """What trades of both legs as large as the whole hedge do to their prices, a fraction, and a tenth more."""
+        most, found = max(legs.target, legs.notional), ZERO
+        for impact, kind, symbol in self._impacts:
+            if impact is not None:
+                found += impact(kind, symbol, most, legs.market)
+        return found * OVER_TARGET
 
     def wanted(self, legs: Legs, positions: Holdings) -> Decimal:
         """The notional by which the capital would let the legs grow."""
-        return legs.target * (1 - self.cushion(positions)) - legs.notional
+        return legs.target * (1 - self.cushion(positions, legs)) - legs.notional
 
     def smallest_orders(self, positions: Holdings) -> tuple[Order, Order]:
         """(lot, smallest notional) of a spot and of a perp order."""
@@ -152,18 +161,19 @@ class Hedge:
         gap = self._gap(legs, step.positions)
         if gap < 0:
             return [self.buy_back(-gap)]
-        sold = min(gap, self.shortable(step)) if gap else gap
+        sold = min(gap, self.shortable(step, legs)) if gap else gap
         return [self.sell_perp(sold)] if sold * legs.price > self.smallest(legs, step.positions) else []
 
     def take_on(self, legs: Legs, positions: Holdings, long: Decimal) -> list[Block]:
         """A long leg that was there at the start hedged, up to what the margin carries at the leverage."""
         margin = legs.margin + legs.cash if self.is_one_account else legs.margin
-        amount = min(long, margin * min(legs.leverage * (1 - self.cushion(positions)), self._most_leverage(legs, positions)) / legs.price)
+        most = min(legs.leverage * (1 - self.cushion(positions, legs)), self._most_leverage(legs, positions))
+        amount = min(long, margin * most / legs.price)
         return [self.sell_perp(amount)] if amount * legs.price > self.smallest(legs, positions) else []
 
-    def shortable(self, step: Step) -> Decimal:
+    def shortable(self, step: Step, legs: Legs) -> Decimal:
         """By how many base units the exchange lets the short grow on the margin that is there."""
-        return step.positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(step.positions), step.snapshot)
+        return step.positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(step.positions, legs), step.snapshot)
 
     def _gap(self, legs: Legs, positions: Holdings) -> Decimal:
         """Base units by which the long leg is larger than the short one; 0 where that is tolerated, or less than an order."""
@@ -199,7 +209,7 @@ class Hedge:
     def _share_out(self, legs: Legs, wanted: Decimal, positions: Holdings, memory: M, unhedged: Decimal) -> tuple[list[Block], M]:
         """The transfer that growing by `wanted` needs, where it makes an order possible that is worth its fee. Unrealised profit is
         margin but no cash: it cannot be moved."""
-        missing = wanted * (1 + self.cushion(positions)) - legs.cash
+        missing = wanted * (1 + self.cushion(positions, legs)) - legs.cash
         to_perp = missing <= 0
         if to_perp and self.on_shortfall != "move":
             return [], memory
@@ -219,7 +229,7 @@ class Hedge:
 
     def _possible(self, legs: Legs, positions: Holdings, unhedged: Decimal) -> Decimal:
         """As `_growth`, however little it is."""
-        cushion = self.cushion(positions)
+        cushion = self.cushion(positions, legs)
         notional = min(legs.cash * (1 - cushion), self._room(legs, self._most_leverage(legs, positions), unhedged, cushion))
         if unhedged:
             notional = min(notional, self._room(legs, legs.leverage * OVER_TARGET, unhedged, cushion))
@@ -230,7 +240,7 @@ class Hedge:
         held = positions.margin(self.perp_venue, legs.market).equity
         if held <= 0:
             return legs.leverage * OVER_TARGET
-        room = positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(positions), legs.market)
+        room = positions.shortable(self.perp_venue, self.perp_symbol, self.cushion(positions, legs), legs.market)
         return (legs.short + room) * legs.price / held
 
     def _room(self, legs: Legs, leverage: Decimal, unhedged: Decimal, cushion: Decimal) -> Decimal:
@@ -253,7 +263,7 @@ class Hedge:
             amount = amount // lot * lot
         if amount * legs.price < self.smallest(legs, positions):
             return [], ZERO, ZERO
-        return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions))
+        return [self.spot("sell", amount), self.buy_back(amount)], amount, amount * legs.price * (1 - self.cushion(positions, legs))
 
     def worth_sending(self, legs: Legs) -> Decimal:
         """The least cash that is sent where that can wait."""
@@ -263,7 +273,7 @@ class Hedge:
         """Whether margin that lacks can be sent: nothing is on its way already, and it is more than the exchange's minimum and worth the
         fee; else both legs are made smaller."""
         fee, minimum, _ = positions.withdrawal(self.spot_venue, self.quote)
-        freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - self.cushion(positions))
+        freed = (legs.cash + max(legs.notional - legs.target, ZERO)) * (1 - self.cushion(positions, legs))
         kept = min(legs.notional, legs.target) - legs.carried
         kept = min(kept, freed * legs.leverage)
         return self.is_movable and not legs.coming and freed > max(minimum, fee) + 2 * SMALLEST_CHANGE and self._is_worth(kept, fee, legs)

@@ -23,7 +23,7 @@ from basis_strategy_v1.strategies.staked_ether import (
     StakedPosition,
     wei,
 )
-from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, Window, action, as_percent, because, chain
 
 # Rounds in one transaction: a chain takes 64 steps, a block's gas no more of them. What is missing then follows at the next step.
 MOST_ROUNDS = 12
@@ -78,8 +78,14 @@ class Loop:
         if held.debt:
             repaid, now = self._to_repay(held, price, step, now)
             if repaid:
-                return self._repay(repaid, held, step), now
-        return self._build(held, price, step, now), now
+                return because(self._why_repaid(now), self._repay(repaid, held, step)), now
+        return because(f"debt below target_ltv {now.target:.4f}, or ETH to stake: build up", self._build(held, price, step, now)), now
+
+    def _why_repaid(self, memory: LoopMemory) -> str:
+        spread = self._spread.value(memory.spread.rows)
+        if memory.spread.is_out and spread is not None:
+            return f"spread {as_percent(spread)} too small: unwind"
+        return f"health factor below {self._min_health}: repay"
 
     def windows(self) -> list[Window]:
         """The spread is judged once the run has seen so many hours of it."""

@@ -36,7 +36,7 @@ from basis_strategy_v1.strategies.staked_ether import (
     StakingVenue,
     Unstake,
 )
-from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Window, transfer
+from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Window, because, transfer
 
 # Two of the coarsest lots that an exchange trades ETH perps in, so that no order is less than one.
 SMALLEST_ORDER = Decimal("0.02")
@@ -108,15 +108,21 @@ class UsdtMarketNeutral:
         if is_alone and memory.has_been_short and not memory.was_liquidated:
             memory = replace(memory, was_liquidated=True)
         if memory.was_liquidated or self._stake.is_leaving(step):
-            return self._leave(held, legs, step), memory
+            why = "the short was liquidated: leave" if memory.was_liquidated else "leave_at: leave"
+            return because(why, self._leave(held, legs, step)), memory
         if is_alone:
-            return self._take_on(held, legs, step), memory
+            return because("ETH without its perp: hedge it, or sell it", self._take_on(held, legs, step)), memory
         if blocks := self._follow(legs, step):
-            return blocks, memory
+            return because("the short differs from the ETH: follow", blocks), memory
         blocks, memory = self._margin(held, legs, step, memory)
-        if blocks := blocks or self._fuel(held, legs, step) or self._forward(legs, step.positions, memory):
-            return blocks, memory
-        return self._put_to_work(held, step, memory)
+        if blocks:
+            return because("margin too small: free it" if memory.is_freeing else "margin and cash to the leverage", blocks), memory
+        if blocks := self._fuel(held, legs, step):
+            return because("gas is running out: buy ETH for it", blocks), memory
+        if blocks := self._forward(legs, step.positions, memory):
+            return because("ETH at the exchange: send it to be staked", blocks), memory
+        blocks, memory = self._put_to_work(held, step, memory)
+        return because("ETH in the wallet: put it to work", blocks), memory
 
     def _follow(self, legs: Legs, step: Step) -> list[Block]:
         """The short brought to the ETH that is held."""
@@ -143,9 +149,9 @@ class UsdtMarketNeutral:
         if 2 * held.wallet_ether >= held.reserve or not legs.short or legs.at_spot or positions.in_transit("ETH"):
             return []
         amount = max(held.reserve, SMALLEST_STAKE, 2 * positions.withdrawal(hedge.spot_venue, "ETH")[1]) * (1 + FEE_ALLOWED)
-        if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions)):
+        if positions.amount(hedge.spot_venue, hedge.quote) < amount * legs.price * (1 + hedge.cushion(positions, legs)):
             return []
-        if hedge.shortable(step) < amount:
+        if hedge.shortable(step, legs) < amount:
             return []
         return [hedge.spot("buy", amount), hedge.sell_perp(amount)]
 
@@ -228,7 +234,7 @@ class UsdtMarketNeutral:
 
     def leave(self, step: Step, memory: NeutralMemory | None) -> Plan:
         held, legs, memory = self._read(step, memory)
-        return self._leave(held, legs, step), memory
+        return because("the end: leave", self._leave(held, legs, step)), memory
 
     def _leave(self, held: StakedPosition, legs: Legs, step: Step) -> list[Block]:
         """The next steps out, side by side: the stake redeemed, claims, ETH to the exchange, ETH there sold with its short."""

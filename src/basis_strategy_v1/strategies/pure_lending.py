@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Struct
 
 from basis_strategy_v1.core.settings import Mark, Token, VenueOf
-from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts
+from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, because
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.venue_facts import LendingLimits
@@ -51,9 +51,10 @@ class PureLending:
             return [], memory
         room = self._limits(step).supply
         if room is None or room >= held:
-            return [self._deposit.supply("all")], memory
+            return because("cash in the wallet: supply it", [self._deposit.supply("all")]), memory
         # A cap is nearly reached: what it leaves now, the rest when there is room again.
-        return [self._deposit.supply(room)] if room >= held * LEAST_PART else [], memory
+        part = [self._deposit.supply(room)] if room >= held * LEAST_PART else []
+        return because("cash in the wallet: supply what the cap leaves", part), memory
 
     def leave(self, step: Step, memory: None) -> Plan:
         deposit = step.positions.amount(self._protocol, self._deposit.position)
@@ -61,8 +62,8 @@ class PureLending:
             return [], memory
         cash = self._limits(step).withdraw
         if cash is None or cash >= deposit:
-            return [self._deposit.withdraw("all")], memory
-        return [self._deposit.withdraw(cash)] if cash else [], memory
+            return because("the end: leave", [self._deposit.withdraw("all")]), memory
+        return because("the end: leave what the pool has cash for", [self._deposit.withdraw(cash)] if cash else []), memory
 
     def _limits(self, step: Step) -> LendingLimits:
         return step.positions.limits(self._protocol, self._token, step.snapshot)

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.settings import Mark, OrNull, VenueOf, number
 from basis_strategy_v1.core.tokens import WETH
 from basis_strategy_v1.core.venue_facts import LendingLimits, Loan
 from basis_strategy_v1.strategies.parameters import StakeParameters
-from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, chain
+from basis_strategy_v1.strategies.strategy import Block, Step, VenueFacts, Window, action, because, chain
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -155,7 +155,7 @@ class StakedEther:
     def decide(self, held: StakedPosition, step: Step, memory: M) -> tuple[list[Block], M]:
         """Stake what is to spare; there is nothing to remember."""
         spare = self.spare(held, step)
-        return [self.stake(spare)] if spare else [], memory
+        return because("ETH in the wallet: stake it", [self.stake(spare)] if spare else []), memory
 
     def windows(self) -> list[Window]:
         """None: a stake alone judges no mean."""

@@ -20,7 +20,7 @@ from basis_strategy_v1.strategies.staked_ether import (
     StakingVenue,
     Unstake,
 )
-from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, Window
+from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, Window, because
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class EthStaking:
         held = self._stake.read(step)
         if not self._stake.can_give_back(held, step):
             return [], memory
-        return [*self._stake.claims(step), *self._stake.give_back(held, step)], memory
+        return because("leave: give the stake back", [*self._stake.claims(step), *self._stake.give_back(held, step)]), memory
 
     def needs(self, parameters: Any) -> list[tuple[str, str, str]]:
         return self._stake.series()

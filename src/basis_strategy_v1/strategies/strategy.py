@@ -106,6 +106,24 @@ class Strategy(Protocol):
         ...
 
 
+def because(reason: str, blocks: Sequence[Block]) -> list[Block]:
+    """The blocks with the rule that they come from; one that has a reason already keeps it."""
+    return [{"reason": reason, **block} for block in blocks]
+
+
+def as_percent(fraction: Decimal) -> str:
+    """`0.0523` -> `5.23 %`."""
+    return f"{fraction * 100:.2f} %"
+
+
+class Waiting(NamedTuple):
+    """Why a strategy stays out of the market: the condition that is not met, what it looks at and what that would have to be."""
+
+    condition: str
+    value: Decimal | None = None
+    bound: Decimal | None = None
+
+
 def trade(venue: str, trade_type: str, side: str, symbol: str, amount: Decimal, **more: Any) -> Block:
     """A cex_trade block."""
     return {

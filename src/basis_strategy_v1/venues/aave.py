@@ -441,7 +441,10 @@ def aave(place: Place, settings: Settings) -> Aave:
     revision = settings.revision or ORIGINAL
     health = HealthPrices(place.name, settings.health_prices, settings.oracle)
     return Aave(
-        place, ObservedPool(place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact, health=health)
+        place,
+        ObservedPool(
+            place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact is not False, health=health
+        ),
     )
 
 

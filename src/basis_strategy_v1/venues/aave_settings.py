@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Struct, structs
 
@@ -111,8 +111,17 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
         "backtests: what moves a loan's health between two lending rows; left out: market where there is an hourly or finer spot series",
     ] = None
     oracle: Annotated[OracleSettings, Mark.QUIET, "market: when the oracle publishes a price"] = OracleSettings()
-    rate_impact: Annotated[bool, "backtests: our own deposits and debts move the rates by the two slopes"] = False
+    rate_impact: Annotated[
+        bool | None,
+        "backtests: our own deposits and debts move the rates by the two slopes; left out: where the rows have totals. "
+        "false only where the rows include your position",
+    ] = None
     pool: Annotated[Address | None, "live; left out: Ethereum mainnet's"] = None
+
+    def as_read(self) -> Self:
+        """The rates and prices of the pool as they are read, where nothing else is written."""
+        own: dict[str, Any] = {"rate_impact": False, "health_prices": "oracle"}
+        return structs.replace(self, **{field: value for field, value in own.items() if getattr(self, field) is None})
 
     def misfits(self, name: str) -> Iterator[Misfit]:
         for token, row in (self.reserves or {}).items():

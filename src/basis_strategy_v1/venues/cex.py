@@ -6,13 +6,14 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT, plain
-from basis_strategy_v1.core.clock import HOUR_US, SECOND_US
+from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
+from basis_strategy_v1.venues.impact import OwnSize
 from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ BPS = Decimal(10_000)
 ONE = Decimal(1)
 NO_PERP = Perp(ZERO, ZERO)
 NO_ACCOUNT = ExchangeAccount()
+MOST_KEPT = 1_000
 REALISED_UNIT = Decimal("1e-8")
 # Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
 FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
@@ -89,8 +91,10 @@ class Exchange(Holder):
     def __init__(self, name: str, row: ExchangeRow) -> None:
         self.name = name
         self.row = row
-        slippage = EXACT.divide(row.slippage_bps.at(), BPS)
-        self._worse_buy, self._worse_sell = EXACT.add(1, slippage), EXACT.subtract(1, slippage)
+        self._slippage = EXACT.divide(row.slippage_bps.at(), BPS)
+        self._worse_buy, self._worse_sell = EXACT.add(1, self._slippage), EXACT.subtract(1, self._slippage)
+        self._impacts: dict[tuple[str, str, Decimal, int], Decimal] = {}
+        self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
         self._contracts: dict[str, Contract] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
         self._terms: dict[tuple[str, str, str], Terms] = {}
@@ -107,7 +111,7 @@ class Exchange(Holder):
         price = (market.perp if terms.is_perp else market.spot)(self._prices_as, symbol, for_trade=True)
         if terms.has_no_figures:
             reject(CEX, without_figures(self.name, self.row, symbol))
-        fill = price * terms.worse
+        fill = price * (terms.worse if self.own_size is None else self._worse_by_size(instruction, amount, price, market))
         if instruction.price is not None:
             limited = self._limited(instruction, instruction.price, terms.tick, price, fill)
             if limited is None:
@@ -119,6 +123,31 @@ class Exchange(Holder):
                         f"{plain(amount)} {terms.base} at {plain(price)} is {plain(worth)}")  # fmt: skip
         trade = self._perp_trade if terms.is_perp else self._spot_trade
         return trade(instruction, terms, amount, price, fill, state, market)
+
+    def _worse_by_size(self, trade: CexTrade, amount: Decimal, price: Decimal, market: MarketSnapshot) -> Decimal:
+        """The factor of the price that an order of that size fills at."""
+        assert self.own_size is not None
+        kind, symbol = trade.trade_type, trade.symbol
+        if refusal := self.own_size.refusal(kind, symbol, amount, market):
+            reject(CEX, refusal)
+        worse = self._slippage + self.own_size.bps(kind, symbol, amount, price, market) / BPS
+        if worse >= 1:
+            move = f"{plain(worse * 100)} %"
+            reject(CEX, f"{self.name}: {trade.side} of {plain(amount)} {symbol} {kind} would move its price by {move}; trade less")
+        return 1 + worse if trade.side == "buy" else 1 - worse
+
+    def impact(self, trade_type: str, symbol: str, notional: Decimal, market: MarketSnapshot) -> Decimal:
+        """What an order of up to a notional does to its price, a fraction: that of the notional rounded up to one digit."""
+        if self.own_size is None or notional <= 0:
+            return ZERO
+        magnitude = notional.adjusted()
+        most = notional.scaleb(-magnitude).to_integral_value(ROUND_CEILING).scaleb(magnitude)
+        key = trade_type, symbol, most, market.instant // DAY_US
+        if key not in self._impacts:
+            if len(self._impacts) >= MOST_KEPT:
+                self._impacts.clear()
+            self._impacts[key] = self.own_size.bps_of_notional(trade_type, symbol, most, market) / BPS
+        return self._impacts[key]
 
     def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
         is_buy = side == "buy"
@@ -507,7 +536,7 @@ class Exchange(Holder):
         return state.with_part(self.name, after)
 
     def fact(self) -> VenueFact:
-        return VenueFact(series=self.row.name, settle=self.row.settle)
+        return VenueFact(series=self.row.name, settle=self.row.settle, impact=self.impact if self.own_size is not None else None)
 
     def give(self, state: State, token: str, amount: Decimal) -> State:
         return state.with_part(self.name, state.part(self.name, ExchangeAccount).moved({token: amount}))

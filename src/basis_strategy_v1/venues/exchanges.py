@@ -29,6 +29,7 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
+from basis_strategy_v1.venues.impact import Impact
 from basis_strategy_v1.venues.symbol_facts import (
     ANY,
     SOURCES,
@@ -71,6 +72,7 @@ class MarginTier(NamedTuple):
 
 
 FINEST_LOT = D("1e-8")
+NO_IMPACT = Impact(model="none")
 FREE: Figure[Withdrawal] = Figure(Withdrawal())
 
 
@@ -83,6 +85,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     spot_taker_fee_bps: Figure[Decimal]
     perp_taker_fee_bps: Figure[Decimal]
     slippage_bps: Figure[Decimal] = Figure(D(1))
+    impact: Impact = NO_IMPACT
     min_notional: Figure[Decimal]
     perp_min_notional: Figure[Decimal]
     spot_lots: Figure[Decimal]
@@ -94,7 +97,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     fee_in_received: bool = True  # a spot fee is taken from what the trade pays out; otherwise always from the quote
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
-    withdrawals: Figure[Withdrawal] = FREE  # of an account; a bare row has none
+    withdrawals: Figure[Withdrawal] = FREE
     deposit_minutes: Decimal = D(0)  # until what came from a chain is credited
     sources: Mapping[str, tuple[FigureSource, ...]] = {}  # by base, of what is by symbol
     alike: Mapping[str, str] = {}  # symbols without figures -> whose figures they are taken to have
@@ -165,7 +168,8 @@ _ROWS = (
     ),
 )  # fmt: skip
 
-EXCHANGES = {row.name: row for row in _ROWS}
+# What an account has whose settings leave it out.
+EXCHANGES = {row.name: structs.replace(row, withdrawals=row.public_withdrawals, impact=Impact()) for row in _ROWS}
 # The figures of an exchange that a config may give in the same form.
 PUBLISHED = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "max_leverage", "funding_interval_hours")
 
@@ -183,6 +187,9 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     spot_taker_fee_bps: Annotated[BySymbol[FeeBps] | None, "of the notional"] = None
     perp_taker_fee_bps: Annotated[BySymbol[FeeBps] | None, "of the notional"] = None
     slippage_bps: Annotated[Figure[Bps] | None, "how much worse than the price an order fills"] = None
+    impact: Annotated[
+        Impact | None, "what an order's size does to its price; left out: sqrt where the bars have volume, none with a slippage_bps written"
+    ] = None
     min_notional: Annotated[BySymbol[Amount] | None, "smallest order, in quote"] = None
     lot: Annotated[Steps | None, "step of an order's amount, in base"] = None
     tick: Annotated[Steps | None, "step of a limit price, in quote"] = None
@@ -213,6 +220,8 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         for symbol, rows in (self.tiers or {}).items():
             yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
         yield from self._leverage_misfits(row)
+        if self.impact is not None:
+            yield from _misfits_of_impact(self.impact)
 
     def _leverage_misfits(self, row: ExchangeRow) -> Iterator[Misfit]:
         """A leverage above what the symbol's first tier lets."""
@@ -251,6 +260,7 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         changes: dict[str, Any] = {field: own.over(getattr(row, field)) for field in by_symbol if (own := getattr(self, field)) is not None}
         if self.deposit_minutes is not None:
             changes["deposit_minutes"] = self.deposit_minutes
+        changes["impact"] = self.impact or (Impact() if self.slippage_bps is None else NO_IMPACT)
         if self.min_notional is not None:
             changes["perp_min_notional"] = self.min_notional.over(row.perp_min_notional)
         if self.maintenance_margin_bps is not None:
@@ -267,6 +277,14 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         else:
             changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
         return structs.replace(row, **changes)
+
+
+def _misfits_of_impact(impact: Impact) -> Iterator[Misfit]:
+    if (impact.model == "depth") != (impact.depth is not None):
+        allowed = "a notional above 0 with model: depth" if impact.depth is None else "null with another model than depth"
+        yield "impact.depth", "null" if impact.depth is None else str(impact.depth), allowed
+    if impact.refuse_share < impact.report_share:
+        yield "impact.refuse_share", str(impact.refuse_share), f"at least report_share, {impact.report_share}"
 
 
 def _one_tier(bps: Decimal) -> tuple[Tier, ...]:

@@ -135,17 +135,3 @@ def contracts(settings: Settings) -> MorphoContracts:
              **{name: by_id[market_id.lower()] for name, market_id in ids.items() if market_id.lower() in by_id}}  # fmt: skip
     here = MorphoContracts(markets=known, ids=ids)
     return here if settings.address is None else structs.replace(here, address=settings.address)
-
-
-def with_markets(here: MorphoContracts, read: Mapping[str, MorphoParams]) -> MorphoContracts:
-    """The contracts with the parameters that were read, by the market's name.
-
-    Raises:
-        VenueRejected: their hash is not the id that the settings give.
-    """
-    for name, params in read.items():
-        if f"0x{params.market_id.hex()}" != here.ids[name].lower():
-            reject(
-                ONCHAIN, f"morpho market {name} has the id {here.ids[name]}, and the node gives parameters of 0x{params.market_id.hex()}"
-            )
-    return structs.replace(here, markets={**here.markets, **read})

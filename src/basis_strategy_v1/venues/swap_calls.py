@@ -136,6 +136,7 @@ def uniswap_contracts(settings: UniswapSettings) -> UniswapContracts:
 
 
 def curve_contracts(settings: SwapSettings) -> CurveContracts:
-    """Those of the settings first, then Ethereum mainnet's."""
-    own = {name: CurvePool(address, tuple(series_name(name).split("_"))) for name, address in (settings.pools or {}).items()}
-    return CurveContracts(pools={**own, **(CURVE_POOLS if settings.chain == MAINNET else {}), **own})
+    """Those of the settings; where it names none, Ethereum mainnet's."""
+    if not settings.pools:
+        return CurveContracts(pools=CURVE_POOLS if settings.chain == MAINNET else {})
+    return CurveContracts(pools={name: CurvePool(address, tuple(series_name(name).split("_"))) for name, address in settings.pools.items()})

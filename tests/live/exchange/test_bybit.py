@@ -9,10 +9,11 @@ import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected, VenueUnreachable
+from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Perp
-from basis_strategy_v1.live.bybit import WINDOWS
-from basis_strategy_v1.live.bybit_account import HOST
+from basis_strategy_v1.live.bybit import WINDOWS, fill_of, found_of, rules_of
+from basis_strategy_v1.live.bybit_account import HOST, payment_of, rows_of
 from basis_strategy_v1.live.bybit_errors import refusal_of
 from basis_strategy_v1.live.bybit_moves import without_pairs
 from basis_strategy_v1.live.exchange_api import Payment
@@ -65,8 +66,12 @@ def test_a_perp_is_opened_and_reduced_with_its_profit(trader, exchange):
     assert trader.gateway.read().parts["bybit"] == trader.account
 
 
-@pytest.mark.parametrize("market", [("spot", "buy"), ("perp", "sell")], ids=["spot", "perp"])
-def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchange, market):
+@pytest.mark.parametrize(
+    ("market", "moved"),
+    [(("spot", "buy"), {"ETH": D("0.4995"), "USDT": D(-1000)}), (("perp", "sell"), {"ETHUSDT-PERP": D("-0.5"), "USDT": D("-0.55")})],
+    ids=["spot", "perp"],
+)
+def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchange, market, moved):
     """The venue shows the newest 500 at once, and without a time the history and the fills of one week."""
     exchange.fault("order", "drop_after", venue="bybit")
     exchange.fault("find", "drop", venue="bybit", times=-1)
@@ -78,9 +83,8 @@ def test_an_order_of_an_earlier_week_is_found_by_when_it_was_sent(trader, exchan
     exchange.control(*[{"order": {**others, "side": side}} for side in ("buy", "sell") * 250])
     trader.time.sleep(9 * 86_400)
     trader.again()
-    assert trader.journal.entry("k1").status is Status.SETTLED
-    take_up(trader)
-    assert trader.account.positions() == trader.theirs()
+    entry = trader.journal.entry("k1")
+    assert (entry.status, entry.reports[-1].deltas) == (Status.SETTLED, Deltas.at("bybit", moved))
 
 
 def test_a_fill_with_a_further_fee_is_not_recorded_with_half_of_its_fees(trader, exchange):
@@ -114,25 +118,6 @@ def test_an_order_that_the_venue_refused_after_it_had_taken_it_is_refused(trader
 
 FUNDING = {"grant": {**BYBIT, "wallet": "funding", "USDT": "3000", "ETH": "2"}}
 MOVE = {**BYBIT, "on": "transfer"}
-MATRIX = {
-    "nothing": ([], 1),
-    "executed and dropped": ([{**MOVE, "fault": "drop_after"}], 1),
-    "hangs unexecuted": ([{**MOVE, "fault": "hang"}], 1),
-    "refused": ([{**MOVE, "fault": "refuse", "reason": "transfer_balance"}], None),
-    "dropped before it was read": ([{**MOVE, "fault": "drop_unread"}], 1),
-    "executed and hangs": ([{**MOVE, "fault": "hang_after"}], 1),
-    "executed and 502": ([{**MOVE, "fault": "status", "status": 502, "after": True}], 1),
-    "503": ([{**MOVE, "fault": "status", "status": 503}], 1),
-    "executed and empty": ([{**MOVE, "fault": "empty_after"}], 1),
-    "executed and half the JSON": ([{**MOVE, "fault": "truncated_after"}], 1),
-    "executed and other JSON": ([{**MOVE, "fault": "garbage_after"}], 1),
-    "executed and still pending": ([{**MOVE, "fault": "edit_after", "edits": [{"path": ["result", "status"], "value": "PENDING"}]}], 1),
-    "executed and named a duplicate": ([{**MOVE, "fault": "code", "code": 131214, "status": 200, "after": True}], 1),
-    "executed, dropped, look-ups lag": ([{"lag_s": {"bybit": 5}}, {**MOVE, "fault": "drop_after"}], 1),
-    "429": ([{**MOVE, "fault": "status", "status": 429, "retry_after": 0.2}], 1),
-    "late, after it has expired": ([{**MOVE, "fault": "late", "seconds": 5}], 1),
-}
-FAST = list(MATRIX)[:4]
 
 
 @pytest.fixture
@@ -143,22 +128,14 @@ def in_funding(exchange, tmp_path):
     made.close()
 
 
-@pytest.mark.parametrize("market", [("spot", "buy"), ("perp", "sell")], ids=["spot", "perp"])
-@pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.prove) for name in MATRIX])
-def test_what_an_order_needs_is_moved_from_the_funding_account_once(in_funding, exchange, market, name):
-    commands, moves = MATRIX[name]
-    exchange.control(*commands)
+@pytest.mark.parametrize("status", ["PENDING", "STATUS_UNKNOWN", ""])
+def test_a_move_that_is_not_made_yet_is_looked_up(in_funding, exchange, status):
+    exchange.control({**MOVE, "fault": "edit_after", "edits": [{"path": ["result", "status"], "value": status}]})
     with suppress(ComponentError):
-        in_funding.send("k1", *market, "0.5")
-    exchange.control(clear=True)
+        in_funding.send("k1", "spot", "buy", "0.5")
     in_funding.again()
-    made = exchange.account("bybit")["transfers"]
-    assert [(one["from"], one["to"], one["token"]) for one in made] == [("funding", "unified", "USDT")] * (moves or 0)
-    assert len(in_funding.executed()) == (0 if moves is None else 1)
-    assert not in_funding.journal.open_entries()
-    assert sum(child.status is Status.SETTLED for child in in_funding.journal.children("k1")) == (moves or 0)
+    assert (len(exchange.account("bybit")["transfers"]), len(in_funding.executed())) == (1, 1)
     assert in_funding.account.positions() == in_funding.theirs()
-    assert [take_up(in_funding), in_funding.account.positions()] == [[], in_funding.theirs()]
 
 
 def test_coins_that_are_sold_come_from_there_too_and_no_more_than_there_is(in_funding, exchange):
@@ -291,3 +268,44 @@ def test_a_position_that_is_not_the_runs_is_a_fault(trader, exchange):
 )
 def test_an_error_is_read_from_the_answer(status, content, refusal):
     assert refusal_of(status, content) == refusal
+
+
+# Answers that are none.
+
+NONE = [None, [], "text", {}, {"result": None}, {"result": {"list": None}}]
+ORDER_ROW = {"orderId": "1", "orderLinkId": "c", "symbol": "ETHUSDT", "side": "Buy", "orderStatus": "Filled", "qty": "1", "cumExecQty": "1",
+             "createdTime": "1", "rejectReason": "EC_NoError"}  # fmt: skip
+FILL_ROW = {"execId": "1", "execPrice": "2", "execQty": "1", "execValue": "2", "execFee": "0.1", "execTime": "1", "execPnl": "0"}
+LOG_ROW = {"id": "1", "type": "SETTLEMENT", "currency": "USDT", "change": "1", "transactionTime": "1"}
+RULES_ROW = {"symbol": "ETHUSDT", "baseCoin": "ETH", "quoteCoin": "USDT", "status": "Trading", "priceFilter": {"tickSize": "0.01"},
+             "lotSizeFilter": {"basePrecision": "0.01"}}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", NONE)
+def test_an_answer_without_its_rows_is_refused(answer):
+    with pytest.raises(MalformedAnswer):
+        rows_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (found_of, ORDER_ROW), (lambda row: fill_of("spot", row), FILL_ROW), (payment_of, LOG_ROW),
+        (lambda row: rules_of("spot", row), RULES_ROW),
+    ],
+    ids=["order", "fill", "log", "rules"],
+)  # fmt: skip
+def test_a_row_without_a_field_is_refused(read, row):
+    assert read(row) is not None
+    for name in set(row) - {"rejectReason", "symbol", "execFee", "execPnl"}:
+        with pytest.raises(MalformedAnswer):
+            read({field: value for field, value in row.items() if field != name})
+
+
+def test_an_order_whose_answer_has_no_id_is_looked_up(trader, exchange):
+    exchange.control({**BYBIT, "on": "order", "fault": "edit_after", "edits": [{"path": ["result", "orderId"]}]})
+    with suppress(ComponentError):
+        trader.send("k1", "spot", "buy", "0.5")
+    trader.again()
+    assert (len(trader.executed()), trader.journal.entry("k1").status) == (1, Status.SETTLED)
+    assert trader.account.positions() == trader.theirs()

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.live.exchange_api import RESERVE
 from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.journal import SqliteJournal
 
@@ -154,6 +155,85 @@ def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exch
         difference = trader.send(f"k{number}", *order, price=price).deltas - expected
         assert max((abs(amount) for _, amount in difference.items()), default=0) <= D("2e-8"), (order, price)
     assert trader.account.positions() == trader.theirs()
+
+
+# Between the wallet in which nothing trades and the one in which all does.
+
+
+def moves_matrix(venue: VenueCase):
+    """What goes wrong with the move, and how many are made; None: the order is not sent then."""
+
+    def fault(name, **more):
+        return {"on": "transfer", "fault": name, "venue": venue.name, **more}
+
+    return {
+        "nothing": ([], 1),
+        "executed and dropped": ([fault("drop_after")], 1),
+        "hangs unexecuted": ([fault("hang")], 1),
+        "refused": ([fault("refuse", reason="transfer_balance")], None),
+        "dropped before it was read": ([fault("drop_unread")], 1),
+        "dropped unexecuted": ([fault("drop")], 1),
+        "executed and hangs": ([fault("hang_after")], 1),
+        "executed and 502": ([fault("status", status=502, after=True)], 1),
+        "503": ([fault("status", status=503)], 1),
+        "executed and empty": ([fault("empty_after")], 1),
+        "executed and half the JSON": ([fault("truncated_after")], 1),
+        "executed and other JSON": ([fault("garbage_after")], 1),
+        "executed and named a duplicate": ([fault("duplicate_after")], 1),
+        "executed, dropped, look-ups lag": ([{"lag_s": {venue.name: 5}}, fault("drop_after")], 1),
+        "429": ([fault("status", status=429, retry_after=0.2)], 1),
+        "late": ([fault("late", seconds=5)], 1),
+    }
+
+
+WITH_RESERVE = [name for name, case in CASES.items() if case.reserve]
+MOVES = list(moves_matrix(CASES["okx"]))
+
+
+@pytest.fixture
+def reserved(exchange, tmp_path, venue):
+    """A trader whose capital lies in the reserve."""
+    capital = {"venue": venue.name, "wallet": venue.reserve, "USDT": "3000", "ETH": "2"}
+    exchange.begin(
+        tmp_path / "reserve.jsonl", {"grant": capital}, {"grant": {"venue": venue.name, "wallet": venue.wallets[0], "USDT": "100"}}
+    )
+    made = Trader(exchange, tmp_path / "reserved", venue=venue.name, timeout_s=0.5)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("venue", WITH_RESERVE, indirect=True)
+@pytest.mark.parametrize("market", [SPOT, PERP], ids=["spot", "perp"])
+@pytest.mark.parametrize("name", [*MOVES[:4], *(pytest.param(name, marks=pytest.mark.prove) for name in MOVES[4:])])
+def test_what_an_order_needs_is_moved_from_the_reserve_once(reserved, exchange, venue, market, name):
+    commands, moves = moves_matrix(venue)[name]
+    exchange.control(*commands)
+    with suppress(ComponentError):
+        reserved.send("k1", *market, "0.5")
+    exchange.control(clear=True)
+    reserved.again()
+    made = exchange.account(venue.name)["transfers"]
+    assert [(one["from"], one["to"], one["token"]) for one in made] == [(venue.reserve, venue.wallets[0], "USDT")] * (moves or 0)
+    assert len(reserved.executed()) == (0 if moves is None else 1)
+    assert not reserved.journal.open_entries()
+    settled = sum(child.status is Status.SETTLED for child in reserved.journal.children("k1"))
+    assert settled == (0 if name == "late" and not venue.moves_expire else moves or 0)  # made after it was given up: nothing held is wrong
+    assert reserved.account.positions() == reserved.theirs()
+    assert [take_up(reserved), reserved.account.positions()] == [[], reserved.theirs()]
+
+
+@pytest.mark.parametrize("venue", WITH_RESERVE, indirect=True)
+def test_a_deposit_into_the_reserve_is_a_credit_and_a_move_by_hand_is_none(reserved, exchange, venue):
+    reserved.time.sleep(1)
+    reserved.gateway.read()  # the exchange sees the time
+    exchange.control({"deposit": {"venue": venue.name, "token": "USDT", "amount": "70", "hash": "0xd1"}})
+    reserved.time.sleep(60)
+    access = reserved.gateway._access
+    reserved.gateway._api.move("spot", RESERVE, "USDT", D(20), access.now_ms(), access.now_ms() + 2_000)
+    (item,) = take_up(reserved)
+    assert (item.kind, item.deltas) == ("credit", Deltas.at(venue.name, {"USDT": D(70)}))
+    assert reserved.account.positions() == reserved.theirs()
+    assert take_up(reserved) == []
 
 
 # What happens by itself.

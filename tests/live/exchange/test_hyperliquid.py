@@ -12,18 +12,20 @@ from eth_account import Account
 from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.exchanges import open_exchange
-from basis_strategy_v1.live.hyperliquid_account import tick_at
+from basis_strategy_v1.live.hyperliquid import fill_of, found_of
+from basis_strategy_v1.live.hyperliquid_account import tick_at, update_of
 from basis_strategy_v1.live.hyperliquid_errors import CODE, refusal_of
 from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...exchange.clients import OWNER
-from .trader import LIMITS, Trader
+from .trader import LIMITS, Trader, take_up
 from .venue_cases import CASES
 
 D = Decimal
@@ -150,6 +152,95 @@ def test_an_order_of_yesterday_is_found_with_its_fills(trader, exchange):
 )  # fmt: skip
 def test_a_price_has_five_digits_of_the_price_of_now_a_tenth_higher(price, decimals, tick):
     assert tick_at(D(price), decimals) == D(tick)
+
+
+# What happens by itself.
+
+
+def test_a_deposit_is_a_credit_and_what_is_moved_by_hand_between_the_wallets_is_none(open_trader, exchange):
+    trader = open_trader()
+    trader.time.sleep(1)
+    exchange.control({"deposit": {**VENUE, "token": "USDC", "amount": "70", "hash": "0xd1"}})
+    (item,) = take_up(trader)
+    assert (item.kind, item.deltas) == ("credit", Deltas.at("hyperliquid", {"USDC": D(70)}))
+    assert trader.account.positions() == trader.theirs()
+    assert take_up(trader) == []
+
+
+BOTH_KINDS = ("spot", "perp")
+
+
+@pytest.mark.parametrize(
+    ("delta", "kinds", "moved"),
+    [
+        ({"type": "deposit", "usdc": "5"}, BOTH_KINDS, ("USDC", D(5))),
+        ({"type": "withdraw", "usdc": "5", "fee": "1", "nonce": 1}, BOTH_KINDS, ("USDC", D(-5))),
+        ({"type": "accountClassTransfer", "usdc": "5", "toPerp": True}, BOTH_KINDS, None),
+        ({"type": "accountClassTransfer", "usdc": "5", "toPerp": True}, ("perp",), ("USDC", D(5))),
+        ({"type": "accountClassTransfer", "usdc": "5", "toPerp": True}, ("spot",), ("USDC", D(-5))),
+        ({"type": "spotTransfer", "token": "UETH", "amount": "2", "destination": OWNER, "fee": "1"}, BOTH_KINDS, ("ETH", D(2))),
+        ({"type": "spotTransfer", "token": "UETH", "amount": "2", "destination": "0x1", "fee": "0.1"}, BOTH_KINDS, ("ETH", D("-2.1"))),
+        ({"type": "internalTransfer", "usdc": "2", "destination": "0x1", "fee": "1"}, BOTH_KINDS, ("USDC", D(-3))),
+        ({"type": "vaultDistribution", "usdc": "2"}, BOTH_KINDS, None),
+    ],
+)  # fmt: skip
+def test_an_update_of_the_ledger_moves_what_it_says(delta, kinds, moved):
+    found = update_of({"time": 7, "hash": "0x9", "delta": delta}, OWNER, kinds)
+    assert (None if found is None else (found.token, found.amount)) == moved
+    assert found is None or (found.kind, found.at_ms) == ("credit", 7)
+
+
+# Answers that are none.
+
+ORDER_ROW = {"oid": 1, "cloid": "0xc", "coin": "ETH", "side": "B", "origSz": "1", "sz": "0", "timestamp": 1}
+FILL_ROW = {"tid": 1, "px": "2", "sz": "1", "fee": "0.1", "dir": "Open Long", "closedPnl": "0", "time": 1}
+
+
+@pytest.mark.parametrize("name", sorted(set(ORDER_ROW) - {"cloid", "coin"}))
+def test_an_order_without_a_field_is_refused(name):
+    assert found_of({"order": ORDER_ROW, "status": "filled"}, "ETHUSDC").executed == 1
+    with pytest.raises(MalformedAnswer):
+        found_of({"order": {field: value for field, value in ORDER_ROW.items() if field != name}, "status": "filled"}, "ETHUSDC")
+
+
+@pytest.mark.parametrize(
+    ("status", "known"),
+    [("open", "open"), ("filled", "done"), ("canceled", "done"), ("marginCanceled", "done"), ("iocCancelRejected", "done"),
+     ("tickRejected", "refused"), ("rejected", "refused"), ("something else", None)],
+)  # fmt: skip
+def test_a_status_that_is_not_known_is_no_outcome(status, known):
+    row = {"order": ORDER_ROW, "status": status}
+    if known is None:
+        with pytest.raises(MalformedAnswer):
+            found_of(row, "ETHUSDC")
+    else:
+        assert found_of(row, "ETHUSDC").status == known
+
+
+@pytest.mark.parametrize("name", sorted(set(FILL_ROW) - {"fee"}))
+def test_a_fill_without_a_field_is_refused_and_one_without_its_fee_has_an_unknown_one(name):
+    assert fill_of({field: value for field, value in FILL_ROW.items() if field != "fee"}).fee is None
+    with pytest.raises(MalformedAnswer):
+        fill_of({field: value for field, value in FILL_ROW.items() if field != name})
+
+
+@pytest.mark.parametrize("on", ["balance", "positions", "markets"])
+def test_an_answer_of_another_kind_is_refused(open_trader, exchange, on):
+    trader = open_trader()
+    exchange.control({**VENUE, "on": on, "fault": "garbage_after", "times": -1})
+    trader.gateway._access.forget()
+    with pytest.raises((MalformedAnswer, ComponentError)):
+        trader.gateway.read()
+    exchange.control(clear=True)
+
+
+def test_an_order_whose_answer_is_of_another_kind_is_looked_up(trader, exchange):
+    exchange.fault("order", "edit_after", venue="hyperliquid", edits=[{"path": ["response", "data", "statuses", 0, "filled", "totalSz"]}])
+    with suppress(ComponentError):
+        trader.send("k1", "spot", "buy", "0.5")
+    trader.again()
+    assert (len(trader.executed()), trader.journal.entry("k1").status) == (1, Status.SETTLED)
+    assert trader.account.positions() == trader.theirs()
 
 
 # The account.

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 import yaml
+from eth_account import Account
 
 from basis_strategy_v1.app.live import build_live
 from basis_strategy_v1.app.live_check import check_live
@@ -20,6 +21,7 @@ from basis_strategy_v1.strategies.basis import BasisMemory
 from basis_strategy_v1.venues.exchanges import Settings
 
 from ...app.test_paper_equals_backtest import LIMITS
+from ...exchange.clients import OWNER
 from ...exchange.process import ExchangeProcess
 from .trader import BOTH, approved, secrets_of, theirs
 from .trader import LIMITS as LIMITS_OF_ORDERS
@@ -347,15 +349,36 @@ def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_th
     (path,) = set(re.findall(r"config/\w+\.yaml", check + live))
     assert (check, live) == (f"basis check {path} --live", f"basis live {path} --state build/live")
     venue = names[0].split("__")[1].lower()
-    wallet = {"binance": "spot", "bybit": "unified"}[venue]
-    key = {"venue": venue, "key": "a-key", "secret": "a-secret", "may": ["read", "trade"]}
-    machine.begin(tmp_path / "exchange.jsonl", {"grant": {"venue": venue, "wallet": wallet, "USDT": "100000"}}, {"key": key})
-    config = yaml.safe_load((repository / path).read_text())
-    config["venues"]["cex"][venue]["endpoint"] = machine.url
+    held, theirs_ = ready_and_a_step(machine, tmp_path, monkeypatch, repository / path, venue, names)
+    assert held == theirs_
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
 
+
+KEYS = {
+    "binance": {"API_KEY": "a-key", "API_SECRET": "a-secret"},
+    "bybit": {"API_KEY": "a-key", "API_SECRET": "a-secret"},
+    "hyperliquid": {"API_KEY": OWNER, "API_SECRET": "0x" + "3" * 64},
+    "okx": {"API_KEY": "a-key", "API_SECRET": "a-secret", "PASSPHRASE": "passphrase"},
+}
+WALLETS = {"binance": ("spot",), "bybit": ("unified",), "hyperliquid": ("spot", "perp"), "okx": ("trading",)}
+
+
+def ready_and_a_step(machine, tmp_path, monkeypatch, path, venue, names):
+    """What a shipped config holds at an exchange after one step, by us and by the exchange; the check before it finds it ready.
+
+    `names` are the variables that are set; only the endpoint is added to the config.
+    """
+    keys, wallets = KEYS[venue], WALLETS[venue]
+    settle = "USDC" if venue == "hyperliquid" else "USDT"
+    signer = Account.from_key(keys["API_SECRET"]).address.lower() if venue == "hyperliquid" else "a-key"
+    grants = [{"grant": {"venue": venue, "wallet": wallet, settle: str(100_000 // len(wallets))}} for wallet in wallets]
+    may = ["read", "trade", "transfer"] if venue == "binance" else ["read", "trade"]
+    machine.begin(tmp_path / "exchange.jsonl", *grants, {"key": {"venue": venue, "key": signer, "secret": "a-secret", "may": may}})
+    config = yaml.safe_load(path.read_text().replace("bybit", venue))
+    config["venues"]["cex"][venue]["endpoint"] = machine.url
     monkeypatch.setattr(secrets, "_taken", {})  # of a process that has read none before
     for name in names:
-        monkeypatch.setenv(name, "a-secret" if name.endswith("SECRET") else "a-key")
+        monkeypatch.setenv(name, keys[name.rpartition("__")[2]])
     *_, ready = check_live(config)
     assert ready == "ready"
     time = Time(machine)
@@ -368,7 +391,14 @@ def test_the_commands_of_the_documents_work_with_the_config_and_the_keys_that_th
         result = engine.run()
     finally:
         engine.live.journal.close_file()
-    assert result.summary["instructions_failed"] == 0
-    held = engine.live.account.ledger.state.parts[venue].positions()
-    assert held == theirs(machine, venue)
-    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
+    assert (result.summary["instructions_routed"], result.summary["instructions_failed"]) == (2, 0)
+    return engine.live.account.ledger.state.parts[venue].positions(), theirs(machine, venue)
+
+
+@pytest.mark.parametrize("venue", ["hyperliquid", "okx"])
+def test_the_shipped_strategy_enters_at_the_other_exchanges_too(machine, tmp_path, monkeypatch, repository, venue):
+    names = [f"BASIS_DEV__{venue.upper()}__{field}" for field in KEYS[venue]]
+    held, theirs_ = ready_and_a_step(machine, tmp_path, monkeypatch, repository / "config" / "eth_basis.yaml", venue, names)
+    assert held == theirs_
+    (perp,) = (amount for name, amount in held.items() if name.endswith("-PERP"))
+    assert perp < 0 < held["ETH"]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchange_orders import client_id_of
@@ -101,12 +101,6 @@ def test_a_missing_passphrase_is_named():
     secrets = read_secrets("dev", {"BASIS_DEV__OKX__API_KEY": "key", "BASIS_DEV__OKX__API_SECRET": "secret"})
     with pytest.raises(ComponentError, match="BASIS_DEV__OKX__PASSPHRASE is not set"):
         open_exchange("okx", Settings(), secrets, BOTH)
-
-
-def test_nothing_is_moved_within_the_one_wallet(trader):
-    with pytest.raises(VenueRejected, match="okx has one wallet for spot and swaps; nothing was sent"):
-        trader.gateway._api.move("spot", "perp", "USDT", D(1), 0, 1)
-    assert trader.gateway._api.moves_since("spot", "perp", 0) == []
 
 
 # Errors.

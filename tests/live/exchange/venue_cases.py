@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class VenueCase:
-    """`clock` is the code of a wrong time and its HTTP status; `unknown` a code that says nothing of the outcome."""
+    """`clock` is the code of a wrong time and its HTTP status; `unknown` a code that says nothing of the outcome. `moves_expire`:
+    a move that is late is not made."""
 
     name: str
     wallets: tuple[str, ...]
@@ -16,6 +17,8 @@ class VenueCase:
     perp_fee_bps: str
     symbol: str = "ETHUSDT"
     settle: str = "USDT"
+    reserve: str = ""
+    moves_expire: bool = True
     settings: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -32,6 +35,6 @@ class VenueCase:
 
 CASES = {
     "hyperliquid": VenueCase("hyperliquid", ("spot", "perp"), ("Action expired.", 200), "Internal error", "4.5", "ETHUSDC", "USDC"),
-    "bybit": VenueCase("bybit", ("unified",), (10002, 200), 10016, "5.5"),
-    "okx": VenueCase("okx", ("trading",), (50102, 401), 50026, "5"),
+    "bybit": VenueCase("bybit", ("unified",), (10002, 200), 10016, "5.5", reserve="funding"),
+    "okx": VenueCase("okx", ("trading",), (50102, 401), 50026, "5", reserve="funding", moves_expire=False),
 }
