@@ -96,3 +96,34 @@ def test_a_deposit_at_an_exchange_is_on_its_way_under_its_transaction(world, tra
     (on_its_way,) = trader.manager.account.ledger.state.parts["in_transit"].transfers
     assert (on_its_way.key, on_its_way.to_venue, on_its_way.amount) == (report.reference, "binance", 700)
     assert trader.manager.live.senders.check_health()["status"] == "healthy"
+
+
+def compared(trader):
+    now = trader.world.clock.now()
+    return trader.manager.live.reconciler.compare(now, trader.manager.account.market(now))
+
+
+def test_a_comparison_explains_the_interest_and_names_what_nobody_explains(world, trade):
+    trader = trade()
+    trader.start()
+    trader.execute(action("supply", "USDT", 60_000))
+    world.pass_time(6 * 3_600)
+    table = compared(trader)
+    assert table.breaks == ()
+    assert [(row.token, [part.reason for part in row.explained]) for row in table.differences] == [("aUSDT", ["interest"])]
+    trader.settle()
+    assert compared(trader).differences == ()
+
+
+def test_what_has_not_enough_blocks_on_top_is_neither_held_nor_shown(world, trade):
+    trader = trade(confirmations=2)
+    trader.sleep = lambda seconds: world.chain.mine()
+    trader.open_again()
+    world.chain.rpc("anvil_mine", ("0x5",))
+    trader.start()
+    world.chain.send(world.tokens["USDT"], "transfer(address,uint256)", (world.account, 250 * USD))
+    assert trader.settle() == []
+    assert compared(trader).differences == ()
+    world.chain.rpc("anvil_mine", ("0x2",))
+    assert [report.deltas.tokens("wallet") for report in trader.settle()] == [{"USDT": 250}]
+    assert compared(trader).breaks == ()

@@ -8,16 +8,17 @@ import pytest
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, OutcomeUnknown, VenueRejected, VenueUnreachable
 from basis_strategy_v1.core.journal import Status
+from basis_strategy_v1.live.chain_client import Endpoint
+from basis_strategy_v1.live.secrets import Secret
 
 from ..server_process import ServerProcess
-from .node import EXCHANGE, USD
+from .node import EXCHANGE, USD, PricedChain
 from .wallet_trader import transfer
 
 pytestmark = pytest.mark.chain
 
 PAY = transfer("USDT", 100, instruction_id="pay")
 SEND = "eth_sendRawTransaction"
-NOTHING_SENT = ("drop_unsent", "refuse_unsent")
 
 
 class ProxyProcess(ServerProcess):
@@ -138,3 +139,21 @@ def test_a_transaction_goes_to_the_address_for_sending_and_nothing_else_does(wor
     after = {method: node.send_control({"count": method}) for method in (SEND, "eth_blockNumber")}
     assert (after[SEND] - before[SEND], after["eth_blockNumber"] - before["eth_blockNumber"]) == (1, 0)
     assert paid(world) == 100 * USD
+
+
+def test_of_two_nodes_that_disagree_nothing_is_read_of_one_at_a_block_of_the_other(world, node, trade):
+    """Both are at one height, with other blocks: what the first was asked about, the second does not know."""
+    with PricedChain() as other:
+        other.rpc("anvil_mine", (hex(int(world.chain.rpc("eth_blockNumber"), 16) + 3),))
+        trader = trade(url=node.url, timeout_s=2)
+        trader.start()
+        client = trader.gateway._client
+        second = Endpoint(Secret(other.url))
+        client._reading.append(second)
+        world.chain.rpc("anvil_mine", (hex(3),))
+        node.fault("refuse", "eth_getBalance", 1)
+        with pytest.raises(VenueUnreachable, match="cannot be read at block"):
+            trader.gateway.look()
+        client._reading.remove(second)
+        trader.execute(PAY)
+        assert (paid(world), world.nonce()) == (100 * USD, 1)

@@ -15,7 +15,7 @@ from basis_strategy_v1.venues.aave_reserve import Reserve, ReserveRules
 from basis_strategy_v1.venues.aave_state import AaveState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Reads = Callable[[Sequence[ContractRead]], list[Any]]
 
@@ -51,7 +51,8 @@ class PoolContracts(Struct, frozen=True, kw_only=True):
     reserves: Mapping[str, ReserveContracts]
     premium_bps: int
     premium_to_protocol_bps: int
-    sources: tuple[str, ...] = ()  # those of which an e-mode category takes its price
+    categories: tuple[int, ...] = ()  # the e-modes that there are
+    sources: tuple[str, ...] = ()  # those of which one takes its price
 
     def reads(self, account: str) -> list[ContractRead]:
         """All that changes, in one batch."""
@@ -59,7 +60,7 @@ class PoolContracts(Struct, frozen=True, kw_only=True):
             ContractRead(self.pool, "getUserConfiguration(address)", (account,)),
             ContractRead(self.pool, "getUserEMode(address)", (account,)),
         ]
-        found += _category_reads(self.pool)
+        found += _category_reads(self.pool, self.categories)
         found += [ContractRead(self.oracle, "getAssetPrice(address)", (source,)) for source in self.sources]
         for reserve in self.reserves.values():
             found += [
@@ -76,7 +77,7 @@ class PoolContracts(Struct, frozen=True, kw_only=True):
     def state(self, values: Sequence[Any], at_s: int) -> AaveState:
         """The pool and the account from what `reads` were answered, at a block of that time."""
         flags, emode, *rest = values
-        categories, rest = rest[:MOST_CATEGORIES], rest[MOST_CATEGORIES:]
+        categories, rest = rest[: len(self.categories)], rest[len(self.categories) :]
         of_sources, rest = rest[: len(self.sources)], rest[len(self.sources) :]
         rules: dict[str, ReserveRules] = {}
         reserves: dict[str, Reserve] = {}
@@ -100,7 +101,7 @@ class PoolContracts(Struct, frozen=True, kw_only=True):
                 borrowed[name] = owed
             if flags >> (2 * contracts.place + 1) & 1:
                 collateral.add(name)
-        emodes = {number: _category(row, number, member) for number, row in enumerate(categories, 1) if row[1]}
+        emodes = {number: _category(row, number, member) for number, row in zip(self.categories, categories, strict=True)}
         pool = Pool(
             revision=self.revision, rules=rules, reserves=reserves, emodes=emodes, flash_premium_bps=self.premium_bps,
             flash_premium_to_protocol_bps=self.premium_to_protocol_bps,
@@ -136,10 +137,12 @@ def pool_contracts(name: str, pool: str, tokens: Mapping[str, str], read: Reads)
             ContractRead(pool, "getReserveData(address)", (address,), (RESERVE_DATA,)),
             ContractRead(address, "decimals()", (), ("uint8",)),
         ]
-    wanted += _category_reads(pool)
+    wanted += _category_reads(pool, range(1, MOST_CATEGORIES + 1))
     oracle, *answers = read(wanted)
     answers, categories = answers[:-MOST_CATEGORIES], answers[-MOST_CATEGORIES:]
-    sources = dict.fromkeys(row[3] for row in categories if row[1] and row[3] != NOWHERE)
+    emodes = tuple(number for number, row in enumerate(categories, 1) if row[1])
+    sources = dict.fromkeys(categories[number - 1][3] for number in emodes)
+    sources.pop(NOWHERE, None)
     strategies = []
     for data in answers[0::2]:
         names = ("OPTIMAL_USAGE_RATIO", "getBaseVariableBorrowRate", "getVariableRateSlope1", "getVariableRateSlope2")
@@ -158,12 +161,12 @@ def pool_contracts(name: str, pool: str, tokens: Mapping[str, str], read: Reads)
         )  # fmt: skip
     return PoolContracts(
         name=name, pool=pool, oracle=oracle, revision=REVISIONS[revision], reserves=reserves, premium_bps=premium,
-        premium_to_protocol_bps=to_protocol, sources=tuple(sources),
+        premium_to_protocol_bps=to_protocol, categories=emodes, sources=tuple(sources),
     )  # fmt: skip
 
 
-def _category_reads(pool: str) -> list[ContractRead]:
-    return [ContractRead(pool, "getEModeCategoryData(uint8)", (number,), (CATEGORY,)) for number in range(1, MOST_CATEGORIES + 1)]
+def _category_reads(pool: str, numbers: Iterable[int]) -> list[ContractRead]:
+    return [ContractRead(pool, "getEModeCategoryData(uint8)", (number,), (CATEGORY,)) for number in numbers]
 
 
 def _bits(number: int, start: int, end: int) -> int:

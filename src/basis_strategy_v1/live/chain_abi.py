@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.chain_call import call_data
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 WORD_DIGITS = 64
+NUMBER = ("uint256",)
 
 
 class ContractRead(NamedTuple):
@@ -21,12 +22,11 @@ class ContractRead(NamedTuple):
     contract: str
     signature: str
     args: tuple[Any, ...] = ()
-    outputs: tuple[str, ...] = ("uint256",)
+    outputs: tuple[str, ...] = NUMBER
 
     def call(self, block: Any) -> RpcCall:
         """The JSON-RPC call at a block: its number, or {"blockHash": …}."""
-        data = "0x" + call_data(self.signature, *self.args).hex()
-        return RpcCall("eth_call", ({"to": self.contract, "data": data}, block))
+        return RpcCall("eth_call", ({"to": self.contract, "data": _data(self.signature, self.args)}, block))
 
     def decoded(self, answer: Any) -> Any:
         """What the contract answered; one value comes without its tuple.
@@ -36,6 +36,8 @@ class ContractRead(NamedTuple):
         """
         if isinstance(answer, RpcError) or not isinstance(answer, str) or len(answer) < 2 + WORD_DIGITS * len(self.outputs):
             raise MalformedAnswer(f"{answer or 'nothing'} to {self.signature} of {self.contract}", str(answer))
+        if self.outputs == NUMBER:
+            return int(answer[2 : 2 + WORD_DIGITS], 16)
         from eth_abi.exceptions import DecodingError
 
         try:
@@ -43,6 +45,12 @@ class ContractRead(NamedTuple):
         except DecodingError:
             raise MalformedAnswer(f"an answer of another form to {self.signature} of {self.contract}", answer) from None
         return values[0] if len(values) == 1 else values
+
+
+@lru_cache(4_096)
+def _data(signature: str, args: tuple[Any, ...]) -> str:
+    """The bytes of a call; the same few are made for each block."""
+    return "0x" + call_data(signature, *args).hex()
 
 
 def decoded(types: Sequence[str], data: str) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import count
 from threading import Lock
@@ -62,6 +63,7 @@ class Endpoint:
         port = f":{parts.port}" if parts.port is not None else ""
         self.shown = f"{parts.hostname}{port}"
         self.head = 0
+        self.proxies: dict[str, str] | None = None  # the environment's for this address, once it was asked
         self.left_alone_until = 0.0
 
 
@@ -198,9 +200,11 @@ class ChainClient:
         deadline = current_deadline()
         self.round_trips += 1
         try:
+            if endpoint.proxies is None:
+                endpoint.proxies = _proxies_of(endpoint.url.reveal())
             response = self._connected().post(
                 endpoint.url.reveal(), data=body, headers={"Content-Type": "application/json"}, timeout=self._timeout_s,
-                allow_redirects=False,
+                allow_redirects=False, proxies=endpoint.proxies,
             )  # fmt: skip
             content: bytes = response.content
         except DeadlinePassed:
@@ -221,7 +225,15 @@ class ChainClient:
                 from basis_strategy_v1.live.http_deadline import put_under_deadlines
 
                 self._session = put_under_deadlines(Session())
+                self._session.trust_env = False  # it reads the environment at each call, which takes a millisecond
+                self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             return self._session
+
+
+def _proxies_of(url: str) -> dict[str, str]:
+    from requests.utils import get_environ_proxies
+
+    return {name: str(proxy) for name, proxy in get_environ_proxies(url).items()}
 
 
 def _result(by_id: dict[Any, dict[str, Any]], id_: Any) -> Any:

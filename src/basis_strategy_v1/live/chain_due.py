@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.chain_reader import BlockReading, ChainReader
 
 UNREACHABLE = "OCH-002"
-INTEREST_EVERY_S = 300  # how often what a balance has grown by is written down
+INTEREST_EVERY_S = 60  # how often at most what a balance has grown by is written down
 BLOCKS_AT_ONCE, LOGS_AT_ONCE = 50, 2_000
 MOST_KNOWN = 256
 MOST_SEARCHED = 300  # blocks, for what has brought ether
@@ -62,6 +62,7 @@ class ChainDue:
         self._name = name
         self._reader = reader
         self._lock = RLock()
+        self.last_read: BlockReading | None = None
         self._own: dict[str, OwnTransaction] = {}  # by hash
         self._reported: tuple[str, dict[str, int]] = ("", {})  # since which block, and by balance, what was reported without a transaction
 
@@ -79,14 +80,13 @@ class ChainDue:
             VenueUnreachable: also where the chain is another one than it was at the cursor. MalformedAnswer.
         """
         reader = self._reader
-        head = reader.latest()
-        block = head if not confirmations else self._block(max(head.number - confirmations, 0))
+        if since is None:
+            return (), self._begun(confirmations)
+        block = reader.confirmed(confirmations)
         at = at_hash(block.hash)
         *answers, count = reader.client.ask(*reader.calls_at(at), RpcCall("eth_getTransactionCount", (reader.account, at)))
         reading, nonce = reader.reading(block, answers), number_of(count, "a nonce")
         held = reader.balances_of(reading.state, self._name)
-        if since is None:
-            return (), _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=block.time_s))
         cursor = json.decode(since, type=ChainCursor)
         self._require_same_chain(cursor)
         if block.number <= cursor.number:
@@ -95,14 +95,19 @@ class ChainDue:
         interest_s = cursor.interest_s
         if found or (block.time_s - interest_s >= INTEREST_EVERY_S and any(":" in name for name in held)):
             interest_s = block.time_s
-            found = [*self._interest(reading, cursor), *found]
+            found = [*self._interest(reading, cursor, held), *found]
         return found, _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=interest_s))
 
-    def _block(self, number: int) -> Block:
-        return block_of(self._reader.client.get("eth_getBlockByNumber", hex(number), False))
+    def _begun(self, confirmations: int) -> str:
+        """The first cursor: at the block at which the account was read last, so that nothing falls between the two."""
+        reader = self._reader
+        reading = self.last_read or reader.read_at(reader.confirmed(confirmations))
+        block, held = reading.block, reader.balances_of(reading.state, self._name)
+        nonce = number_of(reader.client.get("eth_getTransactionCount", reader.account, at_hash(block.hash)), "a nonce")
+        return _text(ChainCursor(number=block.number, hash=block.hash, nonce=nonce, held=held, interest_s=block.time_s))
 
     def _require_same_chain(self, cursor: ChainCursor) -> None:
-        there = self._block(cursor.number)
+        there = block_of(self._reader.client.get("eth_getBlockByNumber", hex(cursor.number), False))
         if there.hash != cursor.hash:
             raise VenueUnreachable(
                 UNREACHABLE,
@@ -112,10 +117,13 @@ class ChainDue:
 
     # What happened.
 
-    def _interest(self, reading: BlockReading, cursor: ChainCursor) -> Iterator[Due]:
-        """What each pool is like now: the account brings its balances there before anything else is taken up."""
+    @staticmethod
+    def _interest(reading: BlockReading, cursor: ChainCursor, held: Mapping[str, int]) -> Iterator[Due]:
+        """What each pool is like now in which something is or was held: the account brings its balances there before anything else is taken
+        up."""
+        used = {name.partition(":")[0] for name in (*held, *cursor.held) if ":" in name}
         for name, part in reading.state.parts.items():
-            if isinstance(part, AaveState):
+            if isinstance(part, AaveState) and name in used:
                 yield interest_due(name, part, reading.block.hash)
 
     def _happened(self, cursor: ChainCursor, reading: BlockReading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:

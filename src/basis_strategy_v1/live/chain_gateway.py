@@ -277,9 +277,10 @@ class ChainGateway:
         return self._reader.account
 
     def read(self, at: str | None = None) -> State:
-        """What the account holds and what its protocols are like, at a block by its hash, else at the newest one."""
+        """What the account holds and what its protocols are like, at a block by its hash, else at the newest one that counts."""
         if at is None:
-            return self._reader.read().state
+            self._due.last_read = self._reader.read_at(self._reader.confirmed(self._confirmations))
+            return self._due.last_read.state
         with self._lock:
             known = self._readings.get(at)
         if known is not None:

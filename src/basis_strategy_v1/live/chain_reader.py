@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import WALLET, State, Wallet
 from basis_strategy_v1.core.tokens import REBASING, decimals_of
@@ -169,6 +169,13 @@ class ChainReader:
         """The newest block."""
         return block_of(self.client.get("eth_getBlockByNumber", "latest", False))
 
+    def confirmed(self, confirmations: int) -> Block:
+        """The newest block with so many on top of it."""
+        head = self.latest()
+        if not confirmations:
+            return head
+        return block_of(self.client.get("eth_getBlockByNumber", hex(max(head.number - confirmations, 0)), False))
+
     def read(self) -> BlockReading:
         """Everything at the newest block: two round trips."""
         return self.read_at(self.latest())
@@ -193,11 +200,11 @@ class ChainReader:
         """The state from what the calls were answered.
 
         Raises:
-            MalformedAnswer.
+            VenueUnreachable: the node does not know the block. MalformedAnswer.
         """
         at, pools = self._look()
         if isinstance(answers[0], RpcError):
-            raise MalformedAnswer(f"{answers[0]} for the balance at block {block.number}", str(answers[0]))
+            raise VenueUnreachable("OCH-002", f"{self.wallet} cannot be read at block {block.number} ({block.hash}): {answers[0]}")
         units = {"ETH": number_of(answers[0], "a balance")}
         values = [read.decoded(answer) for read, answer in zip(self._reads(), answers[1:], strict=True)]
         units |= dict(zip(at.tokens, values, strict=False))
