@@ -38,11 +38,9 @@ class ContractRead(NamedTuple):
             raise MalformedAnswer(f"{answer or 'nothing'} to {self.signature} of {self.contract}", str(answer))
         if self.outputs == NUMBER:
             return int(answer[2 : 2 + WORD_DIGITS], 16)
-        from eth_abi.exceptions import DecodingError
-
         try:
             values = decoded(self.outputs, answer)
-        except DecodingError:
+        except MalformedAnswer:
             raise MalformedAnswer(f"an answer of another form to {self.signature} of {self.contract}", answer) from None
         return values[0] if len(values) == 1 else values
 
@@ -54,10 +52,18 @@ def _data(signature: str, args: tuple[Any, ...]) -> str:
 
 
 def decoded(types: Sequence[str], data: str) -> tuple[Any, ...]:
-    """The values in hexadecimal data."""
-    from eth_abi.abi import decode
+    """The values in hexadecimal data.
 
-    return tuple(decode(types, bytes.fromhex(data[2:])))
+    Raises:
+        MalformedAnswer: it has another form.
+    """
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        return tuple(decode(types, bytes.fromhex(data[2:])))
+    except (DecodingError, ValueError, OverflowError):
+        raise MalformedAnswer(f"data that are no {', '.join(types)}", data) from None
 
 
 @cache

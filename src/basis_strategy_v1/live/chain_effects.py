@@ -111,7 +111,7 @@ def effect_of(logs: Iterable[Mapping[str, Any]], places: ChainPlaces, ether: Map
             if not has_ether:
                 move(places.wallet, "ETH", -sign * units)
     for receiver, wei in (ether or {}).items():
-        if receiver.lower() != places.weth and not has_ether:
+        if receiver.lower() not in (places.weth, places.account) and not has_ether:
             move(venue_of(receiver.lower()), "ETH", -wei)
     kept = {venue: {token: units for token, units in moved.items() if units} for venue, moved in tokens.items()}
     aave = {name: aave_effect(logs, pool, places.account) for name, pool in places.pools.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.live.chain_abi import decoded
 
 ERROR, PANIC = "0x08c379a0", "0x4e487b71"
@@ -28,6 +29,6 @@ def reason_in(data: str) -> str:
             return str(decoded(("string",), "0x" + data[10:])[0])[:LONGEST]
         if data.startswith(PANIC):
             return f"panic {decoded(('uint256',), '0x' + data[10:])[0]:#04x}"
-    except (ValueError, OverflowError):
+    except MalformedAnswer:
         pass
     return data[:LONGEST] if len(data) > 2 else ""
