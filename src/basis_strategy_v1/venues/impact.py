@@ -18,7 +18,7 @@ from basis_strategy_v1.core.settings import AboveZero, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from basis_strategy_v1.core.market import MarketSnapshot, Traded
+    from basis_strategy_v1.core.market import MarketSnapshot, DayTraded
 
 ZERO, ONE = Decimal(0), Decimal(1)
 DEPTH_BPS = Decimal(100)
@@ -61,7 +61,7 @@ class OwnSize:
         traded = market.traded_before(kind, self._prices_as, symbol)
         return ZERO if traded is None else self._square_root(traded, notional / traded.close / traded.volume)
 
-    def _square_root(self, traded: Traded, share: Decimal) -> Decimal:
+    def _square_root(self, traded: DayTraded, share: Decimal) -> Decimal:
         return (self.impact.k * traded.volatility_bps * share.sqrt()).quantize(UNIT)
 
     def _by_depth(self, notional: Decimal) -> Decimal:
