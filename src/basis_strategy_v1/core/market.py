@@ -41,7 +41,7 @@ class StaleSeries(MissingData):
 SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
-class Traded(NamedTuple):
+class DayTraded(NamedTuple):
     """A day of a market: its volume (base units), the daily volatility of its price (bps), its last close."""
 
     volume: Decimal
@@ -139,7 +139,7 @@ class MarketSnapshot(ABC):
         where not `above`); None where there is none, or the source has no bars."""
         return None
 
-    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+    def traded_before(self, kind: str, venue: str, symbol: str) -> DayTraded | None:
         """What was traded of a spot or perp symbol in the day before today's (UTC); None where the source has no bars that show it."""
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US, iso
-from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries, Traded
+from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries, DayTraded
 from basis_strategy_v1.core.state_rows import StateRow
 from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
 from basis_strategy_v1.data.check_cadence import NEIGHBOURS, least_stop, stopped_message, stopped_spans
@@ -332,7 +332,7 @@ class Series:
         self._missed: array[int] | None = None  # not looked for yet
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
-        self._traded: tuple[int, Traded | None] = (-1, None)  # (day, what was traded before it)
+        self._traded: tuple[int, DayTraded | None] = (-1, None)  # (day, what was traded before it)
         # ((first row, deviation, heartbeat), row, value, when) of what an oracle has published.
         self._published: tuple[Any, int, Decimal, int] = (None, 0, Decimal(0), 0)
         self._scales: tuple[int, ...] | None = None  # the decimals of the columns; none where one does not fit in integers
@@ -429,13 +429,13 @@ class Series:
         self._published = (first, deviation_bps, heartbeat_us), row, value, at
         return start, value
 
-    def traded_before(self, instant: int) -> Traded | None:
+    def traded_before(self, instant: int) -> DayTraded | None:
         """What was traded in the day before the UTC day of `instant`, and how much the price moved; None where the bars do not show it."""
         if (day := instant // DAY_US) != self._traded[0]:
             self._traded = day, self._traded_before(day * DAY_US)
         return self._traded[1]
 
-    def _traded_before(self, start: int) -> Traded | None:
+    def _traded_before(self, start: int) -> DayTraded | None:
         edges, closes, interval = self._edges, self._single, self.interval_us
         last, first = bisect_right(edges, start) - 1, bisect_right(edges, start - DAY_US) - 1
         if closes is None or not 0 < interval <= DAY_US or not 1 <= first < last:
@@ -450,7 +450,7 @@ class Series:
         mean = fsum(returns) / len(returns)
         variance = fsum((one - mean) ** 2 for one in returns) / (len(returns) - 1)
         daily_bps = sqrt(variance * DAY_US / (step * interval)) * 10_000
-        return Traded(volume, Decimal(f"{daily_bps:.6f}"), closes.decimal(last - 1))
+        return DayTraded(volume, Decimal(f"{daily_bps:.6f}"), closes.decimal(last - 1))
 
     def last_volume(self, instant: int) -> Decimal | None:
         """The volume of the last bar."""

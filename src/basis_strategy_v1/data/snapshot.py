@@ -17,7 +17,7 @@ from basis_strategy_v1.core.market import (
     MissingData,
     ScaledRow,
     SeriesKey,
-    Traded,
+    DayTraded,
 )
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SeriesSnapshot(MarketSnapshot):
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.first_close_beyond(price, self.instant, until, above=above)
 
-    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+    def traded_before(self, kind: str, venue: str, symbol: str) -> DayTraded | None:
         series = self._series(kind, venue, symbol)
         return None if series is None else series.traded_before(self.instant)
 
