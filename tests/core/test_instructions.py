@@ -328,7 +328,12 @@ def test_a_reason_and_a_tag_are_for_the_record_and_change_nothing() -> None:
 
 def test_a_symbol_with_a_slash_is_answered_with_the_one_without() -> None:
     block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "perp", "side": "buy", "amount": 1}
-    for symbol, end in (("ETH/USDT", "; write ETHUSDT"), ("ETH/USDT:USDT", "; write ETHUSDT"), ("ETH USDT", "got 'ETH USDT'"), ("/", "got '/'")):
+    for symbol, end in (
+        ("ETH/USDT", "; write ETHUSDT"),
+        ("ETH/USDT:USDT", "; write ETHUSDT"),
+        ("ETH USDT", "got 'ETH USDT'"),
+        ("/", "got '/'"),
+    ):
         with pytest.raises(ComponentError) as refused:
             parse_instruction({**block, "symbol": symbol})
         assert str(refused.value).endswith(end)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.results.fills import Fill, fills_in
+from basis_strategy_v1.results.fills import TradeRow, fills_in
 from basis_strategy_v1.results.reasons import Waited, by_reason, waited
 
 HOUR = 3_600_000_000
@@ -36,7 +36,7 @@ def worth(at: str, token: str) -> Decimal:
 
 def test_a_trade_is_a_fill_with_its_notional_and_fee_in_the_currency() -> None:
     [fill] = fills_in([b"{}\n", trade(reason="low: buy", tag='a,"b"')], worth)
-    assert fill == Fill(
+    assert fill == TradeRow(
         "1970-01-01T02:00:00Z", "bybit", "spot", "ETHUSDC", "buy", "2", "3000", 5940 * UNIT, 30 * UNIT, "low: buy", 'a,"b"', "k"
     )
     assert fill.row() == '1970-01-01T02:00:00Z,bybit,spot,ETHUSDC,buy,2,3000,5940,30,low: buy,"a,""b""",k\n'
@@ -54,8 +54,8 @@ def test_what_is_done_on_chain_is_a_fill_of_what_it_took() -> None:
     ]  # fmt: skip
 
 
-def fill_at(hour: int, reason: str, tag: str = "") -> Fill:
-    return Fill(f"1970-01-01T{hour:02}:00:00Z", "bybit", "spot", "ETHUSDT", "buy", "1", "1", 10 * UNIT, UNIT, reason, tag, "k")
+def fill_at(hour: int, reason: str, tag: str = "") -> TradeRow:
+    return TradeRow(f"1970-01-01T{hour:02}:00:00Z", "bybit", "spot", "ETHUSDT", "buy", "1", "1", 10 * UNIT, UNIT, reason, tag, "k")
 
 
 def test_the_profit_of_a_rule_is_what_came_from_before_its_orders_until_the_next() -> None:

@@ -12,12 +12,12 @@ from basis_strategy_v1.core.market import (
     ONE,
     REDEEMED_BY,
     SAME_AS,
+    DayTraded,
     Feed,
     MarketSnapshot,
     MissingData,
     ScaledRow,
     SeriesKey,
-    DayTraded,
 )
 
 if TYPE_CHECKING:

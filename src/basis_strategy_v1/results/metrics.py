@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.results.summary import FEWEST_DAYS, YEAR_DAYS
+from basis_strategy_v1.results.daily import FEWEST_DAYS, YEAR_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ TOO_SHORT = f"the run has fewer than {FEWEST_DAYS} days"
 RUINED = "the equity fell to nothing"
 
 
-class Traded(NamedTuple):
+class Turnover(NamedTuple):
     """What a run traded and what that cost, in units of 1e-12 of the share class currency."""
 
     notional: int
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 def measure(
     days: Days,
     initial: int,
-    traded: Traded,
+    traded: Turnover,
     presence: Presence,
     *,
     risk_free: float = 0.0,

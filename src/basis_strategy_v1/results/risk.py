@@ -25,7 +25,7 @@ OF_ALL = ("gross_exposure", "net_exposure", "in_transit", "queued")
 QUEUED = queued_name("")
 
 
-class Loan(NamedTuple):
+class LoanRisk(NamedTuple):
     """A lender's view of us: debt / collateral, and the health factor; None without a debt."""
 
     ltv: float | None
@@ -40,7 +40,7 @@ class RiskPoint(NamedTuple):
     exposures: tuple[Exposure, ...]
     perps: tuple[PerpExposure, ...]
     equities: Mapping[str, float]
-    loans: Mapping[str, Loan]
+    loans: Mapping[str, LoanRisk]
 
 
 class RiskRows:
@@ -79,7 +79,7 @@ class RiskRows:
             yield f"{next(stamps)},{nothing}\n"
         for point, begin, end in zip(points, begins, [*begins[1:], len(instants)], strict=True):
             if begin < end:
-                loans = [point.loans.get(name, Loan(None, None)) for name in lenders]
+                loans = [point.loans.get(name, LoanRisk(None, None)) for name in lenders]
                 tail = "".join(f",{_text(loan.ltv)},{_text(loan.health_factor)}" for loan in loans)
                 for cells in self._cells(point, begin, end, accounts, prices):
                     yield f"{next(stamps)},{cells}{tail}\n"
@@ -199,7 +199,7 @@ def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Callable[[str], Any]) -> Loan:
+def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Callable[[str], Any]) -> LoanRisk:
     """What a lender sees: debts are exposures of less than nothing there."""
     owed = held = 0.0
     for one in exposures:
@@ -207,5 +207,5 @@ def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Call
             worth = float(one.amount) * float(value(one.token))
             owed, held = (owed - worth, held) if worth < 0 else (owed, held + worth)
     if not owed:
-        return Loan(None, None)
-    return Loan(owed / held if held else None, None if health is None else float(health))
+        return LoanRisk(None, None)
+    return LoanRisk(owed / held if held else None, None if health is None else float(health))

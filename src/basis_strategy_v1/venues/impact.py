@@ -18,7 +18,7 @@ from basis_strategy_v1.core.settings import AboveZero, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from basis_strategy_v1.core.market import MarketSnapshot, DayTraded
+    from basis_strategy_v1.core.market import DayTraded, MarketSnapshot
 
 ZERO, ONE, BPS = Decimal(0), Decimal(1), Decimal(10_000)
 DEPTH_BPS = Decimal(100)
