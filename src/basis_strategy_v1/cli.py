@@ -337,7 +337,8 @@ def data_import(
 
     A second import adds what is new. A row that is there with other values is refused. Nothing is written unless all of it is right.
     """
-    from basis_strategy_v1.data.importing import Wanted, import_data
+    from basis_strategy_v1.data.import_settling import Wanted
+    from basis_strategy_v1.data.importing import import_data
 
     found = import_data(source, dest, Wanted(form, kind, venue, market, symbol, interval, columns, unit, stamped))
     if as_json:
