@@ -71,7 +71,7 @@ def basis(
 
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of series, or database; else the config's.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")]
 OwnLogs = Annotated[
@@ -297,7 +297,7 @@ def data_sample(
 
 @data_app.command("validate", epilog="Example: basis data validate build/sample")
 def data_validate(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A folder of series, or a database.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding, as a JSON list.")] = False,
 ) -> None:
     """List what is wrong or unusual in a folder: malformed rows, gaps, outliers, wrong units, series that contradict each other.
@@ -337,7 +337,8 @@ def data_import(
 
     A second import adds what is new. A row that is there with other values is refused. Nothing is written unless all of it is right.
     """
-    from basis_strategy_v1.data.importing import Wanted, import_data
+    from basis_strategy_v1.data.import_settling import Wanted
+    from basis_strategy_v1.data.importing import import_data
 
     found = import_data(source, dest, Wanted(form, kind, venue, market, symbol, interval, columns, unit, stamped))
     if as_json:

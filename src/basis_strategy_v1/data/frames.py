@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.importing import Identity, Imported, import_table
+from basis_strategy_v1.data.import_settling import Identity
+from basis_strategy_v1.data.importing import Imported, import_table
 from basis_strategy_v1.data.layout import INTERVALS_US
 from basis_strategy_v1.data.row_files import SourceFault
 from basis_strategy_v1.data.vendor_formats import OHLCV, Shape
