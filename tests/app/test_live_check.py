@@ -177,8 +177,9 @@ def test_a_symbol_that_is_not_listed_and_a_series_of_a_chain_are_found(config: d
     assert found == [
         f"DAT-001: binance lists no {kind} BTCUSDT; correct the symbol, or choose another exchange" for kind in ("spot", "perp")
     ]
-    (line,) = findings({**config, "venues": {**config["venues"], "onchain": {"wallet": {}}}}, account)[1:]
-    assert line.startswith("DAT-001: no live feed of gas of ethereum for ethereum: set gas_price_gwei of the wallet to a number")
+    staked = {"initial_positions": {"wallet": {"wstETH": 1}}, "venues": {**config["venues"], "onchain": {"wallet": {}, "lido": {}}}}
+    (line,) = findings({**config, **staked}, account)[1:]
+    assert line.startswith("DAT-001: no live feed of staking of lido for wstETH: only a chain gives them")
 
 
 def test_an_exchange_that_says_its_time_and_nothing_else_is_named(config: dict[str, Any], account: Any, exchanges: PublicProcess) -> None:

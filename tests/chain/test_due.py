@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from .node import ETHER, USD
+from .node import ETHER, GWEI, KEY, USD
 from .wallet_trader import action, in_units, transfer
 
 pytestmark = pytest.mark.chain
@@ -127,3 +127,22 @@ def test_what_has_not_enough_blocks_on_top_is_neither_held_nor_shown(world, trad
     world.chain.rpc("anvil_mine", ("0x2",))
     assert [report.deltas.tokens("wallet") for report in trader.settle()] == [{"USDT": 250}]
     assert compared(trader).breaks == ()
+
+
+def test_what_somebody_else_did_with_the_key_is_foreign_and_what_the_run_did_is_not_even_after_a_restart(world, trade):
+    from eth_account import Account
+
+    trader = trade()
+    trader.start()
+    trader.execute(transfer("USDT", 100))
+    other = {
+        "type": 2, "chainId": 31_337, "nonce": world.nonce(), "to": "0x" + "11" * 20, "value": ETHER, "data": "0x", "gas": 21_000,
+        "maxFeePerGas": 50 * GWEI, "maxPriorityFeePerGas": GWEI,
+    }  # fmt: skip
+    before = world.balances()["ETH"]
+    world.chain.rpc("eth_sendRawTransactionSync", ("0x" + Account.sign_transaction(other, KEY).raw_transaction.hex(),))
+    trader.again()
+    trader.start()
+    (report,) = trader.settle()
+    assert (report.kind, in_units(report.deltas.tokens("wallet"))) == ("foreign", {"ETH": world.balances()["ETH"] - before})
+    assert compared(trader).differences == ()

@@ -106,7 +106,7 @@ def without_gas(report):
 
 
 def play(world, trader, seed):
-    """One random block; whether it was executed."""
+    """One random block; what was reported of it, None where it was refused."""
     chance = random.Random(f"parity {seed}")
     others_trade(world, chance)
     world.clock.shift += timedelta(seconds=chance.choice((1, 60, 3_600, 40_000)))
@@ -123,17 +123,32 @@ def play(world, trader, seed):
         assert is_refused, f"seed {seed}: the simulator takes {block}, the gateway refuses: {refused.message}"
         world.chain.set_next_timestamp(at_s + 1)
         world.chain.mine()
-        return False
+        return None
     assert world.chain.timestamp() == at_s
     assert without_gas(report) == expected, f"seed {seed}: {block}"
     held = trader.held()
     assert in_units(held["wallet"] | held["aave"]) == {name: units for name, units in world.balances().items() if units}
-    return True
+    return report
 
 
-@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 340), marks=pytest.mark.prove)], ids=["check", "prove"])
-def test_random_blocks_give_the_deltas_that_were_simulated(world, trade, seeds):
+def units_of(deltas):
+    """Base units by token, whatever venue did it."""
+    found = {}
+    for (_, token), amount in deltas.items():
+        found[token] = found.get(token, Decimal(0)) + amount
+    return in_units(found)
+
+
+@pytest.mark.parametrize("seeds", [range(50), pytest.param(range(50, 350), marks=pytest.mark.prove)], ids=["check", "prove"])
+def test_random_blocks_give_the_deltas_that_were_simulated_and_with_the_interest_the_balances(world, trade, seeds):
     trader = trade()
     trader.start()
-    done = [play(world, trader, seed) for seed in seeds]
-    assert len(done) / 4 < sum(done) < len(done)
+    before = world.balances()
+    reports = [report for report in (play(world, trader, seed) for seed in seeds) if report is not None]
+    assert len(seeds) / 4 < len(reports) < len(seeds)
+    # Interest and deltas together are what the balances have changed by.
+    moved = units_of(Deltas.total(one.deltas for report in reports for one in (*report.settlements, report)))
+    after = world.balances(hex(reports[-1].details["block"]))
+    assert {name: units for name, units in moved.items() if units} == {
+        name: after[name] - before[name] for name in after if after[name] != before[name]
+    }

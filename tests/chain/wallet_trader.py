@@ -80,7 +80,17 @@ class WalletTrader:
         venues = venues_of_config(self.config)
         settings = venue_accounts.settings_of(self.config, "wallet")
         account = venue_accounts.VenueAccount(
-            "wallet", "wallet", settings, self.config, self.secrets, self.world.clock, {}, "run", venues, {"binance": Payee()}
+            "wallet",
+            "wallet",
+            settings,
+            self.config,
+            self.secrets,
+            self.world.clock,
+            {},
+            "run",
+            venues,
+            {"binance": Payee()},
+            self.journal.has_message,
         )
         return venue_accounts.REAL["wallet"].make(account)
 

@@ -207,7 +207,9 @@ def _engine(
             gateways = paper_gateways(world, venues, clock)
             on_end.insert(0, world.close)
         else:
-            gateways = real_gateways(settings, venues, secrets, clock, series_of(settings, strategy, has_chain=True), journal.run)
+            gateways = real_gateways(
+                settings, venues, secrets, clock, series_of(settings, strategy, has_chain=True), journal.run, journal.has_message
+            )
             check_accounts(gateways.values(), settings, journal, _logs(logger, clock, "LiveEngine", NOT_READY))
         health = UnifiedHealthManager(event_logger=logger, clock=clock)
         if is_fed:

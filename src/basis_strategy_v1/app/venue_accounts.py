@@ -31,7 +31,8 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 class VenueAccount(NamedTuple):
     """All that the gateway of one configured venue account is made of. `run` is the journal's, "" where there is none yet; `symbols` are
-    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}. `others` are the accounts that were made before it."""
+    those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}. `others` are the accounts that were made before it;
+    `is_ours` says whether a message was sent by the run (None: nobody else uses the keys)."""
 
     name: str
     kind: str  # the exchange or protocol that it is at
@@ -43,6 +44,7 @@ class VenueAccount(NamedTuple):
     run: str
     venues: Venues
     others: Mapping[str, Gateway]
+    is_ours: Callable[[str], bool] | None = None
 
 
 class RealVenue(NamedTuple):
@@ -77,7 +79,7 @@ def _wallet(account: VenueAccount) -> Gateway:
     slip_bps = None if config.limits is None else config.limits.max_slippage_bps
     return open_wallet(
         account.name, on_chain, account.venues, account.secrets, clock=account.clock, timeout_s=float(config.venue_timeout),
-        pays_to=pays_to, slip_bps=slip_bps,
+        pays_to=pays_to, slip_bps=slip_bps, **({} if account.is_ours is None else {"is_ours": account.is_ours}),
     )  # fmt: skip
 
 
@@ -106,7 +108,13 @@ def paper_gateways(world: PaperWorld, venues: Venues, clock: Any) -> dict[str, G
 
 
 def real_gateways(
-    config: Config, venues: Venues, secrets: Secrets, clock: Clock, series: Sequence[tuple[str, str, str]] = (), run: str = ""
+    config: Config,
+    venues: Venues,
+    secrets: Secrets,
+    clock: Clock,
+    series: Sequence[tuple[str, str, str]] = (),
+    run: str = "",
+    is_ours: Callable[[str], bool] | None = None,
 ) -> dict[str, Gateway]:
     """A real gateway for each venue account that has one.
 
@@ -118,7 +126,7 @@ def real_gateways(
         settings, kind = settings_of(config, name) or WalletSettings(), exchange_or_protocol(config, name)
         if kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
-            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found))
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found, is_ours))
     for gateway in found.values():
         if hasattr(gateway, "payees"):
             gateway.payees = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}

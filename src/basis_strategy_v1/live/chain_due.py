@@ -5,7 +5,7 @@ The account's balances at two blocks differ by what its own transactions did, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,11 +55,18 @@ class OwnTransaction(NamedTuple):
     moved: Mapping[str, int]
 
 
-class ChainDue:
-    """Reads one account. `name` is the wallet's."""
+def of_the_run(hash_: str) -> bool:
+    """Nobody else uses the key."""
+    return True
 
-    def __init__(self, name: str, reader: ChainReader) -> None:
+
+class ChainDue:
+    """Reads one account. `name` is the wallet's; `is_ours` whether a transaction of the account is one of this run: what another did with
+    its key is reported as foreign."""
+
+    def __init__(self, name: str, reader: ChainReader, is_ours: Callable[[str], bool] = of_the_run) -> None:
         self._name = name
+        self._is_ours = is_ours
         self._reader = reader
         self._lock = RLock()
         self.last_read: BlockReading | None = None
@@ -224,7 +231,7 @@ class ChainDue:
     # The account's own transactions.
 
     def _own_between(self, cursor: ChainCursor, last: int, nonce: int) -> list[Mapping[str, int]]:
-        """What each of the account's own transactions after the cursor did; those that are not known any more are looked up."""
+        """What each of the run's own transactions after the cursor did; those that are not known any more are looked up."""
         wanted = nonce - cursor.nonce
         if wanted <= 0:
             return []
@@ -232,16 +239,16 @@ class ChainDue:
             known = [own.moved for own in self._own.values() if cursor.number < own.number <= last]
         if len(known) == wanted:
             return known
-        return [moved for _, moved in self._scanned(cursor.number + 1, last)]
+        return self._scanned(cursor.number + 1, last)
 
-    def _scanned(self, first: int, last: int) -> list[tuple[str, Mapping[str, int]]]:
-        """(hash, what it did) of each of the account's own transactions in some blocks."""
-        found: list[tuple[str, Mapping[str, int]]] = []
-        sent = [transaction for _, transaction in self.sent_between(first, last)]
+    def _scanned(self, first: int, last: int) -> list[Mapping[str, int]]:
+        """What each of the run's own transactions in some blocks did."""
+        found: list[Mapping[str, int]] = []
+        sent = [transaction for _, transaction in self.sent_between(first, last) if self._is_ours(transaction["hash"])]
         for start in range(0, len(sent), BLOCKS_AT_ONCE):
             part = sent[start : start + BLOCKS_AT_ONCE]
             receipts = self._reader.client.ask(*(RpcCall("eth_getTransactionReceipt", (each["hash"],)) for each in part))
-            found += [(each["hash"], self._moved_by(each, answer)) for each, answer in zip(part, receipts, strict=True)]
+            found += [self._moved_by(each, answer) for each, answer in zip(part, receipts, strict=True)]
         return found
 
     def sent_between(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:

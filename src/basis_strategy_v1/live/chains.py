@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.live.chain_client import ChainClient
-from basis_strategy_v1.live.chain_due import ChainDue
+from basis_strategy_v1.live.chain_due import ChainDue, of_the_run
 from basis_strategy_v1.live.chain_gateway import ChainGateway
 from basis_strategy_v1.live.chain_reader import ChainReader
 from basis_strategy_v1.live.chain_signer import KeySigner, signer_of
@@ -37,8 +37,10 @@ def open_wallet(
     timeout_s: float,
     pays_to: PaysTo,
     slip_bps: Decimal | None,
+    is_ours: Callable[[str], bool] = of_the_run,
 ) -> ChainGateway:
-    """The gateway of a wallet; `settings` are those of the venues on chain. Nothing is asked of a node yet.
+    """The gateway of a wallet; `settings` are those of the venues on chain; `is_ours`: whether the run
+    has sent a transaction. Nothing is asked of a node yet.
 
     Raises:
         ComponentError: CFG-003, its key or the address of its node is missing.
@@ -47,9 +49,17 @@ def open_wallet(
     assert isinstance(own, Settings)
     reader, signer = open_reader(name, settings, secrets, timeout_s=timeout_s)
     return ChainGateway(
-        name, reader, signer, venues, ChainDue(name, reader), clock, confirmations=own.confirmations, pays_to=pays_to, slip_bps=slip_bps,
+        name,
+        reader,
+        signer,
+        venues,
+        ChainDue(name, reader, is_ours),
+        clock,
+        confirmations=own.confirmations,
+        pays_to=pays_to,
+        slip_bps=slip_bps,
         executor=own.executor,
-    )  # fmt: skip
+    )
 
 
 def open_reader(name: str, settings: Mapping[str, VenueSettings], secrets: Secrets, *, timeout_s: float) -> tuple[ChainReader, KeySigner]:
