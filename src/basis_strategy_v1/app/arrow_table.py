@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow
 
-TEXTS = frozenset({"venue", "token", "component", "event_type", "data", "action", "symbol", "side", "reason", "tag", "key", "error", "run_id"})
+TEXTS = frozenset(
+    {"venue", "token", "component", "event_type", "data", "action", "symbol", "side", "reason", "tag", "key", "error", "run_id"}
+)
 WHOLE = frozenset({"sequence", "stale"})
 
 

@@ -154,6 +154,8 @@ def _output_of(value: Mapping[str, Any]) -> OutputOf:
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}"
 _MARKET = rf"{_NAME}(/{_NAME}){{0,2}}"
 _name: Callable[[Any], str] = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
+
+
 def _symbol(value: Any) -> str:
     """A symbol; of `ETH/USDT` the message says how an exchange writes it."""
     try:
