@@ -17,7 +17,7 @@ from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move,
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_prepare import REJECTED
-from basis_strategy_v1.live.hyperliquid_account import HOST, SETTLE, Instrument, info, instruments, plain, rows_of
+from basis_strategy_v1.live.hyperliquid_account import HOST, SETTLE, CoinMarket, info, instruments, plain, rows_of
 from basis_strategy_v1.live.hyperliquid_answers import fill_of, found_of, placed_of, positions_of, seen_of, shown
 from basis_strategy_v1.live.hyperliquid_signing import address_of, signed
 
@@ -57,7 +57,7 @@ class Hyperliquid:
             raise ComponentError("CFG-003", "hyperliquid: API_SECRET is no private key, 0x and 64 hexadecimal digits; set it so") from None
         signed(client.secret, {}, 0, 0)  # the first signature loads what signs, and takes longer than an order lives on a busy machine
         self._leverage: dict[str, PerpSettings] = {}
-        self._instruments: dict[str, dict[str, Instrument]] = {}  # kind -> symbol -> the market
+        self._instruments: dict[str, dict[str, CoinMarket]] = {}  # kind -> symbol -> the market
         self._seen: dict[str, FoundOrder] = {}  # by the venue's id, as far as its fills show it
         self._nonces: dict[str, int] = {}  # by client id
         self._lock = Lock()
@@ -79,7 +79,7 @@ class Hyperliquid:
         self._instruments[kind] = {each.symbol: each for each in instruments(self._client, kind)}
         return {symbol: self._instruments[kind][symbol].rules for symbol in symbols if symbol in self._instruments[kind]}
 
-    def _instrument(self, kind: str, symbol: str) -> Instrument:
+    def _instrument(self, kind: str, symbol: str) -> CoinMarket:
         if symbol not in self._instruments.get(kind, {}):
             self.rules(kind, ())
         found = self._instruments[kind].get(symbol)

@@ -25,7 +25,7 @@ ONE = Decimal(1)
 UNSUPPORTED = ("unifiedAccount", "portfolioMargin")
 
 
-class Instrument(NamedTuple):
+class CoinMarket(NamedTuple):
     """A market as the venue names it, by number and by coin."""
 
     asset: int
@@ -54,14 +54,14 @@ def plain(token: str) -> str:
     return PLAIN_NAMES.get(token, token)
 
 
-def instruments(client: ExchangeClient, kind: str) -> Iterator[Instrument]:
+def instruments(client: ExchangeClient, kind: str) -> Iterator[CoinMarket]:
     """All markets of a kind. A price has five digits: its tick follows from the price of now, a tenth higher."""
     meta, contexts = rows_of(info(client, "metaAndAssetCtxs" if kind == PERP else "spotMetaAndAssetCtxs"))
     try:
         if kind == PERP:
             for number, (row, context) in enumerate(zip(meta["universe"], contexts, strict=True)):
                 rules = _rules(kind, row["name"], SETTLE, row["szDecimals"], context["markPx"] or "1", is_open=not row.get("isDelisted"))
-                yield Instrument(number, row["name"], row["name"] + SETTLE, rules)
+                yield CoinMarket(number, row["name"], row["name"] + SETTLE, rules)
             return
         tokens = {token["index"]: token for token in meta["tokens"]}
         prices = {context["coin"]: context["markPx"] for context in contexts if context["markPx"]}
@@ -69,7 +69,7 @@ def instruments(client: ExchangeClient, kind: str) -> Iterator[Instrument]:
             base, quote = (tokens[index] for index in row["tokens"])
             name = plain(base["name"])
             rules = _rules(kind, name, quote["name"], base["szDecimals"], prices.get(row["name"], "1"), is_open=row["name"] in prices)
-            yield Instrument(SPOT_FROM + row["index"], row["name"], name + quote["name"], rules)
+            yield CoinMarket(SPOT_FROM + row["index"], row["name"], name + quote["name"], rules)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise MalformedAnswer(f"markets without {error}", meta) from error
 
