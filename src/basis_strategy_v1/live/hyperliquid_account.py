@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.gateway import MalformedAnswer
-from basis_strategy_v1.live.exchange_api import CREDIT, FUNDING, Payment, Permissions
+from basis_strategy_v1.live.exchange_api import CREDIT, FUNDING, Move, Payment, Permissions
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Rules
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ DECIMALS = {SPOT: 8, PERP: 6}  # of a price, together with those of the amount
 DIGITS = 5
 LEAST_NOTIONAL = Decimal(10)
 ONE = Decimal(1)
+MOVED = "accountClassTransfer"
 UNSUPPORTED = ("unifiedAccount", "portfolioMargin")
 
 
@@ -126,7 +127,7 @@ def update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
     """A change that is neither a fill nor funding; None: of a kind that moves none of the run's wallets, or that is not known."""
     delta, kind = row["delta"], row["delta"]["type"]
     token, amount = SETTLE, Decimal(delta.get("usdc") or delta.get("amount") or 0)
-    if kind == "accountClassTransfer":
+    if kind == MOVED:
         if SPOT in kinds and PERP in kinds:
             return None
         amount = amount if bool(delta["toPerp"]) is (PERP in kinds) else -amount
@@ -139,6 +140,14 @@ def update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
     elif kind != "deposit":
         return None
     return Payment(id=f"update:{row['hash']}:{kind}:{row['time']}", kind=CREDIT, token=token, amount=amount, at_ms=int(row["time"]))
+
+
+def moves_since(client: ExchangeClient, user: str, since_ms: int, until_ms: int, *, to_perp: bool) -> list[Move]:
+    """(id, token, amount, time) of the moves from one wallet to the other."""
+    rows = [row for row in _pages(client, "userNonFundingLedgerUpdates", user, since_ms, until_ms) if row["delta"]["type"] == MOVED]
+    return [
+        (row["hash"], SETTLE, Decimal(row["delta"]["usdc"]), int(row["time"])) for row in rows if bool(row["delta"]["toPerp"]) is to_perp
+    ]
 
 
 # The account.
