@@ -48,17 +48,17 @@ made = open_exchange("binance", Settings(), read_secrets("dev", keys), {"spot": 
 """
 FOUR = ("binance", "bybit", "okx", "hyperliquid")
 BARE_FOUR = f"import ccxt\nmade = [getattr(ccxt, name)() for name in {FOUR}]"
-# One that cannot be traded live yet counts with its client.
 OURS_FOUR = f"""
-from basis_strategy_v1.live.ccxt_client import ccxt_client
-from basis_strategy_v1.live.exchanges import VENUES, open_exchange
+from basis_strategy_v1.live.exchanges import open_exchange
 from basis_strategy_v1.live.secrets import read_secrets
-from basis_strategy_v1.venues.exchanges import Settings
-symbols = {{"spot": ("ETHUSDT",), "perp": ("ETHUSDT",)}}
+from basis_strategy_v1.venues.exchanges import EXCHANGES, Settings
+keys = {{"API_KEY": "0x" + "1" * 40, "API_SECRET": "0x" + "1" * 64, "PASSPHRASE": "x"}}
 made = []
 for name in {FOUR}:
-    keys = {{f"BASIS_DEV__{{name.upper()}}__{{field}}": "x" for field in ("API_KEY", "API_SECRET", "PASSPHRASE")}}
-    made.append(open_exchange(name, Settings(), read_secrets("dev", keys), symbols) if name in VENUES else ccxt_client(name))
+    symbol = "ETH" + EXCHANGES[name].settle
+    secrets = read_secrets("dev", {{f"BASIS_DEV__{{name.upper()}}__{{field}}": text for field, text in keys.items()}})
+    made.append(open_exchange(name, Settings(endpoint="URL"), secrets, {{"spot": (symbol,), "perp": (symbol,)}}))
+    assert made[-1]._access.rules("spot", symbol) and made[-1]._access.rules("perp", symbol)
 """
 
 
@@ -68,7 +68,7 @@ def main() -> None:
         for kind, most in (("spot", 1), ("perp", 3)):
             _orders(server, kind, most)
         _growth(server)
-    _starts()
+        _starts(server.url)
 
 
 def _gateway(server: ExchangeProcess) -> ExchangeGateway:
@@ -125,7 +125,7 @@ def _growth(server: ExchangeProcess) -> None:
     show(f"memory that {MANY:,} orders keep", grown_mb, 5, "MB")
 
 
-def _starts() -> None:
+def _starts(url: str) -> None:
     def started(code: str) -> tuple[float, float]:
         found = [
             json.loads(subprocess.run([sys.executable, "-c", STARTED.format(code=code)], check=True, capture_output=True, text=True).stdout)
@@ -136,8 +136,8 @@ def _starts() -> None:
     (bare_s, bare_mb), (own_s, own_mb) = started(BARE), started(OURS)
     show("import and making of a gateway", own_s, 0.7, "s", bare_s, "bare ccxt and its exchange")
     show("peak memory of it", own_mb, 150, "MB", bare_mb, "bare ccxt and its exchange")
-    (_, bare_mb), (_, own_mb) = started(BARE_FOUR), started(OURS_FOUR)
-    show("peak memory with four venues", own_mb, 150, "MB", bare_mb, "bare ccxt and its four exchanges")
+    (_, bare_mb), (_, own_mb) = started(BARE_FOUR), started(OURS_FOUR.replace("URL", url))
+    show("peak memory with four venues and their markets", own_mb, 150, "MB", bare_mb, "bare ccxt and its four exchanges")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def test_a_config_runs_on_the_sample_and_its_ledger_closes(config: Path, sample:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_short_and_is_run_by_a_config_or_by_itself(example: Path, tmp_path: Path) -> None:
     assert example.suffix == ".ipynb" or len(example.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
-    if example.suffix != ".ipynb" and example not in OF_A_CONFIG:
+    if example.suffix not in (".ipynb", ".yaml") and example not in OF_A_CONFIG:  # a config is run below
         assert run(str(example), cwd=tmp_path)
 
 
@@ -153,10 +155,49 @@ def test_readme_lists_the_files_of_a_run(sample: Path, tmp_path: Path) -> None:
     assert set(re.findall(r"^\| `(\w+\.\w+)` \|", readme, re.MULTILINE)) == {path.name for path in folder.iterdir()}
 
 
-def test_readme_runs_the_sample_from_a_database_as_it_says(tmp_path: Path) -> None:
-    (tmp_path / "config").symlink_to(REPOSITORY / "config")
-    basis("data", "sample", "build/sample", cwd=tmp_path)
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^    \.venv/bin/basis (.*sample\.duckdb.*)$", readme, re.MULTILINE)
-    outputs = [basis(*command.split(), cwd=tmp_path).splitlines() for command in commands]
-    assert [line.rstrip() for line in outputs[-1]] == readme_block("text").splitlines()[4:]
+# Rows as Binance publishes them: no header, months and days that overlap, spot in microseconds since 2025, funding a millisecond late.
+
+
+def _klines(hours: range, per_ms: int, premium: float) -> str:
+    opened = [1_735_689_600_000 + hour * 3_600_000 for hour in hours]
+    price = [f"{3300 + 40 * math.sin(hour / 9) + premium:.8f}" for hour in (*hours, hours.stop)]
+    rows = zip(opened, price, price[1:], strict=False)
+    return "".join(
+        f"{at * per_ms},{first},{max(first, last)},{min(first, last)},{last},25.50000000,{(at + 3_599_999) * per_ms},84150.1,9,12.1,3.5,0\n"
+        for at, first, last in rows
+    )
+
+
+def _zip(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{path.stem}.csv", text)
+
+
+def _dump_of_binance(folder: Path) -> None:
+    for place, per_ms, premium in (("spot", 1000, 0.0), ("futures/um", 1, 1.5)):
+        for name, hours in (("ETHUSDT-1h-2025-01", range(24 * 31)), ("ETHUSDT-1h-2025-02-01", range(24 * 30, 24 * 32))):
+            _zip(folder / place / f"monthly/klines/ETHUSDT/1h/{name}.zip", _klines(hours, per_ms, premium))
+    rates = [f"{1_735_689_600_000 + place * 28_800_000 + 1},8,{0.0001 + place % 3 * 0.00002:.8f}\n" for place in range(3 * 32 + 1)]
+    header = "calc_time,funding_interval_hours,last_funding_rate\n"
+    _zip(folder / "futures/um/monthly/fundingRate/ETHUSDT/ETHUSDT-fundingRate-2025-01.zip", header + "".join(rates))
+
+
+def test_readme_takes_a_dump_of_binance_to_a_report_in_three_commands(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(REPOSITORY / "examples")
+    _dump_of_binance(tmp_path / "binance")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("## Your own data")[1].split("\n## ")[0]
+    commands = re.findall(r"^    \.venv/bin/basis (.*)$", readme, re.MULTILINE)
+    assert len(commands) == 3
+    imported, validated, ran = (basis(*command.split(), cwd=tmp_path).splitlines() for command in commands)
+    assert imported == [
+        "funding/binance/ETHUSDT: 97 rows added, 97 in all (binance, 1 file)",
+        "ohlcv/binance/perp/ETHUSDT_1h: 768 rows added, 768 in all (binance, 2 files)",
+        "ohlcv/binance/spot/ETHUSDT_1h: 768 rows added, 768 in all (binance, 2 files)",
+        "imported 1,633 rows of 3 series into market",
+    ]
+    assert validated == ["0 findings"]
+    assert [" ".join(line.split()) for line in ran if line.startswith(("From", "To", "Data"))] == [
+        "From 2025-01-01T01:00:00Z", "To 2025-02-02T00:00:00Z", "Data REAL (no mark of generated data)",
+    ]  # fmt: skip
+    assert len(list(tmp_path.glob("results/*/report.html"))) == 1

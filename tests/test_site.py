@@ -43,3 +43,24 @@ def test_a_page_loads_nothing_from_another_host(site: Path) -> None:
         r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//[^"]*|<link[^>]*rel="(?:stylesheet|preconnect|icon)"[^>]*href="(?:https?:)?//[^"]*'
     )
     assert {str(page.relative_to(site)): found for page in site.rglob("*.html") if (found := loaded.findall(page.read_text("utf-8")))} == {}
+
+
+def code_of(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_code_of_the_pages_runs(repository: Path, sample: Path, tmp_path: Path) -> None:
+    """One after another in a folder of its own: a strategy, its run, and what a run gives."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "sample").symlink_to(sample)
+    (tmp_path / "config").symlink_to(repository / "config")
+    strategy, backtest = code_of(repository / "docs" / "howto" / "rule.md")
+    (tmp_path / "mine.py").write_text(strategy)
+    lines = []
+    for code in (backtest, "\n".join(code_of(repository / "docs" / "howto" / "results.md"))):
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        lines += done.stdout.splitlines()
+    sharpe, trades = lines[0].split()
+    assert (float(sharpe) != 0, int(trades) > 0) == (True, True)
+    assert re.fullmatch(r"\d\.\d\d% a year, worst day -\d\.\d\d%", lines[1])

@@ -71,7 +71,7 @@ def basis(
 
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML file of a run.", show_default=False)]
-Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of series, or database; else the config's.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the run's folder is made.")]
 Logs = Annotated[Path, typer.Option("--logs", metavar="DIR", help="Where the event logs are written.")]
 OwnLogs = Annotated[
@@ -96,12 +96,14 @@ def backtest(
     sets: Sets = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What you call the run.")] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to find it by; several times.")] = None,
+    effects: Annotated[bool, typer.Option("--effects", help="Run again without each known approximation, and print its effect.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a strategy over real or sample data and write the results."""
     from basis_strategy_v1.app import build
+    from basis_strategy_v1.app.effects import effect_lines, write_effects
     from basis_strategy_v1.app.runs import require_labels, write_labels
     from basis_strategy_v1.app.writer import EARLIER
     from basis_strategy_v1.terminal import progress_bar
@@ -130,8 +132,10 @@ def backtest(
         raise
     folder = results / result.paths["timing.json"].parent.name
     write_labels(folder, name, tags or ())
+    found = write_effects(engine, config, data, changes, result.summary, folder) if effects else []
     if as_json:
-        say_json({**result.summary, "folder": str(folder)})
+        more = {"effects": [effect.plain() for effect in found]} if effects else {}
+        say_json({**result.summary, **more, "folder": str(folder)})
         return
     if not quiet:
         print_summary(result.summary)
@@ -141,6 +145,8 @@ def backtest(
         if (own := engine.event_logger.directory) == folder.absolute() / "logs":
             say(f"another run is writing in logs; the logs of this one are in {shown(folder / own.name)}")
         say(f"results: {shown(folder)}")
+        for line in effect_lines(found, result.summary["share_class"]) if effects else ():
+            say(line)
 
 
 @app.command(epilog="Example: basis execute examples/02_blocks.jsonl --config config/blocks.yaml --data build/sample")
@@ -291,7 +297,7 @@ def data_sample(
 
 @data_app.command("validate", epilog="Example: basis data validate build/sample")
 def data_validate(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of CSV series.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A folder of series, or a database.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding, as a JSON list.")] = False,
 ) -> None:
     """List what is wrong or unusual in a folder: malformed rows, gaps, outliers, wrong units, series that contradict each other.
@@ -331,7 +337,8 @@ def data_import(
 
     A second import adds what is new. A row that is there with other values is refused. Nothing is written unless all of it is right.
     """
-    from basis_strategy_v1.data.importing import Wanted, import_data
+    from basis_strategy_v1.data.import_settling import Wanted
+    from basis_strategy_v1.data.importing import import_data
 
     found = import_data(source, dest, Wanted(form, kind, venue, market, symbol, interval, columns, unit, stamped))
     if as_json:

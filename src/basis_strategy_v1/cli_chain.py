@@ -27,12 +27,17 @@ State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder 
 
 
 @app.command(epilog="Example: basis chain status config/eth_leveraged.yaml")
-def status(config: Config) -> None:
+def status(config: Config, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Print the account, the executor and the delegation as the chain has them. Nothing is sent."""
     from basis_strategy_v1.app import chain_commands
     from basis_strategy_v1.live.process import forbid_core_dumps
 
     forbid_core_dumps()
+    if as_json:
+        import json
+
+        say(json.dumps(chain_commands.facts(config), indent=2))
+        return
     for line in chain_commands.status(config):
         say(line)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import yaml
 
@@ -141,8 +143,9 @@ def test_the_report_says_what_is_wrong_with_the_data_that_a_strategy_of_ones_own
 
 def test_a_malformed_series_of_a_file_of_blocks_is_refused_before_the_run(data: Path) -> None:
     changed(data, SPOT, lambda rows: [*rows[:50], rows[50].replace(":00:00Z", ":30:00Z"), *rows[50:]])
-    [line] = refused(data, blocks_of(data, "2024-06-04T01:00:00Z", kind="spot"))
-    assert (line.startswith(f"DAT-003: {data / SPOT}.csv line ") and "bars of 1h" in line) or "out of order" in line
+    out_of_order, early = refused(data, blocks_of(data, "2024-06-04T01:00:00Z", kind="spot"))
+    assert out_of_order.startswith(f"DAT-003: {data / SPOT}.csv line ") and "is out of order" in out_of_order
+    assert early.startswith(f"{data / SPOT}.csv line ") and "bars of 1h" in early
 
 
 def test_what_a_file_of_blocks_trades_on_a_venue_that_is_not_there_is_left_to_the_run(data: Path) -> None:
@@ -238,25 +241,39 @@ def test_a_strategy_of_ones_own_is_warned_of_such_legs(data: Path) -> None:
 
 def test_a_series_that_is_missing_names_the_file_that_would_be_it(data: Path) -> None:
     path = data / f"{SPOT}.csv"
-    (path.with_name("ETHUSDT_1h.csv.gz")).write_bytes(gzip.compress(path.read_bytes()))
-    (path.with_name("ETH-USDT_15m.csv")).write_bytes(path.read_bytes())
+    with zipfile.ZipFile(path.with_name("ETHUSDT_1h.zip"), "w") as archive:
+        archive.writestr("ETHUSDT_1h.csv", path.read_bytes())
+    (path.with_name("ETH-USDT_60m.csv")).write_bytes(path.read_bytes())
     path.unlink()
     [line] = refused(data, run_of())
+    intervals = "1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d"
     assert line == (
-        "DAT-001: no spot of bybit for ETHUSDT; bybit has BTCUSDT; ohlcv/bybit/spot/ETH-USDT_15m.csv is there, but its name is not in the "
-        "layout of docs/data.md, so it is not read: bars of 15m are not known, only 1m, 1h, 1d; ohlcv/bybit/spot/ETHUSDT_1h.csv.gz is "
-        "there, but only files that end in .csv are read: unpack it, as ETHUSDT_1h.csv"
+        "DAT-001: no spot of bybit for ETHUSDT; bybit has BTCUSDT; ohlcv/bybit/spot/ETH-USDT_60m.csv is there, but its name is not in the "
+        f"layout of docs/data.md, so it is not read: bars of 60m are not known, only {intervals}; ohlcv/bybit/spot/ETHUSDT_1h.zip is "
+        "there, but only files that end in .csv, .csv.gz or .parquet are read: bring it in with `basis data import`"
     )
 
 
+def test_a_packed_series_and_a_parquet_file_give_the_run_of_the_plain_file(data: Path) -> None:
+    expected = ran(data, run_of())
+    path = data / f"{SPOT}.csv"
+    frame = pandas.read_csv(path, parse_dates=["timestamp"])
+    path.with_name("ETHUSDT_1h.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert ran(data, run_of()) == expected
+    path.with_name("ETHUSDT_1h.csv.gz").unlink()
+    frame.to_parquet(path.with_name("ETHUSDT_1h.parquet"))
+    assert ran(data, run_of()) == expected
+
+
 def test_a_folder_without_a_series_names_the_first_file_in_it(tmp_path: Path) -> None:
-    path = tmp_path / "data/ohlcv/bybit/spot/ETHUSDT_1h.parquet"
+    path = tmp_path / "data/ohlcv/bybit/spot/ETHUSDT_1h.feather"
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"PAR1")
+    path.write_bytes(b"ARROW1")
     with pytest.raises(ComponentError) as error:
         ran(tmp_path / "data", run_of())
     assert error.value.message.endswith(
-        "; ohlcv/bybit/spot/ETHUSDT_1h.parquet: only files that end in .csv are read: write it as CSV, as ETHUSDT_1h.csv"
+        "; ohlcv/bybit/spot/ETHUSDT_1h.feather: only files that end in .csv, .csv.gz or .parquet are read: write it as CSV or Parquet"
     )
 
 

@@ -117,6 +117,29 @@ def test_status_says_what_is_there(account: Account) -> None:
     assert account.status()[3] == "delegation: none: the account has code of its own"
 
 
+def test_status_for_a_program_has_the_same_as_one_object(account: Account) -> None:
+    def facts() -> dict[str, Any]:
+        return chain_commands.facts(account.config, secrets=account.secrets())
+
+    found = {
+        "account": account.world.account,
+        "eth": "100",
+        "nonce": account.world.nonce(),
+        "pending": 0,
+        "chain_id": CHAIN_ID,
+        "executor": account.executor,
+        "executor_code": "none",
+        "delegated_to": None,
+        "is_delegated": False,
+    }
+    assert facts() == found
+    account.set_code(runtime_code(account.world.aave.pool, ETHER), account.executor)
+    account.set_code(designator(account.executor))
+    assert facts() == {**found, "executor_code": "expected", "delegated_to": account.executor, "is_delegated": True}
+    account.set_code(b"\x00", account.executor)
+    assert facts()["executor_code"] == "other"
+
+
 def test_a_foreign_delegation_is_not_replaced_and_is_taken_back_only_by_its_name(account: Account) -> None:
     account.do(Delegation.deploy)
     account.set_code(designator(FOREIGN))
@@ -215,6 +238,7 @@ def test_the_commands_do_it(account: Account, tmp_path: Path) -> None:
     status, text = basis("deploy")
     assert (status, text.splitlines()[-1]) == (0, account.executor)
     assert basis("delegate")[0] == 0
+    assert json.loads(basis("status", "--json")[1])["is_delegated"] is True
     assert account.code() == designator(account.executor)
     assert basis("undelegate", "--from", FOREIGN) == (
         2,

@@ -49,7 +49,11 @@ def test_a_config_with_five_faults_names_all_five_at_once(basis: Basis, tmp_path
         ("perp_venue: bybit", "perp_venue: bybit, leverage: null", "strategy.leverage: null; allowed: a number"),
         ("perp_venue: bybit", "perp_venue: bybit, leverage: true", "strategy.leverage: true; allowed: a number"),
         ("perp_venue: bybit", "perp_venue: bybit, leverage: 0.0", "strategy.leverage: 0.0; allowed: a number"),
-        ("start: 2024-06-01\n", "", "start: missing; allowed:"),
+        (
+            "initial_capital: ",
+            "initial_capital: 100k #",
+            "initial_capital: '100k'; allowed: a number above 0 and at most 1e15; write 100000",
+        ),
     ],
 )
 def test_a_fault_of_the_config_is_shown_with_its_path_its_value_and_what_is_allowed(

@@ -30,7 +30,9 @@ def our_venues() -> dict[str, Any]:
                "reserve_factor_bps": rule.reserve_factor_bps, "supply_cap": rule.supply_cap, "borrow_cap": rule.borrow_cap}
         for name, rule in RULES.items() if name in ("WETH", "USDT")
     }  # fmt: skip
-    settings: dict[str, dict[str, Any]] = {"aave": {"revision": "3.0", "reserves": rules}, "wallet": {"gas_price_gwei": 0}}
+    # A row that is read here has us in it, so that our own part moves no rate once more.
+    aave = {"revision": "3.0", "reserves": rules, "rate_impact": False}
+    settings: dict[str, dict[str, Any]] = {"aave": aave, "wallet": {"gas_price_gwei": 0}}
     kinds = {name: "onchain" for name in ("aave", "morpho", "wallet", "lido", "etherfi")} | {"uniswap": "dex", "curve": "dex"}
     return {name: make_venue(kind, name, load_settings(kind, name, settings.get(name, {}))) for name, kind in kinds.items()}
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .chain import Chain, MissingPackage
-from .trader import Trader, TraderNode, delegated_trader
+pytest.register_assert_rewrite(f"{__package__}.trader")  # what it compares is shown
+
+from .chain import Chain, MissingPackage  # noqa: E402
+from .trader import Trader, TraderNode, delegated_trader  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -314,3 +314,26 @@ def test_what_is_remembered_of_blocks_does_not_grow_without_end() -> None:
         assert amounts == [Decimal(number) + Decimal("0.25") for number in range(5_000)]
         again = parse_instruction({**block, "amount": 0.5})
         assert (again == first, again is first) == (True, False)
+
+
+def test_a_reason_and_a_tag_are_for_the_record_and_change_nothing() -> None:
+    block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "spot", "side": "buy", "symbol": "ETHUSDT", "amount": 1}
+    labelled = {"reason": "spread -0.4 % < 0: unwind", **block, "tag": "mine"}
+    assert parse_instruction(labelled) == parse_instruction(block)
+    assert parse_instruction(labelled).content_hash == parse_instruction(block).content_hash
+    for name, wrong in (("tag", 5), ("reason", "a\nb"), ("tag", "x" * 201)):
+        with pytest.raises(ComponentError, match=f"EIM-001: {name} must be at most 200 printable characters, got "):
+            parse_instruction({**block, name: wrong})
+
+
+def test_a_symbol_with_a_slash_is_answered_with_the_one_without() -> None:
+    block = {"instruction_type": "cex_trade", "venue": "bybit", "trade_type": "perp", "side": "buy", "amount": 1}
+    for symbol, end in (
+        ("ETH/USDT", "; write ETHUSDT"),
+        ("ETH/USDT:USDT", "; write ETHUSDT"),
+        ("ETH USDT", "got 'ETH USDT'"),
+        ("/", "got '/'"),
+    ):
+        with pytest.raises(ComponentError) as refused:
+            parse_instruction({**block, "symbol": symbol})
+        assert str(refused.value).endswith(end)

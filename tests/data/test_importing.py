@@ -22,7 +22,8 @@ from pyarrow import parquet
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.data.importing import Imported, Wanted, import_data
+from basis_strategy_v1.data.import_settling import Wanted
+from basis_strategy_v1.data.importing import Imported, import_data
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.data.row_files import load_file
 from basis_strategy_v1.data.series import Loaded
@@ -243,6 +244,27 @@ def test_funding_in_the_shape_of_a_vendor_is_that_of_our_own_layout(
     [found] = import_data(write(tmp_path / "vendor"), tmp_path / "dest", wanted)
     assert (found.id in ("funding/binance/ETHUSDT", "funding/binance/ETHUSDC"), found.added) == (True, 6)
     assert loaded(tmp_path / "dest", found.id) == rates
+
+
+@pytest.mark.parametrize("of_market", ["ETH-USDT-SWAP", "ETH-USDT"])
+def test_the_volume_of_okx_is_in_base_units(of_market: str, tmp_path: Path) -> None:
+    """Of a swap `vol` counts contracts; of spot `vol_ccy` is in the quote token."""
+    header = "instrument_name,open,high,low,close,vol,vol_ccy,vol_quote,open_time,confirm"
+    rows = [f"{of_market},{','.join(bar[:4])},150,15,37500.1,{ms(hour)},1" for hour, bar in enumerate(BARS)]
+    [found] = import_data(zipped(tmp_path / "x.zip", "\n".join([header, *rows, ""])), tmp_path / "dest")
+    kind, volume = ("perp", "15") if of_market.endswith("SWAP") else ("spot", "150")
+    assert found.id == f"ohlcv/okx/{kind}/ETHUSDT_1h"
+    lines = (tmp_path / "dest" / f"{found.id}.csv").read_text().splitlines()[1:]
+    assert {line.rsplit(",", 1)[1] for line in lines} == {volume}
+
+
+def test_a_bar_that_has_not_closed_is_left_out_and_comes_with_the_next_import(tmp_path: Path, bars: Loaded) -> None:
+    source = zipped(tmp_path / "ETHUSDT-1h-2024-06.zip", binance_rows(0, 48).replace(f"{ms(47)},3002.5", f"{ms(47)},3001.5"))
+    [first] = import_data(source, tmp_path / "dest", Wanted(market="spot"), now=T0 + 47.5 * HOUR)
+    assert (first.rows, first.notes) == (47, ("1 bar left out, which had not closed",))
+    [second] = import_data(zipped(source, binance_rows(0, 48)), tmp_path / "dest", Wanted(market="spot"), now=T0 + 48 * HOUR)
+    assert (second.added, second.rows, second.notes) == (1, 48, ())
+    assert loaded(tmp_path / "dest", "ohlcv/binance/spot/ETHUSDT_1h") == bars
 
 
 def test_a_hyperliquid_coin_is_a_perp_in_usdc(tmp_path: Path) -> None:
@@ -517,7 +539,8 @@ def look(event, arguments):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from basis_strategy_v1.data.importing import Wanted, import_data
+from basis_strategy_v1.data.import_settling import Wanted
+from basis_strategy_v1.data.importing import import_data
 import pyarrow.csv, duckdb
 sys.addaudithook(look)
 import_data(sys.argv[2], sys.argv[3], Wanted(market="spot"))
@@ -551,7 +574,8 @@ def test_an_import_that_is_killed_leaves_what_was_there_or_all_that_is_new(tmp_p
 FULL = """
 import resource, sys
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.importing import Wanted, import_data
+from basis_strategy_v1.data.import_settling import Wanted
+from basis_strategy_v1.data.importing import import_data
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 try:
     import_data(sys.argv[2], sys.argv[3], Wanted(market="spot"))

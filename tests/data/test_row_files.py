@@ -37,7 +37,7 @@ def read(path: Path, text: str | bytes, series_id: str = BARS, until: str | None
 
 
 def closes(loaded: Loaded) -> list[Decimal]:
-    return [loaded.columns[-1].decimal(index) for index in range(len(loaded.stamps))]
+    return [loaded.columns[2].decimal(index) for index in range(len(loaded.stamps))]
 
 
 @pytest.fixture
@@ -45,10 +45,16 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "ETHUSDT_1h.csv"
 
 
-def test_bars_keep_stamp_high_low_and_close(file: Path) -> None:
+def test_bars_keep_stamp_high_low_close_and_volume(file: Path) -> None:
     loaded = read(file, HEADER + FIRST + SECOND)
     assert [*loaded.stamps] == [parse_stamp("2024-01-01T00:00:00Z"), parse_stamp("2024-01-01T01:00:00Z")]
-    assert [[column.decimal(index) for index in range(2)] for column in loaded.columns] == [[12, 13], [9, 10], [11, Decimal("12.25")]]
+    found = [[column.decimal(index) for index in range(2)] for column in loaded.columns]
+    assert found == [[12, 13], [9, 10], [11, Decimal("12.25")], [Decimal("5.5"), 6]]
+        [12, 13],
+        [9, 10],
+        [11, Decimal("12.25")],
+        [Decimal("5.5"), 6],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -406,5 +412,5 @@ def test_prices_are_read_exactly_as_written(tmp_path_factory: pytest.TempPathFac
         patch.setattr(row_files, "PIECE_BYTES", piece)
         loaded = read(tmp_path_factory.mktemp("exact") / "x.csv", HEADER + "".join(rows))
     assert closes(loaded) == prices
-    assert [loaded.columns[-1].float(index) for index in range(len(prices))] == [float(str(price)) for price in prices]
+    assert [loaded.columns[2].float(index) for index in range(len(prices))] == [float(str(price)) for price in prices]
     assert [*loaded.stamps] == [to_instant(datetime.fromisoformat(row.split(",")[0])) for row in rows]

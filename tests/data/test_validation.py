@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from basis_strategy_v1.core.clock import HOUR_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.data.importing import import_to_database
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.data.rows import parse_stamp
 from basis_strategy_v1.data.validation import DataIssue, validate
@@ -251,6 +253,41 @@ def test_a_file_that_holds_no_data_of_the_layout_is_none_of_its_business(tmp_pat
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("")
     assert [finding.kind for finding in validate(tmp_path)] == ["empty"]
+
+
+def test_a_database_has_the_findings_of_the_folder_it_was_made_of(write: Write, tmp_path: Path) -> None:
+    write(GAS, gas(0), gas(1), gas(2, 9000), gas(3), gas(7))
+    folder = write("ohlcv/bybit/perp/ETHUSDT_1d", "2024-01-01T00:00:00Z,100,101,99,100,5")
+    write(BARS, *(bar(hour, 100 + 50 * (hour == 3), high=160) for hour in range(6)))
+    import_to_database(folder, tmp_path / "x.duckdb")
+    expected = validate(folder)
+    assert [(found.kind, found.severity) for found in expected] == [
+        ("outlier", "warning"), ("outlier", "warning"), ("gap", "warning"), ("resolution", "note")
+    ]  # fmt: skip
+    assert sorted(
+        found._replace(file=found.file.removesuffix(".csv"), line=found.line - 1 if found.line else 0) for found in expected
+    ) == sorted(validate(tmp_path / "x.duckdb"))
+
+
+def test_legs_of_a_coin_without_a_common_interval_are_noted(write: Write) -> None:
+    write(BARS, bar(0, 100), bar(1, 100))
+    write("ohlcv/okx/perp/ETHUSDT_1d", "2024-01-01T00:00:00Z,100,101,99,100,5")  # another venue's: no legs of one trade
+    folder = write("ohlcv/bybit/perp/ETHUSDT_4h", "2024-01-01T00:00:00Z,100,101,99,100,5")
+    assert validate(folder) == [
+        DataIssue("ohlcv/bybit/perp/ETHUSDT_4h.csv", 2, "resolution",
+                  "spot and perp of ETHUSDT have bars of no common interval; bring bars of 1h for both", "note")
+    ]  # fmt: skip
+    write("ohlcv/bybit/perp/ETHUSDT_1h", bar(0, 100), bar(1, 100))
+    assert validate(folder) == []
+
+
+def test_a_table_that_was_changed_is_a_finding_of_a_database(write: Write, tmp_path: Path) -> None:
+    import_to_database(write(GAS, gas(0)), tmp_path / "x.duckdb")
+    with duckdb.connect(str(tmp_path / "x.duckdb")) as connection:
+        connection.execute(f'ALTER TABLE "{GAS}" DROP COLUMN base_fee_gwei')
+    [found] = validate(tmp_path / "x.duckdb")
+    assert (found.file, found.line, found.kind, found.severity) == (GAS, 0, "malformed", "error")
+    assert found.message.endswith(": there is no column base_fee_gwei; write the database again with `basis data import`")
 
 
 def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:

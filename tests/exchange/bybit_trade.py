@@ -197,11 +197,13 @@ def _position(call: Call, symbol: str) -> dict[str, Any]:
     is_held = bool(held.amount)
     profit, fees = account.results.get(symbol, (ZERO, ZERO))
     realised = profit - fees
+    is_portfolio = account.settings.get("margin_mode") == "PORTFOLIO_MARGIN"
+    leverage = "" if is_portfolio else text(engine.leverage(account, symbol))
     return {
         "positionIdx": 0, "riskId": 1, "riskLimitValue": "2000000", "symbol": symbol,
         "side": "Buy" if held.amount > 0 else "Sell" if is_held else "",
         "size": text(abs(held.amount)), "avgPrice": text(round(held.entry, 8)), "positionValue": text(abs(held.cost)), "tradeMode": 0,
-        "autoAddMargin": 0, "positionStatus": "Normal", "leverage": text(engine.leverage(account, symbol)),
+        "autoAddMargin": 0, "positionStatus": "Normal", "leverage": leverage,
         "markPrice": text(mark), "liqPrice": "",
         "bustPrice": "", "positionIM": text(engine.initial_margin(account, symbol)) if is_held else "0",
         "positionMM": text(engine.maintenance_margin(account, symbol)) if is_held else "0", "positionBalance": "0", "takeProfit": "",

@@ -13,7 +13,7 @@ address read.
 {"fund": {"venue", "symbol", "rate"}}                            funding now
 {"pay": {"venue", "account", "kind", "token", "amount", "symbol"}}
 {"withdraw": {"venue", "account", "token", "amount", "address", "client_id"}}   one that somebody else asks for
-{"withdrawal": {"venue", "account", "client_id" or "id", "status"}}    completed, cancelled, failed
+{"withdrawal": {"venue", "account", "client_id" or "id", "status", "hash"}}   completed (under a hash), cancelled, failed
 {"hold": {"venue", "account", "client_id"}}                     a withdrawal that stays pending until another command ends it
 {"send": {"to", "token", "amount", "hash", "seconds"}}          a transfer on chain to an account's address, credited so much later
 {"deposit": {"venue", "account", "token", "amount", "hash", "status"}}  pending, then completed
@@ -205,7 +205,7 @@ def _withdrawal(engine: Engine, given: dict[str, Any]) -> None:
     record = next((one for one in account.records["withdrawal"].values() if one[name] == wanted), None)
     if record is None:
         raise KeyError(wanted)
-    engine.moves.finish(account, record, given["status"])
+    engine.moves.finish(account, record, given["status"], given.get("hash", ""))
 
 
 def _deposit(engine: Engine, given: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ class Moves:
         }
         return self.engine.ledger.write("withdrawal", now, account, record=record, moved={wallet: {token: -leaves}})["record"]
 
-    def finish(self, account: Account, record: dict[str, Any], status: str) -> None:
+    def finish(self, account: Account, record: dict[str, Any], status: str, tx_hash: str = "") -> None:
         """A withdrawal is completed, cancelled or failed; what did not leave comes back."""
         now = self.engine.now()
         amount = Decimal(record["amount"])
@@ -101,7 +101,7 @@ class Moves:
             back = {record["wallet"]: {record["token"]: amount + Decimal(record["fee"])}}
             self.engine.ledger.write("withdrawal", now, account, record={**record, "status": status, "done": now}, moved=back)
             return
-        done = {**record, "status": status, "hash": hash_of(f"{account.venue} {record['id']}"), "done": now}
+        done = {**record, "status": status, "hash": tx_hash or hash_of(f"{account.venue} {record['id']}"), "done": now}
         self.engine.ledger.write("withdrawal", now, account, record=done)
         self.arrive(record["address"], record["token"], amount, done["hash"])
 

@@ -70,8 +70,18 @@ def test_what_is_credited_otherwise_than_it_was_sent_is_a_cost(credited, cost, m
     assert arrived.deltas.get("in_transit", "USDT") == -500
 
 
+def test_a_credit_without_a_hash_is_the_transfer_of_exactly_its_amount():
+    (arrived,), _ = taken_up(STATE, [credit(transfer="")], none_open)
+    assert (arrived.kind, arrived.deltas.get("in_transit", "USDT")) == ("arrival", -500)
+    items, is_held_back = taken_up(STATE, [credit("wallet", "996", ""), on_chain()], none_open)
+    assert ([item.kind for item in items], is_held_back) == (["arrival", ON_CHAIN], False)
+    assert after(STATE, items).positions()["in_transit"] == {"USDT": D(500)}
+    others = [credit(transfer="", amount="501"), credit("wallet", "500", ""), credit(transfer="", kind="funding")]
+    assert taken_up(STATE, others, none_open) == (others, False)
+
+
 def test_a_credit_of_an_unknown_transaction_is_somebody_elses_where_nothing_of_ours_can_be_it():
-    foreign = [credit(transfer="0xother"), credit(transfer="")]
+    foreign = [credit(transfer="0xother"), credit(transfer="", amount="7")]
     assert taken_up(STATE, foreign, none_open) == (foreign, False)
 
 

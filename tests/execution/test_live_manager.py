@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC
 from decimal import Decimal
-from threading import Barrier
+from threading import Barrier, Lock
 
 import pytest
 from msgspec import structs
@@ -35,6 +36,7 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.paper import PaperWorld
 from basis_strategy_v1.execution.recovery import Recovered
 from basis_strategy_v1.execution.timing import REAL_TIME
+from basis_strategy_v1.live.journal import SqliteJournal
 
 from ..simulated_live_run import LIMITS, NONSENSE, REFUSED, Hangs, Lost, Silent
 from ..world import chain, refused
@@ -919,6 +921,46 @@ def test_a_leg_whose_outcome_is_not_known_keeps_the_plan_and_the_other_leg_is_no
     reports = pipeline.complete(pipeline.plan_in_hand())
     assert [report.venue for report in reports] == ["binance", "bybit"]
     assert len(made.executed) == 2
+
+
+class Ended(KeyboardInterrupt):
+    """The process is no more."""
+
+
+def ends_at(count):
+    """A hook of the journal: from its `count`-th point on nothing more is written."""
+    seen = [0]
+    lock = Lock()
+
+    def at(point):
+        with lock:
+            seen[0] += 1
+        if seen[0] >= count:
+            raise Ended(point)
+
+    return at
+
+
+@pytest.mark.parametrize("count", range(4, 40, 3))
+def test_a_process_that_ends_while_legs_are_sent_at_once_executes_each_of_them_once(live_run, tmp_path, count):
+    made = live_run(timing=REAL_TIME)
+    made.manager.settle(NOON)  # the account is taken up
+    made.manager.close()
+    journal = SqliteJournal(made.folder, at=ends_at(count))
+    ended = made.made(journal=journal)
+    with suppress(Ended, ComponentError):
+        ended.live.pipeline.run(NOON, LEGS, on_failure="complete")
+    journal.close_file()
+    again = made.made()
+    again.settle(NOON)
+    pipeline = again.live.pipeline
+    if (in_hand := pipeline.plan_in_hand()) is not None:
+        pipeline.complete(in_hand)
+    elif not made.executed:
+        pipeline.run(NOON, LEGS, on_failure="complete")
+    assert len(made.executed) == len(set(made.executed)) == 2
+    assert made.world.read(["binance", "bybit"]).positions().items() <= again.live.account.ledger.state.positions().items()
+    again.close()
 
 
 def test_a_backtest_plan_whose_second_event_cannot_be_written_keeps_what_the_first_leg_moved():

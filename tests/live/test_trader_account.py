@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from eth_abi.abi import decode
 
 from basis_strategy_v1.core.chain_call import (
@@ -28,6 +29,7 @@ from basis_strategy_v1.live.trader_account import (
     direct_call,
     executor_address,
     pack_batch,
+    read_batch,
     runtime_code,
 )
 
@@ -102,3 +104,40 @@ def test_a_delegated_account_names_the_contract_in_its_code() -> None:
     executor = executor_address(POOL, MORPHO)
     assert delegate_of(designator(executor)) == executor
     assert [delegate_of(code) for code in (b"", b"\x00" * 23, designator(executor) + b"\x00")] == [None, None, None]
+
+
+# Read back from its bytes.
+
+
+def every_kind_of_step() -> tuple[CallStep, ...]:
+    """Steps with everything that a batch can hold."""
+    kinds = BalanceOf(TOKEN), StepOutput(0, TOKEN, 2, 7), ViewWord(POOL, b"view", 2), MorphoOwed(bytes(32))
+    calls = []
+    for kind in kinds:
+        amount = CallAmount(0, kind)
+        given = Allowance(TOKEN, POOL, amount)
+        calls.append(ChainCall(to=POOL, data=FIXED.data, amount=amount, places=(4,), pays=True, allowance=given))
+    fixed = ChainCall(to=POOL, data=FIXED.data, value_wei=5, allowance=Allowance(TOKEN, POOL, CallAmount(9)))
+    return CallStep(tuple(calls), (TOKEN,)), CallStep((fixed,))
+
+
+def test_what_was_packed_is_read_back_from_the_bytes_with_the_steps_of_its_loans() -> None:
+    steps = every_kind_of_step()
+    signatures = {
+        "flashLoan(address,uint256,bytes)": (TOKEN, 9, b""),
+        "flashLoanSimple(address,address,uint256,bytes,uint16)": (ACCOUNT, TOKEN, 9, b"", 0),
+    }
+    loans = tuple(ChainCall(to=MORPHO, data=call_data(name, *given), lent=TOKEN, loan=steps) for name, given in signatures.items())
+    batch = pack_batch((*steps, CallStep(loans)), (), DEADLINE_S, ACCOUNT)
+    *plain, of_loans = read_batch(batch)
+    assert tuple(plain) == steps
+    assert [(call.lent, call.loan) for call in of_loans.calls] == [(TOKEN, steps)] * 2
+    assert all(call.data[:4] == loan.data[:4] and len(call.data) > len(loan.data) for call, loan in zip(of_loans.calls, loans, strict=True))
+
+
+def test_bytes_that_are_no_batch_are_refused() -> None:
+    batch = pack_batch(every_kind_of_step(), (), DEADLINE_S, ACCOUNT)
+    other_run = batch.replace(selector(RUN), b"\x01\x02\x03\x04")
+    for data in (b"", batch[:200], b"\x00" + batch[1:], other_run, batch[:4] + b"\x02" + batch[5:]):
+        with pytest.raises(ValueError, match=r"^no batch of the executor: "):
+            read_batch(data)

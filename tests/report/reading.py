@@ -13,12 +13,14 @@ _NO_END = frozenset({"meta", "link", "input"})
 
 
 class Page(HTMLParser):
-    """`elements`: (tag, attributes) in order; `rows`: the texts of every row of cells; `text`: all that is shown; `data`: the figures."""
+    """`elements`: (tag, attributes) in order; `rows`: the texts of every row of cells; `exact`: the same with every digit of what is
+    rounded; `text`: all that is shown; `data`: the figures."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
+        self.exact: list[list[str]] = []
         self.text = ""
         self.data: dict[str, Any] = {}
         self._open: list[str] = []
@@ -34,8 +36,10 @@ class Page(HTMLParser):
             self._open.append(tag)
         if tag == "tr":
             self.rows.append([])
+            self.exact.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
+            self.exact[-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
@@ -50,3 +54,5 @@ class Page(HTMLParser):
         self.text += data
         if "td" in self._open or "th" in self._open:
             self.rows[-1][-1] += data
+            tag, given = self.elements[-1]
+            self.exact[-1][-1] += (given.get("title") if tag == self._open[-1] == "span" else None) or data

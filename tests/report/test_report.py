@@ -27,7 +27,7 @@ MARKUP = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp;'
 def amounts_of(page: Page) -> dict[str, Decimal]:
     """label -> amount of the attribution table."""
     start = page.rows.index(["Source", "USDT", "bps of initial equity"]) + 1
-    lines = page.rows[start : next(index for index, row in enumerate(page.rows) if row[0] == "Final equity") + 1]
+    lines = page.exact[start : next(index for index, row in enumerate(page.rows) if row[0] == "Final equity") + 1]
     return {name: Decimal(amount.replace(",", "")) for name, amount, _ in lines}
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from basis_strategy_v1.core.clock import DAY_US, to_instant
 from basis_strategy_v1.results.daily import Days, date_of, days_of, stale_flags
-from basis_strategy_v1.results.metrics import Measured, Traded, measure
+from basis_strategy_v1.results.metrics import Measured, Turnover, measure
 from basis_strategy_v1.results.presence import AtWork, Presence, presence_of
 
 START = to_instant(datetime(2024, 6, 1, tzinfo=UTC))
 HOUR = DAY_US // 24
 INITIAL = 100_000 * 10**12
 PRESENT = Presence(0.5, 3, 2.5)
-NOTHING = Traded(0, 0)
+NOTHING = Turnover(0, 0)
 
 
 def walk(days: int, *, seed: int = 1, spread: float = 0.01) -> Days:
@@ -104,7 +104,7 @@ def test_the_five_deepest_drawdowns_are_the_intervals_below_a_peak() -> None:
 
 
 def test_turnover_is_over_the_mean_close_and_costs_are_over_what_was_traded() -> None:
-    found = measured(of_closes([INITIAL, 3 * INITIAL]), traded=Traded(4 * INITIAL, INITIAL // 500))
+    found = measured(of_closes([INITIAL, 3 * INITIAL]), traded=Turnover(4 * INITIAL, INITIAL // 500))
     assert (found.metrics["turnover"], found.metrics["cost_bps_of_turnover"]) == (2.0, 5.0)
 
 

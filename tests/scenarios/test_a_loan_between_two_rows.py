@@ -48,7 +48,7 @@ def ran(data: Path, folder: Path, *blocks: tuple[str, dict[str, Any]]) -> Ran:
     config = blocks_config(
         folder, [*first, *blocks],
         initial_positions={"wallet": {"WETH": "31"}}, end="2024-06-02",
-        venues={"onchain": {"wallet": {"gas_price_gwei": 0}, "aave": {"reserves": reserves}}, "cex": ["bybit"]},
+        venues={"onchain": {"wallet": {"gas_price_gwei": 0}, "aave": {"reserves": reserves, "health_prices": "oracle"}}, "cex": ["bybit"]},
     )  # fmt: skip
     return run(config, data, folder)
 

@@ -24,7 +24,7 @@ def lending(start: str, end: str, **changes: Any) -> dict[str, Any]:
         "end": end,
         "interval": "1d",
         "strategy": {"protocol": "aave", "token": "USDT"},
-        "venues": {"onchain": {"aave": {}, "wallet": {"gas_price_gwei": 0}}},
+        "venues": {"onchain": {"aave": {"rate_impact": False}, "wallet": {"gas_price_gwei": 0}}},
         **changes,
     }
 
@@ -55,7 +55,9 @@ def test_withdrawing_at_the_end_gives_back_the_same(run_once: RunOnce, market_da
 
 
 def test_gas_at_the_price_of_the_hour_is_the_only_cost(run_once: RunOnce, market_data: Path) -> None:
-    config = lending("2024-06-01", "2024-06-08", venues={"onchain": {"aave": {}, "wallet": {"gas_price_gwei": "market"}}})
+    config = lending(
+        "2024-06-01", "2024-06-08", venues={"onchain": {"aave": {"rate_impact": False}, "wallet": {"gas_price_gwei": "market"}}}
+    )
     ran = run_once(config)
     [supply] = ran.events("execution")
     gas = [row for row in series(market_data, "gas/ethereum") if row["timestamp"] <= "2024-06-01T00:00:00Z"][-1]

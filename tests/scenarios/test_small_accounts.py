@@ -13,13 +13,13 @@ def test_ten_thousand_dollars_of_bitcoin_basis_bring_the_margin_that_the_sale_ha
         "btc_basis",
         strategy_spot_venue="binance",
         strategy_leverage=2,
-        venues={"cex": ["binance", "bybit"]},
+        venues={"cex": {"binance": {"withdrawal": {}}, "bybit": {}}},
         initial_capital=10_000,
         end="2024-06-10",
     )
     ran = run_once(config)
     legs = [(held["binance BTC"], -held["bybit BTCUSDT-PERP"]) for held in ran.positions().values() if "binance BTC" in held]
-    moved = [row for row in ran.settled("arrival") if Decimal(row.data["deltas"].get("bybit", {}).get("USDT", 0)) > 100]
+    moved = [row for row in ran.events("execution") if Decimal(row.data["deltas"].get("bybit", {}).get("USDT", 0)) > 100]
     assert len(legs) > 9
     assert moved
     assert ran.summary["instructions_failed"] == 0

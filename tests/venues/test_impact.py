@@ -119,8 +119,12 @@ def test_what_a_strategy_is_given_for_a_notional_is_no_less_than_what_the_order_
     for amount in (1, 37, 240, 999):
         pays = bybit.own_size.bps("spot", "ETHUSDT", D(amount), price, at) / 10_000
         given = bybit.fact().impact("spot", "ETHUSDT", amount * price, at)
-        assert pays <= given <= 2 * pays
+        assert pays <= given + D("1e-8") and given <= pays + D("2e-8")
     assert bybit.impact("spot", "ETHUSDT", D(0), at) == 0
+    depth = venues({"bybit": {"impact": {"model": "depth", "depth": 1_000}}})["bybit"]
+    assert depth.impact("spot", "ETHUSDT", D(500), at) == D("0.0025")
+    young = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0}}})
+    assert venues()["bybit"].impact("spot", "ETHUSDT", D(500), young) == 0
     assert venues({"bybit": {"slippage_bps": 0}})["bybit"].fact().impact is None
 
 

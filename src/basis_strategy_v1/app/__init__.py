@@ -17,8 +17,9 @@ from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.input_checks import small_bps
 from basis_strategy_v1.app.measuring import require_benchmark
+from basis_strategy_v1.app.period import load_with_period
 from basis_strategy_v1.app.writer import Writer
-from basis_strategy_v1.config import Config, Environment, load_config
+from basis_strategy_v1.config import Config, Environment
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import SimulatedClock
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -115,7 +116,7 @@ def build(
     started = time.perf_counter()
     if own is not None:
         changes = {**own.changes, **changes}
-    settings = load_config(config, run=True, changes=changes, code="" if own is None else own.code)
+    settings = _settings_of(config, data, changes, own)
     with decimal.localcontext(EXACT):
         strategy = strategy_of(settings) if own is None or own.given is None else own.made(settings)
     settings = _anchored(settings)
@@ -171,6 +172,16 @@ def _logger(logs: str | Path | None, folder: RunFolder, *, aside: bool) -> Event
         if not aside:
             raise
     return EventLogger(own, "backtest")
+
+
+def _settings_of(config: Any, data: Any, changes: Mapping[str, Any], own: OwnStrategy | None) -> Config:
+    """The config of a run, its time taken from the data where it names none."""
+    code = "" if own is None else own.code
+
+    def strategy(settings: Config) -> Any:
+        return strategy_of(settings) if own is None or own.given is None else own.made(settings)
+
+    return load_with_period(config, lambda settings: open_data(settings, data), strategy, changes, code)
 
 
 def _anchored(config: Config) -> Config:

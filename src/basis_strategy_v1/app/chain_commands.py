@@ -36,6 +36,15 @@ def status(config: Any, *, secrets: Secrets | None = None) -> list[str]:
     return _opened(config, secrets).lines()
 
 
+def facts(config: Any, *, secrets: Secrets | None = None) -> dict[str, Any]:
+    """The same as one JSON object.
+
+    Raises:
+        ComponentError: the config, a key or the node.
+    """
+    return _opened(config, secrets).facts()
+
+
 def change(config: Any, state: Path, do: Callable[[Delegation], str], *, secrets: Secrets | None = None) -> str:
     """Do something with the account that sends a transaction, while no run uses its nonces.
 

@@ -17,6 +17,7 @@ from basis_strategy_v1.app.checks import data_line, gap_lines, needs_are_known, 
 from basis_strategy_v1.app.data_checks import WARNING, block_warnings, data_warnings, load_traded
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.input_checks import small_bps
+from basis_strategy_v1.app.period import load_with_period
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
@@ -51,7 +52,7 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
         ComponentError: CFG-001 with all faults of the config; then STR-001; then DAT-… with all series that lack or cannot be read,
             and all that cannot be held at the start or has no price then; then all gaps in the data that are certain to end the run.
     """
-    settings = load_config(config, run=True)
+    settings = load_with_period(config, lambda settings: open_data(settings, data), strategy_of)
     strategy = strategy_of(settings)
     steps = f", {counted(sum(map(len, steps_of(settings, strategy))), 'step')}" if settings.start and settings.end else ""
     yield f"config: {settings.strategy_mode}, hash {settings.hash[:12]}{steps}"

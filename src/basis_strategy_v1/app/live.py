@@ -18,6 +18,7 @@ from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
+from basis_strategy_v1.app.period import load_with_period
 from basis_strategy_v1.app.state_folder import require_all_venues, require_paper_ledger
 from basis_strategy_v1.app.venue_accounts import account_names, not_on_this_machine, paper_gateways, real_gateways, without_gateway
 from basis_strategy_v1.app.waited_clock import WaitedClock
@@ -106,7 +107,7 @@ def build_paper_replay(
         ComponentError: CFG-001, DAT-006, STR-001, RES-001, LOG-001 or JRN-…: whatever can be known to be wrong before the run.
     """
     started = time.perf_counter()
-    settings = load_config(config, run=True)
+    settings = load_with_period(config, lambda settings: open_data(settings, data), strategy_of)
     require_limits(settings.limits)
     secrets = None if paper else _local_secrets(settings)
     strategy = strategy_of(settings)

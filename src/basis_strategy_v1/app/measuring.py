@@ -14,8 +14,8 @@ from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.results.attribution import CURRENCIES, to_units
 from basis_strategy_v1.results.daily import Days, days_of, stale_flags
-from basis_strategy_v1.results.fills import TRADED, Fill, fills_in
-from basis_strategy_v1.results.metrics import Measured, Traded, measure
+from basis_strategy_v1.results.fills import TRADED, TradeRow, fills_in
+from basis_strategy_v1.results.metrics import Measured, Turnover, measure
 from basis_strategy_v1.results.presence import DUST, AtWork, presence_of
 from basis_strategy_v1.results.reasons import by_reason, waited
 from basis_strategy_v1.venues.registry import kind_of
@@ -37,7 +37,7 @@ class Measures(NamedTuple):
     """What is known of a run once it has ended. `stale` has a 1 for each step on a stale price."""
 
     stale: bytearray
-    fills: list[Fill]
+    fills: list[TradeRow]
     measured: Measured
     by_reason: list[dict[str, Any]]
     waited: list[dict[str, Any]]
@@ -49,7 +49,7 @@ def measures_of(engine: EventDrivenStrategyEngine, provider: Any, spans: list[tu
     stale = stale_flags(curve.instants, spans)
     days = days_of(engine.attribution.initial_equity, curve.instants, curve.equities, stale)
     fills = fills_of(engine, provider)
-    traded = Traded(sum(fill.notional for fill in fills if fill.action in TRADED), -sum(engine.totals[source] for source in COSTS))
+    traded = Turnover(sum(fill.notional for fill in fills if fill.action in TRADED), -sum(engine.totals[source] for source in COSTS))
     end = engine.account.market(engine.end)
     least = DUST * Decimal(engine.attribution.initial_equity).scaleb(-12)
     currency = CURRENCIES[config.share_class]
@@ -70,7 +70,7 @@ def measures_of(engine: EventDrivenStrategyEngine, provider: Any, spans: list[tu
     return Measures(stale, fills, measured, reasons, waited(engine.waited, engine.looks))
 
 
-def fills_of(engine: EventDrivenStrategyEngine, provider: Any) -> list[Fill]:
+def fills_of(engine: EventDrivenStrategyEngine, provider: Any) -> list[TradeRow]:
     """The fills of a run, from its log."""
     return list(fills_in(engine.event_logger.lines_of(COMPONENT), _worth(engine, provider)))
 

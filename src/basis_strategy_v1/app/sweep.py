@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1 import __version__
 from basis_strategy_v1.app import build, fingerprint_of, open_data
 from basis_strategy_v1.app.arrow_table import ArrowTable
 from basis_strategy_v1.app.own_strategy import OwnStrategy, own_strategy
@@ -23,6 +22,7 @@ from basis_strategy_v1.config.loading import raw_config
 from basis_strategy_v1.core.amounts import counted, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
+from basis_strategy_v1.results.summary import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -193,7 +193,7 @@ def _identity(work: Work, grid: Mapping[str, Sequence[Any]], combinations: Seque
         "runs": len(combinations),
         "configs": hashes,
         "data": prints,
-        "version": __version__,
+        "version": VERSION,
     }
 
 

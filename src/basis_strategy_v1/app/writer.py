@@ -7,6 +7,7 @@ from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
+from basis_strategy_v1.app.approximations import applied_line
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
 from basis_strategy_v1.app.measuring import Measures, fills_of, market_at, measures_of
@@ -127,6 +128,7 @@ class Writer:
             data=_data_details_of(self._provider),
             skipped=engine.skipped,
             assumptions=[
+                applied_line(engine.config, engine.manager.account.venues),
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_figures_of_symbols(engine.config, getattr(self._provider, "series_used", ())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -92,7 +93,7 @@ class Record:
 
     def schema(self) -> dict[str, Any]:
         properties = {row.name: {"description": row.about, **row.kind.schema()} for row in self.rows}
-        needed = [row.name for row in self.rows if row.needed in ("always", Mark.RUN, Mark.BACKTEST)]
+        needed = [row.name for row in self.rows if row.needed in ("always", Mark.RUN)]
         return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
 
@@ -170,12 +171,25 @@ def _with(names: Iterable[str]) -> str:
     return f"a mapping with {listed}" if listed else "an empty mapping"
 
 
+_GROUPED = re.compile(r"[$€]?([0-9]{1,3}(?:[,' _][0-9]{3})+|[0-9]+)(\.[0-9]+)?([kKmM]?)")
+
+
+def _as_number(value: object, allowed: str) -> str:
+    """How a number with a unit or with marks between its thousands is written: `100k`, `100,000`, `$100000`."""
+    match = _GROUPED.fullmatch(value.strip()) if isinstance(value, str) and allowed.startswith("a number") else None
+    if match is None:
+        return ""
+    plain = Decimal(re.sub("[^0-9]", "", match[1]) + (match[2] or ""))
+    return f"; write {(plain * {'': 1, 'k': 1_000, 'm': 1_000_000}[match[3].lower()]).normalize():f}"
+
+
 def scalar(of: Scalar) -> ValueKind:
     def read(value: object, path: str, reading: Reading) -> Any:
         found = of.parse(value)
         if found is not None:
             return found
-        return reading.fault(path, "not shown" if of.is_hidden(value) else value, of.allowed + did_you_mean(value, of.words))
+        allowed = of.allowed + did_you_mean(value, of.words) + _as_number(value, of.allowed)
+        return reading.fault(path, "not shown" if of.is_hidden(value) else value, allowed)
 
     return ValueKind(of.allowed, read, lambda: dict(of.schema), of.plain)
 

@@ -84,8 +84,8 @@ class Top(Struct, frozen=True, kw_only=True):
     strategy_mode: Annotated[str, text(VENUE_NAME, "the name of a strategy"), "which strategy"]
     share_class: Annotated[Literal["usdt_stable", "eth_directional"], "what the capital is counted in: USDT or ETH"]
     initial_capital: Annotated[AboveZero, "in the share class's currency"]
-    start: Annotated[datetime | None, Mark.BACKTEST, "first step"] = None
-    end: Annotated[datetime | None, Mark.BACKTEST, "last step"] = None
+    start: Annotated[datetime | None, Mark.BACKTEST, "first step; left out: when all series that it needs are there"] = None
+    end: Annotated[datetime | None, Mark.BACKTEST, "last step; left out: when the first of them ends"] = None
     interval: Annotated[timedelta, duration("1s", "366d"), "time between two steps; there is a step at start and one at end"] = _HOUR
     venue_timeout: Annotated[float, seconds(above=0, below=120), "seconds to wait for a venue's answer"] = 15.0
     max_retries_per_venue: Annotated[int, _TRIES, "failures in a row after which a venue is unavailable for 60 s"] = 3

@@ -16,7 +16,7 @@ from basis_strategy_v1.strategies import STRATEGIES
 from basis_strategy_v1.venues.registry import VENUES
 from basis_strategy_v1.venues.venue import CEX
 
-_NEEDED = {"always": "**required**", Mark.RUN: "**required for a run**", Mark.BACKTEST: "**required for a backtest**",
+_NEEDED = {"always": "**required**", Mark.RUN: "**required for a run**", Mark.BACKTEST: "from the data",
            Mark.LIVE: "**required live**"}  # fmt: skip
 _TOP = """# The config
 

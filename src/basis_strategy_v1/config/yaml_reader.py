@@ -23,6 +23,7 @@ DEEPEST = 32
 
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None,
                           "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}  # fmt: skip
+_WITH_UNDERSCORES = re.compile(r"[-+]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,100}")
 _FRACTION = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]{1,4})?")
 
@@ -174,6 +175,8 @@ class _Builder:
 def _scalar(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
+    if _WITH_UNDERSCORES.fullmatch(text):
+        text = text.replace("_", "")
     if _INTEGER.fullmatch(text):
         return int(text)
     return Decimal(text) if _FRACTION.fullmatch(text) else text

@@ -11,6 +11,7 @@ from msgspec import Struct
 from basis_strategy_v1.core.amounts import exact_number, shown
 from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.history import History, no_history, require_history
 from basis_strategy_v1.core.state_rows import StateRow, series_name
 from basis_strategy_v1.core.tokens import STAKED, WETH
 
@@ -41,7 +42,7 @@ class StaleSeries(MissingData):
 SeriesKey = tuple[str, str, str]  # kind, venue, name
 
 
-class Traded(NamedTuple):
+class DayTraded(NamedTuple):
     """A day of a market: its volume (base units), the daily volatility of its price (bps), its last close."""
 
     volume: Decimal
@@ -139,7 +140,7 @@ class MarketSnapshot(ABC):
         where not `above`); None where there is none, or the source has no bars."""
         return None
 
-    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+    def traded_before(self, kind: str, venue: str, symbol: str) -> DayTraded | None:
         """What was traded of a spot or perp symbol in the day before today's (UTC); None where the source has no bars that show it."""
         return None
 
@@ -239,6 +240,21 @@ class MarketSnapshot(ABC):
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """The mean funding rate of the last `hours`, as a fraction of the notional a year: what was paid, over the time that it was paid
         for. None where the data do not reach back so far, or have no payment in that time."""
+
+    def history(self, kind: str, venue: str, symbol: str, hours: float) -> History:
+        """What the series said in the last `hours`: `kind` is spot, perp (closes), funding, staking or dex. Nothing later, no bar that has
+        not closed. Empty where the source has none.
+
+        Raises:
+            ComponentError: STR-001, there is no history of this kind, or `hours` is not above 0.
+        """
+        window_us = require_history(kind, hours)
+        found = self._history(kind, venue, symbol, window_us)
+        return no_history(self.instant - window_us, self.instant) if found is None else found
+
+    def _history(self, kind: str, venue: str, symbol: str, window_us: int) -> History | None:
+        """None where the source keeps no rows of the past."""
+        return None
 
     def next_missed(self, venue: str, symbol: str, since: int) -> int | None:
         """The first funding payment from `since` on (microseconds since 1970) that the rows around it ask for and that has no row; None

@@ -8,7 +8,8 @@ from basis_strategy_v1.data.check_agreement import Disagreement, disagreements, 
 from basis_strategy_v1.data.check_cadence import gaps, stopped, wrong_interval
 from basis_strategy_v1.data.check_levels import levels, outliers
 from basis_strategy_v1.data.check_units import funding_unit, rates_against_indices, redemption_unit
-from basis_strategy_v1.data.columns import ERROR, WARNING
+from basis_strategy_v1.data.columns import ERROR, NOTE, WARNING
+from basis_strategy_v1.data.layout import interval_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,6 +76,22 @@ def issues_between(series: Sequence[Columns]) -> Iterator[Issue]:
     for agreement in AGREEMENTS:
         for columns, found in agreement.find(series):
             yield _issue(agreement.kind, agreement.severity, columns, found)
+
+
+def legs_apart(series: Sequence[Columns]) -> Iterator[Issue]:
+    """A coin whose spot and perp on one venue have bars of no common interval: at most steps their closes are of different times."""
+    legs: dict[tuple[str, str], dict[str, list[Columns]]] = {}
+    for columns in series:
+        key = columns.spec.key
+        if key.kind in ("spot", "perp") and len(columns.stamps):
+            legs.setdefault((key.venue, key.name), {}).setdefault(key.kind, []).append(columns)
+    for (_, name), kinds in legs.items():
+        spots, perps = ({one.spec.interval_us: one for one in kinds.get(kind, ())} for kind in ("spot", "perp"))
+        if spots and perps and not spots.keys() & perps.keys():
+            coarse = max((spots[min(spots)], perps[min(perps)]), key=lambda one: one.spec.interval_us)
+            fine = interval_name(min(*spots, *perps))
+            message = f"spot and perp of {name} have bars of no common interval; bring bars of {fine} for both"
+            yield Issue(coarse.spec.id, "resolution", NOTE, 0, coarse.stamps[0], len(coarse.stamps), message)
 
 
 def _issue(kind: str, severity: str, columns: Columns, found: Found) -> Issue:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
-    import pyarrow as pa
 
     from basis_strategy_v1.data.layout import SeriesSpec
     from basis_strategy_v1.data.series import Loaded
@@ -114,23 +113,25 @@ class DuckDbFile:
                 yield spec
 
     def load(self, spec: SeriesSpec, until: int | None) -> Loaded:
+        reader = RowReader(spec, until, place="row")
+        self.feed(spec, reader)
+        if reader.faults:
+            raise self._changed(spec, next(fault_lines(reader.faults, reader.place)))
+        return reader.loaded()
+
+    def feed(self, spec: SeriesSpec, reader: RowReader) -> None:
+        """Give the rows of a series to the reader.
+
+        Raises:
+            ComponentError: DAT-003, its table cannot be read.
+        """
         import duckdb
 
-        reader = RowReader(spec, until, place="row")
         try:
             with self._open() as connection:
                 self._feed(connection, spec, reader)
         except duckdb.Error as error:
             raise self._changed(spec, f": it cannot be read ({_first_line(error)})") from error
-        if reader.faults:
-            raise self._changed(spec, next(fault_lines(reader.faults, reader.place)))
-        return reader.loaded()
-
-    def texts(self, spec: SeriesSpec) -> Iterator[pa.RecordBatch]:
-        """The rows of a series as they are kept: microseconds since 1970, then texts."""
-        with self._open() as connection, self._readable():
-            self._require_table(connection, spec)
-            yield from connection.sql(_query(spec, None)).to_arrow_reader(BATCH_ROWS)
 
     def _feed(self, connection: duckdb.DuckDBPyConnection, spec: SeriesSpec, reader: RowReader) -> None:
         self._require_table(connection, spec)

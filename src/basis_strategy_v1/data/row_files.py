@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.row_reader import BadRow, Batch, RowReader, fault_lines, stamps_of
+from basis_strategy_v1.data.arrow_columns import stamps_of
+from basis_strategy_v1.data.row_reader import BadRow, Batch, RowReader, fault_lines
 from basis_strategy_v1.data.rows import CUT, RowFault, parse_stamp, quoted
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US, iso
-from basis_strategy_v1.core.market import GasRow, LendingRow, MissingData, ScaledRow, StaleSeries, Traded
+from basis_strategy_v1.core.history import History
+from basis_strategy_v1.core.market import DayTraded, GasRow, LendingRow, MissingData, ScaledRow, StaleSeries
 from basis_strategy_v1.core.state_rows import StateRow
 from basis_strategy_v1.data.cadence import missed_payments, time_paid_for
 from basis_strategy_v1.data.check_cadence import NEIGHBOURS, least_stop, stopped_message, stopped_spans
@@ -63,6 +64,13 @@ class Numbers:
     def float(self, index: int) -> float:
         """The same float as `float(text)`: the division of two integers is rounded correctly."""
         return self._values[index] / self._divisor if self._exact is None else float(self._exact[index])
+
+    def as_floats(self) -> Any:
+        """All of them (an array), each as `float` has it."""
+        if self._exact is not None:
+            return array("d", map(float, self._exact))
+        divisor = self._divisor
+        return array("d", [value / divisor for value in self._values])
 
     @property
     def scale(self) -> int | None:
@@ -298,6 +306,7 @@ class Series:
             "_feed",
             "_hot_us",
             "_kept",
+            "_looked_back",
             "_missed",
             "_published",
             "_scaled",
@@ -330,9 +339,10 @@ class Series:
         self._cursor = 0
         self._feed: SeriesFeed | None = None
         self._missed: array[int] | None = None  # not looked for yet
+        self._looked_back: tuple[Any, Any, int] | None = None  # the times and the values as views, and where the last window began
         # From when until before when the last value read answers without a further look.
         self.last: tuple[int, int, Any] = (BEFORE_ALL, BEFORE_ALL, None)
-        self._traded: tuple[int, Traded | None] = (-1, None)  # (day, what was traded before it)
+        self._traded: tuple[int, DayTraded | None] = (-1, None)  # (day, what was traded before it)
         # ((first row, deviation, heartbeat), row, value, when) of what an oracle has published.
         self._published: tuple[Any, int, Decimal, int] = (None, 0, Decimal(0), 0)
         self._scales: tuple[int, ...] | None = None  # the decimals of the columns; none where one does not fit in integers
@@ -429,13 +439,13 @@ class Series:
         self._published = (first, deviation_bps, heartbeat_us), row, value, at
         return start, value
 
-    def traded_before(self, instant: int) -> Traded | None:
+    def traded_before(self, instant: int) -> DayTraded | None:
         """What was traded in the day before the UTC day of `instant`, and how much the price moved; None where the bars do not show it."""
         if (day := instant // DAY_US) != self._traded[0]:
             self._traded = day, self._traded_before(day * DAY_US)
         return self._traded[1]
 
-    def _traded_before(self, start: int) -> Traded | None:
+    def _traded_before(self, start: int) -> DayTraded | None:
         edges, closes, interval = self._edges, self._single, self.interval_us
         last, first = bisect_right(edges, start) - 1, bisect_right(edges, start - DAY_US) - 1
         if closes is None or not 0 < interval <= DAY_US or not 1 <= first < last:
@@ -450,7 +460,7 @@ class Series:
         mean = fsum(returns) / len(returns)
         variance = fsum((one - mean) ** 2 for one in returns) / (len(returns) - 1)
         daily_bps = sqrt(variance * DAY_US / (step * interval)) * 10_000
-        return Traded(volume, Decimal(f"{daily_bps:.6f}"), closes.decimal(last - 1))
+        return DayTraded(volume, Decimal(f"{daily_bps:.6f}"), closes.decimal(last - 1))
 
     def last_volume(self, instant: int) -> Decimal | None:
         """The volume of the last bar."""
@@ -590,6 +600,23 @@ class Series:
             return total, self._edges[2] - self._edges[1] + time_paid_for(self._edges[1 : last + 1], 1)
         begin = max(first - NEIGHBOURS - 1, 1)
         return total, time_paid_for(self._edges[begin : last + 1], first - begin)
+
+    def history(self, instant: int, window_us: int) -> History:
+        """The rows that became visible within the window up to `instant`, as views of what is in memory."""
+        if self._looked_back is None:
+            assert self._single is not None
+            values = self._single.as_floats()
+            self._looked_back = memoryview(self._edges).toreadonly(), memoryview(values).toreadonly(), 1
+        times, numbers, first = self._looked_back
+        stop, since, edges = self.seek(instant) + 1, instant - window_us, self._edges
+        if not edges[first - 1] <= since < edges[first]:
+            first += 1
+            if first >= len(edges) or not edges[first - 1] <= since < edges[first]:
+                first = max(bisect_right(edges, since), 1)
+            self._looked_back = times, numbers, first
+        first = min(first, stop)
+        before = (edges[first - 1], numbers[first - 2]) if first > 1 else None
+        return History(times[first:stop], numbers[first - 1 : stop - 1], before, since, instant, self.kind == "funding")
 
     def next_missed(self, since: int) -> int | None:
         """The first instant from `since` on at which a row should have come and did not, by the rows around it."""

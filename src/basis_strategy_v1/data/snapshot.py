@@ -12,17 +12,18 @@ from basis_strategy_v1.core.market import (
     ONE,
     REDEEMED_BY,
     SAME_AS,
+    DayTraded,
     Feed,
     MarketSnapshot,
     MissingData,
     ScaledRow,
     SeriesKey,
-    Traded,
 )
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from basis_strategy_v1.core.history import History
     from basis_strategy_v1.data.library import Library
     from basis_strategy_v1.data.series import Series
 
@@ -111,7 +112,7 @@ class SeriesSnapshot(MarketSnapshot):
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.first_close_beyond(price, self.instant, until, above=above)
 
-    def traded_before(self, kind: str, venue: str, symbol: str) -> Traded | None:
+    def traded_before(self, kind: str, venue: str, symbol: str) -> DayTraded | None:
         series = self._series(kind, venue, symbol)
         return None if series is None else series.traded_before(self.instant)
 
@@ -140,6 +141,11 @@ class SeriesSnapshot(MarketSnapshot):
         series = self._series("funding", venue, symbol)
         found = None if series is None else series.sum_within(self.instant, hours * HOUR_US)
         return None if found is None else EXACT.divide(EXACT.multiply(found[0], YEAR_HOURS * HOUR_US), found[1])
+
+    def _history(self, kind: str, venue: str, symbol: str, window_us: int) -> History | None:
+        key = (kind, venue, symbol)
+        series = self._settled.get(key) or self._library.find(key, self.instant)
+        return None if series is None else series.history(self.instant, window_us)
 
     def next_missed(self, venue: str, symbol: str, since: int) -> int | None:
         series = self._series("funding", venue, symbol)

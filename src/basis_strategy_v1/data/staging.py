@@ -96,6 +96,13 @@ class Staged:
         [(found,)] = self._run(query).fetchall()
         return None if found is None else int(found)
 
+    def drop(self, condition: str) -> int:
+        """Leave out the rows for which something holds, in SQL; how many stamps they had."""
+        left_out = self._number(f"SELECT count(DISTINCT stamp) FROM {self._table} WHERE {condition}") or 0
+        if left_out:
+            self._run(f"DELETE FROM {self._table} WHERE {condition}")
+        return left_out
+
     def to_opens(self, interval_us: int) -> None:
         """Stamp bars that are stamped at their close, or just before it (00:59:59.999), at their open."""
         self._run(f"UPDATE {self._table} SET stamp = ((stamp + {interval_us} - 1) // {interval_us} - 1) * {interval_us}")

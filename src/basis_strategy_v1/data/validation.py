@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import SECOND_US
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
-from basis_strategy_v1.data.check_table import issues_between, issues_of
+from basis_strategy_v1.data.check_table import issues_between, issues_of, legs_apart
 from basis_strategy_v1.data.columns import ERROR, WARNING, Columns, Figures
+from basis_strategy_v1.data.duckdb_file import DuckDbFile
 from basis_strategy_v1.data.layout import FOLDERS, SeriesSpec, spec_of
 from basis_strategy_v1.data.row_files import feed_file, place_in
 from basis_strategy_v1.data.row_reader import RISING, BadRow, Lines, RowReader
-from basis_strategy_v1.data.sources import ending_of, require_folder, series_files, series_id, unread_files
+from basis_strategy_v1.data.series_sources import whole
+from basis_strategy_v1.data.sources import ending_of, is_database, require_folder, series_files, series_id, unread_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from basis_strategy_v1.data.check_table import Issue
     from basis_strategy_v1.data.series import Texts
@@ -46,31 +50,49 @@ class _Rows(NamedTuple):
 
 
 def validate(directory: str | Path) -> list[DataIssue]:
-    """Every finding of every file in the folder, in the order of files and lines; then what series that contradict each other have.
+    """Every finding of every file in the folder (of every table, in a database), in the order of files and lines; then what series that
+    contradict each other have.
 
     Raises:
-        ComponentError: DAT-006, there is no such folder.
+        ComponentError: DAT-006, there is no such folder, and it is no database.
     """
-    folder = Path(directory)
+    path = Path(directory)
+    findings, usable = _of_database(DuckDbFile(path)) if is_database(path) else _of_folder(path)
+    findings += [_finding(issue, usable[issue.series]) for issue in issues_between([rows.columns for rows in usable.values()])]
+    findings += [_finding(issue, usable[issue.series]) for issue in legs_apart([rows.columns for rows in usable.values()])]
+    if not findings and not usable:
+        findings.append(DataIssue(".", 0, "empty", f"the folder holds no file of a series in {', '.join(FOLDERS)}", ERROR))
+    return findings
+
+
+def _of_folder(folder: Path) -> tuple[list[DataIssue], dict[str, _Rows]]:
     require_folder(folder)
     findings = [DataIssue(name, 0, "malformed", why, ERROR) for name, why in unread_files(folder)]
     usable: dict[str, _Rows] = {}
-    files = [(path, spec) for path in series_files(folder) if (spec := spec_of(series_id(folder, path)))]
-    for path, spec in files:
-        name = path.relative_to(folder).as_posix()
+    for path in series_files(folder):
+        name, spec = path.relative_to(folder).as_posix(), spec_of(series_id(folder, path))
+        if spec is None:
+            continue
         if spec.id in usable:
             findings.append(DataIssue(name, 0, "malformed", f"{usable[spec.id].file} is the same series; keep one of them", ERROR))
             continue
         if meant := _meant(spec):
             why = f"nothing finds it under this name: rename it to {meant}{ending_of(path)}"
             findings.append(DataIssue(name, 0, "malformed", why, ERROR))
-        found, usable[spec.id] = _read(path, name, spec)
-        found += [_finding(issue, usable[spec.id]) for issue in issues_of(usable[spec.id].columns)]
-        findings += sorted(found, key=lambda finding: finding.line)
-    findings += [_finding(issue, usable[issue.series]) for issue in issues_between([rows.columns for rows in usable.values()])]
-    if not findings and not files:
-        findings.append(DataIssue(".", 0, "empty", f"the folder holds no file of a series in {', '.join(FOLDERS)}", ERROR))
-    return findings
+        found, usable[spec.id] = _read(spec, name, partial(feed_file, path), place_in(path))
+        findings += found
+    return findings, usable
+
+
+def _of_database(database: DuckDbFile) -> tuple[list[DataIssue], dict[str, _Rows]]:
+    findings, usable = list[DataIssue](), dict[str, _Rows]()
+    for spec in database.specs:
+        try:
+            found, usable[spec.id] = _read(spec, spec.id, partial(database.feed, whole(spec)), "row")
+        except ComponentError as error:
+            found = [DataIssue(spec.id, 0, "malformed", error.message, ERROR)]
+        findings += found
+    return findings, usable
 
 
 def _finding(issue: Issue, rows: _Rows) -> DataIssue:
@@ -105,12 +127,11 @@ def _meant(spec: SeriesSpec) -> str:
     return "" if meant == spec.id else meant
 
 
-def _read(path: Path, name: str, spec: SeriesSpec) -> tuple[list[DataIssue], _Rows]:
-    """What strict reading would refuse, and the rows that are left."""
-    whole = spec._replace(columns=tuple(column._replace(kept=True) for column in spec.columns))
-    reader = RowReader(whole, as_floats=True, order=RISING, place=place_in(path))
+def _read(spec: SeriesSpec, name: str, feed: Callable[[RowReader], None], place: str) -> tuple[list[DataIssue], _Rows]:
+    """What strict reading would refuse and what the checks of one series find, by line; and the rows that are left."""
+    reader = RowReader(whole(spec), as_floats=True, order=RISING, place=place)
     try:
-        feed_file(path, reader)
+        feed(reader)
     except OSError as error:
         reader.faults.append(BadRow(0, "malformed", f"it cannot be read: {error.strerror}"))
     loaded = reader.loaded()
@@ -121,7 +142,8 @@ def _read(path: Path, name: str, spec: SeriesSpec) -> tuple[list[DataIssue], _Ro
     for column, values in pairs:
         if column.name == "last_update":
             found += _later_than_itself(values, rows)
-    return found, rows
+    found += [_finding(issue, rows) for issue in issues_of(rows.columns)]
+    return sorted(found, key=lambda finding: finding.line), rows
 
 
 def _later_than_itself(last_updates: Texts, rows: _Rows) -> Iterator[DataIssue]:

@@ -43,6 +43,7 @@ class Shape(NamedTuple):
     interval: str = ""  # the column that names the interval
     only: tuple[str, str] = ("", "")  # the rows that count have this text in this column
     needs: tuple[str, ...] = ()  # further columns by which the shape is known
+    perp_volume: str = ""  # the column with the volume of perps in base units, where the other counts contracts
 
     def fits(self, table: Table) -> bool:
         if not table.has_names and self.width != sum(name.isdigit() for name in table.names):
@@ -68,8 +69,8 @@ SHAPES = (
     Shape("bybit", FUNDING, {"timestamp": "fundingRateTimestamp", "funding_rate": "fundingRate"}, venue="bybit", market="perp",
           symbol="symbol"),
     Shape("okx", OHLCV, _bars("open_time", "open", "high", "low", "close", "vol"), venue="okx", symbol="instrument_name",
-          only=("confirm", "1"), needs=("vol_ccy",)),
-    Shape("okx", OHLCV, _FIRST_SIX, width=9, venue="okx", only=("8", "1")),
+          only=("confirm", "1"), needs=("vol_ccy",), perp_volume="vol_ccy"),
+    Shape("okx", OHLCV, _FIRST_SIX, width=9, venue="okx", only=("8", "1"), perp_volume="6"),
     Shape("okx", FUNDING, {"timestamp": "funding_time", "funding_rate": "funding_rate"}, venue="okx", market="perp",
           symbol="instrument_name"),
     Shape("hyperliquid", OHLCV, _bars("t", "o", "h", "l", "c", "v"), venue="hyperliquid", symbol="s", interval="i"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.instructions import WalletTransfer
     from basis_strategy_v1.core.state import State
 
+CREDITED = ("credit", ARRIVAL)
 ON_ITS_WAY = "on_its_way"  # the detail of an arrival of less than was sent: how much that was
 
 OpenTransfers = Callable[[], Collection["WalletTransfer"]]
@@ -31,16 +32,16 @@ OpenTransfers = Callable[[], Collection["WalletTransfer"]]
 def taken_up(state: State, items: Iterable[Due], open_transfers: OpenTransfers) -> tuple[list[Due], bool]:
     """The items with what each of them does to the amounts in transit, and whether some were held back.
 
-    A credit whose transaction is on its way ends that transfer. One of a transaction that is not known is held back while a transfer of the
-    run may still turn out to be it: an order whose outcome is open (`open_transfers`), or a withdrawal whose hash the exchange has not
-    shown. It comes again.
+    A credit whose transaction is on its way ends that transfer; one that names no transaction ends the one of its amount. Another one is
+    held back while a transfer of the run may still turn out to be it: an order whose outcome is open (`open_transfers`), or a withdrawal
+    whose hash the exchange has not shown. It comes again.
     """
     found: list[Due] = []
     sent: dict[str, datetime] = {}  # by hash: when the exchange has sent what these items show
     is_held_back = False
     for item in items:
-        record = _record_of(state, item.transfer) if item.transfer else None
-        if record is None and item.transfer and _may_be_ours(state, item, open_transfers):
+        record = _record_of(state, item)
+        if record is None and _may_be_ours(state, item, open_transfers):
             is_held_back = True
             continue
         known = item if record is None else _in_time(_resolved(state, record, item), sent)
@@ -61,30 +62,39 @@ def late(state: State, now: int, deadline_s: float) -> Iterator[tuple[Transfer, 
             yield transfer, f"{shown} was due at {iso(transfer.arrives)} and has not arrived: look for {what} at both ends"
 
 
-def _record_of(state: State, key: str) -> Transfer | None:
-    return next((one for one in state.part(IN_TRANSIT, Transit).transfers if one.key.lower() == key.lower()), None)
+def _record_of(state: State, item: Due) -> Transfer | None:
+    transfers = state.part(IN_TRANSIT, Transit).transfers
+    if item.transfer:
+        return next((one for one in transfers if one.key.lower() == item.transfer.lower()), None)
+    return next((one for one in transfers if _is_of_amount(one, item)), None)
+
+
+def _is_of_amount(one: Transfer, item: Due) -> bool:
+    """Whether a credit without a hash is as much as is on its way there."""
+    return item.kind in CREDITED and one.to_venue == item.venue and item.deltas.get(item.venue, one.token) == one.amount
 
 
 def _may_be_ours(state: State, item: Due, open_transfers: OpenTransfers) -> bool:
+    if not item.transfer:
+        return False
     if item.transfer.startswith(UNSENT):
         return any(one.from_venue == item.venue for one in open_transfers())
     tokens = item.deltas.tokens(item.venue)
-    coming = state.part(IN_TRANSIT, Transit).transfers
-    return any(one.to_venue == item.venue and one.token in tokens and not is_on_chain(one) for one in coming) or any(
-        one.to_venue == item.venue and one.token in tokens for one in open_transfers()
-    )
+    coming = [one for one in state.part(IN_TRANSIT, Transit).transfers if not is_on_chain(one)]
+    places = [(one.to_venue, one.token) for one in coming] + [(one.to_venue, one.token) for one in open_transfers()]
+    return any(venue == item.venue and token in tokens for venue, token in places)
 
 
 def _in_time(item: Due, sent: Mapping[str, datetime]) -> Due:
     """The item after what it follows: the clocks of an exchange and of a chain are two."""
-    at = sent.get(item.transfer.lower())
+    at = sent.get(str(item.details["transfer"]).lower())
     return item if at is None or item.at > at else structs.replace(item, at=at + timedelta(microseconds=1))
 
 
 def _resolved(state: State, record: Transfer, item: Due) -> Due:
     before = state.part(IN_TRANSIT, Transit)
     after = Transit(tuple(one for one in before.transfers if one != record))
-    details = {**item.details, "transfer": item.transfer}
+    details = {**item.details, "transfer": item.transfer or record.key}
     if item.kind == ON_CHAIN:
         after = after.with_(record._replace(key=item.details[HASH]))
         return structs.replace(item, changes={IN_TRANSIT: change_between(before, after)}, details=details)

@@ -96,8 +96,7 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         maintenance = exchange.maintenance(symbol, carried)
         if maintenance > free:
             carried *= free / maintenance
-        leverage = exchange.row.max_leverage.at(0, *exchange.row.names(symbol))
-        room = (carried - own) / (1 + costs * leverage) / market.perp(exchange.row.name, symbol)
+        room = (carried - own) / (1 + costs * exchange.leverage(symbol)) / market.perp(exchange.row.name, symbol)
         return max(room, ZERO)
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:

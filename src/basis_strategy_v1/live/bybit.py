@@ -10,9 +10,20 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import bybit_account, bybit_errors, bybit_moves
 from basis_strategy_v1.live.bybit_account import HOST, WEEK_MS, pages, result_of, rows_of, weeks
+from basis_strategy_v1.live.bybit_answers import (
+    SETTLE,
+    fill_of,
+    found_of,
+    is_traded,
+    leverage_of,
+    number_in,
+    rules_of,
+    signed_size,
+    unused_of,
+)
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
-from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
+from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RequestsLeft
 
 if TYPE_CHECKING:
@@ -24,12 +35,7 @@ if TYPE_CHECKING:
 WINDOWS = {HOST: (RequestsLeft("X-Bapi-Limit-Status", "X-Bapi-Limit-Reset-Timestamp"),)}
 CLOSED_S = {**UNSTATED_S, 403: 600.0}  # an address that asked too often is let in again after ten minutes
 CATEGORIES = {SPOT: "spot", PERP: "linear"}
-STATES = {
-    "New": OPEN, "PartiallyFilled": OPEN, "Untriggered": OPEN, "Triggered": OPEN, "Created": OPEN, "Filled": DONE, "Cancelled": DONE,
-    "PartiallyFilledCanceled": DONE, "Deactivated": DONE, "Rejected": REFUSED,
-}  # fmt: skip
 ORIGINS = {"CreateByLiq": LIQUIDATION, "CreateByTakeOver_PassThrough": LIQUIDATION, "CreateByAdl_PassThrough": DELEVERAGING}
-BY_USER = ("", "CreateByUser")
 MARGIN_MODES = {bybit_account.CROSS: "cross", bybit_account.ISOLATED: "isolated"}
 PAGE, ORDER_PAGE, MARKET_PAGE = 100, 50, 1_000
 ZERO = Decimal(0)
@@ -41,7 +47,7 @@ class Bybit:
     life_ms = 2_000
     """The receive window: a signed request is not executed later than this after its timestamp."""
     fee_tokens: tuple[str, ...] = ()
-    settle = "USDT"
+    settle = SETTLE
     wallets_are_separate = False
     has_reserve = True
     moves = True
@@ -65,7 +71,7 @@ class Bybit:
         """The rules of these symbols, those of them that there are."""
         wanted = set(symbols)
         rows = pages(self._client, "publicGetV5MarketInstrumentsInfo", {"category": CATEGORIES[kind], "limit": MARKET_PAGE})
-        return {row["symbol"]: rules_of(kind, row) for row in rows if row["symbol"] in wanted and _is_traded(kind, row)}
+        return {row["symbol"]: rules_of(kind, row) for row in rows if row["symbol"] in wanted and is_traded(kind, row)}
 
     # Orders.
 
@@ -146,28 +152,30 @@ class Bybit:
 
     def free(self) -> dict[str, Decimal]:
         """What a spot order can use, by token: what is neither locked by an order nor margin of a perp."""
-        return {row["coin"]: min(_number(row, "walletBalance") - _number(row, "locked"), _unused(row)) for row in self._wallet()["coin"]}
+        return {
+            row["coin"]: min(number_in(row, "walletBalance") - number_in(row, "locked"), unused_of(row)) for row in self._wallet()["coin"]
+        }
 
     def free_margin(self) -> Decimal:
         """What is free for perps: of the settlement token, and of the account as a whole. A perp on other coins would borrow."""
         wallet = self._wallet()
-        of_token = sum((_unused(row) for row in wallet["coin"] if row["coin"] == self.settle), ZERO)
-        return min(of_token, _number(wallet, "totalAvailableBalance"))
+        of_token = sum((unused_of(row) for row in wallet["coin"] if row["coin"] == self.settle), ZERO)
+        return min(of_token, number_in(wallet, "totalAvailableBalance"))
 
     def margin(self, symbol: str) -> PerpMargin:
         """What a perp order can use."""
         free, rows = self.free_margin(), self._position_rows({"symbol": symbol})
-        return PerpMargin(free, sum((_signed(row) for row in rows), ZERO), _leverage(rows))
+        return PerpMargin(free, sum((signed_size(row) for row in rows), ZERO), leverage_of(rows))
 
     def settings(self, symbols: Iterable[str]) -> dict[str, PerpSettings]:
         """Margin mode, which is the account's, and leverage."""
         mode = bybit_account.info(self._client)["marginMode"]
         shown = MARGIN_MODES.get(mode, mode)
-        return {symbol: PerpSettings(shown, _leverage(self._position_rows({"symbol": symbol}))) for symbol in symbols}
+        return {symbol: PerpSettings(shown, leverage_of(self._position_rows({"symbol": symbol}))) for symbol in symbols}
 
     def balances(self, kind: str) -> dict[str, Decimal]:
         """What the unified and the funding account hold, by token; a perp's profit counts once it is realised."""
-        found = {row["coin"]: _number(row, "walletBalance") for row in self._wallet()["coin"]}
+        found = {row["coin"]: number_in(row, "walletBalance") for row in self._wallet()["coin"]}
         for token, amount in bybit_moves.held(self._client).items():
             found[token] = found.get(token, ZERO) + amount
         return found
@@ -177,7 +185,7 @@ class Bybit:
 
     def perps(self) -> dict[str, Perp]:
         """The positions, by symbol."""
-        rows = [(row, _signed(row)) for row in self._position_rows({"settleCoin": self.settle})]
+        rows = [(row, signed_size(row)) for row in self._position_rows({"settleCoin": self.settle})]
         return {row["symbol"]: Perp(amount, amount * Decimal(row["avgPrice"])) for row, amount in rows if amount}
 
     # Between the funding account and the unified one.
@@ -213,113 +221,3 @@ class Bybit:
 
     def mode_fault(self, kinds: Collection[str]) -> str | None:
         return bybit_account.mode_fault(self._client, kinds)
-
-
-# Answers.
-
-
-def _is_traded(kind: str, row: Any) -> bool:
-    return kind == SPOT or (row.get("contractType") == "LinearPerpetual" and row.get("settleCoin") == Bybit.settle)
-
-
-def rules_of(kind: str, row: Any) -> Rules:
-    """A row of `instruments-info`.
-
-    Raises:
-        MalformedAnswer: it is none.
-    """
-    try:
-        size = row["lotSizeFilter"]
-        most = (size.get("maxLimitOrderQty") if kind == SPOT else None) or size.get("maxOrderQty")
-        return Rules(
-            base=row["baseCoin"],
-            quote=row["quoteCoin"] if kind == SPOT else row["settleCoin"],
-            lot=Decimal(size["basePrecision" if kind == SPOT else "qtyStep"]),
-            tick=Decimal(row["priceFilter"]["tickSize"]),
-            least=_above_zero(size.get("minOrderQty")),
-            most=_above_zero(most),
-            least_notional=_above_zero(size.get("minOrderAmt" if kind == SPOT else "minNotionalValue")),
-            most_notional=_above_zero(size.get("maxOrderAmt")),
-            is_open=row["status"] == "Trading",
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise MalformedAnswer(f"an instrument without {error}", row) from error
-
-
-def found_of(row: Any) -> FoundOrder:
-    """An order as bybit shows it.
-
-    Raises:
-        MalformedAnswer: it is none.
-    """
-    try:
-        created = row.get("createType", "")
-        return FoundOrder(
-            id=str(row["orderId"]),
-            client_id=row["orderLinkId"],
-            symbol=row["symbol"],
-            side=row["side"].lower(),
-            status=STATES[row["orderStatus"]],
-            amount=Decimal(row["qty"]),
-            executed=Decimal(row["cumExecQty"] or 0),
-            at_ms=int(row["createdTime"]),
-            reason=_reason(row) if created in BY_USER else created,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise MalformedAnswer(f"an order without {error}", row) from error
-
-
-def _reason(row: Any) -> str:
-    return str(row["rejectReason"] if row["orderStatus"] == "Rejected" else row["orderStatus"])
-
-
-def fill_of(kind: str, row: Any) -> Fill:
-    """An execution. A fee that was paid is positive; of a perp it is in the settlement token.
-
-    Further fees (of some countries' sites) are in no field that says of which token they are: the fee is then not known.
-
-    Raises:
-        MalformedAnswer: it is none.
-    """
-    try:
-        fee, realised = row.get("execFee"), row.get("execPnl")
-        if kind == PERP and realised in (None, "") and Decimal(row.get("closedSize") or 0):
-            raise MalformedAnswer("a fill that closed a position, without its profit", row)
-        is_known = fee not in (None, "") and row.get("extraFees") in (None, "", "[]")
-        return Fill(
-            id=str(row["execId"]),
-            price=Decimal(row["execPrice"]),
-            amount=Decimal(row["execQty"]),
-            cost=Decimal(row["execValue"]),
-            fee=Decimal(fee) if is_known else None,
-            fee_token=row.get("feeCurrency") or (Bybit.settle if kind == PERP else ""),
-            realised=Decimal(realised or 0) if kind == PERP else ZERO,
-            at_ms=int(row["execTime"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise MalformedAnswer(f"a fill without {error}", row) from error
-
-
-def _number(row: Mapping[str, Any], name: str) -> Decimal:
-    """A number; the venue writes an empty text where there is none."""
-    return Decimal(row.get(name) or 0)
-
-
-def _unused(row: Mapping[str, Any]) -> Decimal:
-    """What of a coin is no order's, and no margin of a perp."""
-    held = _number(row, "equity") - _number(row, "locked") - _number(row, "totalOrderIM") - _number(row, "totalPositionIM")
-    return max(ZERO, held)
-
-
-def _signed(row: Any) -> Decimal:
-    size = Decimal(row["size"] or 0)
-    return -size if row["side"] == "Sell" else size
-
-
-def _leverage(rows: Iterable[Any]) -> Decimal:
-    return min(Decimal(row["leverage"]) for row in rows)
-
-
-def _above_zero(text: Any) -> Decimal | None:
-    """A limit; one of 0 is none."""
-    return None if text in (None, "") or not Decimal(text) else Decimal(text)

@@ -16,9 +16,10 @@ from basis_strategy_v1.core.instruction_steps import top_steps
 from basis_strategy_v1.core.instructions import Chain, SmartContractAction, WalletTransfer
 from basis_strategy_v1.core.outgoing import Gas, Outgoing, OutgoingCall, OutgoingTransaction, OutgoingTransfer, require_message_within
 from basis_strategy_v1.core.tokens import to_amount, to_units
+from basis_strategy_v1.live.call_reading import ReadCall, read_call
 from basis_strategy_v1.live.chain_fees import FeeMarket, fees_within, gwei_of, wei_of
 from basis_strategy_v1.live.chain_message import SentTransaction, Unsigned, signed
-from basis_strategy_v1.live.trader_account import Floor, direct_call, pack_batch
+from basis_strategy_v1.live.trader_account import Floor, direct_call, pack_batch, read_batch
 from basis_strategy_v1.venues.transaction_calls import encode_transaction
 from basis_strategy_v1.venues.wallet_calls import encode_transfer
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 REJECTED = "OCH-001"
 WEI_PER_ETH = 10**18
-WORD = 32
 NO_LIMIT_WEI = 10**15  # a million gwei
 WITHOUT_DATA = "0x"
 
@@ -136,27 +136,35 @@ def outgoing_of(order: Order, made: Made, unsigned: Unsigned, pays_to: str, at: 
         return OutgoingTransfer(token=token, amount=to_amount(token, units), address=receiver, contract=unsigned.to, gas=gas)
     instruction = order.instruction
     assert isinstance(instruction, SmartContractAction | Chain)
-    return OutgoingTransaction(calls=tuple(_calls(top_steps(instruction), made.steps, names)), gas=gas)
+    steps = read_batch(bytes.fromhex(unsigned.data[2:])) if made.needs_executor else (CallStep((_sent_alone(unsigned),)),)
+    return OutgoingTransaction(calls=tuple(_calls(top_steps(instruction), steps, names)), gas=gas)
+
+
+def _sent_alone(unsigned: Unsigned) -> ChainCall:
+    """The one call of a transaction, as its bytes have it."""
+    return ChainCall(to=unsigned.to, data=bytes.fromhex(unsigned.data[2:]), value_wei=unsigned.value_wei)
 
 
 def _calls(actions: Sequence[SmartContractAction], steps: Sequence[CallStep], names: dict[str, str]) -> Iterator[OutgoingCall]:
     for action, step in zip(actions, steps, strict=True):
-        for index, call in enumerate(step.calls):
+        read = [read_call(call) for call in step.calls]
+        for index, (call, said) in enumerate(zip(step.calls, read, strict=True)):
             given = call.allowance
             if given is not None:
                 token = names.get(given.token.lower(), given.token)
                 amount = to_amount(token, given.amount.units)
                 yield OutgoingCall(contract=given.token, token=token, amount=amount, pays_to=(given.spender,))
-            if index < len(step.calls) - 1:
-                yield OutgoingCall(contract=call.to)
-                continue
-            yield OutgoingCall(contract=call.to, step=_as_encoded(action, call))
+            # The first call has the amount of the action; those after it finish it.
+            yield OutgoingCall(contract=call.to, step=None if index else _as_read(action, read), pays_to=said.receivers)
             yield from _calls(action.steps, call.loan, names)
 
 
-def _as_encoded(action: SmartContractAction, call: ChainCall) -> SmartContractAction:
-    """The action with the amount that is in its call's bytes; one that is known only at run time is the one that was simulated."""
-    if not action.token or call.amount is None or call.amount.at_run_time is not None:
+def _as_read(action: SmartContractAction, read: Sequence[ReadCall]) -> SmartContractAction:
+    """The action with the amount and the least that must come out as they are in the bytes; an amount that is known only when the call is
+    made, or all of it, is the one that was simulated."""
+    units, least = read[0].units, next((each.least for each in read if each.least is not None), None)
+    if action.token and units is not None and units != ALL:
+        action = structs.replace(action, amount=to_amount(action.token, units))
+    if least is None:
         return action
-    units = int.from_bytes(call.data[call.places[0] : call.places[0] + WORD], "big") if call.places else call.value_wei
-    return action if units == ALL else structs.replace(action, amount=to_amount(action.token, units))
+    return structs.replace(action, min_amount_out=to_amount(action.token_out or "", least) if least else None)

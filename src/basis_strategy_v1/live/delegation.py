@@ -110,6 +110,21 @@ class Delegation:
             f"flash loans from {_lenders(place)}",
         ]
 
+    def facts(self) -> dict[str, Any]:
+        """The same for a program, as plain JSON values."""
+        place, found = self._place, self.look()
+        return {
+            "account": place.account,
+            "eth": plain(to_amount("ETH", found.ether_wei)),
+            "nonce": found.nonce,
+            "pending": found.pending_nonce - found.nonce,
+            "chain_id": place.chain_id,
+            "executor": place.executor,
+            "executor_code": "none" if not found.executor_code else "expected" if self._is_expected(found) else "other",
+            "delegated_to": found.delegate,
+            "is_delegated": self._is_ours(found),
+        }
+
     def _executor_text(self, found: AccountCode) -> str:
         if not found.executor_code:
             return "not there; `basis chain deploy` creates it"

@@ -155,13 +155,16 @@ class ExchangeGateway:
     def _as_if(self, order: Order, trade: CexTrade, quote: Quote, moved: Mapping[str, Decimal]) -> Quote:
         """A quote after other orders and after the move between the wallets that would come first."""
         access, settle = self._access, self._api.settle
-        if quote.free is None or quote.rules is None:
+        are_apart = self._api.wallets_are_separate and not self._api.moves  # what one of them spends, the other does not lack
+        if quote.free is None or quote.rules is None or (are_apart and trade.trade_type == PERP):
             return quote
         if any(read_common_name(name).kind is Kind.PERP for name in moved):  # what that leaves of margin, the venue says only afterwards
             return structs.replace(quote, free=None)
         token, needed = (settle, ZERO) if trade.trade_type == PERP else _spent(order, trade, quote.rules)
         free = quote.free + moved.get(token, ZERO)
-        if token == settle and self._api.wallets_are_separate and len(access.kinds) > 1:
+        if self._api.has_reserve:
+            free += access.ask(trade.trade_type, self._api.reserved).get(token, ZERO)
+        elif token == settle and self._api.wallets_are_separate and not are_apart and len(access.kinds) > 1:
             free += self._usable(settle, needed) if trade.trade_type == PERP else access.ask(PERP, self._api.free_margin)
         return structs.replace(quote, free=free)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US, SECOND_US, iso
+from basis_strategy_v1.core.history import History
 from basis_strategy_v1.core.market import (
     DOLLAR_TOKENS,
     ONE,
@@ -106,6 +110,20 @@ class FeedSnapshot(MarketSnapshot):
             return None
         paid = sum((row.value for row in rows), Decimal(0))
         return EXACT.divide(EXACT.multiply(paid, YEAR_HOURS * HOUR_US), rows[-1].visible - before.visible)
+
+    def _history(self, kind: str, venue: str, symbol: str, window_us: int) -> History | None:
+        """Of bars those that have closed: their stamp is a full minute."""
+        series, since = self._feed.series(kind, venue, symbol), self.instant - window_us
+        if series is None:
+            return None
+        rows = [row for row in series.within(-1, self.instant) if kind not in ("spot", "perp") or row.stamp % TRADED_US == 0]
+        first = bisect_right(rows, since, key=attrgetter("visible"))
+        before = (rows[first - 1].visible, float(rows[first - 1].value)) if first else None
+        rows = rows[first:]
+        times, values = array("q", [row.visible for row in rows]), array("d", [float(row.value) for row in rows])
+        return History(
+            memoryview(times).toreadonly(), memoryview(values).toreadonly(), before, since, self.instant, is_paid=kind == "funding"
+        )
 
     def funding_missing(self, venue: str, symbol: str) -> Decimal:
         name = f"funding/{venue}/{symbol}"

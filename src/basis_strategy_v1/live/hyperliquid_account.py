@@ -60,11 +60,11 @@ def instruments(client: ExchangeClient, kind: str) -> Iterator[Instrument]:
     try:
         if kind == PERP:
             for number, (row, context) in enumerate(zip(meta["universe"], contexts, strict=True)):
-                rules = _rules(kind, row["name"], SETTLE, row["szDecimals"], context["markPx"], is_open=not row.get("isDelisted"))
+                rules = _rules(kind, row["name"], SETTLE, row["szDecimals"], context["markPx"] or "1", is_open=not row.get("isDelisted"))
                 yield Instrument(number, row["name"], row["name"] + SETTLE, rules)
             return
         tokens = {token["index"]: token for token in meta["tokens"]}
-        prices = {context["coin"]: context["markPx"] for context in contexts}
+        prices = {context["coin"]: context["markPx"] for context in contexts if context["markPx"]}
         for row in meta["universe"]:
             base, quote = (tokens[index] for index in row["tokens"])
             name = plain(base["name"])

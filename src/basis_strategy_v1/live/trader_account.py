@@ -13,7 +13,9 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from basis_strategy_v1.core.chain_call import (
+    SELECTOR,
     WORD,
+    Allowance,
     BalanceOf,
     CallAmount,
     CallStep,
@@ -21,7 +23,9 @@ from basis_strategy_v1.core.chain_call import (
     MorphoOwed,
     RunTimeAmount,
     StepOutput,
+    ViewWord,
     call_data,
+    selector,
 )
 
 # ERC-7821: one batch, which reverts as a whole.
@@ -36,6 +40,8 @@ _AMOUNT = "(uint8,address,uint256,uint256,uint256,bytes)"
 _ALLOWANCE = f"(address,address,uint256,{_AMOUNT}[])"
 _CALL = f"(address,uint256,bytes,{_AMOUNT}[],uint256[],bool,{_ALLOWANCE}[])"
 _STEPS = f"({_CALL}[],address[])[]"
+EXECUTE = "execute(bytes32,bytes)"
+FLASH_LOANS = {"flashLoanSimple": ("address", "address", "uint256", "bytes", "uint16"), "flashLoan": ("address", "uint256", "bytes")}
 RUN = f"run({_STEPS},(address,int256)[],uint256)"
 _BALANCE, _OUTPUT, _VIEW, _MORPHO_OWED = range(4)
 NOBODY = "0x" + "00" * 20
@@ -54,7 +60,7 @@ def pack_batch(steps: Sequence[CallStep], floors: Sequence[Floor], deadline_s: i
 
     run = call_data(RUN, _packed(steps), list(map(tuple, floors)), deadline_s)
     batch = encode(("(address,uint256,bytes)[]",), ([(account, 0, run)],))
-    return call_data("execute(bytes32,bytes)", BATCH_MODE, batch)
+    return call_data(EXECUTE, BATCH_MODE, batch)
 
 
 def direct_call(steps: Sequence[CallStep]) -> ChainCall | None:
@@ -97,6 +103,74 @@ def _run_time(amount: RunTimeAmount) -> tuple[Any, ...]:
     if isinstance(amount, MorphoOwed):
         return (_MORPHO_OWED, NOBODY, 0, 0, 0, amount.market_id)
     return (_VIEW, amount.contract, amount.place, 0, 0, amount.data)
+
+
+# Read back.
+
+
+def read_batch(data: bytes) -> tuple[CallStep, ...]:
+    """The steps in the bytes of a batch. What was simulated in place of an open amount is not in them: its units are 0 here.
+
+    Raises:
+        ValueError: it is no batch of this executor.
+    """
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        mode, batch = decode(("bytes32", "bytes"), data[SELECTOR:])
+        (((_, _, run),),) = decode(("(address,uint256,bytes)[]",), batch)
+        steps, _, _ = decode((_STEPS, "(address,int256)[]", "uint256"), run[SELECTOR:])
+    except (DecodingError, ValueError) as fault:
+        raise ValueError(f"no batch of the executor: {fault}") from None
+    if (data[:SELECTOR], mode, run[:SELECTOR]) != (selector(EXECUTE), BATCH_MODE, selector(RUN)):
+        raise ValueError("no batch of the executor: it is another call")
+    return tuple(map(_step_read, steps))
+
+
+def _step_read(row: Any) -> CallStep:
+    calls, measured = row
+    return CallStep(tuple(map(_call_read, calls)), measured)
+
+
+def _call_read(row: Any) -> ChainCall:
+    to, value_wei, data, amount, places, pays, allowances = row
+    lent, loan = _loan_read(data)
+    given = [Allowance(token, spender, CallAmount(units, _run_time_read(open_))) for token, spender, units, open_ in allowances]
+    return ChainCall(
+        to=to,
+        data=data,
+        value_wei=value_wei,
+        amount=CallAmount(0, _run_time_read(amount)) if amount else None,
+        places=places,
+        pays=pays,
+        allowance=given[0] if given else None,
+        lent=lent,
+        loan=loan,
+    )
+
+
+def _loan_read(data: bytes) -> tuple[str | None, tuple[CallStep, ...]]:
+    """The token and the steps of a flash loan; None of another call."""
+    from eth_abi.abi import decode
+
+    types = next((types for name, types in FLASH_LOANS.items() if data[:SELECTOR] == selector(f"{name}({','.join(types)})")), None)
+    if types is None:
+        return None, ()
+    inner = decode(types, data[SELECTOR:])[types.index("bytes")]
+    token, steps = decode(("address", _STEPS), inner)
+    return token, tuple(map(_step_read, steps))
+
+
+def _run_time_read(amounts: Sequence[Any]) -> RunTimeAmount | None:
+    if not amounts:
+        return None
+    kind, source, place, numerator, denominator, data = amounts[0]
+    if kind == _BALANCE:
+        return BalanceOf(source)
+    if kind == _OUTPUT:
+        return StepOutput(place, source, numerator, denominator)
+    return MorphoOwed(data) if kind == _MORPHO_OWED else ViewWord(source, data, place)
 
 
 # Its code.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from basis_strategy_v1.core.attribution_sources import PRICES, SOURCES
 from basis_strategy_v1.report.drawing import SAME_LEFT, Figure, drawn, plain_text, short_time
 from basis_strategy_v1.report.panels import funding_figure, positions_figure
+from basis_strategy_v1.report.risk_panels import Columns, risk_figure
 from basis_strategy_v1.report.summary import Summary, label, rounded, total
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ NETTED = "basis"
 _BAR_PX = 30
 
 
-def figures_of(run: ReportedRun) -> dict[str, Any]:
+def figures_of(run: ReportedRun, risk: Columns) -> dict[str, Any]:
     """`series` (name -> values) and `figures` (id, height, traces, layout), only those that have something to show."""
     series = _shared_series(run.curve, float(run.summary.initial_equity))
     figures = [
         *_curve_figures(run),
         *_waterfall_figure(run.summary),
+        *risk_figure(risk),
         *positions_figure(run.holdings),
         *funding_figure(run.events.funding),
     ]

@@ -21,6 +21,7 @@ from basis_strategy_v1.report.tables import attribution_table, entries_table, fa
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from basis_strategy_v1.report.risk_panels import Columns
     from basis_strategy_v1.report.run_folder import Events, ReportedRun
 
 MOST_LIQUIDATIONS = 5
@@ -35,9 +36,9 @@ class Section(NamedTuple):
     body: str
 
 
-def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = ()) -> str:
-    """The whole page of a run; `costs` are the rows of its section on assumed costs."""
-    figures = figures_of(run)
+def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = (), risk: Columns | None = None) -> str:
+    """The whole page of a run; `costs` are the rows of its section on assumed costs, `risk` the columns of its risk.csv."""
+    figures = figures_of(run, risk or {})
     sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
     main = f"{_header(run, sections)}<main>{''.join(map(_rendered, sections))}</main>"
     return document(f"{_title(run)} · {run.summary.run_id}", main, figures)
@@ -120,6 +121,7 @@ def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[s
         Section("metrics", "Metrics", metrics_section(summary)),
         Section("attribution", "Attribution", _attribution(run, boxes)),
         Section("reasons", "Reasons", _reasons(summary)),
+        Section("risk", "Risk", boxes.get("risk", "")),
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
         Section("executions", "Executions", _entries(events, "execution")),
@@ -271,7 +273,7 @@ def _reasons(summary: Summary) -> str:
         {
             "rule": row["reason"],
             "orders": f"{row['orders']:,}",
-            **{name: rounded(Decimal(row[name]), places) for name in ("notional", "fee", "pnl")},
+            **{title: rounded(Decimal(row[name]), places) for title, name in (("notional", "notional"), ("fee", "fee"), ("P&L", "pnl"))},
         }
         for row in summary.by_reason
     ]
@@ -330,6 +332,7 @@ _CAPTIONS = {
     "drawdown": "Drawdown from the highest equity so far, at first the initial equity",
     "attribution": "Where the profit and loss came from, cumulative: gains above zero, losses below, the line is their sum",
     "waterfall": "From zero to the profit and loss",
+    "risk": "Exposures in the run's currency; leverage, margin, loan to value and health as the venues count them",
     "positions": "Positions in token units, by venue",
     "funding": "Funding received (above zero) and paid, in the settlement token",
 }

@@ -23,8 +23,8 @@ def positions_figure(holdings: list[PositionSeries]) -> list[Figure]:
     colors = {venue: palette(index) for index, venue in enumerate(venues)}
     named: set[str] = set()
     traces = [_holding_line(holding, tokens.index(holding.token), colors[holding.venue], named) for holding in holdings]
-    titles = [_panel_title(token, row, len(tokens)) for row, token in enumerate(tokens)]
-    layout = {**_panels([1.0] * len(tokens)), "annotations": titles, "showlegend": True, "margin": SAME_LEFT}
+    titles = [panel_title(token, row, len(tokens)) for row, token in enumerate(tokens)]
+    layout = {**panels([1.0] * len(tokens)), "annotations": titles, "showlegend": True, "margin": SAME_LEFT}
     return [{"id": "figure-positions", "height": 90 + _PANEL_PX * len(tokens), "traces": traces, "layout": layout}]
 
 
@@ -39,13 +39,13 @@ def _holding_line(holding: PositionSeries, row: int, color: str, named: set[str]
         "showlegend": first,
         "x": [short_time(time) for time in holding.times],
         "y": drawn(holding.amounts),
-        "yaxis": _axis("y", row),
+        "yaxis": axis_name("y", row),
         "line": {"shape": "hv", "width": 1.5, "color": color},
         "hovertemplate": f"%{{y:,.6~f}} {plain_text(holding.token.replace('%', ''))}",
     }
 
 
-def _panel_title(token: str, row: int, rows: int) -> dict[str, Any]:
+def panel_title(token: str, row: int, rows: int) -> dict[str, Any]:
     top = _domains([1.0] * rows)[row][1]
     return {
         "text": plain_text(token),
@@ -67,8 +67,8 @@ def funding_figure(payments: list[PaymentRow]) -> list[Figure]:
     traces = [trace for index, key in enumerate(sorted(paid)) for trace in _paid(f"{key[0]} {key[1]}", paid[key], palette(index))]
     if not traces:
         return []
-    panels = _panels([1.0, 1.2])
-    titles = [_panel_title("Each payment", 0, 2), _panel_title("So far", 1, 2)]
+    axes = panels([1.0, 1.2])
+    titles = [panel_title("Each payment", 0, 2), panel_title("So far", 1, 2)]
     for title, (_, top) in zip(titles, _domains([1.0, 1.2]), strict=True):
         title["y"] = top
     return [
@@ -76,7 +76,7 @@ def funding_figure(payments: list[PaymentRow]) -> list[Figure]:
             "id": "figure-funding",
             "height": 380,
             "traces": traces,
-            "layout": {**panels, "annotations": titles, "barmode": "relative", "bargap": 0, "margin": SAME_LEFT},
+            "layout": {**axes, "annotations": titles, "barmode": "relative", "bargap": 0, "margin": SAME_LEFT},
         }
     ]
 
@@ -109,14 +109,14 @@ def _running(payments: list[PaymentRow]) -> list[float]:
     return sums
 
 
-def _panels(heights: list[float]) -> dict[str, Any]:
+def panels(heights: list[float]) -> dict[str, Any]:
     """Axes for panels one above the other over one time axis, the first on top."""
     domains = _domains(heights)
     axes: dict[str, Any] = {
-        _axis("yaxis", row): {"domain": list(domain), "nticks": 4, "tickformat": ",", "rangemode": "tozero"}
+        axis_name("yaxis", row): {"domain": list(domain), "nticks": 4, "tickformat": ",", "rangemode": "tozero"}
         for row, domain in enumerate(domains)
     }
-    return {**axes, "xaxis": {"type": "date", "anchor": _axis("y", len(heights) - 1)}, "hoversubplots": "axis"}
+    return {**axes, "xaxis": {"type": "date", "anchor": axis_name("y", len(heights) - 1)}, "hoversubplots": "axis"}
 
 
 def _domains(heights: list[float]) -> list[tuple[float, float]]:
@@ -131,5 +131,5 @@ def _domains(heights: list[float]) -> list[tuple[float, float]]:
     return found
 
 
-def _axis(letter: str, row: int) -> str:
+def axis_name(letter: str, row: int) -> str:
     return letter if row == 0 else f"{letter}{row + 1}"

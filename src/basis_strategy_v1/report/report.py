@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.page import page_of
+from basis_strategy_v1.report.risk_panels import read_risk
 from basis_strategy_v1.report.run_folder import read_run
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def write_report(run_directory: Path, costs: Sequence[Mapping[str, str]] = ()) -
     Raises:
         ComponentError: RES-001: the folder cannot be read, or the page cannot be written.
     """
-    return write_page(run_directory / "report.html", page_of(read_run(run_directory), costs))
+    return write_page(run_directory / "report.html", page_of(read_run(run_directory), costs, read_risk(run_directory / "risk.csv")))
 
 
 def write_page(path: Path, page: str) -> Path:

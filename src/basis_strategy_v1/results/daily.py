@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+YEAR_DAYS = 365
+FEWEST_DAYS = 30  # of a run whose return is shown as that of a year
+
+
 class Days(NamedTuple):
     """UTC days, from that of the first step on. `closes` are in units of 1e-12; a day without a step that counts has the close of the
     day before. `returns` are fractions, the first of them against the initial equity."""

@@ -25,7 +25,7 @@ _QUOTES = ("USDT", "USDC")
 ZERO = Decimal(0)
 
 
-class Fill(NamedTuple):
+class TradeRow(NamedTuple):
     """An executed instruction. `action` is spot, perp, swap, or what else was done; `amount` is in units of `symbol`'s base, or of the
     token; `notional` and `fee` are in units of 1e-12 of the share class currency; a text is empty where there is nothing to say."""
 
@@ -49,7 +49,7 @@ class Fill(NamedTuple):
         return f"{','.join((*texts, *money, *map(_cell, (self.reason, self.tag)), self.key))}\n"
 
 
-def fills_in(lines: Iterable[bytes], worth: Worth) -> Iterator[Fill]:
+def fills_in(lines: Iterable[bytes], worth: Worth) -> Iterator[TradeRow]:
     """The fills in the lines of an event log. `worth(timestamp, token)` is what 1 of a token was worth then, in the currency.
 
     A token without a price then counts as worth nothing.
@@ -60,7 +60,7 @@ def fills_in(lines: Iterable[bytes], worth: Worth) -> Iterator[Fill]:
         yield _fill(line.timestamp, msgspec.json.decode(line.data), worth)
 
 
-def _fill(at: str, data: dict[str, Any], worth: Worth) -> Fill:
+def _fill(at: str, data: dict[str, Any], worth: Worth) -> TradeRow:
     def value(token: str, amount: Decimal) -> Decimal:
         if not amount:
             return ZERO
@@ -77,11 +77,11 @@ def _fill(at: str, data: dict[str, Any], worth: Worth) -> Fill:
         amount, price = Decimal(details.get("filled", data["amount"])), Decimal(details.get("price", 0))
         quote = next((name for name in _QUOTES if symbol.endswith(name)), "USDT")
         notional = to_units(value(quote, EXACT.multiply(amount, price)))
-        return Fill(at, data["venue"], data["trade_type"], symbol, data["action"], plain(amount), plain(price), notional, fee, **texts)
+        return TradeRow(at, data["venue"], data["trade_type"], symbol, data["action"], plain(amount), plain(price), notional, fee, **texts)
     token, amount = _moved(data)
     notional = to_units(value(token, amount))
     action = "swap" if data["action"] == "swap" else data["action"]
-    return Fill(at, data["venue"], action, token, "", plain(amount) if token else "", "", notional, fee, **texts)
+    return TradeRow(at, data["venue"], action, token, "", plain(amount) if token else "", "", notional, fee, **texts)
 
 
 def _moved(data: dict[str, Any]) -> tuple[str, Decimal]:

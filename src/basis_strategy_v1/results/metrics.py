@@ -6,10 +6,9 @@ docs/metrics.md has the convention of each. All are floats; where one is undefin
 from __future__ import annotations
 
 import math
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.results.summary import FEWEST_DAYS, YEAR_DAYS
+from basis_strategy_v1.results.daily import FEWEST_DAYS, YEAR_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ TOO_SHORT = f"the run has fewer than {FEWEST_DAYS} days"
 RUINED = "the equity fell to nothing"
 
 
-class Traded(NamedTuple):
+class Turnover(NamedTuple):
     """What a run traded and what that cost, in units of 1e-12 of the share class currency."""
 
     notional: int
@@ -48,7 +47,7 @@ class Measured(NamedTuple):
 def measure(
     days: Days,
     initial: int,
-    traded: Traded,
+    traded: Turnover,
     presence: Presence,
     *,
     risk_free: float = 0.0,
@@ -69,7 +68,7 @@ def measure(
         "omega": lambda: omega(returns, daily_rate),
         "max_drawdown": lambda: max((fall["depth"] for fall in falls), default=0.0),
         "time_in_market": lambda: presence.share,
-        "turnover": lambda: traded.notional / fmean(days.closes),
+        "turnover": lambda: traded.notional / _mean(days.closes),
         "cost_bps_of_turnover": lambda: _ratio(traded.costs * 10_000, traded.notional, "nothing was traded"),
         "round_trips": lambda: presence.round_trips,
         "best_day": lambda: max(returns),
@@ -120,14 +119,14 @@ def cagr(returns: Sequence[float]) -> float:
 def sharpe(returns: Sequence[float], daily_rate: float) -> float:
     """The mean of the returns beyond the daily rate / their deviation, a year's."""
     beyond = [one - daily_rate for one in returns]
-    return _ratio(fmean(beyond), _deviation(beyond), NO_VARIANCE) * math.sqrt(YEAR_DAYS)
+    return _ratio(_mean(beyond), _deviation(beyond), NO_VARIANCE) * math.sqrt(YEAR_DAYS)
 
 
 def sortino(returns: Sequence[float], daily_rate: float) -> float:
     """The mean of the returns beyond the daily rate / the root of the mean square of those below it, a year's."""
     beyond = [one - daily_rate for one in returns]
-    downside = math.sqrt(fmean([min(one, 0.0) ** 2 for one in beyond]))
-    return _ratio(fmean(beyond), downside, NO_LOSS) * math.sqrt(YEAR_DAYS)
+    downside = math.sqrt(_mean([min(one, 0.0) ** 2 for one in beyond]))
+    return _ratio(_mean(beyond), downside, NO_LOSS) * math.sqrt(YEAR_DAYS)
 
 
 def omega(returns: Sequence[float], daily_rate: float) -> float:
@@ -140,7 +139,7 @@ def beta(returns: Sequence[float], theirs: Sequence[float]) -> float:
     """The covariance with a benchmark's returns / their variance."""
     if len(returns) < 2:
         raise Undefined("it needs two days")
-    own, other = fmean(returns), fmean(theirs)
+    own, other = _mean(returns), _mean(theirs)
     shared = math.fsum((one - own) * (two - other) for one, two in zip(returns, theirs, strict=True))
     return _ratio(shared, math.fsum((two - other) ** 2 for two in theirs), "the benchmark does not vary")
 
@@ -148,7 +147,7 @@ def beta(returns: Sequence[float], theirs: Sequence[float]) -> float:
 def information_ratio(returns: Sequence[float], theirs: Sequence[float]) -> float:
     """The mean of the returns beyond a benchmark's / their deviation, a year's."""
     beyond = [one - two for one, two in zip(returns, theirs, strict=True)]
-    return _ratio(fmean(beyond), _deviation(beyond), "the returns beyond the benchmark's do not vary") * math.sqrt(YEAR_DAYS)
+    return _ratio(_mean(beyond), _deviation(beyond), "the returns beyond the benchmark's do not vary") * math.sqrt(YEAR_DAYS)
 
 
 def drawdowns(days: Days, initial: int) -> list[dict[str, Any]]:
@@ -180,13 +179,17 @@ def months(days: Days) -> dict[str, float]:
     return {month: factor - 1 for month, factor in grown.items()}
 
 
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
 def _deviation(values: Sequence[float]) -> float:
     """The standard deviation of a sample (n - 1)."""
     if len(values) < 2:
         raise Undefined("it needs two days")
     if min(values) == max(values):
         return 0.0
-    mean = fmean(values)
+    mean = _mean(values)
     return math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))
 
 

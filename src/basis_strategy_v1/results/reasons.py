@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
-    from basis_strategy_v1.results.fills import Fill
+    from basis_strategy_v1.results.fills import TradeRow
 
 UNNAMED = "no reason given"
 
 
-def rule_of(fill: Fill) -> str:
+def rule_of(fill: TradeRow) -> str:
     """The rule that an order came from: what its reason has after the last colon; of a user's block its tag."""
     return fill.reason.rpartition(": ")[2] or fill.tag or UNNAMED
 
 
-def by_reason(fills: Sequence[Fill], initial: int, instants: Sequence[int], equities: Sequence[int]) -> list[dict[str, Any]]:
+def by_reason(fills: Sequence[TradeRow], initial: int, instants: Sequence[int], equities: Sequence[int]) -> list[dict[str, Any]]:
     """A row for each rule, in the order of their first orders: `reason`, `orders`, `notional`, `fee`, and `pnl`: what the equity changed by
     from before its orders until before the next orders. All of them, and what came before the first order, add up to the profit."""
     rows: dict[str, list[int]] = {}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import from_instant, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
-from basis_strategy_v1.core.position_names import Kind, read_common_name
+from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import IN_TRANSIT
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     MarketAt = Callable[[datetime, int], MarketSnapshot]
 
 OF_ALL = ("gross_exposure", "net_exposure", "in_transit", "queued")
-PLACES = 8
+QUEUED = queued_name("")
 
 
-class Loan(NamedTuple):
+class LoanRisk(NamedTuple):
     """A lender's view of us: debt / collateral, and the health factor; None without a debt."""
 
     ltv: float | None
@@ -38,7 +40,7 @@ class RiskPoint(NamedTuple):
     exposures: tuple[Exposure, ...]
     perps: tuple[PerpExposure, ...]
     equities: Mapping[str, float]
-    loans: Mapping[str, Loan]
+    loans: Mapping[str, LoanRisk]
 
 
 class RiskRows:
@@ -66,95 +68,138 @@ class RiskRows:
         of_lenders = [f"{name}_{what}" for name in self.lenders for what in ("ltv", "health_factor")]
         return ",".join(("timestamp", *OF_ALL, *of_accounts, *of_lenders))
 
-    def rows(self, instants: Sequence[int], market_at: MarketAt) -> Iterator[str]:
+    def rows(self, instants: array[int], market_at: MarketAt) -> Iterator[str]:
         """A line a step. A cell is empty where a price is not known, or there is nothing of the kind."""
-        accounts, lenders, place = self.accounts, self.lenders, -1
-        points, first = self._points, self._points[0].instant if self._points else 0
-        width = len(OF_ALL) + 2 * (len(accounts) + len(lenders))
-        now: _Segment | None = None
-        for stamp, instant in zip(iso_each(instants), instants, strict=True):
-            if not points or instant < first:
-                yield f"{stamp}{',' * width}\n"
-                continue
-            while place + 1 < len(points) and points[place + 1].instant <= instant:
-                place += 1
-                now = None
-            if now is None:
-                now = _Segment(points[place], self._currency, accounts, lenders, market_at)
-            yield f"{stamp},{now.cells(market_at(from_instant(instant), instant))}\n"
+        accounts, lenders, points = self.accounts, self.lenders, self._points
+        prices = _Prices(instants, market_at, self._currency[0])
+        stamps = iso_each(instants)
+        begins = [bisect_left(instants, point.instant) for point in points]
+        nothing = "," * (len(OF_ALL) + 2 * (len(accounts) + len(lenders)) - 1)
+        for _ in range(begins[0] if begins else len(instants)):
+            yield f"{next(stamps)},{nothing}\n"
+        for point, begin, end in zip(points, begins, [*begins[1:], len(instants)], strict=True):
+            if begin < end:
+                loans = [point.loans.get(name, LoanRisk(None, None)) for name in lenders]
+                tail = "".join(f",{_text(loan.ltv)},{_text(loan.health_factor)}" for loan in loans)
+                for cells in self._cells(point, begin, end, accounts, prices):
+                    yield f"{next(stamps)},{cells}{tail}\n"
 
+    def _cells(self, point: RiskPoint, begin: int, end: int, accounts: Sequence[str], prices: _Prices) -> Iterator[str]:
+        """The cells of the steps between two changes of the positions."""
+        steps = range(begin, end)
+        try:
+            of_all = self._exposures(point, steps, prices)
+            of_accounts = [cells for name in accounts for cells in _account(name, point, steps, prices)]
+        except TypeError:  # a price is None: it is not known at some step
+            if len(steps) == 1:
+                yield "," * (len(OF_ALL) + 2 * len(accounts) - 1)
+                return
+            for step in steps:
+                yield from self._cells(point, step, step + 1, accounts, prices)
+            return
+        yield from map(",".join, zip(*of_all, *of_accounts, strict=True))
 
-class _Segment:
-    """The cells of the steps between two changes of the positions."""
+    def _exposures(self, point: RiskPoint, steps: range, prices: _Prices) -> list[list[str]]:
+        sums = [[0.0] * len(steps) for _ in OF_ALL]
+        for token, shares in self._by_token(point.exposures).items():
+            column = prices.of(token)[steps.start : steps.stop]
+            for place, share in enumerate(shares):
+                if share:
+                    sums[place] = [total + share * price for total, price in zip(sums[place], column, strict=True)]
+        for perp in point.perps:
+            base, worth = float(perp.base), prices.of(perp.settle)[steps.start : steps.stop]
+            marks = prices.of_perp(perp.exchange, perp.symbol)[steps.start : steps.stop]
+            notionals = [base * mark * price for mark, price in zip(marks, worth, strict=True)]
+            sums[0] = [total + abs(notional) for total, notional in zip(sums[0], notionals, strict=True)]
+            sums[1] = [total + notional for total, notional in zip(sums[1], notionals, strict=True)]
+        return [_texts(column) for column in sums]
 
-    def __init__(
-        self, point: RiskPoint, currency: Sequence[str], accounts: Sequence[str], lenders: Sequence[str], market_at: MarketAt
-    ) -> None:
-        self._currency = currency
-        self._accounts = accounts
-        self._tokens: dict[str, list[float]] = {}  # token -> what is gross, net, in transit and queued of it, in its own units
-        for held in point.exposures:
-            kind, amount = read_common_name(held.held_as).kind, float(held.amount)
-            row = self._tokens.setdefault(held.token, [0.0, 0.0, 0.0, 0.0])
-            if not (held.held_as in currency or held.token in DOLLAR_TOKENS):
+    def _by_token(self, exposures: Sequence[Exposure]) -> dict[str, list[float]]:
+        """token -> how much of it is in each of the four sums, in its own units."""
+        found: dict[str, list[float]] = {}
+        for held in exposures:
+            amount, row = float(held.amount), found.setdefault(held.token, [0.0, 0.0, 0.0, 0.0])
+            if not (held.held_as in self._currency or held.token in DOLLAR_TOKENS):
                 row[0] += abs(amount)
                 row[1] += amount
             row[2] += amount if held.venue == IN_TRANSIT else 0.0
-            row[3] += amount if kind is Kind.QUEUED else 0.0
-        self._tokens = {token: row for token, row in self._tokens.items() if any(row)}
-        self._perps = [(perp.venue, perp.exchange, perp.symbol, perp.settle, float(perp.base)) for perp in point.perps]
-        self._equities = point.equities
-        self._marks: dict[tuple[str, str], float] = {}
-        if self._perps:
-            then = market_at(from_instant(point.instant), point.instant)
-            self._marks = {(exchange, symbol): float(then.perp(exchange, symbol)) for _, exchange, symbol, _, _ in self._perps}
-        loans = [point.loans.get(name, Loan(None, None)) for name in lenders]
-        self._tail = "".join(f",{_text(loan.ltv)},{_text(loan.health_factor)}" for loan in loans)
+            row[3] += amount if held.held_as.endswith(QUEUED) else 0.0
+        return {token: row for token, row in found.items() if any(row)}
 
-    def cells(self, market: MarketSnapshot) -> str:
+
+def _account(name: str, point: RiskPoint, steps: range, prices: _Prices) -> list[list[str]]:
+    """Leverage and margin ratio of a perp account at some steps."""
+    own = [perp for perp in point.perps if perp.venue == name]
+    if not own:
+        return [[""] * len(steps)] * 2
+    sizes, equities = [0.0] * len(steps), [point.equities.get(name, 0.0)] * len(steps)
+    for perp in own:
+        column = prices.of_perp(perp.exchange, perp.symbol)
+        base, then = float(perp.base), column[steps.start]
+        marks = column[steps.start : steps.stop]
+        sizes = [size + abs(base) * mark for size, mark in zip(sizes, marks, strict=True)]
+        equities = [equity + base * (mark - then) for equity, mark in zip(equities, marks, strict=True)]
+    leverages = [f"{size / equity:.6f}" if equity > 0 else "" for size, equity in zip(sizes, equities, strict=True)]
+    ratios = [f"{equity / size:.6f}" if size else "" for size, equity in zip(sizes, equities, strict=True)]
+    return [leverages, ratios]
+
+
+class _Prices:
+    """Prices at every step as floats, None where one is not known: read as a column where the data have them as one."""
+
+    def __init__(self, instants: array[int], market_at: MarketAt, currency: str) -> None:
+        self._instants = instants
+        self._market_at = market_at
+        self._currency = currency
+        self._tokens: dict[str, list[Any]] = {currency: [1.0] * len(instants)}
+        self._perps: dict[tuple[str, str], list[Any]] = {}
+
+    def of(self, token: str) -> list[Any]:
+        """What 1 of a token is worth in the currency."""
+        if token not in self._tokens:
+            column = self._column(lambda market: market.price_series(token), lambda market: market.price(token))
+            if self._currency not in DOLLAR_TOKENS:
+                ether = self._column(lambda market: market.price_series(self._currency), lambda market: market.price(self._currency))
+                column = [None if None in pair else pair[0] / pair[1] for pair in zip(column, ether, strict=True)]
+            self._tokens[token] = column
+        return self._tokens[token]
+
+    def of_perp(self, exchange: str, symbol: str) -> list[Any]:
+        """The mark of a perp."""
+        key = (exchange, symbol)
+        if key not in self._perps:
+            self._perps[key] = self._column(lambda market: ("perp", *key), lambda market: market.perp(*key))
+        return self._perps[key]
+
+    def _column(self, series_of: Callable[[MarketSnapshot], Any], read: Callable[[MarketSnapshot], Any]) -> list[Any]:
+        first = self._instants[0]
         try:
-            return self._cells(market) + self._tail
-        except ComponentError:  # a price is not known then
-            return "," * (len(OF_ALL) + 2 * len(self._accounts) - 1) + self._tail
+            market = self._market_at(from_instant(first), first)
+            series = series_of(market)
+            feed = None if series is None else market.feed(*series)
+            if feed is not None:
+                scale = 10**feed.decimals
+                return [value / scale for value in (feed.close(first), *feed.closes(self._instants[1:]))]
+        except ComponentError:  # there is none at some step: each is read by itself
+            pass
+        return [self._read(instant, read) for instant in self._instants]
 
-    def _cells(self, market: MarketSnapshot) -> str:
-        gross = net = transit = queued = 0.0
-        for token, row in self._tokens.items():
-            price = self._price(token, market)
-            gross += row[0] * price
-            net += row[1] * price
-            transit += row[2] * price
-            queued += row[3] * price
-        sizes: dict[str, list[float]] = {}
-        for venue, exchange, symbol, settle, base in self._perps:
-            mark, worth = float(market.perp(exchange, symbol)), self._price(settle, market)
-            gross += abs(base) * mark * worth
-            net += base * mark * worth
-            size = sizes.setdefault(venue, [0.0, self._equities.get(venue, 0.0)])
-            size[0] += abs(base) * mark
-            size[1] += base * (mark - self._marks[exchange, symbol])
-        cells = f"{gross:.{PLACES}f},{net:.{PLACES}f},{transit:.{PLACES}f},{queued:.{PLACES}f}"
-        for name in self._accounts:
-            notional, equity = sizes.get(name, (0.0, 0.0))
-            if notional and equity > 0:
-                cells += f",{notional / equity:.{PLACES}f},{equity / notional:.{PLACES}f}"
-            else:
-                cells += f",,{equity / notional:.{PLACES}f}" if notional else ",,"
-        return cells
+    def _read(self, instant: int, read: Callable[[MarketSnapshot], Any]) -> float | None:
+        try:
+            return float(read(self._market_at(from_instant(instant), instant)))
+        except ComponentError:
+            return None
 
-    def _price(self, token: str, market: MarketSnapshot) -> float:
-        own = self._currency[0]
-        if token == own:
-            return 1.0
-        price = float(market.price(token))
-        return price if own in DOLLAR_TOKENS else price / float(market.price(own))
+
+def _texts(values: list[float]) -> list[str]:
+    return [f"{value:.6f}" for value in values] if any(values) else ["0"] * len(values)
 
 
 def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.{PLACES}f}"
+    return "" if value is None else f"{value:.6f}"
 
 
-def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Callable[[str], Any]) -> Loan:
+def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Callable[[str], Any]) -> LoanRisk:
     """What a lender sees: debts are exposures of less than nothing there."""
     owed = held = 0.0
     for one in exposures:
@@ -162,5 +207,5 @@ def loan_of(exposures: Sequence[Exposure], lender: str, health: Any, value: Call
             worth = float(one.amount) * float(value(one.token))
             owed, held = (owed - worth, held) if worth < 0 else (owed, held + worth)
     if not owed:
-        return Loan(None, None)
-    return Loan(owed / held if held else None, None if health is None else float(health))
+        return LoanRisk(None, None)
+    return LoanRisk(owed / held if held else None, None if health is None else float(health))

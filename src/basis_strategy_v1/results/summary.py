@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1 import __version__
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
 from basis_strategy_v1.results.attribution import units_text
+from basis_strategy_v1.results.daily import FEWEST_DAYS, YEAR_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.results.metrics import Measured
 
 FRACTION = Decimal("1e-12")
-YEAR_DAYS = 365
-FEWEST_DAYS = 30  # of a run whose return is shown as that of a year
+VERSION: str = vars(sys.modules[__name__.partition(".")[0]])["__version__"]  # without an import, which would be a circle
 
 
 def run_id_of(config: Config, data: str | None = None, neighbours: str = "") -> str:
@@ -32,7 +32,7 @@ def run_id_of(config: Config, data: str | None = None, neighbours: str = "") -> 
     """
     if data is None:
         return f"{config.strategy_mode}-{config.hash[:12]}"
-    parts = " ".join((config.hash, data, __version__, neighbours))
+    parts = " ".join((config.hash, data, VERSION, neighbours))
     return f"{config.strategy_mode}-{sha256(parts.encode()).hexdigest()[:12]}"
 
 

@@ -80,6 +80,11 @@ class HealthPrices:
         is_near = base_row is not None and abs(base_row - then) <= then * NEAR
         return int(row * now / (base_row if is_near and base_row else then))
 
+    @property
+    def is_by_market(self) -> bool:
+        """Whether the market has moved a price so far."""
+        return bool(self._by_market)
+
     def lines(self) -> Iterator[str]:
         """What was used, for the report."""
         if self._by_market:

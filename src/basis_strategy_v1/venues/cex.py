@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.amounts import EXACT, plain
@@ -26,7 +27,7 @@ BPS = Decimal(10_000)
 ONE = Decimal(1)
 NO_PERP = Perp(ZERO, ZERO)
 NO_ACCOUNT = ExchangeAccount()
-MOST_KEPT = 1_000
+IMPACT_UNITS = 10**8
 REALISED_UNIT = Decimal("1e-8")
 # Exchanges stamp a payment a few milliseconds after the full hour; a row within this time belongs to that hour.
 FUNDING_STAMP_TOLERANCE_US = 60 * SECOND_US
@@ -93,7 +94,7 @@ class Exchange(Holder):
         self.row = row
         self._slippage = EXACT.divide(row.slippage_bps.at(), BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, self._slippage), EXACT.subtract(1, self._slippage)
-        self._impacts: dict[tuple[str, str, Decimal, int], Decimal] = {}
+        self._impacts: dict[tuple[str, str], tuple[int, float, float]] = {}  # (day, factor, power of the notional)
         self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
         self._contracts: dict[str, Contract] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
@@ -137,17 +138,15 @@ class Exchange(Holder):
         return 1 + worse if trade.side == "buy" else 1 - worse
 
     def impact(self, trade_type: str, symbol: str, notional: Decimal, market: MarketSnapshot) -> Decimal:
-        """What an order of up to a notional does to its price, a fraction: that of the notional rounded up to one digit."""
+        """What an order of a notional does to its price, a fraction rounded up, at what was known when the day began."""
         if self.own_size is None or notional <= 0:
             return ZERO
-        magnitude = notional.adjusted()
-        most = notional.scaleb(-magnitude).to_integral_value(ROUND_CEILING).scaleb(magnitude)
-        key = trade_type, symbol, most, market.instant // DAY_US
-        if key not in self._impacts:
-            if len(self._impacts) >= MOST_KEPT:
-                self._impacts.clear()
-            self._impacts[key] = self.own_size.bps_of_notional(trade_type, symbol, most, market) / BPS
-        return self._impacts[key]
+        day = market.instant // DAY_US
+        known = self._impacts.get((trade_type, symbol))
+        if known is None or known[0] != day:
+            self._impacts[trade_type, symbol] = known = day, *self.own_size.law(trade_type, symbol, market)
+        _, factor, power = known
+        return Decimal(ceil(factor * float(notional) ** power * IMPACT_UNITS)) / IMPACT_UNITS
 
     def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
         is_buy = side == "buy"
@@ -301,8 +300,14 @@ class Exchange(Holder):
 
     def margin(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> MarginAccount:
         """Equity, notional and maintenance margin of an account at the marks of all its perps, in the settlement token."""
-        equity, sizes = self._equity_and_sizes(account, marks)
-        return MarginAccount(equity, sum(sizes.values(), ZERO), self._maintenance_of(sizes))
+        equity, notional, maintenance = account.balances.get(self._settle, ZERO), ZERO, ZERO
+        for symbol, perp in account.perps.items():
+            worth = perp.base * marks[symbol]
+            size = abs(worth)
+            equity += worth - perp.cost
+            notional += size
+            maintenance += self.maintenance(symbol, size)
+        return MarginAccount(equity, notional, maintenance)
 
     def _equity_and_sizes(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> tuple[Decimal, dict[str, Decimal]]:
         """The equity of an account, and the notional of each of its perps."""
@@ -344,6 +349,10 @@ class Exchange(Holder):
         contract = self._contract(symbol)
         most = next((leverage for upper, _, leverage in contract.tiers if notional <= upper), contract.leverage)
         return notional / min(most, contract.leverage)
+
+    def leverage(self, symbol: str) -> Decimal:
+        """The most leverage of a perp that the account may have."""
+        return self._contract(symbol).leverage
 
     def carried(self, symbol: str, margin: Decimal) -> Decimal:
         """The largest notional of a perp whose initial margin is at most so much."""

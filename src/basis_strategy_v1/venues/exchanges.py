@@ -242,7 +242,8 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     def with_figures(self, name: str) -> Settings:
         """These settings with the exchange's own fees, slippage, leverage and funding interval where none were given."""
         row = self.row(name)
-        return structs.replace(self, **{field: getattr(row, field) for field in PUBLISHED if getattr(self, field) is None})
+        impact = row.impact if self.impact is None else self.impact  # a slippage that is written alone would mean none
+        return structs.replace(self, impact=impact, **{field: getattr(row, field) for field in PUBLISHED if getattr(self, field) is None})
 
     def row(self, name: str, alike: Mapping[str, str] | None = None) -> ExchangeRow:
         """The row of the account of that name: its exchange's, with these figures in place of the published ones. `alike` has symbols

@@ -18,9 +18,9 @@ from basis_strategy_v1.core.settings import AboveZero, number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from basis_strategy_v1.core.market import MarketSnapshot, Traded
+    from basis_strategy_v1.core.market import DayTraded, MarketSnapshot
 
-ZERO, ONE = Decimal(0), Decimal(1)
+ZERO, ONE, BPS = Decimal(0), Decimal(1), Decimal(10_000)
 DEPTH_BPS = Decimal(100)
 UNIT = Decimal("1e-6")
 Share = Annotated[Decimal, number("0.1 is 10 %", above=0, at_most=1_000_000)]
@@ -54,14 +54,17 @@ class OwnSize:
             return ZERO
         return self._square_root(traded, amount / traded.volume)
 
-    def bps_of_notional(self, kind: str, symbol: str, notional: Decimal, market: MarketSnapshot) -> Decimal:
-        """As `bps`, of a notional (quote) at the last close of the day before; 0 where there is none."""
-        if self.impact.model == "depth":
-            return self._by_depth(notional)
+    def law(self, kind: str, symbol: str, market: MarketSnapshot) -> tuple[float, float]:
+        """(factor, power): an order of a notional (quote) moves its price by the fraction factor x notional ** power, today."""
+        impact = self.impact
+        if impact.model == "depth":
+            return float(DEPTH_BPS / BPS / 2 / (impact.depth or ONE)), 1.0
         traded = market.traded_before(kind, self._prices_as, symbol)
-        return ZERO if traded is None else self._square_root(traded, notional / traded.close / traded.volume)
+        if traded is None:
+            return 0.0, 0.5
+        return float(impact.k * traded.volatility_bps / BPS / (traded.close * traded.volume).sqrt()), 0.5
 
-    def _square_root(self, traded: Traded, share: Decimal) -> Decimal:
+    def _square_root(self, traded: DayTraded, share: Decimal) -> Decimal:
         return (self.impact.k * traded.volatility_bps * share.sqrt()).quantize(UNIT)
 
     def _by_depth(self, notional: Decimal) -> Decimal:

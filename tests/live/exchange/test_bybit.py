@@ -12,8 +12,9 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state import Perp
-from basis_strategy_v1.live.bybit import WINDOWS, fill_of, found_of, rules_of
+from basis_strategy_v1.live.bybit import WINDOWS
 from basis_strategy_v1.live.bybit_account import HOST, payment_of, rows_of
+from basis_strategy_v1.live.bybit_answers import fill_of, found_of, rules_of
 from basis_strategy_v1.live.bybit_errors import refusal_of
 from basis_strategy_v1.live.bybit_moves import without_pairs
 from basis_strategy_v1.live.exchange_api import Payment

@@ -11,7 +11,7 @@ import pytest
 
 from basis_strategy_v1 import ExecutionInterfaceManager
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.live.exchange_api import RESERVE
@@ -19,7 +19,7 @@ from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.journal import SqliteJournal
 
 from ...kill_points import forks_of
-from .trader import NOON, Trader, block_of, next_minute, take_up, theirs
+from .trader import LIMITS, NOON, Trader, approved, block_of, next_minute, take_up, theirs
 from .venue_cases import CASES
 
 if TYPE_CHECKING:
@@ -220,6 +220,17 @@ def test_what_an_order_needs_is_moved_from_the_reserve_once(reserved, exchange, 
     assert settled == (0 if name == "late" and not venue.moves_expire else moves or 0)  # made after it was given up: nothing held is wrong
     assert reserved.account.positions() == reserved.theirs()
     assert [take_up(reserved), reserved.account.positions()] == [[], reserved.theirs()]
+
+
+@pytest.mark.parametrize("venue", WITH_RESERVE, indirect=True)
+@pytest.mark.parametrize("market", [SPOT, PERP], ids=["spot", "perp"])
+def test_a_later_leg_counts_with_the_reserve_less_what_the_legs_before_it_spend(reserved, exchange, venue, market):
+    one = approved("k1", *market, "0.5", at=reserved.time.clock.now(), venue=venue.name)
+    ours = reserved.account.balances["USDT"]
+    assert reserved.gateway.rehearse(one, LIMITS, Deltas.at(venue.name, {"USDT": D(-500)})) is None
+    with pytest.raises(VenueRejected, match=r"free in its spot wallet|of margin left"):
+        reserved.gateway.rehearse(one, LIMITS, Deltas.at(venue.name, {"USDT": -ours}))
+    assert (exchange.account(venue.name)["orders"], exchange.account(venue.name)["transfers"]) == ([], [])
 
 
 @pytest.mark.parametrize("venue", WITH_RESERVE, indirect=True)

@@ -18,8 +18,8 @@ from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live.exchange_gateway import faults_of_account
 from basis_strategy_v1.live.exchange_orders import client_id_of
 from basis_strategy_v1.live.exchanges import open_exchange
-from basis_strategy_v1.live.hyperliquid import fill_of, found_of
 from basis_strategy_v1.live.hyperliquid_account import tick_at, update_of
+from basis_strategy_v1.live.hyperliquid_answers import fill_of, found_of
 from basis_strategy_v1.live.hyperliquid_errors import CODE, refusal_of
 from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.venues.exchanges import Settings

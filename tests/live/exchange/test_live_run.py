@@ -402,3 +402,30 @@ def test_the_shipped_strategy_enters_at_the_other_exchanges_too(machine, tmp_pat
     assert held == theirs_
     (perp,) = (amount for name, amount in held.items() if name.endswith("-PERP"))
     assert perp < 0 < held["ETH"]
+
+
+MAINTENANCE = ({"maintenance": ["binance"]},)
+
+
+def test_a_run_keeps_and_watches_what_it_has_through_a_maintenance_and_goes_on_after_it(live, machine):
+    live.time.meanwhile = {4: MAINTENANCE, 2: ({"clear": True}, {"fund": {"venue": "binance", "symbol": "ETHUSDT", "rate": "0.0001"}})}
+    result, engine = live(5)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
+    assert len(machine.account("binance")["orders"]) == result.summary["instructions_routed"] == 2
+    assert result.summary["instructions_failed"] == 0
+    assert D(result.summary["attribution"]["funding"]) > 0  # read once it was over
+    assert engine.live.senders.health.check()["status"] == "healthy"
+
+
+def test_a_run_that_begins_in_a_maintenance_of_orders_enters_once_it_is_over(live, machine):
+    refused = {"on": "order", "fault": "code", "code": 1, "text": "System is under maintenance.", "status": 503, "times": -1}
+    machine.control(refused)
+    live.time.meanwhile = {2: ({"clear": True},)}
+    _, engine = live(4)
+    held = engine.live.account.ledger.state.parts["binance"].positions()
+    assert held == theirs(machine)
+    assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
+    filled = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
+    assert filled == [("spot", "buy"), ("perp", "sell")]
