@@ -71,7 +71,7 @@ def test_a_depth_moves_the_price_evenly_and_the_mean_of_the_way_is_paid(tmp_path
 
 
 @exactly
-def test_without_a_day_of_volume_the_slippage_is_constant_and_the_report_names_the_symbol(tmp_path: Path) -> None:
+def test_without_a_day_of_volume_the_slippage_is_constant_and_the_report_states_it(tmp_path: Path) -> None:
     young = market(tmp_path / "young", days=0.5, prices=PRICES[:24])
     silent = market(tmp_path / "silent", volume=0)
     only_prices = DictSnapshot(AT, {"market_data": {"prices": {"ETH": 2000.0, "USDT": 1.0}}})
@@ -79,8 +79,8 @@ def test_without_a_day_of_volume_the_slippage_is_constant_and_the_report_names_t
     for at in (young, silent, only_prices):
         assert filled(at, 5) == 1
         run(trade("bybit", "buy", "ETHUSDT", 5), everything, holding(everything, at, bybit={"USDT": 10**6}), at)
-    lines = list(everything["bybit"].own_size.lines())
-    assert lines[1] == "bybit: an order without a day of volume before it has slippage_bps alone: ETHUSDT spot."
+    (line,) = everything["bybit"].own_size.lines()
+    assert line.endswith("of the day before (impact: sqrt), by slippage_bps alone where there is no such day; it moves no later price.")
 
 
 @exactly

@@ -43,7 +43,6 @@ class OwnSize:
 
     def __init__(self, name: str, prices_as: str, impact: Impact) -> None:
         self.name, self.impact, self._prices_as = name, impact, prices_as
-        self._without_volume: set[str] = set()
         self._factors: dict[tuple[str, str], tuple[int, float]] = {}  # by kind and symbol: (day, bps of an order of 1)
         self._large: dict[tuple[int, str, str], Decimal] = {}
 
@@ -57,8 +56,6 @@ class OwnSize:
             traded = market.traded_before(kind, self._prices_as, symbol)
             factor = 0.0 if traded is None else float(self.impact.k * traded.volatility_bps) / sqrt(float(traded.volume))
             self._factors[kind, symbol] = known = day, factor
-            if traded is None:
-                self._without_volume.add(f"{symbol} {kind}")
         return Decimal(round(known[1] * sqrt(float(amount)) * UNITS)).scaleb(-DIGITS)
 
     def law(self, kind: str, symbol: str, market: MarketSnapshot) -> tuple[float, float]:
@@ -94,11 +91,9 @@ class OwnSize:
         else:
             yield (
                 f"An order at {self.name} fills worse by slippage_bps and {plain(impact.k)} x the daily volatility x the square root of "
-                "its share of the volume of the day before (impact: sqrt); it moves no later price."
+                "its share of the volume of the day before (impact: sqrt), by slippage_bps alone where there is no such day; it moves no "
+                "later price."
             )
-        if self._without_volume:
-            names = ", ".join(sorted(self._without_volume))
-            yield f"{self.name}: an order without a day of volume before it has slippage_bps alone: {names}."
         if self._large:
             (instant, kind, symbol), share = max(self._large.items(), key=lambda row: row[1])
             yield (
