@@ -162,6 +162,26 @@ def test_random_trades_move_the_same_in_a_backtest_and_live(exchange, tmp_path, 
     trader.close()
 
 
+REQUESTS = {"bybit": (3, 5), "hyperliquid": (2, 3), "okx": (3, 5)}  # of a spot order and a perp order, as docs/live.md says
+
+
+def test_an_order_costs_a_few_requests(trader, exchange, venue):
+    """The gateway's own; a comparison with the account is one more reading."""
+
+    def requests_of(key, *order):
+        before = sum(exchange.read("counts").values())
+        one = approved(key, *order, "0.1", at=trader.time.clock.now(), venue=venue.name)
+        trader.gateway.send(trader.gateway.prepare(one, LIMITS, trader.gateway.quote(one.order), None))
+        return sum(exchange.read("counts").values()) - before
+
+    for key, order in (("k1", SPOT), ("k2", PERP)):
+        requests_of(key, *order)  # reads rules, balances and settings
+        trader.time.sleep(1)
+    after_a_perp = 0 if venue.name == "hyperliquid" else 1  # in one wallet its margin takes from the rest: the balance is read again
+    spot, perp = REQUESTS[venue.name]
+    assert (requests_of("k3", *SPOT), requests_of("k4", *SPOT), requests_of("k5", *PERP)) == (spot + after_a_perp, spot, perp)
+
+
 # Between the wallet in which nothing trades and the one in which all does.
 
 

@@ -25,6 +25,7 @@ from ...exchange.clients import OWNER
 from ...exchange.process import ExchangeProcess
 from .trader import BOTH, approved, secrets_of, theirs
 from .trader import LIMITS as LIMITS_OF_ORDERS
+from .venue_cases import CASES
 
 D = Decimal
 HOUR = timedelta(hours=1)
@@ -429,3 +430,17 @@ def test_a_run_that_begins_in_a_maintenance_of_orders_enters_once_it_is_over(liv
     assert held["ETHUSDT-PERP"] < 0 < held["ETH"]
     filled = [(order["market"], order["side"]) for order in machine.account("binance")["orders"]]
     assert filled == [("spot", "buy"), ("perp", "sell")]
+
+
+@pytest.mark.parametrize("off_s", [3, -3])
+@pytest.mark.parametrize("venue", list(CASES))
+def test_an_order_reaches_a_venue_whose_clock_is_off_at_its_own_time(machine, tmp_path, venue, off_s):
+    machine.begin(tmp_path / "exchange.jsonl", *CASES[venue].held)
+    machine.control(advance_s=off_s)
+    gateway = open_exchange(venue, Settings(endpoint=machine.url), secrets_of(venue=venue), CASES[venue].symbols)
+    try:
+        one = approved("k1", "spot", "buy", "0.1", at=datetime.now(UTC), venue=venue)
+        sent = gateway.send(gateway.prepare(one, LIMITS_OF_ORDERS, gateway.quote(one.order), None))
+    finally:
+        machine.control(advance_s=-off_s)
+    assert sent.filled == 1
