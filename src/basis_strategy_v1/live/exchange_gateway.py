@@ -83,6 +83,7 @@ class ExchangeGateway:
         self._transfers = TransferCalls(access, transfers)
         self._check = check
         self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
+        self.chains: Mapping[str, str] = {}  # on which chain each wallet is
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
         self._margins: dict[str, PerpMargin] = {}  # what was just read for an order, by its key
@@ -101,7 +102,7 @@ class ExchangeGateway:
             if rules is not None:
                 quote = self._quote_of(order, trade, rules)
         elif isinstance(trade, WalletTransfer) and not is_internal_move(trade):
-            quote = self._transfers.quote(trade, self.payees)
+            quote = self._transfers.quote(trade, self.payees, self.chains)
         return to_builtins(quote)
 
     def deposit_address(self, token: str, chain: str) -> str:

@@ -148,7 +148,10 @@ REFUSED = {
         [{"network": {"venue": "binance", "token": "USDT", "is_open": False}}], {}, {},
         "binance has closed withdrawals of USDT over ETH; wait",
     ),
-    "a network that there is not": ([], {}, {"network": "TRX"}, "binance sends no USDT over TRX; it has ETH: name one as network"),
+    "another network than the wallet's": (
+        [], {}, {"network": "TRX"},
+        "wallet is paid on ethereum, which binance calls ETH; got the network TRX: leave it out",
+    ),
     "less than the venue's minimum": (
         [{"network": {"venue": "binance", "token": "USDT", "minimum": "2000"}}], {}, {},
         "binance pays out no less than 2000 USDT (fee 4), got 1000; transfer more",
@@ -170,6 +173,18 @@ def test_a_withdrawal_that_may_not_be_is_refused_before_anything_leaves(live, ex
         one.execute(transfer("binance", "wallet", "1000", **fields))
     assert says in refused.value.message
     assert (exchange.count("binance", "withdraw"), one.journal.open_entries(), one.positions) == (0, [], before)
+
+
+def test_a_wallet_on_another_chain_is_paid_over_that_chain_or_not_at_all(live, exchange):
+    one = live()
+    one.binance.chains = {"wallet": "arbitrum"}
+    with pytest.raises(VenueRejected, match="binance sends no USDT over ARBITRUM; it has ETH"):
+        one.execute(transfer("binance", "wallet", "1000"))
+    exchange.control(network={"venue": "binance", "token": "USDT", "network": "ARBITRUM"})
+    one.execute(transfer("binance", "wallet", "1000"))
+    (made,) = exchange.account("binance")["withdrawals"]
+    exchange.control(network={"venue": "binance", "token": "USDT", "network": "ETH"})
+    assert made["network"] == "ARBITRUM"
 
 
 def test_an_address_that_is_missing_from_the_venues_list_is_refused_there_and_named_by_the_check(live, exchange):
