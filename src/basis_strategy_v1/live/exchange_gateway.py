@@ -143,12 +143,15 @@ class ExchangeGateway:
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
 
     def rehearse(self, approved: Approved, limits: Limits, earlier: Deltas) -> None:
-        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`.
+        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`, and a withdrawal.
 
         Raises:
             VenueRejected, VenueUnreachable.
         """
         order, trade = approved.order, approved.order.instruction
+        if isinstance(trade, WalletTransfer) and not is_internal_move(trade):
+            quote = structs.replace(convert(self.quote(order), Quote), free=None)
+            prepared_withdrawal(self.name, approved, limits, quote, self._api.life_ms, self._run)
         if isinstance(trade, CexTrade):
             quote = self._as_if(order, trade, convert(self.quote(order), Quote), earlier.tokens(self.name))
             prepared_order(self.name, approved, limits, quote, self._api.life_ms, self._run)

@@ -15,6 +15,7 @@ from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.live.exchange_orders import client_id_of
 
+from .trader import block_of
 from .transfers import ADDRESS, LIMITS, LiveTransfers, transfer
 
 D = Decimal
@@ -354,3 +355,23 @@ def test_a_run_that_goes_back_before_a_withdrawal_has_its_arrival_after_it(live,
     later = now + timedelta(minutes=1)
     assert [report.kind for _, reports in account.advance_to(later) for report in reports] == ["on chain", "arrival"]
     assert account.ledger.state.positions() == held.positions()
+
+
+def test_a_plan_that_buys_and_withdraws_what_it_has_bought_is_executed_whole(live, exchange):
+    one = live()
+    one.time.sleep(1)
+    buy = block_of("spot", "buy", "3")
+    reports = one.manager.run_plan(one.time.clock.now(), [buy, transfer("binance", "wallet", "7.5", "ETH")])
+    assert [report.filled for report in reports] == [1, 1]
+    arrived = [settled for _ in range(3) for settled in one.settle(10) if settled.kind == "arrival"]
+    assert [settled.deltas.get("wallet", "ETH") for settled in arrived] == [D("7.4988")]
+    one.require_agreement()
+
+
+def test_a_plan_whose_withdrawal_is_refused_beforehand_sends_none_of_its_legs(live, exchange):
+    exchange.control(network={"venue": "binance", "token": "USDT", "is_open": False})
+    one = live()
+    one.time.sleep(1)
+    with pytest.raises(ComponentError, match="has closed withdrawals of USDT over ETH"):
+        one.manager.run_plan(one.time.clock.now(), [block_of("spot", "buy", "3"), transfer("binance", "wallet", "1000")])
+    assert exchange.account("binance")["orders"] == []
