@@ -153,6 +153,6 @@ def networks() -> dict[tuple[str, str], Network]:
 
 def changed(market: Market, **fields: object) -> Market:
     """The market with other terms; numbers may be text."""
-    return replace(
-        market, **{name: D(value) if isinstance(value, str) and name not in ("base", "quote") else value for name, value in fields.items()}
-    )  # type: ignore[arg-type]
+    names = ("base", "quote", "network")
+    given = {name: D(value) if isinstance(value, str) and name not in names else value for name, value in fields.items()}
+    return replace(market, **given)  # type: ignore[arg-type]

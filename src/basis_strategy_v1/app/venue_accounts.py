@@ -12,7 +12,7 @@ from basis_strategy_v1.live.ccxt_extra import require_ccxt
 from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import kind_of
-from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN
+from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
 from basis_strategy_v1.venues.wallet import Settings as WalletSettings
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ def real_gateways(
         if kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
             found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found, is_ours))
+    chains = {name: venue.chain for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
     for gateway in found.values():
-        if hasattr(gateway, "payees"):
-            gateway.payees = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}
+        if hasattr(gateway, "payees") and hasattr(gateway, "chains"):
+            gateway.payees, gateway.chains = {name: one for name, one in found.items() if hasattr(one, "deposit_address")}, chains
     return found
 
 

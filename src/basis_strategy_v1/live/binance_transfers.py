@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-NETWORKS = {"ethereum": "ETH"}
+NETWORKS = {
+    "ethereum": "ETH", "arbitrum": "ARBITRUM", "optimism": "OPTIMISM", "base": "BASE", "polygon": "MATIC", "bsc": "BSC",
+    "avalanche": "AVAXC",
+}  # fmt: skip
 WITHDRAWAL_STATUS = {
     0: (WAITING, "confirmed by mail first"), 1: (ENDED, "cancelled"), 2: (WAITING, "waiting for approval"), 3: (ENDED, "rejected"),
     4: (WAITING, "processing"), 5: (ENDED, "failed"), 6: (DONE, "completed"),

@@ -83,6 +83,7 @@ class ExchangeGateway:
         self._transfers = TransferCalls(access, transfers)
         self._check = check
         self.payees: Mapping[str, Payee] = {}  # the accounts that are paid, by their names
+        self.chains: Mapping[str, str] = {}  # on which chain each wallet is
         self._lock = RLock()
         self._free: dict[str, Decimal] = {}  # in the spot wallet, as far as it is known without asking
         self._margins: dict[str, PerpMargin] = {}  # what was just read for an order, by its key
@@ -101,7 +102,7 @@ class ExchangeGateway:
             if rules is not None:
                 quote = self._quote_of(order, trade, rules)
         elif isinstance(trade, WalletTransfer) and not is_internal_move(trade):
-            quote = self._transfers.quote(trade, self.payees)
+            quote = self._transfers.quote(trade, self.payees, self.chains)
         return to_builtins(quote)
 
     def deposit_address(self, token: str, chain: str) -> str:
@@ -142,12 +143,15 @@ class ExchangeGateway:
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
 
     def rehearse(self, approved: Approved, limits: Limits, earlier: Deltas) -> None:
-        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`.
+        """Quote and prepare a trade as if the orders of its plan ahead of it had moved `earlier`, and a withdrawal.
 
         Raises:
             VenueRejected, VenueUnreachable.
         """
         order, trade = approved.order, approved.order.instruction
+        if isinstance(trade, WalletTransfer) and not is_internal_move(trade):
+            quote = structs.replace(convert(self.quote(order), Quote), free=None)
+            prepared_withdrawal(self.name, approved, limits, quote, self._api.life_ms, self._run)
         if isinstance(trade, CexTrade):
             quote = self._as_if(order, trade, convert(self.quote(order), Quote), earlier.tokens(self.name))
             prepared_order(self.name, approved, limits, quote, self._api.life_ms, self._run)

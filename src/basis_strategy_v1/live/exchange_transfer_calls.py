@@ -49,8 +49,8 @@ class TransferCalls:
             raise VenueRejected(REJECTED, f"{self._access.name} has no live transfers in this version; nothing was sent")
         return self._maybe_api
 
-    def quote(self, transfer: WalletTransfer, payees: Mapping[str, Payee]) -> Quote:
-        """What the venue says before a withdrawal. `payees` are the accounts that can be paid.
+    def quote(self, transfer: WalletTransfer, payees: Mapping[str, Payee], chains: Mapping[str, str]) -> Quote:
+        """What the venue says before a withdrawal. `payees` are the accounts that can be paid, `chains` where the wallets among them are.
 
         Raises:
             VenueRejected: the venue makes none, or the receiver takes none. VenueUnreachable, MalformedAnswer.
@@ -60,8 +60,11 @@ class TransferCalls:
         payee = payees.get(transfer.to_venue)
         if payee is None:
             raise VenueRejected(REJECTED, f"{transfer.to_venue} has no live deposits in this version; nothing was sent")
-        address = payee.deposit_address(token, CHAIN)
-        network = transfer.network or api.network_of(token, CHAIN)
+        chain = chains.get(transfer.to_venue, CHAIN)
+        address, network = payee.deposit_address(token, chain), api.network_of(token, chain)
+        if transfer.network not in (None, chain, network):
+            is_at = f"{transfer.to_venue} is paid on {chain}, which {access.name} calls {network}"
+            raise VenueRejected(REJECTED, f"{is_at}; got the network {transfer.network}: leave it out; nothing was sent")
         free = access.ask(SPOT, access.api.free).get(token, ZERO)
         quoted = WithdrawalQuote(networks=networks, network=network, address=address)
         return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, free=free, withdrawal=quoted)

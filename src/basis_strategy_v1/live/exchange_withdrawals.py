@@ -60,7 +60,7 @@ def _terms(name: str, token: str, network: str, networks: Sequence[NetworkTerms]
         _reject(f"{name} does not have {token}")
     found = next((terms for terms in networks if terms.network == network), None)
     if found is None:
-        _reject(f"{name} sends no {token} over {network}; it has {', '.join(terms.network for terms in networks)}: name one as network")
+        _reject(f"{name} sends no {token} over {network}; it has {', '.join(terms.network for terms in networks)}")
     if not found.takes_withdrawals:
         open_ = [terms.network for terms in networks if terms.takes_withdrawals]
         others = f"; {', '.join(open_)} are open" if open_ else ""

@@ -15,6 +15,7 @@ from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.live.exchange_orders import client_id_of
 
+from .trader import block_of
 from .transfers import ADDRESS, LIMITS, LiveTransfers, transfer
 
 D = Decimal
@@ -148,7 +149,10 @@ REFUSED = {
         [{"network": {"venue": "binance", "token": "USDT", "is_open": False}}], {}, {},
         "binance has closed withdrawals of USDT over ETH; wait",
     ),
-    "a network that there is not": ([], {}, {"network": "TRX"}, "binance sends no USDT over TRX; it has ETH: name one as network"),
+    "another network than the wallet's": (
+        [], {}, {"network": "TRX"},
+        "wallet is paid on ethereum, which binance calls ETH; got the network TRX: leave it out",
+    ),
     "less than the venue's minimum": (
         [{"network": {"venue": "binance", "token": "USDT", "minimum": "2000"}}], {}, {},
         "binance pays out no less than 2000 USDT (fee 4), got 1000; transfer more",
@@ -170,6 +174,18 @@ def test_a_withdrawal_that_may_not_be_is_refused_before_anything_leaves(live, ex
         one.execute(transfer("binance", "wallet", "1000", **fields))
     assert says in refused.value.message
     assert (exchange.count("binance", "withdraw"), one.journal.open_entries(), one.positions) == (0, [], before)
+
+
+def test_a_wallet_on_another_chain_is_paid_over_that_chain_or_not_at_all(live, exchange):
+    one = live()
+    one.binance.chains = {"wallet": "arbitrum"}
+    with pytest.raises(VenueRejected, match="binance sends no USDT over ARBITRUM; it has ETH"):
+        one.execute(transfer("binance", "wallet", "1000"))
+    exchange.control(network={"venue": "binance", "token": "USDT", "network": "ARBITRUM"})
+    one.execute(transfer("binance", "wallet", "1000"))
+    (made,) = exchange.account("binance")["withdrawals"]
+    exchange.control(network={"venue": "binance", "token": "USDT", "network": "ETH"})
+    assert made["network"] == "ARBITRUM"
 
 
 def test_an_address_that_is_missing_from_the_venues_list_is_refused_there_and_named_by_the_check(live, exchange):
@@ -339,3 +355,23 @@ def test_a_run_that_goes_back_before_a_withdrawal_has_its_arrival_after_it(live,
     later = now + timedelta(minutes=1)
     assert [report.kind for _, reports in account.advance_to(later) for report in reports] == ["on chain", "arrival"]
     assert account.ledger.state.positions() == held.positions()
+
+
+def test_a_plan_that_buys_and_withdraws_what_it_has_bought_is_executed_whole(live, exchange):
+    one = live()
+    one.time.sleep(1)
+    buy = block_of("spot", "buy", "3")
+    reports = one.manager.run_plan(one.time.clock.now(), [buy, transfer("binance", "wallet", "7.5", "ETH")])
+    assert [report.filled for report in reports] == [1, 1]
+    arrived = [settled for _ in range(3) for settled in one.settle(10) if settled.kind == "arrival"]
+    assert [settled.deltas.get("wallet", "ETH") for settled in arrived] == [D("7.4988")]
+    one.require_agreement()
+
+
+def test_a_plan_whose_withdrawal_is_refused_beforehand_sends_none_of_its_legs(live, exchange):
+    exchange.control(network={"venue": "binance", "token": "USDT", "is_open": False})
+    one = live()
+    one.time.sleep(1)
+    with pytest.raises(ComponentError, match="has closed withdrawals of USDT over ETH"):
+        one.manager.run_plan(one.time.clock.now(), [block_of("spot", "buy", "3"), transfer("binance", "wallet", "1000")])
+    assert exchange.account("binance")["orders"] == []
