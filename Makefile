@@ -22,7 +22,7 @@ SEEDS ?= 1 2 3
 # The commit whose results this checkout gives too. A commit that changes results on purpose names the configs in CHANGED; the next one
 # makes it the BASE and empties CHANGED.
 BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
-CHANGED :=
+CHANGED := blocks btc_basis custom custom_simple eth_basis eth_leveraged eth_staking_only pure_lending usdt_market_neutral
 
 .PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench testnet mutate docs browser wheel lock clean
 

@@ -230,7 +230,7 @@ class Chain:
             raise
 
     def options(self) -> list[str]:
-        """Those that say what kind of chain it is. Port 0: the system chooses a free one, so that two that start at once have not the same."""
+        """Those that say what kind of chain it is. Port 0: the system chooses a free one: two that start at once differ."""
         free = ["--gas-price", "0", "--block-base-fee-per-gas", "0"]
         return ["--port", "0", "--hardfork", "prague", "--timestamp", str(START_TIMESTAMP), "--auto-impersonate", *free]
 

@@ -300,3 +300,10 @@ def test_a_dict_without_pools_or_markets_says_so() -> None:
     for read in (lambda: bare.pool("uniswap", "wstETH/WETH"), lambda: bare.lending_market("morpho", "wstETH/WETH")):
         with pytest.raises(MissingData, match="wstETH_WETH"):
             read()
+
+
+def test_a_dict_has_no_bars_no_volume_and_publishes_nothing() -> None:
+    known, key = DictSnapshot(JUNE, {"market_data": {"prices": {"ETH": 3300}}}), ("spot", "bybit", "ETHUSDT")
+    assert known.next_close_beyond(key, Decimal(1), above=True, until=NOW + 10) is None
+    assert (known.bar_interval_us(*key), known.traded_before(*key), known.last_volume(*key)) == (0, None, None)
+    assert known.published_closes(key, NOW, Decimal(50), 1) is None

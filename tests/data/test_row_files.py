@@ -50,11 +50,6 @@ def test_bars_keep_stamp_high_low_close_and_volume(file: Path) -> None:
     assert [*loaded.stamps] == [parse_stamp("2024-01-01T00:00:00Z"), parse_stamp("2024-01-01T01:00:00Z")]
     found = [[column.decimal(index) for index in range(2)] for column in loaded.columns]
     assert found == [[12, 13], [9, 10], [11, Decimal("12.25")], [Decimal("5.5"), 6]]
-        [12, 13],
-        [9, 10],
-        [11, Decimal("12.25")],
-        [Decimal("5.5"), 6],
-    ]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ def _between(call: Call, records: Any, days: int = 90) -> list[dict[str, Any]]:
     return sorted(seen, key=lambda one: -one["at"])
 
 
+def _page(call: Call, rows: list[Any]) -> list[Any]:
+    offset = int(call.params.get("offset", 0))
+    return rows[offset : offset + min(int(call.params.get("limit", 1_000)), 1_000)]
+
+
 def _transfer(call: Call) -> Any:
     source, _, target = call.need("type").partition("_")
     if source not in WALLETS or target not in WALLETS:
@@ -93,12 +98,12 @@ def _withdrawals(call: Call) -> Any:
             row |= {"withdrawOrderId": one["client_id"]} if one["client_id"] else {}
             row |= {"completeTime": _stamp(one["done"])} if one["status"] == "completed" else {}
             rows.append(row)
-    return rows
+    return _page(call, rows)
 
 
 def _deposits(call: Call) -> Any:
     coin, tx_hash = call.params.get("coin"), call.params.get("txId")
-    return [
+    rows = [
         {
             "id": one["id"],
             "amount": one["amount"],
@@ -119,6 +124,7 @@ def _deposits(call: Call) -> Any:
         if coin in (None, one["token"]) and tx_hash in (None, one["hash"])
         if call.params.get("status") in (None, str(DEPOSIT_STATUS[one["status"]]))
     ]
+    return _page(call, rows)
 
 
 def _address(call: Call) -> Any:

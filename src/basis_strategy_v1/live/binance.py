@@ -12,6 +12,7 @@ from basis_strategy_v1.live import binance_account, binance_errors
 from basis_strategy_v1.live.binance_account import DAY_MS, PAGE, PERP_HOST, SPOT_HOST
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
 from basis_strategy_v1.live.exchange_client import Refusal
+from basis_strategy_v1.live.exchange_moves import UNIT
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, REFUSED, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_rate import RateWindow
 
@@ -75,6 +76,7 @@ class Binance:
     wallets_are_separate = True
     has_reserve = False
     moves = True
+    move_unit = UNIT
     move_errors: Mapping[str, Any] = binance_errors.WALLET
 
     def __init__(self, client: ExchangeClient) -> None:

@@ -23,6 +23,7 @@ from basis_strategy_v1.live.bybit_answers import (
 )
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
+from basis_strategy_v1.live.exchange_moves import UNIT
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_rate import UNSTATED_S, RequestsLeft
 
@@ -51,6 +52,7 @@ class Bybit:
     wallets_are_separate = False
     has_reserve = True
     moves = True
+    move_unit = UNIT
     move_errors = bybit_errors.MOVES
 
     def __init__(self, client: ExchangeClient) -> None:

@@ -75,6 +75,8 @@ class ExchangeApi(Protocol):
     """Whether the account has a wallet more, in which nothing is traded; what it holds counts, and is moved to where an order needs it."""
     moves: bool
     """Whether something can be moved between the wallets of the account."""
+    move_unit: Decimal
+    """The step of amounts that are moved."""
     move_errors: Mapping[str, Meaning]
 
     def errors(self, kind: str) -> Mapping[str, Meaning]: ...

@@ -137,7 +137,7 @@ class ExchangeGateway:
         elif quoted.withdrawal is not None:
             sent = prepared_withdrawal(self.name, approved, limits, quoted, life_ms, self._run)
         else:
-            sent = prepared_move(order, quoted, life_ms, self._run)
+            sent = prepared_move(order, quoted, life_ms, self._run, self._api.move_unit)
         expires = (sent.expires_ms - quoted.offset_ms) * 1000
         return Message(client_id=sent.client_id, body=json.encode(sent).decode(), expires=expires)
 
@@ -182,7 +182,7 @@ class ExchangeGateway:
             return None
         if isinstance(trade, WalletTransfer):
             lacking = trade.amount - access.ask(SPOT, self._api.free).get(settle, ZERO) if trade.token == settle else ZERO
-            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+            return self._move_to(SPOT, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
         if not isinstance(trade, CexTrade):
             return None
         rules = access.rules(trade.trade_type, trade.symbol)
@@ -191,9 +191,12 @@ class ExchangeGateway:
         if trade.trade_type == SPOT:
             token, needed = _spent(order, trade, rules)
             lacking = needed - self._usable(token, needed) if token == settle else ZERO
-            return move_of(self.name, SPOT, settle, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
+            return self._move_to(SPOT, lacking, access.ask(PERP, self._api.free_margin)) if lacking > 0 else None
         lacking = self._lacking_margin(order, trade)
-        return move_of(self.name, PERP, settle, lacking, self._usable(settle, lacking)) if lacking > 0 else None
+        return self._move_to(PERP, lacking, self._usable(settle, lacking)) if lacking > 0 else None
+
+    def _move_to(self, target: str, lacking: Decimal, there: Decimal) -> WalletTransfer | None:
+        return move_of(self.name, target, self._api.settle, lacking, there, self._api.move_unit)
 
     def _from_reserve(self, order: Order, trade: CexTrade) -> WalletTransfer | None:
         """What lacks in the one wallet, out of the reserve."""

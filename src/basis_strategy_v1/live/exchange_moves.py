@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.live.exchange_orders import SentMove
 
-UNIT = Decimal("1e-8")
-MOST_MARK = 9_999 * UNIT
+UNIT = Decimal("1e-8")  # of amounts, where the venue takes them so fine
+MOST_MARK = 9_999  # units
 CLOCK_SLACK_MS = 1_500
 
 
-def move_of(name: str, target: str, token: str, lacking: Decimal, there: Decimal) -> WalletTransfer | None:
+def move_of(name: str, target: str, token: str, lacking: Decimal, there: Decimal, unit: Decimal = UNIT) -> WalletTransfer | None:
     """The move that brings what is lacking to a wallet, as much as is free in the other one; None: nothing can be moved.
 
     It is a transfer from the account to itself; `network` names the wallets.
     """
-    wanted = lacking.quantize(UNIT, ROUND_CEILING)
-    amount = min(wanted, there.quantize(UNIT, ROUND_FLOOR) - MOST_MARK)
+    wanted = lacking.quantize(unit, ROUND_CEILING)
+    amount = min(wanted, there.quantize(unit, ROUND_FLOOR) - MOST_MARK * unit)
     if amount <= 0:
         return None
     source = SPOT if target == PERP else PERP
@@ -42,9 +42,9 @@ def move_of_reserve(name: str, token: str, lacking: Decimal, there: Decimal) -> 
     return None if move is None else structs.replace(move, network=f"{RESERVE}-{SPOT}")
 
 
-def mark_of(client_id: str) -> Decimal:
+def mark_of(client_id: str, unit: Decimal = UNIT) -> Decimal:
     """The fraction that is added to an amount that is moved, so that it can be found again: the venue keeps no id of ours for it."""
-    return UNIT * (1 + int(client_id[:12], 16) % 9_999)
+    return unit * (1 + int(client_id[:12], 16) % MOST_MARK)
 
 
 def moved(sent: SentMove, reference: str) -> Happened:

@@ -90,14 +90,14 @@ def outgoing_of(sent: SentOrder, rules: Rules) -> OutgoingTrade:
     )  # fmt: skip
 
 
-def prepared_move(order: Order, quote: Quote, life_ms: int, run: str) -> SentMove:
-    """A move between the account's wallets as it leaves."""
+def prepared_move(order: Order, quote: Quote, life_ms: int, run: str, unit: Decimal) -> SentMove:
+    """A move between the account's wallets as it leaves. `unit` is the step of amounts."""
     transfer = order.instruction
     assert isinstance(transfer, WalletTransfer) and transfer.network is not None
     source, _, target = transfer.network.partition("-")
     client_id = client_id_of(order.key, run)
     return SentMove(
-        client_id=client_id, source=source, target=target, token=transfer.token, amount=transfer.amount + mark_of(client_id),
+        client_id=client_id, source=source, target=target, token=transfer.token, amount=transfer.amount + mark_of(client_id, unit),
         sent_ms=quote.now_ms, expires_ms=quote.now_ms + life_ms,
     )  # fmt: skip
 

@@ -17,9 +17,9 @@ from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move,
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_prepare import REJECTED
-from basis_strategy_v1.live.hyperliquid_account import HOST, SETTLE, Instrument, info, instruments, plain, rows_of
+from basis_strategy_v1.live.hyperliquid_account import HOST, SETTLE, CoinMarket, info, instruments, plain, rows_of
 from basis_strategy_v1.live.hyperliquid_answers import fill_of, found_of, placed_of, positions_of, seen_of, shown
-from basis_strategy_v1.live.hyperliquid_signing import address_of, signed
+from basis_strategy_v1.live.hyperliquid_signing import address_of, signed, signed_move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Hyperliquid:
     settle = SETTLE
     wallets_are_separate = True
     has_reserve = False
-    moves = False
+    move_unit = Decimal("1e-6")
     move_errors = hyperliquid_errors.TABLE
 
     def __init__(self, client: ExchangeClient) -> None:
@@ -55,9 +55,10 @@ class Hyperliquid:
             self._signer = address_of(client.secret)
         except ValueError:
             raise ComponentError("CFG-003", "hyperliquid: API_SECRET is no private key, 0x and 64 hexadecimal digits; set it so") from None
+        self.moves = self._signer == self._user  # an agent's key may not
         signed(client.secret, {}, 0, 0)  # the first signature loads what signs, and takes longer than an order lives on a busy machine
         self._leverage: dict[str, PerpSettings] = {}
-        self._instruments: dict[str, dict[str, Instrument]] = {}  # kind -> symbol -> the market
+        self._instruments: dict[str, dict[str, CoinMarket]] = {}  # kind -> symbol -> the market
         self._seen: dict[str, FoundOrder] = {}  # by the venue's id, as far as its fills show it
         self._nonces: dict[str, int] = {}  # by client id
         self._lock = Lock()
@@ -79,7 +80,7 @@ class Hyperliquid:
         self._instruments[kind] = {each.symbol: each for each in instruments(self._client, kind)}
         return {symbol: self._instruments[kind][symbol].rules for symbol in symbols if symbol in self._instruments[kind]}
 
-    def _instrument(self, kind: str, symbol: str) -> Instrument:
+    def _instrument(self, kind: str, symbol: str) -> CoinMarket:
         if symbol not in self._instruments.get(kind, {}):
             self.rules(kind, ())
         found = self._instruments[kind].get(symbol)
@@ -216,16 +217,30 @@ class Hyperliquid:
         """The positions, by symbol."""
         return positions_of(self._perp_account())
 
-    # Between the wallets: an agent's key may not move anything, and nothing is moved.
+    # Between the wallets.
 
     def reserved(self) -> dict[str, Decimal]:
         return {}
 
     def move(self, source: str, target: str, token: str, amount: Decimal, at_ms: int, expires_ms: int) -> str:
-        raise VenueRejected(REJECTED, "hyperliquid has no live moves between its wallets in this version; nothing was sent")
+        """Move between the wallets. Each attempt is the same bytes; the venue has no name of it before it is in its ledger.
+
+        Raises:
+            VenueRejected: the key is an agent's.
+        """
+        if not self.moves:
+            raise VenueRejected(REJECTED, "hyperliquid lets an agent's key move nothing between the wallets; nothing was sent")
+        nonce = self._nonce(f"{source} {target} {amount} {expires_ms}", expires_ms - self.life_ms)
+        request = signed_move(self._client.secret, shown(amount), nonce, to_perp=target == PERP)
+        answer = self._client.call("privatePostExchange", request, HOST)
+        if not isinstance(answer, dict) or answer.get("status") != "ok":
+            raise MalformedAnswer("a move without its status", answer)
+        return str(nonce)
 
     def moves_since(self, source: str, target: str, since_ms: int) -> list[Move]:
-        return []
+        """(id, token, amount, time) of the moves between two wallets that were made, from a time on."""
+        now_ms = self._client.now_ms() + MINUTE_MS
+        return hyperliquid_account.moves_since(self._client, self._user, since_ms, now_ms, to_perp=target == PERP)
 
     # What happened by itself, and how the account is set up.
 

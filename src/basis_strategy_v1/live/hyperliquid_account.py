@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.gateway import MalformedAnswer
-from basis_strategy_v1.live.exchange_api import CREDIT, FUNDING, Payment, Permissions
+from basis_strategy_v1.live.exchange_api import CREDIT, FUNDING, Move, Payment, Permissions
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Rules
 
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ DECIMALS = {SPOT: 8, PERP: 6}  # of a price, together with those of the amount
 DIGITS = 5
 LEAST_NOTIONAL = Decimal(10)
 ONE = Decimal(1)
+MOVED = "accountClassTransfer"
 UNSUPPORTED = ("unifiedAccount", "portfolioMargin")
 
 
-class Instrument(NamedTuple):
+class CoinMarket(NamedTuple):
     """A market as the venue names it, by number and by coin."""
 
     asset: int
@@ -54,14 +55,14 @@ def plain(token: str) -> str:
     return PLAIN_NAMES.get(token, token)
 
 
-def instruments(client: ExchangeClient, kind: str) -> Iterator[Instrument]:
+def instruments(client: ExchangeClient, kind: str) -> Iterator[CoinMarket]:
     """All markets of a kind. A price has five digits: its tick follows from the price of now, a tenth higher."""
     meta, contexts = rows_of(info(client, "metaAndAssetCtxs" if kind == PERP else "spotMetaAndAssetCtxs"))
     try:
         if kind == PERP:
             for number, (row, context) in enumerate(zip(meta["universe"], contexts, strict=True)):
                 rules = _rules(kind, row["name"], SETTLE, row["szDecimals"], context["markPx"] or "1", is_open=not row.get("isDelisted"))
-                yield Instrument(number, row["name"], row["name"] + SETTLE, rules)
+                yield CoinMarket(number, row["name"], row["name"] + SETTLE, rules)
             return
         tokens = {token["index"]: token for token in meta["tokens"]}
         prices = {context["coin"]: context["markPx"] for context in contexts if context["markPx"]}
@@ -69,7 +70,7 @@ def instruments(client: ExchangeClient, kind: str) -> Iterator[Instrument]:
             base, quote = (tokens[index] for index in row["tokens"])
             name = plain(base["name"])
             rules = _rules(kind, name, quote["name"], base["szDecimals"], prices.get(row["name"], "1"), is_open=row["name"] in prices)
-            yield Instrument(SPOT_FROM + row["index"], row["name"], name + quote["name"], rules)
+            yield CoinMarket(SPOT_FROM + row["index"], row["name"], name + quote["name"], rules)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise MalformedAnswer(f"markets without {error}", meta) from error
 
@@ -126,7 +127,7 @@ def update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
     """A change that is neither a fill nor funding; None: of a kind that moves none of the run's wallets, or that is not known."""
     delta, kind = row["delta"], row["delta"]["type"]
     token, amount = SETTLE, Decimal(delta.get("usdc") or delta.get("amount") or 0)
-    if kind == "accountClassTransfer":
+    if kind == MOVED:
         if SPOT in kinds and PERP in kinds:
             return None
         amount = amount if bool(delta["toPerp"]) is (PERP in kinds) else -amount
@@ -139,6 +140,14 @@ def update_of(row: Any, user: str, kinds: Collection[str]) -> Payment | None:
     elif kind != "deposit":
         return None
     return Payment(id=f"update:{row['hash']}:{kind}:{row['time']}", kind=CREDIT, token=token, amount=amount, at_ms=int(row["time"]))
+
+
+def moves_since(client: ExchangeClient, user: str, since_ms: int, until_ms: int, *, to_perp: bool) -> list[Move]:
+    """(id, token, amount, time) of the moves from one wallet to the other."""
+    rows = [row for row in _pages(client, "userNonFundingLedgerUpdates", user, since_ms, until_ms) if row["delta"]["type"] == MOVED]
+    return [
+        (row["hash"], SETTLE, Decimal(row["delta"]["usdc"]), int(row["time"])) for row in rows if bool(row["delta"]["toPerp"]) is to_perp
+    ]
 
 
 # The account.

@@ -1,4 +1,4 @@
-"""Hyperliquid's signatures of trading actions: EIP-712, over the packed action."""
+"""Hyperliquid's signatures: EIP-712, over the packed action for trading, and over plain fields for a move of money."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MAINNET = "a"
 ZERO_ADDRESS = "0x" + "0" * 40
 DOMAIN = {"name": "Exchange", "version": "1", "chainId": 1337, "verifyingContract": ZERO_ADDRESS}
+USER_DOMAIN = {"name": "HyperliquidSignTransaction", "version": "1", "chainId": 42161, "verifyingContract": ZERO_ADDRESS}
+MOVE_FIELDS = (("hyperliquidChain", "string"), ("amount", "string"), ("toPerp", "bool"), ("nonce", "uint64"))
+MOVE = {"HyperliquidTransaction:UsdClassTransfer": [{"name": name, "type": kind} for name, kind in MOVE_FIELDS]}
 AGENT = {"Agent": [{"name": "source", "type": "string"}, {"name": "connectionId", "type": "bytes32"}]}
 
 
@@ -30,12 +33,22 @@ def address_of(secret: Secret) -> str:
 
 def signed(secret: Secret, action: Mapping[str, Any], nonce: int, expires_ms: int) -> dict[str, Any]:
     """A trading action as it leaves. The order of the action's fields counts; the same fields and nonce give the same bytes."""
+    message = {"source": MAINNET, "connectionId": _digest(action, nonce, expires_ms)}
+    return {"action": dict(action), "nonce": nonce, "signature": _signature(secret, DOMAIN, AGENT, message), "expiresAfter": expires_ms}
+
+
+def signed_move(secret: Secret, amount: str, nonce: int, *, to_perp: bool) -> dict[str, Any]:
+    """A move between the spot and the perp wallet as it leaves; an account's own key signs it. The venue takes no expiry for it."""
+    fields = {"hyperliquidChain": "Mainnet", "amount": amount, "toPerp": to_perp, "nonce": nonce}
+    action = {"type": "usdClassTransfer", "signatureChainId": hex(42161), **fields}
+    return {"action": action, "nonce": nonce, "signature": _signature(secret, USER_DOMAIN, MOVE, fields)}
+
+
+def _signature(secret: Secret, domain: dict[str, Any], types: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
     from eth_account import Account
 
-    message = {"source": MAINNET, "connectionId": _digest(action, nonce, expires_ms)}
-    made = Account.sign_typed_data(secret.reveal(), DOMAIN, AGENT, message)
-    signature = {"r": hex(made.r), "s": hex(made.s), "v": made.v}
-    return {"action": dict(action), "nonce": nonce, "signature": signature, "expiresAfter": expires_ms}
+    made = Account.sign_typed_data(secret.reveal(), domain, types, message)
+    return {"r": hex(made.r), "s": hex(made.s), "v": made.v}
 
 
 def _digest(action: Mapping[str, Any], nonce: int, expires_ms: int) -> bytes:

@@ -10,6 +10,7 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import okx_account, okx_errors, okx_funding
 from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
+from basis_strategy_v1.live.exchange_moves import UNIT
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.okx_account import DAY_MS, HOST, only_row, pages, rows_of
 
@@ -48,6 +49,7 @@ class Okx:
     wallets_are_separate = False
     has_reserve = True
     moves = True
+    move_unit = UNIT
     move_errors = okx_errors.MOVES
 
     def __init__(self, client: ExchangeClient) -> None:

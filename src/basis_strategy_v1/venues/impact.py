@@ -7,22 +7,24 @@ million orders of bitcoin, with a k of about 1 (arXiv 1412.4503).
 from __future__ import annotations
 
 from decimal import Decimal
+from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.clock import iso
+from basis_strategy_v1.core.clock import DAY_US, iso
 from basis_strategy_v1.core.settings import AboveZero, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from basis_strategy_v1.core.market import DayTraded, MarketSnapshot
+    from basis_strategy_v1.core.market import MarketSnapshot
 
 ZERO, ONE, BPS = Decimal(0), Decimal(1), Decimal(10_000)
 DEPTH_BPS = Decimal(100)
-UNIT = Decimal("1e-6")
+DIGITS = 6
+UNIT, UNITS = Decimal("1e-6"), 10**DIGITS
 Share = Annotated[Decimal, number("0.1 is 10 %", above=0, at_most=1_000_000)]
 
 
@@ -42,17 +44,22 @@ class OwnSize:
     def __init__(self, name: str, prices_as: str, impact: Impact) -> None:
         self.name, self.impact, self._prices_as = name, impact, prices_as
         self._without_volume: set[str] = set()
+        self._factors: dict[tuple[str, str], tuple[int, float]] = {}  # by kind and symbol: (day, bps of an order of 1)
         self._large: dict[tuple[int, str, str], Decimal] = {}
 
     def bps(self, kind: str, symbol: str, amount: Decimal, price: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many bps an order of so many base units moves its own price."""
-        if self.impact.model == "depth":
-            return self._by_depth(amount * price)
-        traded = market.traded_before(kind, self._prices_as, symbol)
-        if traded is None:
-            self._without_volume.add(f"{symbol} {kind}")
-            return ZERO
-        return self._square_root(traded, amount / traded.volume)
+        if self.impact.model == "depth":  # half of the way to where the last unit fills
+            return (amount * price / (self.impact.depth or ONE) * DEPTH_BPS / 2).quantize(UNIT)
+        day = market.instant // DAY_US
+        known = self._factors.get((kind, symbol))
+        if known is None or known[0] != day:
+            traded = market.traded_before(kind, self._prices_as, symbol)
+            factor = 0.0 if traded is None else float(self.impact.k * traded.volatility_bps) / sqrt(float(traded.volume))
+            self._factors[kind, symbol] = known = day, factor
+            if traded is None:
+                self._without_volume.add(f"{symbol} {kind}")
+        return Decimal(round(known[1] * sqrt(float(amount)) * UNITS)).scaleb(-DIGITS)
 
     def law(self, kind: str, symbol: str, market: MarketSnapshot) -> tuple[float, float]:
         """(factor, power): an order of a notional (quote) moves its price by the fraction factor x notional ** power, today."""
@@ -63,13 +70,6 @@ class OwnSize:
         if traded is None:
             return 0.0, 0.5
         return float(impact.k * traded.volatility_bps / BPS / (traded.close * traded.volume).sqrt()), 0.5
-
-    def _square_root(self, traded: DayTraded, share: Decimal) -> Decimal:
-        return (self.impact.k * traded.volatility_bps * share.sqrt()).quantize(UNIT)
-
-    def _by_depth(self, notional: Decimal) -> Decimal:
-        """Half of the way to where the last unit fills."""
-        return (notional / (self.impact.depth or ONE) * DEPTH_BPS / 2).quantize(UNIT)
 
     def refusal(self, kind: str, symbol: str, amount: Decimal, market: MarketSnapshot) -> str:
         """Why an order is too large for its bar; nothing where it is not. One that is large is noted."""

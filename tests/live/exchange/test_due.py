@@ -136,3 +136,18 @@ def test_an_account_that_cannot_be_asked_loses_nothing(short, exchange):
         take_up(short)
     exchange.control(clear=True)
     assert len(take_up(short)) == 1
+
+
+def test_more_deposits_than_a_page_are_all_recorded(short, exchange):
+    deposit = {"venue": "binance", "token": "USDT", "amount": "1"}
+    exchange.control(*({"deposit": {**deposit, "hash": f"0x{number:x}"}} for number in range(1_001)))
+    assert len(take_up(short)) == 1_001
+    assert short.account.positions() == short.theirs()
+
+
+def test_more_moves_between_the_wallets_than_a_page_are_all_seen(trade, exchange):
+    trader = trade()
+    api, now_ms = trader.gateway._api, trader.gateway._access.now_ms()
+    for _ in range(101):
+        api.move("spot", "perp", "USDT", D(1), now_ms, now_ms + 2_000)
+    assert len(api.moves_since("spot", "perp", now_ms - 1_000)) == 101

@@ -133,7 +133,11 @@ def test_a_process_that_is_killed_behind_its_order_leaves_it_to_the_next_one(exc
     assert order["client_id"].removeprefix("0x") == client_id_of("k1", "run")
 
 
-def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exchange, venue):
+@pytest.mark.parametrize("trades", [12, pytest.param(300, marks=pytest.mark.prove)])
+def test_random_trades_move_the_same_in_a_backtest_and_live(exchange, tmp_path, venue, trades):
+    more = [{"grant": {"venue": venue.name, "wallet": wallet, venue.settle: "100000", "ETH": "50"}} for wallet in venue.wallets[:1]]
+    exchange.begin(tmp_path / "parity.jsonl", *venue.held, *more)
+    trader = Trader(exchange, tmp_path / "parity", venue=venue.name, timeout_s=0.5)
     terms = {"slippage_bps": 0, "lot": {venue.symbol: "0.01"}, "perp_taker_fee_bps": venue.perp_fee_bps, **venue.settings}
     config = {
         "strategy_mode": "blocks", "share_class": "usdt_stable", "initial_capital": 10_000, "venues": {"cex": {venue.name: terms}},
@@ -144,9 +148,9 @@ def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exch
         def get_data(self, timestamp):
             return {"timestamp": timestamp, "market_data": {"prices": prices}}
 
-    manager = ExecutionInterfaceManager(config, Prices(), "backtest", positions={venue.name: {venue.settle: 15_000, "ETH": 5}})
+    manager = ExecutionInterfaceManager(config, Prices(), "backtest", positions={venue.name: {venue.settle: 115_000, "ETH": 55}})
     chance = random.Random(7)
-    for number in range(12):
+    for number in range(trades):
         price = D(chance.randint(180_000, 220_000)) / 100
         prices["ETH"] = float(price)
         exchange.control(price={"symbol": venue.symbol, "price": str(price)})
@@ -155,6 +159,7 @@ def test_a_dozen_random_trades_move_the_same_in_a_backtest_and_live(trader, exch
         difference = trader.send(f"k{number}", *order, price=price).deltas - expected
         assert max((abs(amount) for _, amount in difference.items()), default=0) <= D("2e-8"), (order, price)
     assert trader.account.positions() == trader.theirs()
+    trader.close()
 
 
 # Between the wallet in which nothing trades and the one in which all does.

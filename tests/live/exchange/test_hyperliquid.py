@@ -34,6 +34,7 @@ CASE = CASES["hyperliquid"]
 AGENT_KEY = "0x" + "3" * 64
 AGENT = Account.from_key(AGENT_KEY).address.lower()
 STRANGER_KEY = "0x" + "4" * 64
+OWN_KEY = "0x" + "1" * 64
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_an_order_whose_answer_is_of_another_kind_is_looked_up(trader, exchange)
     ("key", "commands", "fault"),
     [
         (STRANGER_KEY, [], "hyperliquid: the key may not trade spot; allow it at the exchange"),
-        ("0x" + "1" * 64, [], "hyperliquid: the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key"),
+        (OWN_KEY, [], "hyperliquid: the key may withdraw, and limits.withdrawal_addresses is empty; take that right from the key"),
         (AGENT_KEY, [{"setting": {**VENUE, "leverage ETHUSDC": "1"}}], "hyperliquid: the leverage of ETHUSDC is 1, the strategy wants 3"),
         (AGENT_KEY, [{"setting": {**VENUE, "margin_mode ETHUSDC": "isolated"}}], "hyperliquid: the margin mode of ETHUSDC is isolated"),
         (AGENT_KEY, [{"setting": {**VENUE, "abstraction": "unifiedAccount"}}], "hyperliquid: the account mode is unifiedAccount, which is"),
@@ -264,7 +265,8 @@ def test_each_fault_of_an_account_is_named_with_the_way_out(open_trader, exchang
     found = trader.gateway.check_account(LIMITS, leverage=D(3))
     assert len(found.faults) <= 2
     assert found.faults[0].startswith(fault)
-    assert "hyperliquid: nothing is moved between the spot and the perp wallet; keep what is needed in each" in found.notes
+    note = "hyperliquid: nothing is moved between the spot and the perp wallet; keep what is needed in each"
+    assert (note in found.notes) is (key != OWN_KEY)
 
 
 def test_an_agents_account_that_is_ready_has_no_fault(trader):
@@ -285,10 +287,44 @@ def test_a_key_of_another_kind_is_named(address, key, message):
     assert (refused.value.error_code, key in str(refused.value)) == ("CFG-003", False)
 
 
-def test_nothing_is_moved_between_the_wallets(trader):
-    with pytest.raises(VenueRejected, match="no live moves between its wallets"):
+# Between the wallets.
+
+
+def test_an_agent_moves_nothing(trader):
+    with pytest.raises(VenueRejected, match="lets an agent's key move nothing between the wallets; nothing was sent"):
         trader.gateway._api.move("spot", "perp", "USDC", D(1), 0, 1)
     assert trader.gateway._api.moves_since("spot", "perp", 0) == []
+
+
+MOVE = {**VENUE, "on": "transfer"}
+MOVES = {
+    "nothing": ([], 1),
+    "executed and dropped": ([{**MOVE, "fault": "drop_after"}], 1),
+    "refused": ([{**MOVE, "fault": "refuse", "reason": "transfer_balance"}], None),
+    "hangs unexecuted": ([{**MOVE, "fault": "hang"}], 1),
+    "executed and 502": ([{**MOVE, "fault": "status", "status": 502, "after": True}], 1),
+    "executed and other JSON": ([{**MOVE, "fault": "garbage_after"}], 1),
+    "executed and named expired": ([{**MOVE, "fault": "code", "code": 0, "text": "Action expired.", "status": 200, "after": True}], 1),
+    "executed, dropped, look-ups lag": ([{"lag_s": {"hyperliquid": 5}}, {**MOVE, "fault": "drop_after"}], 1),
+}
+
+
+@pytest.mark.parametrize("name", [*list(MOVES)[:3], *(pytest.param(name, marks=pytest.mark.prove) for name in list(MOVES)[3:])])
+def test_the_accounts_own_key_moves_the_margin_of_a_perp_once(open_trader, exchange, tmp_path, name):
+    commands, moves = MOVES[name]
+    exchange.begin(tmp_path / "spot_only.jsonl", {"grant": {**VENUE, "wallet": "spot", "USDC": "3000"}})
+    trader = open_trader(OWN_KEY)
+    exchange.control(*commands)
+    with suppress(ComponentError):
+        trader.send("k1", "perp", "sell", "0.5")
+    exchange.control(clear=True)
+    trader.again()
+    made = exchange.account("hyperliquid")["transfers"]
+    assert [(one["from"], one["to"], one["token"]) for one in made] == [("spot", "perp", "USDC")] * (moves or 0)
+    assert all(D(one["amount"]) == round(D(one["amount"]), 6) for one in made)
+    assert len(trader.executed()) == (0 if moves is None else 1)
+    assert not trader.journal.open_entries()
+    assert trader.account.positions() == trader.theirs()
 
 
 # Errors.
