@@ -211,6 +211,11 @@ def test_too_little_ether_for_gas_is_refused_with_both_numbers(world, trade):
     world.chain.deal(world.account, ETHER // 10**6)
     trader = trade()
     trader.start()
-    with pytest.raises(VenueRejected):
+    with pytest.raises(VenueRejected, match=r"gas needs \S+ ETH, wallet holds 0\.000001;"):
+        trader.execute(action("supply", "USDT", 100, instruction_id="pay"))
+    world.chain.deal(world.account, ETHER // 2_000)  # enough for the gas as it is, not for as much as it may be
+    world.chain.mine()
+    trader.settle()
+    with pytest.raises(VenueRejected, match=r"the wallet has 0\.0005 ETH, the transaction may need 0\.00\d+ with its gas"):
         trader.execute(action("supply", "USDT", 100, instruction_id="pay"))
     assert world.nonce() == 0
