@@ -69,6 +69,8 @@ def test_a_mutant_of_the_case_of_sql_is_explained_and_one_of_a_text_within_it_is
         ("SELECT one FROM many", "XXSELECT one FROM manyXX", "unexplained"),
         ("f\"{row['status']} already\"", "f\"{row['STATUS']} already\"", "case of SQL"),
         ('fault("it is gone")', 'fault("IT IS GONE")', "unexplained"),
+        ("return sum((a for a in b), ZERO)", "return sum((a for a in b), )", "start of a sum"),
+        ("return sum((a for a in b), ZERO)", "return sum((a for a in b), None)", "unexplained"),
     ):
         code = [sys.executable, "-c", shown, before, after]
         done = subprocess.run(code, cwd=REPOSITORY / "tools", capture_output=True, text=True, check=True)

@@ -122,14 +122,16 @@ PAYMENT = OutgoingTransfer(token="USDT", amount=D(100), address=PAYEE)
 GAS = Gas(D(100), 100_000)  # 0.01 ETH
 PAID = approved(PAY, expected={"bybit": {"USDT": D(-100)}, "wallet": {"USDT": D(99)}})
 QUEUED = approved(PAY, expected={"bybit": {"USDT": D(-100)}, "in_transit": {"USDT": D(95)}})
+WITH_FEE = approved(PAY, expected={"bybit": {"USDT": D(-101)}, "in_transit": {"USDT": D(100)}})  # on top of the amount
 
 
 @pytest.mark.parametrize(
     ("order", "changes"),
     [(PAID, {}), (PAID, {"address": PAYEE.lower()}), (PAID, {"amount": D(99)}), (QUEUED, {"amount": D(95)}),
+     (WITH_FEE, {"amount": D(101)}), (WITH_FEE, {"amount": D(100)}),
      (approved(SEND, "wallet"), {"contract": TOKEN, "gas": GAS})],
 )  # fmt: skip
-def test_a_payment_of_the_amount_or_of_what_arrives_is_sent_to_an_address_of_the_limits(order, changes):
+def test_a_payment_of_the_amount_or_of_what_leaves_or_arrives_is_sent_to_an_address_of_the_limits(order, changes):
     assert refusal(order, structs.replace(PAYMENT, **changes)) is None
 
 

@@ -155,7 +155,8 @@ def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransa
     if len(sent) != len(meant):
         yield f"it has {len(sent)} steps, approved were {len(meant)}"
         return
-    for index, (is_, was) in enumerate(zip(sent, meant, strict=True)):
+    for index, was in enumerate(meant):
+        is_ = sent[index]
         for name in SAME_IN_A_CALL:
             if getattr(is_, name) != getattr(was, name):
                 yield f"step {index}: {name} is {_shown(getattr(is_, name))}, approved was {_shown(getattr(was, name))}"
@@ -167,7 +168,7 @@ def _of_calls(instruction: SmartContractAction | Chain, outgoing: OutgoingTransa
 
 
 def _most_of(token: str, actions: list[SmartContractAction]) -> Decimal:
-    return sum((action.amount for action in actions if action.token == token and isinstance(action.amount, Decimal)), Decimal(0))
+    return Decimal(sum(action.amount for action in actions if action.token == token and isinstance(action.amount, Decimal)))
 
 
 def _beyond_limits(

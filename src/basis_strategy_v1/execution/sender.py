@@ -123,13 +123,14 @@ class Sender:
         """
         if not self._calls.can_rehearse:
             return
-        delay_s = self._settings.delay_s
+        delay_s, left = self._settings.delay_s, self._settings.attempts
         with self.connection.breaker.guard():
-            for attempt in range(1, self._settings.attempts + 1):
+            while True:
                 try:
                     return self._calls.rehearse(approved, self._settings.limits, earlier)
                 except VenueUnreachable:
-                    if attempt == self._settings.attempts:
+                    left -= 1
+                    if left <= 0:
                         raise
                 self._timing.sleep(min(delay_s, MOST_DELAY_S))
                 delay_s *= 2
