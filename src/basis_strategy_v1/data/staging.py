@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What DuckDB keeps in eight bytes. A number that needs more stays text.
 DIGITS = 18
-MEMORY = "160MB"
+MEMORY = "100MB"
 BATCH_ROWS = 1 << 16
 _WHOLE, _PARTS = ("strftime(make_timestamp(stamp), '%Y-%m-%dT%H:%M:%S" + rest for rest in ("Z')", ".%fZ')"))
 STAMP = f"CASE WHEN stamp % 1000000 = 0 THEN {_WHOLE} ELSE {_PARTS} END"
@@ -61,9 +61,12 @@ class Staged:
         self._run(f"INSERT INTO {self._table} SELECT *, {source}, {line} + {step} * (row_number() OVER () - 1) FROM rows", rows=rows)
 
     def conflict(self) -> Conflict | None:
-        found = self._run(
-            f"SELECT stamp FROM {self._table} GROUP BY stamp HAVING count(DISTINCT row({self._names})) > 1 ORDER BY stamp"
-        ).fetchall()
+        if self._is_single():
+            return None
+        several = f"SELECT stamp FROM {self._table} GROUP BY stamp HAVING count(*) > 1"
+        rows_of_them = f"SELECT * FROM {self._table} WHERE stamp IN ({several})"
+        differ = f"GROUP BY stamp HAVING count(DISTINCT row({self._names})) > 1 ORDER BY stamp"
+        found = self._run(f"SELECT stamp FROM ({rows_of_them}) {differ}").fetchall()
         if not found:
             return None
         stamp = found[0][0]
@@ -71,6 +74,17 @@ class Staged:
         rows = self._run(f"SELECT source, line, {values} FROM {self._table} WHERE stamp = {stamp} ORDER BY source, line").fetchall()
         other = next(row for row in rows if row[2] != rows[0][2])
         return Conflict(stamp, rows[0], other, len(found))
+
+    def _is_single(self) -> bool:
+        """Whether no stamp has two rows, so that nothing need be compared or merged."""
+        return self._number(f"SELECT count(*) - count(DISTINCT stamp) FROM {self._table}") == 0
+
+    def _one_each(self) -> str:
+        """A query of one row a stamp; the rows of one are equal."""
+        if self._is_single():
+            return f"SELECT stamp, {self._names} FROM {self._table}"
+        values = ", ".join(f'any_value("{name}") AS "{name}"' for name in self.columns)
+        return f"SELECT stamp, {values} FROM {self._table} GROUP BY stamp"
 
     def least_step(self) -> int | None:
         """The least time between two rows."""
@@ -137,9 +151,7 @@ class Staged:
                 csv.write_csv(pa.Table.from_batches([batch]), file, options)
 
     def _merged(self, stamp: str) -> Iterator[pa.RecordBatch]:
-        values = ", ".join(f'any_value("{name}") AS "{name}"' for name in self.columns)
-        rows = f"SELECT stamp, {values} FROM {self._table} GROUP BY stamp"
-        yield from self._stream(f"SELECT {stamp}, {self._names} FROM ({rows}) ORDER BY stamp")
+        yield from self._stream(f"SELECT {stamp}, {self._names} FROM ({self._one_each()}) ORDER BY stamp")
 
     def write_table(self, spec: SeriesSpec) -> None:
         """All rows as a table of the database that is attached as `target`."""
@@ -147,8 +159,8 @@ class Staged:
         for column in spec.columns:
             decimals = None if column.is_text else self._decimals(column.name)
             kind = "VARCHAR" if decimals is None else f"DECIMAL({DIGITS}, {decimals})"
-            values.append(f'CAST(any_value("{column.name}") AS {kind}) AS "{column.name}"')
-        rows = f"SELECT stamp, {', '.join(values)} FROM {self._table} GROUP BY stamp"
+            values.append(f'CAST("{column.name}" AS {kind}) AS "{column.name}"')
+        rows = f"SELECT stamp, {', '.join(values)} FROM ({self._one_each()})"
         name = f'target.main."{spec.id}"'
         self._run(f"DROP TABLE IF EXISTS {name}")
         self._run(f"CREATE TABLE {name} AS SELECT make_timestamp(stamp) AS timestamp, * EXCLUDE stamp FROM ({rows}) ORDER BY stamp")
