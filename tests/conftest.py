@@ -21,8 +21,10 @@ INSTALLABLE = ("browser", "chain", "installer")
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
     "app/test_data_checks.py",
+    "app/test_measuring.py",
     "app/test_paper_equals_backtest.py",
     "app/test_paper_live.py",
+    "app/test_sweep.py",
     "app/test_two_runs.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
     "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",
@@ -31,6 +33,7 @@ SLOW = (
     "cli/test_live_commands.py",
     "cli/test_live_on_the_wall_clock.py",
     "cli/test_process.py",
+    "cli/test_research.py",
     "config/test_any_json.py",
     "core/test_any_instruction.py::test_the_largest_blocks_are_refused_at_once",
     "core/test_state_change.py::test_the_changes_of_a_real_run_lead_from_each_state_to_the_next_down_to_the_last_digit_and_the_order",
@@ -84,6 +87,8 @@ SLOW = (
     "test_examples.py",
     "test_tools.py",
     "venues/test_a_third_staking_protocol.py",
+    "test_newcomer.py",
+    "test_notebooks.py",
 )
 FAST_SHARE = 0.9
 FAST_S = 30

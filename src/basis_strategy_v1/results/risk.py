@@ -77,7 +77,7 @@ class RiskRows:
         nothing = "," * (len(OF_ALL) + 2 * (len(accounts) + len(lenders)) - 1)
         for _ in range(begins[0] if begins else len(instants)):
             yield f"{next(stamps)},{nothing}\n"
-        ends = [*begins, len(instants)][1:]
+        ends = [*begins[1:], len(instants)] if begins else []
         for point, begin, end in zip(points, begins, ends, strict=True):
             if begin < end:
                 loans = [point.loans.get(name, LoanRisk(None, None)) for name in lenders]
