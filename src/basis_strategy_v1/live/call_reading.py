@@ -15,7 +15,7 @@ ETHER_OF_IT = -1  # in the place of an argument: the ether that goes with the ca
 LIST = -2  # the first argument is a list of amounts
 
 
-class Meaning(NamedTuple):
+class CallMeaning(NamedTuple):
     """Of the arguments of a call, counted in words: the amount (None: it has none), who gets something, and the least that must come."""
 
     amount: int | None
@@ -24,36 +24,36 @@ class Meaning(NamedTuple):
 
 
 # Every call that this version sends. A call that is not here is not sent.
-MEANINGS: Mapping[str, Meaning] = {
-    "transfer(address,uint256)": Meaning(1, (0,)),
-    "deposit()": Meaning(ETHER_OF_IT),
-    "withdraw(uint256)": Meaning(0),
-    "supply(address,uint256,address,uint16)": Meaning(1, (2,)),
-    "withdraw(address,uint256,address)": Meaning(1, (2,)),
-    "borrow(address,uint256,uint256,uint16,address)": Meaning(1, (4,)),
-    "repay(address,uint256,uint256,address)": Meaning(1, (3,)),
-    "setUserEMode(uint8)": Meaning(None),
-    "flashLoanSimple(address,address,uint256,bytes,uint16)": Meaning(2, (0,)),
-    "flashLoan(address,uint256,bytes)": Meaning(1),
-    f"supply({PARAMS},uint256,uint256,address,bytes)": Meaning(5, (7,)),
-    f"withdraw({PARAMS},uint256,uint256,address,address)": Meaning(5, (7, 8)),
-    f"supplyCollateral({PARAMS},uint256,address,bytes)": Meaning(5, (6,)),
-    f"withdrawCollateral({PARAMS},uint256,address,address)": Meaning(5, (6, 7)),
-    f"borrow({PARAMS},uint256,uint256,address,address)": Meaning(5, (7, 8)),
-    f"repay({PARAMS},uint256,uint256,address,bytes)": Meaning(5, (7,)),
-    "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))": Meaning(5, (3,), least=6),
-    "exchange(int128,int128,uint256,uint256)": Meaning(2, least=3),
-    "submit(address)": Meaning(ETHER_OF_IT),
-    "depositETHForWeETH(address)": Meaning(ETHER_OF_IT),
-    "wrap(uint256)": Meaning(0),
-    "unwrap(uint256)": Meaning(0),
-    "requestWithdrawals(uint256[],address)": Meaning(LIST, (1,)),
-    "requestWithdrawalsWstETH(uint256[],address)": Meaning(LIST, (1,)),
-    "requestWithdraw(address,uint256)": Meaning(1, (0,)),
-    "claimWithdrawal(uint256)": Meaning(None),
-    "claimWithdraw(uint256)": Meaning(None),
+MEANINGS: Mapping[str, CallMeaning] = {
+    "transfer(address,uint256)": CallMeaning(1, (0,)),
+    "deposit()": CallMeaning(ETHER_OF_IT),
+    "withdraw(uint256)": CallMeaning(0),
+    "supply(address,uint256,address,uint16)": CallMeaning(1, (2,)),
+    "withdraw(address,uint256,address)": CallMeaning(1, (2,)),
+    "borrow(address,uint256,uint256,uint16,address)": CallMeaning(1, (4,)),
+    "repay(address,uint256,uint256,address)": CallMeaning(1, (3,)),
+    "setUserEMode(uint8)": CallMeaning(None),
+    "flashLoanSimple(address,address,uint256,bytes,uint16)": CallMeaning(2, (0,)),
+    "flashLoan(address,uint256,bytes)": CallMeaning(1),
+    f"supply({PARAMS},uint256,uint256,address,bytes)": CallMeaning(5, (7,)),
+    f"withdraw({PARAMS},uint256,uint256,address,address)": CallMeaning(5, (7, 8)),
+    f"supplyCollateral({PARAMS},uint256,address,bytes)": CallMeaning(5, (6,)),
+    f"withdrawCollateral({PARAMS},uint256,address,address)": CallMeaning(5, (6, 7)),
+    f"borrow({PARAMS},uint256,uint256,address,address)": CallMeaning(5, (7, 8)),
+    f"repay({PARAMS},uint256,uint256,address,bytes)": CallMeaning(5, (7,)),
+    "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))": CallMeaning(5, (3,), least=6),
+    "exchange(int128,int128,uint256,uint256)": CallMeaning(2, least=3),
+    "submit(address)": CallMeaning(ETHER_OF_IT),
+    "depositETHForWeETH(address)": CallMeaning(ETHER_OF_IT),
+    "wrap(uint256)": CallMeaning(0),
+    "unwrap(uint256)": CallMeaning(0),
+    "requestWithdrawals(uint256[],address)": CallMeaning(LIST, (1,)),
+    "requestWithdrawalsWstETH(uint256[],address)": CallMeaning(LIST, (1,)),
+    "requestWithdraw(address,uint256)": CallMeaning(1, (0,)),
+    "claimWithdrawal(uint256)": CallMeaning(None),
+    "claimWithdraw(uint256)": CallMeaning(None),
 }
-ONLY_ETHER = Meaning(ETHER_OF_IT)  # a call without data: ether for a wrapper
+ONLY_ETHER = CallMeaning(ETHER_OF_IT)  # a call without data: ether for a wrapper
 
 
 class ReadCall(NamedTuple):
@@ -77,7 +77,7 @@ def read_call(call: ChainCall) -> ReadCall:
     return ReadCall(None if is_open else _amount(call, meaning.amount), receivers, least)
 
 
-def _meaning(call: ChainCall) -> Meaning:
+def _meaning(call: ChainCall) -> CallMeaning:
     if not call.data:
         return ONLY_ETHER
     found = _by_selector().get(call.data[:SELECTOR])
@@ -87,7 +87,7 @@ def _meaning(call: ChainCall) -> Meaning:
 
 
 @cache
-def _by_selector() -> Mapping[bytes, Meaning]:
+def _by_selector() -> Mapping[bytes, CallMeaning]:
     return {selector(signature): meaning for signature, meaning in MEANINGS.items()}
 
 
