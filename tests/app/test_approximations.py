@@ -10,7 +10,7 @@ from typing import Any
 from basis_strategy_v1 import load_config
 from basis_strategy_v1.app import build
 from basis_strategy_v1.app.approximations import APPROXIMATIONS, applied, page
-from basis_strategy_v1.app.effects import Effect, effect_lines, effects_of
+from basis_strategy_v1.app.effects import ApproximationEffect, effect_lines, effects_of
 from basis_strategy_v1.config.kinds import record_of
 from basis_strategy_v1.config.models import Top
 from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
@@ -97,8 +97,8 @@ def test_the_effects_are_those_of_runs_with_the_switch_off(sample: Path, tmp_pat
 
 def test_the_lines_of_effects_name_size_switch_and_what_was_refused() -> None:
     found = [
-        Effect("costs", 'costs: "none"', Decimal(12), Decimal("-1234.567")),
-        Effect("withdrawals", "x: {}", None, None, "OCH-001: no"),
+        ApproximationEffect("costs", 'costs: "none"', Decimal(12), Decimal("-1234.567")),
+        ApproximationEffect("withdrawals", "x: {}", None, None, "OCH-001: no"),
     ]
     assert list(effect_lines(found, "usdt_stable")) == [
         "Effect of each approximation on the profit, from a run without it (USDT)",

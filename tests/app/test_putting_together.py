@@ -198,17 +198,29 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_assumptions_are_listed(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     message = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in message] == ["A", "Margin", "A", "An", "bybit:", "An", "binance:", "Transfers", "Transfers", "A"]
-    assert message[4] == "bybit: an order without a day of volume before it has slippage_bps alone: ETHUSDT spot."
-    assert message[7:9] == [
+    assert [line.split()[0] for line in message] == [
+        "Known",
+        "A",
+        "Margin",
+        "A",
+        "An",
+        "bybit:",
+        "An",
+        "binance:",
+        "Transfers",
+        "Transfers",
+        "A",
+    ]
+    assert message[5] == "bybit: an order without a day of volume before it has slippage_bps alone: ETHUSDT spot."
+    assert message[8:10] == [
         f"Transfers out of {name} cost and take what it published on 2025-05-31; a token without a published fee is free."
         for name in ("bybit", "binance")
     ]
     assert message[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
     lines = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
-    assert [line.split()[0] for line in lines] == ["Between", "The"]
-    assert lines[1].startswith("The slopes of aave are those of 2025-05-31")
+    assert [line.split()[0] for line in lines] == ["Known", "Between", "The"]
+    assert lines[2].startswith("The slopes of aave are those of 2025-05-31")
 
 
 @pytest.mark.parametrize(("hours", "message"), [([1], "a has 1 gap of 1 hour in all:"), ([1, 2], "a has 2 gaps of 3 hours in all:")])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CURRENCIES = {"usdt_stable": "USDT", "eth_directional": "ETH"}
 
 
-class Effect(NamedTuple):
+class ApproximationEffect(NamedTuple):
     """One approximation: what was switched to what, the profit of the run without it, and what it made of the profit. Both are in the
     share class's currency; a run that is refused has `refused`."""
 
@@ -34,7 +34,7 @@ class Effect(NamedTuple):
 
 def write_effects(
     engine: EventDrivenStrategyEngine, config: Any, data: Any, changes: Mapping[str, Any], summary: Mapping[str, Any], folder: Path
-) -> list[Effect]:
+) -> list[ApproximationEffect]:
     """The effects of a run that has been, also written to `effects.json` in its folder."""
     found = list(effects_of(engine, config, data, changes, summary))
     (folder / "effects.json").write_text(json.dumps([effect.plain() for effect in found], indent=2) + "\n", encoding="utf-8")
@@ -43,7 +43,7 @@ def write_effects(
 
 def effects_of(
     engine: EventDrivenStrategyEngine, config: Any, data: Any, changes: Mapping[str, Any], summary: Mapping[str, Any]
-) -> Iterator[Effect]:
+) -> Iterator[ApproximationEffect]:
     """An effect for each approximation that applied and that can be switched off."""
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
@@ -56,13 +56,13 @@ def effects_of(
         try:
             other = build(config, data, None, None, report=False, changes={**changes, **off}).run()
         except ComponentError as refused:
-            yield Effect(row.name, switch, None, None, f"{refused.error_code}: {refused.message}")
+            yield ApproximationEffect(row.name, switch, None, None, f"{refused.error_code}: {refused.message}")
         else:
             without = Decimal(other.summary["pnl"])
-            yield Effect(row.name, switch, without, profit - without)
+            yield ApproximationEffect(row.name, switch, without, profit - without)
 
 
-def effect_lines(found: Sequence[Effect], share_class: str) -> Iterator[str]:
+def effect_lines(found: Sequence[ApproximationEffect], share_class: str) -> Iterator[str]:
     """The lines of `--effects`."""
     yield f"Effect of each approximation on the profit, from a run without it ({CURRENCIES[share_class]})"
     for effect in found:
