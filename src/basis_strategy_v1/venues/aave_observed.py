@@ -77,9 +77,14 @@ class ObservedPool:
         return structs.replace(part, instant=instant, now_s=max(instant // SECOND_US, part.now_s))
 
     def at(self, part: AaveState, market: MarketSnapshot, *tokens: str) -> AaveState:
-        """The part at the snapshot's instant: new rows taken over, and indices going forward from them."""
+        """The part at the snapshot's instant: new rows taken over, and indices going forward from them.
+
+        A pool that has our own size in its rates does not go back: at an earlier instant it stays as it is.
+        """
         if part.is_whole:
             return self._whole_at(part, market, tokens)
+        if self.rate_impact and market.instant < part.instant:
+            return self._with_rows(part, market, [token for token in tokens if token not in part.stamps])
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
         if (
