@@ -187,7 +187,6 @@ def test_d19_the_details_of_the_page(sample: Path, tmp_path: Path, page: str) ->
             "0.1",
             "warning: venues.cex.bybit.spot_taker_fee_bps: 0.1 bps is 0.001 %; did you mean 10?",
         ),
-        ("initial_capital", "100_000", "; write 100000"),
         ("initial_capital", "100k", "; write 100000"),
     ],
 )
