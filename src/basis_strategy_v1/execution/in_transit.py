@@ -40,6 +40,10 @@ def taken_up(state: State, items: Iterable[Due], open_transfers: OpenTransfers) 
     sent: dict[str, datetime] = {}  # by hash: when the exchange has sent what these items show
     is_held_back = False
     for item in items:
+        if IN_TRANSIT in item.changes:  # the venue itself keeps what is in transit, as a simulated one does
+            state = apply_changes(state, {IN_TRANSIT: item.changes[IN_TRANSIT]})
+            found.append(item)
+            continue
         record = _record_of(state, item)
         if record is None and _may_be_ours(state, item, open_transfers):
             is_held_back = True
