@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError
+from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError, OrderTooLarge
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import CURRENCIES, Attribution
@@ -45,7 +45,9 @@ class RunResult(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A plan that was not sent: a price was too old to trade on, or, live, it was refused. The reason then begins with `refused (CODE)`."""
+    """A plan that was not sent: a price was too old to trade on, an order was too large for its bar, or, live, it was refused. Of a refusal the
+    reason begins with `refused (CODE)`.
+    """
 
     at: str
     reason: str
@@ -338,6 +340,9 @@ class EventDrivenStrategyEngine:
         except ComponentError as error:
             if error.reports:
                 self._record_executed(error.reports, market)
+            elif isinstance(error.original_exception, OrderTooLarge) and not hasattr(self.strategy, "located"):
+                self._skip(at, error)
+                return
             if (located := getattr(self.strategy, "located", None)) is not None:  # a file of blocks, whose lines are wrong
                 raise located(error, at) from error
             error.add_note(f"at {iso(at)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -59,6 +60,19 @@ def test_the_memory_is_kept_with_a_plan_that_is_sent_and_not_with_one_that_is_sk
     skipped = [int(plan.at[11:13]) for plan in engine.skipped]
     assert skipped == [6, 7, 8]
     assert engine.memory == (*(hour for hour in range(24) if hour not in skipped), 0)
+
+
+def test_a_plan_with_an_order_that_is_too_large_for_its_bar_is_skipped_and_the_run_goes_on(with_a_gap: Path, tmp_path: Path) -> None:
+    thin = Path(shutil.copytree(with_a_gap, tmp_path / "thin"))
+    lines = (thin / SERIES).read_text().splitlines(keepends=True)
+    changed = [f"{line.rpartition(',')[0]},0.0001\n" if line.startswith("2024-06-01T03") else line for line in lines]
+    (thin / SERIES).write_text("".join(changed))
+    engine = ran(thin, tmp_path, BUYS.replace("PLAN", "True"))
+    assert [int(plan.at[11:13]) for plan in engine.skipped] == [4, 6, 7, 8]
+    assert engine.skipped[0].reason == (
+        "refused (EIM-001): bybit takes no spot order of 0.01 ETHUSDT, more than 10 times the 0.0001 of its last bar; trade less, "
+        "or set impact.refuse_share"
+    )
 
 
 def test_what_is_returned_with_the_closing_plan_is_kept_too(with_a_gap: Path, tmp_path: Path) -> None:

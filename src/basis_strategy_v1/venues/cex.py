@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING, NamedTuple
 from basis_strategy_v1.core.amounts import EXACT, plain
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
+from basis_strategy_v1.core.error_codes.exceptions import OrderTooLarge
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
 from basis_strategy_v1.venues.impact import OwnSize
-from basis_strategy_v1.venues.venue import CEX, Exposure, Holder, PerpExposure, Settlement, SimulationResult, reject, require_held
+from basis_strategy_v1.venues.venue import (
+    CEX,
+    COMPONENTS,
+    REJECTED,
+    Exposure,
+    Holder,
+    PerpExposure,
+    Settlement,
+    SimulationResult,
+    reject,
+    require_held,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +142,7 @@ class Exchange(Holder):
         assert self.own_size is not None
         kind, symbol = trade.trade_type, trade.symbol
         if refusal := self.own_size.refusal(kind, symbol, amount, market):
-            reject(CEX, refusal)
+            raise OrderTooLarge(REJECTED[CEX], refusal, COMPONENTS[CEX])
         worse = self._slippage + self.own_size.bps(kind, symbol, amount, price, market) / BPS
         if worse >= 1:
             move = f"{plain(worse * 100)} %"

@@ -65,6 +65,10 @@ class VenueRejected(ComponentError):
     """The venue, or its simulator, said no. Final: sending the same again gives the same answer."""
 
 
+class OrderTooLarge(VenueRejected):
+    """The market is too thin for the order now; at another time the same order may fill."""
+
+
 class VenueUnreachable(ComponentError):
     """Nothing was sent. The same instruction may be sent again."""
 
