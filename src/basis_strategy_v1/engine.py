@@ -45,8 +45,9 @@ class RunResult(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A plan that was not sent: a price was too old to trade on, an order was too large for its bar, or, live, it was refused. Of a refusal the
-    reason begins with `refused (CODE)`.
+    """A plan that was not sent: a price was too old to trade on, an order was too large for its bar, or, live, it was refused.
+
+    The reason of a refusal begins with `refused (CODE)`.
     """
 
     at: str
