@@ -84,7 +84,7 @@ def test_every_link_leads_somewhere(document: str) -> None:
         if path.startswith("https://"):
             continue
         file = (REPOSITORY / document).parent / path if path else REPOSITORY / document
-        headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else []
+        headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE) if file.suffix == ".md" else []
         if not file.exists() or (anchor and anchor not in {heading.lower().replace(" ", "-") for heading in headings}):
             faults.append(target)
     assert faults == []
