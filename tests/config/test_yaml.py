@@ -45,7 +45,7 @@ def test_an_address_without_quotes_is_no_number() -> None:
     assert config.venues.onchain["aave"].pool == address
 
 
-@pytest.mark.parametrize("written", [".nan", ".inf", "-.inf", "NaN", "1_000", "0x10", "1:30", "yes", "true", "2024-06-01", "", "~", "[1]"])
+@pytest.mark.parametrize("written", [".nan", ".inf", "-.inf", "NaN", "0x10", "1:30", "yes", "true", "2024-06-01", "", "~", "[1]"])
 def test_what_is_no_number_is_refused(written: str) -> None:
     lines = lines_of(RIGHT.replace("100000", written))
     assert len(lines) == 1

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from basis_strategy_v1 import ComponentError, DataProvider, EventDrivenStrategyEngine
@@ -173,6 +173,7 @@ seen: Counter[str] = Counter()
 
 
 @given(st.integers(0, 2**32), st.booleans(), st.booleans())
+@example(12, True, True)  # one with a liquidation
 def test_a_run_in_stretches_equals_the_same_run_bar_by_bar(seed: int, perps: bool, loans: bool) -> None:
     random = Random(seed)
     with TemporaryDirectory() as name:

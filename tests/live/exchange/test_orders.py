@@ -361,4 +361,5 @@ def test_a_market_that_would_refuse_a_later_leg_says_so(rich, exchange):
         rich.gateway.rehearse(approved("k1", "spot", "buy", "1", at=rich.time.clock.now(), symbol="NOPEUSDT"), LIMITS, Deltas())
     move = WalletTransfer(from_venue="binance", to_venue="wallet", token="USDT", amount=D(1), network="ethereum")
     of_move = structs.replace(approved("k1", "spot", "buy", "1", at=NOON).order, instruction=move)
-    assert rich.gateway.rehearse(Approved(order=of_move, notional_usd=D(1)), LIMITS, Deltas()) is None, "it is looked at when it is sent"
+    with pytest.raises(VenueRejected, match="wallet has no live deposits in this version; nothing was sent"):
+        rich.gateway.rehearse(Approved(order=of_move, notional_usd=D(1)), LIMITS, Deltas())
