@@ -20,7 +20,6 @@ INSTALLABLE = ("browser", "chain", "installer")
 
 # Files, and tests within files, that `make fast` leaves out; those with a marker of `INSTALLABLE` or `prove` are slow without being named.
 SLOW = (
-    "app/test_data_checks.py",
     "app/test_measuring.py",
     "app/test_paper_equals_backtest.py",
     "app/test_paper_live.py",
@@ -39,7 +38,6 @@ SLOW = (
     "core/test_state_change.py::test_the_changes_of_a_real_run_lead_from_each_state_to_the_next_down_to_the_last_digit_and_the_order",
     "core/test_state_codec.py::test_every_state_of_a_real_run_is_the_same_after_it_was_text",
     "data/test_data_provider.py::test_nonsense_after_the_end_changes_no_answer",
-    "data/test_database.py",
     "data/test_sample.py",
     "data/test_snapshot.py::test_any_order_of_instants_reads_the_last_bar_closed",
     "data/test_snapshot.py::test_what_is_reported_of_old_prices_is_what_reading_meets",
@@ -53,11 +51,8 @@ SLOW = (
     "execution/test_claims.py::test_a_folder_and_the_database_made_of_it_report_the_same",
     "execution/test_only_risk_approves.py::test_nothing_else_in_the_package_makes_one",
     "live/crash/",
-    "live/exchange/test_bybit.py",
-    "live/exchange/test_every_code.py",
     "live/exchange/test_every_venue.py",
     "live/exchange/test_faults.py",
-    "live/exchange/test_hyperliquid.py",
     "live/exchange/test_killed_trader.py",
     "live/exchange/test_killed_transfers.py",
     "live/exchange/test_live_run.py",
@@ -67,12 +62,10 @@ SLOW = (
     "live/test_a_known_key_is_nowhere.py",
     "live/test_http_deadline.py",
     "live/test_market_feed.py",
-    "live/test_public_exchange.py",
     "monitoring/test_event_logger.py::test_a_hundred_thousand_events_leave_memory_flat",
     "monitoring/test_event_reader.py::test_the_export_holds_no_more_than_a_line_of_each_component",
     "report/test_figures.py::test_a_year_by_the_hour_is_thinned_and_keeps_its_ends_and_its_deepest_drawdown",
     "report/test_report.py::test_of_more_than_two_thousand_settlements_the_page_shows_the_first_and_says_where_the_others_are",
-    "scenarios/test_a_year_of_basis.py",
     "scenarios/test_lending_at_the_index.py::test_the_final_equity_is_the_capital_times_the_index_ratio",
     "scenarios/test_pools_and_markets.py::test_a_second_run_writes_the_same_bytes_from_the_folder_and_from_a_database",
     "scenarios/test_own_orders.py",
@@ -160,7 +153,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(limit))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    config.stash[SHARE] = sum(not item.get_closest_marker("slow") for item in items) / max(len(items), 1)
+    checked = [item for item in items if not item.get_closest_marker("prove")]
+    config.stash[SHARE] = sum(not item.get_closest_marker("slow") for item in checked) / max(len(checked), 1)
 
 
 SHARE = pytest.StashKey[float]()
