@@ -163,10 +163,13 @@ def test_data_that_cannot_be_asked_what_they_cover_leave_the_time_to_the_config(
     assert [(fault.path, fault.value) for fault in error.value.faults] == [("start", "missing"), ("end", "missing")]
 
 
-def test_another_fault_is_shown_without_the_time_that_could_not_be_looked_for(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "path"), [({"initial_capital": "100k"}, "initial_capital"), ({"strategy": {"spot_venue": "bybit"}}, "strategy.perp_venue")]
+)
+def test_another_fault_is_shown_without_the_time_that_could_not_be_looked_for(wrong: dict[str, Any], path: str, folder: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        build({**BASIS, "initial_capital": "100k"}, data=folder, results=None, logs=None)
-    assert [fault.path for fault in error.value.faults] == ["initial_capital"]
+        build({**BASIS, **wrong}, data=folder, results=None, logs=None)
+    assert [fault.path for fault in error.value.faults] == [path]
 
 
 def test_a_capital_with_underscores_is_the_number(folder: Path, tmp_path: Path) -> None:

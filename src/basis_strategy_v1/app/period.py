@@ -60,20 +60,21 @@ def other_faults(error: ConfigError) -> list[Fault]:
 def missing_ends(
     config: Any, open_data: Callable[[Config], Any], strategy_of: Callable[[Config], Any], changes: Mapping[str, Any], code: str
 ) -> Mapping[str, str]:
-    """The start and the end that a config leaves out, as its data say them; nothing where the config cannot be read, which is left to
-    those who read it next.
+    """The start and the end that a config leaves out, as its data say them; nothing where something else is wrong with the config, which is
+    left to those who read it next.
 
     Raises:
         ComponentError: why there is none: the data, a series or the strategy cannot be used, no series is there, or none is named.
     """
     try:
-        settings = load_config(config, changes=changes, code=code)
-    except ConfigError:
-        return {}
+        load_config(config, run=True, changes=changes, code=code)
+        return {}  # both are given
+    except ConfigError as error:
+        if other_faults(error):
+            return {}
+    settings = load_config(config, changes=changes, code=code)
     given = {"start": settings.start, "end": settings.end}
     missing = [name for name, at in given.items() if at is None]
-    if not missing:
-        return {}
     with decimal.localcontext(EXACT):
         strategy = strategy_of(settings)
     provider = open_data(settings)
