@@ -127,6 +127,63 @@ def test_dates_and_venues_can_be_swept(sample: Path) -> None:
     assert [row["run_id"] for row in rows] == [run(config(end=end), sample).run_id for end in grid["end"]]
 
 
+def without_time(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in config(**changes).items() if name not in ("start", "end")}
+
+
+@pytest.fixture
+def three_days(sample: Path, tmp_path: Path) -> Path:
+    """The first three days of the sample's series of bybit; the same, begun and ended later, as those of binance."""
+    for venue, (first, stop) in {"bybit": (0, 72), "binance": (6, 86)}.items():
+        for series in (f"ohlcv/{venue}/spot/ETHUSDT_1h.csv", f"ohlcv/{venue}/perp/ETHUSDT_1h.csv", f"funding/{venue}/ETHUSDT.csv"):
+            header, *rows = (sample / series.replace(venue, "bybit")).read_text().splitlines()
+            every = 8 if series.startswith("funding") else 1
+            path = tmp_path / "three" / series
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join([header, *rows[-(-first // every) : stop // every], ""]))
+    return tmp_path / "three"
+
+
+def test_a_sweep_without_a_time_is_over_what_the_data_cover_as_a_run_is(three_days: Path, tmp_path: Path) -> None:
+    rows = sweep(without_time(), {"strategy.leverage": [1, 2]}, data=three_days, workers=1, out=tmp_path / "out").to_pylist()
+    alone = [
+        run(without_time(strategy={"spot_venue": "bybit", "perp_venue": "bybit", "leverage": leverage}), three_days) for leverage in (1, 2)
+    ]
+    assert [(row["run_id"], row["error"]) for row in rows] == [(one.run_id, "") for one in alone]
+
+
+def test_all_runs_of_a_sweep_are_of_the_time_that_the_series_of_all_cover(three_days: Path) -> None:
+    given = without_time(venues={"cex": ["bybit", "binance"]})
+    ends = [
+        {"start": summary["start"], "end": summary["end"]}
+        for venue in ("bybit", "binance")
+        for summary in [run({**given, "strategy": {"spot_venue": venue, "perp_venue": venue}}, three_days).summary]
+    ]
+    common = {"start": max(one["start"] for one in ends), "end": min(one["end"] for one in ends)}
+    assert common not in ends
+    grid = {"strategy.perp_venue": ["bybit", "binance"], "strategy.spot_venue": ["bybit", "binance"], "strategy.leverage": [1, 99]}
+    for found, expected in (
+        (sweep(given, grid, data=three_days), sweep({**given, **common}, grid, data=three_days)),
+        (sweep({**given, "end": "2024-06-02"}, grid, data=three_days), sweep({**given, **common, "end": "2024-06-02"}, grid, three_days)),
+    ):
+        assert found.equals(expected)
+        assert [row["error"] == "" for row in found.to_pylist()] == [True, False] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "strategy", "error"),
+    [
+        ({"strategy": {}}, counts_itself, "CFG-001: start: missing; allowed: a time, such as 2024-06-01; the data say it only for "),
+        ({"venues": {"cex": ["okx"]}, "strategy": {"spot_venue": "okx", "perp_venue": "okx"}}, None, "DAT-001: no spot of okx for E"),
+        ({"strategy": {"spot_venue": "bybit"}}, None, "CFG-001: strategy.perp_venue: missing; allowed: "),
+    ],
+)
+def test_a_sweep_that_finds_no_time_says_why(changes: dict[str, Any], strategy: Any, error: str, three_days: Path) -> None:
+    with pytest.raises(ComponentError) as wrong:
+        sweep(without_time(**changes), {"initial_capital": [1_000, 2_000]}, data=three_days, strategy=strategy)
+    assert str(wrong.value)[: len(error)] == error
+
+
 def test_random_takes_some_of_the_combinations_in_the_order_of_the_grid() -> None:
     grid = {"a": [1, 2, 3], "b": ["x", "y"], "c": [True]}
     every = combinations_of(grid)

@@ -145,6 +145,27 @@ def test_a_sweep_is_one_command_with_a_table_and_a_map(basis: Basis, config: Pat
     assert [row["error"] for row in json.loads(basis(*sweep, "--json").out)][:4] == [""] * 4
 
 
+def test_a_sweep_that_fails_alike_in_all_runs_says_so_once(basis: Basis, config: Path, sample: Path) -> None:
+    config.write_text(config.read_text().replace("bybit", "okx"))
+    done = basis("sweep", config, "--data", sample, "--set", "strategy.leverage=1,2,3")
+    [failure, count] = done.out.splitlines()
+    assert failure.startswith("failed: all 3 runs: DAT-001: no spot of okx for ETHUSDT; ")
+    assert count == "3 runs, 3 failed"
+
+
+def test_a_malformed_series_is_named_where_the_config_has_no_time(basis: Basis, config: Path, broken: Path) -> None:
+    config.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if not line.startswith(("start", "end"))))
+    perp = broken / "ohlcv/bybit/perp/ETHUSDT_1h.csv"
+    perp.write_text(perp.read_text().replace("close", "Close", 1))
+    errors = [basis(*command).errors for command in (("check", config), ("backtest", config))]
+    assert {line for [line] in errors} == {"DAT-006: no data: give a folder or a database with --data, or data.directory in the config"}
+    grid = ("--set", "strategy.leverage=1,2")
+    errors = [basis(*words, "--data", broken).errors for words in (("check", config), ("backtest", config), ("sweep", config, *grid))]
+    [error] = errors[0]
+    assert error.startswith("DAT-003: ") and "ohlcv/bybit/perp/ETHUSDT_1h.csv" in error and "Close" in error
+    assert errors == [[error]] * 3
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

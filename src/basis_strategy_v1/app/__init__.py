@@ -118,7 +118,7 @@ def build(
         changes = {**own.changes, **changes}
     settings = _settings_of(config, data, changes, own)
     with decimal.localcontext(EXACT):
-        strategy = strategy_of(settings) if own is None or own.given is None else own.made(settings)
+        strategy = maker_of(own)(settings)
     settings = _anchored(settings)
     provider = open_data(settings, data)
     require_runnable(settings, strategy, provider)
@@ -177,11 +177,12 @@ def _logger(logs: str | Path | None, folder: RunFolder, *, aside: bool) -> Event
 def _settings_of(config: Any, data: Any, changes: Mapping[str, Any], own: OwnStrategy | None) -> Config:
     """The config of a run, its time taken from the data where it names none."""
     code = "" if own is None else own.code
+    return load_with_period(config, lambda settings: open_data(settings, data), maker_of(own), changes, code)
 
-    def strategy(settings: Config) -> Any:
-        return strategy_of(settings) if own is None or own.given is None else own.made(settings)
 
-    return load_with_period(config, lambda settings: open_data(settings, data), strategy, changes, code)
+def maker_of(own: OwnStrategy | None) -> Callable[[Config], Any]:
+    """What makes the strategy of a config: the one that was handed over, else the config's own."""
+    return strategy_of if own is None or own.given is None else own.made
 
 
 def _anchored(config: Config) -> Config:

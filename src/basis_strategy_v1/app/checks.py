@@ -180,11 +180,7 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     covered = provider.coverage(kind, venue, name)
     label = f"{kind} of {venue} for {name}"
     if covered is None:
-        others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
-        has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
-        there = provider.unread_like(kind, venue, name) if hasattr(provider, "unread_like") else []
-        unread = "".join(f"; {path} is there, but {why}" for path, why in there)
-        return f"no {label}; {provider.what_there_is(kind, venue)}{has}{unread}"
+        return missing_series(provider, key)
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"
@@ -193,6 +189,16 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     if last + longest // MICROSECOND < to_instant(config.end):
         return f"{label} ends at {iso(last)}, the run at {iso(config.end)}: end earlier or bring later data"
     return None
+
+
+def missing_series(provider: Any, key: tuple[str, str, str]) -> str:
+    """That a series is not there, and what there is in its place."""
+    kind, venue, name = key
+    others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
+    has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+    there = provider.unread_like(kind, venue, name) if hasattr(provider, "unread_like") else []
+    unread = "".join(f"; {path} is there, but {why}" for path, why in there)
+    return f"no {kind} of {venue} for {name}; {provider.what_there_is(kind, venue)}{has}{unread}"
 
 
 def gap_lines(config: Config, provider: Any) -> list[str]:

@@ -11,11 +11,13 @@ import time
 from multiprocessing.connection import wait
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.app import build, fingerprint_of, open_data
+from basis_strategy_v1.app import build, fingerprint_of, maker_of, open_data
 from basis_strategy_v1.app.arrow_table import ArrowTable
 from basis_strategy_v1.app.own_strategy import OwnStrategy, own_strategy
+from basis_strategy_v1.app.period import missing_ends, other_faults
 from basis_strategy_v1.app.sweep_rows import SweepFolder, failed, figures_of, table_of
 from basis_strategy_v1.config import ConfigError, load_config
 from basis_strategy_v1.config.loading import raw_config
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
+
+    from basis_strategy_v1.config import Config
 
 BACKENDS = ("processes", "ray")
 NOTHING_TO_READ = ("DAT-006", "STR-001")  # what no run of the sweep could begin with
@@ -44,6 +48,11 @@ class Work(NamedTuple):
     data: Any
     own: OwnStrategy | None
     providers: dict[Any, DataProvider]  # loaded before the processes begin, so that they share what is in memory
+    period: Mapping[str, Any] = MappingProxyType({})  # the start and the end that the config leaves out
+
+    def changes(self, combination: Changes) -> Changes:
+        """What is set in the config for one run."""
+        return {**(self.own.changes if self.own else {}), **self.period, **combination}
 
 
 class _Running(NamedTuple):
@@ -95,6 +104,7 @@ def sweep(
     combinations = combinations_of(grid, random, seed)
     own = None if strategy is None else own_strategy(strategy, raw_config(config).get("strategy"))
     work = Work(config, data, own, {})
+    work = work._replace(period=_period(work, combinations))
     _require_keys(work, grid, combinations[0])
     identity = _identity(work, grid, combinations)
     folder = None if out is None else SweepFolder(Path(out), identity)
@@ -149,9 +159,47 @@ def _workers(workers: int | None) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
-def _load(work: Work, changes: Changes) -> Any:
-    own = work.own
-    return load_config(work.config, run=True, changes={**(own.changes if own else {}), **changes}, code=own.code if own else "")
+def _load(work: Work, changes: Changes, *, run: bool = True) -> Any:
+    return load_config(work.config, run=run, changes=work.changes(changes), code=work.own.code if work.own else "")
+
+
+def _period(work: Work, combinations: Sequence[Changes]) -> Changes:
+    """The start and the end that the config leaves out: what the series of all runs cover, so that the runs are of one time.
+
+    Raises:
+        ComponentError: why the data say it for no run.
+    """
+    found: dict[str, list[str]] = {}
+    causes, prepared = [], set[str]()
+    for changes in combinations:
+        try:
+            settings = _load(work, changes, run=False)
+        except ConfigError:
+            continue  # the row of such a run says it
+        if (reads := f"{settings.interval} {_reads(settings)}") in prepared:
+            continue
+        prepared.add(reads)
+        try:
+            ends = missing_ends(
+                work.config,
+                lambda settings: open_data(settings, work.data),
+                maker_of(work.own),
+                work.changes(changes),
+                work.own.code if work.own else "",
+            )
+        except ComponentError as cause:
+            causes.append(cause)
+            continue
+        for name, at in ends.items():
+            found.setdefault(name, []).append(at)
+    if causes and not found:
+        raise causes[0]
+    return {name: max(times) if name == "start" else min(times) for name, times in found.items()}
+
+
+def _reads(settings: Config) -> str:
+    """What the series that a run reads depend on."""
+    return repr((_key_of(settings), [value for value in _flat(settings.effective["strategy"]) if isinstance(value, str)]))
 
 
 def _require_keys(work: Work, grid: Mapping[str, Sequence[Any]], first: Changes) -> None:
@@ -165,7 +213,8 @@ def _require_keys(work: Work, grid: Mapping[str, Sequence[Any]], first: Changes)
             except ConfigError as wrong:
                 faults.append(wrong)
         else:
-            raise faults[0]
+            others = other_faults(faults[0])
+            raise ConfigError(others) if others else faults[0]
 
 
 def _identity(work: Work, grid: Mapping[str, Sequence[Any]], combinations: Sequence[Changes]) -> dict[str, Any]:
@@ -176,8 +225,7 @@ def _identity(work: Work, grid: Mapping[str, Sequence[Any]], combinations: Seque
             settings = _load(work, changes)
         except ConfigError:
             continue
-        reads = repr((_key_of(settings), [value for value in _flat(settings.effective["strategy"]) if isinstance(value, str)]))
-        if reads in prepared:
+        if (reads := _reads(settings)) in prepared:
             continue
         prepared.add(reads)
         hashes.append(settings.hash)
@@ -203,7 +251,7 @@ def _flat(value: Any) -> list[Any]:
 
 def _prepare(work: Work, changes: Changes) -> None:
     """Put a run together, so that its series are in memory."""
-    engine = build(work.config, _provider_of(work, changes), None, changes=changes, own=work.own)
+    engine = build(work.config, _provider_of(work, changes), None, changes=work.changes(changes), own=work.own)
     engine.event_logger.close()
 
 
@@ -319,7 +367,7 @@ def _in_process(work: Work, changes: Changes, answer: Connection) -> None:
 def row_of(work: Work, changes: Changes) -> dict[str, Any]:
     """The figures of one run, or its error."""
     try:
-        engine = build(work.config, _provider_of(work, changes), None, changes=changes, own=work.own)
+        engine = build(work.config, _provider_of(work, changes), None, changes=work.changes(changes), own=work.own)
         return figures_of(engine.run().summary)
     except ComponentError as error:
         return failed(" ".join(str(error).split()))

@@ -29,9 +29,17 @@ def sweep_lines(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Itera
         yield f"the {len(listed)} best of {len(done):,} runs, by Sharpe ratio"
     if len(keys) == 2:
         yield from _heat_map(done, *keys)
-    for row in [row for row in rows if row["error"]][:MOST_ROWS]:
-        yield f"failed: {', '.join(f'{key}={row[key]}' for key in keys)}: {row['error']}"
+    yield from _failures([row for row in rows if row["error"]], keys, are_all=not done)
     yield f"{counted(len(rows), 'run')}, {len(rows) - len(done):,} failed"
+
+
+def _failures(failed: Sequence[Mapping[str, Any]], keys: Sequence[str], *, are_all: bool) -> Iterator[str]:
+    """A line for each failed run; one line where all runs failed for the same reason."""
+    if are_all and len(failed) > 1 and len({row["error"] for row in failed}) == 1:
+        yield f"failed: all {len(failed):,} runs: {failed[0]['error']}"
+        return
+    for row in failed[:MOST_ROWS]:
+        yield f"failed: {', '.join(f'{key}={row[key]}' for key in keys)}: {row['error']}"
 
 
 def _text(value: float | None, unit: Any) -> str:
