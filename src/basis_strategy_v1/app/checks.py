@@ -181,10 +181,10 @@ def _problem(config: Config, provider: Any, key: tuple[str, str, str]) -> str | 
     label = f"{kind} of {venue} for {name}"
     if covered is None:
         others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
-        has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+        way_out = f"; set the venue to {' or '.join(others)}" if others else ""
         there = provider.unread_like(kind, venue, name) if hasattr(provider, "unread_like") else []
         unread = "".join(f"; {path} is there, but {why}" for path, why in there)
-        return f"no {label}; {provider.what_there_is(kind, venue)}{has}{unread}"
+        return f"no {label}; {provider.what_there_is(kind, venue)}{way_out}{unread}"
     first, last = covered
     if first > to_instant(config.start):
         return f"{label} begins at {iso(first)}, the run at {iso(config.start)}: start later or bring earlier data"
