@@ -119,7 +119,8 @@ def fact(name: str, **changes: Any) -> str:
     [
         ("2024-06-01T23:59:59Z", "12.34% (over less than a day: says little)"),
         ("2024-06-02T12:00:00Z", "12.34% (over 1 day: says little)"),
-        ("2024-06-30T23:00:00Z", "12.34% (over 29 days: says little)"),
+        ("2024-06-30T11:00:00Z", "12.34% (over 29 days: says little)"),
+        ("2024-06-30T23:00:00Z", "12.34%"),
         ("2024-07-01T00:00:00Z", "12.34%"),
         ("", "12.34%"),
     ],
