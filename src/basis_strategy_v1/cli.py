@@ -227,7 +227,7 @@ def report(
 
 @app.command(epilog="Example: basis events results/eth_basis-0123456789ab --type settlement")
 def events(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of logs.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, id or name, or a folder of logs.")],
     event_type: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only this type of event.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write them to a CSV file.")] = None,
     results: Results = Path("results"),

@@ -96,14 +96,17 @@ def run_sweep(
     as_json: AsJson = False,
 ) -> None:
     """Run a config with each combination of values: a process a run, a row a run, a table at the end."""
+    from basis_strategy_v1.app.input_checks import unknown_parameters
     from basis_strategy_v1.app.sweep import MOST_UNASKED, size_of, sweep
     from basis_strategy_v1.app.sweep_lines import sweep_lines
     from basis_strategy_v1.config.overrides import grid_of
     from basis_strategy_v1.core.amounts import shown
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-    from basis_strategy_v1.terminal import progress_bar
+    from basis_strategy_v1.terminal import complain, progress_bar
 
     grid = grid_of(sets)
+    for line in unknown_parameters(config, grid):
+        complain(line)
     count = size_of(grid) if random is None else random
     if count > MOST_UNASKED and not yes:
         raise ComponentError("CFG-001", f"sweep: {count:,} combinations; add --yes to run them all, or --random N to run some")

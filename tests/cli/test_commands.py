@@ -180,7 +180,7 @@ def test_a_csv_of_events_is_not_written_where_there_are_none_or_it_cannot_be(bas
     logs = config.parent / "logs" / "events"
     for words, reported in (
         ((logs,), f"LOG-004: {logs} holds no events; give the folder of a run, or a folder of logs"),
-        (("nowhere",), "LOG-004: nowhere holds no events; give the folder of a run, or a folder of logs"),
+        (("nowhere",), "RES-001: there is no finished run 'nowhere' in results; `basis runs --results results` lists the runs"),
         ((ran, "--type", "dance"), "LOG-004: --type: there is no type of event 'dance'; there are "),
     ):
         done = basis("events", *words, "--csv", "none.csv")

@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from basis_strategy_v1.monitoring.folder_lock import FolderLock
 
-from .conftest import Basis
+from .conftest import CONFIG, Basis
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def test_a_run_is_found_by_folder_id_or_name(basis: Basis, two: list[str]) -> No
         assert basis("report", name).out.splitlines()[0].split() == ["Run", two[0]]
         assert basis("events", name, "--type", "execution").out.count("\n") == 4
     assert basis("compare", "one", "tree").errors == ["RES-001: there is no finished run 'tree' in results; did you mean three?"]
+    assert basis("events", "tree").errors == ["RES-001: there is no finished run 'tree' in results; did you mean three?"]
     assert basis("compare", "one").errors == ["RES-001: compare 'one': give at least two runs; `basis runs` lists them"]
 
 
@@ -109,6 +110,24 @@ def test_wrong_settings_names_and_tags_are_refused_before_the_run(basis: Basis, 
         done = basis(*backtest, *words)
         assert (done.status, done.errors[0][: len(error)]) == (2, error)
     assert not (config.parent / "results").exists()
+
+
+def test_a_parameter_that_the_config_does_not_have_is_warned_of(basis: Basis, config: Path, sample: Path) -> None:
+    (config.parent / "mine.py").write_text("def decide(snapshot, positions, parameters):\n    return []\n")
+    own = "{file: mine.py, parameters: {entry: 0.1, size: 2}}"
+    config.write_text(CONFIG.replace("eth_basis", "custom").replace("{spot_venue: bybit, perp_venue: bybit}", own))
+    backtest, key = ("backtest", config, "--data", sample, "--no-report"), "strategy.parameters"
+    no_such = "the config has no such parameter"
+    for setting, said in (
+        ("entr=0.2", f"warning: {key}.entr: {no_such}; did you mean entry?\n"),
+        ("hours=8", f"warning: {key}.hours: {no_such}; it has entry, size\n"),
+        ("entry=0.2", ""),
+    ):
+        done = basis(*backtest, "--set", f"{key}.{setting}")
+        assert (done.status, done.err) == (0, said)
+    assert f"{key}.entr: {no_such}; did you mean entry?" in basis("sweep", config, "--data", sample, "--set", f"{key}.entr=1,2").err
+    config.write_text(config.read_text().replace(", parameters: {entry: 0.1, size: 2}", ""))
+    assert basis(*backtest, "--set", f"{key}.entr=0.2").err == ""
 
 
 def test_json_is_one_value_on_every_command(basis: Basis, config: Path, sample: Path) -> None:

@@ -154,8 +154,8 @@ def test_every_series_that_is_missing_is_named_with_what_there_is(basis: Basis, 
         done = basis(command, config, "--data", sample)
         assert done.status == 2
         assert done.errors == [
-            "DAT-001: no perp of okx for ETHUSDT; the data have perp of binance, bybit; binance, bybit have it",
-            "no funding of okx for ETHUSDT; the data have funding of binance, bybit; binance, bybit have it",
+            "DAT-001: no perp of okx for ETHUSDT; the data have perp of binance, bybit; set the venue to binance or bybit",
+            "no funding of okx for ETHUSDT; the data have funding of binance, bybit; set the venue to binance or bybit",
         ]
     assert not Path("results").exists()
 

@@ -33,7 +33,12 @@ def test_a_file_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("0.1", Decimal("0.1")), ("0.12345678901234567890123456789", Decimal("0.12345678901234567890123456789")), ("1e5", Decimal("1E+5"))],
+    [
+        ("0.1", Decimal("0.1")),
+        ("0.12345678901234567890123456789", Decimal("0.12345678901234567890123456789")),
+        ("1e5", Decimal("1E+5")),
+        ("1_000", Decimal(1000)),
+    ],
 )
 def test_numbers_are_read_as_written(written: str, read: Decimal) -> None:
     assert load(RIGHT.replace("100000", written)).initial_capital == read
@@ -134,3 +139,12 @@ def test_a_pipe_is_not_waited_for() -> None:
     os.mkfifo("pipe.yaml")
     with pytest.raises(ConfigError, match=r"pipe\.yaml: not a regular file"):
         load_config("pipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("50,000", "50000"), ("100k", "100000"), ("1.5M", "1500000"), ("$100'000", "100000"), ("2 500.50", "2500.5")],
+)
+def test_a_number_written_for_people_is_answered_once_with_the_number_to_write(written: str, number: str) -> None:
+    [line] = lines_of(RIGHT.replace("100000", f'"{written}"'))
+    assert line.endswith(f"; allowed: a number above 0 and at most 1e15; write {number}")

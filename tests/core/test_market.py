@@ -235,7 +235,8 @@ def test_an_instant_that_is_known_is_not_worked_out_again() -> None:
 def test_a_dict_knows_the_last_funding_rate_as_the_mean_of_each_8_hours() -> None:
     known = DictSnapshot(JUNE, {"market_data": {"prices": {}, "funding_rates": {"bybit": {"ETHUSDT": 0.0001}}}})
     assert known.mean_funding("bybit", "ETHUSDT", 72) == Decimal("0.1095")
-    assert known.mean_funding("bybit", "BTCUSDT", 72) is None
+    with pytest.raises(MissingData, match=r"no funding data of bybit for BTCUSDT at .*; bybit has ETHUSDT"):
+        known.mean_funding("bybit", "BTCUSDT", 72)
 
 
 def test_a_strategy_sees_what_was_known_and_not_when_more_will_be() -> None:

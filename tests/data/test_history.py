@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.history import History
-from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.data.data_provider import DataProvider
 
 Write = Callable[..., Path]
@@ -44,14 +44,36 @@ def test_closes_of_the_last_hours_are_those_of_bars_that_have_closed(write: Writ
     assert (found.before, found.since, found.until, len(found)) == ((instant(1), 100.0), instant(1.5), instant(4.5), 3)
 
 
-def test_before_the_first_row_and_of_no_series_there_is_nothing(write: Write) -> None:
+def test_before_the_first_row_and_in_a_dict_there_is_nothing(write: Write) -> None:
     data = DataProvider(write(SPOT, *(bar(hour, 100 + hour) for hour in range(3))))
     for found in (
         data.snapshot(T0).history("spot", "bybit", "ETHUSDT", hours=3),
-        data.snapshot(T0 + 9 * HOUR).history("spot", "okx", "ETHUSDT", hours=3),
         DictSnapshot(T0, {"market_data": {"prices": {"ETH": 3000.0}}}).history("spot", "okx", "ETHUSDT", hours=3),
     ):
         assert (shown(found), found.before, found.mean()) == (([], []), None, None)
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "there"),
+    [
+        ("bybit", "ethusdt", "bybit has ETHUSDT"),
+        ("bybit", "ETH/USDT", "bybit has ETHUSDT"),
+        ("bybitt", "ETHUSDT", "the data have funding of bybit"),
+    ],
+)
+def test_looking_back_at_a_name_that_the_data_do_not_have_is_refused_as_a_look_at_now_is(
+    venue: str, symbol: str, there: str, write: Write
+) -> None:
+    now = DataProvider(write(FUNDING, rate(0, "0.0001"), rate(8, "0.0001"))).snapshot(T0 + 9 * HOUR)
+    asked: list[Callable[[], object]] = [
+        lambda: now.funding(venue, symbol),
+        lambda: now.mean_funding(venue, symbol, 48),
+        lambda: now.history("funding", venue, symbol, hours=48).mean(),
+    ]
+    for ask in asked:
+        with pytest.raises(MissingData) as caught:
+            ask()
+        assert str(caught.value) == f"DAT-001: no funding data of {venue} for {symbol} at 2024-06-01T09:00:00Z; {there}"
 
 
 def test_nothing_can_be_written_into_a_history(write: Write) -> None:

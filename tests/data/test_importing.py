@@ -516,6 +516,7 @@ def test_an_hour_that_comes_twice_in_autumn_is_refused_as_local_time(tmp_path: P
     ("option", "value", "expected"),
     [
         ("format", "kraken", "--format: 'kraken' is not known; there are binance, bybit, okx, hyperliquid, ccxt, parquet, csv, basis"),
+        ("market", "futures", "--market: 'futures' is not known; there are spot, perp"),
         ("unit", "ns", "--unit: 'ns' is not known; there are ms, us, s, iso"),
         ("interval", "7m", "--interval: '7m' is not known; there are 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d"),
         ("stamped", "middle", "--stamped: 'middle' is not known; there are open, close"),

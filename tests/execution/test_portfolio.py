@@ -26,7 +26,16 @@ def seen(positions=HELD, **parts):
 def test_it_reads_as_venue_token_amount():
     _, portfolio = seen()
     assert (dict(portfolio), len(portfolio), portfolio["bybit"]) == (held(**HELD), 3, {"USDT": Decimal(200)})
-    assert [portfolio.amount(*place) for place in (("bybit", "USDT"), ("bybit", "ETH"), ("okx", "ETH"))] == [200, 0, 0]
+    assert [portfolio.amount(*place) for place in (("bybit", "USDT"), ("bybit", "ETH"), ("bybit", "ETHUSD-PERP"))] == [200, 0, 0]
+    assert (portfolio.amount("aave", "USDT"), portfolio.in_transit("USDT")) == (0, 0)
+
+
+def test_an_amount_at_a_venue_that_is_not_configured_is_refused():
+    manager, portfolio = seen()
+    with pytest.raises(LookupError) as refused:
+        portfolio.amount("binanse", "USDT")
+    able = ", ".join(manager.account.venues)
+    assert refused.value.args == (f"amount of binanse, which is not configured under venues; it can be asked of {able}",)
 
 
 def test_without_positions_it_is_empty():

@@ -7,8 +7,11 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from basis_strategy_v1.core.clock import HOUR_US, to_instant
 from basis_strategy_v1.core.history import History
+from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.live.feed_series import FeedSeries
 from basis_strategy_v1.live.feed_snapshot import FeedSnapshot
 from basis_strategy_v1.live.public_exchange import Bar, Rate
@@ -19,7 +22,8 @@ FIRST = to_instant(T0)
 
 def history(series: FeedSeries | None, hours_after: float, kind: str = "spot", hours: float = 3) -> History:
     at = T0 + hours_after * timedelta(hours=1)
-    feed: Any = SimpleNamespace(series=lambda kind, venue, name: series)
+    there = "the exchanges that are read are okx"
+    feed: Any = SimpleNamespace(series=lambda kind, venue, name: series, what_there_is=lambda kind, venue: there)
     return FeedSnapshot(at, to_instant(at), feed).history(kind, "bybit", "ETHUSDT", hours=hours)
 
 
@@ -39,5 +43,7 @@ def test_funding_has_its_mean_over_the_time_it_was_paid_for() -> None:
     assert round(history(series, 17, "funding", 12).mean() or 0, 9) == 0.876
 
 
-def test_of_a_series_that_the_feed_does_not_have_there_is_nothing() -> None:
-    assert len(history(None, 4)) == 0
+@pytest.mark.parametrize("kind", ["spot", "funding"])
+def test_a_series_that_the_feed_does_not_have_is_refused(kind: str) -> None:
+    with pytest.raises(MissingData, match=rf"no {kind} data of bybit for ETHUSDT at .*; the exchanges that are read are okx"):
+        history(None, 4, kind)

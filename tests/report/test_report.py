@@ -365,7 +365,7 @@ def test_the_return_a_year_of_a_short_run_is_remarked_on(tmp_path: Path) -> None
     for number, (end, reported) in enumerate(ends.items()):
         run = plain_run(end=end, annualised_return="0.05")
         assert f"Annualised return{reported}" in Page(write_report(run.write(tmp_path / str(number)))).text
-    why = "the run has 2 days, and a return a year needs 30"
+    why = "the run has 2 days, and a figure of a year needs 30"
     run = plain_run(end="2024-06-03T00:00:00Z", annualised_return_reason=why)
     assert f"Annualised returnn/a{why}" in Page(write_report(run.write(tmp_path / "none"))).text
 

@@ -119,7 +119,8 @@ def fact(name: str, **changes: Any) -> str:
     [
         ("2024-06-01T23:59:59Z", "12.34% (over less than a day: says little)"),
         ("2024-06-02T12:00:00Z", "12.34% (over 1 day: says little)"),
-        ("2024-06-30T23:00:00Z", "12.34% (over 29 days: says little)"),
+        ("2024-06-30T11:00:00Z", "12.34% (over 29 days: says little)"),
+        ("2024-06-30T23:00:00Z", "12.34%"),
         ("2024-07-01T00:00:00Z", "12.34%"),
         ("", "12.34%"),
     ],
@@ -129,7 +130,7 @@ def test_the_return_a_year_of_a_run_of_less_than_thirty_days_is_remarked_on(end:
 
 
 def test_where_there_is_no_return_a_year_the_reason_stands_next_to_it() -> None:
-    why = "the run has 2 days, and a return a year needs 30"
+    why = "the run has 2 days, and a figure of a year needs 30"
     assert fact("Annualised return", annualised_return_reason=why) == f"n/a ({why})"
     assert fact("Annualised return", end="2024-07-01T00:00:00Z") == "n/a"
 

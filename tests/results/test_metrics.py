@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from basis_strategy_v1.core.clock import DAY_US, to_instant
-from basis_strategy_v1.results.daily import Days, date_of, days_of, stale_flags
+from basis_strategy_v1.results.daily import Days, date_of, days_of, stale_flags, too_short
 from basis_strategy_v1.results.metrics import Measured, Turnover, measure
 from basis_strategy_v1.results.presence import AtWork, Presence, presence_of
 
@@ -116,10 +116,11 @@ def test_the_apr_in_the_market_is_the_sum_of_returns_over_the_time_at_work() -> 
 
 
 def test_what_is_a_figure_of_a_year_is_null_below_thirty_days() -> None:
-    short, long = measured(walk(29), benchmark=walk(29, seed=9)), measured(walk(30), benchmark=walk(30, seed=9))
+    why = too_short(START, START + 29 * DAY_US + 11 * HOUR)  # 30 UTC days are touched
+    short, long = (measured(walk(30), benchmark=walk(30, seed=9), too_short=one) for one in (why, ""))
     a_year = {"cagr", "volatility", "sharpe", "sortino", "calmar", "information_ratio", "apr_in_market"}
     assert {name for name, value in short.metrics.items() if value is None} == a_year | {"cost_bps_of_turnover"}
-    assert {short.reasons[name] for name in a_year} == {"the run has fewer than 30 days"}
+    assert {short.reasons[name] for name in a_year} == {"the run has 29 days, and a figure of a year needs 30"}
     assert {name for name, value in long.metrics.items() if value is None} == {"cost_bps_of_turnover"}
 
 
@@ -217,3 +218,17 @@ def test_the_time_in_the_market_is_between_the_changes_of_the_positions() -> Non
     assert presence_of(rows, 0, 10 * DAY_US, at_work()) == Presence(0.3, 2, 3.0)
     assert presence_of(rows[:5], 0, 6 * DAY_US, at_work()) == Presence(pytest.approx(2 / 6), 1, 2.0)
     assert presence_of([], 0, 0, at_work()) == Presence(0.0, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("hours", "why"),
+    [
+        (23, "the run has less than a day, and a figure of a year needs 30"),
+        (29 * 24, "the run has 29 days, and a figure of a year needs 30"),
+        (29 * 24 + 11, "the run has 29 days, and a figure of a year needs 30"),
+        (30 * 24 - 1, ""),
+        (30 * 24, ""),
+    ],
+)
+def test_the_length_of_a_run_is_the_nearest_whole_days(hours: int, why: str) -> None:
+    assert too_short(START, START + hours * HOUR) == why

@@ -127,7 +127,7 @@ class World:
         return [blocks for _ in range(steps) if (blocks := self.step())]
 
     def held(self, venue: str, token: str) -> Decimal:
-        return self.portfolio.amount(venue, token)
+        return self.portfolio.get(venue, {}).get(token, Decimal(0))
 
     def health(self) -> Decimal | None:
         return self.portfolio.health_factor("aave", self.manager.account.market(self.at))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from basis_strategy_v1.app.checks import require_runnable
 from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
-from basis_strategy_v1.app.input_checks import small_bps
+from basis_strategy_v1.app.input_checks import small_bps, unknown_parameters
 from basis_strategy_v1.app.measuring import require_benchmark
 from basis_strategy_v1.app.period import load_with_period
 from basis_strategy_v1.app.writer import Writer
@@ -127,7 +127,7 @@ def build(
     if warn is not None:
         if isinstance(strategy, Custom):
             strategy.warn = warn
-        for line in warnings:
+        for line in [*unknown_parameters(config, changes), *warnings]:
             warn(line)
     run_id = run_id_of(settings, fingerprint_of(provider), getattr(strategy, "neighbours", ""))
     with ExitStack() as refused:  # what cannot begin holds no folder

@@ -195,10 +195,10 @@ def missing_series(provider: Any, key: tuple[str, str, str]) -> str:
     """That a series is not there, and what there is in its place."""
     kind, venue, name = key
     others = sorted(other for other in EXCHANGES if other != venue and provider.coverage(kind, other, name))
-    has = f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it" if others else ""
+    way_out = f"; set the venue to {' or '.join(others)}" if others else ""
     there = provider.unread_like(kind, venue, name) if hasattr(provider, "unread_like") else []
     unread = "".join(f"; {path} is there, but {why}" for path, why in there)
-    return f"no {kind} of {venue} for {name}; {provider.what_there_is(kind, venue)}{has}{unread}"
+    return f"no {kind} of {venue} for {name}; {provider.what_there_is(kind, venue)}{way_out}{unread}"
 
 
 def gap_lines(config: Config, provider: Any) -> list[str]:

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.market import MissingData, base_of
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.results.attribution import CURRENCIES, to_units
-from basis_strategy_v1.results.daily import Days, days_of, stale_flags
+from basis_strategy_v1.results.daily import Days, days_of, stale_flags, too_short
 from basis_strategy_v1.results.fills import TRADED, TradeRow, fills_in
 from basis_strategy_v1.results.metrics import Measured, Turnover, measure
 from basis_strategy_v1.results.presence import DUST, AtWork, presence_of
@@ -65,6 +65,7 @@ def measures_of(engine: EventDrivenStrategyEngine, provider: Any, spans: list[tu
         risk_free=float(config.risk_free_rate),
         benchmark=benchmark,
         no_benchmark=why_not,
+        too_short=too_short(to_instant(engine.start), to_instant(engine.end)),
     )
     reasons = by_reason(fills, engine.attribution.initial_equity, curve.instants, curve.equities)
     return Measures(stale, fills, measured, reasons, waited(engine.waited, engine.looks))

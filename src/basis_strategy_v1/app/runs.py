@@ -167,11 +167,8 @@ def find_run(given: str, results: Path) -> Path:
 
 
 def run_or_folder(given: Path, results: Path) -> Path:
-    """A folder as it was given, or the run that is called so; what is neither stays as it is."""
-    try:
-        return given if given.exists() else find_run(str(given), results)
-    except ComponentError:
-        return given
+    """A folder as it was given, or that of the run that is called so. Raises: as `find_run`."""
+    return given if given.exists() else find_run(str(given), results)
 
 
 # Comparing.

@@ -29,8 +29,8 @@ class UnreadableValue:
 UNREADABLE: Final = UnreadableValue()
 
 
-_FOR_PEOPLE = re.compile(r"([0-9]{1,15}(?:[_, ][0-9]{3})*)([kKmM]?)")
-_THOUSANDS = {"": 0, "k": 3, "m": 6}
+_FOR_PEOPLE = re.compile(r"\s*[$€]?([0-9]{1,3}(?:[,' _][0-9]{3}){1,5}|[0-9]{1,15})(\.[0-9]{1,9})?([kKmM]?)\s*")
+_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class Fault(NamedTuple):
@@ -92,12 +92,12 @@ class Reading:
 
 
 def _number_meant(value: object, allowed: str) -> str:
-    """The way out of a number that was written for people: `100_000`, `100k`."""
+    """The way out of a number with a unit or with marks between its thousands: `100_000`, `100k`, `$100,000`."""
     found = _FOR_PEOPLE.fullmatch(value) if isinstance(value, str) and "number" in allowed else None
     if found is None:
         return ""
-    digits = found[1].replace("_", "").replace(",", "").replace(" ", "")
-    return f"; write {digits}{'0' * _THOUSANDS[found[2].lower()]}"
+    plain = Decimal(re.sub("[^0-9]", "", found[1]) + (found[2] or ""))
+    return f"; write {(plain * _TIMES[found[3].lower()]).normalize():f}"
 
 
 def did_you_mean(value: object, known: Iterable[str], words: str = "; did you mean") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -171,24 +170,12 @@ def _with(names: Iterable[str]) -> str:
     return f"a mapping with {listed}" if listed else "an empty mapping"
 
 
-_GROUPED = re.compile(r"[$€]?([0-9]{1,3}(?:[,' _][0-9]{3})+|[0-9]+)(\.[0-9]+)?([kKmM]?)")
-
-
-def _as_number(value: object, allowed: str) -> str:
-    """How a number with a unit or with marks between its thousands is written: `100k`, `100,000`, `$100000`."""
-    match = _GROUPED.fullmatch(value.strip()) if isinstance(value, str) and allowed.startswith("a number") else None
-    if match is None:
-        return ""
-    plain = Decimal(re.sub("[^0-9]", "", match[1]) + (match[2] or ""))
-    return f"; write {(plain * {'': 1, 'k': 1_000, 'm': 1_000_000}[match[3].lower()]).normalize():f}"
-
-
 def scalar(of: Scalar) -> ValueKind:
     def read(value: object, path: str, reading: Reading) -> Any:
         found = of.parse(value)
         if found is not None:
             return found
-        allowed = of.allowed + did_you_mean(value, of.words) + _as_number(value, of.allowed)
+        allowed = of.allowed + did_you_mean(value, of.words)
         return reading.fault(path, "not shown" if of.is_hidden(value) else value, allowed)
 
     return ValueKind(of.allowed, read, lambda: dict(of.schema), of.plain)

@@ -239,13 +239,18 @@ class MarketSnapshot(ABC):
     @abstractmethod
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """The mean funding rate of the last `hours`, as a fraction of the notional a year: what was paid, over the time that it was paid
-        for. None where the data do not reach back so far, or have no payment in that time."""
+        for. None where the data do not reach back so far, or have no payment in that time.
+
+        Raises:
+            MissingData: DAT-001, there are no funding rates of that name at all.
+        """
 
     def history(self, kind: str, venue: str, symbol: str, hours: float) -> History:
         """What the series said in the last `hours`: `kind` is spot, perp (closes), funding, staking or dex. Nothing later, no bar that has
-        not closed. Empty where the source has none.
+        not closed. Empty before the first row.
 
         Raises:
+            MissingData: DAT-001, the source has no series of that name.
             ComponentError: STR-001, there is no history of this kind, or `hours` is not above 0.
         """
         window_us = require_history(kind, hours)
@@ -370,8 +375,7 @@ class DictSnapshot(MarketSnapshot):
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """The last rate, as if it had been paid each 8 hours: a dict holds no others."""
-        rate = self._row("funding", venue, symbol)
-        return None if rate is None else rate * YEAR_HOURS / USUAL_FUNDING_HOURS
+        return self.funding(venue, symbol) * YEAR_HOURS / USUAL_FUNDING_HOURS
 
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
         close = self.perp(venue, symbol)

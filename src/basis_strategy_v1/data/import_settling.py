@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.data.vendor_tables import Table
 
 CLOSE, OPEN = "close", "open"
-MARKETS = ("spot", "perp", "mark", "index")
+MARKETS = ("spot", "perp")
 _SPRING = "dayofweek(make_timestamp(stamp)) = 0 AND month(make_timestamp(stamp)) IN (3, 4) AND hour(make_timestamp(stamp)) BETWEEN 1 AND 4"
 
 

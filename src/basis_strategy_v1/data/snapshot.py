@@ -138,14 +138,14 @@ class SeriesSnapshot(MarketSnapshot):
         return None if series is None else series.scaled(self.instant)
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
-        series = self._series("funding", venue, symbol)
-        found = None if series is None else series.sum_within(self.instant, hours * HOUR_US)
+        series = self._series("funding", venue, symbol) or self._missing("funding", venue, symbol)
+        found = series.sum_within(self.instant, hours * HOUR_US)
         return None if found is None else EXACT.divide(EXACT.multiply(found[0], YEAR_HOURS * HOUR_US), found[1])
 
     def _history(self, kind: str, venue: str, symbol: str, window_us: int) -> History | None:
-        key = (kind, venue, symbol)
-        series = self._settled.get(key) or self._library.find(key, self.instant)
-        return None if series is None else series.history(self.instant, window_us)
+        series = self._series(kind, venue, symbol) or self._missing(kind, venue, symbol)
+        found: History = series.history(self.instant, window_us)
+        return found
 
     def next_missed(self, venue: str, symbol: str, since: int) -> int | None:
         series = self._series("funding", venue, symbol)

@@ -51,9 +51,16 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         return len(self._held())
 
     def amount(self, venue: str, token: str) -> Decimal:
-        """The balance of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed."""
-        tokens = self._held().get(venue)
-        return tokens.get(token, ZERO) if tokens else ZERO
+        """The balance of a token at a venue, 0 where there is none. A perp is `ETHUSDT-PERP`, signed.
+
+        Raises:
+            LookupError: the venue is not configured.
+        """
+        if (tokens := self._held().get(venue)) is not None:
+            return tokens.get(token, ZERO)
+        if venue not in self._account.venues and venue != IN_TRANSIT:
+            self._unanswered("amount", venue, self._account.venues)
+        return ZERO
 
     def in_transit(self, token: str) -> Decimal:
         """What is on its way between venues."""

@@ -103,9 +103,9 @@ class FeedSnapshot(MarketSnapshot):
 
     def mean_funding(self, venue: str, symbol: str, hours: int) -> Decimal | None:
         """What was paid, over the time that it was paid for: each payment is for the time since the one before."""
-        series = self._feed.series("funding", venue, symbol)
-        rows = [] if series is None else series.within(self.instant - hours * HOUR_US, self.instant)
-        before = series.at(rows[0].visible - 1) if series is not None and rows else None
+        series: FeedSeries = self._feed.series("funding", venue, symbol) or self._missing("funding", venue, symbol)
+        rows = series.within(self.instant - hours * HOUR_US, self.instant)
+        before = series.at(rows[0].visible - 1) if rows else None
         if before is None:
             return None
         paid = sum((row.value for row in rows), Decimal(0))
@@ -113,9 +113,8 @@ class FeedSnapshot(MarketSnapshot):
 
     def _history(self, kind: str, venue: str, symbol: str, window_us: int) -> History | None:
         """Of bars those that have closed: their stamp is a full minute."""
-        series, since = self._feed.series(kind, venue, symbol), self.instant - window_us
-        if series is None:
-            return None
+        series: FeedSeries = self._feed.series(kind, venue, symbol) or self._missing(kind, venue, symbol)
+        since = self.instant - window_us
         rows = [row for row in series.within(-1, self.instant) if kind not in ("spot", "perp") or row.stamp % TRADED_US == 0]
         first = bisect_right(rows, since, key=attrgetter("visible"))
         before = (rows[first - 1].visible, float(rows[first - 1].value)) if first else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
@@ -159,10 +159,12 @@ class Summary(Struct, frozen=True, kw_only=True):
         if self.annualised_return_reason:
             return self.annualised_return_reason
         try:
-            days = (datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)).days
+            length = datetime.fromisoformat(self.end) - datetime.fromisoformat(self.start)
         except (ValueError, TypeError):
             return ""
-        return f"over {counted(days, 'day') if days else 'less than a day'}: says little" if days < _FEWEST_DAYS else ""
+        if (length + timedelta(hours=12)).days >= _FEWEST_DAYS:  # the nearest whole days, as where it is computed
+            return ""
+        return f"over {counted(length.days, 'day') if length.days else 'less than a day'}: says little"
 
     @property
     def waiting(self) -> list[str]:

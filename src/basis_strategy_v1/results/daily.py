@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.clock import DAY_US, from_instant, iso
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 YEAR_DAYS = 365
-FEWEST_DAYS = 30  # of a run whose return is shown as that of a year
+FEWEST_DAYS = 30  # of a run that has figures of a year
 
 
 class Days(NamedTuple):
@@ -22,6 +23,18 @@ class Days(NamedTuple):
     dates: list[str]
     closes: list[int]
     returns: list[float]
+
+
+def too_short(start: int, end: int) -> str:
+    """Why a run from `start` to `end` (microseconds since 1970) has no figures of a year; nothing where it has.
+
+    Its length counts in whole days, the nearest: a month whose data begin an hour late is a month.
+    """
+    days = (end - start + DAY_US // 2) // DAY_US
+    if days >= FEWEST_DAYS:
+        return ""
+    lasted = counted(days, "day") if end - start >= DAY_US else "less than a day"
+    return f"the run has {lasted}, and a figure of a year needs {FEWEST_DAYS}"
 
 
 def stale_flags(instants: Sequence[int], spans: Sequence[tuple[int, int]]) -> bytearray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from basis_strategy_v1.results.daily import FEWEST_DAYS, YEAR_DAYS
+from basis_strategy_v1.results.daily import YEAR_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,6 @@ MOST_DRAWDOWNS = 5
 RATIOS = ("cagr", "volatility", "sharpe", "sortino", "calmar", "information_ratio", "apr_in_market")  # a year's
 NO_VARIANCE = "the daily returns do not vary"
 NO_LOSS = "no day was below the rate that is asked for"
-TOO_SHORT = f"the run has fewer than {FEWEST_DAYS} days"
 RUINED = "the equity fell to nothing"
 
 
@@ -53,8 +52,10 @@ def measure(
     risk_free: float = 0.0,
     benchmark: Days | None = None,
     no_benchmark: str = "benchmark: none",
+    too_short: str = "",
 ) -> Measured:
-    """The metrics of a run. `risk_free` is a fraction a year; `benchmark` has the same days, or there is a reason why there is none."""
+    """The metrics of a run. `risk_free` is a fraction a year; `benchmark` has the same days, or there is a reason why there is none.
+    `too_short` says why there are no figures of a year; empty where the run is long enough."""
     returns, daily_rate = days.returns, math.expm1(math.log1p(risk_free) / YEAR_DAYS)
     falls = drawdowns(days, initial)
     monthly = months(days)
@@ -95,8 +96,8 @@ def measure(
                 raise Undefined(no_benchmark)
             if is_ruined:
                 raise Undefined(RUINED)
-            if name in RATIOS and len(returns) < FEWEST_DAYS:
-                raise Undefined(TOO_SHORT)
+            if name in RATIOS and too_short:
+                raise Undefined(too_short)
             metrics[name] = compute()
         except Undefined as why:
             metrics[name], reasons[name] = None, str(why)

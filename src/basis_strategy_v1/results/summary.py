@@ -7,11 +7,10 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
 from basis_strategy_v1.results.attribution import units_text
-from basis_strategy_v1.results.daily import FEWEST_DAYS, YEAR_DAYS
+from basis_strategy_v1.results.daily import YEAR_DAYS, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,12 +38,11 @@ def run_id_of(config: Config, data: str | None = None, neighbours: str = "") -> 
 def annualised(initial: int, final: int, start: datetime, end: datetime) -> tuple[Decimal | None, str]:
     """(the return a year of 365 days, compounded, a fraction; why there is none, or nothing).
 
-    A loss of everything is -1. None for a run of less than 30 days, of which a year says nothing, and where it is beyond any number.
+    A loss of everything is -1. None for a run of fewer than 30 days, of which a year says nothing, and where it is beyond any number.
     """
+    if why := too_short(to_instant(start), to_instant(end)):
+        return None, why
     days = Decimal(to_instant(end) - to_instant(start)) / DAY_US
-    if days < FEWEST_DAYS:
-        lasted = f"{counted(int(days), 'day')}" if days >= 1 else "less than a day"
-        return None, f"the run has {lasted}, and a return a year needs {FEWEST_DAYS}"
     if initial <= 0:
         return None, "the run began with nothing"
     growth = Decimal(final) / Decimal(initial)
