@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.24;
+pragma solidity ^0.8.28;
 
 import {Account} from "@openzeppelin/contracts/account/Account.sol";
 import {ERC7821} from "@openzeppelin/contracts/account/extensions/draft-ERC7821.sol";
@@ -69,25 +69,35 @@ struct MarketParams {
 interface IMorphoMarkets {
     function idToMarketParams(bytes32 id) external view returns (MarketParams memory);
     function accrueInterest(MarketParams memory params) external;
+    function flashLoan(address token, uint256 assets, bytes calldata data) external;
     function position(bytes32 id, address user) external view returns (uint256, uint128 borrowShares, uint128);
     function market(bytes32 id) external view returns (uint128, uint128, uint128 borrowed, uint128 borrowShares, uint128, uint128);
+}
+
+interface IAaveLoans {
+    function flashLoanSimple(address receiver, address asset, uint256 amount, bytes calldata params, uint16 referralCode) external;
 }
 
 /// The code of a trader's own account, under an EIP-7702 delegation: it runs a chain of actions in one transaction, all of them or none.
 ///
 /// It has no storage, and there is nothing to initialise. Only the account itself can have anything executed (ERC-7821), and only the two
-/// lenders that are part of the code can call it back, for a flash loan that it has taken itself.
+/// lenders that are part of the code can call it back: once, while a call of its own for a flash loan runs, with what that call holds.
 contract TraderAccount is ERC7821, ERC721Holder {
     using SafeERC20 for IERC20;
 
     address public immutable aavePool;
     address public immutable morpho;
 
+    /// The hash of the call for a flash loan that runs and was not called back yet; zero where there is none. A lender's own word is no
+    /// proof of it: the code of a lender can change.
+    bytes32 private transient _loan;
+
     error Expired(uint256 deadline);
     error BelowFloor(address token, uint256 balance, uint256 least);
     error Nothing(address source);
     error NotMeasured(uint256 step, address token);
     error NoAnswer(address target);
+    error NotCalledBack(address lender);
 
     constructor(address aavePool_, address morpho_) {
         aavePool = aavePool_;
@@ -112,6 +122,7 @@ contract TraderAccount is ERC7821, ERC721Holder {
         returns (bool)
     {
         if (msg.sender != aavePool || initiator != address(this)) revert Account.AccountUnauthorized(msg.sender);
+        _take(abi.encodeCall(IAaveLoans.flashLoanSimple, (address(this), asset, amount, params, 0)));
         (, Step[] memory steps) = abi.decode(params, (address, Step[]));
         _run(steps);
         IERC20(asset).forceApprove(aavePool, amount + premium);
@@ -122,8 +133,21 @@ contract TraderAccount is ERC7821, ERC721Holder {
     function onMorphoFlashLoan(uint256 assets, bytes calldata data) external {
         if (msg.sender != morpho) revert Account.AccountUnauthorized(msg.sender);
         (address token, Step[] memory steps) = abi.decode(data, (address, Step[]));
+        _take(abi.encodeCall(IMorphoMarkets.flashLoan, (token, assets, data)));
         _run(steps);
         IERC20(token).forceApprove(morpho, assets);
+    }
+
+    /// The loan of this call is the one under way, and is called back now.
+    function _take(bytes memory loanCall) private {
+        if (_loan != keccak256(loanCall)) revert Account.AccountUnauthorized(msg.sender);
+        _loan = 0;
+    }
+
+    function _isLoan(Call memory made) private view returns (bool) {
+        bytes4 called = bytes4(made.data);
+        if (made.target == aavePool) return called == IAaveLoans.flashLoanSimple.selector;
+        return made.target == morpho && called == IMorphoMarkets.flashLoan.selector;
     }
 
     function _run(Step[] memory steps) private {
@@ -151,8 +175,10 @@ contract TraderAccount is ERC7821, ERC721Holder {
             uint256 units = allowance.amount.length > 0 ? _units(allowance.amount[0], steps, moved, current) : allowance.units;
             IERC20(allowance.token).forceApprove(allowance.spender, units);
         }
+        if (_isLoan(made)) _loan = keccak256(made.data);
         if (made.data.length > 0) Address.functionCallWithValue(made.target, made.data, value);
         else Address.sendValue(payable(made.target), value);
+        if (_loan != 0) revert NotCalledBack(made.target);
         for (uint256 i = 0; i < made.allowances.length; i++) {
             Allowance memory allowance = made.allowances[i];
             IERC20 token = IERC20(allowance.token);
