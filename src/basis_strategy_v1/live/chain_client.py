@@ -13,9 +13,10 @@ from msgspec import DecodeError, json
 
 from basis_strategy_v1.core.deadline import DeadlinePassed, current_deadline
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
+from basis_strategy_v1.core.secret_text import pattern_of, scrubbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from requests import Session
 
@@ -25,7 +26,15 @@ UNREACHABLE = "OCH-002"
 LEFT_ALONE_S = 2.0  # a node that is behind or does not answer, before it is asked again
 HEAD_KEPT_S = 60.0  # the newest head counts for so long: a chain that was set back is not waited for for ever
 LONGEST_TEXT = 300
-NO_CONNECTION = ("ConnectTimeout", "NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "SSLError", "InvalidURL")
+NO_CONNECTION = (
+    "ConnectTimeout",
+    "NewConnectionError",
+    "ConnectTimeoutError",
+    "NameResolutionError",
+    "SSLCertVerificationError",
+    "InvalidURL",
+)
+NOT_TAKEN = (400, 401, 403, 404, 405)  # by any other status but 200, a proxy may speak of a request that the node behind it has taken
 _encoded = json.Encoder().encode
 
 
@@ -71,7 +80,7 @@ class ChainClient:
     """The way to the nodes of one chain. Those of `endpoints` are read, those of `sends_to` (left out: the same ones) get transactions.
 
     `timeout_s` is the most that one node is waited for; the deadline of the call in hand (`core/deadline.py`) cuts off all of it.
-    Safe to use from several threads.
+    What a node says is shown without its address, without the keys in it, and without what `scrub` hides. Safe to use from several threads.
     """
 
     def __init__(
@@ -80,10 +89,13 @@ class ChainClient:
         sends_to: Sequence[Secret] = (),
         *,
         timeout_s: float = 5.0,
+        scrub: Callable[[str], str] = str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reading = [Endpoint(url) for url in endpoints]
         self._sending = [Endpoint(url) for url in sends_to] or self._reading
+        self._scrub = scrub
+        self._own = pattern_of(url.reveal() for url in (*endpoints, *sends_to))
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._ids = count(1)
@@ -188,12 +200,13 @@ class ChainClient:
         content = self._posted(endpoint, _encoded(requests if len(requests) > 1 else requests[0]))
         try:
             answers = json.decode(content)
-        except (DecodeError, ValueError):
-            raise NodeFault(f"it answered with {_shown(content)}, which is no JSON", is_sent=True) from None
-        by_id = {one.get("id"): one for one in (answers if isinstance(answers, list) else [answers]) if isinstance(one, dict)}
+        except (DecodeError, ValueError, RecursionError):
+            raise NodeFault(f"it answered with {self._shown(content)}, which is no JSON", is_sent=True) from None
+        rows = answers if isinstance(answers, list) else [answers]
+        by_id = {one.get("id"): one for one in rows if isinstance(one, dict) and isinstance(one.get("id"), int | str | None)}
         if None in by_id and "error" in by_id[None]:  # the whole batch was refused
-            raise NodeFault(f"it answered with {_shown(_encoded(by_id[None]['error']))}", is_sent=True)
-        return [_result(by_id, request["id"]) for request in requests]
+            raise NodeFault(f"it answered with {self._shown(_encoded(by_id[None]['error']))}", is_sent=True)
+        return [self._result(by_id, request["id"]) for request in requests]
 
     def _posted(self, endpoint: Endpoint, body: bytes) -> bytes:
         """The bytes of a node's answer. A redirection is not followed: a transaction would be sent to somebody else."""
@@ -214,8 +227,33 @@ class ChainClient:
                 deadline.require_time()
             raise NodeFault(_why(error), is_sent=not _never_left(error)) from None
         if response.status_code != 200:
-            raise NodeFault(f"it answered with status {response.status_code}: {_shown(content)}", is_sent=response.status_code >= 500)
+            raise NodeFault(
+                f"it answered with status {response.status_code}: {self._shown(content)}", is_sent=response.status_code not in NOT_TAKEN
+            )
         return content
+
+    def _result(self, by_id: Mapping[Any, dict[str, Any]], id_: Any) -> Any:
+        answer = by_id.get(id_)
+        if answer is None:
+            raise NodeFault("it left a call without an answer", is_sent=True)
+        if "error" not in answer:
+            if "result" not in answer:
+                raise NodeFault("its answer has neither a result nor an error", is_sent=True)
+            return answer["result"]
+        error = answer["error"]
+        code = error.get("code", 0) if isinstance(error, dict) else None
+        if not isinstance(code, int):
+            raise NodeFault(f"it answered with {self._shown(_encoded(error))}", is_sent=True)
+        data = error.get("data")
+        return RpcError(code, self._shown(str(error.get("message", ""))), self._scrubbed(data) if isinstance(data, str) else "")
+
+    def _scrubbed(self, text: str) -> str:
+        return self._scrub(scrubbed(text, self._own))
+
+    def _shown(self, content: bytes | str) -> str:
+        """A node's text on one line, not too long, without a key."""
+        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+        return " ".join(self._scrubbed(text).split())[:LONGEST_TEXT] or "nothing"
 
     def _connected(self) -> Session:
         with self._lock:
@@ -234,27 +272,6 @@ def _proxies_of(url: str) -> dict[str, str]:
     from requests.utils import get_environ_proxies
 
     return {name: str(proxy) for name, proxy in get_environ_proxies(url).items()}
-
-
-def _result(by_id: dict[Any, dict[str, Any]], id_: Any) -> Any:
-    answer = by_id.get(id_)
-    if answer is None:
-        raise NodeFault("it left a call without an answer", is_sent=True)
-    if "error" not in answer:
-        if "result" not in answer:
-            raise NodeFault("its answer has neither a result nor an error", is_sent=True)
-        return answer["result"]
-    error = answer["error"]
-    if not isinstance(error, dict):
-        raise NodeFault(f"it answered with {_shown(_encoded(error))}", is_sent=True)
-    data = error.get("data")
-    return RpcError(int(error.get("code") or 0), _shown(str(error.get("message", ""))), data if isinstance(data, str) else "")
-
-
-def _shown(content: bytes | str) -> str:
-    """A node's text on one line, not too long."""
-    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-    return " ".join(text.split())[:LONGEST_TEXT] or "nothing"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
