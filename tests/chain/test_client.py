@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
+from basis_strategy_v1.live import chain_client, chain_gateway
 from basis_strategy_v1.live.chain_client import ChainClient, NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.secrets import Secret
 
@@ -146,3 +148,58 @@ def test_after_an_odd_answer_the_next_node_is_asked(node, good, odd):
 @pytest.mark.parametrize("odd", ODD)
 def test_a_transaction_with_an_odd_answer_has_perhaps_been_taken(node, odd):
     assert sent(node(rows(ODD[odd]))).is_sent is True
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(-32005, "daily request count exceeded"), (429, "slow down"), (-32000, "header not found"), (-32603, "internal error")],
+)
+def test_what_one_node_refuses_for_a_reason_of_its_own_is_asked_of_the_next(node, good, code, text):
+    limited = node(refusing(text, code))
+    assert ChainClient([limited, good]).ask(CALL) == ["0x10"]
+    with pytest.raises(VenueUnreachable, match=rf"127\.0\.0\.1:\d+: eth_call: {text} \({code}\)$"):
+        ChainClient([limited]).ask(CALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(3, "execution reverted: 35"), (-32000, "execution reverted"), (-32000, "out of gas"), (-32601, "the method does not exist")],
+)
+def test_what_the_chain_says_of_a_call_is_its_answer(node, good, code, text):
+    (answer,) = ChainClient([node(refusing(text, code)), good]).ask(CALL)
+    assert (answer.code, answer.message) == (code, text)
+    with pytest.raises(VenueUnreachable, match=text):
+        ChainClient([node(refusing(text, code)), good]).get("eth_call")
+
+
+def test_a_transaction_that_one_node_has_is_taken_whatever_a_node_that_is_behind_says(node):
+    known, behind, odd = node(refusing("already known")), node(refusing("insufficient funds")), node(lambda path, asked: (503, b"busy"))
+    said = [str(sent(*nodes)) for nodes in ((known, behind), (behind, known), (odd, known, behind))]
+    assert said == ["already known (-32000)"] * 3
+    assert str(sent(node(refusing("nonce too low")), behind)) == "nonce too low (-32000)"
+    assert str(sent(behind, node(refusing("nonce too low")))) == "nonce too low (-32000)"
+    assert [sent(*nodes).is_sent for nodes in ((odd, behind), (odd, node(refusing("nonce too low"))))] == [True, True]
+
+
+def test_the_words_of_a_refusal_mean_the_same_to_the_client_and_the_gateway():
+    assert (chain_client.KNOWN, chain_client.USED) == (chain_gateway.KNOWN, chain_gateway.USED)
+
+
+def test_logs_are_asked_for_in_halves_where_a_node_refuses_so_many_blocks(node):
+    ranges = []
+
+    def logs(one):
+        first, last = (int(one["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
+        if last - first >= 3:
+            return {"error": {"code": -32005, "message": "query exceeds max block range 3"}}
+        ranges.append((first, last))
+        return {"result": [{"block": number, "topics": one["params"][0]["topics"]} for number in range(first, last + 1)]}
+
+    found = ChainClient([node(rows(logs))]).get("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0xa", "topics": ["0xab"]})
+    assert found == [{"block": number, "topics": ["0xab"]} for number in range(1, 11)]
+    assert ranges == [(1, 3), (4, 5), (6, 8), (9, 10)]
+
+
+def test_logs_that_a_node_does_not_give_at_all_end_with_its_words(node):
+    with pytest.raises(VenueUnreachable, match="eth_getLogs: not in your plan"):
+        ChainClient([node(refusing("not in your plan"))]).get("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0x400"})

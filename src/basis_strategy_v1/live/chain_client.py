@@ -35,6 +35,17 @@ NO_CONNECTION = (
     "InvalidURL",
 )
 NOT_TAKEN = (400, 401, 403, 404, 405)  # by any other status but 200, a proxy may speak of a request that the node behind it has taken
+REVERT = 3
+NO_METHOD = (-32601, -32004)
+# What the chain says of a call, in the words of geth, Erigon, Nethermind, Besu, Reth and Anvil, where the code is a general one.
+OF_THE_CHAIN = (
+    "execution reverted", "vm execution error", "vm exception", "evm error", "revert", "out of gas", "gas required exceeds",
+    "invalid opcode", "invalid jump", "stack underflow", "stack overflow", "write protection", "insufficient funds", "insufficient balance",
+    "intrinsic gas",
+)  # fmt: skip
+KNOWN = ("already known", "already imported", "known transaction")
+USED = ("nonce too low", "nonce is too low", "invalid nonce", "replacement transaction underpriced", "transaction underpriced")
+LOGS = "eth_getLogs"
 _encoded = json.Encoder().encode
 
 
@@ -54,6 +65,25 @@ class RpcError(Exception):
         self.message = message
         self.data = data
 
+    @property
+    def is_of_the_chain(self) -> bool:
+        """Whether any node would answer this: the call is reverted, or there is no such method. Else it is one node's own trouble."""
+        said = self.message.lower().removeprefix("err: ")
+        return self.code == REVERT or self.code in NO_METHOD or said.startswith(OF_THE_CHAIN)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a node refused a transaction because it has it."""
+        return self._says(KNOWN)
+
+    @property
+    def weight(self) -> int:
+        """How much a refusal of a transaction says, where nodes differ: that it is there most of all, then that its nonce is used."""
+        return 2 if self.is_known else int(self._says(USED))
+
+    def _says(self, words: tuple[str, ...]) -> bool:
+        return any(each in self.message.lower() for each in words)
+
 
 class NodeFault(Exception):
     """A node gave no answer that can be used. `is_sent`: the request has perhaps reached it."""
@@ -61,6 +91,10 @@ class NodeFault(Exception):
     def __init__(self, why: str, *, is_sent: bool) -> None:
         super().__init__(why)
         self.is_sent = is_sent
+
+
+class CallRefused(NodeFault):
+    """A node refused one call, for a reason of its own."""
 
 
 class Endpoint:
@@ -112,32 +146,41 @@ class ChainClient:
     # Reading.
 
     def ask(self, *calls: RpcCall) -> list[Any]:
-        """What a node that is not behind answers to some calls, in their order and in one round trip: a result, or an RpcError of its own.
+        """What a node that is not behind answers to some calls, in their order and in one round trip: a result, or an RpcError where the
+        chain has none: a call that is reverted, a method that is not there.
 
         Raises:
             VenueUnreachable: none of the nodes can be used; it says why of each.
         """
-        faults = []
+        faults, refused = [], None
         for endpoint in self._usable():
             try:
                 *answers, head = self._round_trip(endpoint, (*calls, RpcCall("eth_blockNumber")))
                 self._require_newest(endpoint, head)
+                _require_answers(calls, answers)
             except NodeFault as fault:
                 self._leave_alone(endpoint)
+                refused = fault if isinstance(fault, CallRefused) else refused
                 faults.append(f"{endpoint.shown}: {fault}")
             else:
                 return answers
-        raise VenueUnreachable(UNREACHABLE, "; ".join(faults) or "no node can be asked")
+        raise VenueUnreachable(UNREACHABLE, "; ".join(faults) or "no node can be asked") from refused
 
     def get(self, method: str, *params: Any) -> Any:
-        """What a node answers to one call.
+        """What a node answers to one call; logs are asked for in halves where the nodes refuse so many blocks at once.
 
         Raises:
-            VenueUnreachable, RpcError.
+            VenueUnreachable: none of the nodes can be used, or they do not answer such a call.
         """
-        (answer,) = self.ask(RpcCall(method, params))
+        try:
+            (answer,) = self.ask(RpcCall(method, params))
+        except VenueUnreachable as error:
+            halves = _halves(params[0]) if method == LOGS and isinstance(error.__cause__, CallRefused) else ()
+            if not halves:
+                raise
+            return [log for half in halves for log in self.get(LOGS, half)]
         if isinstance(answer, RpcError):
-            raise answer
+            raise VenueUnreachable(UNREACHABLE, f"{self.shown}: {method}: {answer}")
         return answer
 
     def _usable(self) -> Iterator[Endpoint]:
@@ -174,7 +217,8 @@ class ChainClient:
         """Hand a signed transaction to the nodes, one after another until one takes it; gives its hash as that node names it.
 
         Raises:
-            RpcError: the last node refused it. NodeFault: none was reached, or (`is_sent`) one has perhaps taken it.
+            RpcError: a node refused it; of several, the refusal that says most, else the last.
+            NodeFault: none was reached, or (`is_sent`) one has perhaps taken it.
         """
         perhaps: NodeFault | None = None
         refused: RpcError | None = None
@@ -188,8 +232,8 @@ class ChainClient:
                 continue
             if not isinstance(answer, RpcError):
                 return str(answer)
-            refused = answer
-        if perhaps is None and refused is not None:
+            refused = refused if refused is not None and refused.weight > answer.weight else answer
+        if refused is not None and (perhaps is None or refused.is_known):
             raise refused
         raise NodeFault("; ".join(faults), is_sent=perhaps is not None)
 
@@ -266,6 +310,24 @@ class ChainClient:
                 self._session.trust_env = False  # it reads the environment at each call, which takes a millisecond
                 self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             return self._session
+
+
+def _require_answers(calls: Sequence[RpcCall], answers: Sequence[Any]) -> None:
+    """Refuse what a node did not answer for a reason of its own, such as a limit: another node may answer it.
+
+    Raises:
+        CallRefused.
+    """
+    for call, answer in zip(calls, answers, strict=True):
+        if isinstance(answer, RpcError) and not answer.is_of_the_chain:
+            raise CallRefused(f"{call.method}: {answer}", is_sent=True)
+
+
+def _halves(wanted: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A filter of logs as two, each of half of its blocks; none where it is one block."""
+    first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+    middle = (first + last) // 2
+    return () if first >= last else ({**wanted, "toBlock": hex(middle)}, {**wanted, "fromBlock": hex(middle + 1)})
 
 
 def _proxies_of(url: str) -> dict[str, str]:
