@@ -314,3 +314,12 @@ def test_a_transaction_goes_to_the_address_for_sending_and_nothing_else_does(acc
         account.do(Delegation.deploy)
         counts = [sending.send_control({"count": method}) for method in ("eth_sendRawTransaction", "eth_blockNumber")]
     assert counts == [1, 0]
+
+
+@pytest.mark.parametrize("fault", ["known", "limited_after"])
+def test_a_transaction_that_a_node_has_in_spite_of_its_answer_is_waited_for(account: Account, fault: str) -> None:
+    with ProxyProcess(account.url) as sending:
+        sending.fault(fault, "eth_sendRawTransaction")
+        account.wallet["send_url"] = sending.url
+        account.do(Delegation.deploy)
+    assert account.code(account.executor) != b""

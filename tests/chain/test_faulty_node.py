@@ -65,7 +65,8 @@ def finish(trader):
 
 
 @pytest.mark.parametrize(
-    "fault", ["drop", "drop_after", "hang", "hang_after", "html", "refuse", "error", "limited", "truncated", "swallow"]
+    "fault",
+    ["drop", "drop_after", "hang", "hang_after", "html", "refuse", "error", "limited", "limited_after", "known", "truncated", "swallow"],
 )
 def test_whatever_a_node_does_with_a_transaction_it_is_executed_once(world, node, trade, fault):
     trader = trade(url=node.url, timeout_s=1)
