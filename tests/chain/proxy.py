@@ -13,6 +13,8 @@ html         a page, with status 200
 refuse       a page, with status 503
 error        one error for everything, with status 200
 limited      status 429
+limited_after  it is handed on, and status 429
+known        it is handed on, and the error says that it was there already
 truncated    it is handed on, and half of the answer comes
 swallow      a hash for a transaction that is not handed on
 lag          the chain of three blocks ago
@@ -98,7 +100,7 @@ def handler_of(target: str, faults: Faults) -> type[BaseHTTPRequestHandler]:
             self.fail(faults.next(methods), body, asked)
 
         def fail(self, fault: str, body: bytes, asked: Any) -> None:
-            if fault in ("", "drop_after", "hang_after", "truncated"):
+            if fault in ("", "drop_after", "hang_after", "limited_after", "known", "truncated"):
                 content = forward(target, body)
             if fault == "":
                 self.answer(content)
@@ -110,7 +112,11 @@ def handler_of(target: str, faults: Faults) -> type[BaseHTTPRequestHandler]:
                 time.sleep(30)
             elif fault == "html":
                 self.answer(PAGE)
-            elif fault in ("refuse", "limited"):
+            elif fault == "known":
+                self.answer(
+                    json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32000, "message": "already known"}}).encode()
+                )
+            elif fault in ("refuse", "limited", "limited_after"):
                 self.answer(PAGE, 503 if fault == "refuse" else 429)
             elif fault == "error":
                 self.answer(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"internal error"}}')

@@ -20,6 +20,7 @@ from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.live.trader_account import CREATE2_DEPLOYER, designator, executor_address, runtime_code
 
 from .node import CHAIN_ID, GWEI, KEY
+from .test_faulty_node import ProxyProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -305,3 +306,20 @@ def test_a_node_that_is_not_there_is_one_line(account: Account) -> None:
     account.url = "http://127.0.0.1:1"
     with pytest.raises(VenueUnreachable, match=r"^OCH-002: 127\.0\.0\.1:1: there is no connection to it$"):
         account.status()
+
+
+def test_a_transaction_goes_to_the_address_for_sending_and_nothing_else_does(account: Account) -> None:
+    with ProxyProcess(account.url) as sending:
+        account.wallet["send_url"] = sending.url
+        account.do(Delegation.deploy)
+        counts = [sending.send_control({"count": method}) for method in ("eth_sendRawTransaction", "eth_blockNumber")]
+    assert counts == [1, 0]
+
+
+@pytest.mark.parametrize("fault", ["known", "limited_after"])
+def test_a_transaction_that_a_node_has_in_spite_of_its_answer_is_waited_for(account: Account, fault: str) -> None:
+    with ProxyProcess(account.url) as sending:
+        sending.fault(fault, "eth_sendRawTransaction")
+        account.wallet["send_url"] = sending.url
+        account.do(Delegation.deploy)
+    assert account.code(account.executor) != b""

@@ -16,7 +16,7 @@ from basis_strategy_v1.live.chains import NODE
 from basis_strategy_v1.live.delegation import ChainPlace, Delegation
 from basis_strategy_v1.live.journal import SqliteJournal
 from basis_strategy_v1.live.journal_file import NAME
-from basis_strategy_v1.live.secrets import read_secrets
+from basis_strategy_v1.live.secrets import Secret, read_secrets
 from basis_strategy_v1.live.trader_account import executor_address
 from basis_strategy_v1.live.wallet_key import wallet_key
 from basis_strategy_v1.venues.deployment import deployment, flash_lenders
@@ -71,7 +71,9 @@ def _opened(config: Any, secrets: Secrets | None) -> Delegation:
     lenders = flash_lenders(deployment(signer.address, on_chain, WALLET))
     place = ChainPlace(signer.address, own.chain_id, own.executor or executor_address(*lenders), *lenders)
     cap_gwei = None if settings.limits is None else settings.limits.max_fee_gwei
-    return Delegation(ChainClient(nodes, timeout_s=float(settings.venue_timeout)), signer, place, cap_gwei)
+    sends_to = [] if own.send_url is None else [Secret(own.send_url)]
+    client = ChainClient(nodes, sends_to, timeout_s=float(settings.venue_timeout), scrub=secrets.scrub)
+    return Delegation(client, signer, place, cap_gwei)
 
 
 @contextmanager

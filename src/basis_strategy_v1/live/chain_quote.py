@@ -20,7 +20,7 @@ from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import WETH, decimals_of
 from basis_strategy_v1.live.chain_abi import at_hash, field, number_of
-from basis_strategy_v1.live.chain_client import RpcCall, RpcError
+from basis_strategy_v1.live.chain_client import NO_METHOD, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
 from basis_strategy_v1.live.chain_fees import HISTORY_BLOCKS, PERCENTILE, fee_market
 from basis_strategy_v1.live.chain_outcome import at_second, deltas_of, user_after
@@ -50,7 +50,6 @@ MOST_APART = 2  # base units between the simulator and the node
 GAS_ROOM, GAS_MORE = 1.5, 20_000  # over what was used: a sub-call gets 63/64, and refunds come at the end
 TRIAL_GAS = 16_000_000
 ORACLE_DECIMALS = 8
-NO_METHOD = (-32601, -32004)
 PaysTo = Callable[[str, str], str | None]
 """The address at which a venue is paid in a token; None: it is not known."""
 

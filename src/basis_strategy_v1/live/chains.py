@@ -76,7 +76,7 @@ def open_reader(name: str, settings: Mapping[str, VenueSettings], secrets: Secre
         raise ComponentError("CFG-003", f"{secrets.name(name, NODE)} is not set; set it to the address of a node of chain {own.chain_id}")
     sends_to = [] if own.send_url is None else [Secret(own.send_url)]
     # So that another node can be asked within the time of one call.
-    client = ChainClient(nodes, sends_to, timeout_s=timeout_s / (len(nodes) + 1))
+    client = ChainClient(nodes, sends_to, timeout_s=timeout_s / (len(nodes) + 1), scrub=secrets.scrub)
     at = deployment(signer.address, settings, name)
     configured = {token: contract.decimals for token, contract in (own.tokens or {}).items()}
     return ChainReader(client, at, configured=configured, wallet=name), signer

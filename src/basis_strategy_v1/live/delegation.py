@@ -263,7 +263,8 @@ class Delegation:
         try:
             self._client.send_raw(raw)
         except RpcError as refused:
-            self._refuse(f"the node refused the transaction: {refused.message}; nothing was sent")
+            if not refused.is_known:
+                self._refuse(f"the node refused the transaction: {refused.message}; nothing was sent")
         except NodeFault as fault:
             if not fault.is_sent:
                 raise VenueUnreachable(UNREACHABLE, f"{fault}; nothing was sent") from None
