@@ -238,7 +238,9 @@ def test_the_check_names_a_fee_that_the_simulator_does_not_take_a_closed_network
 # What becomes of it.
 
 
-def test_a_withdrawal_that_the_venue_cancels_an_hour_later_comes_back_with_its_fee(live, exchange):
+@pytest.mark.parametrize("has_fee", [False, True], ids=["amount without the fee", "amount with the fee in it"])
+def test_a_withdrawal_that_the_venue_cancels_an_hour_later_comes_back_with_its_fee_once(live, exchange, has_fee):
+    exchange.control(setting={"venue": "binance", "shows_fee_in_amount": has_fee})
     exchange.control(network={"venue": "binance", "token": "USDT", "minutes": 240})
     one = live()
     before = one.positions
