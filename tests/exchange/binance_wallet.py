@@ -95,6 +95,8 @@ def _withdrawals(call: Call) -> Any:
                 "walletType": 0,
                 "txKey": "",
             }
+            if call.account.settings.get("shows_fee_in_amount"):
+                row["amount"] = format(Decimal(one["amount"]) + Decimal(one["fee"]), "f")
             row |= {"withdrawOrderId": one["client_id"]} if one["client_id"] else {}
             row |= {"completeTime": _stamp(one["done"])} if one["status"] == "completed" else {}
             rows.append(row)

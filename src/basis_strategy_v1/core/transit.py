@@ -16,6 +16,8 @@ UNSENT = "withdrawal:"
 the transaction's hash."""
 HASH = "hash"
 """The detail of an ON_CHAIN item that has the transaction's hash."""
+FEE = "fee"
+"""The detail of a RETURNED item that has the fee which was taken and comes back, too (token units)."""
 
 
 def is_on_chain(transfer: Transfer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -12,9 +13,9 @@ from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import SECOND_US, iso
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
-from basis_strategy_v1.core.state import IN_TRANSIT, Transfer, Transit
+from basis_strategy_v1.core.state import IN_TRANSIT, ExchangeAccount, Transfer, Transit
 from basis_strategy_v1.core.state_change import apply_changes, change_between
-from basis_strategy_v1.core.transit import ARRIVAL, HASH, ON_CHAIN, RETURNED, UNSENT, is_on_chain
+from basis_strategy_v1.core.transit import ARRIVAL, FEE, HASH, ON_CHAIN, RETURNED, UNSENT, is_on_chain
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -95,6 +96,15 @@ def _in_time(item: Due, sent: Mapping[str, datetime]) -> Due:
     return item if at is None or item.at > at else structs.replace(item, at=at + timedelta(microseconds=1))
 
 
+def _as_it_left(item: Due, record: Transfer) -> Due:
+    """What comes back is what had left, with its fee once: some venues show an amount with the fee in it, others without."""
+    if item.kind != RETURNED or FEE not in item.details:
+        return item
+    amounts = {record.token: record.amount + Decimal(item.details[FEE])}
+    change = change_between(ExchangeAccount(), ExchangeAccount(amounts))
+    return structs.replace(item, deltas=Deltas.at(item.venue, amounts), changes={item.venue: change})
+
+
 def _resolved(state: State, record: Transfer, item: Due) -> Due:
     before = state.part(IN_TRANSIT, Transit)
     after = Transit(tuple(one for one in before.transfers if one != record))
@@ -102,7 +112,7 @@ def _resolved(state: State, record: Transfer, item: Due) -> Due:
     if item.kind == ON_CHAIN:
         after = after.with_(record._replace(key=item.details[HASH]))
         return structs.replace(item, changes={IN_TRANSIT: change_between(before, after)}, details=details)
-    token = record.token
+    item, token = _as_it_left(item, record), record.token
     missing = record.amount - item.deltas.get(item.venue, token)
     if missing > 0:
         details |= {ON_ITS_WAY: plain(record.amount), "missing": plain(missing)}

@@ -314,6 +314,8 @@ class ExchangeGateway:
         if isinstance(error, TooManyRequests) or (isinstance(error, NoAnswer) and not error.is_sent) or meaning is Meaning.CLOCK:
             raise VenueUnreachable(UNREACHABLE, text) from None
         if meaning in (Meaning.LIMITED, Meaning.MAINTENANCE):
+            if isinstance(sent, SentWithdrawal):  # the list of them comes too late for a look-up to permit sending it again
+                raise OutcomeUnknown(UNKNOWN, f"{text}; perhaps it was executed") from None
             self._doubtful.add(sent.client_id)
             raise VenueUnreachable(UNREACHABLE, text) from None
         if meaning is Meaning.DUPLICATE:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.exchange_transfers import SentWithdrawal, TransferApi
 
 BEFORE_MS = 1_500  # a list of withdrawals has whole seconds
+EARLIER_MS = 7 * 86_400_000 - 1  # an earlier attempt under the same id is looked for so far back: what one request may span
 
 
 class Payee(Protocol):
@@ -97,6 +98,8 @@ class TransferCalls:
             Absent, VenueUnreachable, MalformedAnswer.
         """
         api, from_ms, until_ms = self._api, sent.sent_ms - BEFORE_MS, self._access.now_ms()
+        if not id_:  # the key may begin again after a look-up that came too early
+            from_ms = min(from_ms, until_ms - EARLIER_MS)
         rows = self._access.ask(SPOT, lambda: api.withdrawals(from_ms, until_ms, "" if id_ else sent.client_id))
         found = [one for one in rows if one.id == id_ or (not id_ and one.client_id == sent.client_id)]
         if not found:

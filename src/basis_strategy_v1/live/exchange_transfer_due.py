@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.clock import from_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due
-from basis_strategy_v1.core.transit import HASH, ON_CHAIN, RETURNED, UNSENT
+from basis_strategy_v1.core.transit import FEE, HASH, ON_CHAIN, RETURNED, UNSENT
 from basis_strategy_v1.live.exchange_api import CREDIT, FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL
 from basis_strategy_v1.live.exchange_orders import SPOT, changes_of, deltas_of, is_ours
 from basis_strategy_v1.live.exchange_transfers import ENDED, WAITING
@@ -54,7 +55,7 @@ class TransferDueReader:
 
     def _of_withdrawal(self, one: FoundWithdrawal, now_ms: int) -> Iterator[tuple[int, Due]]:
         """That it left, unless its row in the journal has it; that it is on chain, or has come back."""
-        details = {"withdrawal": one.id, "status": one.reason, "address": one.address, "network": one.network}
+        details = {"withdrawal": one.id, "status": one.reason, "address": one.address, "network": one.network, FEE: plain(one.fee)}
         is_own = is_ours(one.client_id, self._run)
         kind = LATE_WITHDRAWAL if is_own else FOREIGN_WITHDRAWAL
         left = self._item(f"withdrawal:{one.id}", kind, one.at_ms, one.token, -one.gross, details)

@@ -87,7 +87,9 @@ MATRIX = {
     "executed and called a duplicate": ([fault("duplicate_after")], 1),
     "executed, dropped, look-ups lag": ([{"lag_s": {"binance": 40}}, fault("drop_after")], 1),
     "executed, and balances are stale": ([{"stale_s": {"binance": 10}}, fault("drop_after")], 1),
-    "429 with Retry-After": ([fault("status", status=429, retry_after=0.2)], 1),
+    "429 with Retry-After": ([fault("status", status=429, retry_after=0.2)], 0),
+    "executed and 429, look-ups lag": ([{"lag_s": {"binance": 40}}, fault("status", status=429, retry_after=0.2, after=True)], 1),
+    "executed and 418, look-ups lag": ([{"lag_s": {"binance": 40}}, fault("status", status=418, retry_after=0.2, after=True)], 1),
     "429 without, which lasts longer than the attempts": ([fault("status", status=429)], 0),
     "late, after it has expired": ([fault("late", seconds=5)], 0),
     "slow": ([fault("delay", seconds=0.05)], 1),
@@ -107,7 +109,7 @@ def test_a_withdrawal_is_made_once_or_not_at_all(live, exchange, name):
     one.again()
     made = exchange.account("binance")["withdrawals"]
     assert [(row["token"], row["amount"], row["address"]) for row in made] == [("USDT", "996", ADDRESS)] * makes
-    assert posts == (2 if name == "429 with Retry-After" else 1)
+    assert posts == 1
     assert one.journal.open_entries() == []
     arrived = [settled for _ in range(4) for settled in one.settle(5) if settled.kind == "arrival"]
     assert [settled.deltas.get("wallet", "USDT") for settled in arrived] == [D(996)] * makes
@@ -122,6 +124,23 @@ def test_an_id_under_which_a_withdrawal_is_there_already_is_not_sent_a_second_ti
     one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
     assert exchange.count("binance", "withdraw") == 1
     assert len(exchange.account("binance")["withdrawals"]) == 1
+
+
+def test_a_withdrawal_that_begins_again_under_its_key_finds_the_first_however_late_the_list_shows_it(live, exchange):
+    one = live(timeout_s=0.4, live={"settle_deadline_s": {"withdrawal": 900}})
+    exchange.control({"lag_s": {"binance": 100_000}}, fault("drop_after"))
+    with pytest.raises(OutcomeUnknown):
+        one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    one.journal.close("w1", Status.NEVER_HAPPENED, None, None, "a person decided that it never happened")
+    one.time.sleep(2 * 86_400)
+    exchange.control(clear=True)
+    report = one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    assert report.deltas.amounts == {"binance": {"USDT": D(-1000)}, "in_transit": {"USDT": D(996)}}
+    assert len(exchange.account("binance")["withdrawals"]) == 1
+    for _ in range(3):
+        one.settle(15)
+    assert "in_transit" not in one.positions
+    one.require_agreement()
 
 
 def test_two_withdrawals_under_one_id_are_no_outcome_and_both_are_named(live, exchange):
@@ -219,7 +238,9 @@ def test_the_check_names_a_fee_that_the_simulator_does_not_take_a_closed_network
 # What becomes of it.
 
 
-def test_a_withdrawal_that_the_venue_cancels_an_hour_later_comes_back_with_its_fee(live, exchange):
+@pytest.mark.parametrize("has_fee", [False, True], ids=["amount without the fee", "amount with the fee in it"])
+def test_a_withdrawal_that_the_venue_cancels_an_hour_later_comes_back_with_its_fee_once(live, exchange, has_fee):
+    exchange.control(setting={"venue": "binance", "shows_fee_in_amount": has_fee})
     exchange.control(network={"venue": "binance", "token": "USDT", "minutes": 240})
     one = live()
     before = one.positions
