@@ -277,29 +277,6 @@ class ChainDue:
         self.is_own(receipt, moved)
         return moved
 
-    def explains(self, receipt: Receipt, apart: Mapping[str, int]) -> bool:
-        """Whether other transactions of the same block moved the account by the difference."""
-        reader, account = self._reader, self._reader.account.lower()
-        block = reader.client.get("eth_getBlockByNumber", hex(receipt.block_number), True)
-        receipts = reader.client.get("eth_getBlockReceipts", hex(receipt.block_number))
-        places = places_of(reader.deployment, reader.pools, self._name)
-        total: dict[str, int] = {}
-        for transaction, answer in zip(block["transactions"], receipts, strict=True):
-            other = receipt_of(answer)
-            if other.hash == receipt.hash:
-                continue
-            is_ours, is_success = transaction["from"].lower() == account, other.is_success
-            value = field(transaction, "value") if is_success else 0
-            paid = {transaction["to"]: value} if is_ours and transaction.get("to") else {}
-            moved = effect_of(other.logs, places, paid).balances()
-            if is_ours:
-                moved["ETH"] = moved.get("ETH", 0) - other.gas_wei
-            elif str(transaction.get("to")).lower() == account:
-                moved["ETH"] = moved.get("ETH", 0) + value
-            for name, units in moved.items():
-                total[name] = total.get(name, 0) + units
-        return {name: units for name, units in total.items() if units} == {name: units for name, units in apart.items() if units}
-
 
 def _word(address: str) -> str:
     return "0x" + address[2:].lower().rjust(64, "0")
