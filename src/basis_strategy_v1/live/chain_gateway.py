@@ -300,6 +300,10 @@ class ChainGateway:
         """What happened since a cursor."""
         return self._due.read(since, self._confirmations)
 
+    def due_again(self, since: str, recorded: Sequence[Due]) -> str:
+        """The cursor from which what was held back comes again, and what is recorded does not."""
+        return self._due.due_again(since, recorded)
+
     def _asked(self, *calls: RpcCall) -> list[Any]:
         answers = self._client.ask(*calls)
         for call, answer in zip(calls, answers, strict=True):
