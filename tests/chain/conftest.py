@@ -50,3 +50,11 @@ def trade(world, tmp_path):
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def slow_chain(world):
+    """A chain whose blocks come only when they are asked for."""
+    world.chain.rpc("evm_setAutomine", (False,))
+    yield world
+    world.chain.rpc("evm_setAutomine", (True,))

@@ -6,6 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from basis_strategy_v1.core.instructions import parse_instruction
+from basis_strategy_v1.core.journal import Status
+
 from .node import ETHER, GWEI, KEY, USD
 from .wallet_trader import action, in_units, transfer
 
@@ -80,13 +83,67 @@ def test_what_comes_again_because_an_item_was_held_back_is_reported_once(world, 
     first, _ = trader.gateway.due(since)
     world.chain.deal(world.account, 104 * ETHER)
     world.chain.mine()
-    second, _ = trader.gateway.due(since)
+    second, _ = trader.gateway.due(trader.gateway.due_again(since, first))
     by_id = {item.id: item for item in (*first, *second) if item.kind == "arrival"}
     assert sorted(str(item.deltas) for item in by_id.values()) == [
         "Deltas({'wallet': {'ETH': '1.000000000000000000'}})",
         "Deltas({'wallet': {'ETH': '3.000000000000000000'}})",
         "Deltas({'wallet': {'USDT': '250.000000'}})",
     ]  # fmt: skip
+
+
+def test_what_was_recorded_while_a_credit_is_held_back_is_not_recorded_again_after_a_restart(world, trade):
+    trader = trade()
+    trader.start()
+    coming = parse_instruction(
+        {"instruction_type": "wallet_transfer", "from_venue": "binance", "to_venue": "wallet", "token": "USDT", "amount": 7}
+    )
+    trader.manager.account._open_transfers = lambda: [coming]
+    world.chain.send(world.tokens["USDT"], "transfer(address,uint256)", (world.account, 250 * USD))
+    world.chain.deal(world.account, 103 * ETHER)
+    world.chain.mine()
+    assert [report.deltas.tokens("wallet") for report in trader.settle()] == [{"ETH": Decimal(3)}]
+    trader.again()
+    trader.start()
+    trader.manager.account._open_transfers = lambda: [coming]
+    world.chain.mine()
+    assert trader.settle() == []
+    trader.manager.account._open_transfers = list
+    world.chain.mine()
+    assert [report.deltas.tokens("wallet") for report in trader.settle()] == [{"USDT": Decimal(250)}]
+    assert balances_of(trader) == contracts_say(world)
+
+
+@pytest.mark.parametrize("status", [Status.NEVER_HAPPENED, Status.REJECTED])
+def test_a_transaction_whose_row_was_closed_as_not_executed_is_recorded_and_ends_the_run(world, trade, status):
+    class Ended(BaseException):
+        """The process ends while it waits."""
+
+    def end(seconds):
+        raise Ended
+
+    trader = trade(confirmations=1)
+    trader.sleep = end
+    world.chain.rpc("anvil_mine", ("0x5",))
+    trader.open_again()
+    trader.start()
+    with pytest.raises(Ended):
+        trader.execute(transfer("USDT", 100, instruction_id="pay"))
+    trader.close()
+    trader.sleep = lambda seconds: None
+    trader.open()
+    trader.journal.close("pay", status, None, None, "a node said so")
+    trader.start()
+    world.chain.mine()
+    (report,) = trader.settle()
+    assert (report.kind, report.deltas.tokens("wallet")["USDT"]) == ("late transaction", -100)
+    assert balances_of(trader) == contracts_say(world)
+    (said,) = trader.manager.live.late_fills.values()
+    assert "after its row was closed as not executed" in said
+    trader.again()
+    trader.start()
+    world.chain.mine()
+    assert trader.settle() == []
 
 
 def test_a_deposit_at_an_exchange_is_on_its_way_under_its_transaction(world, trade):

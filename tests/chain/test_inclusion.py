@@ -18,14 +18,6 @@ pytestmark = pytest.mark.chain
 PAY = transfer("USDT", 100, instruction_id="pay")
 
 
-@pytest.fixture
-def slow_chain(world):
-    """A chain whose blocks come only when they are asked for."""
-    world.chain.rpc("evm_setAutomine", (False,))
-    yield world
-    world.chain.rpc("evm_setAutomine", (True,))
-
-
 def begun(trade, each_wait, **given):
     """A trader for whom something happens each time that it waits."""
     trader = trade(**given)
@@ -219,3 +211,20 @@ def test_too_little_ether_for_gas_is_refused_with_both_numbers(world, trade):
     with pytest.raises(VenueRejected, match=r"the wallet has 0\.0005 ETH, the transaction may need 0\.00\d+ with its gas"):
         trader.execute(action("supply", "USDT", 100, instruction_id="pay"))
     assert world.nonce() == 0
+
+
+def test_the_first_hash_is_found_in_its_block_although_it_was_replaced_before_a_reorganisation(world, trade):
+    from basis_strategy_v1.execution.timing import REAL_TIME
+    from basis_strategy_v1.execution.venue_calls import VenueCalls
+    from basis_strategy_v1.live.chain_message import replaced
+
+    trader = trade()
+    trader.start()
+    report = trader.execute(PAY)
+    entry = trader.journal.entry("pay")
+    # The replacement was made while the block with the first was not there; no node has it.
+    later = replaced(sent_of(entry.messages[0]), trader.gateway._signer, report.details["block"], is_empty=False).message()
+    calls = VenueCalls(trader.gateway, 10, REAL_TIME)
+    assert calls.find(entry.order, [later]).reason == "its nonce, 0, is used, and its receipt is not there yet"
+    found = calls.find(entry.order, [entry.messages[0], later])
+    assert (found.reference, found.deltas) == (report.reference, report.deltas)

@@ -90,7 +90,7 @@ class WalletTrader:
             "run",
             venues,
             {"binance": Payee()},
-            self.journal.has_message,
+            self.journal.status_of_message,
         )
         return venue_accounts.REAL["wallet"].make(account)
 

@@ -208,7 +208,7 @@ def _engine(
             on_end.insert(0, world.close)
         else:
             gateways = real_gateways(
-                settings, venues, secrets, clock, series_of(settings, strategy, has_chain=True), journal.run, journal.has_message
+                settings, venues, secrets, clock, series_of(settings, strategy, has_chain=True), journal.run, journal.status_of_message
             )
             check_accounts(gateways.values(), settings, journal, _logs(logger, clock, "LiveEngine", NOT_READY))
         health = UnifiedHealthManager(event_logger=logger, clock=clock)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.clock import Clock
     from basis_strategy_v1.core.gateway import Gateway
+    from basis_strategy_v1.core.journal import Status
     from basis_strategy_v1.core.settings import VenueSettings
     from basis_strategy_v1.execution.paper import PaperWorld
     from basis_strategy_v1.live.secrets import Secrets
@@ -32,7 +33,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 class VenueAccount(NamedTuple):
     """All that the gateway of one configured venue account is made of. `run` is the journal's, "" where there is none yet; `symbols` are
     those that the strategy needs at its exchange: {"spot": (…), "perp": (…)}. `others` are the accounts that were made before it;
-    `is_ours` says whether a message was sent by the run (None: nobody else uses the keys)."""
+    `sent_as` says how far the instruction of a message has come (None: nobody else uses the keys)."""
 
     name: str
     kind: str  # the exchange or protocol that it is at
@@ -44,7 +45,7 @@ class VenueAccount(NamedTuple):
     run: str
     venues: Venues
     others: Mapping[str, Gateway]
-    is_ours: Callable[[str], bool] | None = None
+    sent_as: Callable[[str], Status | None] | None = None
 
 
 class RealVenue(NamedTuple):
@@ -79,7 +80,7 @@ def _wallet(account: VenueAccount) -> Gateway:
     slip_bps = None if config.limits is None else config.limits.max_slippage_bps
     return open_wallet(
         account.name, on_chain, account.venues, account.secrets, clock=account.clock, timeout_s=float(config.venue_timeout),
-        pays_to=pays_to, slip_bps=slip_bps, **({} if account.is_ours is None else {"is_ours": account.is_ours}),
+        pays_to=pays_to, slip_bps=slip_bps, **({} if account.sent_as is None else {"sent_as": account.sent_as}),
     )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def real_gateways(
     clock: Clock,
     series: Sequence[tuple[str, str, str]] = (),
     run: str = "",
-    is_ours: Callable[[str], bool] | None = None,
+    sent_as: Callable[[str], Status | None] | None = None,
 ) -> dict[str, Gateway]:
     """A real gateway for each venue account that has one.
 
@@ -126,7 +127,7 @@ def real_gateways(
         settings, kind = settings_of(config, name) or WalletSettings(), exchange_or_protocol(config, name)
         if kind in REAL:
             symbols = {wanted: tuple(symbol for of, at, symbol in series if (of, at) == (wanted, kind)) for wanted in ("spot", "perp")}
-            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found, is_ours))
+            found[name] = REAL[kind].make(VenueAccount(name, kind, settings, config, secrets, clock, symbols, run, venues, found, sent_as))
     chains = {name: venue.chain for name, venue in venues.items() if isinstance(venue, OnChainVenue)}
     for gateway in found.values():
         if hasattr(gateway, "payees") and hasattr(gateway, "chains"):

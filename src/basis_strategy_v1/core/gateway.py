@@ -134,6 +134,9 @@ class Gateway(Protocol):
     # A gateway whose messages may not get on also has `replacement(messages) -> Message | None`: of the same nonce as these attempts, which
     # are the order's so far. Only one of all can happen. It is written down before it is sent.
     #
+    # A gateway some of whose Dues have no lasting id also has `due_again(since, recorded) -> cursor`: from where what was held back comes
+    # again, and what is recorded does not.
+    #
     # A gateway whose protocols are known wholly also has `look() -> State`: what they are like now. The simulator works on that.
 
     def send(self, message: Message) -> Happened | Pending:

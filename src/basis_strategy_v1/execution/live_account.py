@@ -169,7 +169,7 @@ class LiveAccount(Account):
             new_items = with_interest(state, self._journal.new_due(name, items))
             items, is_held_back = taken_up(state, new_items, self._open_transfers)
             if is_held_back:  # they come again: what is read goes on from where it did
-                cursor = self._journal.cursor(name) or cursor
+                cursor = reads.due_again(self._journal.cursor(name) or cursor, items)
             before = state
 
             def after(new: Sequence[Due], before: State = before) -> State:

@@ -107,9 +107,10 @@ class VenueCalls:
         return self._ask(order, call)
 
     def find(self, order: Order, messages: Sequence[Message], filled: Decimal = ZERO) -> Finding:
-        """What became of an order, by its messages, the newest first: one that happened or is pending decides; that it never happened must
-        hold for all. `filled` is the share that was reported before."""
+        """What became of an order, by its messages, the newest first: one that happened decides, else one that is pending; that it never
+        happened must hold for all. `filled` is the share that was reported before."""
         last: NeverHappened | None = None
+        pending: Pending | None = None
         refused: VenueRejected | None = None
         for message in reversed(messages):
             try:
@@ -117,9 +118,14 @@ class VenueCalls:
             except VenueRejected as error:
                 refused = refused or error
                 continue
-            if not isinstance(finding, NeverHappened):
+            if isinstance(finding, Happened):
                 return finding
-            last = last or finding
+            if isinstance(finding, Pending):
+                pending = pending or finding
+            else:
+                last = last or finding
+        if pending is not None:
+            return pending
         if refused is not None:
             raise refused
         assert last is not None, "an order that was sent has a message"

@@ -44,6 +44,11 @@ class VenueReads:
         """What happened there since a cursor, and the next cursor."""
         return self._ask(lambda: require_due(self._gateway.due(since)))
 
+    def due_again(self, since: str, recorded: Sequence[Due]) -> str:
+        """The cursor from which what was held back comes again."""
+        again = getattr(self._gateway, "due_again", None)
+        return since if again is None else self._ask(lambda: str(again(since, recorded)))
+
     def _ask(self, call: Callable[[], T]) -> T:
         def alone() -> T:
             try:

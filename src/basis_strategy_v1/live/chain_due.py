@@ -5,17 +5,18 @@ The account's balances at two blocks differ by what its own transactions did, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 
 from basis_strategy_v1.core.clock import SECOND_US, from_instant
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.gateway import Due, MalformedAnswer
+from basis_strategy_v1.core.journal import Status
 from basis_strategy_v1.core.state_change import change_between
 from basis_strategy_v1.core.tokens import to_amount
 from basis_strategy_v1.live.aave_events import LIQUIDATION
@@ -36,16 +37,22 @@ BLOCKS_AT_ONCE, LOGS_AT_ONCE = 50, 2_000
 MOST_KNOWN = 256
 MOST_SEARCHED = 300  # blocks, for what has brought ether
 ETH = "ETH"
+LATE = "late transaction"
+NOT_EXECUTED = (Status.REJECTED, Status.NEVER_HAPPENED)
 
 
 class ChainCursor(Struct, frozen=True, kw_only=True):
-    """How far an account was read: the block, what it held there, its nonce, and when interest was last written down."""
+    """How far an account was read: the block, what it held there, its nonce, and when interest was last written down.
+
+    `recorded`: by how much each balance was moved since, by what is recorded and has no transaction by which it could be known.
+    """
 
     number: int
     hash: str
     nonce: int
     held: dict[str, int]
     interest_s: int
+    recorded: dict[str, int] = {}
 
 
 class OwnTransaction(NamedTuple):
@@ -55,23 +62,23 @@ class OwnTransaction(NamedTuple):
     moved: Mapping[str, int]
 
 
-def of_the_run(hash_: str) -> bool:
+def of_the_run(hash_: str) -> Status | None:
     """Nobody else uses the key."""
-    return True
+    return Status.SETTLED
 
 
 class ChainDue:
-    """Reads one account. `name` is the wallet's; `is_ours` whether a transaction of the account is one of this run: what another did with
-    its key is reported as foreign."""
+    """Reads one account. `name` is the wallet's; `sent_as` how far the instruction has come that a transaction of the account is for.
+    None: it is not of this run, and what it did is foreign. What a transaction did whose instruction was closed as not executed is late."""
 
-    def __init__(self, name: str, reader: ChainReader, is_ours: Callable[[str], bool] = of_the_run) -> None:
+    def __init__(self, name: str, reader: ChainReader, sent_as: Callable[[str], Status | None] = of_the_run) -> None:
         self._name = name
-        self._is_ours = is_ours
+        self._sent_as = sent_as
         self._reader = reader
         self._lock = RLock()
         self.last_read: BlockReading | None = None
         self._own: dict[str, OwnTransaction] = {}  # by hash
-        self._reported: tuple[str, dict[str, int]] = ("", {})  # since which block, and by balance, what was reported without a transaction
+        self._unnamed: dict[str, dict[str, int]] = {}  # by the id of what was found without a transaction: by how much each balance differs
 
     def is_own(self, receipt: Receipt, moved: Mapping[str, int]) -> None:
         """Take note of a transaction of the account that is final."""
@@ -135,13 +142,11 @@ class ChainDue:
 
     def _happened(self, cursor: ChainCursor, reading: BlockReading, nonce: int, held: Mapping[str, int]) -> Iterator[Due]:
         moved = {name: held.get(name, 0) - cursor.held.get(name, 0) for name in dict.fromkeys((*held, *cursor.held))}
-        for own in self._own_between(cursor, reading.block.number, nonce):
-            for name, units in own.items():
+        own, late = self._own_between(cursor, reading.block.number, nonce)
+        for known in (*own, *late.values(), cursor.recorded):
+            for name, units in known.items():
                 moved[name] = moved.get(name, 0) - units
-        # The same cursor comes again where an item was held back: what was reported since then by a block alone is not reported twice.
-        since, reported = self._reported
-        for name, units in reported.items() if since == cursor.hash else ():
-            moved[name] = moved.get(name, 0) - units
+        yield from (self._late_due(hash_, tokens, reading.block) for hash_, tokens in late.items())
         moved = {name: units for name, units in moved.items() if units}
         tokens = {name: units for name, units in moved.items() if ":" not in name}
         yield from self._of_tokens(tokens, cursor, reading)
@@ -161,16 +166,36 @@ class ChainDue:
                 yield self._token_due(token, units, f"{hash_}:{token}", "arrival", block, hash_)
         for token, units in left.items():
             if units:
-                self._note(cursor, token, units)
                 kind = "arrival" if units > 0 else "foreign"
-                yield self._token_due(token, units, f"{kind}:{token}:{block.hash}", kind, block, "")
+                found = self._token_due(token, units, f"{kind}:{token}:{block.hash}", kind, block, "")
+                self._has_no_transaction(found, {token: units})
+                yield found
 
-    def _note(self, cursor: ChainCursor, name: str, units: int) -> None:
-        """What is reported by the block alone; what has a transaction is known again by that."""
-        since, reported = self._reported
-        self._reported = cursor.hash, {**(reported if since == cursor.hash else {}), name: units}
-        if since == cursor.hash and name in reported:
-            self._reported[1][name] += reported[name]
+    def _has_no_transaction(self, item: Due, units: Mapping[str, int]) -> None:
+        with self._lock:
+            self._unnamed[item.id] = dict(units)
+            while len(self._unnamed) > MOST_KNOWN:
+                del self._unnamed[next(iter(self._unnamed))]
+
+    def due_again(self, since: str, recorded: Iterable[Due]) -> str:
+        """The cursor from which what was held back comes again, and what is recorded does not: what has a transaction is known by its id,
+        the rest by how much it was."""
+        cursor = json.decode(since, type=ChainCursor)
+        total = dict(cursor.recorded)
+        with self._lock:
+            for item in recorded:
+                for name, units in self._unnamed.get(item.id, {}).items():
+                    total[name] = total.get(name, 0) + units
+        return _text(structs.replace(cursor, recorded=total))
+
+    def _late_due(self, hash_: str, tokens: Mapping[str, int], block: Block) -> Due:
+        """What a transaction did to the wallet whose instruction was closed as not executed."""
+        amounts = {token: to_amount(token, units) for token, units in tokens.items()}
+        return Due(
+            id=f"late:{hash_}", venue=self._name, kind=LATE, at=from_instant(block.time_s * SECOND_US),
+            deltas=Deltas.at(self._name, amounts), changes={self._name: wallet_change(tokens)},
+            details={"block": block.number, "transaction": hash_}, client_id=hash_, reference=hash_,
+        )  # fmt: skip
 
     def _token_due(self, token: str, units: int, id_: str, kind: str, block: Block, hash_: str) -> Due:
         amount = to_amount(token, units)
@@ -201,24 +226,25 @@ class ChainDue:
     def _of_pool(self, name: str, part: AaveState, moved: Mapping[str, int], cursor: ChainCursor, reading: BlockReading) -> Iterator[Due]:
         """What somebody else did to deposits and debts."""
         supplied, borrowed = dict(part.user.supplied), dict(part.user.borrowed)
-        is_any = False
+        differs: dict[str, int] = {}
         for token in part.pool.reserves:
             for mine, key in zip((supplied, borrowed), scaled_keys(name, token), strict=True):
                 if units := moved.get(key, 0):
-                    self._note(cursor, key, units)
-                    is_any, mine[token] = True, mine.get(token, 0) - units
-        if not is_any:
+                    differs[key], mine[token] = units, mine.get(token, 0) - units
+        if not differs:
             return
         supplied, borrowed = ({token: scaled for token, scaled in held.items() if scaled} for held in (supplied, borrowed))
         before = part.with_user(UserAccount(supplied, borrowed, part.user.collateral, part.user.emode))
         liquidated = [*self._logs([topic(LIQUIDATION), None, None, _word(self._reader.account)], cursor.number + 1, reading.block.number)]
         amounts = units_moved(before, part)
         kind = "liquidation" if liquidated else "foreign"
-        yield Due(
+        found = Due(
             id=f"{kind}:{name}:{reading.block.hash}", venue=name, kind=kind, at=from_instant(part.instant), deltas=Deltas.at(name, amounts),
             changes={name: change_between(before, part)}, details={
                 "block": reading.block.number, **({"transaction": liquidated[-1]["transactionHash"]} if liquidated else {})},
         )  # fmt: skip
+        self._has_no_transaction(found, differs)
+        yield found
 
     def _logs(self, topics: list[Any], first: int, last: int) -> Iterator[Mapping[str, Any]]:
         for start in range(first, last + 1, LOGS_AT_ONCE):
@@ -230,26 +256,36 @@ class ChainDue:
 
     # The account's own transactions.
 
-    def _own_between(self, cursor: ChainCursor, last: int, nonce: int) -> list[Mapping[str, int]]:
-        """What each of the run's own transactions after the cursor did; those that are not known any more are looked up."""
+    def _own_between(self, cursor: ChainCursor, last: int, nonce: int) -> tuple[list[Mapping[str, int]], dict[str, Mapping[str, int]]]:
+        """What each of the run's own transactions after the cursor did; those that are not known any more are looked up. And, by hash, what
+        the late ones did to tokens."""
         wanted = nonce - cursor.nonce
         if wanted <= 0:
-            return []
+            return [], {}
         with self._lock:
             known = [own.moved for own in self._own.values() if cursor.number < own.number <= last]
         if len(known) == wanted:
-            return known
+            return known, {}
         return self._scanned(cursor.number + 1, last)
 
-    def _scanned(self, first: int, last: int) -> list[Mapping[str, int]]:
-        """What each of the run's own transactions in some blocks did."""
+    def _scanned(self, first: int, last: int) -> tuple[list[Mapping[str, int]], dict[str, Mapping[str, int]]]:
+        """What each of the run's own transactions in some blocks did, and what the late ones did to tokens."""
         found: list[Mapping[str, int]] = []
-        sent = [transaction for _, transaction in self.sent_between(first, last) if self._is_ours(transaction["hash"])]
+        late: dict[str, Mapping[str, int]] = {}
+        own = [transaction for _, transaction in self.sent_between(first, last)]
+        status = {transaction["hash"]: self._sent_as(transaction["hash"]) for transaction in own}
+        sent = [transaction for transaction in own if status[transaction["hash"]] is not None]
         for start in range(0, len(sent), BLOCKS_AT_ONCE):
             part = sent[start : start + BLOCKS_AT_ONCE]
             receipts = self._reader.client.ask(*(RpcCall("eth_getTransactionReceipt", (each["hash"],)) for each in part))
-            found += [self._moved_by(each, answer) for each, answer in zip(part, receipts, strict=True)]
-        return found
+            for each, answer in zip(part, receipts, strict=True):
+                receipt, moved = self._moved_by(each, answer)
+                if status[receipt.hash] in NOT_EXECUTED:
+                    late[receipt.hash] = {name: units for name, units in moved.items() if ":" not in name}
+                else:
+                    self.is_own(receipt, moved)
+                    found.append(moved)
+        return found, late
 
     def sent_between(self, first: int, last: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """(block, transaction) of each of the account's own in some blocks, as the node gives them."""
@@ -266,7 +302,7 @@ class ChainDue:
                     raise MalformedAnswer(f"{block or 'nothing'} for block {number}", str(block))
                 yield from ((number, each) for each in block["transactions"])
 
-    def _moved_by(self, transaction: Mapping[str, Any], answer: Any) -> Mapping[str, int]:
+    def _moved_by(self, transaction: Mapping[str, Any], answer: Any) -> tuple[Receipt, dict[str, int]]:
         if isinstance(answer, RpcError) or not isinstance(answer, Mapping):
             raise MalformedAnswer(f"{answer or 'nothing'} for a receipt of the block", str(answer))
         receipt = receipt_of(answer)
@@ -274,31 +310,7 @@ class ChainDue:
         paid = {transaction["to"]: field(transaction, "value")} if receipt.is_success and transaction.get("to") else {}
         moved = effect_of(receipt.logs, places, paid).balances()
         moved["ETH"] = moved.get("ETH", 0) - receipt.gas_wei
-        self.is_own(receipt, moved)
-        return moved
-
-    def explains(self, receipt: Receipt, apart: Mapping[str, int]) -> bool:
-        """Whether other transactions of the same block moved the account by the difference."""
-        reader, account = self._reader, self._reader.account.lower()
-        block = reader.client.get("eth_getBlockByNumber", hex(receipt.block_number), True)
-        receipts = reader.client.get("eth_getBlockReceipts", hex(receipt.block_number))
-        places = places_of(reader.deployment, reader.pools, self._name)
-        total: dict[str, int] = {}
-        for transaction, answer in zip(block["transactions"], receipts, strict=True):
-            other = receipt_of(answer)
-            if other.hash == receipt.hash:
-                continue
-            is_ours, is_success = transaction["from"].lower() == account, other.is_success
-            value = field(transaction, "value") if is_success else 0
-            paid = {transaction["to"]: value} if is_ours and transaction.get("to") else {}
-            moved = effect_of(other.logs, places, paid).balances()
-            if is_ours:
-                moved["ETH"] = moved.get("ETH", 0) - other.gas_wei
-            elif str(transaction.get("to")).lower() == account:
-                moved["ETH"] = moved.get("ETH", 0) + value
-            for name, units in moved.items():
-                total[name] = total.get(name, 0) + units
-        return {name: units for name, units in total.items() if units} == {name: units for name, units in apart.items() if units}
+        return receipt, moved
 
 
 def _word(address: str) -> str:

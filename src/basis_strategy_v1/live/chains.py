@@ -19,6 +19,7 @@ from basis_strategy_v1.venues.wallet import Settings
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.clock import Clock
+    from basis_strategy_v1.core.journal import Status
     from basis_strategy_v1.core.settings import VenueSettings
     from basis_strategy_v1.live.chain_quote import PaysTo
     from basis_strategy_v1.live.secrets import Secrets
@@ -37,10 +38,10 @@ def open_wallet(
     timeout_s: float,
     pays_to: PaysTo,
     slip_bps: Decimal | None,
-    is_ours: Callable[[str], bool] = of_the_run,
+    sent_as: Callable[[str], Status | None] = of_the_run,
 ) -> ChainGateway:
-    """The gateway of a wallet; `settings` are those of the venues on chain; `is_ours`: whether the run
-    has sent a transaction. Nothing is asked of a node yet.
+    """The gateway of a wallet; `settings` are those of the venues on chain; `sent_as`: how far
+    the instruction has come that a transaction is for. Nothing is asked of a node yet.
 
     Raises:
         ComponentError: CFG-003, its key or the address of its node is missing.
@@ -53,7 +54,7 @@ def open_wallet(
         reader,
         signer,
         venues,
-        ChainDue(name, reader, is_ours),
+        ChainDue(name, reader, sent_as),
         clock,
         confirmations=own.confirmations,
         pays_to=pays_to,

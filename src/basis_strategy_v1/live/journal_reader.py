@@ -143,9 +143,10 @@ class JournalReader:
             by_id.setdefault(item.id, item)
         return [item for item in by_id.values() if not self._has_due(venue, item.id) and not self._has_fill(venue, item)]
 
-    def has_message(self, client_id: str) -> bool:
-        """Whether a message under this id was written down: it is of this run."""
-        return self._one("SELECT 1 FROM message WHERE client_id = ? LIMIT 1", (client_id,)) is not None
+    def status_of_message(self, client_id: str) -> Status | None:
+        """How far the instruction has come that has a message under this id; None: the message is not of this run."""
+        row = self._one("SELECT status FROM message JOIN entry ON entry.number = message.entry WHERE client_id = ? LIMIT 1", (client_id,))
+        return None if row is None else Status(row[0])
 
     def _has_due(self, venue: str, id_: str) -> bool:
         return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
