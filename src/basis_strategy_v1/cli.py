@@ -105,7 +105,7 @@ def backtest(
     from basis_strategy_v1.app import build
     from basis_strategy_v1.app.effects import effect_lines, write_effects
     from basis_strategy_v1.app.runs import require_labels, write_labels
-    from basis_strategy_v1.app.writer import EARLIER
+    from basis_strategy_v1.app.writer import earlier_lines
     from basis_strategy_v1.terminal import progress_bar
 
     require_labels(name, tags or ())
@@ -139,9 +139,8 @@ def backtest(
         return
     if not quiet:
         print_summary(result.summary)
-        if kept := result.paths.get(EARLIER):
-            other = "an earlier run of this config came to other results (other data, or another version); they are kept in"
-            say(f"{other} {shown(results / kept.name)}")
+        for line in earlier_lines(result.paths, results):
+            say(line)
         if (own := engine.event_logger.directory) == folder.absolute() / "logs":
             say(f"another run is writing in logs; the logs of this one are in {shown(folder / own.name)}")
         say(f"results: {shown(folder)}")

@@ -81,6 +81,7 @@ def live(
 ) -> None:
     """Trade a strategy: every order is written down before it is sent, and found again after a crash."""
     from basis_strategy_v1.app.live_commands import halt_line, is_halted, lines_at_the_end, set_halted
+    from basis_strategy_v1.app.writer import earlier_lines
     from basis_strategy_v1.terminal import progress_bar
 
     with progress_bar(enabled=not quiet and data is not None) as progress:
@@ -92,7 +93,7 @@ def live(
             if is_halted(state):
                 say(halt_line(state))
         result = engine.run()
-    remarks = [] if quiet else lines_at_the_end(result.summary, state)
+    remarks = [] if quiet else [*lines_at_the_end(result.summary, state), *earlier_lines(result.paths, results)]
     folder = results / result.paths["timing.json"].parent.name
     if as_json:
         say(_json({**result.summary, "remarks": remarks, "folder": str(folder)}))
@@ -149,6 +150,7 @@ def unwind(
 ) -> None:
     """Leave all positions within the limits, step by step, then halt. Killed on the way, the same command goes on."""
     from basis_strategy_v1.app import live_commands
+    from basis_strategy_v1.app.writer import earlier_lines
 
     live_commands.require_journal(state)
     engine, stop = _engine(config, data, state, results, logs, paper=paper, speed=speed, report=False)
@@ -156,7 +158,7 @@ def unwind(
     result = engine.run()
     if stop.is_set:
         stop.end()
-    lines = list(live_commands.left(state, result.summary["left_open"], has_left=engine.has_left))
+    lines = [*live_commands.left(state, result.summary["left_open"], has_left=engine.has_left), *earlier_lines(result.paths, results)]
     for line in [_json({"lines": lines})] if as_json else lines:
         say(line)
 

@@ -63,6 +63,8 @@ class Write(Protocol):
 class EventDrivenStrategyEngine:
     """Runs a strategy over its config's time. `from_config` puts one together; a test may hand in the parts."""
 
+    risk_rows: type[RiskRows] = RiskRows
+
     def __init__(
         self,
         config: Config,
@@ -90,7 +92,7 @@ class EventDrivenStrategyEngine:
         self.attribution = Attribution(config.share_class)
         self.curve = EquityCurve()
         self.holdings = PositionRows()
-        self.risk = RiskRows(CURRENCIES[config.share_class])
+        self.risk = self.risk_rows(CURRENCIES[config.share_class])
         self.skipped: list[Skipped] = []
         self.waited: list[Waited] = []  # a look a day at why the strategy holds nothing
         self.looks = 0
@@ -264,7 +266,8 @@ class EventDrivenStrategyEngine:
             for name in owing
             if isinstance(self.account.venues.get(name), Lender)
         }
-        return RiskPoint(market.instant, exposures, perps, equities, loans)
+        marks = tuple([float(market.perp(perp.exchange, perp.symbol)) for perp in perps])
+        return RiskPoint(market.instant, exposures, perps, marks, equities, loans)
 
     def _look_why_it_waits(self, market: MarketSnapshot) -> None:
         """Ask a strategy that can say so why it holds nothing."""

@@ -20,6 +20,7 @@ from basis_strategy_v1.execution.live_run import settled_in
 from basis_strategy_v1.execution.recovery import Recovered
 from basis_strategy_v1.monitoring.logged_errors import errors_since
 from basis_strategy_v1.results.plan_outcomes import outcomes, unwinds_to, unwound_in_a_row
+from basis_strategy_v1.results.risk_of_steps import RiskOfSteps
 from basis_strategy_v1.results.run_record import Checkpoint, RunRecord, StepRow
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class LiveRecord(EventDrivenStrategyEngine):
     `waits` None: recorded data are replayed without waiting (`--speed max`).
     """
 
+    risk_rows = RiskOfSteps
+    risk: RiskOfSteps
     live: LiveRun
     record: RunRecord
     waits: Waits | None = None
@@ -134,6 +137,8 @@ class LiveRecord(EventDrivenStrategyEngine):
             self.equity, self._has_cash_flows = marked[0], False
         for held in self.record.holdings():
             self.holdings.add(*held)
+        for row in self.record.risks():
+            self.risk.restore(row)
         self.skipped += [Skipped(*row) for row in self.record.skipped()]
         self._kept_skipped = len(self.skipped)
         self._next_day, self._goes_on_at, self._recorded = kept.next_day, kept.goes_on_at, kept.mark
@@ -172,8 +177,8 @@ class LiveRecord(EventDrivenStrategyEngine):
         if self._changed or instant >= self._next_day or instant == self._end:
             self._add_holdings(instant, market)
             holding = instant, self._handler.positions
-        checkpoint = self._checkpoint(market.instant, instant + 1)
-        self.record.add(checkpoint, StepRow(market.instant, self.curve.last(), recorded), holding, self.skipped[self._kept_skipped :])
+        checkpoint, step = self._checkpoint(market.instant, instant + 1), StepRow(market.instant, self.curve.last(), recorded)
+        self.record.add(checkpoint, step, holding, self.skipped[self._kept_skipped :], self.risk.see(market))
         self._kept_skipped = len(self.skipped)
 
     def _checkpoint(self, settled: int, goes_on_at: int | None = None) -> Checkpoint:

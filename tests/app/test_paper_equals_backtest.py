@@ -35,7 +35,7 @@ def both(config: dict[str, Any], data: Path, folder: Path) -> tuple[dict[str, An
 
 
 def written(paths: dict[str, Path]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: paths[name].read_text().splitlines() for name in ("equity.csv", "positions.csv")}
+    found: dict[str, Any] = {name: paths[name].read_text().splitlines() for name in ("equity.csv", "positions.csv", "risk.csv")}
     found["summary"] = json.loads(paths["summary.json"].read_text())
     with paths["events.csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))

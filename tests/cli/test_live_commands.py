@@ -63,6 +63,22 @@ def test_a_backtest_runs_where_a_live_run_was(basis: Basis, config: Path, sample
     assert basis("backtest", config, "--data", sample, "--no-report").status == 0
 
 
+def test_each_of_a_backtest_and_a_replay_says_where_the_other_one_went(basis: Basis, config: Path, sample: Path) -> None:
+    same = "an earlier run of this config came to the same equity at every step; its files are kept in results/{}.earlier-{}"
+    assert basis("backtest", config, "--data", sample, "--no-report").status == 0
+    [run] = (config.parent / "results").iterdir()
+    live = basis("live", *replay(config, sample)).out.splitlines()
+    again = basis("backtest", config, "--data", sample, "--no-report").out.splitlines()
+    assert [live[-2], again[-2]] == [same.format(run.name, 1), same.format(run.name, 2)]
+    assert basis("backtest", config, "--data", sample, "--no-report").out.count("earlier run") == 0
+    summary = run / "summary.json"
+    summary.write_text(summary.read_text().replace("{", '{"of": "another version",', 1))
+    (run / "equity.csv").write_text("timestamp,equity\n")
+    other = basis("backtest", config, "--data", sample, "--no-report").out.splitlines()[-2]
+    why = "other data, another version, or one of the two was live"
+    assert other == f"an earlier run of this config came to other results ({why}); they are kept in results/{run.name}.earlier-3"
+
+
 def test_status_shows_the_positions_and_what_is_open(basis: Basis, config: Path, sample: Path) -> None:
     basis("live", *replay(config, sample), "--quiet")
     found = json.loads(basis("status", "--json").out)

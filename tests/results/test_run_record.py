@@ -11,6 +11,7 @@ import pytest
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.results.attribution import AttributionLedger
+from basis_strategy_v1.results.risk_of_steps import RiskRow
 from basis_strategy_v1.results.run_record import NAME, Checkpoint, RunRecord, StepRow, decode_checkpoint, encode_checkpoint, kept_in
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
@@ -60,13 +61,15 @@ HELD = {"bybit": {"USDT": D("0.10"), "ETH": D("-2E-18")}, "wallet": {}}
 def test_what_was_recorded_comes_back_in_its_order(tmp_path: Path) -> None:
     record, *first = opened(tmp_path)
     assert first == [None, ""]
-    record.add(CHECKPOINT, ROWS[0], (10, HELD), [("2024-06-01", "too old")])
-    record.add(CHECKPOINT, ROWS[1])
+    risks = [RiskRow('{"instant":10}', "[10]"), RiskRow('{"instant":20}', None)]
+    record.add(CHECKPOINT, ROWS[0], (10, HELD), [("2024-06-01", "too old")], risks[0])
+    record.add(CHECKPOINT, ROWS[1], risk=risks[1])
     record.close()
     record.close()
     record, *again = opened(tmp_path)
     assert again == [CHECKPOINT, ""]
     assert (list(record.steps()), list(record.holdings()), list(record.skipped())) == (ROWS, [(10, HELD)], [("2024-06-01", "too old")])
+    assert list(record.risks()) == risks
     assert str(next(record.holdings())[1]["bybit"]["USDT"]) == "0.10"
     record.close()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from decimal import Decimal
+from filecmp import cmp
 from typing import TYPE_CHECKING, Any, cast
 
 from basis_strategy_v1.app.approximations import applied_line
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
 from basis_strategy_v1.app.data_checks import issue_lines
 from basis_strategy_v1.app.measuring import Measures, fills_of, market_at, measures_of
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
 from basis_strategy_v1.data.layout import spec_of
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
@@ -33,6 +35,18 @@ if TYPE_CHECKING:
 
 
 EARLIER = "earlier results"  # among the paths of a run: where other results of the same config went
+
+
+def earlier_lines(paths: Mapping[str, Path], results: Path) -> list[str]:
+    """Where the results of an earlier run of the same config went, and whether it came to the same; nothing where there was none.
+    `results` is the folder of runs, as it was given."""
+    if (kept := paths.get(EARLIER)) is None:
+        return []
+    place, equity = shown(results / kept.name), kept / "equity.csv"
+    if equity.is_file() and cmp(equity, paths["equity.csv"], shallow=False):
+        return [f"an earlier run of this config came to the same equity at every step; its files are kept in {place}"]
+    why = "other data, another version, or one of the two was live"
+    return [f"an earlier run of this config came to other results ({why}); they are kept in {place}"]
 
 
 class Writer:

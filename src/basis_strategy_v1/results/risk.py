@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import from_instant, iso_each
@@ -10,14 +11,14 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import DOLLAR_TOKENS
 from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import IN_TRANSIT
+from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
     MarketAt = Callable[[datetime, int], MarketSnapshot]
 
@@ -33,12 +34,13 @@ class LoanRisk(NamedTuple):
 
 
 class RiskPoint(NamedTuple):
-    """The positions from an instant on, until they change: what has a price, the perps, by account the equity of the perps' margin there
-    and then, and by lender its view."""
+    """The positions from an instant on, until they change: what has a price, the perps and their marks, by account the equity of the perps'
+    margin there and then, and by lender its view."""
 
     instant: int
     exposures: tuple[Exposure, ...]
     perps: tuple[PerpExposure, ...]
+    marks: tuple[float, ...]
     equities: Mapping[str, float]
     loans: Mapping[str, LoanRisk]
 
@@ -71,7 +73,7 @@ class RiskRows:
     def rows(self, instants: array[int], market_at: MarketAt) -> Iterator[str]:
         """A line a step. A cell is empty where a price is not known, or there is nothing of the kind."""
         accounts, lenders, points = self.accounts, self.lenders, self._points
-        prices = _Prices(instants, market_at, self._currency[0])
+        prices = Prices(instants, market_at, self._currency[0])
         stamps = iso_each(instants)
         begins = [bisect_left(instants, point.instant) for point in points]
         nothing = "," * (len(OF_ALL) + 2 * (len(accounts) + len(lenders)) - 1)
@@ -81,16 +83,15 @@ class RiskRows:
         for point, begin, end in zip(points, begins, ends, strict=True):
             if begin < end:
                 loans = [point.loans.get(name, LoanRisk(None, None)) for name in lenders]
-                tail = "".join(f",{_text(loan.ltv)},{_text(loan.health_factor)}" for loan in loans)
+                tail = "".join(f",{text_of(loan.ltv)},{text_of(loan.health_factor)}" for loan in loans)
                 for cells in self._cells(point, begin, end, accounts, prices):
                     yield f"{next(stamps)},{cells}{tail}\n"
 
-    def _cells(self, point: RiskPoint, begin: int, end: int, accounts: Sequence[str], prices: _Prices) -> Iterator[str]:
+    def _cells(self, point: RiskPoint, begin: int, end: int, accounts: Sequence[str], prices: Prices) -> Iterator[str]:
         """The cells of the steps between two changes of the positions."""
         steps = range(begin, end)
         try:
-            of_all = self._exposures(point, steps, prices)
-            of_accounts = [cells for name in accounts for cells in _account(name, point, steps, prices)]
+            columns = self._columns(point, steps, accounts, prices)
         except TypeError:  # a price is None: it is not known at some step
             if len(steps) == 1:
                 yield "," * (len(OF_ALL) + 2 * len(accounts) - 1)
@@ -98,9 +99,13 @@ class RiskRows:
             for step in steps:
                 yield from self._cells(point, step, step + 1, accounts, prices)
             return
-        yield from map(",".join, zip(*of_all, *of_accounts, strict=True))
+        yield from map(",".join, zip(*columns, strict=True))
 
-    def _exposures(self, point: RiskPoint, steps: range, prices: _Prices) -> list[list[str]]:
+    def _columns(self, point: RiskPoint, steps: range, accounts: Sequence[str], prices: Prices) -> list[list[str]]:
+        of_accounts = [cells for name in accounts for cells in _account(name, point, steps, prices)]
+        return [*self._exposures(point, steps, prices), *of_accounts]
+
+    def _exposures(self, point: RiskPoint, steps: range, prices: Prices) -> list[list[str]]:
         sums = [[0.0] * len(steps) for _ in OF_ALL]
         for token, shares in self._by_token(point.exposures).items():
             column = prices.of(token)[steps.start : steps.stop]
@@ -128,16 +133,15 @@ class RiskRows:
         return {token: row for token, row in found.items() if any(row)}
 
 
-def _account(name: str, point: RiskPoint, steps: range, prices: _Prices) -> list[list[str]]:
+def _account(name: str, point: RiskPoint, steps: range, prices: Prices) -> list[list[str]]:
     """Leverage and margin ratio of a perp account at some steps."""
-    own = [perp for perp in point.perps if perp.venue == name]
+    own = [(perp, then) for perp, then in zip(point.perps, point.marks, strict=True) if perp.venue == name]
     if not own:
         return [[""] * len(steps)] * 2
     sizes, equities = [0.0] * len(steps), [point.equities.get(name, 0.0)] * len(steps)
-    for perp in own:
-        column = prices.of_perp(perp.exchange, perp.symbol)
-        base, then = float(perp.base), column[steps.start]
-        marks = column[steps.start : steps.stop]
+    for perp, then in own:
+        base = float(perp.base)
+        marks = prices.of_perp(perp.exchange, perp.symbol)[steps.start : steps.stop]
         sizes = [size + abs(base) * mark for size, mark in zip(sizes, marks, strict=True)]
         equities = [equity + base * (mark - then) for equity, mark in zip(equities, marks, strict=True)]
     leverages = [f"{size / equity:.6f}" if equity > 0 else "" for size, equity in zip(sizes, equities, strict=True)]
@@ -145,7 +149,7 @@ def _account(name: str, point: RiskPoint, steps: range, prices: _Prices) -> list
     return [leverages, ratios]
 
 
-class _Prices:
+class Prices:
     """Prices at every step as floats, None where one is not known: read as a column where the data have them as one."""
 
     def __init__(self, instants: array[int], market_at: MarketAt, currency: str) -> None:
@@ -196,7 +200,7 @@ def _texts(values: list[float]) -> list[str]:
     return [f"{value:.6f}" for value in values] if any(values) else ["0"] * len(values)
 
 
-def _text(value: float | None) -> str:
+def text_of(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 

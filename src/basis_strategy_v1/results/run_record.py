@@ -17,6 +17,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.journal import JournalMark
 from basis_strategy_v1.results.attribution import AttributionLedger
+from basis_strategy_v1.results.risk_of_steps import RiskRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ SCHEMA = (
 )
 # What is known between two steps too, by its name: the newest table of holdings, and since when something is unhedged.
 KEPT = "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
+# risk.csv of each step, and the positions that it comes from where they have changed, as JSON text.
+RISK = "CREATE TABLE IF NOT EXISTS risk (number INTEGER PRIMARY KEY, cells TEXT NOT NULL, point TEXT)"
 HOLDINGS = "holdings"  # the name of the newest table
 WAY_OUT = "free space or rights there, then start again"
 
@@ -139,7 +142,8 @@ class RunRecord:
         except BaseException:
             file.close()
             raise
-        file.execute(KEPT)  # a record of an earlier version has none
+        for statement in (KEPT, RISK):  # a record of an earlier version has none
+            file.execute(statement)
         self._file = file
         return found
 
@@ -148,7 +152,7 @@ class RunRecord:
         fresh = self.path.with_name(f"{NAME}.new")
         fresh.unlink(missing_ok=True)
         with closing(sqlite3.connect(fresh, isolation_level=None)) as file:
-            for statement in (*SCHEMA, KEPT):
+            for statement in (*SCHEMA, KEPT, RISK):
                 file.execute(statement)
             file.execute("INSERT INTO record VALUES (?, ?)", (run, share_class))
             file.execute(f"PRAGMA user_version = {VERSION}")
@@ -178,9 +182,10 @@ class RunRecord:
         step: StepRow | None = None,
         holding: tuple[int, Mapping[str, Mapping[str, Decimal]]] | None = None,
         skipped: Sequence[tuple[str, str]] = (),
+        risk: RiskRow | None = None,
     ) -> None:
-        """Store a step: its row of the curve, that of positions where one was added, the plans that were skipped in it, and what the run
-        goes on with."""
+        """Store a step: its row of the curve, that of positions where one was added, the plans that were skipped in it, its row of
+        risk.csv, and what the run goes on with."""
         with self._reported():
             file = self._open_file()
             self._at("before record")
@@ -194,6 +199,8 @@ class RunRecord:
                     values = (holding[0], _encoded(holding[1]).decode())
                     file.execute("INSERT INTO holding (instant, positions) VALUES (?, ?)", values)
                 file.executemany("INSERT INTO skipped (at, reason) VALUES (?, ?)", [tuple(row) for row in skipped])
+                if risk is not None:
+                    file.execute("INSERT INTO risk (cells, point) VALUES (?, ?)", tuple(risk))
                 self._at("within record")
                 file.execute("INSERT OR REPLACE INTO newest VALUES (1, ?)", (encode_checkpoint(checkpoint),))
             self._at("after record")
@@ -220,6 +227,10 @@ class RunRecord:
         """The rows of positions, one after another."""
         for instant, positions in self._rows("SELECT instant, positions FROM holding ORDER BY number"):
             yield instant, msgspec.json.decode(positions, type=Positions)
+
+    def risks(self) -> Iterator[RiskRow]:
+        """What risk.csv has of each step, one after another."""
+        yield from map(RiskRow._make, self._rows("SELECT cells, point FROM risk ORDER BY number"))
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """(time, reason) of each plan that was skipped."""

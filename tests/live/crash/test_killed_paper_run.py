@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -61,6 +62,8 @@ CONFIG: dict[str, Any] = {
     "limits": {"max_notional_per_instruction": 10**6, "max_notional_per_day": 10**8, "max_slippage_bps": 100,
                "max_unhedged_notional": 10**6, "withdrawal_addresses": ["0x" + "11" * 20]},
 }  # fmt: skip
+FILES = ("equity.csv", "positions.csv", "risk.csv", "trades.csv")
+KEYS = re.compile("auto:[0-9a-f]{16}")
 Killed = Callable[[Path, int], int]
 
 
@@ -140,7 +143,7 @@ def results_in(folder: Path) -> dict[str, Any]:
     """The files of the run's folder. Of the events without keys and numbers, without those of a start, and without what a recovery adds:
     that an order was looked up."""
     (run,) = (path for path in (folder / "results").iterdir() if path.is_dir())
-    found: dict[str, Any] = {name: (run / name).read_text().splitlines() for name in ("equity.csv", "positions.csv")}
+    found: dict[str, Any] = {name: [KEYS.sub("auto:", line) for line in (run / name).read_text().splitlines()] for name in FILES}
     found["summary.json"] = json.loads((run / "summary.json").read_text())
     with (run / "events.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["event_type"] != "component_initialization"]

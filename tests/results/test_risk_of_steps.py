@@ -1,0 +1,53 @@
+"""The rows of risk.csv of a live run: made step by step, kept as text, and the same after a restart."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import timedelta
+from decimal import Decimal
+
+from basis_strategy_v1.core.market import DictSnapshot
+from basis_strategy_v1.results.risk import LoanRisk, RiskPoint
+from basis_strategy_v1.results.risk_of_steps import RiskOfSteps, RiskRow
+from basis_strategy_v1.venues.venue import Exposure, PerpExposure
+
+from ..world import AT
+
+D = Decimal
+
+
+def at(hours: int, mark: int | None) -> DictSnapshot:
+    """A market in which ETH is 3000 and its perp is at a mark; None: nothing of ETH is known."""
+    when, known = AT + timedelta(hours=hours), mark is not None
+    prices = {"USDT": 1, **({"ETH": 3000} if known else {})}
+    perps = {"perp_prices": {"bybit": {"ETHUSDT": mark}}} if known else {}
+    return DictSnapshot(when, {"timestamp": when, "market_data": {"prices": prices, **perps}})
+
+
+def rows(risk: RiskOfSteps, *markets: DictSnapshot) -> list[str]:
+    return list(risk.rows(array("q", [market.instant for market in markets]), lambda at, instant: markets[0]))
+
+
+def test_each_step_has_its_own_prices_also_where_another_process_goes_on_or_one_is_not_known() -> None:
+    markets = [at(0, 3100), at(1, 3200), at(2, None), at(3, 3300)]
+    held, perp = Exposure("bybit", "ETH", "ETH", D("2.0")), PerpExposure("bybit", "bybit", "ETHUSDT", "USDT", D(-2), D(-6200))
+    first = RiskOfSteps(("USDT", "USDC"))
+    assert first.see(markets[0]) is None
+    first.add(RiskPoint(markets[0].instant, (held,), (perp,), (3100.0,), {"bybit": 1000.1}, {"aave": LoanRisk(0.5, None)}))
+    kept = [first.see(markets[0]), first.see(markets[1])]
+    assert [isinstance(row, RiskRow) and row.point is not None for row in kept] == [True, False]
+    second = RiskOfSteps(("USDT", "USDC"))
+    for row in kept:
+        assert row is not None
+        second.restore(row)
+    for risk in (first, second):
+        assert [row is not None and row.point for row in map(risk.see, markets[2:])] == [None, None]
+        assert risk.header() == (
+            "timestamp,gross_exposure,net_exposure,in_transit,queued,bybit_leverage,bybit_margin_ratio,aave_ltv,aave_health_factor"
+        )
+        assert [row.partition(",")[2] for row in rows(risk, *markets)] == [
+            "12200.000000,-200.000000,0,0,6.199380,0.161306,0.500000,\n",
+            "12400.000000,-400.000000,0,0,7.999000,0.125016,0.500000,\n",
+            ",,,,,,0.500000,\n",
+            "12600.000000,-600.000000,0,0,10.998167,0.090924,0.500000,\n",
+        ]
