@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 COMPONENT = "EventDrivenStrategyEngine"
 PATIENCE_S = 2.0  # for what a venue has: then the run goes on, and looks it up from time to time
+START_PATIENCE_S = 20.0  # at the start: an order at an exchange is known by then; for what takes longer the guard does not wait
 CAPITAL = "initial capital"  # of the config with which the record began
 SINCE = "unhedged since"  # the name under which the record keeps it
 
@@ -100,7 +101,7 @@ class LiveRecord(EventDrivenStrategyEngine):
             at = max(at, from_instant(kept.settled))
         if isinstance(self.clock, SimulatedClock):
             self.clock.move_to(at)
-        recovered, self._since = self.live.start(at), decode_since(self.record.kept(SINCE))
+        recovered, self._since = self.live.start(at, patience_s=START_PATIENCE_S), decode_since(self.record.kept(SINCE))
         if newest is not None:
             plans = journal.plans_after(JournalMark() if kept is None else kept.mark)
             self.live.pipeline.meant, self._unwinds_to = newest.meant, unwinds_to(plans, journal)

@@ -87,6 +87,29 @@ def test_a_pending_order_is_counted_once_where_another_process_finds_its_end(con
     assert len([line for line in result.paths["events.csv"].read_text().splitlines() if ",execution," in line]) == 2
 
 
+def test_a_pending_order_does_not_keep_the_next_process_from_its_guard_and_nothing_new_is_decided(
+    config: dict[str, Any], sample: Path, tmp_path: Path
+) -> None:
+    engine = engine_in(tmp_path, config, sample)
+    Slow(engine)
+    Steps(engine, 2, {})
+    run(engine)
+    again = engine_in(tmp_path, config, sample)
+    slow = Slow(again)
+    slept: list[float] = []
+    again.live.recovery._timing = again.live.recovery._timing._replace(sleep=slept.append)
+    guarded: list[Any] = []
+    guard = again._guard
+    again._guard = lambda at, market, **more: guarded.append(more.get("busy")) or guard(at, market, **more)  # type: ignore[method-assign]
+    sent: list[int] = []
+    Steps(again, 5, {2: lambda: sent.append(len(again.live.journal.plans_after(JournalMark()))), 3: slow.end}, timedelta(hours=3))
+    result = run(again)
+    assert 20 <= sum(slept) < 40
+    assert (guarded[0], sent) == (["bybit"], [1])
+    assert (result.summary["instructions_routed"], errors(result)) == (2, [])
+    assert len([line for line in result.paths["events.csv"].read_text().splitlines() if ",execution," in line]) == 2
+
+
 def test_a_pending_order_that_does_not_end_in_its_time_ends_the_run(config: dict[str, Any], sample: Path, tmp_path: Path) -> None:
     engine = engine_in(tmp_path, config, sample)
     Slow(engine)

@@ -131,6 +131,13 @@ def test_what_is_open_beyond_its_deadline_ends_the_waiting_and_is_critical():
     assert 30 <= sum(bench.time.slept) < 40
 
 
+def test_a_start_that_has_waited_long_enough_leaves_the_rest_open_and_that_is_no_trouble_yet():
+    bench = LeftOpen("k1", finds=[PENDING] * 99)
+    (found,) = bench.recovery.until_closed(5).open
+    assert (found.is_overdue, bench.health, bench.statuses()) == (False, ("healthy", []), {"k1": "sent"})
+    assert 5 <= sum(bench.time.slept) < 10
+
+
 def test_each_entry_has_the_deadline_of_its_own_kind():
     bench = LeftOpen("k1", finds=[PENDING] * 999)
     node = ScriptedGateway(bench.time, finds=[PENDING] * 999, name="wallet", kind="chain", connection="http://node")

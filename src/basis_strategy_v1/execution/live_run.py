@@ -163,8 +163,10 @@ class LiveRun:
             if not self.is_taken_up:
                 self.start(at, self.account.ledger.state if self._opens_with else None)
 
-    def start(self, at: datetime, opened: State | None = None) -> Recovered:
+    def start(self, at: datetime, opened: State | None = None, patience_s: float | None = None) -> Recovered:
         """Take up the account: at the first start from the venues (or `opened`), later from the journal; then close what was left open.
+
+        What has not ended within `patience_s` stays open, for `recover`; None: it is waited for until its deadline.
 
         Raises:
             ComponentError: JRN-006, an outcome cannot be found out; the message says what to inspect.
@@ -174,10 +176,9 @@ class LiveRun:
             state = self._first_state(at, opened)
         self.holdings.not_ours = self.journal.not_ours()
         self.account.ledger.assign(state)
-        recovered = self.recovery.until_closed()
-        if recovered.open:
-            reasons = "\n".join(entry.reason for entry in recovered.open)
-            raise ComponentError("JRN-006", reasons)
+        recovered = self.recovery.until_closed(patience_s)
+        if overdue := [entry.reason for entry in recovered.open if entry.is_overdue]:
+            raise ComponentError("JRN-006", "\n".join(overdue))
         self._log_what_is_missing()
         self.is_taken_up = True
         return recovered

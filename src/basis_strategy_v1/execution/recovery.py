@@ -70,16 +70,18 @@ class Recovery:
                 still.append(found)
         return Recovered(tuple(closed), tuple(still))
 
-    def until_closed(self) -> Recovered:
-        """Look up until every entry is closed, or open beyond its deadline; for the start."""
+    def until_closed(self, patience_s: float | None = None) -> Recovered:
+        """Look up until every entry is closed, or open beyond its deadline, at most for about `patience_s`; for the start."""
         closed: list[Closed] = []
-        pause_s = LEAST_PAUSE_S
+        pause_s, waited_s, began_s = LEAST_PAUSE_S, 0.0, self._timing.monotonic()
         while True:
             found = self.once()
             closed += found.closed
-            if all(entry.is_overdue for entry in found.open):
+            is_patient = patience_s is None or waited_s < patience_s
+            if not is_patient or all(entry.is_overdue for entry in found.open):
                 return Recovered(tuple(closed), found.open)
             self._timing.sleep(pause_s)
+            waited_s = max(waited_s + pause_s, self._timing.monotonic() - began_s)
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
 
     def unlogged(self, keys_in_log: Callable[[Collection[str]], Collection[str]]) -> list[Entry]:
