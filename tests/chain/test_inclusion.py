@@ -228,3 +228,55 @@ def test_the_first_hash_is_found_in_its_block_although_it_was_replaced_before_a_
     assert calls.find(entry.order, [later]).reason == "its nonce, 0, is used, and its receipt is not there yet"
     found = calls.find(entry.order, [entry.messages[0], later])
     assert (found.reference, found.deltas) == (report.reference, report.deltas)
+
+
+def test_never_is_taken_only_once_the_nonce_is_used_by_another_transaction(slow_chain, trade):
+    from eth_account import Account
+
+    class Ended(BaseException):
+        """The process ends while it waits."""
+
+    def end(seconds):
+        raise Ended
+
+    trader = trade(confirmations=1)
+    trader.sleep = end
+    trader.open_again()
+    trader.start()
+    with pytest.raises(Ended):
+        trader.execute(PAY)
+    trader.again()
+    slow_chain.chain.rpc("anvil_dropAllTransactions")
+    trader.journal.resolve("pay", None, at=slow_chain.clock.now(), by="ann")
+    (found,) = trader.manager.live.recovery.once().open
+    assert found.reason.startswith(
+        "pay is not closed as never happened, because its transaction stays valid until nonce 0 is used: send another transaction of the "
+        "account with nonce 0 (0 ETH to itself, at a higher fee), and start again once a block has it; "
+    )
+    slow_chain.chain.rpc("anvil_dropAllTransactions")
+    other = {
+        "type": 2, "chainId": 31_337, "nonce": 0, "to": slow_chain.account, "value": 0, "data": "0x", "gas": 21_000,
+        "maxFeePerGas": 50 * GWEI, "maxPriorityFeePerGas": GWEI,
+    }  # fmt: skip
+    slow_chain.chain.rpc("eth_sendRawTransaction", ("0x" + Account.sign_transaction(other, KEY).raw_transaction.hex(),))
+    slow_chain.chain.mine()
+    slow_chain.chain.mine()
+    (closed,) = trader.manager.live.recovery.once().closed
+    assert (closed.entry.key, trader.status("pay"), paid(slow_chain)) == ("pay", Status.NEVER_HAPPENED, 0)
+
+
+def test_an_empty_transaction_may_cost_what_reduces_risk_may(world, trade):
+    from msgspec import structs
+
+    from basis_strategy_v1.live.chain_message import replaced
+
+    trader = trade()
+    trader.start()
+    trader.execute(PAY)
+    (message,) = trader.journal.entry("pay").messages
+    signer, made = trader.gateway._signer, sent_of(message)
+    at_limit = structs.replace(made, most_fee_wei=made.unsigned.fees.most_wei, most_empty_fee_wei=2 * made.unsigned.fees.most_wei)
+    assert replaced(at_limit, signer, 1, is_empty=False) is None
+    empty = replaced(at_limit, signer, 1, is_empty=True)
+    assert empty.unsigned.fees == made.unsigned.fees.raised()
+    assert (empty.is_empty, empty.most_empty_fee_wei) == (True, at_limit.most_empty_fee_wei)

@@ -95,3 +95,24 @@ def test_a_lost_answer_to_it_is_looked_up():
     bench = Slow(PENDING, UNKNOWN, others=[RAISED], finds=[PENDING, FILL])
     assert bench.send().report.reference == "order 71"
     assert isinstance(UNKNOWN, ComponentError)
+
+
+def test_the_older_one_is_looked_up_where_the_newest_is_pending_and_decides_where_it_happened():
+    bench = Slow(PENDING, PENDING, others=[RAISED], finds=[PENDING, PENDING, FILL])
+    assert bench.send().report.reference == "order 71"
+    assert bench.gateway.calls[-2:] == ["find k1 again", "find k1"]
+
+
+def test_what_a_person_decided_never_to_have_happened_stays_open_until_its_nonce_is_used():
+    at_once = {"exchange": 0, "chain": 0, "withdrawal": 0}
+    bench = Slow(PENDING, PENDING, others=[RAISED], finds=[PENDING] * 20, settle_deadline_s=at_once)
+    bench.fails(OutcomeUnknown)
+    recovery = Recovery(bench.senders, bench.time.timing)
+    recovery.once()
+    bench.journal.resolve("k1", None, at=bench.time.now(), by="a person")
+    (found,) = recovery.once().open
+    said = "k1 is not closed as never happened, because its transaction stays valid until nonce 7 is used: send another transaction"
+    assert found.reason.startswith(said)
+    bench.gateway._finds[:] = [NEVER, NEVER]
+    recovery.once()
+    assert bench.row == ("never happened", NEVER.reason)

@@ -179,5 +179,8 @@ def resolve(folder: Path, key: str, reference: str | None, fee: GivenFee | None 
             raise ComponentError("JRN-005", f"no open instruction has the key {key!r}; open are {there}")
     with SqliteJournal(folder) as writable:
         writable.resolve(key, reference, at=SystemClock().now(), by="basis resolve", fee=fee)
+    nonce = entry.messages[-1].nonce if entry.messages else None
+    if reference is None and nonce is not None:
+        return f"{key}: it never happened; `basis live` closes it at a start once another transaction has used nonce {nonce}"
     what = "never happened" if reference is None else f"happened as {reference}"
     return f"{key}: it {what}; `basis live` closes it at its next start"

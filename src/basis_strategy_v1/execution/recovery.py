@@ -120,9 +120,10 @@ class Recovery:
                 self._journal.close(entry.key, Status.REJECTED, None, None, "one of its steps failed, and nothing goes on with the rest")
                 return Closed(entry, Concluded(status=Status.REJECTED))
             return self._never_happened(entry, "it was not sent")
-        if entry.decision is not None and entry.decision.reference is None:
-            return self._never_happened(entry, f"{entry.decision.by} decided that it never happened")
         sender = self._senders.by_venue.get(entry.venue)
+        nonce = entry.messages[-1].nonce if _is_decided_never(entry) and entry.messages else None
+        if entry.decision is not None and _is_decided_never(entry) and (nonce is None or sender is None):
+            return self._never_happened(entry, f"{entry.decision.by} decided that it never happened")
         if sender is None:
             return self._still_open(entry, 0.0, "EIM-002", _without_gateway(entry))
         assert entry.order is not None, "what was sent live was an order"
@@ -134,7 +135,8 @@ class Recovery:
         if isinstance(found, NotConcluded):
             if not found.is_answered:
                 silent[connection] = f"{connection} did not answer just before"
-            return self._still_open(entry, deadline_s, found.error.error_code, found.error.message)
+            reason = found.error.message if nonce is None else _still_valid(entry, nonce, found.error.message)
+            return self._still_open(entry, deadline_s, found.error.error_code, reason)
         if found.status is None:
             lost = sender.lost(entry, f"what {entry.venue} answers cannot be read")
             return self._still_open(entry, deadline_s, lost.error_code, lost.message)
@@ -155,6 +157,18 @@ class Recovery:
 
 def _asked_with_id(entry: Entry) -> bool:
     return entry.instruction.instruction_id is not None
+
+
+def _is_decided_never(entry: Entry) -> bool:
+    return entry.decision is not None and entry.decision.reference is None
+
+
+def _still_valid(entry: Entry, nonce: int, why: str) -> str:
+    """What is said where a person decided that a transaction never happened that still can."""
+    return (
+        f"{entry.key} is not closed as never happened, because its transaction stays valid until nonce {nonce} is used: send another "
+        f"transaction of the account with nonce {nonce} (0 ETH to itself, at a higher fee), and start again once a block has it; {why}"
+    )
 
 
 def _without_gateway(entry: Entry) -> str:

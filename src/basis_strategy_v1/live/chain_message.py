@@ -46,8 +46,8 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
 
     `instruction` is what it is for, as text, with its amounts as numbers; `pays_to` the address that a transfer pays. `at_block` was the
     newest block when it was made. `until_s`: after this time (seconds since 1970) it is no longer wanted. `most_fee_wei`: what a gas unit
-    may cost at most when it is replaced. `is_batch`: its calls are run by the account's own code. `is_empty`: it does nothing but take the
-    nonce from one that is no longer wanted.
+    may cost at most when it is replaced; `most_empty_fee_wei`, where that is more: when an empty one takes its place. `is_batch`: its calls
+    are run by the account's own code. `is_empty`: it does nothing but take the nonce from one that is no longer wanted.
     """
 
     unsigned: Unsigned
@@ -57,6 +57,7 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
     at_block: int
     until_s: int
     most_fee_wei: int
+    most_empty_fee_wei: int = 0
     is_batch: bool = False
     is_empty: bool = False
 
@@ -85,12 +86,13 @@ def hash_of(raw: str) -> str:
 def replaced(sent: SentTransaction, signer: Signer, at_block: int, *, is_empty: bool) -> SentTransaction | None:
     """The same call with both fees raised, or an empty transaction to ourselves in its place; None where the limit forbids it."""
     fees = sent.unsigned.fees.raised()
-    if fees.most_wei > sent.most_fee_wei:
+    if fees.most_wei > (max(sent.most_fee_wei, sent.most_empty_fee_wei) if is_empty else sent.most_fee_wei):
         return None
     unsigned = structs.replace(sent.unsigned, fees=fees)
     if is_empty:
         unsigned = structs.replace(unsigned, to=signer.address, value_wei=0, data="0x", gas=EMPTY_GAS)
     return signed(
         unsigned, signer, instruction=sent.instruction, pays_to=sent.pays_to, at_block=at_block, until_s=sent.until_s,
-        most_fee_wei=sent.most_fee_wei, is_batch=sent.is_batch, is_empty=is_empty or sent.is_empty,
+        most_fee_wei=sent.most_fee_wei, most_empty_fee_wei=sent.most_empty_fee_wei, is_batch=sent.is_batch,
+        is_empty=is_empty or sent.is_empty,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from basis_strategy_v1.core.outgoing import Gas, Outgoing, OutgoingCall, Outgoin
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.live.call_reading import ReadCall, read_call
 from basis_strategy_v1.live.chain_fees import FeeMarket, fees_within, gwei_of, wei_of
-from basis_strategy_v1.live.chain_message import SentTransaction, Unsigned, signed
+from basis_strategy_v1.live.chain_message import EMPTY_GAS, SentTransaction, Unsigned, signed
 from basis_strategy_v1.live.trader_account import Floor, direct_call, pack_batch, read_batch
 from basis_strategy_v1.venues.transaction_calls import encode_transaction
 from basis_strategy_v1.venues.wallet_calls import encode_transfer
@@ -104,6 +104,7 @@ def prepared(approved: Approved, limits: Limits, quote: ChainQuote, nonce: int, 
     return signed(
         unsigned, signer, instruction=encode_instruction(order.instruction), pays_to=quote.pays_to, at_block=quote.at_block,
         until_s=quote.until_s, is_batch=made.needs_executor, most_fee_wei=_most_fee_wei(approved, cap, quote.gas),
+        most_empty_fee_wei=_most_fee_wei(approved, limits.fee_cap_gwei(leaves=True), EMPTY_GAS),
     )  # fmt: skip
 
 
