@@ -25,6 +25,7 @@ SLOW = (
     "app/test_paper_live.py",
     "app/test_sweep.py",
     "app/test_two_runs.py",
+    "chain/test_client.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",
     "cli/test_commands.py::test_data_sample_writes_the_same_bytes_for_the_same_seed",
     "cli/test_commands.py::test_data_validate_lists_data_quality_issues_and_fails_where_a_file_cannot_be_used",
