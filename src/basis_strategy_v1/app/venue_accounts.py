@@ -49,10 +49,11 @@ class VenueAccount(NamedTuple):
 
 
 class RealVenue(NamedTuple):
-    """What makes the gateway of an account, and which actions it can send."""
+    """What makes the gateway of an account, which actions it can send, and which keys it has in any case."""
 
     make: Callable[[VenueAccount], Gateway]
     actions: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
 
 def _exchange(account: VenueAccount) -> Gateway:
@@ -84,12 +85,12 @@ def _wallet(account: VenueAccount) -> Gateway:
     )  # fmt: skip
 
 
-_TRADES = ("spot trade", "perp trade")
+_TRADES, _KEYS = ("spot trade", "perp trade"), ("API_KEY", "API_SECRET")
 REAL: dict[str, RealVenue] = {
-    "binance": RealVenue(_exchange, EXCHANGE_ACTIONS),
-    "bybit": RealVenue(_exchange, _TRADES),
-    "hyperliquid": RealVenue(_exchange, _TRADES),
-    "okx": RealVenue(_exchange, _TRADES),
+    "binance": RealVenue(_exchange, EXCHANGE_ACTIONS, _KEYS),
+    "bybit": RealVenue(_exchange, _TRADES, _KEYS),
+    "hyperliquid": RealVenue(_exchange, _TRADES, _KEYS),
+    "okx": RealVenue(_exchange, _TRADES, _KEYS),
     WALLET: RealVenue(_wallet, ("wrap", "unwrap", "transfer")),
 }
 """By exchange or protocol. With one line here it trades live."""
