@@ -168,6 +168,6 @@ def test_an_action_takes_no_more_round_trips_than_allowed(world, trade):
     for block in (transfer("ETH", 1), action("supply", "USDT", 1_000), action("wrap", "ETH", 2, "wallet")):
         order_from = client.round_trips
         trader.execute(block)
-        # The look at the protocols before it is simulated among them, and a second one for the receipt where the first came before the block.
+        # The look at the protocols is among them, and a second one for the receipt where the first came before the block.
         assert client.round_trips - order_from <= MOST_ROUND_TRIPS + 1
     assert world.balances()["WETH"] == 202 * ETHER
