@@ -67,7 +67,7 @@ def test_so_does_each_row_of_the_equity_curve(name: str, run_once: RunOnce) -> N
     ran = run_once(SCENARIOS[name])
     capital = SCENARIOS[name]["initial_capital"]
     rows = ran.rows("equity.csv")
-    assert list(rows[0]) == ["timestamp", "equity", *SOURCES]
+    assert list(rows[0]) == ["timestamp", "equity", *SOURCES, "stale"]
     wrong = [row for row in rows if Decimal(row["equity"]) != capital + sum(Decimal(row[source]) for source in SOURCES)]
     assert wrong == []
     assert {"equity": rows[-1]["equity"], **{source: rows[-1][source] for source in SOURCES}} == {
@@ -89,6 +89,8 @@ def test_the_drawdown_is_the_deepest_fall_from_a_peak_and_the_first_is_the_initi
     ran = run_once(SCENARIOS[name])
     peak, deepest = Decimal(ran.summary["initial_equity"]), Decimal(0)
     for row in ran.rows("equity.csv"):
+        if row["stale"] == "1":  # an old price is neither a peak nor a trough
+            continue
         equity = Decimal(row["equity"])
         peak = max(peak, equity)
         deepest = max(deepest, 1 - equity / peak)
