@@ -266,7 +266,7 @@ def test_a_run_whose_summary_cannot_be_printed_has_its_results(config: Path, sam
 @pytest.mark.parametrize(
     ("kibibytes", "code", "left"),
     [
-        (1, "LOG-001", []),
+        (2, "LOG-001", []),
         (8, "RES-001", []),
         (
             200,
@@ -336,7 +336,7 @@ def test_on_a_terminal_a_bar_shows_the_progress_and_the_time_left(minutes: Path,
     os.close(terminal)
     shown = read_all(screen)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == 0, shown
     assert "backtest" in shown and "%" in shown and ":" in shown
     assert b"results: results/eth_basis-" in out and b"\x1b" not in out
 

@@ -67,6 +67,8 @@ def test_a_plan_with_an_order_that_is_too_large_for_its_bar_is_skipped_and_the_r
     lines = (thin / SERIES).read_text().splitlines(keepends=True)
     changed = [f"{line.rpartition(',')[0]},0.0001\n" if line.startswith("2024-06-01T03") else line for line in lines]
     (thin / SERIES).write_text("".join(changed))
+    plan_of_two = BUYS.replace("PLAN", "True").replace("[BUY]", "[BUY, BUY]")
+    assert [int(plan.at[11:13]) for plan in ran(thin, tmp_path, plan_of_two).skipped] == [4, 6, 7, 8]
     engine = ran(thin, tmp_path, BUYS.replace("PLAN", "True"))
     assert [int(plan.at[11:13]) for plan in engine.skipped] == [4, 6, 7, 8]
     assert engine.skipped[0].reason == (

@@ -260,7 +260,9 @@ class Pipeline:
 
     def _refused(self, at: datetime, blocks: Sequence[Any], index: int, failure: ComponentError) -> ComponentError:
         check = self.check(at, blocks)
-        return refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
+        refused = refusal(check.problems or [Problem(index, failure.error_code, failure.message)], blocks, check.missing)
+        refused.original_exception = refused.original_exception or failure.original_exception
+        return refused
 
     def _deliver_all(self, at: datetime, blocks: Sequence[Any], plan: Sequence[Prepared], settled: Reports) -> list[ExecutionReport]:
         reports: list[ExecutionReport] = []
