@@ -122,6 +122,13 @@ def test_a_withdrawal_that_is_on_chain_is_known_by_its_hash_and_its_credit_comes
     }  # fmt: skip
 
 
+def test_an_arrival_that_the_chain_stamps_before_the_exchange_has_sent_it_comes_after_that_also_from_another_venue():
+    sent: dict[str, datetime] = {}
+    at_exchange, _ = taken_up(STATE, [on_chain()], none_open, sent)
+    (arrived,), _ = taken_up(after(STATE, at_exchange), [credit("wallet", "996", "0xfff", at=NOON - timedelta(seconds=1))], none_open, sent)
+    assert (arrived.kind, arrived.at) == ("arrival", NOON + timedelta(microseconds=1))
+
+
 def test_a_credit_that_is_later_anyhow_keeps_its_time():
     later = NOON + timedelta(seconds=30)
     (_, arrived), _ = taken_up(STATE, [on_chain(), credit("wallet", "996", "0xfff", at=later)], none_open)

@@ -30,15 +30,20 @@ ON_ITS_WAY = "on_its_way"  # the detail of an arrival of less than was sent: how
 OpenTransfers = Callable[[], Collection["WalletTransfer"]]
 
 
-def taken_up(state: State, items: Iterable[Due], open_transfers: OpenTransfers) -> tuple[list[Due], bool]:
+def taken_up(
+    state: State, items: Iterable[Due], open_transfers: OpenTransfers, sent: dict[str, datetime] | None = None
+) -> tuple[list[Due], bool]:
     """The items with what each of them does to the amounts in transit, and whether some were held back.
 
     A credit whose transaction is on its way ends that transfer; one that names no transaction ends the one of its amount. Another one is
     held back while a transfer of the run may still turn out to be it: an order whose outcome is open (`open_transfers`), or a withdrawal
     whose hash the exchange has not shown. It comes again.
+
+    `sent` (by hash: when an exchange says that it has sent it) is added to, for the items of the next venue: their arrival comes after it,
+    whatever the clock of the chain says.
     """
     found: list[Due] = []
-    sent: dict[str, datetime] = {}  # by hash: when the exchange has sent what these items show
+    sent = {} if sent is None else sent
     is_held_back = False
     for item in items:
         if IN_TRANSIT in item.changes:  # the venue itself keeps what is in transit, as a simulated one does

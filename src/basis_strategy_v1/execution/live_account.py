@@ -159,6 +159,7 @@ class LiveAccount(Account):
     def _new_items(self, state: State) -> list[Due]:
         """What happened at all venues since their cursors; it is in the journal when this returns."""
         found: list[Due] = []
+        sent: dict[str, datetime] = {}
         for name, reads in self._reads.items():
             try:
                 items, cursor = reads.due(self._journal.cursor(name))
@@ -167,7 +168,7 @@ class LiveAccount(Account):
                 continue
             self._asked(name, None)
             new_items = with_interest(state, self._journal.new_due(name, items))
-            items, is_held_back = taken_up(state, new_items, self._open_transfers)
+            items, is_held_back = taken_up(state, new_items, self._open_transfers, sent)
             if is_held_back:  # they come again: what is read goes on from where it did
                 cursor = reads.due_again(self._journal.cursor(name) or cursor, items)
             before = state
