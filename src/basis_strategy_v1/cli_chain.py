@@ -12,6 +12,7 @@ from basis_strategy_v1.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from basis_strategy_v1.live.delegation import Delegation
 
@@ -29,10 +30,7 @@ State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder 
 @app.command(epilog="Example: basis chain status config/eth_leveraged.yaml")
 def status(config: Config, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Print the account, the executor and the delegation as the chain has them. Nothing is sent."""
-    from basis_strategy_v1.app import chain_commands
-    from basis_strategy_v1.live.process import forbid_core_dumps
-
-    forbid_core_dumps()
+    chain_commands = _commands()
     if as_json:
         import json
 
@@ -67,10 +65,19 @@ def undelegate(
     _change(config, state, lambda delegation: delegation.undelegate(foreign))
 
 
-def _change(config: Path, state: Path, do: Callable[[Delegation], str]) -> None:
+def _commands() -> ModuleType:
+    """What the commands do, once it is known that it can be loaded."""
+    from basis_strategy_v1.live.live_extra import TO_CHAIN, require_live
+
+    require_live(TO_CHAIN)
     from basis_strategy_v1.app import chain_commands
     from basis_strategy_v1.live.process import forbid_core_dumps
 
     forbid_core_dumps()
+    return chain_commands
+
+
+def _change(config: Path, state: Path, do: Callable[[Delegation], str]) -> None:
+    chain_commands = _commands()
     for line in chain_commands.change(config, state, do).splitlines():
         say(line)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +173,16 @@ except ComponentError as error:
     names = " and ".join(missing)
     line = f"CFG-003: exchanges are reached through {names}: install basis-strategy[live] (in a checkout: pip install '.[live]')"
     assert (done.stdout, done.stderr, done.returncode) == (f"{line}\n", "", 0)
+
+
+def test_the_commands_of_the_account_on_chain_say_what_is_missing_in_one_line(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(("eth_abi", "eth_account", "requests", "ccxt")))
+from basis_strategy_v1.cli import main
+sys.argv = ["basis", "chain", "status", "any.yaml"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    line = "CFG-003: a chain is reached through eth_abi and eth_account and requests: install basis-strategy[live]"
+    assert (done.stdout, done.stderr, done.returncode) == ("", f"basis: {line} (in a checkout: pip install '.[live]')\n", 2)

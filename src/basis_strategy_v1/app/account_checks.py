@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.core.gateway import Gateway
     from basis_strategy_v1.core.journal import LiveJournal
-    from basis_strategy_v1.live.exchange_faults import AccountFindings
+    from basis_strategy_v1.live.account_findings import AccountFindings
 
 NOT_READY = "CFG-004"
 ACCOUNT_CALLS = 10  # so many requests look at one account

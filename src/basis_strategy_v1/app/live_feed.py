@@ -11,6 +11,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY
 from basis_strategy_v1.core.settings import OnChainSettings
 from basis_strategy_v1.core.state import WALLET
+from basis_strategy_v1.live.live_extra import TO_CHAIN, require_live
 from basis_strategy_v1.live.market_feed import KINDS, MarketFeed
 from basis_strategy_v1.live.public_exchange import PublicExchange
 from basis_strategy_v1.venues.exchanges import exchange_of
@@ -62,6 +63,8 @@ def chain_rows(config: Config, secrets: Secrets) -> ChainRows | None:
     if WALLET not in on_chain:
         return None
     from basis_strategy_v1.live.chain_feed import ChainRows
+
+    require_live(TO_CHAIN)
     from basis_strategy_v1.live.chains import open_reader
 
     own = on_chain[WALLET]

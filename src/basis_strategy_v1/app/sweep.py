@@ -23,8 +23,8 @@ from basis_strategy_v1.config import ConfigError, load_config
 from basis_strategy_v1.config.loading import raw_config
 from basis_strategy_v1.core.amounts import counted, shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.version import VERSION
 from basis_strategy_v1.data.data_provider import DataProvider
-from basis_strategy_v1.results.summary import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.execution.paper import PaperGateway
-from basis_strategy_v1.live.ccxt_extra import require_ccxt
+from basis_strategy_v1.live.live_extra import TO_CHAIN, TO_EXCHANGES, require_live
 from basis_strategy_v1.venues import exchanges
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import kind_of
@@ -57,7 +57,7 @@ class RealVenue(NamedTuple):
 
 
 def _exchange(account: VenueAccount) -> Gateway:
-    require_ccxt()
+    require_live(TO_EXCHANGES)
     from basis_strategy_v1.live.exchanges import open_exchange
 
     assert isinstance(account.settings, exchanges.Settings)
@@ -68,6 +68,7 @@ def _exchange(account: VenueAccount) -> Gateway:
 
 
 def _wallet(account: VenueAccount) -> Gateway:
+    require_live(TO_CHAIN)
     from basis_strategy_v1.live.chains import open_wallet
 
     def pays_to(venue: str, token: str) -> str | None:

@@ -14,6 +14,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, Outcom
 from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnswer, Message, NeverHappened, Pending
 from basis_strategy_v1.core.state import State
 from basis_strategy_v1.core.tokens import to_amount
+from basis_strategy_v1.live.account_findings import AccountFindings
 from basis_strategy_v1.live.chain_abi import at_hash, number_of
 from basis_strategy_v1.live.chain_client import NodeFault, RpcCall, RpcError
 from basis_strategy_v1.live.chain_effects import effect_of, places_of
@@ -22,7 +23,6 @@ from basis_strategy_v1.live.chain_outcome import Receipt, outcome, receipt_of
 from basis_strategy_v1.live.chain_prepare import ChainQuote, prepared
 from basis_strategy_v1.live.chain_quote import PaysTo, Quoting
 from basis_strategy_v1.live.chain_reader import BlockReading, block_of
-from basis_strategy_v1.live.exchange_faults import AccountFindings
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 UNREACHABLE, REJECTED, UNKNOWN = "OCH-002", "OCH-001", "OCH-003"
 STUCK_BLOCKS = 3
 MOST_SCANNED = 2_000
-KNOWN = ("already known", "already imported", "known transaction")
-USED = ("nonce too low", "nonce is too low", "invalid nonce", "replacement transaction underpriced", "transaction underpriced")
 WAITS = ("max fee per gas less than block base fee", "fee too low", "txpool is full", "pool is full")
 FINAL = ("insufficient funds", "intrinsic gas", "exceeds block gas limit", "gas limit too high", "invalid sender", "invalid signature")
 
@@ -118,7 +116,7 @@ class ChainGateway:
         except RpcError as refused:
             text = f"{self.name}: the node refused {client_id}: {refused.message}"
             said = refused.message.lower()
-            if any(words in said for words in (*KNOWN, *USED)):
+            if refused.weight:
                 return Pending(f"the node says {refused.message}")
             if any(words in said for words in WAITS):
                 raise VenueUnreachable(UNREACHABLE, text) from None

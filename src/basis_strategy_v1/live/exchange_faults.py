@@ -5,11 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.gateway import MalformedAnswer
+from basis_strategy_v1.live.account_findings import AccountFindings
 from basis_strategy_v1.live.exchange_access import Absent
 from basis_strategy_v1.live.exchange_orders import OPEN, PERP, SPOT, is_ours
 
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
 
 CROSSED = ("crossed", "cross")
 MOST_OFFSET_MS = 1_000
-
-
-class AccountFindings(Struct, frozen=True):
-    """What stands in the way of trading (`faults`), and what is only worth knowing (`notes`). One line each."""
-
-    faults: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 class AccountCheck:

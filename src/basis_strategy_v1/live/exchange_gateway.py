@@ -14,10 +14,11 @@ from basis_strategy_v1.core.gateway import Due, Finding, Happened, MalformedAnsw
 from basis_strategy_v1.core.instructions import CexTrade, WalletTransfer, is_internal_move
 from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.core.state import ExchangeAccount, State
+from basis_strategy_v1.live.account_findings import AccountFindings
 from basis_strategy_v1.live.exchange_access import NOT_WHOLE, UNREACHABLE, Absent, said
 from basis_strategy_v1.live.exchange_client import NoAnswer, Refusal, TooManyRequests
 from basis_strategy_v1.live.exchange_errors import Meaning, meaning_of
-from basis_strategy_v1.live.exchange_faults import AccountCheck, AccountFindings
+from basis_strategy_v1.live.exchange_faults import AccountCheck
 from basis_strategy_v1.live.exchange_moves import made_by, move_of, move_of_reserve, moved
 from basis_strategy_v1.live.exchange_orders import (
     DONE,

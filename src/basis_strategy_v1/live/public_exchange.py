@@ -13,7 +13,7 @@ from basis_strategy_v1.core.deadline import DeadlinePassed
 from basis_strategy_v1.core.error_codes.exceptions import VenueUnreachable
 from basis_strategy_v1.core.market import MissingData
 from basis_strategy_v1.core.text import one_line
-from basis_strategy_v1.live.ccxt_extra import require_ccxt
+from basis_strategy_v1.live.live_extra import TO_EXCHANGES, require_live
 from basis_strategy_v1.live.total_deadline import total_deadline
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class PublicExchange:
     """
 
     def __init__(self, name: str, endpoint: str | None = None, timeout_s: float = 15.0) -> None:
-        require_ccxt()
+        require_live(TO_EXCHANGES)
         self.name = name
         self._endpoint = endpoint
         self._timeout_s = timeout_s

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.attribution_sources import SOURCES
 from basis_strategy_v1.core.clock import DAY_US, iso, to_instant
+from basis_strategy_v1.core.version import VERSION
 from basis_strategy_v1.results.attribution import units_text
 from basis_strategy_v1.results.daily import YEAR_DAYS, too_short
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.results.metrics import Measured
 
 FRACTION = Decimal("1e-12")
-VERSION: str = vars(sys.modules[__name__.partition(".")[0]])["__version__"]  # without an import, which would be a circle
 
 
 def run_id_of(config: Config, data: str | None = None, neighbours: str = "") -> str:
