@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from ..conformance.chain import MissingPackage
+from ..conformance.chain import started
 from .node import GWEI, PricedChain, ShiftedClock, deploy_chain_world
 from .wallet_trader import WalletTrader
 
 
 @pytest.fixture(scope="package")
 def deployed():
-    node = PricedChain()
-    try:
-        node.start()
-    except MissingPackage as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    try:
+    with started(PricedChain()) as node:
         yield deploy_chain_world(node)
-    finally:
-        node.stop()
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 
 from basis_strategy_v1 import cli
 
+UNFINISHED = ["config.yaml", "equity.csv", "events.csv", "positions.csv", "risk.csv", "timing.json", "trades.csv"]
+"""The files of a run that was ended before its summary."""
 CONFIG = """\
 strategy_mode: eth_basis
 share_class: usdt_stable

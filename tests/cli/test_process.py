@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CONFIG
+from .conftest import CONFIG, UNFINISHED
 
 BASIS = [sys.executable, "-m", "basis_strategy_v1.cli"]
 UNMEASURED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
@@ -179,15 +179,7 @@ def test_a_signal_in_the_middle_ends_with_its_status_and_leaves_what_was_written
     warning, ended = err.splitlines()
     assert warning.startswith("warning: mine.py: decide changes its attribute steps, which does not survive a restart")
     assert ended == f"basis: interrupted; what was recorded up to then is in results/{folder.name}"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "config.yaml",
-        "equity.csv",
-        "events.csv",
-        "positions.csv",
-        "risk.csv",
-        "timing.json",
-        "trades.csv",
-    ]
+    assert sorted(path.name for path in folder.iterdir()) == UNFINISHED
     rows = read(folder / "equity.csv")
     assert 4_999 <= len(rows) < MINUTES - 2_880
     assert {len(row) for row in rows} == {14} and rows[0]["timestamp"] == "2024-01-01T00:00:00Z"

@@ -12,17 +12,19 @@ import re
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -390,3 +392,18 @@ def reason_in(output: str) -> str:
     if raw[:4] == bytes.fromhex("4e487b71"):
         return f"panic 0x{decode(('uint256',), raw[4:])[0]:02x}"
     return "0x" + raw.hex() if raw else ""
+
+
+@contextmanager
+def started(node: Any) -> Iterator[Any]:
+    """A node that runs; the test is skipped where its packages are not there, but in CI, which can install them."""
+    try:
+        node.start()
+    except MissingPackage as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    try:
+        yield node
+    finally:
+        node.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite(f"{__package__}.trader")  # what it compares is shown
 
-from .chain import Chain, MissingPackage  # noqa: E402
+from .chain import Chain, started  # noqa: E402
 from .trader import Trader, TraderNode, delegated_trader  # noqa: E402
 
 if TYPE_CHECKING:
@@ -20,33 +19,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def chain() -> Iterator[Chain]:
-    node = Chain()
-    try:
-        node.start()
-    except MissingPackage as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    try:
+    with started(Chain()) as node:
         yield node
-    finally:
-        node.stop()
 
 
 @pytest.fixture(scope="module")
 def delegated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trader]:
     """A node of its own: what it charges and signs stays as it is."""
-    node = TraderNode()
-    try:
-        node.start()
-    except MissingPackage as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(missing))
-    try:
+    with started(TraderNode()) as node:
         yield delegated_trader(node, tmp_path_factory.mktemp("world"))
-    finally:
-        node.stop()
 
 
 @pytest.fixture

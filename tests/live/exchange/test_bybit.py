@@ -37,10 +37,8 @@ def exchange(server, tmp_path):
 
 
 @pytest.fixture
-def trader(exchange, tmp_path):
-    made = Trader(exchange, tmp_path / "trader", venue="bybit", timeout_s=0.5)
-    yield made
-    made.close()
+def trader(trade):
+    return trade(venue="bybit", timeout_s=0.5)
 
 
 # Orders.

@@ -16,7 +16,7 @@ from basis_strategy_v1.live.okx_errors import refusal_of
 from basis_strategy_v1.live.secrets import read_secrets
 from basis_strategy_v1.venues.exchanges import Settings
 
-from .trader import BOTH, LIMITS, Trader
+from .trader import BOTH, LIMITS
 
 D = Decimal
 OKX = {"venue": "okx"}
@@ -31,10 +31,8 @@ def exchange(server, tmp_path):
 
 
 @pytest.fixture
-def trader(exchange, tmp_path):
-    made = Trader(exchange, tmp_path / "trader", venue="okx", timeout_s=0.5)
-    yield made
-    made.close()
+def trader(trade):
+    return trade(venue="okx", timeout_s=0.5)
 
 
 # Orders.
