@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
+
+from basis_strategy_v1.core.gateway import MalformedAnswer
 
 if TYPE_CHECKING:
     from basis_strategy_v1.core.state import Perp
@@ -17,6 +19,7 @@ FOREIGN_FILL, LATE_FILL = "foreign fill", "late fill"
 FOREIGN_WITHDRAWAL, LATE_WITHDRAWAL = "foreign withdrawal", "late withdrawal"
 FUNDING, LIQUIDATION, DELEVERAGING, CREDIT = "funding", "liquidation", "deleveraging", "credit"
 RESERVE = "reserve"  # as a wallet that something is moved from
+M = TypeVar("M")
 Move = tuple[str, str, Decimal, int]
 """The venue's id of a move between wallets, its token, amount and time (ms)."""
 
@@ -128,3 +131,17 @@ class ExchangeApi(Protocol):
     def mode_fault(self, kinds: Collection[str]) -> str | None:
         """What is wrong with the account's mode for these kinds, and the way out; None: nothing."""
         ...
+
+
+def listed(markets: Mapping[str, Mapping[str, M]], kind: str, symbol: str, read: Callable[[str, tuple[str, ...]], object]) -> M:
+    """A market of an exchange that names its markets by ids of its own; `read(kind, ())` fills `markets` where it has not it yet.
+
+    Raises:
+        MalformedAnswer: the exchange does not list it. Or what `read` raises.
+    """
+    if symbol not in markets.get(kind, {}):
+        read(kind, ())
+    found = markets[kind].get(symbol)
+    if found is None:
+        raise MalformedAnswer(f"no {kind} market {symbol}", symbol)
+    return found

@@ -13,7 +13,7 @@ from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import hyperliquid_account, hyperliquid_errors
 from basis_strategy_v1.live.exchange_access import Absent
-from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
+from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings, listed
 from basis_strategy_v1.live.exchange_client import Refusal
 from basis_strategy_v1.live.exchange_orders import PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.exchange_prepare import REJECTED
@@ -81,12 +81,7 @@ class Hyperliquid:
         return {symbol: self._instruments[kind][symbol].rules for symbol in symbols if symbol in self._instruments[kind]}
 
     def _instrument(self, kind: str, symbol: str) -> CoinMarket:
-        if symbol not in self._instruments.get(kind, {}):
-            self.rules(kind, ())
-        found = self._instruments[kind].get(symbol)
-        if found is None:
-            raise MalformedAnswer(f"no {kind} market {symbol}", symbol)
-        return found
+        return listed(self._instruments, kind, symbol, self.rules)
 
     # Orders.
 

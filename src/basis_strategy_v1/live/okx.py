@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from basis_strategy_v1.core.gateway import MalformedAnswer
 from basis_strategy_v1.core.state import Perp
 from basis_strategy_v1.live import okx_account, okx_errors, okx_funding
-from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings
+from basis_strategy_v1.live.exchange_api import DELEVERAGING, LIQUIDATION, Move, Payment, Permissions, PerpMargin, PerpSettings, listed
 from basis_strategy_v1.live.exchange_moves import UNIT
 from basis_strategy_v1.live.exchange_orders import DONE, OPEN, PERP, SPOT, Fill, FoundOrder, Rules
 from basis_strategy_v1.live.okx_account import DAY_MS, HOST, only_row, pages, rows_of
@@ -79,12 +79,7 @@ class Okx:
         return {symbol: self._instruments[kind][symbol].rules for symbol in symbols if symbol in self._instruments[kind]}
 
     def _instrument(self, kind: str, symbol: str) -> Instrument:
-        if symbol not in self._instruments.get(kind, {}):
-            self.rules(kind, ())
-        found = self._instruments[kind].get(symbol)
-        if found is None:
-            raise MalformedAnswer(f"no {kind} market {symbol}", symbol)
-        return found
+        return listed(self._instruments, kind, symbol, self.rules)
 
     # Orders.
 
