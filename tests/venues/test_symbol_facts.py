@@ -220,5 +220,7 @@ def test_the_lines_of_a_symbol_have_every_figure_and_say_where_it_is_not_by_symb
         f"    maintenance tiers and leverage: {SOURCES['hyperliquid']['BTC'][0].source}; true on 2026-09-27",
     ]
     assert "    not by symbol: margin tiers, leverage and smallest order are the same for all symbols" in symbol_lines("ETHUSDT")
+    with pytest.raises(ComponentError, match=r"--symbol: .*got 'ETH/USDT'; write ETHUSDT$"):
+        list(symbol_lines("ETH/USDT"))
     with pytest.raises(ComponentError, match="no exchange has figures of SOLUSDT, only of ETHUSDT, BTCUSDT"):
         list(symbol_lines("SOLUSDT"))

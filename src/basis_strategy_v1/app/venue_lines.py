@@ -9,6 +9,7 @@ from basis_strategy_v1.app.assumptions import fees_of, margin_of, tiers_of, with
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.instruction_fields import symbol_name
 from basis_strategy_v1.venues.exchanges import EXCHANGES, ExchangeRow, base_of
 from basis_strategy_v1.venues.registry import VENUES, make_venue
 from basis_strategy_v1.venues.venue import CEX
@@ -34,8 +35,12 @@ def symbol_lines(symbol: str) -> Iterator[str]:
     """The lines of `basis venues --symbol`: what each exchange that lists the symbol asks, with the source and the date of each figure.
 
     Raises:
-        ComponentError: CEX-001, no exchange has figures of it.
+        ComponentError: CEX-001, it is no symbol, or no exchange has figures of it.
     """
+    try:
+        symbol_name(symbol)
+    except ValueError as fault:
+        raise ComponentError("CEX-001", f"--symbol: {fault}") from None
     base = base_of(symbol)
     rows = [row for row in EXCHANGES.values() if base in row.bases and symbol.removeprefix(base) in ("", "USD", row.settle, *row.quotes)]
     if not rows:

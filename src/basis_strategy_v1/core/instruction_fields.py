@@ -156,7 +156,7 @@ _MARKET = rf"{_NAME}(/{_NAME}){{0,2}}"
 _name: Callable[[Any], str] = _text(_NAME, "1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
 
 
-def _symbol(value: Any) -> str:
+def symbol_name(value: Any) -> str:
     """A symbol; of `ETH/USDT` the message says how an exchange writes it."""
     try:
         return _name(value)
@@ -179,7 +179,7 @@ FIELDS: dict[str, Parser] = {
     "protocol": _name,
     "trade_type": _one_of("spot", "perp"),
     "side": _one_of("buy", "sell"),
-    "symbol": _symbol,
+    "symbol": symbol_name,
     "amount": positive_amount,
     "order_type": _one_of("market", "limit"),
     "price": positive_amount,
