@@ -171,6 +171,12 @@ def in_circles(imports: dict[str, set[str]]) -> set[str]:
     return set(left)
 
 
+def test_the_build_reads_the_version_without_importing_the_package() -> None:
+    tree = ast.parse(Path(basis_strategy_v1.__file__).read_text(encoding="utf-8"))
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"]
+    assert [ast.literal_eval(value) for value in values] == [basis_strategy_v1.__version__]
+
+
 def test_modules_import_each_other_in_no_circle_not_even_for_types() -> None:
     imports = imports_of(Path(basis_strategy_v1.__file__).parents[1])
     assert len(imports) > 100

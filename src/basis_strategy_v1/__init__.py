@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.core.version import VERSION
-
 if TYPE_CHECKING:
     from basis_strategy_v1.app.run_in_python import Run, open_run, run
     from basis_strategy_v1.app.sweep import sweep
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.monitoring.health import UnifiedHealthManager
     from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 
-__version__ = VERSION
+__version__ = "0.1.0"  # a literal: the build reads it without importing the package
 
 _HOME = {
     "ExecutionInterfaceManager": "execution.execution_interface_manager",

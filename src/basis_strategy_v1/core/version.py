@@ -1,3 +1,5 @@
-"""The package's version, for those modules that the package itself names and that so cannot import it."""
+"""The package's version, for the modules that the package itself names."""
 
-VERSION = "0.1.0"
+import sys
+
+VERSION: str = vars(sys.modules[__name__.partition(".")[0]])["__version__"]  # an import of the package would be a circle

@@ -58,10 +58,6 @@ class Account:
             ledger.assign(state)
         return state
 
-    def met_by_instruction(self, market: MarketSnapshot) -> State:
-        """The state that an instruction meets now."""
-        return self.state(market)
-
     def opened(self, state: State, market: MarketSnapshot) -> State:
         """A state of plain amounts in the venues' own units.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.order import Approved
     from basis_strategy_v1.core.state import State
-    from basis_strategy_v1.execution.account import Account
+    from basis_strategy_v1.execution.live_account import LiveAccount
     from basis_strategy_v1.execution.pipeline import Prepared
     from basis_strategy_v1.execution.routing_record import RoutingRecord
     from basis_strategy_v1.execution.senders import Senders
@@ -43,11 +43,12 @@ ZERO = Decimal(0)
 class LiveChecks(Pipeline):
     """The checks of one live account's plans. Nothing is sent here."""
 
+    account: LiveAccount
     journal: LiveJournal  # type: ignore[assignment]  # the one of a backtest has less
 
     def __init__(
         self,
-        account: Account,
+        account: LiveAccount,
         simulator: StepSimulator,
         journal: LiveJournal,
         record: RoutingRecord,
