@@ -1,4 +1,4 @@
-"""Finds what is a secret in a text, or looks like one."""
+"""Takes secrets out of a text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 HIDDEN: Final = "***"
 _SHORTEST_IN_A_URL = 8  # a shorter part of its path, such as v3, is no key
-_LIKE_A_KEY = (
-    re.compile(r"(0[xX])?[0-9a-fA-F]{64}"),  # a private key; a hash and the id of a market at Morpho look the same
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL),
-    re.compile(r"(?:(?:[a-z]{3,8}\s+){3}){3,7}(?:[a-z]{3,8}\s+){2}[a-z]{3,8}"),  # 12, 15, 18, 21 or 24 words
-    re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),  # a web token
-    re.compile(r"(?!0[xX][0-9a-fA-F]{40}$)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9+/=_-]{32,}"),  # an API key
-)
-_KEY_IN_A_URL = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{20,}")
 _NAMES = (
     r"api[_-]?key|access[_-]?key|secret|passphrase|password|passwd|private[_-]?key|signature|mnemonic|authorization|"
     r"(?:access|auth|session)[_-]?token"
@@ -29,28 +21,6 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _IN_A_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)[^/\s@\"']+@", re.IGNORECASE)
-
-
-def looks_like_secret(value: object) -> bool:
-    """Whether a value has the form of a private key, a mnemonic, an API key, a token, or a URL with a password or key in it.
-
-    A transaction hash and the id of a market at Morpho have the form of a private key too.
-    """
-    if not isinstance(value, str):
-        return False
-    text = value.strip()
-    return any(form.fullmatch(text) for form in _LIKE_A_KEY) or _is_url_with_key(text)
-
-
-def _is_url_with_key(text: str) -> bool:
-    if "://" not in text or " " in text:
-        return False
-    try:
-        url = urlsplit(text)
-        parts = [*url.path.split("/"), *(value for _, value in parse_qsl(url.query))]
-    except ValueError:
-        return False
-    return "@" in url.netloc or any(_KEY_IN_A_URL.fullmatch(part) for part in parts)
 
 
 def forms_of(secret: str) -> list[str]:

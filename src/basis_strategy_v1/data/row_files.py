@@ -16,7 +16,7 @@ from basis_strategy_v1.data.row_reader import BadRow, Batch, RowReader, fault_li
 from basis_strategy_v1.data.rows import CUT, RowFault, parse_stamp, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -354,8 +354,3 @@ def as_texts(values: pa.Array, name: str) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise SourceFault(f"column {name} of {kind} cannot be read ({str(error).splitlines()[0][:120]})") from error
     raise SourceFault(f"column {name} is {kind}; expected numbers or texts")
-
-
-def feed_table(batches: Sequence[pa.RecordBatch], reader: RowReader) -> None:
-    """Give the rows of a table to the reader: its columns are the stamp and those of the series, in their order."""
-    _feed_batches(batches, reader)

@@ -28,7 +28,6 @@ U = TypeVar("U", bound=OutcomeUnknown)
 UNREACHABLE = {CEX: "CEX-002", DEX: "DEX-002", ONCHAIN: "OCH-002"}
 UNKNOWN = {CEX: "CEX-003", DEX: "DEX-003", ONCHAIN: "OCH-003"}
 EXCHANGE, CHAIN, WITHDRAWAL = "exchange", "chain", "withdrawal"
-NO_ANSWER = (VenueUnreachable, OutcomeUnknown)
 
 
 class VenueCalls:

@@ -34,9 +34,6 @@ class ChainPlaces(Struct, frozen=True, kw_only=True):
     weth: str
     swaps_at: str  # the venue of a pool that logs a swap as Uniswap's do
 
-    def venue_at(self, address: str) -> str | None:
-        return self.venues.get(address)
-
 
 def places_of(deployment: Deployment, pools: Mapping[str, PoolContracts], wallet: str, swaps_at: str = "uniswap") -> ChainPlaces:
     """The places of a deployment."""

@@ -11,7 +11,6 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.secret_text import HIDDEN, pattern_of, scrubbed, scrubbed_value
 from basis_strategy_v1.live.process import overwrite_variable
 
-ENVIRONMENTS = ("dev", "staging", "production")
 # A venue's name and a field's, each without two underscores together.
 _VARIABLE = re.compile(r"BASIS_(DEV|STAGING|PRODUCTION)__([A-Z0-9]+(?:_[A-Z0-9]+)*)__([A-Z0-9]+(?:_[A-Z0-9]+)*)")
 _NOT_SECRET = ("KEYSTORE",)  # the path of a file
