@@ -104,7 +104,7 @@ wheel: $(VENV)/dev.stamp
 
 lock: $(VENV)/dev.stamp
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --group build --output-file requirements.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra live --group build --group dev --constraint requirements.lock \
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra live --extra cluster --extra search --group build --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
 	npm install --no-progress
 
