@@ -87,7 +87,7 @@ def run_sweep(
     random: Annotated[int | None, typer.Option("--random", metavar="N", help="Only N of the combinations, drawn with --seed.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of --random.")] = 0,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Runs at a time; else one per core.")] = None,
-    backend: Annotated[str, typer.Option("--backend", metavar="processes", help="Where they run.")] = "processes",
+    backend: Annotated[str, typer.Option("--backend", metavar="processes|ray", help="On this machine, or on a Ray cluster.")] = "processes",
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="End a run that takes longer.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where rows and sweep.parquet go; the same command goes on there.")

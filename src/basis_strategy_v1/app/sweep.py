@@ -4,62 +4,33 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 import os
-import signal
-import time
-from multiprocessing.connection import wait
+from contextlib import closing
 from pathlib import Path
 from random import Random
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from basis_strategy_v1.app import build, fingerprint_of, maker_of, open_data
+from basis_strategy_v1.app import fingerprint_of, maker_of, open_data
 from basis_strategy_v1.app.arrow_table import ArrowTable
-from basis_strategy_v1.app.own_strategy import OwnStrategy, own_strategy
+from basis_strategy_v1.app.own_strategy import own_strategy
 from basis_strategy_v1.app.period import missing_ends, other_faults
-from basis_strategy_v1.app.sweep_rows import SweepFolder, failed, figures_of, table_of
-from basis_strategy_v1.config import ConfigError, load_config
+from basis_strategy_v1.app.sweep_processes import rows_in_processes
+from basis_strategy_v1.app.sweep_rows import SweepFolder, table_of
+from basis_strategy_v1.app.sweep_work import Changes, Work, load_one, prepare, reads_of
+from basis_strategy_v1.config import ConfigError
 from basis_strategy_v1.config.loading import raw_config
-from basis_strategy_v1.core.amounts import counted, shown
+from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.version import VERSION
-from basis_strategy_v1.data.data_provider import DataProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkProcess
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from basis_strategy_v1.config import Config
+    from basis_strategy_v1.app.sweep_work import Row
 
 BACKENDS = ("processes", "ray")
 NOTHING_TO_READ = ("DAT-006", "STR-001")  # what no run of the sweep could begin with
-TRIES = 2  # of a run whose process was killed
 MOST_UNASKED = 10_000  # combinations that are run without being asked for again
-
-Changes = dict[str, Any]
-
-
-class Work(NamedTuple):
-    """What every run of a sweep has in common."""
-
-    config: Any
-    data: Any
-    own: OwnStrategy | None
-    providers: dict[Any, DataProvider]  # loaded before the processes begin, so that they share what is in memory
-    period: Mapping[str, Any] = MappingProxyType({})  # the start and the end that the config leaves out
-
-    def changes(self, combination: Changes) -> Changes:
-        """What is set in the config for one run."""
-        return {**(self.own.changes if self.own else {}), **self.period, **combination}
-
-
-class _Running(NamedTuple):
-    place: int
-    process: ForkProcess
-    answer: Connection
-    ends_at: float
 
 
 def sweep(
@@ -78,11 +49,13 @@ def sweep(
 ) -> ArrowTable:
     """Run a config with each combination of `grid` (full name of a key -> its values).
 
-    Each run is a process of its own, forked from this one, which has read the data: nothing that a run changes is seen by another, and
-    a run that dies costs only itself. The rows do not depend on `workers` (default: one per core). A failed run is a row with its `error`.
+    Each run is a process of its own: nothing that a run changes is seen by another, and a run that dies costs only itself. The rows depend
+    neither on `workers` (default: one per core) nor on `backend`. A failed run is a row with its `error`.
 
     Args:
         config, data, strategy: as of `run`.
+        backend: `processes` of this machine, or `ray`: the cluster that this process is connected to, or that of RAY_ADDRESS, or one that
+            is started here. The data are sent; files that the config names are read by each machine of the cluster.
         out: a folder. Each row is stored there as it is finished; called again after a kill, what is done is not run again. Afterwards it
             has `sweep.parquet`. None: nothing is written.
         random: only so many of the combinations, drawn with `seed`.
@@ -96,11 +69,8 @@ def sweep(
         ComponentError: CFG-001, an unknown key, no combination, or no such backend; RES-001, the folder cannot be used; or what `run`
             raises before it begins.
     """
-    if backend != BACKENDS[0]:
-        known = (
-            "the ray backend is not in this version" if backend == "ray" else f"backend: {shown(backend)} is not {' or '.join(BACKENDS)}"
-        )
-        raise ComponentError("CFG-001", f"sweep: {known}; use processes")
+    if backend not in BACKENDS:
+        raise ComponentError("CFG-001", f"sweep: backend {shown(backend)} is not {' or '.join(BACKENDS)}")
     combinations = combinations_of(grid, random, seed)
     own = None if strategy is None else own_strategy(strategy, raw_config(config).get("strategy"))
     work = Work(config, data, own, {})
@@ -110,7 +80,14 @@ def sweep(
     folder = None if out is None else SweepFolder(Path(out), identity)
     rows: dict[int, dict[str, Any]] = {} if folder is None else folder.rows
     try:
-        _run_all(work, combinations, rows, folder, _workers(workers), timeout_s, progress)
+        waiting = [(place, changes) for place, changes in enumerate(combinations) if place not in rows]
+        with closing(_rows_of(backend, work, waiting, _counted_workers(workers), timeout_s)) as finished:
+            for place, row in finished:
+                rows[place] = row
+                if folder is not None:
+                    folder.add(place, row)
+                if progress is not None:
+                    progress(len(rows), len(combinations))
         table = table_of(list(grid), combinations, rows)
         if folder is not None:
             folder.finish(table)
@@ -153,14 +130,21 @@ def size_of(grid: Mapping[str, Sequence[Any]]) -> int:
     return math.prod(len(each) for each in grid.values())
 
 
-def _workers(workers: int | None) -> int:
+def _counted_workers(workers: int | None) -> int | None:
     if workers is not None and workers < 1:
         raise ComponentError("CFG-001", f"sweep: workers must be at least 1, got {workers}")
-    return workers or len(os.sched_getaffinity(0))
+    return workers
 
 
-def _load(work: Work, changes: Changes, *, run: bool = True) -> Any:
-    return load_config(work.config, run=run, changes=work.changes(changes), code=work.own.code if work.own else "")
+def _rows_of(
+    backend: str, work: Work, runs: Sequence[tuple[int, Changes]], workers: int | None, timeout_s: float
+) -> Generator[tuple[int, Row]]:
+    """The rows of these runs, each as it is finished."""
+    if backend == "ray":
+        from basis_strategy_v1.app.sweep_cluster import rows_on_cluster
+
+        return rows_on_cluster(work, runs, workers, timeout_s)
+    return rows_in_processes(work, runs, workers or len(os.sched_getaffinity(0)), timeout_s)
 
 
 def _period(work: Work, combinations: Sequence[Changes]) -> Changes:
@@ -173,10 +157,10 @@ def _period(work: Work, combinations: Sequence[Changes]) -> Changes:
     causes, prepared = [], set[str]()
     for changes in combinations:
         try:
-            settings = _load(work, changes, run=False)
+            settings = load_one(work, changes, run=False)
         except ConfigError:
             continue  # the row of such a run says it
-        if (reads := f"{settings.interval} {_reads(settings)}") in prepared:
+        if (reads := f"{settings.interval} {reads_of(settings)}") in prepared:
             continue
         prepared.add(reads)
         try:
@@ -197,18 +181,13 @@ def _period(work: Work, combinations: Sequence[Changes]) -> Changes:
     return {name: max(times) if name == "start" else min(times) for name, times in found.items()}
 
 
-def _reads(settings: Config) -> str:
-    """What the series that a run reads depend on."""
-    return repr((_key_of(settings), [value for value in _flat(settings.effective["strategy"]) if isinstance(value, str)]))
-
-
 def _require_keys(work: Work, grid: Mapping[str, Sequence[Any]], first: Changes) -> None:
     """Refuse a key of which no value can be read: it is unknown, or wrong throughout. One wrong value is a row with an error."""
     for key, values in grid.items():
         faults = []
         for value in values if isinstance(values, list | tuple | range) else [values]:
             try:
-                _load(work, {**first, key: value})
+                load_one(work, {**first, key: value})
                 break
             except ConfigError as wrong:
                 faults.append(wrong)
@@ -222,15 +201,15 @@ def _identity(work: Work, grid: Mapping[str, Sequence[Any]], combinations: Seque
     hashes, prepared = [], set[str]()
     for changes in combinations:
         try:
-            settings = _load(work, changes)
+            settings = load_one(work, changes)
         except ConfigError:
             continue
-        if (reads := _reads(settings)) in prepared:
+        if (reads := reads_of(settings)) in prepared:
             continue
         prepared.add(reads)
         hashes.append(settings.hash)
         try:
-            _prepare(work, changes)
+            prepare(work, changes)
         except ComponentError as wrong:
             if wrong.error_code in NOTHING_TO_READ:
                 raise
@@ -243,133 +222,3 @@ def _identity(work: Work, grid: Mapping[str, Sequence[Any]], combinations: Seque
         "data": prints,
         "version": VERSION,
     }
-
-
-def _flat(value: Any) -> list[Any]:
-    return [inner for each in value.values() for inner in _flat(each)] if isinstance(value, dict) else [value]
-
-
-def _prepare(work: Work, changes: Changes) -> None:
-    """Put a run together, so that its series are in memory."""
-    engine = build(work.config, _provider_of(work, changes), None, changes=work.changes(changes), own=work.own)
-    engine.event_logger.close()
-
-
-def _key_of(settings: Any) -> Any:
-    """What a provider of data depends on."""
-    data = settings.data
-    own = getattr(settings.strategy, "spot_venue", None)
-    return repr(
-        (
-            settings.start,
-            settings.end,
-            data.directory,
-            data.database,
-            data.max_staleness,
-            data.missing_funding,
-            own,
-            list(settings.venues.cex),
-        )
-    )
-
-
-def _provider_of(work: Work, changes: Changes) -> Any:
-    """The data of one run: the series that were read already, with nothing noted of another run."""
-    if work.data is not None and not isinstance(work.data, str | Path):
-        return work.data
-    settings = _load(work, changes)
-    key = _key_of(settings)
-    if key not in work.providers:
-        work.providers[key] = open_data(settings, work.data)
-    return work.providers[key].again()
-
-
-def _run_all(
-    work: Work,
-    combinations: Sequence[Changes],
-    rows: dict[int, dict[str, Any]],
-    folder: SweepFolder | None,
-    workers: int,
-    timeout_s: float,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    waiting = [index for index in range(len(combinations)) if index not in rows]
-    waiting.reverse()
-    tried: dict[int, int] = {}
-    running: dict[Connection, _Running] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                started = _start(work, waiting[-1], combinations[waiting[-1]], timeout_s)
-                waiting.pop()
-                running[started.answer] = started
-            for answer in _ready(running):
-                one = running.pop(answer)
-                row = _row_of(one)
-                if row is None and tried.setdefault(one.place, 1) < TRIES:
-                    tried[one.place] += 1
-                    waiting.append(one.place)
-                    continue
-                row = row or failed(f"its process was killed ({counted(TRIES, 'time')})")
-                rows[one.place] = row
-                if folder is not None:
-                    folder.add(one.place, row)
-                if progress is not None:
-                    progress(len(rows), len(combinations))
-    finally:
-        for one in running.values():
-            one.process.kill()
-        for one in running.values():
-            one.process.join()
-            one.answer.close()
-
-
-def _ready(running: Mapping[Connection, _Running]) -> list[Any]:
-    """The runs that have answered, have died, or have taken too long; it waits until there is one."""
-    ends_at = min(one.ends_at for one in running.values())
-    ready = wait(list(running), None if ends_at == math.inf else max(ends_at - time.monotonic(), 0))
-    return ready or [answer for answer, one in running.items() if one.ends_at <= time.monotonic()]
-
-
-def _start(work: Work, index: int, changes: Changes, timeout_s: float) -> _Running:
-    context = multiprocessing.get_context("fork")
-    answer, question = context.Pipe(duplex=False)
-    process = context.Process(target=_in_process, args=(work, changes, question), daemon=True)
-    process.start()
-    question.close()
-    return _Running(index, process, answer, time.monotonic() + timeout_s)
-
-
-def _row_of(one: _Running) -> dict[str, Any] | None:
-    """The row of a run that has ended; None where its process died without one."""
-    row: dict[str, Any] | None = None
-    if one.answer.poll():
-        try:
-            row = one.answer.recv()
-        except EOFError:
-            row = None
-    elif one.process.is_alive():
-        row = failed("it took longer than the timeout")
-    one.process.kill()
-    one.process.join()
-    one.answer.close()
-    return row
-
-
-def _in_process(work: Work, changes: Changes, answer: Connection) -> None:
-    """One run, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    answer.send(row_of(work, changes))
-    answer.close()
-
-
-def row_of(work: Work, changes: Changes) -> dict[str, Any]:
-    """The figures of one run, or its error."""
-    try:
-        engine = build(work.config, _provider_of(work, changes), None, changes=work.changes(changes), own=work.own)
-        return figures_of(engine.run().summary)
-    except ComponentError as error:
-        return failed(" ".join(str(error).split()))
-    except Exception as error:  # noqa: BLE001 whatever ends one run is its row: the others go on
-        return failed(" ".join(f"{type(error).__name__}: {error}".split()))
