@@ -34,9 +34,8 @@ def main() -> None:
         sweep(config, GRID, folder / "sample", out=out)
         show("what it leaves on the disk", sum(path.stat().st_size for path in out.rglob("*")) / 1e6, 25, "MB")
         processes, ray = (_rows_per_second(config, folder / "sample", backend) for backend in ("processes", "ray"))
-        print(
-            f"rows per second of the same sweep on Ray, 2 CPUs of this machine: {ray:.2f}; on 2 processes: {processes:.2f}; ratio {ray / processes:.2f}"
-        )
+        ratio = f"{ray / processes:.2f}"
+        print(f"rows per second of it on Ray {ray:.2f}, on processes {processes:.2f}: ratio {ratio}, 2 at a time")
         on, off = _with_and_without(config, folder)
         show("a backtest with its page, metrics, trades and risk", on, off * 1.1, "s", off, "without metrics, trades and risk")
 
