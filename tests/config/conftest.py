@@ -10,6 +10,7 @@ import pytest
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "pure_lending": {"token": "USDT"},
+    "basis": {"spot_venue": "bybit", "perp_venue": "bybit", "symbol": "ETHUSDT"},
     "eth_basis": {"spot_venue": "bybit", "perp_venue": "bybit"},
     "btc_basis": {"spot_venue": "bybit", "perp_venue": "bybit"},
     "eth_staking_only": {"protocol": "lido"},

@@ -253,7 +253,7 @@ def test_the_delays_of_one_instruction_take_a_minute_at_most(attempts: int, dela
 
 
 def test_a_strategy_mode_that_is_nearly_one_is_answered_with_that_one(config: Any) -> None:
-    modes = "pure_lending | eth_basis | btc_basis | eth_staking_only | eth_leveraged | usdt_market_neutral | blocks | custom"
+    modes = "pure_lending | basis | eth_basis | btc_basis | eth_staking_only | eth_leveraged | usdt_market_neutral | blocks | custom"
     assert lines_of(config() | {"strategy_mode": "eth_bases"}, run=False) == [
         f"strategy_mode: 'eth_bases'; allowed: {modes}; did you mean eth_basis?"
     ]

@@ -55,6 +55,7 @@ def check_together(top: Any, folder: Path, reading: Reading) -> Iterator[Fault]:
         if {DEX, ONCHAIN} <= set(whole) and "dex" in strategy and "protocol" in strategy:
             yield from _sale_venue(strategy, whole)
         yield from _strategy_numbers(top.strategy_mode, strategy, venues)
+        yield from _symbol(strategy, venues.get(CEX, {}))
         yield from _most_borrowed(strategy, whole.get(ONCHAIN, {}))
         yield from _leaving(strategy, top)
         if not reading.has_code:
@@ -196,7 +197,7 @@ def _strategy_numbers(mode: str, strategy: Parsed, venues: Sections) -> Iterator
     leverage, perp = strategy.get("leverage"), venues.get(CEX, {}).get(strategy.get("perp_venue", ""))
     if leverage is not None and isinstance(perp, exchange_rows.Settings):
         row = perp.row(strategy["perp_venue"])
-        names = row.names(("BTC" if mode == "btc_basis" else "ETH") + row.settle)
+        names = row.names(_base_of(mode, strategy) + row.settle)
         most = min(row.max_leverage.at(0, *names), row.tiers.at(0, *names)[0].leverage)
         if leverage > most:
             yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most}")
@@ -207,6 +208,21 @@ def _strategy_numbers(mode: str, strategy: Parsed, venues: Sections) -> Iterator
         given = strategy["target_ltv"]
         allowed = "a fraction with a lender" if given is None else "null, or name a lender"
         yield Fault("strategy.target_ltv", "null" if given is None else str(given), allowed)
+
+
+def _base_of(mode: str, strategy: Parsed) -> str:
+    """What a hedge is long in."""
+    return exchange_rows.base_of(strategy["symbol"]) if "symbol" in strategy else "BTC" if mode == "btc_basis" else "ETH"
+
+
+def _symbol(strategy: Parsed, exchanges: Mapping[str, VenueSettings]) -> Iterator[Fault]:
+    """A symbol is written in what its spot venue settles."""
+    symbol, spot = strategy.get("symbol"), exchanges.get(strategy.get("spot_venue", ""))
+    if symbol is None or not isinstance(spot, exchange_rows.Settings):
+        return
+    settle = spot.row(strategy["spot_venue"]).settle
+    if not symbol.endswith(settle) or symbol == settle:
+        yield Fault("strategy.symbol", shown(symbol), f"{exchange_rows.base_of(symbol)}{settle}: {strategy['spot_venue']} settles in {settle}")
 
 
 def _most_borrowed(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Iterator[Fault]:

@@ -27,6 +27,7 @@ class Mode(NamedTuple):
 
 STRATEGIES = {
     "pure_lending": Mode(pure_lending.Parameters, BOTH, pure_lending.PureLending),
+    "basis": Mode(basis.SymbolParameters, STABLE, basis.of_symbol),
     "eth_basis": Mode(basis.Parameters, STABLE, lambda parameters, venues: basis.Basis("ETH", parameters, venues)),
     "btc_basis": Mode(basis.Parameters, STABLE, lambda parameters, venues: basis.Basis("BTC", parameters, venues)),
     "eth_staking_only": Mode(staking.Parameters, ETHER, staking.EthStaking),

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from basis_strategy_v1.core.settings import OrNull, number, whole
+from basis_strategy_v1.core.market import base_of
+from basis_strategy_v1.core.settings import Mark, OrNull, number, text, whole
 from basis_strategy_v1.strategies.hedge import Hedge
 from basis_strategy_v1.strategies.legs import (
     HedgeMemory,
@@ -25,6 +26,7 @@ from basis_strategy_v1.strategies.legs import (
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Waiting, Window, as_percent, because
 
 Apr = OrNull[Annotated[Decimal, number("0.08 is 8 %", above=-1, below=1)]]
+Symbol = Annotated[str, text(r"[A-Z0-9]{2,20}", "base and quote written together (SOLUSDT)")]
 Decision = tuple[list[Block], "BasisMemory"]
 
 
@@ -43,10 +45,21 @@ class Parameters(Struct, frozen=True, kw_only=True):
     funding_window_hours: Annotated[int, whole(at_least=1, at_most=8760), "hours of funding that the mean is taken over"] = 72
 
 
+class SymbolParameters(Parameters, frozen=True, kw_only=True):
+    """Of a basis in any symbol; `eth_basis` and `btc_basis` are presets of it."""
+
+    symbol: Annotated[Symbol, Mark.RUN, "what is bought and sold short, in what the spot venue settles (SOLUSDT)"]
+
+
 class BasisMemory(HedgeMemory, frozen=True, gc=False):
     """What the positions do not show."""
 
     is_out: bool = False  # the short was liquidated: it does not enter again
+
+
+def of_symbol(parameters: SymbolParameters, venues: VenueFacts) -> Basis:
+    """The basis in the symbol of its parameters."""
+    return Basis(base_of(parameters.symbol, (venues[parameters.spot_venue].settle,)), parameters, venues)
 
 
 class Basis:
