@@ -222,7 +222,8 @@ def _symbol(strategy: Parsed, exchanges: Mapping[str, VenueSettings]) -> Iterato
         return
     settle = spot.row(strategy["spot_venue"]).settle
     if not symbol.endswith(settle) or symbol == settle:
-        yield Fault("strategy.symbol", shown(symbol), f"{exchange_rows.base_of(symbol)}{settle}: {strategy['spot_venue']} settles in {settle}")
+        allowed = f"{exchange_rows.base_of(symbol)}{settle}: {strategy['spot_venue']} settles in {settle}"
+        yield Fault("strategy.symbol", shown(symbol), allowed)
 
 
 def _most_borrowed(strategy: Parsed, on_chain: Mapping[str, VenueSettings]) -> Iterator[Fault]:
