@@ -25,6 +25,7 @@ SLOW = (
     "app/test_paper_live.py",
     "app/test_sweep.py",
     "app/test_sweep_cluster.py",
+    "app/test_sweep_search.py::test_a_swept_walk_forward_has_the_rows_of_the_runs_of_its_windows",
     "app/test_two_runs.py",
     "chain/test_client.py",
     "cli/test_commands.py::test_data_import_writes_a_database_that_gives_the_same_run",

@@ -85,7 +85,15 @@ def run_sweep(
         Path | None, typer.Option("--data", metavar="DIR|FILE", help="Folder of CSV series, or database; else the config's.")
     ] = None,
     random: Annotated[int | None, typer.Option("--random", metavar="N", help="Only N of the combinations, drawn with --seed.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of --random.")] = 0,
+    optuna: Annotated[
+        int | None, typer.Option("--optuna", metavar="N", help="N of the combinations, each chosen by the rows before it.")
+    ] = None,
+    walk_forward: Annotated[
+        str | None,
+        typer.Option("--walk-forward", metavar="90d/30d", help="Choose on 90 days, try it on the 30 after them, move on."),
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="The column that --optuna and --walk-forward choose by: the highest.")] = "sharpe",
+    seed: Annotated[int, typer.Option("--seed", help="Of --random and --optuna.")] = 0,
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Runs at a time; else one per core.")] = None,
     backend: Annotated[str, typer.Option("--backend", metavar="processes|ray", help="On this machine, or on a Ray cluster.")] = "processes",
     timeout: Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="End a run that takes longer.")] = None,
@@ -98,7 +106,7 @@ def run_sweep(
     """Run a config with each combination of values: a process a run, a row a run, a table at the end."""
     from basis_strategy_v1.app.input_checks import unknown_parameters
     from basis_strategy_v1.app.sweep import MOST_UNASKED, size_of, sweep
-    from basis_strategy_v1.app.sweep_lines import sweep_lines
+    from basis_strategy_v1.app.sweep_lines import sweep_lines, walk_forward_lines
     from basis_strategy_v1.config.overrides import grid_of
     from basis_strategy_v1.core.amounts import shown
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -107,16 +115,18 @@ def run_sweep(
     grid = grid_of(sets)
     for line in unknown_parameters(config, grid):
         complain(line)
-    count = size_of(grid) if random is None else random
+    count = random or optuna or size_of(grid)
     if count > MOST_UNASKED and not yes:
         raise ComponentError("CFG-001", f"sweep: {count:,} combinations; add --yes to run them all, or --random N to run some")
     options: dict[str, Any] = {} if timeout is None else {"timeout_s": timeout}
     with progress_bar(enabled=not as_json, what="sweep") as progress:
-        table = sweep(config, grid, data, workers, backend, out, random=random, seed=seed, progress=progress, **options)
+        options |= {"random": random, "optuna": optuna, "walk_forward": walk_forward, "metric": metric, "seed": seed}
+        table = sweep(config, grid, data, workers, backend, out, progress=progress, **options)
     if as_json:
         say_json(table.to_pylist())
         return
-    for line in sweep_lines(table.to_pylist(), list(grid)):
+    lines = sweep_lines if walk_forward is None else walk_forward_lines
+    for line in lines(table.to_pylist(), list(grid)):
         say(line)
     if out is not None:
         say(f"rows: {shown(out / 'sweep.parquet')}")

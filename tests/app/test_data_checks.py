@@ -352,6 +352,14 @@ def test_a_run_reports_five_lines_at_most(data: Path) -> None:
 # What the strategy will not do.
 
 
+def test_a_history_that_the_data_do_not_have_before_the_start_is_a_warning(data: Path) -> None:
+    assert warned(data, start="2024-06-02", warmup="24h") == []
+    lines = warned(data, start="2024-06-02", warmup="3d")
+    after = "after 2024-05-30T00:00:00Z; its history is as long as warmup from"
+    assert f"warning: warmup: funding of bybit for ETHUSDT begins at 2024-05-31T00:00:00Z, {after} 2024-06-03T00:00:00Z on" in lines
+    assert len(lines) == 3
+
+
 def test_a_window_that_the_data_cover_late_or_never_is_a_warning(data: Path) -> None:
     late = "2024-06-02T16:00:00Z on; no signal comes before"
     begins = f"warning: strategy.funding_window_hours: the data of {FUNDING} begin at 2024-05-31T00:00:00Z, so the window of"

@@ -192,7 +192,6 @@ def test_random_takes_some_of_the_combinations_in_the_order_of_the_grid() -> Non
     assert some == combinations_of(grid, random=3, seed=1)
     assert some == [one for one in every if one in some] and len(some) == 3
     assert combinations_of(grid, random=99) == every
-    assert combinations_of({"a": 5}) == [{"a": 5}]
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_finished_rows_are_kept(tmp_path: Path) -> None:

@@ -79,7 +79,9 @@ def test_what_is_written_arrives_with_its_type(config: Any) -> None:
         max_unhedged_notional=Decimal(5000), withdrawal_addresses=(ADDRESS,), contracts=(),
     )  # fmt: skip
     bybit = exchanges.Settings(
-        lot=Figure(None, {"ETHUSDT": Figure(Decimal("0.01"))}), tick=Figure(Decimal("0.05")), withdrawal={"USDT": Withdrawal(Decimal(1))}
+        lot=Figure(None, {"ETHUSDT": Figure(Decimal("0.01"))}),
+        tick=Figure(Decimal("0.05")),
+        withdrawal={"USDT": Figure(Withdrawal(Decimal(1)))},
     )
     assert typed.venues.cex == {"bybit": bybit, "okx": exchanges.Settings()}
     assert typed.strategy == basis.Parameters(spot_venue="bybit", perp_venue="bybit")

@@ -201,7 +201,7 @@ def test_a_perp_at_the_edge_of_a_bar_falls_due_when_trying_each_bar_says_so(seed
         extreme = max(reached) if sign < 0 else min(reached)
         base, edge = sign * Decimal(random.randrange(1, 2_000)) / 10, extreme * (1 + Decimal(off))
         cost = base * Decimal(3_000)
-        cash = bybit.maintenance("ETHUSDT", abs(base) * edge) + cost - base * edge
+        cash = bybit.terms.maintenance("ETHUSDT", abs(base) * edge) + cost - base * edge
         state = State({"bybit": ExchangeAccount({"USDT": cash}, {"ETHUSDT": Perp(base, cost)})})
         asked = [
             (provider.snapshot(START + hour * HOUR), to_instant(START + random.randrange(HOURS) * HOUR)) for hour in range(0, HOURS, 5)

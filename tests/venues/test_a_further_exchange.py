@@ -52,12 +52,12 @@ def test_a_config_may_name_it_and_an_account_of_ones_own_at_it() -> None:
 
 def test_a_spot_symbol_is_in_one_of_its_quotes_and_a_perp_in_what_it_settles_in() -> None:
     kraken = venue("kraken")
-    assert [kraken._list(symbol, "spot")[:2] for symbol in ("ETHUSD", "ETHUSDE", "ETHBTC", "BTCUSD")] == [
+    assert [kraken.terms.listing(symbol, "spot")[:2] for symbol in ("ETHUSD", "ETHUSDE", "ETHBTC", "BTCUSD")] == [
         ("ETH", "USD"), ("ETH", "USDE"), ("ETH", "BTC"), ("BTC", "USD"),
     ]  # fmt: skip
     for symbol, trade_type in (("ETHUSDE", "perp"), ("ETHUSDT", "spot")):
         with pytest.raises(VenueRejected, match=f"kraken settles in USD: write ETHUSD instead of {symbol}"):
-            kraken._list(symbol, trade_type)
+            kraken.terms.listing(symbol, trade_type)
     assert [exchanges.base_of(symbol) for symbol in ("ETHUSD", "ETHUSDT", "ETHUSDE", "ETHBTC", "BTCUSD")] == ["ETH"] * 4 + ["BTC"]
 
 

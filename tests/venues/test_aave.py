@@ -217,6 +217,52 @@ def test_a_revision_holds_from_its_date():
         aave({"revision": "3.5"})
 
 
+CHANGED = {
+    "ltv_bps": (7500, 3000),
+    "liquidation_threshold_bps": (7800, 7600),
+    "liquidation_bonus_bps": (450, 600),
+    "reserve_factor_bps": (1000, 2000),
+    "supply_cap": (0, 500),
+    "borrow_cap": (0, 700),
+    "optimal_usage_bps": (9200, 8000),
+    "base_rate_bps": (0, 100),
+    "slope1_bps": (550, 700),
+    "slope2_bps": (3500, 9000),
+    "emode_category": (0, 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_governance_changes_holds_from_its_date(name: str) -> None:
+    change = AT + timedelta(days=1)
+    before, after = CHANGED[name]
+    dated = aave({"reserves": {"USDT": {name: [{"from": AT, "value": before}, {"from": change, "value": after}]}}})
+    of = [aave({"reserves": {"USDT": {name: value}}}) for value in (before, after)]
+    state = State({"aave": dated.open({"aUSDT": D(5)}, NOW)})
+    assert dated.next_due(state, NOW, to_instant(AT + timedelta(days=9))) == to_instant(change)
+    for at, single in zip((market(0.5), market(1), market(0.75)), (*of, of[0]), strict=True):  # a look back is a look at what was then
+        pool = dated.update_to(state, at)[0].parts["aave"].pool
+        assert (pool.rules, pool.emodes) == (single.pool.rules, single.pool.emodes)
+    assert of[0].pool.rules != of[1].pool.rules or of[0].pool.emodes != of[1].pool.emodes
+
+
+def test_a_threshold_that_falls_liquidates_at_its_date() -> None:
+    change = AT + timedelta(days=1)
+    dated = [{"from": AT, "value": 7800}, {"from": change, "value": 5000}]
+    all_venues, state = held(
+        {"reserves": {"USDT": {"liquidation_threshold_bps": dated, "ltv_bps": 4000}}, **NO_IMPACT}, aUSDT=1000, variableDebtUSDC=600
+    )
+    assert [row.kind for row in all_venues["aave"].update_to(state, market(0.9))[1]] in ([], ["interest"])
+    kinds = [row.kind for row in all_venues["aave"].update_to(state, market(1))[1]]
+    assert "liquidation" in kinds
+
+
+def test_a_loan_to_value_above_the_threshold_of_its_time_is_refused() -> None:
+    rows = {"ltv_bps": [{"from": AT, "value": 4000}, {"from": AT + timedelta(days=1), "value": 7000}], "liquidation_threshold_bps": 5000}
+    with pytest.raises(ComponentError, match=r"reserves.USDT.ltv_bps: 7000; allowed: at most liquidation_threshold_bps, 5000"):
+        aave({"reserves": {"USDT": rows}})
+
+
 # Withdrawing and repaying all.
 
 

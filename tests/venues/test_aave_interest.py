@@ -102,7 +102,7 @@ def test_the_public_parameters_give_the_rates_of_the_last_recorded_day(token: st
         row = next(row for row in csv.DictReader(file) if row["timestamp"].startswith(AS_OF))
     unit = 10 ** decimals_of(token)
     supplied, borrowed = (int(Fraction(row[name]) * unit) for name in ("total_supplied", "total_borrowed"))
-    found = rates_at(Settings().rules()[token], borrowed, supplied - borrowed, rounding_of("3.0"))
+    found = rates_at(Settings().governed()[0].rules[token], borrowed, supplied - borrowed, rounding_of("3.0"))
     for rate, name in zip(found, ("liquidity_rate", "variable_borrow_rate"), strict=True):
         # The cash is not in the row: what the treasury has not taken out yet makes it a little more than supply less debt.
         assert rate == pytest.approx(_ray(row[name]), rel=2e-4)

@@ -251,7 +251,7 @@ def test_what_a_kind_of_venue_has_must_be_written(kind):
 
 @pytest.mark.parametrize("name", [name for name, venue in ALL.items() if "set_emode" in venue.actions])
 def test_what_has_e_modes_has_categories_of_them(name):
-    assert VENUES[name].settings().categories()
+    assert VENUES[name].settings().governed()[0].emodes
 
 
 def test_the_registry_knows_a_venue_by_its_kind_only():

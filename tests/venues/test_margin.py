@@ -37,11 +37,11 @@ def exchange(name: str = "bybit") -> Exchange:
 
 def test_maintenance_takes_each_tiers_rate_on_its_own_part():
     binance = exchange("binance")
-    assert binance.maintenance("BTCUSDT", D(0)) == 0
-    assert binance.maintenance("BTCUSDT", D(50_000)) == 200
-    assert binance.maintenance("BTCUSDT", D(60_000)) == 200 + 50
-    assert binance.maintenance("BTCUSDT", D(700_000)) == 200 + 2_750 + 650
-    assert binance.maintenance("BTCUSDT", D(20_000_000)) == 200 + 2_750 + 15_600 + 90_000 + 160_000
+    assert binance.terms.maintenance("BTCUSDT", D(0)) == 0
+    assert binance.terms.maintenance("BTCUSDT", D(50_000)) == 200
+    assert binance.terms.maintenance("BTCUSDT", D(60_000)) == 200 + 50
+    assert binance.terms.maintenance("BTCUSDT", D(700_000)) == 200 + 2_750 + 650
+    assert binance.terms.maintenance("BTCUSDT", D(20_000_000)) == 200 + 2_750 + 15_600 + 90_000 + 160_000
 
 
 def test_margin_counts_the_settlement_token_and_unrealised_profit_only():
@@ -127,7 +127,9 @@ def searched_price(venue: Exchange, account: ExchangeAccount, symbol: str) -> De
     perp = account.perps[symbol]
 
     def safe(price: Decimal) -> bool:
-        return account.balances.get("USDT", D(0)) + perp.base * price - perp.cost > venue.maintenance("ETHUSDT", abs(perp.base) * price)
+        return account.balances.get("USDT", D(0)) + perp.base * price - perp.cost > venue.terms.maintenance(
+            "ETHUSDT", abs(perp.base) * price
+        )
 
     low, high = D(0), D(10) ** 12
     if perp.base > 0:
@@ -196,7 +198,7 @@ def test_a_position_is_liquidated_in_the_bar_that_reaches_its_price(tmp_path, po
     assert (report.kind, report.at) == ("liquidation", AT + timedelta(hours=4))  # the bar of 03:00 has closed
     assert report.deltas.tokens("bybit") == {"ETHUSDT-PERP": D(-position), "USDT": D(-2_000)}
     assert report.costs == (Cost("liquidation", "USDT", lost), Cost("perp_price", "USDT", all_of_it - lost))
-    assert lost == exchange().maintenance("ETHUSDT", 10 * price).quantize(D("1e-8"))
+    assert lost == exchange().terms.maintenance("ETHUSDT", 10 * price).quantize(D("1e-8"))
     assert report.details["closed"] == {"ETHUSDT": str(position)}
     assert handler.positions == {}
 

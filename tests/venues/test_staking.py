@@ -223,7 +223,7 @@ def test_the_queue_pays_more_than_a_dex_whose_price_is_below_redemption_and_take
 
 def test_the_length_of_the_queue_is_a_setting():
     def days(name, **settings):
-        return venue(name, settings).row.withdrawal_days
+        return venue(name, settings).row.withdrawal_days.at()
 
     assert (days("lido"), days("lido", withdrawal_days="1.5")) == (5, D("1.5"))
     assert (days("etherfi"), days("etherfi", withdrawal_days=10)) == (7, 10)
@@ -245,7 +245,7 @@ def test_each_row_of_staked_tokens_has_its_protocol_and_a_request_is_for_as_much
 def test_lido_fixes_the_worth_at_the_finalisation_and_etherfi_takes_it_at_the_claim(protocol):
     wrapped = TOKENS[protocol][1]
     state, _ = asked(protocol, wrapped, 10, held(**{wrapped: 10}))
-    finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days))
+    finalised = at_rate("1.2", days=int(ALL[protocol].row.withdrawal_days.at()))
     after, _ = ALL[protocol].update_to(state, finalised)
     slashed = at_rate("1.14", days=30)
     paid = run(action(protocol, "claim", request_id=f"{protocol}-1"), ALL, after, slashed)
@@ -259,7 +259,7 @@ def reported(protocol: str, number: int, amount: str, claimable: str) -> Settlem
 @protocols
 @exactly
 def test_each_request_is_reported_once_when_it_can_be_claimed_and_nothing_moves_before_the_claim(protocol):
-    venue, days = ALL[protocol], int(ALL[protocol].row.withdrawal_days)
+    venue, days = ALL[protocol], int(ALL[protocol].row.withdrawal_days.at())
     first, second = at_rate("1.2", days=days), at_rate("1.3", days=days + 0.5)
     state, _ = asked(protocol, TOKENS[protocol][1], 5, held(**{TOKENS[protocol][1]: 10}))
     state = run(action(protocol, "unstake", TOKENS[protocol][1], 5), ALL, state, at_rate("1.3", days=0.5)).state
@@ -280,7 +280,7 @@ def test_each_request_is_reported_once_when_it_can_be_claimed_and_nothing_moves_
 @protocols
 @exactly
 def test_requests_whose_time_was_jumped_over_are_due_at_the_next_instant_and_say_since_when_they_were_claimable(protocol):
-    venue, days, late = ALL[protocol], int(ALL[protocol].row.withdrawal_days), at_rate("1.2", days=20)
+    venue, days, late = ALL[protocol], int(ALL[protocol].row.withdrawal_days.at()), at_rate("1.2", days=20)
     state, _ = asked(protocol, TOKENS[protocol][0], 6, held(**{TOKENS[protocol][0]: 12}))
     state = run(action(protocol, "unstake", TOKENS[protocol][0], 3), ALL, state, at_rate("1.2", days=1)).state
     assert venue.next_due(state, late, late.instant) is None

@@ -58,7 +58,7 @@ def test_maintenance_at_binance_is_what_its_rates_and_deductions_give(base: str)
     for tier, deduction in zip(SYMBOL_TIERS["binance"][base], BINANCE_DEDUCTIONS[base], strict=True):
         top = below + 1_000 if tier.notional.is_infinite() else tier.notional
         for notional in ((below + top) / 2, top):
-            assert exchange("binance").maintenance(f"{base}USDT", notional) == notional * tier.maintenance_bps / 10_000 - deduction
+            assert exchange("binance").terms.maintenance(f"{base}USDT", notional) == notional * tier.maintenance_bps / 10_000 - deduction
         below = tier.notional
 
 
@@ -69,9 +69,9 @@ def test_hyperliquid_has_its_own_tiers_for_each_coin() -> None:
     short = ExchangeAccount({"USDC": D(3_000)}, {"BTCUSDC": Perp(D(-1), D(-100_000))})
     price = hyperliquid.liquidation_price(short, "BTCUSDC")
     assert price is not None and round(price, 2) == D("101728.40")
-    assert round(hyperliquid.maintenance("ETHUSDC", D(150_000_000)), 2) == D("3666666.67")
-    assert hyperliquid.initial("BTCUSDC", D(100_000_000)) == D(2_500_000)
-    assert hyperliquid.initial("BTCUSDC", D(200_000_000)) == D(10_000_000)
+    assert round(hyperliquid.terms.maintenance("ETHUSDC", D(150_000_000)), 2) == D("3666666.67")
+    assert hyperliquid.terms.initial("BTCUSDC", D(100_000_000)) == D(2_500_000)
+    assert hyperliquid.terms.initial("BTCUSDC", D(200_000_000)) == D(10_000_000)
 
 
 @exactly
@@ -102,10 +102,10 @@ def test_the_maintenance_of_several_perps_is_each_by_its_own_tiers() -> None:
 
 def test_what_can_be_carried_ends_where_the_next_tier_lets_less() -> None:
     binance = exchange("binance")
-    assert binance.carried("ETHUSDT", D(100)) == 12_500
-    assert binance.carried("ETHUSDT", D(450)) == 50_000  # 125x to there, 100x beyond: 45,000
-    assert binance.carried("ETHUSDT", D(600)) == 60_000
-    assert binance.initial("ETHUSDT", D(60_000)) == 600
+    assert binance.terms.carried("ETHUSDT", D(100)) == 12_500
+    assert binance.terms.carried("ETHUSDT", D(450)) == 50_000  # 125x to there, 100x beyond: 45,000
+    assert binance.terms.carried("ETHUSDT", D(600)) == 60_000
+    assert binance.terms.initial("ETHUSDT", D(60_000)) == 600
 
 
 SOL = {"strategy_mode": "blocks", "share_class": "usdt_stable", "initial_capital": 1_000}
@@ -129,7 +129,7 @@ def test_a_perp_without_a_row_is_refused_and_taken_to_be_like_another_where_the_
     assuming = exchanges_of(assume={"SOLUSDT": {"like": "ETHUSDT"}})
     moved = run(block, assuming, holding(assuming, data, binance={"USDT": 1_000}), data)
     assert moved.state.positions()["binance"]["SOLUSDT-PERP"] == -1
-    assert assuming["binance"].maintenance("SOLUSDT", D(55_000)) == 225
+    assert assuming["binance"].terms.maintenance("SOLUSDT", D(55_000)) == 225
     assert assuming["bybit"].smallest_order("perp", "SOLUSDT") == (D("0.01"), D(5))
 
 
@@ -160,11 +160,11 @@ def test_figures_of_ones_own_may_be_by_symbol() -> None:
         tiers={"SOLUSDT": [{"maintenance_bps": 100, "up_to": 1_000, "leverage": 10}, {"maintenance_bps": 200}]},
     ).row("binance")  # fmt: skip
     binance = Exchange("binance", row)
-    assert [binance._list(symbol, "perp").fee for symbol in ("ETHUSDT", "BTCUSDT")] == [D("0.0005"), D("0.0001")]
+    assert [binance.terms.listing(symbol, "perp").fee for symbol in ("ETHUSDT", "BTCUSDT")] == [D("0.0005"), D("0.0001")]
     assert [binance.smallest_order("perp", symbol)[1] for symbol in ("ETHUSDT", "BTCUSDT", "SOLUSDT")] == [50, 100, 20]
-    assert [binance.initial(symbol, D(1_000)) for symbol in ("ETHUSDT", "BTCUSDT", "SOLUSDT")] == [50, 8, 100]
-    assert [binance.maintenance(symbol, D(2_000)) for symbol in ("ETHUSDT", "BTCUSDT", "SOLUSDT")] == [8, 14, 30]
-    assert [binance._contract(symbol).interval for symbol in ("ETHUSDT", "BTCUSDT")] == [4 * 3_600_000_000, 8 * 3_600_000_000]
+    assert [binance.terms.initial(symbol, D(1_000)) for symbol in ("ETHUSDT", "BTCUSDT", "SOLUSDT")] == [50, 8, 100]
+    assert [binance.terms.maintenance(symbol, D(2_000)) for symbol in ("ETHUSDT", "BTCUSDT", "SOLUSDT")] == [8, 14, 30]
+    assert [binance.terms.contract(symbol).interval for symbol in ("ETHUSDT", "BTCUSDT")] == [4 * 3_600_000_000, 8 * 3_600_000_000]
 
 
 TIER = {"maintenance_bps": 100, "up_to": 1_000, "leverage": 10}

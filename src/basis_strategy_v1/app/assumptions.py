@@ -67,7 +67,8 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
             sentences += venue.pool.health.lines()
             sentences += revision_lines(name, venue.pool.revision, to_instant(config.start), to_instant(config.end))
         if isinstance(venue, StakingProtocol):
-            sentences.append(f"The withdrawal queue of {name} takes {plain(venue.row.withdrawal_days)} days, whatever its length was.")
+            days = " or ".join(dict.fromkeys(plain(value) for value in venue.row.withdrawal_days.values()))
+            sentences.append(f"The withdrawal queue of {name} takes {days} days, whatever its length was.")
     if config.data.missing_funding == "zero":
         sentences.append("A funding payment without a row in the data is taken as 0; each one is listed.")
     return sentences

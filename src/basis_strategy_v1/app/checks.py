@@ -12,7 +12,7 @@ from basis_strategy_v1.core.position_names import Kind, read_common_name
 from basis_strategy_v1.data.layout import interval_name
 from basis_strategy_v1.venues import wallet
 from basis_strategy_v1.venues.aave_prices import MARKET
-from basis_strategy_v1.venues.cex import without_figures
+from basis_strategy_v1.venues.exchange_terms import without_figures
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import with_wallets
 from basis_strategy_v1.venues.venue import ONCHAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.app.checks import is_hedge, legs_apart, valued_by
@@ -205,18 +205,23 @@ def _funding_missing(config: Config, provider: Any, exchange: str, symbol: str) 
     if found is None:
         return
     series, rows = found
-    intervals = {_interval_us(config, name) for name, own in config.venues.cex.items() if exchange_of(name, own) == exchange}
-    for interval_us in sorted(intervals):
+    accounts = [name for name, own in config.venues.cex.items() if exchange_of(name, own) == exchange]
+    for spans in dict.fromkeys(tuple(_intervals(config, name, symbol, first, last)) for name in accounts):
         by_rows = (due for due in missed_payments(rows, last) if first < due <= last)
-        missing = sorted({*_payments_missing(rows, first, last, interval_us), *by_rows})
+        missing = sorted({*by_rows, *(due for span in spans for due in _payments_missing(rows, *span))})
         for start, end, payments in _together(missing, rows):
             when = f"{payments} payments from {iso(start)} to {iso(end)}" if payments > 1 else f"the payment at {iso(start)}"
             way_out = "fill the gap, set data.missing_funding: zero, or leave that time out of the run"
             yield Gap("DAT-005", f"{series} has no row for {when}", way_out, _is_always_short(config))
 
 
-def _interval_us(config: Config, name: str) -> int:
-    return config.venues.cex[name].row(name).funding_interval_hours.at() * HOUR_US
+def _intervals(config: Config, account: str, symbol: str, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """(from, to, microseconds between two payments) of each time with one interval."""
+    row = config.venues.cex[account].row(account)
+    figure = row.funding_interval_hours
+    edges = [first, *sorted({date for date in figure.dates if first < date < last}), last]
+    for start, end in pairwise(edges):
+        yield start, end, figure.at(start, *row.names(symbol)) * HOUR_US
 
 
 def _payments_missing(rows: Sequence[int], first: int, last: int, interval_us: int) -> Iterator[int]:

@@ -94,6 +94,7 @@ def history_from(config: Config, now: datetime, settled: int | None) -> datetime
     """From when on a strategy's window, and what has fallen due at the simulated venues, need the past."""
     hours = getattr(config.strategy, "funding_window_hours", None)
     window = max(timedelta(hours=hours), LEAST_HISTORY) if isinstance(hours, int) else HISTORY_OF_USERS
+    window = max(window, config.warmup or LEAST_HISTORY)
     return now - window if settled is None else min(now - window, from_instant(settled))
 
 

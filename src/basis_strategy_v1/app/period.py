@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ def load_with_period(
 ) -> Config:
     """The config of a backtest, with the start and the end that it leaves out, where the strategy's needs and the data say them.
 
-    The start is the first whole interval at which a row of each series can be seen, the end the last; a payment of funding that is
-    stamped a little later is within.
+    The start is the first whole interval at which a row of each series can be seen, or `warmup` later, the end the last; a payment of
+    funding that is stamped a little later is within.
 
     Raises:
         ConfigError: CFG-001 with all faults at once; that the time is missing only where nothing else is wrong.
@@ -85,7 +86,8 @@ def missing_ends(
         raise ConfigError(Fault(name, "missing", NO_SERIES) for name in missing)
     step = settings.interval // MICROSECOND
     ends = _ends(provider, keys, step)
-    found = {"start": max(first for first, _ in ends), "end": min(last for _, last in ends)}
+    warmup = -(-((settings.warmup or timedelta()) // MICROSECOND) // step) * step
+    found = {"start": max(first for first, _ in ends) + warmup, "end": min(last for _, last in ends)}
     return {name: iso(found[name]) for name in missing}
 
 

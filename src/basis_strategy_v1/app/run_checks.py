@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.core.amounts import EXACT
-from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
+from basis_strategy_v1.core.clock import HOUR_US, from_instant, iso, to_instant
 from basis_strategy_v1.execution.execution_interface_manager import ExecutionInterfaceManager
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def run_warnings(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
     """A line for each thing that the strategy will not do in this run, or only late, and why."""
     yield from _windows_not_covered(config, strategy, provider)
+    yield from _warmup_not_covered(config, strategy, provider)
     yield from _too_little(config, strategy, provider)
 
 
@@ -40,6 +41,19 @@ def _too_little(config: Config, strategy: Strategy, provider: Any) -> Iterator[s
         why = too_little(Step(config.start, market, Portfolio(manager.account, config.gas_reserve_eth), config.strategy))
     if why:
         yield f"initial_capital: {why}"
+
+
+def _warmup_not_covered(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:
+    """Series that begin after `warmup` before the start: their history is shorter there than the config asks for."""
+    if config.warmup is None or config.start is None:
+        return
+    begin = to_instant(config.start - config.warmup)
+    for key in dict.fromkeys(strategy.needs(config.strategy)):
+        covered = provider.coverage(*key)
+        if covered is not None and covered[0] > begin:
+            whole = from_instant(covered[0]) + config.warmup
+            name = f"{key[0]} of {key[1]} for {key[2]}"
+            yield f"warmup: {name} begins at {iso(covered[0])}, after {iso(begin)}; its history is as long as warmup from {iso(whole)} on"
 
 
 def _windows_not_covered(config: Config, strategy: Strategy, provider: Any) -> Iterator[str]:

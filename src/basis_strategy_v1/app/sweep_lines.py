@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.app.runs import aligned
+from basis_strategy_v1.app.sweep_search import TEST
 from basis_strategy_v1.core.amounts import counted
 from basis_strategy_v1.report.metrics import BPS, PERCENT, PLAIN
 
@@ -31,6 +33,20 @@ def sweep_lines(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Itera
         yield from _heat_map(done, *keys)
     yield from _failures([row for row in rows if row["error"]], keys, are_all=not done)
     yield f"{counted(len(rows), 'run')}, {len(rows) - len(done):,} failed"
+
+
+def walk_forward_lines(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[str]:
+    """The lines: the choice of each window and what it came to in the time after it; at the end all of these times joined."""
+    tests = [row for row in rows if row["part"] == TEST]
+    table = [["window", "from", "to", *keys, "return", "CAGR", "Sharpe", "drawdown", "costs"]]
+    for row in tests:
+        chosen = [str(row["window"]), row["start"][:10], row["end"][:10], *(str(row[key]) for key in keys)]
+        table.append([*chosen, *("failed" if row["error"] else _text(row[name], unit) for name, unit in SHOWN)])
+    yield from aligned(table, right=set(range(len(table[0]))))
+    yield from _failures([row for row in rows if row["error"]], [*keys, "window", "part"], are_all=False)
+    joined = prod(1 + (row["return"] or 0) for row in tests) - 1
+    failed = sum(bool(row["error"]) for row in rows)
+    yield f"{counted(len(tests), 'window')}, joined: {_text(joined, PERCENT)}; {len(rows):,} runs, {failed:,} failed"
 
 
 def _failures(failed: Sequence[Mapping[str, Any]], keys: Sequence[str], *, are_all: bool) -> Iterator[str]:

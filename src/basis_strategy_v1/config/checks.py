@@ -198,7 +198,7 @@ def _strategy_numbers(mode: str, strategy: Parsed, venues: Sections) -> Iterator
     if leverage is not None and isinstance(perp, exchange_rows.Settings):
         row = perp.row(strategy["perp_venue"])
         names = row.names(_base_of(mode, strategy) + row.settle)
-        most = min(row.max_leverage.at(0, *names), row.tiers.at(0, *names)[0].leverage)
+        most = min(min(row.max_leverage.at(date, *names), row.tiers.at(date, *names)[0].leverage) for date in (0, *row.dates))
         if leverage > most:
             yield Fault("strategy.leverage", str(leverage), f"at most max_leverage of {strategy['perp_venue']}, {most}")
     enter, leave = strategy.get("enter_above_apr"), strategy.get("leave_below_apr")

@@ -20,6 +20,7 @@ from basis_strategy_v1.core.settings import FLAG, INSTANT, VENUE_NAME, ByName, D
 from basis_strategy_v1.venues.registry import known_names, offering
 
 Read = Callable[[object, str, Reading], Any]
+VALUE = "value"  # under which a list of figures by date has each of them
 _DEEPEST = 16
 _FREE = f"a mapping of texts, finite numbers, true, false, null, lists and mappings, at most {_DEEPEST} deep"
 
@@ -28,18 +29,30 @@ def _same(value: Any) -> Any:
     return value
 
 
+def is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_by_date(value: object) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping) and "from" in item for item in value)
+
+
 class ValueKind(NamedTuple):
     """`read` gives the typed value or reports a fault, in which `allowed` is what may stand there; `plain` is its inverse.
 
-    Whatever is written as a `form` (a mapping, a list) is meant to be of this kind. `holds` is the record inside, under each name where it
-    `has_names`.
+    A value that `is_meant` (a mapping, a list) to be of this kind has the faults of this kind. `holds` is the record inside, under each
+    name where it `has_names`.
     """
 
     allowed: str
     read: Read
     schema: Callable[[], dict[str, Any]]  # JSON schema
     plain: Callable[[Any], Any] = _same
-    form: Any = ()
+    is_meant: Callable[[object], bool] = lambda value: False
     holds: Any = None
     has_names: bool = False
     venue: VenueOf | None = None  # that it names
@@ -162,7 +175,7 @@ def _record(cls: Any) -> ValueKind:
     def read(value: object, path: str, reading: Reading) -> Any:
         return record_of(cls).read(value, path, reading)
 
-    return ValueKind(allowed, read, lambda: record_of(cls).schema(), lambda value: record_of(cls).plain(value), Mapping, cls)
+    return ValueKind(allowed, read, lambda: record_of(cls).schema(), lambda value: record_of(cls).plain(value), is_mapping, cls)
 
 
 def _with(names: Iterable[str]) -> str:
@@ -190,14 +203,14 @@ def _or_null(kind: ValueKind) -> ValueKind:
     )
 
 
-def _either(*kinds: ValueKind) -> ValueKind:
+def _either(*kinds: ValueKind, allowed: str = "") -> ValueKind:
     """A value of one of several kinds: the one of its form, else the first that it is. A text is plain as it is, and of the last kind is
     what holds others, if that does."""
-    allowed = ", or ".join(kind.allowed for kind in kinds)
+    allowed = allowed or ", or ".join(kind.allowed for kind in kinds)
 
     def read(value: object, path: str, reading: Reading) -> Any:
         for kind in kinds:
-            aside = reading if isinstance(value, kind.form) else Reading()
+            aside = reading if kind.is_meant(value) else Reading()
             item = kind.read(value, path, aside)
             if aside is reading or not aside.faults:
                 return item
@@ -206,11 +219,13 @@ def _either(*kinds: ValueKind) -> ValueKind:
     def plain(value: Any) -> Any:
         if isinstance(value, str):
             return value
-        is_single = kinds[-1].form is Mapping and not isinstance(value, Mapping | Struct)
+        is_single = kinds[-1].is_meant is is_mapping and not isinstance(value, Mapping | Struct)
         return kinds[0 if is_single else -1].plain(value)
 
     last = kinds[-1]
-    return ValueKind(allowed, read, lambda: {"anyOf": [kind.schema() for kind in kinds]}, plain, (), last.holds, last.has_names)
+    schema = lambda: {"anyOf": [kind.schema() for kind in kinds]}  # noqa: E731
+    is_meant = lambda value: any(kind.is_meant(value) for kind in kinds)  # noqa: E731
+    return ValueKind(allowed, read, schema, plain, is_meant, last.holds, last.has_names)
 
 
 def _list(of: ValueKind) -> ValueKind:
@@ -229,7 +244,7 @@ def _list(of: ValueKind) -> ValueKind:
     def schema() -> dict[str, Any]:
         return {"type": "array", "items": of.schema(), "uniqueItems": True}
 
-    return ValueKind(allowed, read, schema, lambda items: [of.plain(item) for item in items])
+    return ValueKind(allowed, read, schema, lambda items: [of.plain(item) for item in items], _is_list)
 
 
 def _mapping(key: ValueKind, of: ValueKind, *, is_ordered: bool = False) -> ValueKind:
@@ -254,31 +269,32 @@ def _mapping(key: ValueKind, of: ValueKind, *, is_ordered: bool = False) -> Valu
     def plain(value: Mapping[str, Any]) -> dict[str, Any]:
         return {name: of.plain(value[name]) for name in (value if is_ordered else sorted(value))}
 
-    return ValueKind(allowed, read, schema, plain, Mapping, of.holds, has_names=True)
+    return ValueKind(allowed, read, schema, plain, is_mapping, of.holds, has_names=True)
 
 
 def _figure(of: ValueKind, marks: tuple[Any, ...]) -> ValueKind:
-    """A figure for all, by date, or by name."""
-    kinds = [of._replace(read=_then(of.read, Figure))]
-    key = next((mark.key for mark in marks if isinstance(mark, Dated)), "")
-    if key:
-        kinds.append(_dated(of, key))
-    for mark in marks:
-        if isinstance(mark, ByName):
-            by_name = _mapping(scalar(mark.name), of)
-            kinds.append(by_name._replace(read=_then(by_name.read, _by_name)))
+    """A figure for all, by date, or by name (and there by date too)."""
+    key = next((mark.key for mark in marks if isinstance(mark, Dated)), VALUE)
+    allowed = f"{of.allowed}, or by date: [{{from: date, {key}: …}}, …]"
+    single = _either(_dated(of, key), of._replace(read=_then(of.read, Figure)), allowed=allowed)
 
     def plain(figure: Figure[Any]) -> Any:
         if figure.by_name:
-            return {name: of.plain(figure.by_name[name].value) for name in sorted(figure.by_name)}
+            return {name: plain(figure.by_name[name]) for name in sorted(figure.by_name)}
         dates = [{"from": INSTANT.plain(from_instant(start)), key: of.plain(value)} for start, value in figure.since]
         return dates or of.plain(figure.value)
 
-    return (_either(*kinds) if len(kinds) > 1 else kinds[0])._replace(plain=plain)
+    single = single._replace(plain=plain)
+    for mark in marks:
+        if isinstance(mark, ByName):
+            by_name = _mapping(scalar(mark.name), single)
+            by_name = by_name._replace(read=_then(by_name.read, _by_name))
+            single = _either(single, by_name, allowed=f"{allowed}, or either of them by {mark.name.allowed}")
+    return single._replace(plain=plain)
 
 
-def _by_name(values: Mapping[str, Any]) -> Figure[Any]:
-    return Figure(None, {name: Figure(value) for name, value in values.items()})
+def _by_name(values: Mapping[str, Figure[Any]]) -> Figure[Any]:
+    return Figure(None, values)
 
 
 def _then(read: Read, make: Callable[[Any], Any]) -> Read:
@@ -295,7 +311,8 @@ def _dated(of: ValueKind, key: str) -> ValueKind:
     allowed = f"a list of {shape} in order of time"
 
     def step(item: object, path: str, reading: Reading) -> tuple[Any, Any]:
-        pair = (item["from"], item[key]) if isinstance(item, Mapping) and set(item) == {"from", key} else item
+        name = key if isinstance(item, Mapping) and key in item else VALUE
+        pair = (item["from"], item[name]) if isinstance(item, Mapping) and set(item) == {"from", name} else item
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             return reading.fault(path, item, shape), UNREADABLE
         return since.read(pair[0], f"{path}.from", reading), of.read(pair[1], f"{path}.{key}", reading)
@@ -316,7 +333,7 @@ def _dated(of: ValueKind, key: str) -> ValueKind:
         pair = {"type": "array", "prefixItems": [start, value], "minItems": 2, "maxItems": 2}
         return {"type": "array", "minItems": 1, "items": {"anyOf": [item, pair]}}
 
-    return ValueKind(allowed, read, schema, form=list | tuple)
+    return ValueKind(allowed, read, schema, is_meant=_is_by_date if of.is_meant is _is_list else _is_list)
 
 
 def free() -> ValueKind:
@@ -348,4 +365,4 @@ def free() -> ValueKind:
     def read(value: object, path: str, reading: Reading) -> Any:
         return item(value, path, reading, _DEEPEST) if isinstance(value, Mapping) else reading.fault(path, value, _FREE)
 
-    return ValueKind(_FREE, read, lambda: {"type": "object"}, form=Mapping)
+    return ValueKind(_FREE, read, lambda: {"type": "object"}, is_meant=is_mapping)

@@ -87,6 +87,11 @@ class Top(Struct, frozen=True, kw_only=True):
     start: Annotated[datetime | None, Mark.BACKTEST, "first step; left out: when all series that it needs are there"] = None
     end: Annotated[datetime | None, Mark.BACKTEST, "last step; left out: when the first of them ends"] = None
     interval: Annotated[timedelta, duration("1s", "366d"), "time between two steps; there is a step at start and one at end"] = _HOUR
+    warmup: Annotated[
+        Annotated[timedelta | None, duration("1m", "1100d")],
+        Mark.QUIET,
+        "history before start for snapshot.history: a start that is left out comes so much later; live, so much is loaded at the start",
+    ] = None
     venue_timeout: Annotated[float, seconds(above=0, below=120), "seconds to wait for a venue's answer"] = 15.0
     max_retries_per_venue: Annotated[int, _TRIES, "failures in a row after which a venue is unavailable for 60 s"] = 3
     max_retry_attempts: Annotated[int, _TRIES, "attempts per instruction, in all"] = 3

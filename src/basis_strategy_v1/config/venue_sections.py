@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from msgspec import Struct
 
 from basis_strategy_v1.config.faults import Reading, did_you_mean, is_secret_name
-from basis_strategy_v1.config.kinds import Record, ValueKind, record_of, scalar
+from basis_strategy_v1.config.kinds import Record, ValueKind, is_mapping, record_of, scalar
 from basis_strategy_v1.core.settings import VENUE_NAME, OnChainSettings, ProtocolSettings, VenueSettings, choice
 from basis_strategy_v1.core.state import IN_TRANSIT
 from basis_strategy_v1.venues import exchanges
@@ -54,7 +54,7 @@ def _section(section: str) -> ValueKind:
     def plain(venues: Mapping[str, VenueSettings]) -> dict[str, Any]:
         return {name: settings_record(section, kind_of(name, own)).plain(own) for name, own in venues.items()}
 
-    return ValueKind(allowed(), read, lambda: _schema(section), plain, Mapping)
+    return ValueKind(allowed(), read, lambda: _schema(section), plain, is_mapping)
 
 
 def kind_named(name: object, section: str, given: object) -> str | None:

@@ -29,6 +29,17 @@ class Figure(Struct, Generic[T_co], frozen=True):
                 return value
         return self.value
 
+    @property
+    def dates(self) -> tuple[int, ...]:
+        """The instants at which it changes, by any name; the first value of a list is not a change, it held before, too."""
+        own = (date for date, _ in self.since[1:])
+        return (*own, *(date for figure in self.by_name.values() for date in figure.dates))
+
+    def values(self) -> tuple[T_co, ...]:
+        """Everything that it ever is, by any name."""
+        own = () if self.value is None else (self.value, *(value for _, value in self.since))
+        return (*own, *(value for figure in self.by_name.values() for value in figure.values()))
+
     def map(self, change: Callable[[T_co], S]) -> Figure[S]:
         """Each value changed; where there is none for all, there is none after."""
         value = change(self.value) if self.value is not None else self.value

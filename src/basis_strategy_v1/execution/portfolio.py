@@ -69,13 +69,13 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
     def withdrawal(self, venue: str, token: str) -> Withdrawal:
         """Fee, minimum (token units) and minutes of a transfer out of a venue."""
         exchange = self._account.venues[venue]
-        return (exchange.row.withdrawals if isinstance(exchange, Exchange) else FREE).at(0, token)
+        return (exchange.row.withdrawals if isinstance(exchange, Exchange) else FREE).at(self._now(), token)
 
     def costs_of_trades(self, spot_venue: str, perp_venue: str) -> Decimal:
         """Fees and slippage of a spot and a perp trade together, a fraction of the notional, and a tenth more."""
         spot, perp = (self._exchange(name, "costs_of_trades").row for name in (spot_venue, perp_venue))
         figures = (spot.spot_taker_fee_bps, spot.slippage_bps, perp.perp_taker_fee_bps, perp.slippage_bps)
-        bps = sum((figure.at() for figure in figures), ZERO)
+        bps = sum((figure.at(self._now()) for figure in figures), ZERO)
         return bps * MARGIN_OF_COSTS / BPS
 
     def smallest_order(self, venue: str, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
@@ -95,15 +95,15 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         equity, held = exchange.margin(account, marks).equity, account.perps.get(symbol)
         others = {name: abs(perp.base) * marks[name] for name, perp in account.perps.items() if name != symbol}
         own = abs(held.base) * marks[symbol] if held is not None else ZERO
-        carried = exchange.carried(symbol, equity - sum((exchange.initial(name, size) for name, size in others.items()), ZERO))
+        carried = exchange.terms.carried(symbol, equity - sum((exchange.terms.initial(name, size) for name, size in others.items()), ZERO))
         if carried <= own:
             return ZERO
         # Maintenance rises faster than the notional: at a share of the notional it is at most that share of the maintenance.
-        free = equity - sum((exchange.maintenance(name, size) for name, size in others.items()), ZERO)
-        maintenance = exchange.maintenance(symbol, carried)
+        free = equity - sum((exchange.terms.maintenance(name, size) for name, size in others.items()), ZERO)
+        maintenance = exchange.terms.maintenance(symbol, carried)
         if maintenance > free:
             carried *= free / maintenance
-        room = (carried - own) / (1 + costs * exchange.leverage(symbol)) / market.perp(exchange.row.name, symbol)
+        room = (carried - own) / (1 + costs * exchange.terms.leverage(symbol)) / market.perp(exchange.row.name, symbol)
         return max(room, ZERO)
 
     def health_factor(self, protocol: str, market: MarketSnapshot) -> Decimal | None:
@@ -121,6 +121,11 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         """The most of a token that can be supplied, withdrawn and borrowed there now, by caps and cash; `against` is the collateral of a
         lender where it depends on that."""
         return self._lender(protocol, "limits").limits(self._account.state(market), token, market, against)
+
+    def _now(self) -> int:
+        """The instant of the last snapshot; figures that a venue changes are those of then."""
+        latest = self._account.source.latest
+        return 0 if latest is None else latest.instant
 
     def _exchange(self, name: str, question: str) -> Exchange:
         return self._exchanges.get(name) or self._unanswered(question, name, self._exchanges)

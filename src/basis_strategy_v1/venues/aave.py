@@ -305,7 +305,9 @@ class Aave(FlashLender, PoolLender):
         part = state.parts.get(self.name)
         if not isinstance(part, AaveState):
             return None
+        self.pool.in_force_at(market.instant)
         stamps = [market.next_row("lending", self.series, token) for token in {*part.user.supplied, *part.user.borrowed}]
+        stamps.append(self.pool.until)
         due = min((stamp for stamp in stamps if stamp is not None and stamp <= until), default=until)
         breach = self._next_breach(part, market, due) if part.user.borrowed and part.user.collateral else None
         if breach is not None:
@@ -322,7 +324,7 @@ class Aave(FlashLender, PoolLender):
         if not moving:
             return None
         (key,) = moving
-        asked = (part.user, part.stamps, part.now_s // DAY_S)
+        asked = (part.user, part.stamps, part.now_s // DAY_S, self.pool.since)
         if self._breach is None or self._breach[0] != asked:
             self._breach = asked, breach_of(part, keys, self.pool.prices(part, market), market.spot(key[1], key[2]))
         found = self._breach[1]
@@ -339,7 +341,7 @@ class Aave(FlashLender, PoolLender):
         part = state.parts.get(self.name)
         if not isinstance(part, AaveState) or not (part.user.supplied or part.user.borrowed):
             return state, ()
-        if part.instant != market.instant or part.pool.rules is not self.pool.rules:
+        if part.instant != market.instant or part.pool.rules is not self.pool.in_force_at(market.instant):
             part = self.pool.at(part, market)
         read, reported = part.units(), part.reported
         settled: list[Settlement] = []
@@ -442,9 +444,7 @@ def aave(place: Place, settings: Settings) -> Aave:
     health = HealthPrices(place.name, settings.health_prices, settings.oracle)
     return Aave(
         place,
-        ObservedPool(
-            place, revision, settings.rules(), settings.categories(), rate_impact=settings.rate_impact is not False, health=health
-        ),
+        ObservedPool(place, revision, settings.governed(), rate_impact=settings.rate_impact is not False, health=health),
     )
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from basis_strategy_v1.core.clock import SECOND_US
 from basis_strategy_v1.core.market import SAME_AS
-from basis_strategy_v1.venues.aave_account import EMode, Pool, UserAccount
+from basis_strategy_v1.venues.aave_account import Pool, UserAccount
 from basis_strategy_v1.venues.aave_data import Published, carried, cash_with, counted, joined, published
 from basis_strategy_v1.venues.aave_prices import ORACLE, HealthPrices, OracleSettings, base_of
-from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, ReserveRules, accrue
+from basis_strategy_v1.venues.aave_reserve import UNKNOWN_CASH, Reserve, accrue
 from basis_strategy_v1.venues.aave_state import AaveState, Units
 from basis_strategy_v1.venues.venue import ONCHAIN, reject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from basis_strategy_v1.core.figure import Figure
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.state import State
     from basis_strategy_v1.venues.aave_pool import PoolChange
+    from basis_strategy_v1.venues.aave_reserve import ReserveRules
+    from basis_strategy_v1.venues.aave_settings import Governed
     from basis_strategy_v1.venues.venue import Place
+
+LAST = 2**63
 
 
 class ObservedPool:
@@ -37,24 +42,36 @@ class ObservedPool:
         self,
         place: Place,
         revision: Figure[str],
-        rules: Mapping[str, ReserveRules],
-        emodes: dict[int, EMode],
+        governed: Sequence[Governed],
         *,
         rate_impact: bool,
         health: HealthPrices | None = None,
     ) -> None:
         self.name, self.series = place.name, place.series
         self.revision = revision
-        self.rules = dict(rules)
+        self._governed = governed
+        self._take_effect(0)
         self.rate_impact = rate_impact
         self.health = health or HealthPrices(place.name, ORACLE, OracleSettings())
-        self.emodes = emodes
         self.revisions = tuple(dict.fromkeys((revision.value, *(later for _, later in revision.since))))
         self._plain = {SAME_AS[token]: token for token in self.rules if token in SAME_AS}  # ETH -> WETH
         self._rows: dict[str, Published] = {}  # the last row read of each token: a source gives one object as long as it is in force
 
+    def _take_effect(self, instant: int) -> None:
+        """Let what governance set for an instant be in force; `until` is when the next of it begins."""
+        place = bisect_right(self._governed, instant, key=lambda one: one.since) - 1
+        self.since, self.rules, self.emodes = self._governed[place]
+        self.until = self._governed[place + 1].since if place + 1 < len(self._governed) else LAST
+
+    def in_force_at(self, instant: int) -> Mapping[str, ReserveRules]:
+        """The rules in force at an instant, those of `rules` from now on."""
+        if not self.since <= instant < self.until:
+            self._take_effect(instant)
+        return self.rules
+
     def part(self, state: State, market: MarketSnapshot, *tokens: str) -> AaveState:
         """Our account at the snapshot's instant, in a pool that has the reserves of `tokens` too."""
+        self.in_force_at(market.instant)
         part = state.parts.get(self.name)
         if isinstance(part, AaveState) and part.is_whole:
             return self._whole_at(part, market, tokens)
@@ -87,9 +104,8 @@ class ObservedPool:
             return self._with_rows(part, market, [token for token in tokens if token not in part.stamps])
         now_s = market.instant // SECOND_US
         pool, user = part.pool, part.user
-        if (
-            revision := self.revision.at(market.instant)
-        ) != pool.revision or pool.rules is not self.rules:  # a restored state may have older settings
+        revision, rules = self.revision.at(market.instant), self.in_force_at(market.instant)
+        if revision != pool.revision or pool.rules is not rules:  # a restored state may have older settings
             pool = structs.replace(pool, revision=revision, rules=self.rules, emodes=self.emodes)
         part = AaveState(pool, user, market.instant, now_s, part.stamps, part.reported, part.published)
         return self._with_rows(part, market, dict.fromkeys((*user.supplied, *user.borrowed, *tokens)))

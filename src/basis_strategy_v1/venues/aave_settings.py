@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from msgspec import Struct, structs
 
@@ -26,6 +26,14 @@ BPS_TO_RAY = RAY // 10_000
 ORIGINAL = Figure("3.0")
 
 
+class Governed(NamedTuple):
+    """What governance has set from an instant on: the rules by token, and the e-mode categories."""
+
+    since: int
+    rules: dict[str, ReserveRules]
+    emodes: dict[int, EMode]
+
+
 class ReserveSettings(Struct, frozen=True):
     """A token's parameters. The rates are those of a year: borrowing costs `base_rate`, `slope1` more at the `optimal_usage`, and `slope2`
     more at full use. What is left out is as governance set it."""
@@ -40,18 +48,23 @@ class ReserveSettings(Struct, frozen=True):
     base_rate_bps: Annotated[Figure[RateBps] | None, "borrow rate a year at no use"] = None
     slope1_bps: Annotated[Figure[RateBps] | None, "rise of the borrow rate up to the bend"] = None
     slope2_bps: Annotated[Figure[RateBps] | None, "rise of the borrow rate beyond the bend"] = None
-    emode_category: Annotated[Annotated[int, whole(at_least=0, at_most=255)] | None, "0: none"] = None
+    emode_category: Annotated[Figure[Annotated[int, whole(at_least=0, at_most=255)]] | None, "0: none"] = None
     decimals: Annotated[Decimals | None, "of the token"] = None
+
+    @property
+    def dates(self) -> set[int]:
+        """The instants at which one of them changes."""
+        return {date for figure in structs.astuple(self) if isinstance(figure, Figure) for date in figure.dates}
 
     def over(self, public: ReserveSettings) -> ReserveSettings:
         """These parameters, and the public ones where there are none."""
         return structs.replace(public, **{name: own for name, own in structs.asdict(self).items() if own is not None})
 
-    def rules(self, token: str) -> ReserveRules:
-        """The rules as the pool's arithmetic takes them: its figures are constant, and read once."""
+    def rules(self, token: str, instant: int) -> ReserveRules:
+        """The rules in force at an instant, as the pool's arithmetic takes them."""
 
         def of(figure: Figure[Decimal] | None) -> int:
-            return 0 if figure is None else int(figure.at(0, token))
+            return 0 if figure is None else int(figure.at(instant, token))
 
         return ReserveRules(
             decimals=decimals_of(token) if self.decimals is None else self.decimals,
@@ -125,23 +138,33 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
 
     def misfits(self, name: str) -> Iterator[Misfit]:
         for token, row in (self.reserves or {}).items():
-            if row.emode_category and row.emode_category not in self.emodes:
-                yield f"reserves.{token}.emode_category", row.emode_category, " | ".join(map(str, (0, *self.emodes)))
+            for category in row.emode_category.values() if row.emode_category is not None else ():
+                if category and category not in self.emodes:
+                    yield f"reserves.{token}.emode_category", category, " | ".join(map(str, (0, *self.emodes)))
             ltv, threshold = row.ltv_bps, row.liquidation_threshold_bps
-            if ltv is not None and threshold is not None and ltv.at() > threshold.at():
-                yield f"reserves.{token}.ltv_bps", ltv.at(), f"at most liquidation_threshold_bps, {threshold.at()}"
+            if ltv is None or threshold is None:
+                continue
+            for most, found in {(threshold.at(date), ltv.at(date)): None for date in (0, *sorted(row.dates))}:
+                if found > most:
+                    yield f"reserves.{token}.ltv_bps", found, f"at most liquidation_threshold_bps, {most}"
 
-    def rules(self) -> dict[str, ReserveRules]:
+    def governed(self) -> tuple[Governed, ...]:
+        """What governance set, in order of time: the first holds until the second begins."""
+        dates = sorted({date for row in (self.reserves or {}).values() for date in row.dates})
+        return tuple(Governed(date, self._rules(date), self._categories(date)) for date in (0, *dates))
+
+    def _rules(self, instant: int) -> dict[str, ReserveRules]:
         """The rules of every listed token and of every one that the settings add."""
         own = self.reserves or {}
         rows = {token: self.listed.get(token, UNLISTED) for token in (*(self.listed if self.chain == MAINNET else ()), *own)}
-        return {token: (own[token].over(public) if token in own else public).rules(token) for token, public in rows.items()}
+        return {token: (own[token].over(public) if token in own else public).rules(token, instant) for token, public in rows.items()}
 
-    def categories(self) -> dict[int, EMode]:
+    def _categories(self, instant: int) -> dict[int, EMode]:
         """The e-mode categories, with each token whose `emode_category` is set in that one alone."""
         found = dict(self.emodes)
         for token, row in (self.reserves or {}).items():
             for number, mode in found.items() if row.emode_category is not None else ():
-                change, only = frozenset.union if number == row.emode_category else frozenset.difference, frozenset({token})
+                is_in = row.emode_category is not None and number == row.emode_category.at(instant)
+                change, only = frozenset.union if is_in else frozenset.difference, frozenset({token})
                 found[number] = structs.replace(mode, collateral=change(mode.collateral, only), borrowable=change(mode.borrowable, only))
         return found

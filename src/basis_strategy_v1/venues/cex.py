@@ -6,15 +6,16 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from basis_strategy_v1.core.amounts import EXACT, plain
-from basis_strategy_v1.core.clock import DAY_US, HOUR_US, SECOND_US
+from basis_strategy_v1.core.amounts import plain
+from basis_strategy_v1.core.clock import DAY_US, SECOND_US
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import OrderTooLarge
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
-from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
+from basis_strategy_v1.venues.exchange_terms import ExchangeTerms, without_figures
+from basis_strategy_v1.venues.exchanges import ExchangeRow
 from basis_strategy_v1.venues.impact import OwnSize
 from basis_strategy_v1.venues.venue import (
     CEX,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.instructions import CexTrade
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.venues.exchange_terms import TradeTerms
 
 BPS = Decimal(10_000)
 ONE = Decimal(1)
@@ -60,64 +62,31 @@ class MarginAccount(NamedTuple):
         return self.notional / self.equity if self.equity > 0 else Decimal("Infinity")
 
 
-class Listing(NamedTuple):
-    """A symbol as it trades: base and quote token, its position as a token, fee (a fraction), lot (base units), tick and smallest notional
-    (quote)."""
-
-    base: str
-    quote: str
-    position: str
-    fee: Decimal
-    lot: Decimal
-    tick: Decimal
-    minimum: Decimal
-
-
-class Contract(NamedTuple):
-    """What the exchange asks of a perp: the tiers (notional up to, maintenance as a fraction, most leverage), the most leverage of any
-    notional, the time between two payments of funding."""
-
-    tiers: tuple[tuple[Decimal, Decimal, Decimal], ...]
-    leverage: Decimal
-    interval: int
-
-
-class Terms:
-    """What is known of a trade before its amount is: the symbol as it trades, the side, the factor of a price that slipped.
-
-    `cut` is the amount that was asked for last, what its whole lots are, and their share of it.
-    """
-
-    __slots__ = ("base", "cut", "fee", "has_no_figures", "is_buy", "is_perp", "minimum", "position", "quote", "tick", "worse")
-
-    def __init__(self, listing: Listing, worse: Decimal, *, is_perp: bool, is_buy: bool, has_no_figures: bool) -> None:
-        self.base, self.quote, self.position, self.fee, _, self.tick, self.minimum = listing
-        self.worse, self.is_perp, self.is_buy, self.has_no_figures = worse, is_perp, is_buy, has_no_figures
-        self.cut = (ZERO, ZERO, ZERO)
-
-
 class Exchange(Holder):
-    """The simulator of one account at an exchange. Its figures are constant: read once, those of a symbol when it is first traded."""
+    """The simulator of one account at an exchange. `terms` are the figures in force at the instant that it was last asked about."""
 
     kind = CEX
 
     def __init__(self, name: str, row: ExchangeRow) -> None:
         self.name = name
         self.row = row
-        self._slippage = EXACT.divide(row.slippage_bps.at(), BPS)
-        self._worse_buy, self._worse_sell = EXACT.add(1, self._slippage), EXACT.subtract(1, self._slippage)
+        self.terms = ExchangeTerms(name, row, 0)
         self._impacts: dict[tuple[str, str], tuple[int, float, float]] = {}  # (day, factor, power of the notional)
         self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
-        self._contracts: dict[str, Contract] = {}
-        self._listings: dict[tuple[str, str], Listing] = {}
-        self._terms: dict[tuple[str, str, str], Terms] = {}
         self._prices_as, self._settle, self._fee_in_received = row.name, row.settle, row.fee_in_received
+
+    def terms_at(self, instant: int) -> ExchangeTerms:
+        """The figures in force at an instant."""
+        if not self.terms.since <= instant < self.terms.until:
+            self.terms = ExchangeTerms(self.name, self.row, instant)
+        return self.terms
 
     # Trades.
 
     def simulate(self, instruction: CexTrade, state: State, market: MarketSnapshot) -> SimulationResult:
         symbol, trade_type, side = instruction.symbol, instruction.trade_type, instruction.side
-        terms = self._terms.get((trade_type, side, symbol)) or self._terms_of(trade_type, side, symbol)
+        asked = self.terms_at(market.instant)
+        terms = asked.trades.get((trade_type, side, symbol)) or asked.of_trade(trade_type, side, symbol)
         wanted, amount, _ = terms.cut
         if wanted is not instruction.amount:
             amount = self._in_lots(instruction, terms)
@@ -143,7 +112,7 @@ class Exchange(Holder):
         kind, symbol = trade.trade_type, trade.symbol
         if refusal := self.own_size.refusal(kind, symbol, amount, market):
             raise OrderTooLarge(REJECTED[CEX], refusal, COMPONENTS[CEX])
-        worse = self._slippage + self.own_size.bps(kind, symbol, amount, price, market) / BPS
+        worse = self.terms.slippage + self.own_size.bps(kind, symbol, amount, price, market) / BPS
         if worse >= 1:
             move = f"{plain(worse * 100)} %"
             reject(CEX, f"{self.name}: {trade.side} of {plain(amount)} {symbol} {kind} would move its price by {move}; trade less")
@@ -160,18 +129,9 @@ class Exchange(Holder):
         _, factor, power = known
         return Decimal(ceil(factor * float(notional) ** power * IMPACT_UNITS)) / IMPACT_UNITS
 
-    def _terms_of(self, trade_type: str, side: str, symbol: str) -> Terms:
-        is_buy = side == "buy"
-        worse = self._worse_buy if is_buy else self._worse_sell
-        is_perp = trade_type == "perp"
-        unknown = is_perp and not self.row.has(symbol)
-        terms = Terms(self._list(symbol, trade_type), worse, is_perp=is_perp, is_buy=is_buy, has_no_figures=unknown)
-        self._terms[trade_type, side, symbol] = terms
-        return terms
-
-    def _in_lots(self, trade: CexTrade, terms: Terms) -> Decimal:
+    def _in_lots(self, trade: CexTrade, terms: TradeTerms) -> Decimal:
         """The amount of a trade cut down to whole lots."""
-        lot, wanted = self._list(trade.symbol, trade.trade_type).lot, trade.amount
+        lot, wanted = self.terms.listing(trade.symbol, trade.trade_type).lot, trade.amount
         amount = wanted // lot * lot
         if not amount:
             lots_of = f"{self.name} trades {trade.symbol} {trade.trade_type} in lots of {plain(lot)}"
@@ -181,40 +141,14 @@ class Exchange(Holder):
 
     def smallest_order(self, trade_type: str, symbol: str) -> tuple[Decimal, Decimal]:
         """The lot (base units) that amounts are cut down to, and the smallest order (quote)."""
-        listing = self._list(symbol, trade_type)
+        listing = self.terms.listing(symbol, trade_type)
         return listing.lot, listing.minimum
 
     def price_and_tick(self, trade: CexTrade, market: MarketSnapshot) -> tuple[Decimal, Decimal]:
         """The snapshot's price of a trade, and the step of its limit price (quote per base)."""
         read = market.perp if trade.trade_type == "perp" else market.spot
-        return read(self._prices_as, trade.symbol, for_trade=True), self._list(trade.symbol, trade.trade_type).tick
-
-    def _list(self, symbol: str, trade_type: str) -> Listing:
-        if (known := self._listings.get((trade_type, symbol))) is not None:
-            return known
-        row, is_perp = self.row, trade_type == "perp"
-        base, quote = self._pair(symbol, (row.settle,) if is_perp else (row.settle, *row.quotes))
-        fee, lots, minimum = (
-            (row.perp_taker_fee_bps, row.perp_lots, row.perp_min_notional)
-            if is_perp
-            else (row.spot_taker_fee_bps, row.spot_lots, row.min_notional)
-        )
-        names = row.names(symbol)
-        fee_bps, lot, tick, least = (figure.at(0, *names) for figure in (fee, lots, row.ticks, minimum))
-        listing = Listing(base, quote, perp_name(symbol), EXACT.divide(fee_bps, BPS), lot, tick, least)
-        self._listings[trade_type, symbol] = listing
-        return listing
-
-    def _pair(self, symbol: str, quotes: tuple[str, ...]) -> tuple[str, str]:
-        """Base and quote of a symbol."""
-        for quote in quotes:
-            if symbol.endswith(quote) and symbol != quote:
-                return symbol.removesuffix(quote), quote
-        settle = self.row.settle
-        for quote in quote_tokens():
-            if symbol.endswith(quote) and symbol != quote:
-                reject(CEX, f"{self.name} settles in {settle}: write {symbol.removesuffix(quote)}{settle} instead of {symbol}")
-        reject(CEX, f"symbol must be base and {settle} written together such as ETH{settle}, got {symbol}")
+        listing = self.terms_at(market.instant).listing(trade.symbol, trade.trade_type)
+        return read(self._prices_as, trade.symbol, for_trade=True), listing.tick
 
     def _limited(self, trade: CexTrade, wanted: Decimal, tick: Decimal, price: Decimal, worse: Decimal) -> Decimal | None:
         """The price with slippage against the trader, never beyond the limit; None where the limit is not reached."""
@@ -226,7 +160,7 @@ class Exchange(Holder):
         return min(worse, limit) if buy else max(worse, limit)
 
     def _spot_trade(
-        self, trade: CexTrade, terms: Terms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+        self, trade: CexTrade, terms: TradeTerms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> SimulationResult:
         base, quote, is_buy, account = terms.base, terms.quote, terms.is_buy, state.parts.get(self.name)
         if type(account) is not ExchangeAccount:
@@ -261,7 +195,7 @@ class Exchange(Holder):
         return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, terms.cut[2])
 
     def _perp_trade(
-        self, trade: CexTrade, terms: Terms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
+        self, trade: CexTrade, terms: TradeTerms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot
     ) -> SimulationResult:
         is_buy, account = terms.is_buy, state.parts.get(self.name)
         settle, symbol = self._settle, trade.symbol
@@ -289,7 +223,7 @@ class Exchange(Holder):
         if state.checked and position.base and (not held.base or abs(position.base) > abs(held.base)):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
             is_paid_for = len(perps) == 1 and not held.base and cash > paid + slipped + slipped
-            if not is_paid_for or self._contract(symbol).leverage < 1:
+            if not is_paid_for or self.terms.contract(symbol).leverage < 1:
                 marks = {symbol: price} if len(perps) == 1 else self.marks(after, market)
                 self._require_margin(after, marks, trade.side, amount, " perp", symbol)
         changes = {terms.position: signed, settle: received} if received else {terms.position: signed}
@@ -318,7 +252,7 @@ class Exchange(Holder):
             size = abs(worth)
             equity += worth - perp.cost
             notional += size
-            maintenance += self.maintenance(symbol, size)
+            maintenance += self.terms.maintenance(symbol, size)
         return MarginAccount(equity, notional, maintenance)
 
     def _equity_and_sizes(self, account: ExchangeAccount, marks: Mapping[str, Decimal]) -> tuple[Decimal, dict[str, Decimal]]:
@@ -331,60 +265,22 @@ class Exchange(Holder):
         return equity, sizes
 
     def _maintenance_of(self, sizes: Mapping[str, Decimal]) -> Decimal:
-        return sum((self.maintenance(symbol, notional) for symbol, notional in sizes.items()), ZERO)
+        return sum((self.terms.maintenance(symbol, notional) for symbol, notional in sizes.items()), ZERO)
 
     def marks(self, account: ExchangeAccount, market: MarketSnapshot) -> dict[str, Decimal]:
         """The last close of each perp that an account has, by symbol."""
+        self.terms_at(market.instant)
         return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
-
-    def _contract(self, symbol: str) -> Contract:
-        if (known := self._contracts.get(symbol)) is not None:
-            return known
-        row, names = self.row, self.row.names(symbol)
-        tiers = tuple((tier.notional, EXACT.divide(tier.maintenance_bps, BPS), tier.leverage) for tier in row.tiers.at(0, *names))
-        contract = Contract(tiers, row.max_leverage.at(0, *names), row.funding_interval_hours.at(0, *names) * HOUR_US)
-        self._contracts[symbol] = contract
-        return contract
-
-    def maintenance(self, symbol: str, notional: Decimal) -> Decimal:
-        """Maintenance margin of a perp's notional: each tier's rate on the part of it that falls into the tier."""
-        total, below = ZERO, ZERO
-        for upper, rate, _ in self._contract(symbol).tiers:
-            if notional <= upper:
-                return total + (notional - below) * rate if below else notional * rate
-            total += (upper - below) * rate
-            below = upper
-        return total
-
-    def initial(self, symbol: str, notional: Decimal) -> Decimal:
-        """Margin that a perp's notional needs when it is opened: at the leverage of its tier, or the account's where that is less."""
-        contract = self._contract(symbol)
-        most = next((leverage for upper, _, leverage in contract.tiers if notional <= upper), contract.leverage)
-        return notional / min(most, contract.leverage)
-
-    def leverage(self, symbol: str) -> Decimal:
-        """The most leverage of a perp that the account may have."""
-        return self._contract(symbol).leverage
-
-    def carried(self, symbol: str, margin: Decimal) -> Decimal:
-        """The largest notional of a perp whose initial margin is at most so much."""
-        contract, found = self._contract(symbol), ZERO
-        for upper, _, leverage in contract.tiers:
-            most = min(margin * min(leverage, contract.leverage), upper)
-            found = max(found, most)
-            if most < upper:
-                break
-        return found
 
     def _require_margin(
         self, after: ExchangeAccount, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str
     ) -> None:
         equity, sizes = self._equity_and_sizes(after, marks)
         notional = sum(sizes.values(), ZERO)
-        if equity > notional and all(self._contract(symbol).leverage >= 1 for symbol in sizes):
+        if equity > notional and all(self.terms.contract(symbol).leverage >= 1 for symbol in sizes):
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
         maintenance = self._maintenance_of(sizes)
-        needed = max(sum((self.initial(symbol, size) for symbol, size in sizes.items()), ZERO), maintenance)
+        needed = max(sum((self.terms.initial(symbol, size) for symbol, size in sizes.items()), ZERO), maintenance)
         if equity < needed or (notional and equity == maintenance):
             reject(CEX, f"{doing} of {plain(amount)} {of}{kind} needs {plain(round(needed, 2))} {self._settle} of margin on {self.name}, "
                         f"which would have {plain(round(equity, 2))}; trade less or move {self._settle} there first")  # fmt: skip
@@ -395,7 +291,7 @@ class Exchange(Holder):
         size = abs(perp.base)
         cash = account.balances.get(self.row.settle, ZERO) - perp.cost
         below = deducted = rate_before = ZERO
-        tiers = iter(self._contract(symbol).tiers)
+        tiers = iter(self.terms.contract(symbol).tiers)
         while True:  # the last tier is open, so that one of them holds the price
             upper, rate, _ = next(tiers)
             deducted += below * (rate - rate_before)
@@ -413,8 +309,9 @@ class Exchange(Holder):
         account = state.parts.get(self.name)
         if not isinstance(account, ExchangeAccount) or not account.perps:
             return None
-        intervals = [self._contract(symbol).interval for symbol in account.perps]
-        first = min((market.instant // interval + 1) * interval for interval in intervals)
+        terms = self.terms_at(market.instant)
+        intervals = [terms.contract(symbol).interval for symbol in account.perps]
+        first = min(terms.until, *((market.instant // interval + 1) * interval for interval in intervals))
         for symbol in account.perps:
             row = market.next_row("funding", self._prices_as, symbol)
             if row is not None and row < first:
@@ -449,12 +346,13 @@ class Exchange(Holder):
         if span is None:
             return False
         worth = perp.base * span[perp.base < 0]
-        return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.maintenance(symbol, abs(worth))
+        return account.balances.get(self._settle, ZERO) + worth - perp.cost > self.terms.maintenance(symbol, abs(worth))
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, ExchangeAccount)
         if not account.perps:
             return state, ()
+        self.terms_at(market.instant)
         settled: list[Settlement] = []
         for symbol, perp in account.perps.items():
             if self._pays_funding(symbol, market):
@@ -468,7 +366,7 @@ class Exchange(Holder):
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
         """Whether funding is paid right now: at a row's stamp, and where the full hour has no row of its own."""
-        interval = self._contract(symbol).interval
+        interval = self.terms.contract(symbol).interval
         after_hour = market.instant % interval
         if not market.has_rows:
             return after_hour <= FUNDING_STAMP_TOLERANCE_US
@@ -503,8 +401,13 @@ class Exchange(Holder):
         if len(account.perps) == 1:
             ((symbol, perp),) = account.perps.items()
             price = self.liquidation_price(account, symbol)
-            if price is None or market.row_stamp("perp", self.row.name, symbol) != market.instant:
-                return False  # a bar from before now was looked at when it came; the position may be younger than it
+            if price is None:
+                return False
+            if market.row_stamp("perp", self.row.name, symbol) != market.instant:
+                if market.instant != self.terms.since:
+                    return False  # a bar from before now was looked at when it came; the position may be younger than it
+                mark = market.perp(self.row.name, symbol)  # the exchange asks for another margin from now on
+                return mark >= price if perp.base < 0 else mark <= price
             low, high = market.perp_range(self.row.name, symbol)
             return high >= price if perp.base < 0 else low <= price
         at_worst = self.margin(account, {symbol: self._worst(symbol, perp, market) for symbol, perp in account.perps.items()})
@@ -570,14 +473,6 @@ class Exchange(Holder):
             if kind is Kind.PERP and amount:
                 perps[symbol] = Perp(amount, amount * market.perp(self.row.name, symbol))
         return ExchangeAccount({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
-
-
-def without_figures(name: str, row: ExchangeRow, symbol: str) -> str:
-    """Why a perp is refused of which the exchange's table has no figures."""
-    like = f"assume: {{{symbol}: {{like: {row.bases[0]}{row.settle}}}}}"
-    return (
-        f"{name} has no margin tiers, leverage and smallest order of {symbol}, only of {', '.join(row.bases)}; write {like} in the config"
-    )
 
 
 def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:

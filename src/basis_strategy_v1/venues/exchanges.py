@@ -108,6 +108,12 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
         """The bases whose figures the exchange's table has; none where it is the same for all."""
         return tuple(EXCHANGES.get(self.name, self).perp_lots.by_name)
 
+    @property
+    def dates(self) -> tuple[int, ...]:
+        """The instants at which one of its figures changes, in order."""
+        figures = (value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Figure))
+        return tuple(sorted({date for figure in figures for date in figure.dates}))
+
     def names(self, symbol: str) -> tuple[str, ...]:
         """What the figures of a symbol are found under: the symbol, its base, and those that it is taken to be like."""
         like = self.alike.get(symbol)
@@ -195,12 +201,14 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     tick: Annotated[Steps | None, "step of a limit price, in quote"] = None
     maintenance_margin_bps: Annotated[BySymbol[TierBps] | None, "of the perp notional; under it the position is liquidated"] = None
     tiers: Annotated[
-        Mapping[Annotated[str, SYMBOL], tuple[MarginTier, ...]] | None, Mark.QUIET, "by symbol: margin tiers in place of the published ones"
+        Mapping[Annotated[str, SYMBOL], Figure[tuple[MarginTier, ...]]] | None,
+        Mark.QUIET,
+        "by symbol: margin tiers in place of the published ones",
     ] = None
     max_leverage: Annotated[BySymbol[Leverage] | None, "highest leverage of a perp position"] = None
     funding_interval_hours: Annotated[BySymbol[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
     withdrawal: Annotated[
-        Literal["default"] | dict[Token, Withdrawal] | None,
+        Literal["default"] | dict[Token, Figure[Withdrawal]] | None,
         "fee, minimum and delay by token; {}: free and at once; left out, or default: the public ones",
     ] = None
     deposit_minutes: Annotated[
@@ -217,18 +225,22 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
                 if quote not in (row.settle, *row.quotes):
                     allowed = f"{symbol.removesuffix(quote)}{row.settle}: {row.name} settles in {row.settle}"
                     yield f"{key}.{symbol}", symbol, allowed
-        for symbol, rows in (self.tiers or {}).items():
-            yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
+        for symbol, own in (self.tiers or {}).items():
+            for rows in own.values():
+                yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
         yield from self._leverage_misfits(row)
         if self.impact is not None:
             yield from _misfits_of_impact(self.impact)
 
     def _leverage_misfits(self, row: ExchangeRow) -> Iterator[Misfit]:
         """A leverage above what the symbol's first tier lets."""
-        for symbol, own in self.max_leverage.by_name.items() if self.max_leverage is not None else ():
-            most = self._over(row).tiers.at(0, *row.names(symbol))[0].leverage
-            if own.at() > most:
-                yield f"max_leverage.{symbol}", str(own.at()), f"at most {most}, the leverage of its first tier at {row.name}"
+        if self.max_leverage is None:
+            return
+        tiers, dates = self._over(row).tiers, (0, *self._over(row).dates)
+        for symbol, own in self.max_leverage.by_name.items():
+            for found, most in {(own.at(date), tiers.at(date, *row.names(symbol))[0].leverage): None for date in dates}:
+                if found > most:
+                    yield f"max_leverage.{symbol}", str(found), f"at most {most}, the leverage of its first tier at {row.name}"
 
     def without_costs(self) -> Settings:
         """Fees, slippage and withdrawals are 0 where nothing else is written."""
@@ -267,7 +279,7 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         if self.maintenance_margin_bps is not None:
             changes["tiers"] = self.maintenance_margin_bps.map(_one_tier).over(row.tiers)
         if self.tiers:
-            own_tiers = {symbol: Figure(_tiers_of(rows)) for symbol, rows in self.tiers.items()}
+            own_tiers = {symbol: rows.map(_tiers_of) for symbol, rows in self.tiers.items()}
             changes["tiers"] = Figure((), own_tiers).over(changes.get("tiers", row.tiers))
         if self.lot is not None:
             changes["spot_lots"], changes["perp_lots"] = self.lot.over(row.spot_lots), self.lot.over(row.perp_lots)
@@ -276,7 +288,7 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         if self.withdrawal is None or self.withdrawal == "default":
             changes["withdrawals"] = row.public_withdrawals
         else:
-            changes["withdrawals"] = Figure(Withdrawal(), {token: Figure(own) for token, own in self.withdrawal.items()})
+            changes["withdrawals"] = Figure(Withdrawal(), dict(self.withdrawal))
         return structs.replace(row, **changes)
 
 

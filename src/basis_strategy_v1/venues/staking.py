@@ -58,7 +58,7 @@ class StakingRow(NamedTuple):
 
     rebasing: str | None
     wrapped: str
-    withdrawal_days: Decimal
+    withdrawal_days: Figure[Decimal]
     gas: dict[str, int]
     dex: str
 
@@ -66,7 +66,7 @@ class StakingRow(NamedTuple):
     def of(cls, protocol: str, days: int, gas: dict[str, int], dex: str, own: Settings) -> StakingRow:
         """The row of a protocol whose tokens `STAKED` has, with the length of the queue that the settings give, if they do."""
         tokens = STAKED_AT[protocol]
-        queue = Decimal(days) if own.withdrawal_days is None else own.withdrawal_days.at()
+        queue = own.withdrawal_days or Figure(Decimal(days))
         return cls(tokens.rebasing, tokens.wrapped, queue, gas, dex)
 
 
@@ -185,7 +185,8 @@ class StakingProtocol(OnChainVenue):
         spent = units_to_spend(wallet, self.wallet, action.token, amount, f"{self.name} unstake", checked=state.checked)
         after = wallet.moved({action.token: -spent})
         queue = state.part(self.name, Queue)
-        request = Request(f"{self.name}-{queue.asked + 1}", market.instant + int(self.row.withdrawal_days * DAY_US), wei, shares)
+        waits_us = int(self.row.withdrawal_days.at(market.instant) * DAY_US)
+        request = Request(f"{self.name}-{queue.asked + 1}", market.instant + waits_us, wei, shares)
         queue = Queue((*queue.requests, request), queue.asked + 1)
         burned, asked = _read_change(wallet, after, action.token, -spent), to_amount("ETH", wei)
         lost = -self._eth_worth(action.token, burned, rate) - asked

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
+from basis_strategy_v1.core.figure import Figure
 from basis_strategy_v1.core.state import Wallet
 from basis_strategy_v1.core.venue_facts import LendingLimits, VenueFact
 
@@ -292,6 +293,8 @@ def row_text(row: NamedTuple) -> str:
 
 def _in_words(name: str, value: Any) -> str:
     words, _, unit = name.rpartition("_")
+    if isinstance(value, Figure):
+        return ", then ".join(dict.fromkeys(_in_words(name, one) for one in value.values()))
     if isinstance(value, Mapping):
         return f"{name.replace('_', ' ')} {', '.join(f'{what} {amount}' for what, amount in value.items())}"
     if unit == "pips":  # a hundredth of a basis point
