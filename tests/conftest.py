@@ -55,6 +55,7 @@ SLOW = (
     "execution/test_only_risk_approves.py::test_nothing_else_in_the_package_makes_one",
     "live/crash/",
     "live/exchange/test_every_venue.py",
+    "live/test_exchange_download.py",
     "live/exchange/test_faults.py",
     "live/exchange/test_killed_trader.py",
     "live/exchange/test_killed_transfers.py",

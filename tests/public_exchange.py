@@ -7,7 +7,8 @@ follows from the time alone: `close_of`, `rate_of`. `POST /control` takes one JS
 is the machine's), {"fault": NAME or null, "on": TEXT} (what goes wrong with each request whose host and path hold the text), {"seen": true}
 (answers with the requests since the last time).
 
-Faults: hang · 500 · html · empty · cut · stale (prices of ten minutes ago) · unlisted (no symbols) · slow_clock (two seconds behind)
+Faults: hang · 429 · 500 · html · empty · cut · stale (prices of ten minutes ago) · unlisted (no symbols) · slow_clock (two
+seconds behind) · repeats (binance: one page, whatever is asked for)
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 LENGTH_MS = {"1m": MINUTE_MS, "1": MINUTE_MS, "1h": HOUR_MS, "1H": HOUR_MS, "60": HOUR_MS}
 STAMP_MS = {"binance": 3, "bybit": 0, "okx": 0, "hyperliquid": 31}  # how long after the full hour a payment is stamped
 HOURS = {"hyperliquid": 1}  # between two payments; elsewhere 8
+
+
+ONE_PAGE = {"startTime": "1780000000000", "endTime": "1780020000000"}
 
 
 def exchange_of(host: str) -> str:
@@ -116,10 +120,16 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             self.connection.recv(1)  # until the client leaves
             self.close_connection = True
-        elif fault in ("500", "html"):
-            self._send(500 if fault == "500" else 200, b"<html><body>Bad gateway</body></html>")
+        elif fault in ("429", "500", "html"):
+            self._send(200 if fault == "html" else int(fault), b"<html><body>Bad gateway</body></html>")
         elif fault in ("empty", "cut"):
             self._send(200, b"" if fault == "empty" else b"[[17172288000")
+        elif fault == "repeats" and {"startTime", "endTime"} <= query.keys():  # the same page, whatever is asked for
+            self._answer(
+                ANSWERS[exchange](
+                    path, {**query, "startTime": "1780000000000", "endTime": "1780020000000"}, self.server.now_ms(), lists=True
+                )
+            )
         else:
             now_ms = self.server.now_ms() - {"stale": 600_000, "slow_clock": 2_000}.get(fault, 0)
             self._answer(ANSWERS[exchange](path, query, now_ms, lists=fault != "unlisted"))

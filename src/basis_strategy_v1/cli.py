@@ -8,7 +8,7 @@ try:
 
     import typer
 
-    from basis_strategy_v1 import cli_chain, cli_live, cli_research
+    from basis_strategy_v1 import cli_chain, cli_download, cli_live, cli_research
     from basis_strategy_v1.cli_live import print_summary
     from basis_strategy_v1.cli_research import AsJson, say_json
     from basis_strategy_v1.core.amounts import counted, shown
@@ -350,29 +350,8 @@ def data_import(
     say(f"imported {counted(sum(one.added for one in found), 'row')} of {len(found)} series into {shown(dest)}")
 
 
-@data_app.command(
-    "download",
-    epilog="Example: basis data download data 0x11b815efb8f581194ae79006d24e0d814b7697f6 --block 22600000 --rpc http://127.0.0.1:8545",
-)
-def data_download(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The data folder that the series goes into.")],
-    pool: Annotated[str, typer.Argument(metavar="POOL", help="The address of a Uniswap v3 pool.")],
-    block: Annotated[list[int], typer.Option("--block", min=1, help="As of the end of this block; may be given several times.")],
-    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", envvar="BASIS_RPC_URL", help="A node that has the state of these blocks.")],
-    words: Annotated[int, typer.Option("--words", min=1, max=5_000, help="Words of the tick map to read on either side.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """Read the state of a Uniswap v3 pool from a node and add it to a data folder."""
-    from basis_strategy_v1.app.pool_download import download_pool
-
-    path, rows = download_pool(rpc, pool, block, words, directory)
-    if as_json:
-        say_json({"file": str(path), "rows": rows})
-        return
-    say(f"{shown(path)} has {counted(rows, 'row')}")
-
-
 app.registered_commands += [*cli_live.app.registered_commands, *cli_research.app.registered_commands]
+data_app.registered_commands += cli_download.app.registered_commands
 
 
 def _say_lines(lines: Iterable[str], *, as_json: bool, are_json: bool = False) -> None:

@@ -98,13 +98,18 @@ def history_from(config: Config, now: datetime, settled: int | None) -> datetime
     return now - window if settled is None else min(now - window, from_instant(settled))
 
 
-def exchanges_of(config: Config) -> dict[str, PublicExchange]:
-    """The public side of each configured exchange. Accounts of one exchange share it: with the first endpoint that one of them has."""
-    endpoints: dict[str, str | None] = {}
+def endpoints_of(config: Config) -> dict[str, str | None]:
+    """Where each configured exchange is asked instead of its own address: accounts of one exchange share the first that one of them has."""
+    found: dict[str, str | None] = {}
     for name, own in config.venues.cex.items():
         exchange = exchange_of(name, own)
-        endpoints[exchange] = endpoints.get(exchange) or own.endpoint
-    return {exchange: PublicExchange(exchange, endpoint, float(config.venue_timeout)) for exchange, endpoint in endpoints.items()}
+        found[exchange] = found.get(exchange) or own.endpoint
+    return found
+
+
+def exchanges_of(config: Config) -> dict[str, PublicExchange]:
+    """The public side of each configured exchange."""
+    return {name: PublicExchange(name, endpoint, float(config.venue_timeout)) for name, endpoint in endpoints_of(config).items()}
 
 
 def _of_chains(config: Config, needed: list[tuple[str, str, str]]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from decimal import Decimal
 from threading import Lock
@@ -39,6 +40,17 @@ class Bar(NamedTuple):
     high: Decimal
     low: Decimal
     close: Decimal
+
+
+class Candle(NamedTuple):
+    """A bar as it is kept: when it opened (microseconds since 1970), open, high, low, close (quote) and volume (base)."""
+
+    opened: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
 
 
 class Rate(NamedTuple):
@@ -81,6 +93,14 @@ class PublicExchange:
             options = {"until": last // MS_US}
             bars = self._asked(what, _bars, "fetch_ohlcv", unified, length, first // MS_US, BARS_A_PAGE, options)
             found.update((bar.opened, bar) for bar in bars if since <= bar.opened <= until)
+        return [found[opened] for opened in sorted(found)]
+
+    def candles(self, kind: str, symbol: str, length: str, length_us: int, first: int, last: int) -> list[Candle]:
+        """One page of bars of any length, with open and volume: those that opened from `first` to `last`, oldest first."""
+        unified, what = self._require(kind, symbol), f"{kind} bars of {symbol}"
+        options = {"until": (last + length_us - 1) // MS_US}  # one of the exchanges takes it as a time before which they opened
+        rows = self._asked(what, _candles, "fetch_ohlcv", unified, length, first // MS_US, BARS_A_PAGE, options)
+        found = {row.opened: row for row in rows if first <= row.opened <= last}
         return [found[opened] for opened in sorted(found)]
 
     def funding_rates(self, symbol: str, since: int, until: int) -> list[Rate]:
@@ -131,6 +151,8 @@ class PublicExchange:
                 if self._client is None:
                     self._client = ccxt_client(self.name, self._endpoint)
                 answer = getattr(self._client, method)(*arguments)
+                if isinstance(answer, list) and not answer:
+                    _require_json(self._client.last_http_response)
             return read(answer)
         except (
             ArithmeticError,
@@ -159,6 +181,11 @@ class PublicExchange:
 # Reading. What cannot be read is a ValueError, or what Python raises for it.
 
 
+def _require_json(body: Any) -> None:
+    """ccxt makes an empty list of a page that is no JSON, as if there were no rows."""
+    json.loads(body or "")
+
+
 def _symbols(markets: Any) -> dict[str, Any]:
     if not markets:
         raise ValueError("no symbols at all")
@@ -175,6 +202,15 @@ def _bar(row: Any) -> Bar:
     if not 0 < bar.low <= bar.close <= bar.high:
         raise ValueError(f"a bar with low {low}, high {high}, close {close}")
     return bar
+
+
+def _candles(rows: Any) -> list[Candle]:
+    return [_candle(row) for row in _listed(rows)]
+
+
+def _candle(row: Any) -> Candle:
+    opened_ms, *numbers = row
+    return Candle(_instant(opened_ms), *(exact_number(text) for text in numbers[:5]))
 
 
 def _rates(rows: Any) -> list[Rate]:
