@@ -14,7 +14,7 @@ from basis_strategy_v1.core.amounts import counted, shown
 from basis_strategy_v1.terminal import say
 
 if TYPE_CHECKING:
-    from basis_strategy_v1.app.download import Wanted
+    from basis_strategy_v1.app.download import WantedSeries
     from basis_strategy_v1.config import Config
 
 app = typer.Typer()
@@ -94,8 +94,10 @@ def _time(text: str, name: str) -> datetime | None:
     return at
 
 
-def _wanted(settings: Config | None, venue: str, symbol: str, market: str, kind: str, interval: str) -> tuple[list[Wanted], list[str]]:
-    from basis_strategy_v1.app.download import Wanted, needed_by
+def _wanted(
+    settings: Config | None, venue: str, symbol: str, market: str, kind: str, interval: str
+) -> tuple[list[WantedSeries], list[str]]:
+    from basis_strategy_v1.app.download import WantedSeries, needed_by
     from basis_strategy_v1.core.error_codes.exceptions import ComponentError
     from basis_strategy_v1.live.public_exchange import RATES_A_PAGE
 
@@ -112,7 +114,7 @@ def _wanted(settings: Config | None, venue: str, symbol: str, market: str, kind:
         raise ComponentError("CFG-001", "download: name the series by --venue and --symbol, or by --config")
     kinds = [one for one in ("spot", "perp") if kind != "funding" and market in ("", one)]
     kinds += ["funding"] if kind != "ohlcv" and market != "spot" else []
-    return [Wanted(one, venue, symbol, interval) for one in kinds], []
+    return [WantedSeries(one, venue, symbol, interval) for one in kinds], []
 
 
 def _download_pool(directory: Path, pool: str, block: list[int], rpc: str, words: int, *, as_json: bool) -> None:

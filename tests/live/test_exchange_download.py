@@ -16,7 +16,7 @@ import pytest
 
 from basis_strategy_v1 import run
 from basis_strategy_v1.app import download as module
-from basis_strategy_v1.app.download import PARTS, Wanted, download
+from basis_strategy_v1.app.download import PARTS, WantedSeries, download
 from basis_strategy_v1.cli import main
 from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -40,12 +40,12 @@ def symbol_at(name: str) -> str:
     return "ETHUSDC" if name == "hyperliquid" else "ETHUSDT"
 
 
-def all_of(name: str) -> list[Wanted]:
-    return [Wanted(kind, name, symbol_at(name)) for kind in ("spot", "perp", "funding")]
+def all_of(name: str) -> list[WantedSeries]:
+    return [WantedSeries(kind, name, symbol_at(name)) for kind in ("spot", "perp", "funding")]
 
 
 def downloaded(
-    at: PublicProcess, folder: Path, wanted: list[Wanted], since: datetime = SINCE, until: datetime | None = None, **given: Any
+    at: PublicProcess, folder: Path, wanted: list[WantedSeries], since: datetime = SINCE, until: datetime | None = None, **given: Any
 ) -> Any:
     exchange_of = cache(lambda name: PublicExchange(name, at.url, 3.0))
     return download(folder, wanted, since, until, exchange_of, sleep=given.pop("sleep", no_waiting), **given)
@@ -95,7 +95,7 @@ def test_what_was_downloaded_is_run_from(at_noon: PublicProcess, tmp_path: Path)
 
 
 def test_a_later_download_asks_only_for_what_is_new(at_noon: PublicProcess, tmp_path: Path) -> None:
-    wanted = [Wanted("perp", "binance", "ETHUSDT")]
+    wanted = [WantedSeries("perp", "binance", "ETHUSDT")]
     downloaded(at_noon, tmp_path, wanted, until=NOW - timedelta(hours=20))
     at_noon.seen()
     (found,) = downloaded(at_noon, tmp_path, wanted)
@@ -150,13 +150,13 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again(fault: str, at_noon: P
             at_noon.fail(None)
 
     at_noon.fail(fault, "klines")
-    (found,) = downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "ETHUSDT")], sleep=waits)
+    (found,) = downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "ETHUSDT")], sleep=waits)
     assert (found.rows, waited) == (len(hours("binance")), [1.0, 2.0, 4.0])
 
 
 def test_an_exchange_that_never_answers_is_one_line_and_what_came_is_kept(at_noon: PublicProcess, tmp_path: Path) -> None:
     at_noon.fail("500", "fundingRate")
-    wanted = [Wanted("spot", "binance", "ETHUSDT"), Wanted("funding", "binance", "ETHUSDT")]
+    wanted = [WantedSeries("spot", "binance", "ETHUSDT"), WantedSeries("funding", "binance", "ETHUSDT")]
     with pytest.raises(ComponentError, match=r"CEX-002: binance cannot be asked for funding rates of ETHUSDT"):
         downloaded(at_noon, tmp_path, wanted)
     at_noon.fail(None)
@@ -167,14 +167,14 @@ def test_an_exchange_that_never_answers_is_one_line_and_what_came_is_kept(at_noo
 
 def test_a_page_that_comes_for_ever_ends_and_its_rows_are_named_missing(at_noon: PublicProcess, tmp_path: Path) -> None:
     at_noon.fail("repeats", "klines")
-    (found,) = downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "ETHUSDT")])
+    (found,) = downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "ETHUSDT")])
     assert found.rows < len(hours("binance"))
     assert all(line.startswith("no row ") for line in found.missing)
     assert found.missing
 
 
 def test_a_clock_in_the_future_brings_no_bar_that_has_not_closed(at_noon: PublicProcess, tmp_path: Path) -> None:
-    (found,) = downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "ETHUSDT")], until=NOW + timedelta(days=900))
+    (found,) = downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "ETHUSDT")], until=NOW + timedelta(days=900))
     assert found.last == hours("binance")[-1]
 
 
@@ -193,7 +193,7 @@ def test_two_downloads_into_one_folder_are_refused(at_noon: PublicProcess, tmp_p
         while not (tmp_path / "held").exists():
             os.sched_yield()
         with pytest.raises(ComponentError, match=r"DAT-006: .* wait until it has ended"):
-            downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "ETHUSDT")])
+            downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "ETHUSDT")])
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -201,9 +201,9 @@ def test_two_downloads_into_one_folder_are_refused(at_noon: PublicProcess, tmp_p
 
 def test_a_symbol_that_is_not_listed_and_a_time_that_has_not_come_are_one_line_each(at_noon: PublicProcess, tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="DAT-001: binance lists no spot XYZUSDT"):
-        downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "XYZUSDT")])
+        downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "XYZUSDT")])
     with pytest.raises(ComponentError, match="CFG-001: --since 2027-01-01T00:00:00Z: no spot row of binance can be there"):
-        downloaded(at_noon, tmp_path, [Wanted("spot", "binance", "ETHUSDT")], since=datetime(2027, 1, 1, tzinfo=UTC))
+        downloaded(at_noon, tmp_path, [WantedSeries("spot", "binance", "ETHUSDT")], since=datetime(2027, 1, 1, tzinfo=UTC))
 
 
 def test_the_command_brings_what_a_config_needs_and_names_what_it_does_not(

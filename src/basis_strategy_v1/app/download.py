@@ -35,7 +35,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
-class Wanted(NamedTuple):
+class WantedSeries(NamedTuple):
     """A series of an exchange: `kind` is spot, perp or funding, `interval` that of its bars."""
 
     kind: str
@@ -70,7 +70,7 @@ class Downloaded(NamedTuple):
 
 def download(
     directory: Path,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedSeries],
     since: datetime,
     until: datetime | None,
     exchange_of: Callable[[str], PublicExchange],
@@ -123,14 +123,16 @@ def download(
             parts.rmdir()
 
 
-def needed_by(config: Config, interval: str) -> tuple[list[Wanted], list[str]]:
+def needed_by(config: Config, interval: str) -> tuple[list[WantedSeries], list[str]]:
     """The series of exchanges that a config needs, and the others by name."""
     needs = dict.fromkeys(strategy_of(config).needs(config.strategy))
-    wanted = [Wanted(kind, venue, name, interval) for kind, venue, name in needs if kind in KINDS and venue in RATES_A_PAGE]
+    wanted = [WantedSeries(kind, venue, name, interval) for kind, venue, name in needs if kind in KINDS and venue in RATES_A_PAGE]
     return wanted, [f"{kind} of {venue} for {name}" for kind, venue, name in needs if kind not in KINDS or venue not in RATES_A_PAGE]
 
 
-def _span(one: Wanted, exchange: PublicExchange, begin: int, until: datetime | None, sleep: Callable[[float], None]) -> tuple[int, int]:
+def _span(
+    one: WantedSeries, exchange: PublicExchange, begin: int, until: datetime | None, sleep: Callable[[float], None]
+) -> tuple[int, int]:
     """The first and the last stamp that is asked for: of bars that have closed by the exchange's time, whatever the clock here says."""
     now = _patiently(exchange.time, sleep)
     end = now if until is None else min(to_instant(until), now)
@@ -142,7 +144,7 @@ def _span(one: Wanted, exchange: PublicExchange, begin: int, until: datetime | N
     return first, last
 
 
-def _pages(one: Wanted, first: int, last: int) -> Iterator[tuple[int, int]]:
+def _pages(one: WantedSeries, first: int, last: int) -> Iterator[tuple[int, int]]:
     """(first stamp, last stamp) of what is asked for at once. They are the same in every process."""
     page_us = one.step_us * (RATES_A_PAGE[one.exchange] if one.kind == "funding" else BARS_A_PAGE)
     start = first
@@ -151,7 +153,7 @@ def _pages(one: Wanted, first: int, last: int) -> Iterator[tuple[int, int]]:
         start = (start // page_us + 1) * page_us
 
 
-def _asked(exchange: PublicExchange, one: Wanted, first: int, last: int, sleep: Callable[[float], None]) -> list[tuple[int, str]]:
+def _asked(exchange: PublicExchange, one: WantedSeries, first: int, last: int, sleep: Callable[[float], None]) -> list[tuple[int, str]]:
     """(stamp, values as text) of the rows between two stamps, each once, in order."""
 
     def ask() -> dict[int, str]:
@@ -178,7 +180,7 @@ def _patiently(ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
 class _Part:
     """The rows of a series that have come, in a file, whole pages only. Its cursor says since when, up to when and up to which byte."""
 
-    def __init__(self, parts: Path, directory: Path, one: Wanted, first: int) -> None:
+    def __init__(self, parts: Path, directory: Path, one: WantedSeries, first: int) -> None:
         self._one, self._path = one, parts / f"{one.spec.id}.csv"
         self._cursor = parts / f"{one.spec.id}.cursor"
         self._stamps: list[int] = []
@@ -221,7 +223,7 @@ class _Part:
         return Downloaded(self._one.spec.id, len(stamps), stamps[0] if stamps else None, stamps[-1] if stamps else None, missing)
 
 
-def _after_what_is_there(path: Path, one: Wanted, first: int) -> int:
+def _after_what_is_there(path: Path, one: WantedSeries, first: int) -> int:
     """From when on rows are missing: `first`, or after the last row of a file that begins no later."""
     stamps = _stamps_in(path) if path.is_file() else []
     return max(stamps[-1] + one.step_us, first) if stamps and stamps[0] <= first else first
@@ -232,7 +234,7 @@ def _stamps_in(path: Path) -> list[int]:
     return [to_instant(datetime.fromisoformat(line.partition(",")[0])) for line in lines if line]
 
 
-def _missing(one: Wanted, stamps: Sequence[int], first: int, last: int) -> Iterator[str]:
+def _missing(one: WantedSeries, stamps: Sequence[int], first: int, last: int) -> Iterator[str]:
     """What the exchange has no rows of."""
     if not stamps:
         yield f"no row between {iso(first)} and {iso(last)}: {one.exchange} did not list {one.symbol} then, or keeps no rows of that time"
