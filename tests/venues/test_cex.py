@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
@@ -70,9 +70,45 @@ def test_selling_spot_pays_slippage_and_the_fee_in_quote():
 
 def test_an_exchange_that_charges_quote_only_takes_the_fee_of_a_buy_from_the_quote():
     all_venues, state = account(USDT=10_000)
-    all_venues["bybit"] = Exchange("bybit", structs.replace(EXCHANGES["bybit"], fee_in_received=False))
+    all_venues["bybit"] = Exchange("bybit", structs.replace(EXCHANGES["bybit"], spot_fee_in="quote"))
     moved = run(trade("bybit", "buy", "ETHUSDT", 1), all_venues, state, MARKET)
     assert moved.deltas.tokens("bybit") == {"ETH": D(1), "USDT": D("-2000.2") * D("1.001")}
+
+
+WITH_BNB = DictSnapshot(
+    MARKET.at,
+    {
+        "market_data": {
+            "prices": {"ETH": 2000.0, "USDT": 1.0, "BNB": 500.0},
+            "spot_prices": {"binance": {"ETHUSDT": 2000.0, "BNBUSDT": 500.0}},
+        }
+    },
+)
+IN_BNB = {"binance": {"spot_fee_in": "BNB", "slippage_bps": D(0)}}
+
+
+@pytest.mark.parametrize(("side", "eth", "usdt"), [("buy", D(1), D(-2000)), ("sell", D(-1), D(2000))])
+def test_a_fee_token_pays_the_fee_less_its_discount_where_enough_of_it_is_held(side, eth, usdt):
+    moved = run(trade("binance", side, "ETHUSDT", 1), *account("binance", settings=IN_BNB["binance"], USDT=10_000, ETH=5, BNB=1), WITH_BNB)
+    fee = D(2000) * D("0.001") * D("0.75") / 500
+    assert moved.deltas.tokens("binance") == {"ETH": eth, "USDT": usdt, "BNB": -fee}
+    assert moved.costs == (Cost("fees", "BNB", fee),)
+    assert moved.state.positions()["binance"]["BNB"] == 1 - fee
+
+
+def test_without_enough_of_the_fee_token_the_fee_is_taken_from_what_the_trade_pays_out():
+    moved = run(trade("binance", "buy", "ETHUSDT", 1), *account("binance", settings=IN_BNB["binance"], USDT=10_000, BNB="0.002"), WITH_BNB)
+    assert moved.deltas.tokens("binance") == {"ETH": D("0.999"), "USDT": D(-2000)}
+
+
+def test_a_purchase_of_the_fee_token_itself_pays_its_fee_too():
+    moved = run(trade("binance", "buy", "BNBUSDT", 1), *account("binance", settings=IN_BNB["binance"], USDT=10_000, BNB=1), WITH_BNB)
+    assert moved.deltas.tokens("binance") == {"BNB": D(1) - D("0.00075"), "USDT": D(-500)}
+
+
+def test_a_fee_token_that_the_exchange_does_not_take_is_refused():
+    with pytest.raises(ComponentError, match=r"venues.cex.bybit.spot_fee_in: 'BNB'; allowed: received \| quote"):
+        venue("bybit", {"spot_fee_in": "BNB"})
 
 
 def test_a_perp_trade_moves_the_position_and_pays_its_fee_in_the_settlement_token():

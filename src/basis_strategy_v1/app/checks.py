@@ -102,6 +102,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
         return
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
     needed += [("gas", chain, chain) for chain in chains_with_gas(config)]
+    needed += _prices_of_fee_tokens(config)
     for key in dict.fromkeys(needed):
         try:
             problem = _problem(config, provider, key)
@@ -110,6 +111,14 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
         else:
             if problem:
                 yield ComponentError("DAT-001", problem)
+
+
+def _prices_of_fee_tokens(config: Config) -> Iterator[tuple[str, str, str]]:
+    """The series by which spot fees are taken in a token of their own."""
+    for name, own in config.venues.cex.items():
+        row = own.row(name)
+        if row.spot_fee_in in row.fee_tokens:
+            yield "spot", row.name, row.spot_fee_in + row.settle
 
 
 def valued_by(config: Config, strategy: Strategy, provider: Any) -> Iterator[tuple[str, str, str]]:

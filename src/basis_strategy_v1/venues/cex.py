@@ -15,7 +15,7 @@ from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_n
 from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchange_terms import ExchangeTerms, without_figures
-from basis_strategy_v1.venues.exchanges import ExchangeRow
+from basis_strategy_v1.venues.exchanges import FEES_IN, QUOTE, ExchangeRow
 from basis_strategy_v1.venues.impact import OwnSize
 from basis_strategy_v1.venues.venue import (
     CEX,
@@ -73,7 +73,7 @@ class Exchange(Holder):
         self.terms = ExchangeTerms(name, row, 0)
         self._impacts: dict[tuple[str, str], tuple[int, float, float]] = {}  # (day, factor, power of the notional)
         self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
-        self._prices_as, self._settle, self._fee_in_received = row.name, row.settle, row.fee_in_received
+        self._prices_as, self._settle, self._fee_in = row.name, row.settle, row.spot_fee_in
 
     def terms_at(self, instant: int) -> ExchangeTerms:
         """The figures in force at an instant."""
@@ -168,18 +168,24 @@ class Exchange(Holder):
         if trade.reduce_only:
             reject(CEX, "reduce_only is for perps; leave it out of a spot trade")
         paid = amount * fill
-        if is_buy and self._fee_in_received:
+        if self._fee_in not in FEES_IN and (in_token := self._fee_in_token(paid * terms.fee, quote, account, state, market)):
+            fee_token, fee = self._fee_in, in_token
+            of_base, of_quote = (amount, -paid) if is_buy else (-amount, paid)
+            of_base -= fee if fee_token == base else ZERO
+        elif is_buy and self._fee_in != QUOTE:
             fee_token, fee = base, amount * terms.fee
             of_base, of_quote = amount - fee, -paid
         else:
             fee_token, fee = quote, paid * terms.fee
             of_base, of_quote = (amount, -paid - fee) if is_buy else (-amount, paid - fee)
         held, changes = account.balances, {base: of_base, quote: of_quote}
+        if fee_token not in changes:
+            changes[fee_token] = -fee
         left_base, left_quote = of_base + held.get(base, ZERO), of_quote + held.get(quote, ZERO)
         if (left_quote if is_buy else left_base) < 0 and state.checked:
             spent = quote if is_buy else base
             require_held(CEX, self.name, spent, -changes[spent], held.get(spent, ZERO), f"{trade.side} of {plain(amount)} {trade.symbol}")
-        if of_base and of_quote and left_base and left_quote:
+        if of_base and of_quote and left_base and left_quote and len(changes) == 2:
             deltas, after = Deltas({self.name: changes}), ExchangeAccount({**held, base: left_base, quote: left_quote}, account.perps)
         else:  # what is zero is not kept
             deltas, after = Deltas.at(self.name, changes), account.moved(changes)
@@ -193,6 +199,13 @@ class Exchange(Holder):
         )
         moved = State({**state.parts, self.name: after}, state.checked)
         return SimulationResult(moved, deltas, costs, {"filled": amount, "price": fill}, 0, terms.cut[2])
+
+    def _fee_in_token(self, fee: Decimal, quote: str, account: ExchangeAccount, state: State, market: MarketSnapshot) -> Decimal:
+        """What the fee token takes of a fee (quote), less its discount; 0 where too little of it is held: then there is none."""
+        token = self._fee_in
+        price = market.spot(self._prices_as, token + quote, for_trade=True)
+        units = (fee * (1 - self.row.fee_tokens[token]) / price).quantize(REALISED_UNIT)
+        return units if not state.checked or account.balances.get(token, ZERO) >= units else ZERO
 
     def _perp_trade(
         self, trade: CexTrade, terms: TradeTerms, amount: Decimal, price: Decimal, fill: Decimal, state: State, market: MarketSnapshot

@@ -71,6 +71,7 @@ class MarginTier(NamedTuple):
     leverage: Annotated[Leverage | None, "the most of a notional in the tier"] = None
 
 
+FEES_IN = RECEIVED, QUOTE = "received", "quote"
 FINEST_LOT = D("1e-8")
 NO_IMPACT = Impact(model="none")
 FREE: Figure[Withdrawal] = Figure(Withdrawal())
@@ -94,7 +95,8 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     tiers: Figure[tuple[Tier, ...]]
     max_leverage: Figure[Decimal]
     funding_interval_hours: Figure[int]
-    fee_in_received: bool = True  # a spot fee is taken from what the trade pays out; otherwise always from the quote
+    spot_fee_in: str = "received"  # what a spot fee is taken from: what the trade pays out, always the quote, or one of fee_tokens
+    fee_tokens: Mapping[str, Decimal] = {}  # token -> the share by which a fee is less in it
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
     public_withdrawals: Figure[Withdrawal]
     withdrawals: Figure[Withdrawal] = FREE
@@ -147,6 +149,7 @@ _ROWS = (
         spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.001", BTC="0.001"), ticks=steps(ETH="0.01", BTC="0.1"),
         tiers=by_symbol("binance", tiers(("50000", 40), ("600000", 50), ("3000000", 65), ("12000000", 100), ("Infinity", 200))),
         max_leverage=leverage_by_symbol("binance", D(100)), funding_interval_hours=Figure(8), separate_wallets=True,
+        fee_tokens={"BNB": D("0.25")},
         sources=SOURCES["binance"],
         public_withdrawals=withdrawals(USDT=("4", "10", 10), USDC=("4", "10", 10), ETH=("0.0012", "0.01", 10)),
     ),
@@ -207,6 +210,12 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     ] = None
     max_leverage: Annotated[BySymbol[Leverage] | None, "highest leverage of a perp position"] = None
     funding_interval_hours: Annotated[BySymbol[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
+    spot_fee_in: Annotated[
+        Token | None,
+        Mark.QUIET,
+        "what a spot fee is taken from: received (what the trade pays out), quote, or a token with a discount (BNB at binance), "
+        "where enough of it is held",
+    ] = None
     withdrawal: Annotated[
         Literal["default"] | dict[Token, Figure[Withdrawal]] | None,
         "fee, minimum and delay by token; {}: free and at once; left out, or default: the public ones",
@@ -228,6 +237,8 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         for symbol, own in (self.tiers or {}).items():
             for rows in own.values():
                 yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
+        if self.spot_fee_in is not None and self.spot_fee_in not in (fee_tokens := (*FEES_IN, *row.fee_tokens)):
+            yield "spot_fee_in", self.spot_fee_in, " | ".join(fee_tokens)
         yield from self._leverage_misfits(row)
         if self.impact is not None:
             yield from _misfits_of_impact(self.impact)
@@ -271,6 +282,8 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         """A row with these figures in place of the published ones."""
         by_symbol = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
         changes: dict[str, Any] = {field: own.over(getattr(row, field)) for field in by_symbol if (own := getattr(self, field)) is not None}
+        if self.spot_fee_in is not None:
+            changes["spot_fee_in"] = self.spot_fee_in
         if self.deposit_minutes is not None:
             changes["deposit_minutes"] = self.deposit_minutes
         changes["impact"] = self.impact or (Impact() if self.slippage_bps is None else NO_IMPACT)
