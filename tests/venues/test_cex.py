@@ -16,7 +16,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueR
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import ExchangeAccount, Perp, State
-from basis_strategy_v1.venues.cex import Exchange, _after_trade
+from basis_strategy_v1.venues.cex import Exchange, after_trade
 from basis_strategy_v1.venues.exchanges import EXCHANGES, FINEST_LOT, Tier, Withdrawal
 
 from ..world import AT, exactly, holding, provider, run, trade, update_to, value, venue, venues, write_bars, write_funding
@@ -293,7 +293,7 @@ def test_what_a_perp_is_worth_changes_by_exactly_the_trade(base, entry, trades, 
     held, realised = Perp(base, base * entry), D(0)
     worth = base * mark - held.cost
     for signed, fill in trades:
-        held, profit = _after_trade(held, signed, fill)
+        held, profit = after_trade(held, signed, fill)
         realised += profit
         worth += signed * (mark - fill)
         assert held.base * mark - held.cost + realised == worth

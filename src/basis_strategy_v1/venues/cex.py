@@ -190,7 +190,7 @@ class Exchange(Holder):
         else:  # what is zero is not kept
             deltas, after = Deltas.at(self.name, changes), account.moved(changes)
         if account.perps and is_buy and state.checked:
-            self._require_margin(after, self.marks(after, market), "buy", amount, "", trade.symbol)
+            self._require_margin(after, market, "buy", amount, "", trade.symbol)
         slipped = amount * (fill - price if is_buy else price - fill)  # a fill is never better than the price
         costs = (
             (Cost("fees", fee_token, fee), Cost("slippage", quote, slipped))
@@ -221,7 +221,7 @@ class Exchange(Holder):
         paid, details = amount * fill, {"filled": amount, "price": fill}
         fee = paid * terms.fee
         if held.base:
-            position, details["realised"] = _after_trade(held, signed, fill)
+            position, details["realised"] = after_trade(held, signed, fill)
             received = details["realised"] - fee
         else:
             position, received = Perp(signed, paid if is_buy else -paid), -fee
@@ -237,8 +237,7 @@ class Exchange(Holder):
             # The only perp, just opened: equity is the cash less what slipped, the notional at most what it filled at and what slipped.
             is_paid_for = len(perps) == 1 and not held.base and cash > paid + slipped + slipped
             if not is_paid_for or self.terms.contract(symbol).leverage < 1:
-                marks = {symbol: price} if len(perps) == 1 else self.marks(after, market)
-                self._require_margin(after, marks, trade.side, amount, " perp", symbol)
+                self._require_margin(after, market, trade.side, amount, " perp", symbol)
         changes = {terms.position: signed, settle: received} if received else {terms.position: signed}
         costs = (
             (Cost("fees", settle, fee), Cost("slippage", settle, slipped))
@@ -285,10 +284,13 @@ class Exchange(Holder):
         self.terms_at(market.instant)
         return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
 
-    def _require_margin(
-        self, after: ExchangeAccount, marks: Mapping[str, Decimal], doing: str, amount: Decimal, kind: str, of: str
-    ) -> None:
-        equity, sizes = self._equity_and_sizes(after, marks)
+    def _collateral(self, account: ExchangeAccount, market: MarketSnapshot) -> Decimal:
+        """What the coins of an account count as margin, in the settlement token: nothing, where each wallet stands for itself."""
+        return ZERO
+
+    def _require_margin(self, after: ExchangeAccount, market: MarketSnapshot, doing: str, amount: Decimal, kind: str, of: str) -> None:
+        equity, sizes = self._equity_and_sizes(after, self.marks(after, market))
+        equity += self._collateral(after, market)
         notional = sum(sizes.values(), ZERO)
         if equity > notional and all(self.terms.contract(symbol).leverage >= 1 for symbol in sizes):
             return  # no leverage at all: whatever the tiers say, they ask for no more than the whole notional
@@ -468,8 +470,8 @@ class Exchange(Holder):
         if state.checked:
             require_held(CEX, self.name, token, amount, account.balances.get(token, ZERO), f"transfer of {plain(amount)} {token}")
         after = account.moved({token: -amount})
-        if state.checked and account.perps and token == self.row.settle:
-            self._require_margin(after, self.marks(after, market), "transfer", amount, "", token)
+        if state.checked and account.perps and (token == self.row.settle or self._collateral(account, market)):
+            self._require_margin(after, market, "transfer", amount, "", token)
         return state.with_part(self.name, after)
 
     def fact(self) -> VenueFact:
@@ -488,7 +490,7 @@ class Exchange(Holder):
         return ExchangeAccount({token: amount for token, amount in amounts.items() if read_common_name(token).kind is not Kind.PERP}, perps)
 
 
-def _after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:
+def after_trade(held: Perp, signed: Decimal, fill: Decimal) -> tuple[Perp, Decimal]:
     """The position after a trade of `signed` base units, and the profit that it realises in the settlement token.
 
     base * mark - cost + realised changes by exactly signed * (mark - fill): nothing is lost to rounding, because

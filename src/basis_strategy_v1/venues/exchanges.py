@@ -52,6 +52,7 @@ T = TypeVar("T")
 BySymbol = Annotated[Figure[T], ByName(SYMBOL)]
 Steps = Annotated[Figure[AboveZero], ByName(SYMBOL)]
 TierBps = Annotated[Decimal, number(above=0, below=10_000)]
+Haircut = Annotated[Decimal, number("0.1 is 10 %", at_least=0, at_most=1)]
 Leverage = Annotated[Decimal, number(above=0, at_most=500)]
 
 
@@ -101,6 +102,10 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     public_withdrawals: Figure[Withdrawal]
     withdrawals: Figure[Withdrawal] = FREE
     deposit_minutes: Decimal = D(0)  # until what came from a chain is credited
+    haircuts: Mapping[
+        str, Figure[Decimal]
+    ] = {}  # coins that count as margin -> the share of their worth that does not; none: split wallets
+    negative_balance_apr: Figure[Decimal] = Figure(D(0))  # interest on a negative balance of the settlement token
     sources: Mapping[str, tuple[FigureSource, ...]] = {}  # by base, of what is by symbol
     alike: Mapping[str, str] = {}  # symbols without figures -> whose figures they are taken to have
     as_of: str = "2025-05-31"
@@ -113,7 +118,8 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     @property
     def dates(self) -> tuple[int, ...]:
         """The instants at which one of its figures changes, in order."""
-        figures = (value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Figure))
+        own = (value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Figure))
+        figures = (*own, *self.haircuts.values())
         return tuple(sorted({date for figure in figures for date in figure.dates}))
 
     def names(self, symbol: str) -> tuple[str, ...]:
@@ -210,6 +216,19 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     ] = None
     max_leverage: Annotated[BySymbol[Leverage] | None, "highest leverage of a perp position"] = None
     funding_interval_hours: Annotated[BySymbol[Annotated[int, whole(at_least=1, at_most=24)]] | None, "hours between two fundings"] = None
+    margin: Annotated[
+        Literal["split", "unified"],
+        Mark.QUIET,
+        "backtests: unified: coins with a haircut are margin too, and a liquidation goes in steps and leaves what remains",
+    ] = "split"
+    haircuts: Annotated[
+        dict[Token, Figure[Haircut]], Mark.QUIET, "unified: by coin, the share of its worth that does not count as margin ({ETH: 0.1})"
+    ] = {}
+    negative_balance_apr: Annotated[
+        Figure[Annotated[Decimal, number("0.1 is 10 %", at_least=0, at_most=10)]] | None,
+        Mark.QUIET,
+        "unified: interest a year on a negative balance of the settlement token; left out: none",
+    ] = None
     spot_fee_in: Annotated[
         Token | None,
         Mark.QUIET,
@@ -239,6 +258,10 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
                 yield from _misfits_of_tiers(f"tiers.{symbol}", rows)
         if self.spot_fee_in is not None and self.spot_fee_in not in (fee_tokens := (*FEES_IN, *row.fee_tokens)):
             yield "spot_fee_in", self.spot_fee_in, " | ".join(fee_tokens)
+        if self.margin == "unified" and not self.haircuts:
+            yield "haircuts", "none", f"at least one coin that is margin, such as {{ETH: 0.1}}: {row.name} has no published haircuts here"
+        if self.margin == "split" and (self.haircuts or self.negative_balance_apr is not None):
+            yield "margin", "split", "unified, or no haircuts and no negative_balance_apr"
         yield from self._leverage_misfits(row)
         if self.impact is not None:
             yield from _misfits_of_impact(self.impact)
@@ -282,6 +305,10 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
         """A row with these figures in place of the published ones."""
         by_symbol = ("spot_taker_fee_bps", "perp_taker_fee_bps", "slippage_bps", "min_notional", "max_leverage", "funding_interval_hours")
         changes: dict[str, Any] = {field: own.over(getattr(row, field)) for field in by_symbol if (own := getattr(self, field)) is not None}
+        if self.haircuts:
+            changes["haircuts"] = self.haircuts
+        if self.negative_balance_apr is not None:
+            changes["negative_balance_apr"] = self.negative_balance_apr
         if self.spot_fee_in is not None:
             changes["spot_fee_in"] = self.spot_fee_in
         if self.deposit_minutes is not None:

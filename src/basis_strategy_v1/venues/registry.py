@@ -15,6 +15,7 @@ from basis_strategy_v1.venues.etherfi import etherfi
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.lido import lido
 from basis_strategy_v1.venues.morpho import morpho
+from basis_strategy_v1.venues.unified_exchange import UnifiedExchange
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Place, Venue, Venues
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def make_venue(section: str, name: str, settings: VenueSettings, alike: Mapping[
         given, wanted = (f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}" for cls in (type(settings), expected))
         raise TypeError(f"{name} is {kind}, whose settings are {wanted}, got {given}")
     if isinstance(settings, exchanges.Settings):
-        return Exchange(name, settings.row(name, alike))
+        row = settings.row(name, alike)
+        return UnifiedExchange(name, row) if row.haircuts else Exchange(name, row)
     assert isinstance(settings, OnChainSettings)
     return VENUES[kind].make(place_of(name, settings), settings)
 
