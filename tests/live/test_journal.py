@@ -20,6 +20,7 @@ from msgspec import structs
 
 from basis_strategy_v1.core.deltas import Deltas
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.core.gateway import Message
 from basis_strategy_v1.core.instructions import WalletTransfer, parse_instruction
 from basis_strategy_v1.core.journal import Decision, JournalMark, Status, StoredPlan, automatic_key, child_key
 from basis_strategy_v1.core.order import Plan
@@ -274,6 +275,24 @@ def test_a_day_has_spent_what_was_intended_in_it_and_not_refused_and_its_gas(tmp
         days = ("2024-06-01", "2024-06-02", "2024-06-03")
         assert [journal.spent_usd(day) for day in days] == [D("0.3"), D(16), 0]
         assert [journal.spent_gas_eth(day) for day in days] == [D("0.002"), D("0.005"), 0]
+
+
+def test_gas_under_way_counts_at_its_most_until_the_outcome_is_known(journal: SqliteJournal) -> None:
+    def under_way(key: str, most: str) -> None:
+        journal.sent(key, lambda nonce: Message(client_id=f"{key} {most}", body="{}", nonce=nonce, most_gas_eth=D(most)), takes_nonce=True)
+
+    def gas() -> Decimal:
+        return journal.spent_gas_eth("2024-06-01")
+
+    for key in ("a", "b"):
+        journal.intended(structs.replace(order(key, 1), at=AT), notional_usd=D(1))
+        under_way(key, "0.01")
+    assert gas() == D("0.02")
+    under_way("a", "0.03")  # the same call, with higher fees, in its place
+    assert gas() == D("0.04")
+    journal.close("a", Status.SETTLED, report("a", 2), state(1))
+    journal.close("b", Status.NEVER_HAPPENED, None, None)
+    assert gas() == D("0.002")
 
 
 def test_a_sequence_has_spent_what_its_steps_intended_and_were_not_refused(journal: SqliteJournal) -> None:

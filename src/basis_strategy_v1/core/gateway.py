@@ -22,12 +22,14 @@ class Message(Struct, frozen=True, kw_only=True):
 
     `client_id` is the venue's form of the key. `body` is JSON text in the gateway's own shape. `expires` is the instant (microseconds since
     1970) after which the venue no longer executes it; None: it does not expire. `nonce` is the one that the journal assigned.
+    `most_gas_eth` is what its gas costs at most: the journal counts it in the day's gas until the outcome is known, and does not keep it.
     """
 
     client_id: str
     body: str
     expires: int | None = None
     nonce: int | None = None
+    most_gas_eth: Decimal = Decimal(0)
 
 
 class Due(Struct, frozen=True, kw_only=True):

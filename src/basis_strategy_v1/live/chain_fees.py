@@ -14,7 +14,7 @@ from basis_strategy_v1.live.chain_abi import number_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WEI_PER_GWEI = 10**9
+WEI_PER_GWEI, WEI_PER_ETH = 10**9, 10**18
 HISTORY_BLOCKS, PERCENTILE = 10, 50
 LEAST_PRIORITY_WEI = 10**7  # 0.01 gwei
 ROOM = 2  # base fees: six full blocks in a row

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, json, structs
 
 from basis_strategy_v1.core.gateway import Message
-from basis_strategy_v1.live.chain_fees import Fees
+from basis_strategy_v1.live.chain_fees import WEI_PER_ETH, Fees
 
 if TYPE_CHECKING:
     from basis_strategy_v1.live.wallet_key import Signer
@@ -63,7 +64,8 @@ class SentTransaction(Struct, frozen=True, kw_only=True):
 
     def message(self) -> Message:
         """As the journal keeps it: its id is the transaction's hash."""
-        return Message(client_id=hash_of(self.raw), body=json.encode(self).decode(), nonce=self.unsigned.nonce)
+        most_gas_eth = Decimal(self.unsigned.gas * self.unsigned.fees.most_wei) / WEI_PER_ETH
+        return Message(client_id=hash_of(self.raw), body=json.encode(self).decode(), nonce=self.unsigned.nonce, most_gas_eth=most_gas_eth)
 
 
 def sent_of(message: Message) -> SentTransaction:

@@ -17,7 +17,7 @@ from basis_strategy_v1.core.instructions import Chain, SmartContractAction, Wall
 from basis_strategy_v1.core.outgoing import Gas, Outgoing, OutgoingCall, OutgoingTransaction, OutgoingTransfer, require_message_within
 from basis_strategy_v1.core.tokens import to_amount, to_units
 from basis_strategy_v1.live.call_reading import ReadCall, read_call
-from basis_strategy_v1.live.chain_fees import FeeMarket, fees_within, gwei_of, wei_of
+from basis_strategy_v1.live.chain_fees import WEI_PER_ETH, FeeMarket, fees_within, gwei_of, wei_of
 from basis_strategy_v1.live.chain_message import EMPTY_GAS, SentTransaction, Unsigned, signed
 from basis_strategy_v1.live.trader_account import Floor, direct_call, pack_batch, read_batch
 from basis_strategy_v1.venues.transaction_calls import encode_transaction
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from basis_strategy_v1.live.wallet_key import Signer
 
 REJECTED = "OCH-001"
-WEI_PER_ETH = 10**18
 NO_LIMIT_WEI = 10**15  # a million gwei
 WITHOUT_DATA = "0x"
 

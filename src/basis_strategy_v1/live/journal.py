@@ -151,14 +151,15 @@ class SqliteJournal(JournalReader):
         with self._lock:
             row = self._open_row(key)
             message = build(self._next_nonce(row, first_nonce) if takes_nonce else None)
-            values = row["venue"], message.client_id, message.nonce, message.expires, message.body
+            sent = row["venue"], message.client_id, message.nonce, message.expires, message.body
             with self._write("sent") as write:
                 write(
                     "INSERT INTO message (entry, number, venue, client_id, nonce, expires, body)"
                     " SELECT ?1, 1 + count(*), ?2, ?3, ?4, ?5, ?6 FROM message WHERE entry = ?1",
-                    (row["number"], *values),
+                    (row["number"], *sent),
                 )
-                write("UPDATE entry SET status = ? WHERE number = ?", (Status.SENT.value, row["number"]))
+                values = Status.SENT.value, str(message.most_gas_eth), row["number"]
+                write("UPDATE entry SET status = ?, gas_eth = ? WHERE number = ?", values)
             return message
 
     def add_report(self, key: str, report: ExecutionReport) -> None:

@@ -127,7 +127,7 @@ class JournalReader:
         return self._sum("SELECT notional_usd FROM entry WHERE parent = ? AND status NOT IN ('rejected', 'never happened')", key)
 
     def spent_gas_eth(self, day: str) -> Decimal:
-        """What the gas of a day's instructions has cost, in ETH."""
+        """What the gas of a day's instructions has cost, in ETH; of those that are under way, what it costs at most."""
         return self._sum("SELECT gas_eth FROM entry WHERE day = ?", day)
 
     def cursor(self, venue: str) -> str | None:
