@@ -324,6 +324,32 @@ def test_after_an_unreachable_venue_the_key_may_be_sent_again():
     assert (bench.send().report, bench.gateway.executed) == (report(), ["k1"])
 
 
+def begun_again(late_deltas):
+    """A row that was closed as not executed; its execution has turned up late since, and the key is sent again."""
+    bench = Bench(REFUSED, REFUSED, REFUSED, FILL)
+    bench.fails(VenueUnreachable)
+    (message,) = bench.journal.entries["k1"].messages[:1]
+    late = Due(
+        id="fill:1", venue="binance", kind="late fill", at=NOON, deltas=late_deltas, client_id=message.client_id, reference=FILL.reference
+    )
+    bench.journal.add_due("binance", [late], "1", lambda new: bench.holdings.state)
+    return bench
+
+
+def test_what_was_recorded_when_it_turned_up_late_is_not_recorded_again_when_the_key_is_sent_again():
+    bench = begun_again(FILLED)
+    details = {"price": "3300", "recorded": ["fill:1"]}
+    assert bench.send().report == report(deltas=Deltas(), costs=(), details=details)
+    assert bench.row[0] == "settled"
+
+
+def test_of_an_execution_that_was_recorded_late_in_part_nothing_is_recorded_and_the_row_stays_open():
+    bench = begun_again(Deltas.at("binance", {"ETH": Decimal("0.5")}))
+    error = bench.fails(ComponentError)
+    said = "binance answered k1 with an execution of which fill:1 was recorded late, and no more"
+    assert (error.error_code, error.message.partition(";")[0], bench.row[0]) == ("EIM-003", said, "sent")
+
+
 @pytest.mark.parametrize("trouble", [UNKNOWN, KeyError("gas"), asyncio.CancelledError(), Hangs(), MalformedAnswer("no gas", {})])
 def test_a_quote_that_fails_means_that_nothing_was_sent(trouble):
     bench = Bench(quotes=[trouble] * 3)

@@ -148,6 +148,12 @@ class Model:
         has_sent_it = entry.venue == venue and item.client_id in {message.client_id for message in entry.messages}
         return has_sent_it and (entry.is_open or item.reference in {report.reference for report in entry.reports})
 
+    def recorded_late(self, key: str, reference: str) -> list[Due]:
+        rows = [row for row in self.rows if row.entry.key == key]
+        ids = {message.client_id for row in rows for message in row.entry.messages}
+        found = [item for item in self.due.values() if item.reference == reference and item.client_id in ids]
+        return found if len(rows) > 1 else []
+
     def due_logged(self, venue: str, ids: Iterable[str]) -> None:
         self.due_in_log |= {(venue, name) for name in ids} & self.due.keys()
 
@@ -181,6 +187,7 @@ class Model:
             "due": [(venue, item) for (venue, name), item in self.due.items() if (venue, name) not in self.due_in_log],
             "not ours": self.others,
             "new fills": [item.id for venue in VENUES for item in self.new_due(venue, FILLS)],
+            "recorded late": {key: self.recorded_late(key, item.reference) for key in KEYS for item in FILLS},
         }
 
 
@@ -203,6 +210,7 @@ def seen(journal: Any) -> dict[str, Any]:
         "due": journal.unlogged_due(),
         "not ours": journal.not_ours(),
         "new fills": [item.id for venue in VENUES for item in journal.new_due(venue, FILLS)],
+        "recorded late": {key: journal.recorded_late(key, item.reference) for key in KEYS for item in FILLS},
     }
 
 

@@ -277,6 +277,17 @@ def test_a_day_has_spent_what_was_intended_in_it_and_not_refused_and_its_gas(tmp
         assert [journal.spent_gas_eth(day) for day in days] == [D("0.002"), D("0.005"), 0]
 
 
+def test_what_turned_up_late_of_an_instruction_is_known_when_it_begins_again(journal: SqliteJournal) -> None:
+    late = structs.replace(due("fill:1"), client_id="c", reference="77")
+    journal.intended(order("a", 1), notional_usd=D(1))
+    journal.sent("a", lambda nonce: Message(client_id="c", body="{}"))
+    journal.close("a", Status.NEVER_HAPPENED, None, None)
+    journal.add_due("binance", [late], "1", lambda new: state(1))
+    assert journal.recorded_late("a", "77") == []
+    journal.intended(order("a", 1), notional_usd=D(1))
+    assert (journal.recorded_late("a", "77"), journal.recorded_late("a", "78"), journal.recorded_late("b", "77")) == ([late], [], [])
+
+
 def test_gas_under_way_counts_at_its_most_until_the_outcome_is_known(journal: SqliteJournal) -> None:
     def under_way(key: str, most: str) -> None:
         journal.sent(key, lambda nonce: Message(client_id=f"{key} {most}", body="{}", nonce=nonce, most_gas_eth=D(most)), takes_nonce=True)

@@ -48,7 +48,7 @@ def test_a_coin_is_margin_at_its_price_less_its_haircut() -> None:
 def test_a_coin_that_carries_the_margin_cannot_be_sent_away() -> None:
     all_venues = venues({"bybit": UNIFIED, "wallet": {"gas_price_gwei": 0}})
     state = holding(all_venues, prices(), bybit={"ETH": 10, "ETHUSDT-PERP": -9})
-    with pytest.raises(VenueRejected, match="transfer of 9.95 ETH needs .* of margin on bybit"):
+    with pytest.raises(VenueRejected, match=r"transfer of 9\.95 ETH needs .* of margin on bybit"):
         run(transfer("bybit", "wallet", "ETH", "9.95"), all_venues, state, prices())
     assert run(transfer("bybit", "wallet", "ETH", 1), all_venues, state, prices()).state.positions()["bybit"]["ETH"] == 9
 

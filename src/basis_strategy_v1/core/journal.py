@@ -270,6 +270,11 @@ class LiveJournal(Journal, Protocol):
         or has a report under the venue's name of the order."""
         ...
 
+    def recorded_late(self, key: str, reference: str) -> list[Due]:
+        """What was recorded of an instruction as something that happened late, under the venue's name of it, after a row of it had been
+        closed as not executed."""
+        ...
+
     def unlogged_due(self) -> list[tuple[str, Due]]:
         """(venue, item) of everything whose event is perhaps not in the event log, oldest first."""
         ...

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
+    from basis_strategy_v1.core.gateway import Due
     from basis_strategy_v1.core.journal import LiveJournal
     from basis_strategy_v1.core.order import Order
     from basis_strategy_v1.core.state import State
@@ -116,6 +117,8 @@ class Conclusions:
 
     def _happened(self, hand: OrderInHand, answer: Happened) -> Concluded:
         status = Status.FAILED if answer.failed else Status.SETTLED
+        if late := self._journal.recorded_late(hand.order.key, answer.reference):
+            answer = _without_late(answer, late, self._venue)
         if answer.settlements:
             answer = self._with_interest(answer)
         report = hand.report(answer)
@@ -208,3 +211,15 @@ class Conclusions:
             return not held.checked or has_moved(order.expected, held, self._calls.read(order), self._holdings.not_ours)
         except (ComponentError, MalformedAnswer):
             return True
+
+
+def _without_late(answer: Happened, late: Sequence[Due], venue: str) -> Happened:
+    """What is left to record of an execution that was recorded already when it turned up late: nothing.
+
+    Raises:
+        MalformedAnswer: what was recorded then is not the whole of it.
+    """
+    recorded = [item.id for item in late]
+    if Deltas.total(item.deltas for item in late).tokens(venue) != answer.deltas.tokens(venue):
+        raise MalformedAnswer(f"an execution of which {', '.join(recorded)} was recorded late, and no more", answer.raw or answer)
+    return structs.replace(answer, deltas=Deltas(), changes={}, costs=(), details={**answer.details, "recorded": recorded})

@@ -148,6 +148,18 @@ class JournalReader:
         row = self._one("SELECT status FROM message JOIN entry ON entry.number = message.entry WHERE client_id = ? LIMIT 1", (client_id,))
         return None if row is None else Status(row[0])
 
+    def recorded_late(self, key: str, reference: str) -> list[Due]:
+        """What was recorded of an instruction as something that happened late, under the venue's name of it, after a row of it had been
+        closed as not executed."""
+        if self._one("SELECT count(*) FROM entry WHERE key = ?", (key,))[0] < 2:
+            return []
+        rows = self._all(
+            "SELECT item FROM due WHERE json_extract(item, '$.reference') = ?1 AND json_extract(item, '$.client_id') IN"
+            " (SELECT client_id FROM message JOIN entry ON entry.number = message.entry WHERE entry.key = ?2) ORDER BY number",
+            (reference, key),
+        )
+        return [self._decoded(decode_due, item) for (item,) in rows]
+
     def _has_due(self, venue: str, id_: str) -> bool:
         return self._one("SELECT 1 FROM due WHERE venue = ? AND id = ?", (venue, id_)) is not None
 

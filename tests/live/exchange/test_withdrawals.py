@@ -143,6 +143,25 @@ def test_a_withdrawal_that_begins_again_under_its_key_finds_the_first_however_la
     one.require_agreement()
 
 
+def test_a_withdrawal_that_was_taken_over_late_and_is_asked_for_again_under_its_key_is_booked_once(live, exchange):
+    one = live(timeout_s=0.4, live={"settle_deadline_s": {"withdrawal": 900}})
+    exchange.control({"lag_s": {"binance": 100_000}}, fault("drop_after"))
+    with pytest.raises(OutcomeUnknown):
+        one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    one.journal.close("w1", Status.NEVER_HAPPENED, None, None, "a person decided that it never happened")
+    before = one.positions["binance"]["USDT"]
+    exchange.control(clear=True)
+    late = [settled for _ in range(4) for settled in one.settle(1000)]
+    assert "late withdrawal" in [settled.kind for settled in late]
+    report = one.execute(transfer("binance", "wallet", "1000", instruction_id="w1"))
+    assert (report.deltas.amounts, report.costs) == ({}, ())
+    assert [name.startswith("withdrawal:") for name in report.details["recorded"]] == [True]
+    assert one.positions["binance"]["USDT"] == before - 1000
+    assert len(exchange.account("binance")["withdrawals"]) == 1
+    assert one.journal.entry("w1").status is Status.SETTLED
+    one.require_agreement()
+
+
 def test_two_withdrawals_under_one_id_are_no_outcome_and_both_are_named(live, exchange):
     one = live()
     client_id = client_id_of("w1", "run")
