@@ -224,7 +224,7 @@ class Settings(VenueSettings, frozen=True, kw_only=True):
     haircuts: Annotated[
         dict[Token, Figure[Haircut]] | None,
         Mark.QUIET,
-        "unified: by coin, the share of its worth that does not count as margin ({ETH: 0.1})",
+        "unified: by coin, the share of its worth that is no margin ({ETH: 0.1})",
     ] = None
     negative_balance_apr: Annotated[
         Figure[Annotated[Decimal, number("0.1 is 10 %", at_least=0, at_most=10)]] | None,
