@@ -292,7 +292,7 @@ def test_a_table_that_was_changed_is_a_finding_of_a_database(write: Write, tmp_p
 
 def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
     assert validate(tmp_path) == [
-        DataIssue(".", 0, "empty", "the folder holds no file of a series in ohlcv, funding, lending, staking, dex, gas", "error")
+        DataIssue(".", 0, "empty", "the folder holds no file of a series in ohlcv, funding, lending, staking, dex, gas, queue", "error")
     ]
     with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist; `basis data sample` makes one to try"):
         validate(tmp_path / "absent")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_strategy_v1.core.deltas import Deltas
-from basis_strategy_v1.core.error_codes.exceptions import VenueRejected
+from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueRejected
 from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.market import DictSnapshot, MissingData
 from basis_strategy_v1.core.state import State, Wallet
@@ -228,6 +228,35 @@ def test_the_length_of_the_queue_is_a_setting():
     assert (days("lido"), days("lido", withdrawal_days="1.5")) == (5, D("1.5"))
     assert (days("etherfi"), days("etherfi", withdrawal_days=10)) == (7, 10)
     assert [venue(name).rules for name in ("lido", "etherfi")] == [Protocol.LIDO, Protocol.ETHERFI]
+
+
+def claimable_after(settings: dict[str, Any], market: Any) -> Decimal:
+    """Days from a request at Lido to its claim."""
+    all_venues = venues({**FREE_GAS, "lido": settings})
+    state = holding(all_venues, market, wallet={"wstETH": 10})
+    asked_for = run(action("lido", "unstake", "wstETH", 10), all_venues, state, market)
+    return D((datetime.fromisoformat(asked_for.details["claimable"]) - market.at) / timedelta(days=1))
+
+
+@exactly
+def test_a_request_waits_as_long_as_the_settings_say_else_the_data_else_the_usual_or_the_stressed_time():
+    published = DictSnapshot(
+        AT,
+        {"market_data": {"prices": {"ETH": 2000.0}}, "protocol_data": {"lido": {"wstETH": {"eth_per_token": "1.2"}, "queue_days": 12.5}}},
+    )
+    assert [claimable_after(settings, NOW) for settings in ({}, {"queue": "usual"}, {"queue": "stressed"})] == [5, 5, 46]
+    assert [claimable_after(settings, published) for settings in ({}, {"queue": "stressed"}, {"withdrawal_days": 3})] == [
+        D("12.5"),
+        D("12.5"),
+        3,
+    ]
+    by_date = {"withdrawal_days": [{"from": AT - timedelta(days=9), "value": 2}, {"from": AT + timedelta(days=1), "value": 30}]}
+    assert [claimable_after(by_date, market) for market in (NOW, at_rate("1.2", days=1))] == [2, 30]
+
+
+def test_a_queue_that_is_neither_a_word_nor_an_address_is_refused():
+    with pytest.raises(ComponentError, match=r"venues.onchain.lido.queue: 'long'; allowed: "):
+        venue("lido", {"queue": "long"})
 
 
 def test_each_row_of_staked_tokens_has_its_protocol_and_a_request_is_for_as_much_as_the_rules_of_its_queue_allow():

@@ -117,9 +117,9 @@ APPROXIMATIONS = (
         "all of it", "the maintenance margin", "none", lambda config, venues: bool(_exchanges(venues)),
     ),
     Approximation(
-        "withdrawal queues", "a request waits a fixed time", "the same time for all, whatever the queue was",
+        "withdrawal queues", "a request waits as long as queue/<protocol>.csv says; without it a fixed time", "the same time for all sizes",
         "5 days at Lido, 7 at ether.fi",
-        "above 46 days in September 2025", "`withdrawal_days` of the protocol",
+        "above 46 days in September 2025", "`queue: usual \\| stressed`, `withdrawal_days` of the protocol",
         lambda config, venues: any(isinstance(venue, StakingProtocol) for venue in venues.values()),
     ),
     Approximation(

@@ -68,7 +68,8 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
             sentences += revision_lines(name, venue.pool.revision, to_instant(config.start), to_instant(config.end))
         if isinstance(venue, StakingProtocol):
             days = " or ".join(dict.fromkeys(plain(value) for value in venue.row.withdrawal_days.values()))
-            sentences.append(f"The withdrawal queue of {name} takes {days} days, whatever its length was.")
+            unless = f", unless queue/{venue.series}.csv says how long it was" if venue.row.reads_queue else ""
+            sentences.append(f"The withdrawal queue of {name} takes {days} days, whatever its length was{unless}.")
     if config.data.missing_funding == "zero":
         sentences.append("A funding payment without a row in the data is taken as 0; each one is listed.")
     return sentences

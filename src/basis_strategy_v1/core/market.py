@@ -110,7 +110,7 @@ class MarketSnapshot(ABC):
 
     @abstractmethod
     def _row(self, kind: str, venue: str, name: str) -> Any:
-        """The last visible row: Decimal (funding, staking), LendingRow, GasRow or StateRow; None where there is none."""
+        """The last visible row: Decimal (funding, staking, queue), LendingRow, GasRow or StateRow; None where there is none."""
 
     @abstractmethod
     def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
@@ -300,6 +300,11 @@ class MarketSnapshot(ABC):
         found: GasRow | None = self._row("gas", chain, chain)
         return self._missing("gas", chain, chain) if found is None else found
 
+    def queue_days(self, protocol: str) -> Decimal | None:
+        """Days from a withdrawal request made now until it can be claimed; None where the source does not say."""
+        found: Decimal | None = self._row("queue", protocol, protocol)
+        return found
+
     def _missing(self, kind: str, venue: str, name: str) -> Any:
         raise MissingData("DAT-001", f"no {kind} data of {venue} for {name} at {iso(self.at)}; {self.what_there_is(kind, venue)}")
 
@@ -336,6 +341,8 @@ class DictSnapshot(MarketSnapshot):
     def _row(self, kind: str, venue: str, name: str) -> Any:
         if kind == "funding":
             return self._number(_dig(self._market, "funding_rates", venue, name), "funding rate", name, venue)
+        if kind == "queue":
+            return self._number(_dig(self._protocols, venue, "queue_days"), "queue length", name, venue)
         if kind == "gas":
             gas = _dig(self._execution, "gas")
             return GasRow(*self._fields(gas, GasRow._fields, "gas")) if gas else None

@@ -251,6 +251,8 @@ def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocol
         protocols.setdefault(venue, {})[name] = dict(zip(_LENDING_FIELDS, values, strict=True))
     elif kind == "staking":
         protocols.setdefault(venue, {})[name] = {"eth_per_token": values[0]}
+    elif kind == "queue":
+        protocols.setdefault(venue, {})["queue_days"] = values[0]
     elif kind == "dex":
         protocols.setdefault(venue, {})[name] = values[0]
     else:

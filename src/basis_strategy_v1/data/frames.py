@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-KINDS = ("spot", "perp", "funding", "lending", "staking", "dex", "gas")
+KINDS = ("spot", "perp", "funding", "lending", "staking", "dex", "gas", "queue")
 _INDEX = "__index_level_0__"  # of a pandas frame whose index has no name
 
 

@@ -50,7 +50,7 @@ class Identity(NamedTuple):
     def spec(self, interval: str) -> SeriesSpec:
         """Raises: SourceFault, the layout has no such series."""
         place = f"{self.venue}/{self.market}/{self.symbol}_{interval}" if self.kind == OHLCV else f"{self.venue}/{self.symbol}"
-        place = self.venue if self.kind == "gas" else place
+        place = self.venue if self.kind in ("gas", "queue") else place
         found = spec_of(f"{self.kind}/{place}")
         if found is None:
             raise SourceFault(

@@ -21,7 +21,7 @@ INTERVALS_US = {
     **{f"{hours}h": hours * HOUR_US for hours in (1, 2, 4, 6, 8, 12)},
     "1d": DAY_US,
 }
-FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas")
+FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas", "queue")
 NO_INTERVAL = 0
 
 ANY, NOT_NEGATIVE, POSITIVE = "a number", "a number of 0 or more", "a number above 0"
@@ -42,7 +42,7 @@ class Column(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex, gas, pool or market."""
+    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex, gas, queue, pool or market."""
 
     kind: str
     venue: str
@@ -108,6 +108,7 @@ _SHAPES = (
     (rf"staking/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "staking", NO_INTERVAL, _ETH_PER_TOKEN),
     (rf"dex/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+_[A-Za-z0-9]+)", "dex", HOUR_US, _ETH_PER_TOKEN),
     (r"gas/(?P<name>[A-Za-z0-9_\-]+)", "gas", NO_INTERVAL, _GAS),
+    (r"queue/(?P<name>[A-Za-z0-9_\-]+)", "queue", NO_INTERVAL, (Column("days", NOT_NEGATIVE),)),
     (rf"dex/(?P<venue>uniswap|uniswap_v3)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(UNISWAP_POOL)),
     (rf"dex/(?P<venue>curve)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(CURVE_POOL)),
     (rf"lending/(?P<venue>morpho)/(?P<name>{_POOL_NAME}_{_POOL_NAME})", MARKET, NO_INTERVAL, _state(MORPHO_MARKET)),

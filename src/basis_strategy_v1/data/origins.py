@@ -42,5 +42,8 @@ ORIGINS = (
             "curve, from an archive node: balances(i), A, fee and stored_rates(); `basis data download` does not read them in this version",
         ),
     ),
+    Origin(
+        "queue/<protocol>.csv", ("the protocol's own queue page, or the times between requests and their finalisation on chain", NOT_YET)
+    ),
     Origin("gas/<chain>.csv", ("a node: eth_feeHistory, a row for each block or hour that you want", NOT_YET)),
 )

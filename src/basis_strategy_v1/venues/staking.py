@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from msgspec import Struct, structs
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 QUEUED = queued_name("ETH")
 # Gas units of a further request in one call, an assumption: less than the first, with which a call's own cost is paid.
+STRESSED_DAYS = Decimal(46)  # Lido's in September 2025
 FURTHER_REQUEST_GAS = {"unstake": 65_000, "claim": 35_000}
 
 
@@ -45,29 +46,41 @@ class Settings(ProtocolSettings, frozen=True, kw_only=True):
     """How long the queue of a protocol takes."""
 
     withdrawal_days: Annotated[
-        Figure[Annotated[Decimal, number(at_least=0, at_most=365)]] | None, "days between the request and the claim"
+        Figure[Annotated[Decimal, number(at_least=0, at_most=365)]] | None,
+        "days between the request and the claim; left out: what the data say of that time (queue/lido.csv), else as `queue` says",
     ] = None
-    queue: Annotated[Address | None, Mark.QUIET, "live: where requests are claimed; left out: Ethereum mainnet's"] = None
+    queue: Annotated[
+        Literal["usual", "stressed"] | Address | None,
+        Mark.QUIET,
+        "how long the queue is where nothing else says it: usual (5 days at lido, 7 at etherfi) or stressed (46 days, as in "
+        "September 2025); live, where requests are claimed: an address; left out: usual, and Ethereum mainnet's",
+    ] = None
     pool: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether is staked; left out: Ethereum mainnet's"] = None
     adapter: Annotated[Address | None, Mark.QUIET, "live, etherfi: where ether becomes weETH; left out: Ethereum mainnet's"] = None
 
+    @property
+    def queue_address(self) -> str | None:
+        """Where requests are claimed, where the settings say it."""
+        return self.queue if self.queue is not None and self.queue.startswith("0x") else None
+
 
 class StakingRow(NamedTuple):
-    """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes, gas units by action, and the DEX
-    at which most of the wrapped token trades."""
+    """A protocol: its rebasing token (None: it has none), that token wrapped, how long its queue takes where the data do not say it, gas
+    units by action, the DEX at which most of the wrapped token trades, and whether the data are asked for the length of the queue."""
 
     rebasing: str | None
     wrapped: str
     withdrawal_days: Figure[Decimal]
     gas: dict[str, int]
     dex: str
+    reads_queue: bool = False
 
     @classmethod
     def of(cls, protocol: str, days: int, gas: dict[str, int], dex: str, own: Settings) -> StakingRow:
         """The row of a protocol whose tokens `STAKED` has, with the length of the queue that the settings give, if they do."""
         tokens = STAKED_AT[protocol]
-        queue = own.withdrawal_days or Figure(Decimal(days))
-        return cls(tokens.rebasing, tokens.wrapped, queue, gas, dex)
+        queue = own.withdrawal_days or Figure(STRESSED_DAYS if own.queue == "stressed" else Decimal(days))
+        return cls(tokens.rebasing, tokens.wrapped, queue, gas, dex, reads_queue=own.withdrawal_days is None)
 
 
 class Request(NamedTuple):
@@ -185,7 +198,8 @@ class StakingProtocol(OnChainVenue):
         spent = units_to_spend(wallet, self.wallet, action.token, amount, f"{self.name} unstake", checked=state.checked)
         after = wallet.moved({action.token: -spent})
         queue = state.part(self.name, Queue)
-        waits_us = int(self.row.withdrawal_days.at(market.instant) * DAY_US)
+        published = market.queue_days(self.series) if self.row.reads_queue else None
+        waits_us = int((self.row.withdrawal_days.at(market.instant) if published is None else published) * DAY_US)
         request = Request(f"{self.name}-{queue.asked + 1}", market.instant + waits_us, wei, shares)
         queue = Queue((*queue.requests, request), queue.asked + 1)
         burned, asked = _read_change(wallet, after, action.token, -spent), to_amount("ETH", wei)

@@ -151,10 +151,10 @@ def numbers_of(request_id: str) -> tuple[int, ...]:
 
 def lido_contracts(settings: Settings) -> LidoContracts:
     """Those of the settings, else Ethereum mainnet's."""
-    return LidoContracts() if settings.queue is None else LidoContracts(queue=settings.queue)
+    return LidoContracts() if settings.queue_address is None else LidoContracts(queue=settings.queue_address)
 
 
 def etherfi_contracts(settings: Settings) -> EtherfiContracts:
     """Those of the settings, else Ethereum mainnet's."""
-    own = {name: getattr(settings, name) for name in ("pool", "adapter", "queue")}
+    own = {"pool": settings.pool, "adapter": settings.adapter, "queue": settings.queue_address}
     return EtherfiContracts(**{name: address for name, address in own.items() if address is not None})

@@ -143,7 +143,7 @@ def test_a_withdrawal_that_begins_again_under_its_key_finds_the_first_however_la
     one.require_agreement()
 
 
-def test_a_withdrawal_that_was_taken_over_late_and_is_asked_for_again_under_its_key_is_booked_once(live, exchange):
+def test_a_withdrawal_that_was_taken_over_late_and_is_asked_for_again_under_its_key_is_recorded_once(live, exchange):
     one = live(timeout_s=0.4, live={"settle_deadline_s": {"withdrawal": 900}})
     exchange.control({"lag_s": {"binance": 100_000}}, fault("drop_after"))
     with pytest.raises(OutcomeUnknown):
