@@ -111,6 +111,16 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
         else:
             if problem:
                 yield ComponentError("DAT-001", problem)
+    for key in _of_new_names(config, provider):
+        if provider.coverage(*key) is None:
+            yield ComponentError("DAT-001", missing_series(provider, key))
+
+
+def _of_new_names(config: Config, provider: Any) -> Iterator[tuple[str, str, str]]:
+    """The series of the symbols that others are renamed to, where the data have those of the others."""
+    for exchange in dict.fromkeys(own.row(name).name for name, own in config.venues.cex.items()):
+        for symbol, renaming in config.renamed.items():
+            yield from ((kind, exchange, renaming.to) for kind in ("spot", "perp") if provider.coverage(kind, exchange, symbol) is not None)
 
 
 def _prices_of_fee_tokens(config: Config) -> Iterator[tuple[str, str, str]]:

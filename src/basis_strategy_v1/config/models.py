@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from basis_strategy_v1.config.kinds import free
 from basis_strategy_v1.config.venue_sections import VenuesConfig
+from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.settings import (
     VENUE_NAME,
@@ -29,6 +30,7 @@ from basis_strategy_v1.core.settings import (
     whole,
 )
 from basis_strategy_v1.venues.exchanges import SYMBOL
+from basis_strategy_v1.venues.listing_changes import Change, Delisted, Renamed
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -78,6 +80,21 @@ class Like(Struct, frozen=True, kw_only=True):
     like: Annotated[str, SYMBOL, "a symbol that the exchange's table has"]
 
 
+class Delisting(Struct, frozen=True, kw_only=True):
+    """When a perp ends, and what it is settled at."""
+
+    at: datetime
+    price: Annotated[AboveZero, "in the quote"]
+
+
+class Renaming(Struct, frozen=True, kw_only=True):
+    """When a symbol becomes another."""
+
+    to: Annotated[str, SYMBOL, "the other symbol"]
+    at: datetime
+    ratio: Annotated[AboveZero, "units of the other's base for one of its own"] = Decimal(1)
+
+
 class Top(Struct, frozen=True, kw_only=True):
     """The whole of a config, as it is written."""
 
@@ -120,8 +137,22 @@ class Top(Struct, frozen=True, kw_only=True):
     assume: Annotated[
         Mapping[Annotated[str, SYMBOL], Like], Mark.QUIET, "{SOLUSDT: {like: ETHUSDT}}: figures of a symbol that an exchange's table lacks"
     ] = {}
+    delisted: Annotated[
+        Mapping[Annotated[str, SYMBOL], Delisting], Mark.QUIET, "{SOLUSDT: {at: TIME, price: 20}}: a perp that ends, and at what price"
+    ] = {}
+    renamed: Annotated[
+        Mapping[Annotated[str, SYMBOL], Renaming],
+        Mark.QUIET,
+        "{LUNAUSDT: {to: LUNCUSDT, ratio: 1, at: TIME}}: a symbol that is another from then on, one unit of it `ratio` of the other",
+    ] = {}
     venues: Annotated[VenuesConfig, "what the run may reach"]
     live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()
+
+    @property
+    def listing_changes(self) -> list[Change]:
+        """What becomes of symbols within the run."""
+        ended = [Delisted(symbol, to_instant(own.at), own.price) for symbol, own in self.delisted.items()]
+        return [*ended, *(Renamed(symbol, to_instant(own.at), own.to, own.ratio) for symbol, own in self.renamed.items())]
 
     @property
     def alike(self) -> dict[str, str]:

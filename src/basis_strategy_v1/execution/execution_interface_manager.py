@@ -362,7 +362,7 @@ def venues_of_config(settings: Config, *, free_withdrawals: bool = False) -> dic
     for section, rows in with_wallets(settings.venues.sections()).items():
         for name, own in rows.items():
             given = own.with_free_withdrawals() if free_withdrawals and isinstance(own, exchanges.Settings) else own
-            venues[name] = make_venue(section, name, given, settings.alike)
+            venues[name] = make_venue(section, name, given, settings.alike, settings.listing_changes)
     return venues
 
 

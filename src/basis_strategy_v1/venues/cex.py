@@ -17,6 +17,8 @@ from basis_strategy_v1.core.venue_facts import VenueFact
 from basis_strategy_v1.venues.exchange_terms import ExchangeTerms, without_figures
 from basis_strategy_v1.venues.exchanges import FEES_IN, QUOTE, ExchangeRow
 from basis_strategy_v1.venues.impact import OwnSize
+from basis_strategy_v1.venues.listing_changes import concerns
+from basis_strategy_v1.venues.listing_changes import settled as change_settled
 from basis_strategy_v1.venues.venue import (
     CEX,
     COMPONENTS,
@@ -31,11 +33,12 @@ from basis_strategy_v1.venues.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from basis_strategy_v1.core.instructions import CexTrade
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.venues.exchange_terms import TradeTerms
+    from basis_strategy_v1.venues.listing_changes import Change
 
 BPS = Decimal(10_000)
 ONE = Decimal(1)
@@ -67,10 +70,11 @@ class Exchange(Holder):
 
     kind = CEX
 
-    def __init__(self, name: str, row: ExchangeRow) -> None:
+    def __init__(self, name: str, row: ExchangeRow, changes: Sequence[Change] = ()) -> None:
         self.name = name
         self.row = row
-        self.terms = ExchangeTerms(name, row, 0)
+        self.changes = tuple(sorted(changes, key=lambda change: change.at))  # of its listings
+        self.terms = ExchangeTerms(name, row, 0, self.changes)
         self._impacts: dict[tuple[str, str], tuple[int, float, float]] = {}  # (day, factor, power of the notional)
         self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
         self._prices_as, self._settle, self._fee_in = row.name, row.settle, row.spot_fee_in
@@ -78,7 +82,7 @@ class Exchange(Holder):
     def terms_at(self, instant: int) -> ExchangeTerms:
         """The figures in force at an instant."""
         if not self.terms.since <= instant < self.terms.until:
-            self.terms = ExchangeTerms(self.name, self.row, instant)
+            self.terms = ExchangeTerms(self.name, self.row, instant, self.changes)
         return self.terms
 
     # Trades.
@@ -322,9 +326,12 @@ class Exchange(Holder):
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
         account = state.parts.get(self.name)
-        if not isinstance(account, ExchangeAccount) or not account.perps:
+        if not isinstance(account, ExchangeAccount):
             return None
         terms = self.terms_at(market.instant)
+        if not account.perps:
+            awaited = (change.at for change in self.changes if change.at > market.instant and concerns(change, account))
+            return next((at for at in awaited if at <= until), None)
         intervals = [terms.contract(symbol).interval for symbol in account.perps]
         first = min(terms.until, *((market.instant // interval + 1) * interval for interval in intervals))
         for symbol in account.perps:
@@ -365,7 +372,7 @@ class Exchange(Holder):
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, ExchangeAccount)
-        if not account.perps:
+        if not account.perps and not self.changes:
             return state, ()
         self.terms_at(market.instant)
         settled: list[Settlement] = []
@@ -374,7 +381,12 @@ class Exchange(Holder):
                 paid = self._funding(symbol, perp, market)
                 settled.append(paid)
                 account = account.moved(paid.deltas.tokens(self.name))
-        if self._is_liquidated(account, market):
+        for change in self.changes:
+            if change.at <= market.instant and concerns(change, account):
+                mark = market.perp(self.row.name, change.symbol) if change.symbol in account.perps else None
+                account, row = change_settled(change, account, self.name, self._settle, mark)
+                settled.append(row)
+        if account.perps and self._is_liquidated(account, market):
             account, liquidation = self._liquidate(account, market)
             settled.append(liquidation)
         return (state.with_part(self.name, account), tuple(settled)) if settled else (state, ())

@@ -19,9 +19,10 @@ from basis_strategy_v1.venues.unified_exchange import UnifiedExchange
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue, Place, Venue, Venues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from basis_strategy_v1.core.position_names import PositionName
+    from basis_strategy_v1.venues.listing_changes import Change
 
 
 def _no_names(name: str) -> PositionName | None:
@@ -74,8 +75,11 @@ def kind_of(name: str, settings: VenueSettings) -> str:
     return (settings.protocol if isinstance(settings, OnChainSettings) else None) or name
 
 
-def make_venue(section: str, name: str, settings: VenueSettings, alike: Mapping[str, str] | None = None) -> Venue:
-    """The simulator of a configured venue. `alike`: symbols without figures, and whose figures each is taken to have.
+def make_venue(
+    section: str, name: str, settings: VenueSettings, alike: Mapping[str, str] | None = None, changes: Sequence[Change] = ()
+) -> Venue:
+    """The simulator of a configured venue. `alike`: symbols without figures, and whose figures each is taken to have; `changes`: of the
+    listings of exchanges.
 
     Raises:
         KeyError: there is no such exchange or protocol in that section.
@@ -88,7 +92,7 @@ def make_venue(section: str, name: str, settings: VenueSettings, alike: Mapping[
         raise TypeError(f"{name} is {kind}, whose settings are {wanted}, got {given}")
     if isinstance(settings, exchanges.Settings):
         row = settings.row(name, alike)
-        return UnifiedExchange(name, row) if row.haircuts else Exchange(name, row)
+        return (UnifiedExchange if row.haircuts else Exchange)(name, row, changes)
     assert isinstance(settings, OnChainSettings)
     return VENUES[kind].make(place_of(name, settings), settings)
 
