@@ -95,7 +95,7 @@ def test_a_redenomination_carries_spot_and_perp_over_and_equity_does_not_move(da
 
 def test_a_rename_to_a_symbol_without_a_series_is_refused_before_the_run(sample: Path, tmp_path: Path) -> None:
     given = {**blocks(tmp_path), "renamed": {"ETHUSDT": {"to": "XYZUSDT", "at": AT}}}
-    with pytest.raises(ComponentError, match="DAT-001: no spot of bybit for XYZUSDT; .*\n.*no perp of bybit for XYZUSDT"):
+    with pytest.raises(ComponentError, match=r"DAT-001: no spot of bybit for XYZUSDT; .*\n.*no perp of bybit for XYZUSDT"):
         run(given, sample)
 
 
