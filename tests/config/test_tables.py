@@ -35,6 +35,12 @@ CANDIDATES: tuple[Any, ...] = (
     ["3.0"], [["2024-01-01", "9"]], [["yesterday", "3.0"]], [{"from": "2024-01-01"}], [{"from": "2024-01-01", "revision": "9"}],
     {"\n": 1}, {"x": 1}, {"": {}}, {"bybit_": {}}, {"nothing_of_this": {}}, ["nothing_of_this"],
 )  # fmt: skip
+# What a mapping with names of its own must have, so that the rest of it may be left out.
+NEEDED_IN: Mapping[tuple[str, ...], dict[str, Any]] = {
+    ("tokens",): {"address": "0x" + "00" * 20, "decimals": 18},
+    ("delisted",): {"at": "2024-06-01", "price": 1},
+    ("renamed",): {"at": "2024-06-01", "to": "BTCUSDT"},
+}
 NOT_JSON: tuple[Any, ...] = (object(), b"1", "a\nb")
 
 
@@ -51,8 +57,7 @@ class Place(NamedTuple):
         place = config
         for key in self.path:
             place = place.setdefault(key, {})
-        if self.path[-2:-1] == ("tokens",):
-            place |= {"address": "0x" + "00" * 20, "decimals": 18}
+        place |= NEEDED_IN.get(self.path[-2:-1], {})
         if value is None:
             place.pop(self.row.name, None)
         else:

@@ -83,7 +83,7 @@ class Like(Struct, frozen=True, kw_only=True):
 class Delisting(Struct, frozen=True, kw_only=True):
     """When a perp ends, and what it is settled at."""
 
-    at: datetime
+    at: Annotated[datetime, "what is open then is settled"]
     price: Annotated[AboveZero, "in the quote"]
 
 
@@ -91,7 +91,7 @@ class Renaming(Struct, frozen=True, kw_only=True):
     """When a symbol becomes another."""
 
     to: Annotated[str, SYMBOL, "the other symbol"]
-    at: datetime
+    at: Annotated[datetime, "from then on"]
     ratio: Annotated[AboveZero, "units of the other's base for one of its own"] = Decimal(1)
 
 

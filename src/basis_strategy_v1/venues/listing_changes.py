@@ -17,7 +17,7 @@ from basis_strategy_v1.venues.venue import Settlement
 
 
 class Delisted(NamedTuple):
-    """A perp ends at an instant (microseconds since 1970): what is held is settled at a price."""
+    """A perp ends at an instant (microseconds since 1970): an open position is settled at a price."""
 
     symbol: str
     at: int
@@ -44,7 +44,7 @@ def refusal_of(changes: Sequence[Change], symbol: str, trade_type: str, instant:
         if isinstance(change, Renamed):
             return f"{symbol} is {change.to} at {exchange} since {iso(change.at)}; write {change.to}"
         if trade_type == "perp":
-            return f"the perp {symbol} was delisted by {exchange} at {iso(change.at)}; nothing of it is held or can be"
+            return f"the perp {symbol} was delisted by {exchange} at {iso(change.at)}; no position in it is left or can be opened"
     return ""
 
 
