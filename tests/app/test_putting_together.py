@@ -241,6 +241,40 @@ def test_the_assumed_costs_are_those_of_the_config(tmp_path: Path) -> None:
     assert "withdrawal 9 days, gas stake 78000, " in rows[2]["margin_and_terms"]
 
 
+def test_what_changes_within_the_run_is_shown_with_its_dates() -> None:
+    own = {
+        "spot_taker_fee_bps": [{"from": "2024-01-01", "value": 10}, {"from": "2024-06-02", "value": 8}],
+        "slippage_bps": [{"from": "2024-01-01", "value": 1}, {"from": "2024-06-03", "value": 2}],
+        "max_leverage": [{"from": "2024-01-01", "value": 100}, {"from": "2024-06-04", "value": 50}],
+    }
+    (row,) = costs_of(load_config(config(venues={"cex": {"bybit": own}})))
+    assert row["fees"] == "spot taker 10, from 2024-06-02T00:00:00Z 8 bps, perp taker 5.5 bps"
+    assert row["slippage"] == "1, from 2024-06-03T00:00:00Z 2 bps"
+    assert "leverage up to 100, from 2024-06-04T00:00:00Z 50" in row["margin_and_terms"]
+
+
+SPLIT = "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin"
+
+
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        (("split", "split"), [f"{SPLIT}."]),
+        (
+            ("unified", "split"),
+            [
+                f"{SPLIT} (at okx).",
+                "Coins on bybit count as margin after their haircuts; a liquidation there goes in steps, and what remains stays.",
+            ],
+        ),
+    ],
+)
+def test_what_counts_as_margin_is_stated_for_each_kind_of_account(margins: tuple[str, str], expected: list[str]) -> None:
+    own = {"unified": {"margin": "unified", "haircuts": {"ETH": 0.1}}, "split": {}}
+    made = load_config(config(venues={"cex": dict(zip(("bybit", "okx"), (own[kind] for kind in margins), strict=True))}))
+    assert [line for line in assumptions(made, {}) if "as margin" in line] == expected
+
+
 def test_a_folder_without_a_config_of_this_version_has_no_assumed_costs(tmp_path: Path) -> None:
     assert costs_of_run(tmp_path) == []
     (tmp_path / "config.yaml").write_text("strategy_mode: luck\n")

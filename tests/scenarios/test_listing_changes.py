@@ -56,6 +56,14 @@ def settlements(found: Any, kind: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["kind"] == kind]
 
 
+def last(found: Any) -> Any:
+    return found.positions.to_pylist()[-1]["timestamp"]
+
+
+def perp(row: dict[str, Any]) -> bool:
+    return bool(row["token"].endswith("-PERP") and D(str(row["amount"])))
+
+
 def test_a_perp_that_is_delisted_is_settled_at_its_price_and_can_be_traded_no_more(data: Path, tmp_path: Path) -> None:
     given = blocks(tmp_path, ("2024-06-01T06:00:00Z", SHORT))
     held = run(given, data)
@@ -91,6 +99,22 @@ def test_a_redenomination_carries_spot_and_perp_over_and_equity_does_not_move(da
     again = blocks(tmp_path, ("2024-06-03T00:00:00Z", SPOT))
     with pytest.raises(ComponentError, match="ETHUSDT is PETHUSDT at bybit since 2024-06-02T12:00:00Z; write PETHUSDT"):
         run({**again, "renamed": {"ETHUSDT": {"to": "PETHUSDT", "ratio": 1000, "at": AT}}}, data)
+
+
+@pytest.mark.parametrize(("bought", "left"), [(1_000, -2_000), (3_000, 0), (5_000, 2_000)])
+def test_a_renamed_perp_joins_the_one_that_is_open_under_the_other_symbol(data: Path, tmp_path: Path, bought: int, left: int) -> None:
+    other = {**SHORT, "symbol": "PETHUSDT", "side": "buy", "amount": bought}
+    given = blocks(tmp_path, ("2024-06-01T06:00:00Z", SHORT), ("2024-06-01T09:00:00Z", other))
+    kept = run(given, data)
+    joined = run({**given, "renamed": {"ETHUSDT": {"to": "PETHUSDT", "ratio": 1000, "at": AT}}}, data)
+    (row,) = settlements(joined, "renamed")
+    assert {token: D(amount) for token, amount in row["deltas"]["bybit"].items() if token != "USDT"} == {
+        "ETHUSDT-PERP": D(3),
+        "PETHUSDT-PERP": D(-3_000),
+    }
+    perps = {row["token"]: D(str(row["amount"])) for row in joined.positions.to_pylist() if row["timestamp"] == last(joined) and perp(row)}
+    assert perps == ({"PETHUSDT-PERP": D(left)} if left else {})
+    assert abs(equity_at(joined, AT) - equity_at(kept, AT)) < D("1e-6")
 
 
 def test_a_rename_to_a_symbol_without_a_series_is_refused_before_the_run(sample: Path, tmp_path: Path) -> None:

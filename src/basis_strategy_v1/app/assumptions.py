@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import plain
-from basis_strategy_v1.core.clock import to_instant
+from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.text import printable
 from basis_strategy_v1.venues.aave import Aave
@@ -17,7 +17,7 @@ from basis_strategy_v1.venues.registry import make_venue
 from basis_strategy_v1.venues.staking import StakingProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from decimal import Decimal
     from pathlib import Path
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from basis_strategy_v1.venues.exchanges import ExchangeRow, Withdrawal
     from basis_strategy_v1.venues.symbol_facts import Tier
     from basis_strategy_v1.venues.venue import Venues
+
+
+T = TypeVar("T")
 
 
 def assumptions(config: Config, venues: Venues) -> list[str]:
@@ -37,8 +40,7 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
         sentences += [
             "A market order fills in full at the last visible close plus slippage_bps against the trader; "
             "a limit order only where that close reaches it.",
-            "Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin.",
-            "A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost.",
+            *_margin_lines({name: own.margin for name, own in config.venues.cex.items()}),
         ]
     sized = {name: venue.own_size for name, venue in venues.items() if isinstance(venue, Exchange) and venue.own_size is not None}
     constant = [name for name in config.venues.cex if name not in sized]
@@ -75,6 +77,17 @@ def assumptions(config: Config, venues: Venues) -> list[str]:
     return sentences
 
 
+def _margin_lines(kinds: Mapping[str, str]) -> Iterator[str]:
+    """What is margin at each exchange of a run, and what a liquidation leaves."""
+    split = [name for name, kind in kinds.items() if kind == "split"]
+    if split:
+        where = "" if len(split) == len(kinds) else f" (at {', '.join(split)})"
+        yield f"Margin is the settlement token and the perps' unrealised profit; other coins on the exchange do not count as margin{where}."
+        yield f"A perp is liquidated in the bar whose high or low reaches its liquidation price; what is left of the margin is lost{where}."
+    for name in (name for name in kinds if name not in split):
+        yield f"Coins on {name} count as margin after their haircuts; a liquidation there goes in steps, and what remains stays."
+
+
 def costs_of_run(folder: Path) -> list[dict[str, str]]:
     """The rows of `costs_of` for the folder of a run; none where it has no config, or one that another version wrote."""
     path = folder / "config.yaml"
@@ -105,26 +118,32 @@ def figures_as_comments(config: Config) -> str:
 
 def _exchange(name: str, row: ExchangeRow) -> dict[str, str]:
     withdrawal = withdrawals_of(row.withdrawals) or "free, arrives at once"
-    return _row(name, fees_of(row), f"{plain(row.slippage_bps.at())} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
+    return _row(name, fees_of(row), f"{over_time(row.slippage_bps, plain)} bps", withdrawal, f"{margin_of(row)} (as of {row.as_of})")
 
 
 def _row(venue: str, fees: str = "", slippage: str = "", withdrawal: str = "", terms: str = "") -> dict[str, str]:
     return {"venue": venue, "fees": fees, "slippage": slippage, "withdrawal": withdrawal, "margin_and_terms": terms}
 
 
+def over_time(figure: Figure[T], show: Callable[[T], str]) -> str:
+    """`10`, or `10, from 2024-06-02T00:00:00Z 8` for a figure that changes; one that differs by name shows what holds for all."""
+    later = (f", from {iso(start)} {show(value)}" for start, value in figure.since[1:])
+    return "".join((show(figure.at()), *later))
+
+
 def fees_of(row: ExchangeRow) -> str:
-    return f"spot taker {plain(row.spot_taker_fee_bps.at())} bps, perp taker {plain(row.perp_taker_fee_bps.at())} bps"
+    return f"spot taker {over_time(row.spot_taker_fee_bps, plain)} bps, perp taker {over_time(row.perp_taker_fee_bps, plain)} bps"
 
 
 def margin_of(row: ExchangeRow) -> str:
     """By symbol where it is by symbol."""
     bases = row.tiers.by_name
-    if not bases:
-        return f"maintenance margin {tiers_of(row.tiers.at())}; leverage up to {plain(row.max_leverage.at())}"
-    return "; ".join(
-        f"{base} maintenance margin {tiers_of(row.tiers.at(0, base))}; leverage up to {plain(row.max_leverage.at(0, base))}"
-        for base in bases
-    )
+    return "; ".join(f"{base} {_margin(row, base)}" for base in bases) if bases else _margin(row)
+
+
+def _margin(row: ExchangeRow, *base: str) -> str:
+    tiers, leverage = over_time(row.tiers.named(*base), tiers_of), over_time(row.max_leverage.named(*base), plain)
+    return f"maintenance margin {tiers}; leverage up to {leverage}"
 
 
 def tiers_of(tiers: Iterable[Tier]) -> str:
@@ -142,8 +161,11 @@ def withdrawals_of(withdrawals: Figure[Withdrawal]) -> str:
 
 def _withdrawals(withdrawals: Figure[Withdrawal]) -> Iterator[str]:
     for token in withdrawals.by_name:
-        terms = withdrawals.at(0, token)
-        yield f"{token} fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
+        yield f"{token} {over_time(withdrawals.named(token), _withdrawal)}"
+
+
+def _withdrawal(terms: Withdrawal) -> str:
+    return f"fee {plain(terms.fee)}, minimum {plain(terms.minimum)}, {plain(terms.minutes)} min"
 
 
 def _up_to(notional: Decimal) -> str:

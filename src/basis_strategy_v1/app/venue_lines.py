@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from basis_strategy_v1.app.assumptions import fees_of, margin_of, tiers_of, withdrawals_of
+from basis_strategy_v1.app.assumptions import fees_of, margin_of, over_time, tiers_of, withdrawals_of
 from basis_strategy_v1.app.venue_accounts import EXCHANGE_ACTIONS, modes_line
 from basis_strategy_v1.core.amounts import plain
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -70,7 +70,8 @@ def _symbol_lines(row: ExchangeRow, base: str) -> Iterator[str]:
 
 
 def _exchange_lines(row: ExchangeRow) -> Iterator[str]:
-    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {plain(row.slippage_bps.at())} bps"
+    slippage = over_time(row.slippage_bps, plain)
+    yield f"{row.name} ({CEX}, as of {row.as_of}): settles in {row.settle}; {fees_of(row)}, slippage {slippage} bps"
     spot, perp = _lots(row.spot_lots), _lots(row.perp_lots)
     yield f"    lots spot {spot}, perp {perp}; smallest order {plain(row.min_notional.at())} spot, {plain(row.perp_min_notional.at())} perp"
     wallets = "separate wallets" if row.separate_wallets else "one wallet"

@@ -29,6 +29,10 @@ class Figure(Struct, Generic[T_co], frozen=True):
                 return value
         return self.value
 
+    def named(self, *names: str) -> Figure[T_co]:
+        """The figure of the first of the names that has its own, else this one."""
+        return next((self.by_name[name] for name in names if name in self.by_name), self)
+
     @property
     def dates(self) -> tuple[int, ...]:
         """The instants at which it changes, by any name; the first value of a list is not a change, it held before, too."""

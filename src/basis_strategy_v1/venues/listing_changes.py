@@ -57,7 +57,7 @@ def concerns(change: Change, account: ExchangeAccount) -> bool:
 def settled(change: Change, account: ExchangeAccount, name: str, settle: str, mark: Decimal | None) -> tuple[ExchangeAccount, Settlement]:
     """The account after a change, and what is reported of it; `mark` is what the perp of the symbol was worth until now."""
     if isinstance(change, Renamed):
-        return _renamed(change, account, name)
+        return _renamed(change, account, name, settle)
     perp = account.perps[change.symbol]
     paid = perp.base * change.price - perp.cost
     moved = ZERO if mark is None else perp.base * (mark - change.price)
@@ -68,11 +68,17 @@ def settled(change: Change, account: ExchangeAccount, name: str, settle: str, ma
     return account.moved({settle: paid}, perps), Settlement("delisted", name, deltas, costs, details)
 
 
-def _renamed(change: Renamed, account: ExchangeAccount, name: str) -> tuple[ExchangeAccount, Settlement]:
+def _renamed(change: Renamed, account: ExchangeAccount, name: str, settle: str) -> tuple[ExchangeAccount, Settlement]:
+    """A perp joins the one that is open under the other symbol; where the two cancel, what they have gained is paid out."""
     moved = dict(_moved(change, account))
     perps = dict(account.perps)
     if (held := perps.pop(change.symbol, None)) is not None:
-        perps[change.to] = Perp(held.base * change.ratio, held.cost)
+        other = perps.pop(change.to, Perp(ZERO, ZERO))
+        joined = Perp(other.base + held.base * change.ratio, other.cost + held.cost)
+        if joined.base:
+            perps[change.to] = joined
+        else:
+            moved[settle] = moved.get(settle, ZERO) - joined.cost
         moved |= {perp_name(change.symbol): -held.base, perp_name(change.to): held.base * change.ratio}
     after = account.moved({token: amount for token, amount in moved.items() if not token.endswith("-PERP")}, perps)
     details = {"symbol": change.symbol, "to": change.to, "ratio": plain(change.ratio)}
