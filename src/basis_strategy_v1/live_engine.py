@@ -152,7 +152,8 @@ class LiveEngine(LiveGuard):
     ) -> None:
         before = self.memory
         self.memory = memory
-        if not self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory), purpose=purpose)):
+        on_failure = getattr(self.config.strategy, "on_failure", None)
+        if not self._try(at, market, lambda: self.live.pipeline.run(at, blocks, encode_memory(memory), on_failure, purpose)):
             self.memory = before
 
     def _continue(self, market: MarketSnapshot) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.market import base_of
@@ -23,6 +22,7 @@ from basis_strategy_v1.strategies.legs import (
     Tolerance,
     not_growing,
 )
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.strategy import Block, Holdings, Plan, Step, VenueFacts, Waiting, Window, as_percent, because
 
 Apr = OrNull[Annotated[Decimal, number("0.08 is 8 %", above=-1, below=1)]]
@@ -30,7 +30,7 @@ Symbol = Annotated[str, text(r"[A-Z0-9]{2,20}", "base and quote written together
 Decision = tuple[list[Block], "BasisMemory"]
 
 
-class Parameters(Struct, frozen=True, kw_only=True):
+class Parameters(CommonParameters, frozen=True, kw_only=True):
     """Where the legs are, and by which rules they are held."""
 
     spot_venue: SpotVenue

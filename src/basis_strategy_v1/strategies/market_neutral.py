@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from basis_strategy_v1.core.settings import Fraction, OrNull
@@ -24,6 +23,7 @@ from basis_strategy_v1.strategies.legs import (
     not_growing,
 )
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
 from basis_strategy_v1.strategies.staked_ether import (
     SMALLEST_STAKE,
@@ -48,7 +48,7 @@ CORRECTED = Decimal("0.1")
 Decision = tuple[list[Block], "NeutralMemory"]
 
 
-class Parameters(Struct, frozen=True, kw_only=True):
+class Parameters(CommonParameters, frozen=True, kw_only=True):
     """Where ether is bought, staked and sold short, and by which rules."""
 
     protocol: StakingVenue

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Struct
+
+from basis_strategy_v1.core.settings import Mark
+
+
+class CommonParameters(Struct, frozen=True, kw_only=True):
+    """Of every strategy."""
+
+    on_failure: Annotated[
+        Literal["complete", "unwind", "hold"] | None,
+        Mark.QUIET,
+        "live, what becomes of a plan of which a step fails: complete sends the other steps too, unwind takes back what was executed, "
+        "hold sends nothing more; left out: unwind while entering, complete while leaving",
+    ] = None
 
 
 class HedgeParameters(Protocol):

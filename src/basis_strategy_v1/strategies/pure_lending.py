@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.settings import Mark, Token, VenueOf
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, because
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ LENDER_OF_TOKENS = VenueOf("onchain", ("supply",), ("supply_collateral",))
 LENT_TOKENS = {"usdt_stable": ("USDT", "USDC"), "eth_directional": ("ETH", "WETH", "wstETH", "weETH")}
 
 
-class Parameters(Struct, frozen=True, kw_only=True):
+class Parameters(CommonParameters, frozen=True, kw_only=True):
     """What is lent, and where."""
 
     protocol: Annotated[str, LENDER_OF_TOKENS, "where the token is supplied"] = "aave"

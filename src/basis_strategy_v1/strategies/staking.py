@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.settings import Fraction, Mark
 from basis_strategy_v1.strategies.loop import Flash, LeastHealth, LoopMemory, LtvTolerance, work_of
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.spread import Hysteresis, LeastSpread, SpreadMemory, SpreadWindow
 from basis_strategy_v1.strategies.staked_ether import (
     SMALLEST_STAKE,
@@ -23,7 +22,7 @@ from basis_strategy_v1.strategies.staked_ether import (
 from basis_strategy_v1.strategies.strategy import Plan, Step, VenueFacts, Window, because
 
 
-class Parameters(Struct, frozen=True, kw_only=True):
+class Parameters(CommonParameters, frozen=True, kw_only=True):
     """Where ether is staked, and how it is redeemed."""
 
     protocol: StakingVenue
@@ -33,7 +32,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     leave_at: LeaveAt = None
 
 
-class LeveragedParameters(Struct, frozen=True, kw_only=True):
+class LeveragedParameters(CommonParameters, frozen=True, kw_only=True):
     """And where ether is borrowed against the stake, up to what."""
 
     protocol: StakingVenue

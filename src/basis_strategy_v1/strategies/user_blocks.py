@@ -14,6 +14,7 @@ from basis_strategy_v1.core.clock import iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.settings import Mark, path
 from basis_strategy_v1.core.text import one_line, printable
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _NUMBERS = msgspec.json.Encoder(decimal_format="number")
 _STEP = re.compile(r"(^nothing was sent\. |; )step (\d+): ")
 
 
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+class Parameters(CommonParameters, frozen=True, kw_only=True):
     file: Annotated[Path, path("the path of a file, from the config's own folder"), Mark.RUN, 'JSONL, a line {"timestamp": …, "block": …}']
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct
-
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.clock import iso
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
@@ -18,6 +16,7 @@ from basis_strategy_v1.core.market import Seen
 from basis_strategy_v1.core.memory import require_frozen
 from basis_strategy_v1.core.settings import Mark, OrNull, path, text
 from basis_strategy_v1.core.text import one_line, printable
+from basis_strategy_v1.strategies.parameters import CommonParameters
 from basis_strategy_v1.strategies.strategy import Block, Plan, Step
 from basis_strategy_v1.strategies.user_attributes import Attributes
 from basis_strategy_v1.strategies.user_file import (
@@ -43,7 +42,7 @@ LONGEST_NAME = 200
 ClassName = Annotated[str, text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "the name of a class")]
 
 
-class Parameters(Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
+class Parameters(CommonParameters, frozen=True, kw_only=True, rename={"class_": "class"}):
     file: Annotated[Path, path("the path of a file, from the config's own folder"), Mark.RUN, "the Python file of the strategy"]
     class_: Annotated[OrNull[ClassName], "the class in it; null: the only one"] = None
     parameters: Annotated[Mapping[str, Any], "handed to the class as they are"] = {}

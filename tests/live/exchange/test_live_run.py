@@ -83,12 +83,15 @@ def live(machine, tmp_path, monkeypatch):
             "venues": {"cex": {"binance": {"endpoint": machine.url}}}, **changes,
         }  # fmt: skip
 
-    def run(steps, folder=".", halted=None, **changes):
+    def run(steps, folder=".", halted=None, stopped=None, **changes):
         time.steps, at = steps, tmp_path / folder
         engine = build_live(config(**changes), at / "state", at / "results", at / "logs", paper=False, stop=time, clock=time, report=False)
         engine.waits = time
         if halted is not None:
             engine.halt, engine.is_halted = lambda: halted.append(True), lambda: bool(halted)
+        if stopped is not None:
+            on_stop = engine._stopped
+            engine._stopped = lambda at, market, why: (stopped.append(why), on_stop(at, market, why))
         try:
             return engine.run(), engine
         finally:
@@ -229,6 +232,25 @@ def test_a_second_leg_is_not_sent_where_the_first_filled_less_and_the_rest_is_un
     assert sides[1:2] != [("perp", "sell")]
     logged = (tmp_path / "logs" / "events" / "event_driven_strategy_engine_events.jsonl").read_text()
     assert f"binance filled {int(float(share) * 100)}% of what was simulated; the rest was not sent (on_failure: unwind)" in logged
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "refused", "reason", "sent", "message"),
+    [
+        ("hold", 2, "margin", ["spot buy"], "the rest was not sent (on_failure: hold)"),
+        ("complete", 1, "balance", ["perp sell"], "the other steps were tried (on_failure: complete)"),
+        ("unwind", 2, "margin", ["spot buy", "spot sell"], "the rest was not sent (on_failure: unwind)"),
+    ],
+)
+def test_what_becomes_of_a_plan_with_a_refused_leg_is_what_the_strategy_says(live, machine, on_failure, refused, reason, sent, message):
+    passed = [{"on": "order", "fault": "delay", "seconds": 0}] * (refused - 1)
+    machine.control(*passed, {"on": "order", "fault": "refuse", "reason": reason})
+    strategy = {"spot_venue": "binance", "perp_venue": "binance", "on_failure": on_failure}
+    stopped = []
+    _, engine = live(1, strategy=strategy, stopped=stopped)
+    assert [f"{order['market']} {order['side']}" for order in machine.account("binance")["orders"]] == sent
+    assert [one.message.endswith(message) for one in stopped] == [True]
+    assert engine.live.account.ledger.state.parts["binance"].positions() == theirs(machine)
 
 
 def test_a_run_whose_plans_are_unwound_three_times_in_a_row_halts_itself(live, machine, tmp_path):
