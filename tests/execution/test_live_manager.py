@@ -1026,3 +1026,45 @@ def test_a_block_of_an_interface_of_its_own_at_no_time_is_refused_at_the_machine
     interface = CEXExecutionInterface("binance", {}, Market(), "backtest")
     error = refused(interface._pipeline.execute, NOON.replace(tzinfo=None), trade())
     assert (error.error_code, interface._pipeline._record.routing_history[0]["timestamp"].tzinfo) == ("EIM-001", UTC)
+
+
+def full_disk(*event):
+    raise ComponentError("LOG-001", "the disk is full")
+
+
+def test_live_a_log_that_is_closed_while_an_order_is_out_loses_no_report_and_stops_the_next_order(live_run, tmp_path):
+    log = EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON))
+    made = live_run(event_logger=log)
+    send = made.gateways["binance"].send
+    made.gateways["binance"].send = lambda *given: (log.close(), send(*given))[1]
+    assert made.manager.route_instruction(NOON, trade(instruction_id="a1")) == BOUGHT
+    assert made.manager.positions.positions["binance"]["ETH"] == 101
+    error = refused(made.manager.route_instruction, NOON, trade(instruction_id="a2"))
+    assert (error.error_code, made.executed) == ("LOG-001", ["a1"])
+    assert "is closed; nothing more can be logged" in error.message
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        for _ in range(2):
+            made.again(event_logger=log).settle(NOON)
+    assert [event["data"]["key"] for event in events_of(tmp_path / "logs") if event["event_type"] == "execution"] == ["a1"]
+
+
+@pytest.mark.parametrize("is_failure", [False, True])
+def test_an_execution_whose_event_meets_a_full_disk_is_logged_once_by_this_process_or_the_next(live_run, tmp_path, is_failure):
+    block, faults = trade(instruction_id="a1"), ()
+    if is_failure:  # the first of two steps is executed
+        block, faults = chain(act("supply"), act("supply"), atomic=False, instruction_id="a1"), {"wallet": [None, REVERTED]}
+    for restarts in (False, True):
+        folder = tmp_path / f"{restarts}"
+        with EventLogger(folder, "live", clock=SimulatedClock(NOON)) as log:
+            made = live_run(event_logger=log, faults=faults)
+            log.log_event = full_disk
+            with suppress(ComponentError):
+                made.manager.route_instruction(NOON, block)
+            made.manager.live.recover()
+            del log.log_event
+            for _ in range(2):
+                (made.again(event_logger=log) if restarts else made.manager).settle(NOON)
+                made.manager.live.recover()
+                made.manager.live.pipeline._record.events.require_written()
+            logged = [event["data"]["key"].partition("/")[0] for event in events_of(folder) if event["event_type"] == "execution"]
+            assert (logged, made.manager.live.journal.unlogged_entries()) == (["a1"], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -208,8 +209,12 @@ class LiveRun:
         return found
 
     def _log_what_is_missing(self) -> None:
-        """Log each report of the journal that is not in the event log: a process ended between the two."""
-        journal, record = self.journal, self._record
+        """Log each report of the journal that is not in the event log: a process ended between the two, or the disk was full."""
+        journal, record, events = self.journal, self._record, self._record.events
+        try:
+            events.require_written()
+        except ComponentError:  # what is missing waits to be written
+            return
         unlogged = journal.unlogged_due()
         there = self.parts.keys_in_log({item.id for _, item in unlogged}) if unlogged else ()
         for venue, item in unlogged:
@@ -217,14 +222,17 @@ class LiveRun:
                 record.log_settlements([settlement_of(item)])
             if item.client_id:
                 self._is_late(item)
-            journal.due_logged(venue, [item.id])
-        for entry in self.recovery.unlogged(self.parts.keys_in_log):
+            events.once_written(partial(journal.due_logged, venue, [item.id]))
+        missing, others = self.recovery.unlogged(self.parts.keys_in_log)
+        for entry in missing:
             report = entry.reports[-1]
             accrued = {settled.key for settled in report.settlements}
             there = self.parts.keys_in_log(accrued) if accrued else ()
             record.log_settlements([settled for settled in report.settlements if settled.key not in there])
             record.recovered(report, entry.instruction, self._asked(entry))
-            journal.logged(entry.key)
+            events.once_written(partial(journal.logged, entry.key))
+        for entry in others:  # last: with a sequence its steps count as logged
+            events.once_written(partial(journal.logged, entry.key))
 
     def _asked(self, entry: Entry) -> Mapping[str, Any] | None:
         """The block of an entry that is a step of a plan, and not an inner step."""
@@ -234,8 +242,8 @@ class LiveRun:
         return block
 
     def settlements_logged(self, reports: Collection[ExecutionReport]) -> None:
-        """The events of what fell due are in the event log."""
+        """The events of what fell due were logged: the journal knows it once they are written."""
         keys = {report.key for report in reports}
         for venue, item in self.journal.unlogged_due():
             if item.id in keys:
-                self.journal.due_logged(venue, [item.id])
+                self._record.events.once_written(partial(self.journal.due_logged, venue, [item.id]))

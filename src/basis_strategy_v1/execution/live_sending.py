@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -60,7 +61,7 @@ class LiveSending(LiveChecks):
         packed = report.deltas.packed()
         with self._lock:
             self._record.executed(at, block, report, self._not_logged(at, block, report), packed, trigger, started_s)
-        self.journal.logged(key)
+        self._record.events.once_written(partial(self.journal.logged, key))
         if "looked_up" in report.details:
             self._record.is_known(key)
         return packed
@@ -70,7 +71,7 @@ class LiveSending(LiveChecks):
         with self._lock:
             self._record.failed(at, block, failure, trigger, started_s)
         for report in failure.reports:
-            self.journal.logged(report.key)
+            self._record.events.once_written(partial(self.journal.logged, report.key))
 
     def _not_logged(self, at: datetime, block: Any, report: ExecutionReport) -> ExecutionReport:
         """Of a sequence that went on, the steps that are not in the event log yet, as one report."""

@@ -84,8 +84,9 @@ class Recovery:
             waited_s = max(waited_s + pause_s, self._timing.monotonic() - began_s)
             pause_s = min(pause_s * 2, MOST_PAUSE_S)
 
-    def unlogged(self, keys_in_log: Callable[[Collection[str]], Collection[str]]) -> list[Entry]:
-        """The closed entries whose reports are missing in the event log, oldest first; the caller logs them and says so to the journal.
+    def unlogged(self, keys_in_log: Callable[[Collection[str]], Collection[str]]) -> tuple[list[Entry], list[Entry]]:
+        """The closed entries that the journal does not know as logged, oldest first: those whose reports are missing in the event log, and
+        the others. The caller logs the missing ones, and says so of all to the journal.
 
         `keys_in_log` gives which of some keys have an event with their final report there, of their own or as a step of a sequence. Entries
         without a report changed nothing, and are taken as logged; so are moves within an account. The event of a sequence counts as one of
@@ -95,10 +96,7 @@ class Recovery:
         with_report = [entry for entry in entries if entry.status in WITH_REPORT and not is_internal_move(entry.instruction)]
         there = set(keys_in_log({entry.key for entry in with_report})) if with_report else set()
         missing = [entry for entry in with_report if entry.key not in there and not self._steps_of(entry)]
-        for entry in entries:
-            if entry not in missing:
-                self._journal.logged(entry.key)
-        return missing
+        return missing, [entry for entry in entries if entry not in missing]
 
     def _waits_for_its_steps(self, entry: Entry) -> bool:
         """Whether it only stands for its steps, which have entries of their own, and may still get more of them: under an id, by its plan,

@@ -22,7 +22,7 @@ from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_memory import EventMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from basis_strategy_v1.core.execution_report import ExecutionReport
     from basis_strategy_v1.core.instructions import Instruction
@@ -44,7 +44,7 @@ class RoutingEvents:
     """Writes the manager's events, one after another.
 
     In a backtest an event that cannot be written raises at once. Live it must not lose the report of what has been sent:
-    the event is kept, and `require_written` stops the next instruction until it is on the disk.
+    the event is kept, `require_written` stops the next instruction until it is on the disk, and `once_written` waits for it.
     """
 
     def __init__(self, logger: EventLogger | None, *, live: bool) -> None:
@@ -52,7 +52,7 @@ class RoutingEvents:
         # Writes the events of one time: (at, [(event_type, data)]).
         self.log: Log = _to_nobody if logger is None else self._log_live if live else self._log
         self._append: AppendAll = self._append_first
-        self._unwritten: list[tuple[datetime, str, str, Data]] = []
+        self._unwritten: list[tuple[datetime, str, str, Data] | Callable[[], None]] = []
         self._lock = Lock()
 
     def _log(self, at: datetime, events: Sequence[Event]) -> None:
@@ -92,13 +92,27 @@ class RoutingEvents:
             if failure is not None:
                 raise failure
 
+    def once_written(self, then: Callable[[], None]) -> None:
+        """Call `then` when every event so far is on the disk: now, or after what could not be written is."""
+        with self._lock:
+            if self._unwritten:
+                self._unwritten.append(then)
+                return
+        then()
+
     def _write(self) -> ComponentError | None:
         assert self._logger is not None
         while self._unwritten:
+            first = self._unwritten[0]
             try:
-                self._logger.log_event(*self._unwritten[0])
+                if callable(first):
+                    first()
+                else:
+                    self._logger.log_event(*first)
             except ComponentError as failure:
                 return failure
+            except ValueError as closed:
+                return ComponentError(UNWRITABLE, str(closed), original_exception=closed)
             self._unwritten.pop(0)
         return None
 

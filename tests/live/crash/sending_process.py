@@ -64,8 +64,10 @@ def send_plan(at: At, folder: str, url: str, plan: list[tuple[str, str, str]], t
         senders = Senders([gateway], journal, Held(held), SendSettings(timeout_s=timeout_s), timing=timing)
         recovery = Recovery(senders, timing)
         recovery.until_closed()
-        for entry in recovery.unlogged(lambda keys: logged_keys(place / "logs", keys)):
-            _log(log, entry.reports[-1])
+        missing, others = recovery.unlogged(lambda keys: logged_keys(place / "logs", keys))
+        for entry in [*missing, *others]:
+            if entry in missing:
+                _log(log, entry.reports[-1])
             journal.logged(entry.key)
         for key, side, amount in plan:
             entry = journal.entry(key)

@@ -40,8 +40,10 @@ def trade(at: At, folder: str, url: str, now: str, plan: list[tuple[str, str, st
     with EventLogger(place / "logs", "live") as event_log:
         log = Watched(event_log, "log", at, ("log_event",))
         trader.recovery.until_closed()
-        for entry in trader.recovery.unlogged(lambda keys: logged_keys(place / "logs", keys)):
-            _log(log, entry.reports[-1])
+        missing, others = trader.recovery.unlogged(lambda keys: logged_keys(place / "logs", keys))
+        for entry in [*missing, *others]:
+            if entry in missing:
+                _log(log, entry.reports[-1])
             trader.journal.logged(entry.key)
         for key, trade_type, side, amount in plan:
             entry_ = trader.journal.entry(key)
