@@ -106,7 +106,7 @@ def test_columns_of_other_names_are_named(tmp_path: Path) -> None:
         (of_pandas().drop(columns="close"), {},
          "DAT-003: the frame has no column 'close' for close; expected timestamp, open, high, low, close, "),
         (of_pandas()[:0], {}, "DAT-003: the frame has no row"),
-        (of_pandas(), {"kind": "index"}, "CFG-001: from_frame: kind 'index' is not known; there are spot, perp, funding, lending, "),
+        (of_pandas(), {"kind": "trades"}, "CFG-001: from_frame: kind 'trades' is not known; there are spot, perp, mark, index, funding, "),
         (of_pandas(), {"interval": "7m"}, "CFG-001: from_frame: interval '7m' is not known; there are 1m, 3m, "),
         (of_pandas(), {"interval": "4h"}, "DAT-003: the frame 2: 2024-06-01T01:00:00Z is 1h after the row before it, in bars of 4h; "),
         (of_pandas(), {"symbol": "../ETH"}, "DAT-003: the frame would be ohlcv/okx/spot/../ETH_1m, which is no series of the layout"),

@@ -108,8 +108,10 @@ APPROXIMATIONS = (
         lambda config, venues: bool(_exchanges(venues)),
     ),
     Approximation(
-        "prices of perps", "funding and liquidation by the bar's last trade", "mark and index are the last price",
-        "last", "bps of a payment", "none", lambda config, venues: bool(_exchanges(venues)),
+        "prices of perps", "funding on the mark (hyperliquid: the index) and liquidation by the mark, where the data have these series",
+        "without them mark and index are the last price", "the last price",
+        "bps of a payment; a wick of the last price liquidates", "series `ohlcv/<venue>/mark` and `index`",
+        lambda config, venues: bool(_exchanges(venues)),
     ),
     Approximation(
         "liquidation of a perp", "in the bar whose high or low reaches its price, at that price",

@@ -18,7 +18,7 @@ from basis_strategy_v1.venues.registry import with_wallets
 from basis_strategy_v1.venues.venue import ONCHAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from basis_strategy_v1.config import Config
     from basis_strategy_v1.data.data_provider import Bars
@@ -103,6 +103,7 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
     needed = list(strategy.needs(config.strategy)) if hasattr(strategy, "needs") else []
     needed += [("gas", chain, chain) for chain in chains_with_gas(config)]
     needed += _prices_of_fee_tokens(config)
+    needed += _marks_of(config, provider, needed)
     for key in dict.fromkeys(needed):
         try:
             problem = _problem(config, provider, key)
@@ -114,6 +115,14 @@ def _series_problems(config: Config, strategy: Strategy, provider: Any) -> Itera
     for key in _of_new_names(config, provider):
         if provider.coverage(*key) is None:
             yield ComponentError("DAT-001", missing_series(provider, key))
+
+
+def _marks_of(config: Config, provider: Any, needed: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The mark and index series of perps that are needed: where the data have one, it must cover the run."""
+    rows = {row.name: row for row in (own.row(name) for name, own in config.venues.cex.items())}
+    perps = [(venue, name) for kind, venue, name in needed if kind == "perp" and venue in rows]
+    wanted = [(kind, venue, name) for venue, name in perps for kind in dict.fromkeys(("mark", rows[venue].funding_price))]
+    return [key for key in wanted if provider.coverage(*key) is not None]
 
 
 def _of_new_names(config: Config, provider: Any) -> Iterator[tuple[str, str, str]]:

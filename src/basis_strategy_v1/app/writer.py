@@ -146,6 +146,7 @@ class Writer:
                 *assumptions(engine.config, engine.manager.account.venues),
                 *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
                 *_figures_of_symbols(engine.config, getattr(self._provider, "series_used", ())),
+                *_marks(engine.config, getattr(self._provider, "series_used", ())),
                 *_gaps_named(stale),
                 *_dollars(getattr(self._provider, "counted_as_dollar", ())),
                 *self._data_issues(engine.config),
@@ -213,6 +214,21 @@ def _figures_of_symbols(config: Config, series_used: Iterable[str]) -> list[str]
         ]
         if own and not row.sources:
             found.append(f"{name}: margin tiers, leverage and smallest order are not by symbol: one table of {row.as_of} for all.")
+    return found
+
+
+def _marks(config: Config, series_used: Iterable[str]) -> list[str]:
+    """A line for each exchange: by which prices its perps pay funding and are liquidated."""
+    keys = {spec.key for name in series_used if (spec := spec_of(name)) is not None}
+    found = []
+    for name, settings in config.venues.cex.items():
+        row = settings.row(name, config.alike)
+        for symbol in sorted(key.name for key in keys if key.kind == "perp" and key.venue == row.name):
+            by_kind = {
+                kind: f"its {kind}" if (kind, row.name, symbol) in keys else "its last price" for kind in ("mark", row.funding_price)
+            }
+            funding, liquidation = by_kind[row.funding_price], by_kind["mark"]
+            found.append(f"{symbol} at {name} pays funding on {funding}, and is liquidated by {liquidation}.")
     return found
 
 

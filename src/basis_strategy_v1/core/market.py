@@ -113,8 +113,8 @@ class MarketSnapshot(ABC):
         """The last visible row: Decimal (funding, staking, queue), LendingRow, GasRow or StateRow; None where there is none."""
 
     @abstractmethod
-    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
-        """(low, high) of the last visible bar; both the close where the data have no bars."""
+    def perp_range(self, venue: str, symbol: str, kind: str = "perp") -> tuple[Decimal, Decimal]:
+        """(low, high) of the last visible bar of a perp's `kind` (perp or mark); both the close where the data have no bars."""
 
     @abstractmethod
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
@@ -124,15 +124,15 @@ class MarketSnapshot(ABC):
     def row_stamp(self, kind: str, venue: str, name: str) -> int | None:
         """When the last visible row became visible (microseconds since 1970)."""
 
-    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
-        """When, after this instant and up to `until`, the first perp bar becomes visible whose high reaches `price` (its low, where not
-        `above`): microseconds since 1970. Where the source has no bars, the next row, whatever its price."""
-        following = self.next_row("perp", venue, symbol)
+    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int, kind: str = "perp") -> int | None:
+        """When, after this instant and up to `until`, the first bar of a perp's `kind` (perp or mark) becomes visible whose high reaches
+        `price` (its low, where not `above`): microseconds since 1970. Where the source has no bars, the next row, whatever its price."""
+        following = self.next_row(kind, venue, symbol)
         return following if following is not None and following <= until else None
 
-    def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
-        """(lowest low, highest high) of every perp bar that becomes visible after this instant and up to `until`, and perhaps of more
-        bars; None where there is none, or the source has no bars."""
+    def next_span(self, venue: str, symbol: str, until: int, kind: str = "perp") -> tuple[Decimal, Decimal] | None:
+        """(lowest low, highest high) of every bar of a perp's `kind` (perp or mark) that becomes visible after this instant and up to
+        `until`, and perhaps of more bars; None where there is none, or the source has no bars."""
         return None
 
     def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
@@ -191,6 +191,18 @@ class MarketSnapshot(ABC):
         found = self._missing("perp", venue, symbol) if found is None else found
         return float(found) if as_float else found
 
+    def kind_of_price(self, wanted: str, venue: str, symbol: str) -> str:
+        """`wanted` (mark or index), where the source has such a series of a perp; else `perp`: its last price stands for it."""
+        return wanted if symbol in self.names(wanted, venue) else "perp"
+
+    def perp_price(self, wanted: str, venue: str, symbol: str) -> Decimal:
+        """The last visible close of a perp's mark or index series, where the source has one, else of its own."""
+        kind = self.kind_of_price(wanted, venue, symbol)
+        if kind == "perp":
+            return self.perp(venue, symbol)
+        found = self._close(kind, venue, symbol, for_trade=False)
+        return self._missing(kind, venue, symbol) if found is None else found
+
     def funding(self, venue: str, symbol: str) -> Decimal:
         """The last visible funding rate, a fraction of the notional per payment; positive: longs pay."""
         found: Decimal | None = self._row("funding", venue, symbol)
@@ -230,7 +242,7 @@ class MarketSnapshot(ABC):
 
     @abstractmethod
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
-        """The names of the pools or markets whose states the source has, as in their paths, sorted."""
+        """The names of a kind of series (pool, market, mark, index) that the source has, as in their paths, sorted."""
 
     @abstractmethod
     def _trading(self, pair: str) -> Iterable[str]:
@@ -336,7 +348,7 @@ class DictSnapshot(MarketSnapshot):
         if table is None:
             base = base_of(name, self._quotes)
             return self._price(_dig(self._market, "prices", base), "price", base)
-        return self._price(_dig(table, venue, name), "spot price" if kind == "spot" else "perp price", name, venue)
+        return self._price(_dig(table, venue, name), f"{kind} price", name, venue)
 
     def _row(self, kind: str, venue: str, name: str) -> Any:
         if kind == "funding":
@@ -384,8 +396,8 @@ class DictSnapshot(MarketSnapshot):
         """The last rate, as if it had been paid each 8 hours: a dict holds no others."""
         return self.funding(venue, symbol) * YEAR_HOURS / USUAL_FUNDING_HOURS
 
-    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
-        close = self.perp(venue, symbol)
+    def perp_range(self, venue: str, symbol: str, kind: str = "perp") -> tuple[Decimal, Decimal]:
+        close = self.perp_price(kind, venue, symbol)
         return close, close
 
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
@@ -421,7 +433,7 @@ class DictSnapshot(MarketSnapshot):
         )
 
     def names(self, kind: str, venue: str) -> tuple[str, ...]:
-        return tuple(sorted(_names(_dig(self._protocols, venue, f"{kind}s"))))
+        return tuple(sorted(_names(_dig(self._protocols, venue, f"{kind}s") or _dig(self._market, f"{kind}_prices", venue))))
 
     def _trading(self, pair: str) -> Iterable[str]:
         return sorted(venue for venue in _names(self._protocols) if _dig(self._protocols, venue, pair) is not None)
@@ -470,7 +482,7 @@ def _listed(table: Any, have: str) -> str:
 # Nothing that a strategy has a use for.
 INTERNAL = (
     "bar_interval_us", "funding_missing", "has_rows", "last_volume", "lending_scaled",
-    "price_series", "published_closes", "traded_before", "what_there_is",
+    "kind_of_price", "perp_price", "price_series", "published_closes", "traded_before", "what_there_is",
 )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def stopped(columns: Columns) -> Iterator[Found]:
     """Flat bars without volume: what a downloader writes where nobody traded."""
     if "volume" not in columns.figures:
         return
-    idle = [row for row, volume in enumerate(columns.figures["volume"].values) if not volume] if columns.spec.has_bars else []
+    idle = [row for row, volume in enumerate(columns.figures["volume"].values) if not volume] if columns.spec.is_traded else []
     high, low = columns.figures["high"], columns.figures["low"]
     for first, stop in stopped_spans(len(columns.stamps), idle, high.at, low.at, columns.spec.interval_us):
         yield Found(first, stopped_message(columns.stamps[first], columns.stamps[stop - 1], stop - first), stop - first)

@@ -12,7 +12,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
 from basis_strategy_v1.data.check_table import issues_between, issues_of, stops_of
 from basis_strategy_v1.data.duckdb_file import DuckDbFile
-from basis_strategy_v1.data.layout import STATES
+from basis_strategy_v1.data.layout import BARS, STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
 from basis_strategy_v1.data.sources import DataFolder, looks_like
@@ -243,8 +243,8 @@ CLOSE = 2
 def _place(key: Key, values: tuple[float, ...], market: dict[str, Any], protocols: dict[str, Any], gas: dict[str, Any]) -> None:
     """Put the kept columns of a series where get_data has them."""
     kind, venue, name = key
-    if kind in ("spot", "perp"):
-        market[f"{kind}_prices"].setdefault(venue, {})[name] = values[CLOSE]
+    if kind in BARS:
+        market.setdefault(f"{kind}_prices", {}).setdefault(venue, {})[name] = values[CLOSE]
     elif kind == "funding":
         market["funding_rates"].setdefault(venue, {})[name] = values[0]
     elif kind == "lending":

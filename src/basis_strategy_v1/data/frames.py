@@ -8,7 +8,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.import_settling import Identity
 from basis_strategy_v1.data.importing import Imported, import_table
-from basis_strategy_v1.data.layout import INTERVALS_US
+from basis_strategy_v1.data.layout import BARS, INTERVALS_US
 from basis_strategy_v1.data.row_files import SourceFault
 from basis_strategy_v1.data.vendor_formats import OHLCV, Shape
 from basis_strategy_v1.data.vendor_tables import of_arrow
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-KINDS = ("spot", "perp", "funding", "lending", "staking", "dex", "gas", "queue")
+KINDS = (*BARS, "funding", "lending", "staking", "dex", "gas", "queue")
 _INDEX = "__index_level_0__"  # of a pandas frame whose index has no name
 
 
@@ -27,10 +27,10 @@ def from_frame(
 ) -> Imported:
     """Add the rows of a frame to a data folder, or a database (`.duckdb`); what is there stays, and equal rows are added once.
 
-    `kind` is spot, perp, funding, lending, staking, dex or gas. The frame has the columns of its series (docs/data.md) under the same
-    names, or under those of `columns`: `{"close": "Close"}`; others are left alone. `timestamp` may be the index of a pandas frame. Times
-    are UTC where they name no zone; numbers are floats, decimals or texts, and stay exact. `symbol` is the token of lending and staking,
-    the pair of a dex (`weETH_WETH`); `interval` that of bars, seen from their times where it is left out.
+    `kind` is spot, perp, mark, index, funding, lending, staking, dex, gas or queue. The frame has the columns of its series (docs/data.md)
+    under the same names, or under those of `columns`: `{"close": "Close"}`; others are left alone. `timestamp` may be the index of a
+    pandas frame. Times are UTC where they name no zone; numbers are floats, decimals or texts, and stay exact. `symbol` is the token of
+    lending and staking, the pair of a dex (`weETH_WETH`); `interval` that of bars, seen from their times where it is left out.
 
     Raises:
         ComponentError: DAT-003, naming the row, the column and the value; DAT-006, it cannot be written; CFG-001, an argument is wrong.
@@ -39,7 +39,7 @@ def from_frame(
         raise ComponentError("CFG-001", f"from_frame: kind {shown(kind)} is not known; there are {', '.join(KINDS)}")
     if interval and interval not in INTERVALS_US:
         raise ComponentError("CFG-001", f"from_frame: interval {shown(interval)} is not known; there are {', '.join(INTERVALS_US)}")
-    is_bars = kind in ("spot", "perp")
+    is_bars = kind in BARS
     identity = Identity(OHLCV if is_bars else kind, venue, kind if is_bars else "", symbol, interval)
     table = _arrow(frame)
     try:

@@ -27,6 +27,8 @@ NO_INTERVAL = 0
 ANY, NOT_NEGATIVE, POSITIVE = "a number", "a number of 0 or more", "a number above 0"
 # Kept as text: what a contract holds does not fit in eight bytes.
 WHOLE, WORDS = "a whole number", "names, numbers or tick:amount pairs, joined by ;"
+TRADED = ("spot", "perp")
+BARS = (*TRADED, "mark", "index")
 POOL, MARKET = "pool", "market"
 STATES = (POOL, MARKET)
 
@@ -42,7 +44,7 @@ class Column(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a reader asks for. `kind` is spot, perp, funding, lending, staking, dex, gas, queue, pool or market."""
+    """What a reader asks for. `kind` is spot, perp, mark, index, funding, lending, staking, dex, gas, queue, pool or market."""
 
     kind: str
     venue: str
@@ -63,7 +65,12 @@ class SeriesSpec(NamedTuple):
     @property
     def has_bars(self) -> bool:
         """Whether a row is an open, a high, a low, a close and a volume."""
-        return self.key.kind in ("spot", "perp")
+        return self.key.kind in BARS
+
+    @property
+    def is_traded(self) -> bool:
+        """Whether a bar without volume is one in which nobody traded."""
+        return self.key.kind in TRADED
 
     @property
     def header(self) -> str:
@@ -102,7 +109,7 @@ _INTERVAL = "|".join(INTERVALS_US)
 _NAME = r"[A-Za-z0-9._\-]+"
 _POOL_NAME = r"[A-Za-z0-9_\-]+"
 _SHAPES = (
-    (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>spot|perp)/(?P<name>[A-Za-z0-9]+)_(?P<interval>{_INTERVAL})", "", NO_INTERVAL, _BARS),
+    (rf"ohlcv/(?P<venue>{_NAME})/(?P<kind>{'|'.join(BARS)})/(?P<name>[A-Za-z0-9]+)_(?P<interval>{_INTERVAL})", "", NO_INTERVAL, _BARS),
     (rf"funding/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "funding", NO_INTERVAL, (Column("funding_rate", ANY),)),
     (rf"lending/(?!morpho/)(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "lending", NO_INTERVAL, _LENDING),
     (rf"staking/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+)", "staking", NO_INTERVAL, _ETH_PER_TOKEN),

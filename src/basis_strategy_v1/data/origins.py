@@ -24,6 +24,10 @@ ORIGINS = (
             "exports of bybit and okx, what ccxt wrote, Parquet and CSV: `basis data import`; frames: `data.from_frame`",
         ),
     ),
+    Origin(
+        "ohlcv/<venue>/<mark|index>/<SYMBOL>_<interval>.csv",
+        ("the exchanges' mark and index price bars (volume 0): `basis data import` of a CSV, or `data.from_frame`", NOT_YET),
+    ),
     Origin("funding/<venue>/<SYMBOL>.csv", ("as ohlcv, with --kind funding", "okx keeps three months")),
     Origin(
         "lending/<protocol>/<TOKEN>.csv",

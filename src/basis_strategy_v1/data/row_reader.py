@@ -118,7 +118,7 @@ class RowReader:
         self._columns: tuple[Any, ...] = tuple(
             Floats() if as_floats and not column.is_text else empty_column(column) for column in spec.columns if column.kept
         )
-        self._volume_place = next((place for place, column in enumerate(spec.columns) if spec.has_bars and column.name == "volume"), None)
+        self._volume_place = next((place for place, column in enumerate(spec.columns) if spec.is_traded and column.name == "volume"), None)
 
     @property
     def has_ended(self) -> bool:

@@ -86,10 +86,10 @@ class SeriesSnapshot(MarketSnapshot):
         series = self._series(kind, venue, name)
         return None if series is None else series.read(self.instant)
 
-    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
-        series = self._series("perp", venue, symbol)
+    def perp_range(self, venue: str, symbol: str, kind: str = "perp") -> tuple[Decimal, Decimal]:
+        series = self._series(kind, venue, symbol)
         found = series.low_and_high(self.instant) if series else None
-        return self._missing("perp", venue, symbol) if found is None else found
+        return self._missing(kind, venue, symbol) if found is None else found
 
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
         key = (kind, venue, name)
@@ -104,8 +104,8 @@ class SeriesSnapshot(MarketSnapshot):
             series.read(self.instant)  # a deposit does not earn at a rate that is too old
         return series.visible_since(self.instant)
 
-    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
-        series = self._series("perp", venue, symbol)
+    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int, kind: str = "perp") -> int | None:
+        series = self._series(kind, venue, symbol)
         return None if series is None else series.first_beyond(price, self.instant, until, above=above)
 
     def next_close_beyond(self, key: SeriesKey, price: Decimal, *, above: bool, until: int) -> int | None:
@@ -128,8 +128,8 @@ class SeriesSnapshot(MarketSnapshot):
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.published_closes(since, self.instant, deviation_bps, heartbeat_us)
 
-    def next_span(self, venue: str, symbol: str, until: int) -> tuple[Decimal, Decimal] | None:
-        key = ("perp", venue, symbol)
+    def next_span(self, venue: str, symbol: str, until: int, kind: str = "perp") -> tuple[Decimal, Decimal] | None:
+        key = (kind, venue, symbol)
         series = self._settled.get(key) or self._library.find(key, self.instant)
         return None if series is None else series.span(self.instant, until)
 

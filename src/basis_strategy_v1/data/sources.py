@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.data.layout import FOLDERS, INTERVALS_US, VENUE_OF_FOLDER, spec_of
+from basis_strategy_v1.data.layout import BARS, FOLDERS, INTERVALS_US, VENUE_OF_FOLDER, spec_of
 from basis_strategy_v1.data.row_files import ENDINGS, load_file
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def looks_like(path: str, kind: str, venue: str, name: str) -> bool:
     *folders, last = path.lower().split("/")
     plain = re.sub("[^a-z0-9]", "", last)
     of_venue = {VENUE_OF_FOLDER.get(folder, folder) for folder in folders}
-    of_kind = kind in folders if kind in ("spot", "perp") else folders[0] in (kind, "dex" if kind == "pool" else "lending")
+    of_kind = kind in folders if kind in BARS else folders[0] in (kind, "dex" if kind == "pool" else "lending")
     return of_kind and (venue in of_venue or kind == "gas") and plain.startswith(re.sub("[^a-z0-9]", "", name.lower()))
 
 

@@ -119,7 +119,7 @@ def _can_be_asked_for(symbol: str) -> bool:
 def _meant(spec: SeriesSpec) -> str:
     """The id that readers look for, where this one differs from it in upper and lower case alone; empty where it does not."""
     folder, _, name = spec.id.rpartition("/")
-    if spec.key.kind in ("spot", "perp", "funding"):
+    if spec.has_bars or spec.key.kind == "funding":
         name = name if _can_be_asked_for(spec.key.name) else name.replace(spec.key.name, spec.key.name.upper())
     elif spec.key.kind in ("lending", "staking", "dex"):
         name = "_".join(_TOKENS.get(token.lower(), token) for token in name.split("_"))

@@ -29,7 +29,7 @@ class ChainSnapshot(MarketSnapshot):
     def _row(self, kind: str, venue: str, name: str) -> Any:
         return self._rows.get((kind, venue, name))
 
-    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+    def perp_range(self, venue: str, symbol: str, kind: str = "perp") -> tuple[Decimal, Decimal]:
         found: tuple[Decimal, Decimal] = self._missing("perp", venue, symbol)
         return found
 

@@ -82,10 +82,10 @@ class FeedSnapshot(MarketSnapshot):
             kept = "it values positions, but no trade is opened on it"
             raise StaleSeries("DAT-002", f"{series.described(row, self.instant)}{_why(series)}: {kept}")
 
-    def perp_range(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
-        series = self._feed.series("perp", venue, symbol)
+    def perp_range(self, venue: str, symbol: str, kind: str = "perp") -> tuple[Decimal, Decimal]:
+        series = self._feed.series(kind, venue, symbol)
         row = None if series is None else self._young(series)
-        return self._missing("perp", venue, symbol) if row is None else (row.low, row.high)
+        return self._missing(kind, venue, symbol) if row is None else (row.low, row.high)
 
     def next_row(self, kind: str, venue: str, name: str) -> int | None:
         series = self._feed.series(kind, venue, name)
@@ -96,8 +96,8 @@ class FeedSnapshot(MarketSnapshot):
         row = None if series is None else series.at(self.instant)
         return None if row is None else row.visible
 
-    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int) -> int | None:
-        series = self._feed.series("perp", venue, symbol)
+    def next_beyond(self, venue: str, symbol: str, price: Decimal, *, above: bool, until: int, kind: str = "perp") -> int | None:
+        series = self._feed.series(kind, venue, symbol)
         rows = [] if series is None else series.within(self.instant, until)
         return next((row.visible for row in rows if (row.high >= price if above else row.low <= price)), None)
 

@@ -284,9 +284,17 @@ class Exchange(Holder):
         return sum((self.terms.maintenance(symbol, notional) for symbol, notional in sizes.items()), ZERO)
 
     def marks(self, account: ExchangeAccount, market: MarketSnapshot) -> dict[str, Decimal]:
-        """The last close of each perp that an account has, by symbol."""
+        """The mark price of each perp that an account has, by symbol: what margin is judged by."""
         self.terms_at(market.instant)
+        return {symbol: market.perp_price("mark", self._prices_as, symbol) for symbol in account.perps}
+
+    def closes(self, account: ExchangeAccount, market: MarketSnapshot) -> dict[str, Decimal]:
+        """The last close of each perp that an account has, by symbol: what it is valued and traded at."""
         return {symbol: market.perp(self._prices_as, symbol) for symbol in account.perps}
+
+    def _mark_kind(self, symbol: str, market: MarketSnapshot) -> str:
+        """Which series says at what price a perp is liquidated: its mark, or without one its own."""
+        return market.kind_of_price("mark", self._prices_as, symbol)
 
     def _collateral(self, account: ExchangeAccount, market: MarketSnapshot) -> Decimal:
         """What the coins of an account count as margin, in the settlement token: nothing, where each wallet stands for itself."""
@@ -350,10 +358,12 @@ class Exchange(Holder):
         found: int | None = None
         for symbol, perp in account.perps.items():
             if len(account.perps) > 1:  # one margin for several perps: every bar of each is looked at
-                instant = market.next_row("perp", self.row.name, symbol)
+                instant = market.next_row(self._mark_kind(symbol, market), self._prices_as, symbol)
+            elif (price := self.liquidation_price(account, symbol)) is not None:
+                kind = self._mark_kind(symbol, market)
+                instant = market.next_beyond(self._prices_as, symbol, price, above=perp.base < 0, until=until, kind=kind)
             else:
-                price = self.liquidation_price(account, symbol)
-                instant = None if price is None else market.next_beyond(self.row.name, symbol, price, above=perp.base < 0, until=until)
+                instant = None
             if instant is not None and instant <= until and (found is None or instant < found):
                 found = instant
         return found
@@ -364,7 +374,7 @@ class Exchange(Holder):
         if len(account.perps) > 1:
             return False
         ((symbol, perp),) = account.perps.items()
-        span = market.next_span(self._prices_as, symbol, until)
+        span = market.next_span(self._prices_as, symbol, until, self._mark_kind(symbol, market))
         if span is None:
             return False
         worth = perp.base * span[perp.base < 0]
@@ -414,7 +424,7 @@ class Exchange(Holder):
     def _funding(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Settlement:
         stamped = not market.has_rows or market.row_stamp("funding", self.row.name, symbol) == market.instant
         rate = market.funding(self.row.name, symbol) if stamped else market.funding_missing(self.row.name, symbol)
-        mark = market.perp(self.row.name, symbol)
+        mark = market.perp_price(self.row.funding_price, self.row.name, symbol)
         paid = perp.base * mark * rate
         return Settlement(
             "funding",
@@ -430,21 +440,23 @@ class Exchange(Holder):
             price = self.liquidation_price(account, symbol)
             if price is None:
                 return False
-            if market.row_stamp("perp", self.row.name, symbol) != market.instant:
+            kind = self._mark_kind(symbol, market)
+            if market.row_stamp(kind, self.row.name, symbol) != market.instant:
                 if market.instant != self.terms.since:
                     return False  # a bar from before now was looked at when it came; the position may be younger than it
-                mark = market.perp(self.row.name, symbol)  # the exchange asks for another margin from now on
+                mark = market.perp_price(kind, self.row.name, symbol)  # the exchange asks for another margin from now on
                 return mark >= price if perp.base < 0 else mark <= price
-            low, high = market.perp_range(self.row.name, symbol)
+            low, high = market.perp_range(self.row.name, symbol, kind)
             return high >= price if perp.base < 0 else low <= price
         at_worst = self.margin(account, {symbol: self._worst(symbol, perp, market) for symbol, perp in account.perps.items()})
         return at_worst.equity <= at_worst.maintenance
 
     def _worst(self, symbol: str, perp: Perp, market: MarketSnapshot) -> Decimal:
-        """The worst price of a bar that has closed right now, else the last close: an older bar may be from before the position."""
-        if market.row_stamp("perp", self.row.name, symbol) != market.instant:
-            return market.perp(self.row.name, symbol)
-        low, high = market.perp_range(self.row.name, symbol)
+        """The worst mark of a bar that has closed right now, else the last: an older bar may be from before the position."""
+        kind = self._mark_kind(symbol, market)
+        if market.row_stamp(kind, self.row.name, symbol) != market.instant:
+            return market.perp_price(kind, self.row.name, symbol)
+        low, high = market.perp_range(self.row.name, symbol, kind)
         return high if perp.base < 0 else low
 
     def _liquidate(self, account: ExchangeAccount, market: MarketSnapshot) -> tuple[ExchangeAccount, Settlement]:
@@ -454,7 +466,7 @@ class Exchange(Holder):
         the last close is none of ours. Of several the last closes count, and where they are beyond the whole margin, the fund bears that.
         """
         settle = self.row.settle
-        equity = self.margin(account, self.marks(account, market)).equity
+        equity = self.margin(account, self.closes(account, market)).equity
         lost = max(equity, ZERO)
         if len(account.perps) == 1:
             ((symbol, perp),) = account.perps.items()

@@ -96,6 +96,7 @@ class ExchangeRow(Struct, frozen=True, kw_only=True):
     tiers: Figure[tuple[Tier, ...]]
     max_leverage: Figure[Decimal]
     funding_interval_hours: Figure[int]
+    funding_price: str = "mark"  # the price that funding is paid on: mark, or index (an oracle's)
     spot_fee_in: str = "received"  # what a spot fee is taken from: what the trade pays out, always the quote, or one of fee_tokens
     fee_tokens: Mapping[str, Decimal] = {}  # token -> the share by which a fee is less in it
     separate_wallets: bool  # spot and futures wallets are separate; the gateway moves between them when a trade needs it
@@ -178,7 +179,7 @@ _ROWS = (
         min_notional=of(10), perp_min_notional=of(10),
         spot_lots=steps(ETH="0.0001", BTC="0.00001"), perp_lots=steps(ETH="0.0001", BTC="0.00001"), ticks=steps(ETH="0.1", BTC="1"),
         tiers=by_symbol("hyperliquid", tiers(("Infinity", 200))), max_leverage=leverage_by_symbol("hyperliquid", D(25)),
-        funding_interval_hours=Figure(1), separate_wallets=True, sources=SOURCES["hyperliquid"],
+        funding_interval_hours=Figure(1), funding_price="index", separate_wallets=True, sources=SOURCES["hyperliquid"],
         public_withdrawals=withdrawals(USDC=("1", "2", 5)),
     ),
 )  # fmt: skip

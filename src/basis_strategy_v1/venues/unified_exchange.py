@@ -49,8 +49,8 @@ class UnifiedExchange(Exchange):
 
     def _next_breach(self, account: ExchangeAccount, market: MarketSnapshot, until: int) -> int | None:
         """The next bar: what the coins are worth moves with it."""
-        closes = [market.next_row("perp", self._prices_as, symbol) for symbol in account.perps]
-        return min((at for at in closes if at is not None and at <= until), default=None)
+        marks = [market.next_row(self._mark_kind(symbol, market), self._prices_as, symbol) for symbol in account.perps]
+        return min((at for at in marks if at is not None and at <= until), default=None)
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         before, interest = self._with_interest(state, market)
@@ -76,16 +76,16 @@ class UnifiedExchange(Exchange):
         return found.equity + self._collateral(account, market) <= found.maintenance
 
     def _liquidate(self, account: ExchangeAccount, market: MarketSnapshot) -> tuple[ExchangeAccount, Settlement]:
-        settle, marks = self._settle, self.marks(account, market)
+        settle, closes = self._settle, self.closes(account, market)
         before, paid, closed = account, ZERO, dict[str, Decimal]()
         while account.perps and self._is_liquidated(account, market):
-            symbol = max(account.perps, key=lambda name: abs(account.perps[name].base) * marks[name])
+            symbol = max(account.perps, key=lambda name: abs(account.perps[name].base) * closes[name])
             perp, listing = account.perps[symbol], self.terms.listing(symbol, "perp")
             size = abs(perp.base)
             amount = size if size <= 2 * listing.lot else -(-size * HALF // listing.lot) * listing.lot
             signed = -amount if perp.base > 0 else amount
-            position, realised = after_trade(perp, signed, marks[symbol])
-            fee = amount * marks[symbol] * listing.fee
+            position, realised = after_trade(perp, signed, closes[symbol])
+            fee = amount * closes[symbol] * listing.fee
             perps = {**account.perps, symbol: position} if position.base else {k: v for k, v in account.perps.items() if k != symbol}
             account = account.moved({settle: realised - fee}, perps)
             paid, closed[symbol] = paid + fee, closed.get(symbol, ZERO) + signed
