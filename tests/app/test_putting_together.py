@@ -198,12 +198,12 @@ def test_a_bare_provider_is_not_asked_what_it_covers(tmp_path: Path, blocks: Pat
 def test_assumptions_are_listed(sample: Path, tmp_path: Path) -> None:
     settings = config(end="2024-06-01T02:00:00Z", data={"missing_funding": "zero"})
     message = build(settings, sample, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert [line.split()[0] for line in message] == ["Known", "A", "Margin", "A", "An", "An", "Transfers", "Transfers", "A"]
+    assert [line.split()[0] for line in message] == ["Known", "A", "Margin", "A", "An", "An", "Transfers", "Transfers", "A", "ETHUSDT"]
     assert message[6:8] == [
         f"Transfers out of {name} cost and take what it published on 2025-05-31; a token without a published fee is free."
         for name in ("bybit", "binance")
     ]
-    assert message[-1] == "A funding payment without a row in the data is taken as 0; each one is listed."
+    assert message[-2] == "A funding payment without a row in the data is taken as 0; each one is listed."
     on_chain = build(lending(end="2024-06-01T02:00:00Z"), sample, tmp_path / "results", tmp_path / "logs", report=False).run()
     lines = on_chain.summary["assumptions"]  # nothing of orders, margins or swaps
     assert [line.split()[0] for line in lines] == ["Known", "Between", "The"]
@@ -323,4 +323,4 @@ def test_a_perp_without_figures_of_its_own_is_refused_before_the_run_or_assumed_
     )
     settings["assume"] = {"1000PEPEUSDT": {"like": "ETHUSDT"}}
     message = build(settings, data, tmp_path / "results", tmp_path / "logs", report=False).run().summary["assumptions"]
-    assert message[-1] == ("binance: 1000PEPEUSDT is taken to have the figures of ETHUSDT (assume): margin, orders and fees.")
+    assert message[-2] == ("binance: 1000PEPEUSDT is taken to have the figures of ETHUSDT (assume): margin, orders and fees.")

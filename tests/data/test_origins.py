@@ -8,7 +8,8 @@ from basis_strategy_v1.data.layout import FOLDERS, SHAPES
 from basis_strategy_v1.data.origins import ORIGINS
 
 EXAMPLES = (
-    ("<venue>", "binance"), ("<spot|perp>", "spot"), ("<mark|index>", "mark"), ("<SYMBOL>", "ETHUSDT"), ("<interval>", "1h"), ("<protocol>", "aave_v3"),
+    ("<venue>", "binance"), ("<spot|perp>", "spot"),
+    ("<mark|index>", "mark"), ("<SYMBOL>", "ETHUSDT"), ("<interval>", "1h"), ("<protocol>", "aave_v3"),
     ("<COLLATERAL>", "wstETH"), ("<LOAN>", "WETH"), ("<TOKEN>", "WETH"), ("<QUOTE>", "ETH"), ("<chain>", "ethereum"),
     ("<uniswap_v3|curve>", "curve"), ("<POOL>", "weETH_WETH"),
 )  # fmt: skip
