@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import DAY_US, MICROSECOND, SimulatedClock, from_instant, iso, to_instant
-from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError, OrderTooLarge
+from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentError, MarketHalted, OrderTooLarge
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import CURRENCIES, Attribution
@@ -344,7 +344,7 @@ class EventDrivenStrategyEngine:
         except ComponentError as error:
             if error.reports:
                 self._record_executed(error.reports, market)
-            elif isinstance(error.original_exception, OrderTooLarge) and not hasattr(self.strategy, "located"):
+            elif isinstance(error.original_exception, OrderTooLarge | MarketHalted) and not hasattr(self.strategy, "located"):
                 self._skip(at, error)
                 return
             if (located := getattr(self.strategy, "located", None)) is not None:  # a file of blocks, whose lines are wrong

@@ -17,8 +17,8 @@ from basis_strategy_v1.execution.execution_interface_manager import venues_of_co
 from basis_strategy_v1.venues import aave_settings, exchanges
 
 # The settings that leave a part of reality out, or say how it is modelled.
-OF_TOP = ("costs", "assume")
-OF_EXCHANGES = ("impact", "withdrawal", "tiers", "max_leverage")
+OF_TOP = ("costs", "assume", "delisted", "renamed", "stress")
+OF_EXCHANGES = ("impact", "withdrawal", "tiers", "max_leverage", "margin", "haircuts", "spot_fee_in")
 OF_LENDERS = ("health_prices", "oracle", "rate_impact", "revision")
 VENUES = {"cex": {"bybit": {}, "binance": {}}, "onchain": {"aave": {}, "lido": {}, "wallet": {"gas_price_gwei": 0}}}
 
@@ -39,7 +39,9 @@ def test_every_switch_is_in_the_table() -> None:
     for record, switches in ((Top, OF_TOP), (exchanges.Settings, OF_EXCHANGES), (aave_settings.Settings, OF_LENDERS)):
         assert set(switches) <= {row.name for row in record_of(record).rows}
         for switch in switches:
-            assert any(f"`{switch}" in row.switch or f"{switch}:" in row.switch for row in APPROXIMATIONS), switch
+            assert any(f"`{switch}" in row.switch or f"{switch}:" in row.switch or f"{switch}`" in row.switch for row in APPROXIMATIONS), (
+                switch
+            )
 
 
 def test_each_row_says_all_six_things() -> None:

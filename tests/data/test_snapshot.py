@@ -154,7 +154,7 @@ def test_a_staleness_for_what_is_no_series_is_refused(sample: Path) -> None:
         DataProvider(sample, max_staleness={"okx": "30d"})
     assert str(raised.value) == (
         "CFG-001: data.max_staleness: 'okx' is no series; write `default` or a path such as ohlcv/okx, "
-        "beginning with ohlcv, funding, lending, staking, dex, gas, queue"
+        "beginning with ohlcv, funding, lending, staking, dex, gas, queue, events"
     )
 
 

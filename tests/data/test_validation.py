@@ -15,7 +15,7 @@ from basis_strategy_v1.core.clock import HOUR_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.importing import import_to_database
-from basis_strategy_v1.data.layout import spec_of
+from basis_strategy_v1.data.layout import FOLDERS, spec_of
 from basis_strategy_v1.data.rows import parse_stamp
 from basis_strategy_v1.data.validation import DataIssue, validate
 
@@ -291,9 +291,7 @@ def test_a_table_that_was_changed_is_a_finding_of_a_database(write: Write, tmp_p
 
 
 def test_a_folder_without_files_is_reported(tmp_path: Path) -> None:
-    assert validate(tmp_path) == [
-        DataIssue(".", 0, "empty", "the folder holds no file of a series in ohlcv, funding, lending, staking, dex, gas, queue", "error")
-    ]
+    assert validate(tmp_path) == [DataIssue(".", 0, "empty", f"the folder holds no file of a series in {', '.join(FOLDERS)}", "error")]
     with pytest.raises(ComponentError, match=r"DAT-006: the data folder .*absent does not exist; `basis data sample` makes one to try"):
         validate(tmp_path / "absent")
 

@@ -115,8 +115,29 @@ APPROXIMATIONS = (
     ),
     Approximation(
         "liquidation of a perp", "in the bar whose high or low reaches its price, at that price",
-        "what is left of the margin is lost; nobody is deleveraged",
+        "what is left of the margin is lost",
         "all of it", "the maintenance margin", "none", lambda config, venues: bool(_exchanges(venues)),
+    ),
+    Approximation(
+        "auto-deleveraging and halts", "those of `events/<venue>.csv`: a share of a perp closed at its mark, orders refused for a time",
+        "no fee; during a halt funding is paid and margin is judged; what the data do not have has not happened",
+        "none without rows", "none on the recorded data, which have no such rows", "rows in the data; `stress: {adl_on_move_over, seed}`",
+        lambda config, venues: any(venue.events for venue in _exchanges(venues).values()),
+        lambda config, venues: {"stress": {"adl_on_move_over": None}} if config.stress.adl_on_move_over is not None else {},
+    ),
+    Approximation(
+        "symbols that change", "a perp that is delisted is settled at a price; a renamed symbol carries spot and perp over",
+        "at one instant, without a fee; what a wallet holds is not renamed", "none", "the difference to the last price",
+        "`delisted`, `renamed`, or rows of `events/<venue>.csv`",
+        lambda config, venues: bool(config.delisted or config.renamed),
+    ),
+    Approximation(
+        "what spot fees are taken from", "what the trade pays out, the quote, or a token with its discount while enough of it is held",
+        "the token is bought beforehand; the discount is that of one day", "what the trade pays out",
+        "BNB at binance: a quarter of the spot fees", "`spot_fee_in: received \\| quote \\| TOKEN` of an exchange",
+        lambda config, venues: any(venue.row.spot_fee_in != "received" for venue in _exchanges(venues).values()),
+        lambda config, venues: {f"venues.{CEX}.{name}.spot_fee_in": "received" for name, venue in _exchanges(venues).items()
+        if venue.row.spot_fee_in != "received"},
     ),
     Approximation(
         "withdrawal queues", "a request waits as long as queue/<protocol>.csv says; without it a fixed time", "the same time for all sizes",

@@ -9,9 +9,11 @@ from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import SAME_AS, base_of
 from basis_strategy_v1.core.position_names import Kind, read_common_name
-from basis_strategy_v1.data.layout import interval_name
+from basis_strategy_v1.data.layout import EVENTS, interval_name
+from basis_strategy_v1.execution.market_events import exchanges_of, recorded_events
 from basis_strategy_v1.venues import wallet
 from basis_strategy_v1.venues.aave_prices import MARKET
+from basis_strategy_v1.venues.exchange_events import Adl
 from basis_strategy_v1.venues.exchange_terms import without_figures
 from basis_strategy_v1.venues.exchanges import EXCHANGES
 from basis_strategy_v1.venues.registry import with_wallets
@@ -33,8 +35,9 @@ def require_runnable(config: Config, strategy: Strategy, provider: Any) -> None:
     initial positions cannot be opened.
 
     Raises:
-        ComponentError: with a line for each problem, and the code of the first.
+        ComponentError: with a line for each problem, and the code of the first; DAT-003, an event of an exchange is wrong.
     """
+    require_known_events(config, strategy, provider)
     problems = [*_blocks_outside(config, strategy), *_without_figures(config, strategy), *_series_problems(config, strategy, provider)]
     problems += _without_health_prices(config, provider)
     if not problems and is_hedge(config) and (apart := legs_apart(config, strategy, provider)):
@@ -54,6 +57,31 @@ def _blocks_outside(config: Config, strategy: Strategy) -> Iterator[ComponentErr
     if outside:
         line = f"blocks at {', '.join(map(iso, outside[:MOST_LISTED]))}{' and later' if len(outside) > MOST_LISTED else ''}"
         yield ComponentError("STR-001", f"{line} lie outside the run, {iso(first)} to {iso(last)}: change start or end, or leave them out")
+
+
+def require_known_events(config: Config, strategy: Strategy, provider: Any) -> None:
+    """Refuse an event of an exchange that is wrong, or an auto-deleveraging within the run of a perp that it cannot hold.
+
+    Raises:
+        ComponentError: DAT-003, naming the row.
+    """
+    held = _perps_held(config, strategy)
+    for exchange in exchanges_of(config):
+        for event in recorded_events(provider, exchange):
+            within = config.start is None or event.at >= to_instant(config.start)
+            if isinstance(event, Adl) and within and held is not None and event.symbol not in held:
+                trades = f"it trades {', '.join(sorted(held))}" if held else "it trades no perp"
+                where = f"{EVENTS}/{exchange} at {iso(event.at)}"
+                raise ComponentError("DAT-003", f"{where}: adl of {event.symbol}, which the run never trades; {trades}; leave the row out")
+
+
+def _perps_held(config: Config, strategy: Strategy) -> set[str] | None:
+    """The symbols of the perps that a run may hold; None where a user's strategy does not say it."""
+    if config.strategy_mode == "custom":
+        return None
+    needed = {name for kind, _, name in strategy.needs(config.strategy) if kind == "perp"} if hasattr(strategy, "needs") else set()
+    own = needed | {symbol for _, symbol in _perps_of_blocks(strategy, config)}
+    return own | {renaming.to for symbol, renaming in config.renamed.items() if symbol in own}
 
 
 def _without_figures(config: Config, strategy: Strategy) -> Iterator[ComponentError]:

@@ -206,7 +206,7 @@ def _engine(
         settings = structs.replace(settings, venues=settings.venues.as_read())
     assert settings.start is not None
     with ExitStack() as refused, decimal.localcontext(EXACT):  # what cannot begin holds no folder
-        venues = venues_of_config(settings)
+        venues = venues_of_config(settings, provider)
         run_id = run_id_of(settings, None if is_fed else fingerprint_of(provider), getattr(strategy, "neighbours", ""))
         journal = refused.enter_context(SqliteJournal(folder, at=how.at))
         require_all_venues(journal, venues, account_names(venues), folder)

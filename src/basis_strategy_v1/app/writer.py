@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from basis_strategy_v1.app.approximations import applied_line
 from basis_strategy_v1.app.assumptions import assumptions, costs_of_run, figures_as_comments
+from basis_strategy_v1.app.assumptions_of_data import assumptions_of_data
 from basis_strategy_v1.app.data_checks import issue_lines
 from basis_strategy_v1.app.measuring import Measures, fills_of, market_at, measures_of
 from basis_strategy_v1.core.amounts import shown
-from basis_strategy_v1.core.clock import HOUR_US, MICROSECOND, to_instant
-from basis_strategy_v1.data.layout import spec_of
+from basis_strategy_v1.core.clock import to_instant
 from basis_strategy_v1.engine import EventDrivenStrategyEngine, RunResult
 from basis_strategy_v1.execution.routing_events import COMPONENT
 from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -28,7 +28,7 @@ from basis_strategy_v1.results.run_memory import RunMemory
 from basis_strategy_v1.results.summary import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from basis_strategy_v1.config import Config
@@ -144,11 +144,7 @@ class Writer:
             assumptions=[
                 applied_line(engine.config, engine.manager.account.venues),
                 *assumptions(engine.config, engine.manager.account.venues),
-                *_judged_within_bars(engine, getattr(self._provider, "series_used", ())),
-                *_figures_of_symbols(engine.config, getattr(self._provider, "series_used", ())),
-                *_marks(engine.config, getattr(self._provider, "series_used", ())),
-                *_gaps_named(stale),
-                *_dollars(getattr(self._provider, "counted_as_dollar", ())),
+                *assumptions_of_data(engine, self._provider, stale),
                 *self._data_issues(engine.config),
                 *getattr(engine.strategy, "warnings", ()),
             ],
@@ -184,68 +180,6 @@ def _left_open(engine: EventDrivenStrategyEngine) -> list[dict[str, str]]:
     market = account.market(engine.end)
     reserve = Decimal(0) if engine.manager.gas_is_free() else config.gas_reserve_eth
     return left_open(engine.portfolio, *account.exposures(market), market, share_class=config.share_class, gas_reserve=reserve)
-
-
-def _judged_within_bars(engine: EventDrivenStrategyEngine, series_used: Iterable[str]) -> list[str]:
-    """A line where steps lie within bars of perps: what came first in such a bar, the trade or the price, is not known."""
-    grid = (to_instant(engine.start), to_instant(engine.end), engine.config.interval // MICROSECOND)
-    instants = (*grid, *getattr(engine.strategy, "instants", ()))
-    specs = [spec for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"]
-    split = [spec.id for spec in specs if any(instant % spec.interval_us for instant in instants)]
-    if not split:
-        return []
-    return [
-        f"Steps lie within the bars of {', '.join(split)}. A whole bar counts against the positions when it closes: a perp may be "
-        "liquidated by a high or low from before it was opened or enlarged, and one that is closed within the bar is not liquidated by it."
-    ]
-
-
-def _figures_of_symbols(config: Config, series_used: Iterable[str]) -> list[str]:
-    """A line for each perp whose figures are another symbol's, and for each exchange whose figures are not by symbol."""
-    keys = sorted({spec.key for name in series_used if (spec := spec_of(name)) is not None and spec.key.kind == "perp"})
-    found = []
-    for name, settings in config.venues.cex.items():
-        row = settings.row(name, config.alike)
-        own = [key.name for key in keys if key.venue == row.name]
-        found += [
-            f"{name}: {symbol} is taken to have the figures of {row.alike[symbol]} (assume): margin, orders and fees."
-            for symbol in own
-            if symbol in row.alike
-        ]
-        if own and not row.sources:
-            found.append(f"{name}: margin tiers, leverage and smallest order are not by symbol: one table of {row.as_of} for all.")
-    return found
-
-
-def _marks(config: Config, series_used: Iterable[str]) -> list[str]:
-    """A line for each exchange: by which prices its perps pay funding and are liquidated."""
-    keys = {spec.key for name in series_used if (spec := spec_of(name)) is not None}
-    found = []
-    for name, settings in config.venues.cex.items():
-        row = settings.row(name, config.alike)
-        for symbol in sorted(key.name for key in keys if key.kind == "perp" and key.venue == row.name):
-            by_kind = {
-                kind: f"its {kind}" if (kind, row.name, symbol) in keys else "its last price" for kind in ("mark", row.funding_price)
-            }
-            funding, liquidation = by_kind[row.funding_price], by_kind["mark"]
-            found.append(f"{symbol} at {name} pays funding on {funding}, and is liquidated by {liquidation}.")
-    return found
-
-
-def _dollars(tokens: Iterable[str]) -> list[str]:
-    return [f"{token} counts as 1 USDT: the data have no spot series {token}USDT." for token in tokens]
-
-
-def _gaps_named(stale: Sequence[tuple[str, int, int]]) -> list[str]:
-    """A line for each series with gaps."""
-    hours: dict[str, list[int]] = {}
-    for series, start, end in stale:
-        hours.setdefault(series, []).append(end - start)
-    return [
-        f"{series} has {len(spans)} gap{'s'[: len(spans) > 1]} of {(lost := sum(spans) // HOUR_US)} hour{'s'[: lost != 1]} in all: "
-        "there its last price values positions, and no trade is opened on it."
-        for series, spans in hours.items()
-    ]
 
 
 def _data_details_of(provider: Any) -> Mapping[str, Any]:

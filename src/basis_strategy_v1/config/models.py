@@ -29,8 +29,8 @@ from basis_strategy_v1.core.settings import (
     text,
     whole,
 )
+from basis_strategy_v1.venues.exchange_events import Delisted, ExchangeEvent, Renamed
 from basis_strategy_v1.venues.exchanges import SYMBOL
-from basis_strategy_v1.venues.listing_changes import Change, Delisted, Renamed
 
 _DAY = 86_400
 _STALE, _HOUR = timedelta(hours=36), timedelta(hours=1)
@@ -78,6 +78,16 @@ class Like(Struct, frozen=True, kw_only=True):
     """Whose figures a symbol is taken to have."""
 
     like: Annotated[str, SYMBOL, "a symbol that the exchange's table has"]
+
+
+class Stress(Struct, frozen=True, kw_only=True):
+    """What is made up against a backtest, the same for the same seed."""
+
+    adl_on_move_over: Annotated[
+        OrNull[Annotated[Decimal, number("0.2 is 20 %", above=0, at_most=10)]],
+        "auto-deleveraging of the side that gains when a perp's price is this fraction from that of a day before; null: none",
+    ] = None
+    seed: Annotated[int, whole(at_least=0, at_most=2**31), "what the shares that are closed follow from"] = 1
 
 
 class Delisting(Struct, frozen=True, kw_only=True):
@@ -145,13 +155,14 @@ class Top(Struct, frozen=True, kw_only=True):
         Mark.QUIET,
         "{LUNAUSDT: {to: LUNCUSDT, ratio: 1, at: TIME}}: a symbol that is another from then on, one unit of it `ratio` of the other",
     ] = {}
+    stress: Annotated[Stress, Mark.QUIET, "what is made up against a backtest"] = Stress()
     venues: Annotated[VenuesConfig, "what the run may reach"]
     live: Annotated[Live, Mark.QUIET, "how a live run looks after itself"] = Live()
 
     @property
-    def listing_changes(self) -> list[Change]:
+    def listing_changes(self) -> list[ExchangeEvent]:
         """What becomes of symbols within the run."""
-        ended = [Delisted(symbol, to_instant(own.at), own.price) for symbol, own in self.delisted.items()]
+        ended: list[ExchangeEvent] = [Delisted(symbol, to_instant(own.at), own.price) for symbol, own in self.delisted.items()]
         return [*ended, *(Renamed(symbol, to_instant(own.at), own.to, own.ratio) for symbol, own in self.renamed.items())]
 
     @property

@@ -31,6 +31,8 @@ STOPPED_BARS = 3
 def gaps(columns: Columns) -> Iterator[Found]:
     """Steps longer than one and a half of the usual: the interval of bars and `dex/` rows, the neighbourhood's step of the others."""
     stamps, interval_us = columns.stamps, columns.spec.interval_us
+    if columns.spec.may_repeat:  # what happens at an exchange keeps no interval
+        return
     if interval_us and max(map(sub, islice(stamps, 1, None), stamps), default=0) <= GAP_STEPS * interval_us:
         return
     for row, usual_us in long_steps(stamps, (_other_interval(stamps, interval_us) or interval_us) if interval_us else 0):

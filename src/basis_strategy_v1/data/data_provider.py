@@ -12,7 +12,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.core.market import REDEEMED_BY, LendingRow, MissingData, base_of
 from basis_strategy_v1.data.check_table import issues_between, issues_of, stops_of
 from basis_strategy_v1.data.duckdb_file import DuckDbFile
-from basis_strategy_v1.data.layout import BARS, STATES
+from basis_strategy_v1.data.layout import BARS, EVENTS, STATES
 from basis_strategy_v1.data.library import Library, Staleness
 from basis_strategy_v1.data.snapshot import MissingFunding, SeriesSnapshot
 from basis_strategy_v1.data.sources import DataFolder, looks_like
@@ -119,6 +119,8 @@ class DataProvider:
             for name, figures in columns.figures.items():
                 digest.update(f" {name} ".encode())
                 digest.update(_digits(figures))
+            for stamp, texts in series.all_texts() if series.kind in (*STATES, EVENTS) else ():
+                digest.update(f" {stamp} {texts}".encode())
         return digest.hexdigest()[:12]
 
     def stale_spans(self, since: int, until: int) -> list[tuple[str, int, int]]:
@@ -166,6 +168,11 @@ class DataProvider:
         """The tokens that were asked for and counted as 1 USDT, because no series says what they are worth."""
         return self._library.counted_as_dollar
 
+    def exchange_events(self, venue: str) -> tuple[str, list[tuple[int, dict[str, str]]]] | None:
+        """(series id, the rows of `events/<venue>` as (stamp, column -> text)) up to `until`; None where there is no such series."""
+        found = self._library.all_of((EVENTS, venue, venue))
+        return (found[0].id, found[0].all_texts()) if found else None
+
     def coverage(self, kind: str, venue: str, name: str) -> tuple[int, int] | None:
         """When the first and the last row become visible (microseconds since 1970); None where there is no such series or no row."""
         found = [series.first_and_last() for series in self._library.all_of((kind, venue, name))]
@@ -202,7 +209,7 @@ class DataProvider:
         gas: dict[str, Any] = {}
         for key in self._library.keys:
             series = self._library.find(key, snapshot.instant)
-            if series is None:
+            if series is None or key.kind == EVENTS:
                 continue
             if key.kind in STATES:
                 if texts := series.texts(snapshot.instant):

@@ -201,7 +201,7 @@ class _Import:
     def _pending_of(self, key: object, identity: Identity | None, spec: SeriesSpec) -> _Pending:
         if key not in self._pending:
             columns = [column.name for column in spec.columns]
-            self._pending[key] = _Pending(identity, spec, self._staging.series(columns))
+            self._pending[key] = _Pending(identity, spec, self._staging.series(columns, may_repeat=spec.may_repeat))
         return self._pending[key]
 
     def _source(self, name: str) -> int:

@@ -21,7 +21,7 @@ INTERVALS_US = {
     **{f"{hours}h": hours * HOUR_US for hours in (1, 2, 4, 6, 8, 12)},
     "1d": DAY_US,
 }
-FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas", "queue")
+FOLDERS = ("ohlcv", "funding", "lending", "staking", "dex", "gas", "queue", "events")
 NO_INTERVAL = 0
 
 ANY, NOT_NEGATIVE, POSITIVE = "a number", "a number of 0 or more", "a number above 0"
@@ -31,6 +31,7 @@ TRADED = ("spot", "perp")
 BARS = (*TRADED, "mark", "index")
 POOL, MARKET = "pool", "market"
 STATES = (POOL, MARKET)
+EVENTS = "events"
 
 
 class Column(NamedTuple):
@@ -44,7 +45,7 @@ class Column(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a reader asks for. `kind` is spot, perp, mark, index, funding, lending, staking, dex, gas, queue, pool or market."""
+    """What a reader asks for. `kind` is spot, perp, mark, index, funding, lending, staking, dex, gas, queue, events, pool or market."""
 
     kind: str
     venue: str
@@ -66,6 +67,11 @@ class SeriesSpec(NamedTuple):
     def has_bars(self) -> bool:
         """Whether a row is an open, a high, a low, a close and a volume."""
         return self.key.kind in BARS
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether several rows may have one stamp: what happens to several symbols at once."""
+        return self.key.kind == EVENTS
 
     @property
     def is_traded(self) -> bool:
@@ -98,6 +104,7 @@ _LENDING = (
 _GAS = (_BLOCK, Column("base_fee_gwei", NOT_NEGATIVE), Column("priority_fee_gwei", NOT_NEGATIVE))
 _ETH_PER_TOKEN = (Column("eth_per_token", POSITIVE),)
 
+_EVENT = tuple(Column(name, WORDS) for name in ("kind", "symbol", "share", "price", "to", "until"))
 _WORDS = ("token0", "token1", "ticks", "coins", "decimals", "kind", "balances", "rates")
 
 
@@ -116,6 +123,7 @@ _SHAPES = (
     (rf"dex/(?P<venue>{_NAME})/(?P<name>[A-Za-z0-9]+_[A-Za-z0-9]+)", "dex", HOUR_US, _ETH_PER_TOKEN),
     (r"gas/(?P<name>[A-Za-z0-9_\-]+)", "gas", NO_INTERVAL, _GAS),
     (r"queue/(?P<name>[A-Za-z0-9_\-]+)", "queue", NO_INTERVAL, (Column("days", NOT_NEGATIVE),)),
+    (rf"{EVENTS}/(?P<name>{_NAME})", EVENTS, NO_INTERVAL, _EVENT),
     (rf"dex/(?P<venue>uniswap|uniswap_v3)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(UNISWAP_POOL)),
     (rf"dex/(?P<venue>curve)/(?P<name>{_POOL_NAME})\.state", POOL, NO_INTERVAL, _state(CURVE_POOL)),
     (rf"lending/(?P<venue>morpho)/(?P<name>{_POOL_NAME}_{_POOL_NAME})", MARKET, NO_INTERVAL, _state(MORPHO_MARKET)),

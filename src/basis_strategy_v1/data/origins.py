@@ -49,5 +49,9 @@ ORIGINS = (
     Origin(
         "queue/<protocol>.csv", ("the protocol's own queue page, or the times between requests and their finalisation on chain", NOT_YET)
     ),
+    Origin(
+        "events/<venue>.csv",
+        ("notices of the exchange: auto-deleveraging of your own account, halts, delistings and renamed symbols, written by hand", NOT_YET),
+    ),
     Origin("gas/<chain>.csv", ("a node: eth_feeHistory, a row for each block or hour that you want", NOT_YET)),
 )

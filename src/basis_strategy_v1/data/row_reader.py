@@ -115,6 +115,8 @@ class RowReader:
         self._without_volume = array("q")
         self._as_floats = as_floats
         self._least_step = BEFORE_ALL if order == ANY_ORDER else 1 if order == RISING or not spec.has_bars else spec.interval_us
+        if spec.may_repeat and order != ANY_ORDER:
+            self._least_step = 0
         self._columns: tuple[Any, ...] = tuple(
             Floats() if as_floats and not column.is_text else empty_column(column) for column in spec.columns if column.kept
         )
@@ -245,7 +247,7 @@ class RowReader:
 
     def _fault_of_order(self, line: int, stamp: int) -> BadRow | None:
         last = self._last_stamp()
-        if self._least_step == BEFORE_ALL:
+        if self._least_step == BEFORE_ALL or stamp >= last + self._least_step:
             return None
         if stamp < last + self._least_step and stamp > last:
             apart, interval = render_duration(stamp - last), interval_name(self._least_step)

@@ -518,6 +518,11 @@ class Series:
     def _texts(self, row: int) -> dict[str, str]:
         return {kept.name: column.text(row - 1) for kept, column in zip(self._kept, self._columns, strict=True)}
 
+    def all_texts(self) -> list[tuple[int, dict[str, str]]]:
+        """Each row: its stamp and its columns as they are written, by stamp and then by columns."""
+        rows = ((self._edges[row] - self.interval_us, self._texts(row)) for row in range(1, self.rows + 1))
+        return sorted(rows, key=lambda row: (row[0], *row[1].values()))
+
     def texts(self, instant: int) -> dict[str, str] | None:
         """The columns of a state at `instant`; None where nothing is visible or what is, is too old."""
         row = self.seek(instant)

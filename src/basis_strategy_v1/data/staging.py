@@ -43,9 +43,10 @@ class StagedRow(NamedTuple):
 
 
 class Staged:
-    """The rows of one series."""
+    """The rows of one series; where rows `may_repeat`, other ones of one stamp stand next to each other."""
 
-    def __init__(self, staging: Staging, number: int, columns: Sequence[str]) -> None:
+    def __init__(self, staging: Staging, number: int, columns: Sequence[str], *, may_repeat: bool = False) -> None:
+        self._may_repeat = may_repeat
         self._run, self._stream = staging.run, staging.stream
         self._table = f"staged{number}"
         self.columns = tuple(columns)
@@ -61,7 +62,7 @@ class Staged:
         self._run(f"INSERT INTO {self._table} SELECT *, {source}, {line} + {step} * (row_number() OVER () - 1) FROM rows", rows=rows)
 
     def conflict(self) -> Conflict | None:
-        if self._is_single():
+        if self._may_repeat or self._is_single():
             return None
         several = f"SELECT stamp FROM {self._table} GROUP BY stamp HAVING count(*) > 1"
         rows_of_them = f"SELECT * FROM {self._table} WHERE stamp IN ({several})"
@@ -80,7 +81,9 @@ class Staged:
         return self._number(f"SELECT count(*) - count(DISTINCT stamp) FROM {self._table}") == 0
 
     def _one_each(self) -> str:
-        """A query of one row a stamp; the rows of one are equal."""
+        """A query of one row a stamp; the rows of one are equal. Where rows may repeat, of each row once."""
+        if self._may_repeat:
+            return f"SELECT DISTINCT stamp, {self._names} FROM {self._table} ORDER BY ALL"
         if self._is_single():
             return f"SELECT stamp, {self._names} FROM {self._table}"
         values = ", ".join(f'any_value("{name}") AS "{name}"' for name in self.columns)
@@ -194,9 +197,9 @@ class Staging:
     def stream(self, query: str) -> pa.RecordBatchReader:
         return self._connection.sql(query).to_arrow_reader(BATCH_ROWS)
 
-    def series(self, columns: Sequence[str]) -> Staged:
+    def series(self, columns: Sequence[str], *, may_repeat: bool = False) -> Staged:
         self._count += 1
-        return Staged(self, self._count, columns)
+        return Staged(self, self._count, columns, may_repeat=may_repeat)
 
     def attach(self, path: Path, *, generated: bool) -> None:
         """A database to write into; made where it is not there."""

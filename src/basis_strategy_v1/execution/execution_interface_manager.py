@@ -24,6 +24,7 @@ from basis_strategy_v1.execution.execution_interfaces import (
 )
 from basis_strategy_v1.execution.live_parts import live_parts
 from basis_strategy_v1.execution.live_run import LiveRun
+from basis_strategy_v1.execution.market_events import events_at, exchanges_of
 from basis_strategy_v1.execution.market_source import MarketSource
 from basis_strategy_v1.execution.pipeline import Pipeline, require_aware
 from basis_strategy_v1.execution.pretrade_check import Problem
@@ -35,7 +36,7 @@ from basis_strategy_v1.monitoring.health import WORSE
 from basis_strategy_v1.positions.ledger import Ledger, UnknownHoldings
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.venues import exchanges
-from basis_strategy_v1.venues.registry import make_venue, with_wallets
+from basis_strategy_v1.venues.registry import kind_of, make_venue, with_wallets
 from basis_strategy_v1.venues.venue import CEX, DEX, ONCHAIN, OnChainVenue
 from basis_strategy_v1.venues.wallet import gas_is_free
 
@@ -117,7 +118,7 @@ class ExecutionInterfaceManager:
         )
         configured = with_wallets(settings.venues.sections())
         # Without positions it computes deltas alone: the amount of a transfer arrives whole unless the config says otherwise.
-        venues = venues_of_config(settings, free_withdrawals=positions is None)
+        venues = venues_of_config(settings, data_provider, free_withdrawals=positions is None)
         self.live: LiveRun | None = None
         self.account: Account
         self.pipeline: Pipeline
@@ -356,13 +357,21 @@ class ExecutionInterfaceManager:
         return found
 
 
-def venues_of_config(settings: Config, *, free_withdrawals: bool = False) -> dict[str, Venue]:
-    """The simulators of a config's venues, by name. `free_withdrawals`: where nothing else is written they are free and at once."""
+def venues_of_config(settings: Config, provider: Any = None, *, free_withdrawals: bool = False) -> dict[str, Venue]:
+    """The simulators of a config's venues, by name. `free_withdrawals`: where nothing else is written they are free and at once.
+
+    `provider` says what has happened at exchanges (`events/<venue>` of its data), where it knows.
+
+    Raises:
+        ComponentError: DAT-003, a row of these is wrong.
+    """
+    events = {row: list(events_at(settings, provider, row)) for row in exchanges_of(settings)}
     venues = {}
     for section, rows in with_wallets(settings.venues.sections()).items():
         for name, own in rows.items():
             given = own.with_free_withdrawals() if free_withdrawals and isinstance(own, exchanges.Settings) else own
-            venues[name] = make_venue(section, name, given, settings.alike, settings.listing_changes)
+            own_events = events.get(kind_of(name, own), ()) if section == CEX else ()
+            venues[name] = make_venue(section, name, given, settings.alike, own_events)
     return venues
 
 

@@ -14,11 +14,11 @@ from basis_strategy_v1.core.execution_report import Cost
 from basis_strategy_v1.core.position_names import Kind, perp_name, read_common_name
 from basis_strategy_v1.core.state import ZERO, ExchangeAccount, Perp, State
 from basis_strategy_v1.core.venue_facts import VenueFact
+from basis_strategy_v1.venues.exchange_events import PerpPrices, concerns, is_due
+from basis_strategy_v1.venues.exchange_events import settled as event_settled
 from basis_strategy_v1.venues.exchange_terms import ExchangeTerms, without_figures
 from basis_strategy_v1.venues.exchanges import FEES_IN, QUOTE, ExchangeRow
 from basis_strategy_v1.venues.impact import OwnSize
-from basis_strategy_v1.venues.listing_changes import concerns
-from basis_strategy_v1.venues.listing_changes import settled as change_settled
 from basis_strategy_v1.venues.venue import (
     CEX,
     COMPONENTS,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from basis_strategy_v1.core.instructions import CexTrade
     from basis_strategy_v1.core.market import MarketSnapshot
+    from basis_strategy_v1.venues.exchange_events import ExchangeEvent
     from basis_strategy_v1.venues.exchange_terms import TradeTerms
-    from basis_strategy_v1.venues.listing_changes import Change
 
 BPS = Decimal(10_000)
 ONE = Decimal(1)
@@ -70,11 +70,11 @@ class Exchange(Holder):
 
     kind = CEX
 
-    def __init__(self, name: str, row: ExchangeRow, changes: Sequence[Change] = ()) -> None:
+    def __init__(self, name: str, row: ExchangeRow, events: Sequence[ExchangeEvent] = ()) -> None:
         self.name = name
         self.row = row
-        self.changes = tuple(sorted(changes, key=lambda change: change.at))  # of its listings
-        self.terms = ExchangeTerms(name, row, 0, self.changes)
+        self.events = tuple(sorted(events, key=lambda event: event.at))
+        self.terms = ExchangeTerms(name, row, 0, self.events)
         self._impacts: dict[tuple[str, str], tuple[int, float, float]] = {}  # (day, factor, power of the notional)
         self.own_size = None if row.impact.model == "none" else OwnSize(name, row.name, row.impact)
         self._prices_as, self._settle, self._fee_in = row.name, row.settle, row.spot_fee_in
@@ -82,7 +82,7 @@ class Exchange(Holder):
     def terms_at(self, instant: int) -> ExchangeTerms:
         """The figures in force at an instant."""
         if not self.terms.since <= instant < self.terms.until:
-            self.terms = ExchangeTerms(self.name, self.row, instant, self.changes)
+            self.terms = ExchangeTerms(self.name, self.row, instant, self.events)
         return self.terms
 
     # Trades.
@@ -338,7 +338,7 @@ class Exchange(Holder):
             return None
         terms = self.terms_at(market.instant)
         if not account.perps:
-            awaited = (change.at for change in self.changes if change.at > market.instant and concerns(change, account))
+            awaited = (event.at for event in self.events if event.at > market.instant and concerns(event, account))
             return next((at for at in awaited if at <= until), None)
         intervals = [terms.contract(symbol).interval for symbol in account.perps]
         first = min(terms.until, *((market.instant // interval + 1) * interval for interval in intervals))
@@ -382,7 +382,7 @@ class Exchange(Holder):
 
     def update_to(self, state: State, market: MarketSnapshot) -> tuple[State, tuple[Settlement, ...]]:
         account = state.part(self.name, ExchangeAccount)
-        if not account.perps and not self.changes:
+        if not account.perps and not self.events:
             return state, ()
         self.terms_at(market.instant)
         settled: list[Settlement] = []
@@ -391,15 +391,22 @@ class Exchange(Holder):
                 paid = self._funding(symbol, perp, market)
                 settled.append(paid)
                 account = account.moved(paid.deltas.tokens(self.name))
-        for change in self.changes:
-            if change.at <= market.instant and concerns(change, account):
-                mark = market.perp(self.row.name, change.symbol) if change.symbol in account.perps else None
-                account, row = change_settled(change, account, self.name, self._settle, mark)
-                settled.append(row)
+        for event in self.events:
+            if is_due(event, account, market.instant):
+                prices, lot = self._prices_and_lot(event.symbol, account, market)
+                account, row = event_settled(event, account, self.name, self._settle, prices, lot)
+                settled += [] if row is None else [row]
         if account.perps and self._is_liquidated(account, market):
             account, liquidation = self._liquidate(account, market)
             settled.append(liquidation)
         return (state.with_part(self.name, account), tuple(settled)) if settled else (state, ())
+
+    def _prices_and_lot(self, symbol: str, account: ExchangeAccount, market: MarketSnapshot) -> tuple[PerpPrices | None, Decimal]:
+        """Of the perp that is open in a symbol; without one no prices are needed."""
+        if symbol not in account.perps:
+            return None, ZERO
+        prices = PerpPrices(market.perp(self._prices_as, symbol), market.perp_price("mark", self._prices_as, symbol))
+        return prices, self.terms.listing(symbol, "perp").lot
 
     def _pays_funding(self, symbol: str, market: MarketSnapshot) -> bool:
         """Whether funding is paid right now: at a row's stamp, and where the full hour has no row of its own."""

@@ -10,14 +10,14 @@ from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US
 from basis_strategy_v1.core.position_names import perp_name
 from basis_strategy_v1.core.state import ZERO
+from basis_strategy_v1.venues.exchange_events import dates_of, require_tradable
 from basis_strategy_v1.venues.exchanges import ExchangeRow, quote_tokens
-from basis_strategy_v1.venues.listing_changes import refusal_of
 from basis_strategy_v1.venues.venue import CEX, reject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from basis_strategy_v1.venues.listing_changes import Change
+    from basis_strategy_v1.venues.exchange_events import ExchangeEvent
 
 BPS = Decimal(10_000)
 LAST = 2**63
@@ -62,22 +62,21 @@ class TradeTerms:
 class ExchangeTerms:
     """The figures of an account from the instant `since` until before `until`; those of a symbol are read when it is first asked for."""
 
-    def __init__(self, name: str, row: ExchangeRow, instant: int, changes: Sequence[Change] = ()) -> None:
-        dates = sorted({*row.dates, *(change.at for change in changes)})
+    def __init__(self, name: str, row: ExchangeRow, instant: int, events: Sequence[ExchangeEvent] = ()) -> None:
+        dates = sorted({*row.dates, *dates_of(events)})
         place = bisect_right(dates, instant)
         self.since = dates[place - 1] if place else -LAST
         self.until = dates[place] if place < len(dates) else LAST
         self.name, self.row = name, row
         self.slippage = EXACT.divide(row.slippage_bps.at(instant), BPS)
         self._worse_buy, self._worse_sell = EXACT.add(1, self.slippage), EXACT.subtract(1, self.slippage)
-        self._instant, self._changes = instant, changes
+        self._instant, self._events = instant, events
         self._contracts: dict[str, Contract] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
         self.trades: dict[tuple[str, str, str], TradeTerms] = {}
 
     def of_trade(self, trade_type: str, side: str, symbol: str) -> TradeTerms:
-        if refusal := refusal_of(self._changes, symbol, trade_type, self._instant, self.name):
-            reject(CEX, refusal)
+        require_tradable(self._events, symbol, trade_type, self._instant, self.name)
         is_buy = side == "buy"
         worse = self._worse_buy if is_buy else self._worse_sell
         is_perp = trade_type == "perp"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from basis_strategy_v1.core.position_names import PositionName
-    from basis_strategy_v1.venues.listing_changes import Change
+    from basis_strategy_v1.venues.exchange_events import ExchangeEvent
 
 
 def _no_names(name: str) -> PositionName | None:
@@ -76,10 +76,9 @@ def kind_of(name: str, settings: VenueSettings) -> str:
 
 
 def make_venue(
-    section: str, name: str, settings: VenueSettings, alike: Mapping[str, str] | None = None, changes: Sequence[Change] = ()
+    section: str, name: str, settings: VenueSettings, alike: Mapping[str, str] | None = None, events: Sequence[ExchangeEvent] = ()
 ) -> Venue:
-    """The simulator of a configured venue. `alike`: symbols without figures, and whose figures each is taken to have; `changes`: of the
-    listings of exchanges.
+    """The simulator of a configured venue. `alike`: symbols without figures, whose figures each is taken to have; `events`: of an exchange.
 
     Raises:
         KeyError: there is no such exchange or protocol in that section.
@@ -92,7 +91,7 @@ def make_venue(
         raise TypeError(f"{name} is {kind}, whose settings are {wanted}, got {given}")
     if isinstance(settings, exchanges.Settings):
         row = settings.row(name, alike)
-        return (UnifiedExchange if row.haircuts else Exchange)(name, row, changes)
+        return (UnifiedExchange if row.haircuts else Exchange)(name, row, events)
     assert isinstance(settings, OnChainSettings)
     return VENUES[kind].make(place_of(name, settings), settings)
 

@@ -69,6 +69,10 @@ class OrderTooLarge(VenueRejected):
     """The market is too thin for the order now; at another time the same order may fill."""
 
 
+class MarketHalted(VenueRejected):
+    """The exchange takes no order in a symbol now; later the same order may fill."""
+
+
 class VenueUnreachable(ComponentError):
     """Nothing was sent. The same instruction may be sent again."""
 
