@@ -16,7 +16,7 @@ from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import CURRENCIES, Attribution
 from basis_strategy_v1.results.reasons import Waited
 from basis_strategy_v1.results.recorder import EquityCurve, PositionRows
-from basis_strategy_v1.results.risk import RiskPoint, RiskRows, loan_of
+from basis_strategy_v1.results.risk import MarginRisk, RiskPoint, RiskRows, loan_of
 from basis_strategy_v1.strategies.strategy import Step
 from basis_strategy_v1.venues.venue import Lender
 
@@ -259,15 +259,20 @@ class EventDrivenStrategyEngine:
 
     def _risk_point(self, market: MarketSnapshot) -> RiskPoint:
         exposures, perps = self.attribution.held
-        equities = {venue: float(self.portfolio.margin(venue, market).equity) for venue in {perp.venue for perp in perps}}
+        accounts = {venue: self._margin_risk(venue, market) for venue in {perp.venue for perp in perps}}
         owing = {held.venue for held in exposures if held.amount < 0}
         loans = {
             name: loan_of(exposures, name, self.portfolio.health_factor(name, market), market.price)
             for name in owing
             if isinstance(self.account.venues.get(name), Lender)
         }
-        marks = tuple([float(market.perp(perp.exchange, perp.symbol)) for perp in perps])
-        return RiskPoint(market.instant, exposures, perps, marks, equities, loans)
+        marks = tuple([float(market.perp_price("mark", perp.exchange, perp.symbol)) for perp in perps])
+        return RiskPoint(market.instant, exposures, perps, marks, accounts, loans)
+
+    def _margin_risk(self, venue: str, market: MarketSnapshot) -> MarginRisk:
+        equity, coins, liquidation = self.portfolio.margin_parts(venue, market)
+        counted = {token: float(amount) for token, amount in coins.items()}
+        return MarginRisk(float(equity), counted, None if liquidation is None else float(liquidation))
 
     def _look_why_it_waits(self, market: MarketSnapshot) -> None:
         """Ask a strategy that can say so why it holds nothing."""

@@ -83,7 +83,33 @@ def test_the_risk_of_a_basis_trade_is_that_of_its_positions(sample: Path) -> Non
         "queued",
         "bybit_leverage",
         "bybit_margin_ratio",
+        "bybit_liquidation_distance",
+        "ETH_delta",
     ]
+    assert first["ETH_delta"] == pytest.approx(held["ETH"] + held["ETHUSDT-PERP"], abs=1e-8)
+    # At the distance the margin is what the first tier asks for: 0.5 % of the notional.
+    distance, equity = first["bybit_liquidation_distance"], first["bybit_margin_ratio"] * -held["ETHUSDT-PERP"] * mark
+    assert equity - short * distance == pytest.approx(0.005 * short * (1 + distance), rel=1e-4)
+
+
+def test_the_coins_of_a_unified_account_count_in_its_leverage_at_every_step(sample: Path) -> None:
+    own = {"cex": {"bybit": {"margin": "unified", "haircuts": {"ETH": 0.1}}}}
+    found = run(config(strategy={"spot_venue": "bybit", "perp_venue": "bybit", "leverage": 2}, venues=own), data=sample)
+    rows, provider = found.risk.to_pylist(), DataProvider(sample)
+    held = {row["token"]: row["amount"] for row in found.positions.to_pylist()[:3]}
+
+    def prices(row: Any) -> tuple[float, float]:
+        market = provider.snapshot(row["timestamp"])
+        return market.spot("bybit", "ETHUSDT", as_float=True), market.perp("bybit", "ETHUSDT", as_float=True)
+
+    first, entry = prices(rows[0])
+    cash = rows[0]["bybit_margin_ratio"] * -held["ETHUSDT-PERP"] * entry - held["ETH"] * 0.9 * first
+    for row in rows[:5]:
+        price, mark = prices(row)
+        equity = cash + held["ETH"] * 0.9 * price + held["ETHUSDT-PERP"] * (mark - entry)
+        assert row["bybit_leverage"] == pytest.approx(-held["ETHUSDT-PERP"] * mark / equity, rel=1e-5)
+        assert row["bybit_liquidation_distance"] is None
+    assert 0 < rows[0]["bybit_leverage"] < 1
 
 
 def test_the_risk_of_a_loop_has_its_loan_to_value_and_health(sample: Path) -> None:

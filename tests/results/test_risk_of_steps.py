@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from basis_strategy_v1.core.market import DictSnapshot
-from basis_strategy_v1.results.risk import LoanRisk, RiskPoint
+from basis_strategy_v1.results.risk import LoanRisk, MarginRisk, RiskPoint
 from basis_strategy_v1.results.risk_of_steps import RiskOfSteps, RiskRow
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
 
@@ -33,7 +33,8 @@ def test_each_step_has_its_own_prices_also_where_another_process_goes_on_or_one_
     held, perp = Exposure("bybit", "ETH", "ETH", D("2.0")), PerpExposure("bybit", "bybit", "ETHUSDT", "USDT", D(-2), D(-6200))
     first = RiskOfSteps(("USDT", "USDC"))
     assert first.see(markets[0]) is None
-    first.add(RiskPoint(markets[0].instant, (held,), (perp,), (3100.0,), {"bybit": 1000.1}, {"aave": LoanRisk(0.5, None)}))
+    margin = MarginRisk(700.1, {"ETH": 0.1}, 3410.0)  # the coins that count are worth 300
+    first.add(RiskPoint(markets[0].instant, (held,), (perp,), (3100.0,), {"bybit": margin}, {"aave": LoanRisk(0.5, None)}))
     kept = [first.see(markets[0]), first.see(markets[1])]
     assert [isinstance(row, RiskRow) and row.point is not None for row in kept] == [True, False]
     second = RiskOfSteps(("USDT", "USDC"))
@@ -43,11 +44,12 @@ def test_each_step_has_its_own_prices_also_where_another_process_goes_on_or_one_
     for risk in (first, second):
         assert [row is not None and row.point for row in map(risk.see, markets[2:])] == [None, None]
         assert risk.header() == (
-            "timestamp,gross_exposure,net_exposure,in_transit,queued,bybit_leverage,bybit_margin_ratio,aave_ltv,aave_health_factor"
+            "timestamp,gross_exposure,net_exposure,in_transit,queued,bybit_leverage,bybit_margin_ratio,bybit_liquidation_distance,"
+            "aave_ltv,aave_health_factor,ETH_delta"
         )
         assert [row.partition(",")[2] for row in rows(risk, *markets)] == [
-            "12200.000000,-200.000000,0,0,6.199380,0.161306,0.500000,\n",
-            "12400.000000,-400.000000,0,0,7.999000,0.125016,0.500000,\n",
-            ",,,,,,0.500000,\n",
-            "12600.000000,-600.000000,0,0,10.998167,0.090924,0.500000,\n",
+            "12200.000000,-200.000000,0,0,6.199380,0.161306,0.100000,0.500000,,0.00000000\n",
+            "12400.000000,-400.000000,0,0,7.999000,0.125016,0.065625,0.500000,,0.00000000\n",
+            ",,,,,,,0.500000,,\n",
+            "12600.000000,-600.000000,0,0,10.998167,0.090924,0.033333,0.500000,,0.00000000\n",
         ]

@@ -29,6 +29,8 @@ PANELS = (
     Panel("In transit and in queues", ("in_transit", "queued"), "%{y:,.2f}", ("in transit", "in queues")),
     Panel("Leverage", ("_leverage",), "%{y:.3f}"),
     Panel("Margin ratio, equity / notional", ("_margin_ratio",), "%{y:.3%}"),
+    Panel("Distance to liquidation, of the mark", ("_liquidation_distance",), "%{y:.3%}"),
+    Panel("Delta, in units of the coin", ("_delta",), "%{y:,.6f}"),
     Panel("Loan to value", ("_ltv",), "%{y:.3%}"),
     Panel("Health factor", ("_health_factor",), "%{y:.4f}"),
 )

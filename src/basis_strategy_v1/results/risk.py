@@ -1,4 +1,4 @@
-"""Risk over time: exposures, leverage and margin of perp accounts, loan-to-value and health of loans, at every step."""
+"""Risk over time: exposures, deltas, leverage and margin of perp accounts, loan-to-value and health of loans, at every step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basis_strategy_v1.core.clock import from_instant, iso_each
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
-from basis_strategy_v1.core.market import DOLLAR_TOKENS
+from basis_strategy_v1.core.market import DOLLAR_TOKENS, REDEEMED_BY, SAME_AS
 from basis_strategy_v1.core.position_names import queued_name
 from basis_strategy_v1.core.state import IN_TRANSIT
 from basis_strategy_v1.venues.venue import Exposure, PerpExposure
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     MarketAt = Callable[[datetime, int], MarketSnapshot]
 
 OF_ALL = ("gross_exposure", "net_exposure", "in_transit", "queued")
+OF_ACCOUNT = ("leverage", "margin_ratio", "liquidation_distance")
+OF_LENDER = ("ltv", "health_factor")
 QUEUED = queued_name("")
 
 
@@ -33,15 +35,24 @@ class LoanRisk(NamedTuple):
     health_factor: float | None
 
 
+class MarginRisk(NamedTuple):
+    """The margin of an account's perps: equity without coins (settlement token, at the marks of the point), the coins that count, by token
+    and after their haircut, and the mark at which its only perp is liquidated; None: there is no such price."""
+
+    equity: float
+    coins: Mapping[str, float] = {}
+    liquidation: float | None = None
+
+
 class RiskPoint(NamedTuple):
-    """The positions from an instant on, until they change: what has a price, the perps and their marks, by account the equity of the perps'
-    margin there and then, and by lender its view."""
+    """The positions from an instant on, until they change: what has a price, the perps and their marks, by account the margin of its perps,
+    and by lender its view."""
 
     instant: int
     exposures: tuple[Exposure, ...]
     perps: tuple[PerpExposure, ...]
     marks: tuple[float, ...]
-    equities: Mapping[str, float]
+    accounts: Mapping[str, MarginRisk]
     loans: Mapping[str, LoanRisk]
 
 
@@ -64,46 +75,53 @@ class RiskRows:
     def lenders(self) -> list[str]:
         return sorted({name for point in self._points for name, loan in point.loans.items() if loan.ltv is not None})
 
+    @property
+    def bases(self) -> list[str]:
+        return sorted({base for point in self._points for base in bases_of(point)})
+
     def header(self) -> str:
         """The first line of the file."""
-        of_accounts = [f"{name}_{what}" for name in self.accounts for what in ("leverage", "margin_ratio")]
-        of_lenders = [f"{name}_{what}" for name in self.lenders for what in ("ltv", "health_factor")]
-        return ",".join(("timestamp", *OF_ALL, *of_accounts, *of_lenders))
+        of_accounts = [f"{name}_{what}" for name in self.accounts for what in OF_ACCOUNT]
+        of_lenders = [f"{name}_{what}" for name in self.lenders for what in OF_LENDER]
+        return ",".join(("timestamp", *OF_ALL, *of_accounts, *of_lenders, *(f"{base}_delta" for base in self.bases)))
 
     def rows(self, instants: array[int], market_at: MarketAt) -> Iterator[str]:
         """A line a step. A cell is empty where a price is not known, or there is nothing of the kind."""
-        accounts, lenders, points = self.accounts, self.lenders, self._points
+        accounts, lenders, bases, points = self.accounts, self.lenders, self.bases, self._points
         prices = Prices(instants, market_at, self._currency[0])
         stamps = iso_each(instants)
         begins = [bisect_left(instants, point.instant) for point in points]
-        nothing = "," * (len(OF_ALL) + 2 * (len(accounts) + len(lenders)) - 1)
+        nothing = "," * (len(OF_ALL) + len(OF_ACCOUNT) * len(accounts) + len(OF_LENDER) * len(lenders) + len(bases) - 1)
         for _ in range(begins[0] if begins else len(instants)):
             yield f"{next(stamps)},{nothing}\n"
         ends = [*begins[1:], len(instants)] if begins else []
         for point, begin, end in zip(points, begins, ends, strict=True):
             if begin < end:
                 loans = [point.loans.get(name, LoanRisk(None, None)) for name in lenders]
-                tail = "".join(f",{text_of(loan.ltv)},{text_of(loan.health_factor)}" for loan in loans)
-                for cells in self._cells(point, begin, end, accounts, prices):
-                    yield f"{next(stamps)},{cells}{tail}\n"
+                of_loans = [text_of(value) for loan in loans for value in loan]
+                for cells in self._cells(point, range(begin, end), accounts, of_loans, bases, prices):
+                    yield f"{next(stamps)},{cells}\n"
 
-    def _cells(self, point: RiskPoint, begin: int, end: int, accounts: Sequence[str], prices: Prices) -> Iterator[str]:
+    def _cells(
+        self, point: RiskPoint, steps: range, accounts: Sequence[str], loans: list[str], bases: Sequence[str], prices: Prices
+    ) -> Iterator[str]:
         """The cells of the steps between two changes of the positions."""
-        steps = range(begin, end)
         try:
-            columns = self._columns(point, steps, accounts, prices)
+            columns = [
+                *self._exposures(point, steps, prices),
+                *(cells for name in accounts for cells in account_cells(name, point, steps, prices)),
+                *([cell] * len(steps) for cell in loans),
+                *(delta_cells(base, point, steps, prices) for base in bases),
+            ]
         except TypeError:  # a price is None: it is not known at some step
             if len(steps) == 1:
-                yield "," * (len(OF_ALL) + 2 * len(accounts) - 1)
+                unknown = "," * (len(OF_ALL) + len(OF_ACCOUNT) * len(accounts) - 1)
+                yield ",".join((unknown, *loans, *("" for _ in bases)))
                 return
             for step in steps:
-                yield from self._cells(point, step, step + 1, accounts, prices)
+                yield from self._cells(point, range(step, step + 1), accounts, loans, bases, prices)
             return
         yield from map(",".join, zip(*columns, strict=True))
-
-    def _columns(self, point: RiskPoint, steps: range, accounts: Sequence[str], prices: Prices) -> list[list[str]]:
-        of_accounts = [cells for name in accounts for cells in _account(name, point, steps, prices)]
-        return [*self._exposures(point, steps, prices), *of_accounts]
 
     def _exposures(self, point: RiskPoint, steps: range, prices: Prices) -> list[list[str]]:
         sums = [[0.0] * len(steps) for _ in OF_ALL]
@@ -133,20 +151,55 @@ class RiskRows:
         return {token: row for token, row in found.items() if any(row)}
 
 
-def _account(name: str, point: RiskPoint, steps: range, prices: Prices) -> list[list[str]]:
-    """Leverage and margin ratio of a perp account at some steps."""
+def account_cells(name: str, point: RiskPoint, steps: range, prices: Prices) -> list[list[str]]:
+    """Leverage, margin ratio and distance to liquidation (a fraction of the mark) of a perp account at some steps."""
     own = [(perp, then) for perp, then in zip(point.perps, point.marks, strict=True) if perp.venue == name]
     if not own:
-        return [[""] * len(steps)] * 2
-    sizes, equities = [0.0] * len(steps), [point.equities.get(name, 0.0)] * len(steps)
+        return [[""] * len(steps)] * len(OF_ACCOUNT)
+    margin = point.accounts.get(name, MarginRisk(0.0))
+    sizes, equities, distances = [0.0] * len(steps), [margin.equity] * len(steps), [""] * len(steps)
     for perp, then in own:
         base = float(perp.base)
         marks = prices.of_perp(perp.exchange, perp.symbol)[steps.start : steps.stop]
         sizes = [size + abs(base) * mark for size, mark in zip(sizes, marks, strict=True)]
         equities = [equity + base * (mark - then) for equity, mark in zip(equities, marks, strict=True)]
+        if margin.liquidation is not None:
+            distances = [f"{abs(margin.liquidation / mark - 1):.6f}" for mark in marks]
+    for token, amount in margin.coins.items():
+        column, settle = (prices.of(of)[steps.start : steps.stop] for of in (token, own[0][0].settle))
+        equities = [equity + amount * price / unit for equity, price, unit in zip(equities, column, settle, strict=True)]
     leverages = [f"{size / equity:.6f}" if equity > 0 else "" for size, equity in zip(sizes, equities, strict=True)]
     ratios = [f"{equity / size:.6f}" if size else "" for size, equity in zip(sizes, equities, strict=True)]
-    return [leverages, ratios]
+    return [leverages, ratios, distances]
+
+
+def base_of_token(token: str) -> str:
+    """The coin that a token follows: ETH of WETH and wstETH."""
+    underlying = REDEEMED_BY[token][1] if token in REDEEMED_BY else token
+    return SAME_AS.get(underlying, underlying)
+
+
+def bases_of(point: RiskPoint) -> set[str]:
+    """The coins of which there is a delta."""
+    held = {base_of_token(one.token) for one in point.exposures if one.token not in DOLLAR_TOKENS}
+    return held | {perp.symbol.removesuffix(perp.settle) for perp in point.perps}
+
+
+def delta_cells(base: str, point: RiskPoint, steps: range, prices: Prices) -> list[str]:
+    """The net amount of a coin at some steps, in its own units: tokens that follow it at what they are worth of it, and perps."""
+    perps = sum(float(perp.base) for perp in point.perps if perp.symbol.removesuffix(perp.settle) == base)
+    total = [perps] * len(steps)
+    amounts: dict[str, float] = {}
+    for one in point.exposures:
+        if one.token not in DOLLAR_TOKENS and base_of_token(one.token) == base:
+            amounts[one.token] = amounts.get(one.token, 0.0) + float(one.amount)
+    for token, amount in amounts.items():
+        if SAME_AS.get(token, token) == base or not amount:
+            total = [value + amount for value in total]
+        else:
+            column, unit = (prices.of(of)[steps.start : steps.stop] for of in (token, base))
+            total = [value + amount * price / one for value, price, one in zip(total, column, unit, strict=True)]
+    return [f"{value:.8f}" for value in total] if amounts or perps else [""] * len(steps)
 
 
 class Prices:
@@ -173,7 +226,9 @@ class Prices:
         """The mark of a perp."""
         key = (exchange, symbol)
         if key not in self._perps:
-            self._perps[key] = self._column(lambda market: ("perp", *key), lambda market: market.perp(*key))
+            self._perps[key] = self._column(
+                lambda market: (market.kind_of_price("mark", *key), *key), lambda market: market.perp_price("mark", *key)
+            )
         return self._perps[key]
 
     def _column(self, series_of: Callable[[MarketSnapshot], Any], read: Callable[[MarketSnapshot], Any]) -> list[Any]:

@@ -9,7 +9,18 @@ import msgspec
 from msgspec import Struct
 
 from basis_strategy_v1.core.clock import iso_each
-from basis_strategy_v1.results.risk import OF_ALL, Prices, RiskPoint, RiskRows, text_of
+from basis_strategy_v1.results.risk import (
+    OF_ACCOUNT,
+    OF_ALL,
+    OF_LENDER,
+    Prices,
+    RiskPoint,
+    RiskRows,
+    account_cells,
+    bases_of,
+    delta_cells,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,17 +28,19 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.results.risk import MarketAt
 
-NOTHING = ("", "")
+NO_ACCOUNT, NO_LENDER = ("",) * len(OF_ACCOUNT), ("",) * len(OF_LENDER)
 _encoded = msgspec.json.Encoder().encode
 
 
 class RiskCells(Struct, frozen=True):
-    """The cells of a step, as in the file: of everything; by account leverage and margin ratio; by lender loan-to-value and health."""
+    """The cells of a step, as in the file: of everything; by account leverage, margin ratio and distance to liquidation; by lender
+    loan-to-value and health; by coin its delta."""
 
     instant: int
     of_all: tuple[str, ...]
-    accounts: dict[str, tuple[str, str]]
-    lenders: dict[str, tuple[str, str]]
+    accounts: dict[str, tuple[str, ...]]
+    lenders: dict[str, tuple[str, ...]]
+    deltas: dict[str, str]
 
 
 class RiskRow(NamedTuple):
@@ -77,25 +90,31 @@ class RiskOfSteps(RiskRows):
 
     @property
     def lenders(self) -> list[str]:
-        return sorted({name for cells in self._cells_at.values() for name, (ltv, _) in cells.lenders.items() if ltv})
+        return sorted({name for cells in self._cells_at.values() for name, loan in cells.lenders.items() if loan[0]})
+
+    @property
+    def bases(self) -> list[str]:
+        return sorted({base for cells in self._cells_at.values() for base in cells.deltas})
 
     def rows(self, instants: array[int], market_at: MarketAt) -> Iterator[str]:
         """A line a step. A cell is empty where a price was not known, or there was nothing of the kind."""
-        accounts, lenders = self.accounts, self.lenders
-        unseen = RiskCells(0, ("",) * len(OF_ALL), {}, {})
+        accounts, lenders, bases = self.accounts, self.lenders, self.bases
+        unseen = RiskCells(0, ("",) * len(OF_ALL), {}, {}, {})
         for stamp, instant in zip(iso_each(instants), instants, strict=True):
             cells = self._cells_at.get(instant, unseen)
-            pairs = [cells.accounts.get(name, NOTHING) for name in accounts] + [cells.lenders.get(name, NOTHING) for name in lenders]
-            yield ",".join((stamp, *cells.of_all, *(cell for pair in pairs for cell in pair))) + "\n"
+            of_accounts = (cell for name in accounts for cell in cells.accounts.get(name, NO_ACCOUNT))
+            of_lenders = (cell for name in lenders for cell in cells.lenders.get(name, NO_LENDER))
+            deltas = (cells.deltas.get(base, "") for base in bases)
+            yield ",".join((stamp, *cells.of_all, *of_accounts, *of_lenders, *deltas)) + "\n"
 
     def _seen(self, point: RiskPoint, market: MarketSnapshot) -> RiskCells:
-        names = sorted({perp.venue for perp in point.perps})
+        names, bases, step = sorted({perp.venue for perp in point.perps}), sorted(bases_of(point)), range(1)
         prices = Prices(array("q", [market.instant]), lambda at, instant: market, self._currency[0])
         try:
-            cells = [column[0] for column in self._columns(point, range(1), names, prices)]
+            of_all = tuple(column[0] for column in self._exposures(point, step, prices))
+            accounts = {name: tuple(column[0] for column in account_cells(name, point, step, prices)) for name in names}
+            deltas = {base: delta_cells(base, point, step, prices)[0] for base in bases}
         except TypeError:  # a price is not known
-            cells = [""] * (len(OF_ALL) + 2 * len(names))
-        of_all, of_accounts = tuple(cells[: len(OF_ALL)]), cells[len(OF_ALL) :]
-        accounts = dict(zip(names, zip(of_accounts[::2], of_accounts[1::2], strict=True), strict=True))
-        lenders = {name: (text_of(loan.ltv), text_of(loan.health_factor)) for name, loan in point.loans.items()}
-        return RiskCells(market.instant, of_all, accounts, lenders)
+            of_all, accounts, deltas = ("",) * len(OF_ALL), dict.fromkeys(names, NO_ACCOUNT), dict.fromkeys(bases, "")
+        lenders = {name: tuple(text_of(value) for value in loan) for name, loan in point.loans.items()}
+        return RiskCells(market.instant, of_all, accounts, lenders, deltas)
