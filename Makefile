@@ -1,4 +1,4 @@
-# make backtest | fast | check | prove | compare | bench | testnet | mutate | docs | browser | wheel | lock | clean
+# make backtest | fast | check | prove | compare | bench | testnet | mutate | docs | browser | screenshots | wheel | lock | clean
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,7 +24,7 @@ SEEDS ?= 1 2 3
 BASE ?= 7a402eb9f0216598f51e96ef754ec3472b95cbe1
 CHANGED := blocks btc_basis custom custom_simple eth_basis eth_leveraged eth_staking_only pure_lending usdt_market_neutral
 
-.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench testnet mutate docs browser wheel lock clean
+.PHONY: backtest fast tested-with check lint types imports results anyhow test suite prove compare bench testnet mutate docs browser screenshots wheel lock clean
 
 backtest: $(BIN)/basis
 	rm -rf build/sample
@@ -98,6 +98,9 @@ browser:
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
 			</dev/null >/dev/null || echo "chromium could not be installed: the browser tests are skipped (with CI=true they fail)"; \
 	else echo "chromium is not installed: the browser tests are skipped (with CI=true they fail)"; fi
+
+screenshots: backtest $(VENV)/dev.stamp browser
+	$(BIN)/python tools/screenshots.py "$$(ls -t results/*/report.html | head -n 1)" build/screenshots
 
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --no-isolation --outdir dist .

@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from basis_strategy_v1.core.attribution_sources import SOURCES
+from basis_strategy_v1.results.fills import TRADES_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ class RunFolder:
     equity: list[list[str]] = field(default_factory=list)
     positions: list[list[str]] = field(default_factory=list)
     events: list[list[str]] = field(default_factory=list)
+    trades: list[list[str]] = field(default_factory=list)
     config: str = ""
 
     def write(self, directory: Path) -> Path:
@@ -37,6 +39,8 @@ class RunFolder:
         _csv(directory / "equity.csv", ["timestamp", "equity", *SOURCES], self.equity)
         _csv(directory / "positions.csv", ["timestamp", "venue", "token", "amount"], self.positions)
         _csv(directory / "events.csv", ["timestamp", "component", "sequence", "event_type", "data"], self.events)
+        if self.trades:
+            _csv(directory / "trades.csv", TRADES_HEADER.split(","), self.trades)
         return directory
 
     def log(self, at: datetime, event_type: str, data: dict[str, Any]) -> None:

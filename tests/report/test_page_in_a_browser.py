@@ -145,3 +145,69 @@ def test_markup_in_the_files_does_nothing(browser: Chromium, tmp_path: Path) -> 
     assert browser.run("document.title").endswith(MARKUP)
     assert browser.run("document.querySelectorAll('img, main a, .legendtext a, .annotation-text a').length") == 0
     assert MARKUP in browser.run("[...document.querySelectorAll('#figure-positions .legendtext')].map(text => text.textContent)")
+
+
+def fills(count: int) -> list[list[str]]:
+    """Fills of two venues in turn, the notional falling; the columns symbol to key of trades.csv."""
+    rows = []
+    for number in range(count):
+        venue, action = (("bybit", "spot"), ("binance", "perp"))[number % 2]
+        notional, reason = f"{(count - number) * 1000}.123456789012", f'a "reason", {number}'
+        trade = [stamp(START), venue, action, "ETHUSDT", "buy", "1.5", "3000"]
+        rows.append([*trade, notional, "1", reason, "", f"k{number}"])
+    return rows
+
+
+SHOWN = "[...document.querySelectorAll('#trades-table tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+HEADS = "[...document.querySelectorAll('#trades-table th')].map(head => [head.textContent, head.ariaSort])"
+SAVED = (
+    "(async () => { let made; const real = URL.createObjectURL;"
+    "URL.createObjectURL = blob => { made = blob; return real.call(URL, blob); };"
+    "document.getElementById('trades-save').click(); URL.createObjectURL = real; return made.text(); })()"
+)
+
+
+def typed(text: str) -> str:
+    box = "document.getElementById('trades-filter')"
+    return f"(() => {{ {box}.value = '{text}'; {box}.dispatchEvent(new Event('input')); }})()"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_trades_are_sorted_filtered_and_saved_within_the_page(browser: Chromium, tmp_path: Path, scheme: str, width: int) -> None:
+    run = basis_year(days=20)
+    run.trades = fills(300)
+    page = write_report(run.write(tmp_path / "run"))
+    browser.look(width=width, scheme=scheme)
+    browser.open(page)
+    names = ["timestamp", "venue", "action", "symbol", "side", "amount", "price", "notional", "fee", "reason", "key"]  # no tag was given
+    assert browser.run(HEADS) == [[name, "none"] for name in names]
+    assert browser.run("document.getElementById('trades-count').textContent") == "200 of 300 shown"
+    assert browser.run(SHOWN)[0] == [
+        stamp(START), "bybit", "spot", "ETHUSDT", "buy", "1.5", "3,000", "300,000.12345679", "1", 'a "reason", 0', "k0",
+    ]  # fmt: skip
+    sort = "document.querySelectorAll('#trades-table th button')[7].click()"
+    browser.run(sort)
+    assert [row[10] for row in browser.run(SHOWN)[:2]] == ["k299", "k298"]
+    browser.run(sort)
+    assert browser.run(HEADS)[7] == ["notional", "descending"]
+    browser.run(typed("PERP reason"))
+    assert browser.run("document.getElementById('trades-count').textContent") == "150 of 150 shown"
+    assert {row[1] for row in browser.run(SHOWN)} == {"binance"}
+    saved = browser.run(SAVED).splitlines()
+    assert (saved[0], len(saved)) == (",".join(names), 151)
+    assert saved[1] == f'{stamp(START)},binance,perp,ETHUSDT,buy,1.5,3000,299000.123456789012,1,"a ""reason"", 1",k1'
+    browser.run(typed("nothing like it"))
+    assert (browser.run(SHOWN), browser.run("document.getElementById('trades-count').textContent")) == ([], "0 of 0 shown")
+    assert browser.complaints == []
+    assert [address for address in browser.requests if not address.startswith("blob:")] == [page.resolve().as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") == width
+
+
+def test_markup_in_trades_does_nothing(browser: Chromium, tmp_path: Path) -> None:
+    run = plain_run()
+    run.trades = [[MARKUP if place in (1, 9) else text for place, text in enumerate(row)] for row in fills(2)]
+    browser.look()
+    browser.open(write_report(run.write(tmp_path / "run")))
+    assert browser.run(SHOWN)[0][1] == MARKUP
+    assert browser.run("document.querySelectorAll('#trades img, #trades a, #trades td b').length") == 0
+    assert browser.complaints == []

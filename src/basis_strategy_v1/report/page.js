@@ -89,5 +89,69 @@
   for (const choice of document.querySelectorAll("input[name=prices]")) {
     choice.addEventListener("change", () => { view = choice.value; draw(); });
   }
+  // The trades: everything happens in the page, and a saved file is made of its own rows.
+  const showTrades = ({ columns, rows }) => {
+    const SHOWN = 200;
+    const table = document.getElementById("trades-table");
+    const filter = document.getElementById("trades-filter");
+    const isNumber = columns.map((_, place) => rows.every((row) => row[place] === "" || Number.isFinite(Number(row[place]))));
+    const texts = rows.map((row) => row.join(" ").toLowerCase());
+    let sorted = { place: -1, down: false };
+
+    const matching = () => {
+      const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const found = rows.filter((_, number) => words.every((word) => texts[number].includes(word)));
+      if (sorted.place < 0) return found;
+      const { place, down } = sorted;
+      const order = isNumber[place] ? (a, b) => Number(a[place]) - Number(b[place]) : (a, b) => (a[place] < b[place] ? -1 : a[place] > b[place] ? 1 : 0);
+      return found.sort((a, b) => (down ? -order(a, b) : order(a, b)));
+    };
+
+    const cell = (text, place) => {
+      const found = document.createElement("td");
+      found.className = isNumber[place] ? "n" : { timestamp: "t", reason: "reason", key: "ref" }[columns[place]] ?? "";
+      const rounded = isNumber[place] && text !== "" ? Number(text).toLocaleString("en-US", { maximumFractionDigits: 8 }) : text;
+      found.textContent = rounded;
+      if (rounded !== text) found.title = text;
+      return found;
+    };
+
+    const fill = () => {
+      const found = matching();
+      const body = document.createElement("tbody");
+      for (const row of found.slice(0, SHOWN)) body.insertRow().append(...row.map(cell));
+      table.replaceChildren(table.tHead, body);
+      const shown = Math.min(found.length, SHOWN);
+      document.getElementById("trades-count").textContent = `${shown.toLocaleString("en-US")} of ${found.length.toLocaleString("en-US")} shown`;
+      for (const [place, head] of [...table.tHead.rows[0].cells].entries()) {
+        head.ariaSort = place === sorted.place ? (sorted.down ? "descending" : "ascending") : "none";
+      }
+    };
+
+    const heads = table.createTHead().insertRow();
+    for (const [place, name] of columns.entries()) {
+      const head = document.createElement("th");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.addEventListener("click", () => { sorted = { place, down: sorted.place === place && !sorted.down }; fill(); });
+      if (isNumber[place]) head.className = "n";
+      head.append(button);
+      heads.append(head);
+    }
+    filter.addEventListener("input", fill);
+    document.getElementById("trades-save").addEventListener("click", () => {
+      const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+      const lines = [columns, ...matching()].map((row) => row.map(quoted).join(","));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\n"), "\n"], { type: "text/csv" }));
+      link.download = "trades.csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+    fill();
+  };
+
+  if (run.trades) showTrades(run.trades);
   document.documentElement.dataset.drawn = String(run.figures.length);
 })();

@@ -17,6 +17,7 @@ from basis_strategy_v1.report.figures import figures_of, moving_sources
 from basis_strategy_v1.report.metrics import metrics_section
 from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
+from basis_strategy_v1.report.trades_table import NO_TRADES, TradeRows, trades_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,10 +37,14 @@ class Section(NamedTuple):
     body: str
 
 
-def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = (), risk: Columns | None = None) -> str:
-    """The whole page of a run; `costs` are the rows of its section on assumed costs, `risk` the columns of its risk.csv."""
+def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = (), risk: Columns | None = None, trades: TradeRows = NO_TRADES) -> str:
+    """The whole page of a run; `costs` are the rows of its section on assumed costs, `risk` the columns of its risk.csv, `trades` the rows
+    of its trades.csv."""
     figures = figures_of(run, risk or {})
-    sections = [section for section in _sections(run, _boxes(figures, run.curve.stale), costs) if section.body]
+    boxes = {**_boxes(figures, run.curve.stale), "trades": trades_section(trades)}
+    if trades.rows:
+        figures = {**figures, "trades": {"columns": trades.columns, "rows": trades.rows}}
+    sections = [section for section in _sections(run, boxes, costs) if section.body]
     main = f"{_header(run, sections)}<main>{''.join(map(_rendered, sections))}</main>"
     return document(f"{_title(run)} · {run.summary.run_id}", main, figures)
 
@@ -124,6 +129,7 @@ def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[s
         Section("risk", "Risk", boxes.get("risk", "")),
         Section("positions", "Positions", boxes.get("positions", "")),
         Section("funding", "Funding", _funding(events, boxes)),
+        Section("trades", "Trades", boxes["trades"]),
         Section("executions", "Executions", _entries(events, "execution")),
         Section("settlements", "Settlements", _entries(events, "settlement") if events.counts["settlement"] else ""),
         Section("expected", "Expected and executed", _expected(summary)),

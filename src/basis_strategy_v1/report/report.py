@@ -10,6 +10,7 @@ from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.page import page_of
 from basis_strategy_v1.report.risk_panels import read_risk
 from basis_strategy_v1.report.run_folder import read_run
+from basis_strategy_v1.report.trades_table import read_trades
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ def write_report(run_directory: Path, costs: Sequence[Mapping[str, str]] = ()) -
     Raises:
         ComponentError: RES-001: the folder cannot be read, or the page cannot be written.
     """
-    return write_page(run_directory / "report.html", page_of(read_run(run_directory), costs, read_risk(run_directory / "risk.csv")))
+    risk, trades = read_risk(run_directory / "risk.csv"), read_trades(run_directory / "trades.csv")
+    return write_page(run_directory / "report.html", page_of(read_run(run_directory), costs, risk, trades))
 
 
 def write_page(path: Path, page: str) -> Path:
