@@ -173,7 +173,7 @@ class Binance:
         """What is free of the settlement token for perps, and to leave their wallet."""
         return _free_margin(self._client.call("fapiPrivateV3GetAccount", {}, PERP_HOST))
 
-    def margin(self, symbol: str) -> PerpMargin:
+    def margin(self, symbol: str, needed: Decimal) -> PerpMargin:
         """What a perp order can use."""
         if symbol not in self._leverage:
             self._leverage[symbol] = self.settings((symbol,))[symbol].leverage

@@ -57,9 +57,11 @@ class Bybit:
 
     def __init__(self, client: ExchangeClient) -> None:
         self._client = client
+        self._leverage: dict[str, Decimal] = {}
 
     def forget(self) -> None:
-        """Nothing of the account's settings is kept."""
+        """Read the account's settings again when they are next needed."""
+        self._leverage.clear()
 
     def errors(self, kind: str) -> Mapping[str, Any]:
         return bybit_errors.ORDERS
@@ -164,10 +166,14 @@ class Bybit:
         of_token = sum((unused_of(row) for row in wallet["coin"] if row["coin"] == self.settle), ZERO)
         return min(of_token, number_in(wallet, "totalAvailableBalance"))
 
-    def margin(self, symbol: str) -> PerpMargin:
+    def margin(self, symbol: str, needed: Decimal) -> PerpMargin:
         """What a perp order can use."""
-        free, rows = self.free_margin(), self._position_rows({"symbol": symbol})
-        return PerpMargin(free, sum((signed_size(row) for row in rows), ZERO), leverage_of(rows))
+        free = self.free_margin()
+        if free >= needed and symbol in self._leverage:
+            return PerpMargin(free, ZERO, self._leverage[symbol])
+        rows = self._position_rows({"symbol": symbol})
+        self._leverage[symbol] = leverage_of(rows)
+        return PerpMargin(free, sum((signed_size(row) for row in rows), ZERO), self._leverage[symbol])
 
     def settings(self, symbols: Iterable[str]) -> dict[str, PerpSettings]:
         """Margin mode, which is the account's, and leverage."""

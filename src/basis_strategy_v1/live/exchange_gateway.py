@@ -119,8 +119,10 @@ class ExchangeGateway:
         if trade.trade_type == SPOT:
             token, needed = _spent(order, trade, rules)
             free, held, leverage = self._usable(token, needed), None, None
+        elif trade.reduce_only:
+            free, held, leverage = None, None, None
         else:
-            margin = self._margins.pop(order.key, None) or access.ask(PERP, lambda: self._api.margin(trade.symbol))
+            margin = self._margins.pop(order.key, None) or self._margin(order, trade)
             free, held, leverage = margin.free, margin.held, margin.leverage
         # The time is read last: the order lives from then on.
         return Quote(now_ms=access.now_ms(), offset_ms=access.client.offset_ms, rules=rules, free=free, held=held, leverage=leverage)
@@ -222,11 +224,19 @@ class ExchangeGateway:
 
         The simulator margins a perp with the whole account: as much as its notional follows it, and no leverage is made by leaving it.
         """
-        margin = self._access.ask(PERP, lambda: self._api.margin(trade.symbol))
+        if trade.reduce_only:
+            return ZERO
+        margin = self._margin(order, trade)
         self._margins = {order.key: margin}
         opened = opened_by(trade, margin.held)
         price = order.price or order.worst_price or ZERO
         return (opened + trade.amount * MOST_FEE) * price - margin.free if opened else ZERO
+
+    def _margin(self, order: Order, trade: CexTrade) -> PerpMargin:
+        """What a perp order can use. Where the whole of it is paid for, the venue need not say what it would reduce."""
+        price = max(order.price or ZERO, order.worst_price or ZERO)
+        needed = trade.amount * (1 + MOST_FEE) * price
+        return self._access.ask(PERP, lambda: self._api.margin(trade.symbol, needed))
 
     def _usable(self, token: str, needed: Decimal) -> Decimal:
         """What is free of a token in the spot wallet. The venue is only asked where what is known would not do."""
@@ -292,11 +302,24 @@ class ExchangeGateway:
         try:
             if isinstance(sent, SentWithdrawal):
                 return self._found(sent)
-            if isinstance(placed, str):
-                return self._found(sent, placed)
-            return self._outcome(sent, placed)
+            return self._placed(sent, placed) if isinstance(placed, str) else self._outcome(sent, placed)
         except (VenueUnreachable, Absent) as error:  # it was placed all the same
             return Pending(f"it is there, and what it came to cannot be read: {error}")
+
+    def _placed(self, sent: SentOrder, order_id: str) -> Happened | Pending:
+        """What an order that was just placed has come to. Where its fills are the whole of it, it need not be looked up.
+
+        Raises:
+            Absent, VenueRejected, VenueUnreachable, MalformedAnswer.
+        """
+        fills = self._access.ask(sent.trade_type, lambda: self._api.fills(sent.trade_type, sent.symbol, order_id))
+        if executed_by(fills) != sent.amount:
+            return self._found(sent, order_id)
+        found = FoundOrder(
+            id=order_id, client_id=sent.client_id, symbol=sent.symbol, side=sent.side, status=DONE, amount=sent.amount,
+            executed=sent.amount, at_ms=fills[0].at_ms, reason="filled", fills=fills,
+        )  # fmt: skip
+        return self._outcome(sent, found)
 
     def _meaning(self, sent: Sent, error: Exception) -> Meaning | None:
         if not isinstance(error, Refusal):

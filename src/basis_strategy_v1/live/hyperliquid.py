@@ -183,7 +183,7 @@ class Hyperliquid:
         """What is free for perps, and to leave their wallet."""
         return Decimal(self._perp_account()["withdrawable"])
 
-    def margin(self, symbol: str) -> PerpMargin:
+    def margin(self, symbol: str, needed: Decimal) -> PerpMargin:
         """What a perp order can use."""
         account = self._perp_account()
         held = positions_of(account).get(symbol, Perp(ZERO, ZERO)).base

@@ -152,12 +152,13 @@ class Okx:
         """What is free of the settlement token for swaps."""
         return sum((Decimal(row["availEq"] or 0) for row in self._balance() if row["ccy"] == self.settle), ZERO)
 
-    def margin(self, symbol: str) -> PerpMargin:
+    def margin(self, symbol: str, needed: Decimal) -> PerpMargin:
         """What a swap order can use."""
         if symbol not in self._leverage:
             self._leverage[symbol] = self._lever(symbol)
-        held = self.perps().get(symbol)
-        return PerpMargin(self.free_margin(), ZERO if held is None else held.base, self._leverage[symbol])
+        free = self.free_margin()
+        held = None if free >= needed else self.perps().get(symbol)
+        return PerpMargin(free, ZERO if held is None else held.base, self._leverage[symbol])
 
     def _lever(self, symbol: str) -> Decimal:
         params = {"instId": self._instrument(PERP, symbol).id, "mgnMode": "cross"}

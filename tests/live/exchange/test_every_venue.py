@@ -162,7 +162,7 @@ def test_random_trades_move_the_same_in_a_backtest_and_live(exchange, tmp_path, 
     trader.close()
 
 
-REQUESTS = {"bybit": (3, 5), "hyperliquid": (2, 3), "okx": (3, 5)}  # of a spot order and a perp order, as docs/live.md says
+REQUESTS = {"bybit": (2, 3), "hyperliquid": (2, 3), "okx": (2, 3)}  # of a spot order and a perp order, as docs/live.md says
 
 
 def test_an_order_costs_a_few_requests(trader, exchange, venue):
