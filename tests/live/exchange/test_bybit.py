@@ -107,6 +107,8 @@ def test_an_order_that_the_venue_refused_after_it_had_taken_it_is_refused(trader
     """An answer only says that the order arrived."""
     edits = [{"path": ["result", "list", 0, name], "value": value} for name, value in (
         ("orderStatus", "Rejected"), ("rejectReason", "EC_PerCancelRequest"), ("cumExecQty", "0"))]  # fmt: skip
+    nothing = [{"path": ["result", "list"], "value": []}]
+    exchange.control({**BYBIT, "on": "fills", "fault": "edit_after", "edits": nothing})
     exchange.control({**BYBIT, "on": "find", "fault": "edit_after", "edits": edits})
     with pytest.raises(VenueRejected, match="EC_PerCancelRequest"):
         trader.send("k1", "spot", "buy", "0.5")
