@@ -34,7 +34,7 @@ PANELS = (
     Panel("Delta, in units of the coin", ("_delta",), "%{y:,.6f}"),
     Panel("Loan to value", ("_ltv",), "%{y:.3%}"),
     Panel("Health factor", ("_health_factor",), "%{y:.4f}"),
-    Panel("Funding APR of the last 24 h: the market's, and our own on the whole equity", (FUNDING,), "%{y:.2%}"),
+    Panel("Funding APR, last 24 h", (FUNDING,), "%{y:.2%}"),
 )
 Columns = dict[str, tuple[list[str], list[float]]]
 
