@@ -14,9 +14,11 @@ from basis_strategy_v1.core.error_codes.exceptions import RECORDED, ComponentErr
 from basis_strategy_v1.core.market import MissingData, StaleSeries
 from basis_strategy_v1.execution.portfolio import Portfolio
 from basis_strategy_v1.results.attribution import CURRENCIES, Attribution
+from basis_strategy_v1.results.funding_aprs import FundingLook, look_at_funding
 from basis_strategy_v1.results.reasons import Waited
 from basis_strategy_v1.results.recorder import EquityCurve, PositionRows
-from basis_strategy_v1.results.risk import MarginRisk, RiskPoint, RiskRows, loan_of
+from basis_strategy_v1.results.risk import RiskRows, loan_of
+from basis_strategy_v1.results.risk_steps import NO_LOANS, RiskPoint
 from basis_strategy_v1.strategies.strategy import Step
 from basis_strategy_v1.venues.venue import Lender
 
@@ -108,6 +110,8 @@ class EventDrivenStrategyEngine:
         self._quiet_until = 0
         self._next_day = 0
         self._instants = array("q")
+        needs = strategy.needs(config.strategy) if hasattr(strategy, "needs") else ()
+        self._funding_of = {(venue, symbol) for kind, venue, symbol in needs if kind == "funding"}
 
     @classmethod
     def from_config(cls, config: Any, data: Any = None, results: Any = "results", logs: Any = "logs", **options: Any) -> Self:
@@ -259,20 +263,22 @@ class EventDrivenStrategyEngine:
 
     def _risk_point(self, market: MarketSnapshot) -> RiskPoint:
         exposures, perps = self.attribution.held
-        accounts = {venue: self._margin_risk(venue, market) for venue in {perp.venue for perp in perps}}
+        margins = tuple([self.portfolio.margin_terms(perp.venue, perp.symbol, market.instant) for perp in perps])
         owing = {held.venue for held in exposures if held.amount < 0}
         loans = {
             name: loan_of(exposures, name, self.portfolio.health_factor(name, market), market.price)
             for name in owing
             if isinstance(self.account.venues.get(name), Lender)
         }
-        marks = tuple([float(market.perp_price("mark", perp.exchange, perp.symbol)) for perp in perps])
-        return RiskPoint(market.instant, exposures, perps, marks, accounts, loans)
+        return RiskPoint(market.instant, exposures, perps, margins, loans or NO_LOANS, self._look_at_funding(market))
 
-    def _margin_risk(self, venue: str, market: MarketSnapshot) -> MarginRisk:
-        equity, coins, liquidation = self.portfolio.margin_parts(venue, market)
-        counted = {token: float(amount) for token, amount in coins.items()}
-        return MarginRisk(float(equity), counted, None if liquidation is None else float(liquidation))
+    def _look_at_funding(self, market: MarketSnapshot) -> FundingLook:
+        before = self.risk.funding
+        if before is not None and before.instant // DAY_US == market.instant // DAY_US:
+            return before
+        perps = self._funding_of | {(perp.exchange, perp.symbol) for perp in self.attribution.held[1]}
+        received, equity = self.attribution.recorded["funding"], self.curve.last()[0]
+        return look_at_funding(before, market, perps, float(received), float(equity))
 
     def _look_why_it_waits(self, market: MarketSnapshot) -> None:
         """Ask a strategy that can say so why it holds nothing."""

@@ -85,11 +85,21 @@ def test_the_risk_of_a_basis_trade_is_that_of_its_positions(sample: Path) -> Non
         "bybit_margin_ratio",
         "bybit_liquidation_distance",
         "ETH_delta",
+        "bybit_ETHUSDT_funding_apr",
+        "own_funding_apr",
     ]
     assert first["ETH_delta"] == pytest.approx(held["ETH"] + held["ETHUSDT-PERP"], abs=1e-8)
     # At the distance the margin is what the first tier asks for: 0.5 % of the notional.
     distance, equity = first["bybit_liquidation_distance"], first["bybit_margin_ratio"] * -held["ETHUSDT-PERP"] * mark
     assert equity - short * distance == pytest.approx(0.005 * short * (1 + distance), rel=1e-4)
+
+
+def test_the_funding_of_the_market_stands_next_to_our_own(sample: Path) -> None:
+    found = run(config(), data=sample)
+    first, last = found.risk.to_pylist()[0], found.risk.to_pylist()[-1]
+    assert [first["bybit_ETHUSDT_funding_apr"], first["own_funding_apr"]] == [pytest.approx(0.1971), None]
+    received = found.equity["funding"][-1].as_py() / found.equity["equity"][0].as_py() * 365  # in a day
+    assert [last["bybit_ETHUSDT_funding_apr"], last["own_funding_apr"]] == [pytest.approx(0.22192), pytest.approx(received, abs=1e-6)]
 
 
 def test_the_coins_of_a_unified_account_count_in_its_leverage_at_every_step(sample: Path) -> None:
@@ -108,7 +118,10 @@ def test_the_coins_of_a_unified_account_count_in_its_leverage_at_every_step(samp
         price, mark = prices(row)
         equity = cash + held["ETH"] * 0.9 * price + held["ETHUSDT-PERP"] * (mark - entry)
         assert row["bybit_leverage"] == pytest.approx(-held["ETHUSDT-PERP"] * mark / equity, rel=1e-5)
-        assert row["bybit_liquidation_distance"] is None
+        left = equity - 0.005 * -held["ETHUSDT-PERP"] * mark  # a rise of everything takes 10 % of the coins, and the maintenance grows
+        assert row["bybit_liquidation_distance"] == pytest.approx(
+            left / (-held["ETHUSDT-PERP"] * mark * 1.005 - held["ETH"] * 0.9 * price), rel=1e-5
+        )
     assert 0 < rows[0]["bybit_leverage"] < 1
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from basis_strategy_v1.core.market import MarketSnapshot
     from basis_strategy_v1.core.venue_facts import LendingLimits
     from basis_strategy_v1.execution.account import Account
+    from basis_strategy_v1.venues.exchange_terms import MarginTerms
 
 ZERO = Decimal(0)
 BPS = Decimal(10_000)
@@ -87,14 +88,9 @@ class Portfolio(Mapping[str, Mapping[str, Decimal]]):
         exchange, account = self._exchange(venue, "margin"), self._account.state(market).part(venue, ExchangeAccount)
         return exchange.margin(account, exchange.marks(account, market))
 
-    def margin_parts(self, venue: str, market: MarketSnapshot) -> tuple[Decimal, Mapping[str, Decimal], Decimal | None]:
-        """Of the perps at an exchange: their margin's equity without coins (settlement token), how much of which coins counts too, and the
-        mark at which the only perp is liquidated; None where several are open or coins count, as it then depends on other prices."""
-        exchange, account = self._exchange(venue, "margin_parts"), self._account.state(market).part(venue, ExchangeAccount)
-        equity, coins = exchange.margin(account, exchange.marks(account, market)).equity, exchange.margin_coins(account, market.instant)
-        if coins or len(account.perps) != 1:
-            return equity, coins, None
-        return equity, coins, exchange.liquidation_price(account, next(iter(account.perps)))
+    def margin_terms(self, venue: str, symbol: str, instant: int) -> MarginTerms:
+        """By what an exchange judges the margin of a perp at an instant."""
+        return self._exchange(venue, "margin_terms").terms_at(instant).margin(symbol)
 
     def shortable(self, venue: str, symbol: str, costs: Decimal, market: MarketSnapshot) -> Decimal:
         """By how many base units a short can grow before the exchange refuses it for want of margin, where a trade costs the share `costs`

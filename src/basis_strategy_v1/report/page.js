@@ -90,7 +90,7 @@
     choice.addEventListener("change", () => { view = choice.value; draw(); });
   }
   // The trades: everything happens in the page, and a saved file is made of its own rows.
-  const showTrades = ({ columns, rows }) => {
+  const showTrades = ({ columns, rows, places }) => {
     const SHOWN = 200;
     const table = document.getElementById("trades-table");
     const filter = document.getElementById("trades-filter");
@@ -110,7 +110,9 @@
     const cell = (text, place) => {
       const found = document.createElement("td");
       found.className = isNumber[place] ? "n" : { timestamp: "t", reason: "reason", key: "ref" }[columns[place]] ?? "";
-      const rounded = isNumber[place] && text !== "" ? Number(text).toLocaleString("en-US", { maximumFractionDigits: 8 }) : text;
+      const isMoney = ["notional", "fee"].includes(columns[place]);
+      const digits = isMoney ? { minimumFractionDigits: places, maximumFractionDigits: places } : { maximumFractionDigits: 8 };
+      const rounded = isNumber[place] && text !== "" ? Number(text).toLocaleString("en-US", digits) : text;
       found.textContent = rounded;
       if (rounded !== text) found.title = text;
       return found;

@@ -43,7 +43,7 @@ def page_of(run: ReportedRun, costs: Sequence[Mapping[str, str]] = (), risk: Col
     figures = figures_of(run, risk or {})
     boxes = {**_boxes(figures, run.curve.stale), "trades": trades_section(trades)}
     if trades.rows:
-        figures = {**figures, "trades": {"columns": trades.columns, "rows": trades.rows}}
+        figures = {**figures, "trades": {"columns": trades.columns, "rows": trades.rows, "places": run.summary.places}}
     sections = [section for section in _sections(run, boxes, costs) if section.body]
     main = f"{_header(run, sections)}<main>{''.join(map(_rendered, sections))}</main>"
     return document(f"{_title(run)} · {run.summary.run_id}", main, figures)
@@ -338,7 +338,10 @@ _CAPTIONS = {
     "drawdown": "Drawdown from the highest equity so far, at first the initial equity",
     "attribution": "Where the profit and loss came from, cumulative: gains above zero, losses below, the line is their sum",
     "waterfall": "From zero to the profit and loss",
-    "risk": "Exposures in the run's currency; leverage, margin, loan to value and health as the venues count them",
+    "risk": (
+        "Exposures in the run's currency; leverage, margin, loan to value and health as the venues count them; "
+        "our own funding is a fraction of the whole equity"
+    ),
     "positions": "Positions in token units, by venue",
     "funding": "Funding received (above zero) and paid, in the settlement token",
 }

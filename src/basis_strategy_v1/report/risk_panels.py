@@ -1,4 +1,4 @@
-"""Risk over time: a panel each for exposure, transit and queues, leverage, margin, loan-to-value and health."""
+"""Risk over time: a panel each for exposure, transit and queues, perp accounts, deltas, loans and funding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PANEL_PX = 120
+FUNDING = "_funding_apr"
 
 
 class Panel(NamedTuple):
@@ -29,10 +30,11 @@ PANELS = (
     Panel("In transit and in queues", ("in_transit", "queued"), "%{y:,.2f}", ("in transit", "in queues")),
     Panel("Leverage", ("_leverage",), "%{y:.3f}"),
     Panel("Margin ratio, equity / notional", ("_margin_ratio",), "%{y:.3%}"),
-    Panel("Distance to liquidation, of the mark", ("_liquidation_distance",), "%{y:.3%}"),
+    Panel("Distance to liquidation", ("_liquidation_distance",), "%{y:.3%}"),
     Panel("Delta, in units of the coin", ("_delta",), "%{y:,.6f}"),
     Panel("Loan to value", ("_ltv",), "%{y:.3%}"),
     Panel("Health factor", ("_health_factor",), "%{y:.4f}"),
+    Panel("Funding APR, last 24 h", (FUNDING,), "%{y:.2%}"),
 )
 Columns = dict[str, tuple[list[str], list[float]]]
 
@@ -87,4 +89,6 @@ def risk_figure(columns: Columns) -> list[Figure]:
 def _label(panel: Panel, name: str) -> str:
     """The name of a line: the account or the lender, or what of all it is."""
     end = next(end for end in panel.ends if name.endswith(end))
+    if end == FUNDING:
+        return name.removesuffix(end).replace("_", " ")
     return panel.names[panel.ends.index(end)] if panel.names else name.removesuffix(end)

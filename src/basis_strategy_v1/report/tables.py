@@ -21,6 +21,7 @@ _OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference"
 _STEP = re.compile(r"step_([0-9]+)")
 _WITHIN_A_LOAN = re.compile(r" ?[(),] ?")
 _CODE = re.compile(r"`([^`]+)`")
+_AMOUNT = re.compile(r"-?[0-9,]+(\.[0-9]+)?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 
@@ -135,8 +136,11 @@ def rows_table(rows: Iterable[Any], where: str = "summary.json") -> str:
             f"<ul>{''.join(f'<li>{_marked(shown(item))}</li>' for item in shown_items)}</ul>{_more(len(items) - len(shown_items), where)}"
         )
     names = list(dict.fromkeys(name for item in shown_items for name in item))
-    head = "".join(f"<th>{escape(label(name))}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(shown(item.get(name)))}</td>' for name in names)}</tr>" for item in shown_items)
+    cells = [[shown(item.get(name)) for name in names] for item in shown_items]
+    kinds = [' class="n"' if all(_AMOUNT.fullmatch(text) for text in column) else "" for column in zip(*cells, strict=True)]
+    head = "".join(f"<th{kind}>{escape(label(name))}</th>" for name, kind in zip(names, kinds, strict=True))
+    rows = ("".join(f"<td{kind}>{escape(text)}</td>" for text, kind in zip(row, kinds, strict=True)) for row in cells)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     return _scrolled("rows", f"<tr>{head}</tr>", body) + _more(len(items) - len(shown_items), where)
 
 

@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from basis_strategy_v1.core.clock import iso_each
-from basis_strategy_v1.results.risk import (
-    OF_ACCOUNT,
-    OF_ALL,
-    OF_LENDER,
-    Prices,
-    RiskPoint,
-    RiskRows,
-    account_cells,
-    bases_of,
-    delta_cells,
-    text_of,
-)
+from basis_strategy_v1.results.risk import OF_ALL, RiskRows, absent, cells_of, columns_of, in_order
+from basis_strategy_v1.results.risk_steps import Prices, RiskPoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from basis_strategy_v1.core.market import MarketSnapshot
-    from basis_strategy_v1.results.risk import MarketAt
+    from basis_strategy_v1.results.funding_aprs import FundingLook
+    from basis_strategy_v1.results.risk_steps import MarketAt
 
-NO_ACCOUNT, NO_LENDER = ("",) * len(OF_ACCOUNT), ("",) * len(OF_LENDER)
 _encoded = msgspec.json.Encoder().encode
 
 
 class RiskCells(Struct, frozen=True):
-    """The cells of a step, as in the file: of everything; by account leverage, margin ratio and distance to liquidation; by lender
-    loan-to-value and health; by coin its delta."""
+    """The cells of a step, as in the file, by column."""
 
     instant: int
-    of_all: tuple[str, ...]
-    accounts: dict[str, tuple[str, ...]]
-    lenders: dict[str, tuple[str, ...]]
-    deltas: dict[str, str]
+    cells: dict[str, str] = {}
 
 
 class RiskRow(NamedTuple):
@@ -63,13 +50,19 @@ class RiskOfSteps(RiskRows):
         """Take the positions from this step on."""
         self._point, self._is_new = point, True
 
+    @property
+    def funding(self) -> FundingLook | None:
+        return None if self._point is None else self._point.funding
+
     def see(self, market: MarketSnapshot) -> RiskRow | None:
         """Make the cells of a step from its prices; None where no positions are known since a start."""
         if (point := self._point) is None:
             return None
-        cells = self._seen(point, market)
-        self._cells_at[cells.instant] = cells
-        row = RiskRow(_encoded(cells).decode(), _encoded(point).decode() if self._is_new else None)
+        prices = Prices(array("q", [market.instant]), lambda at, instant: market, self._currency[0])
+        made = cells_of([point], [1], prices, self._currency)
+        cells = {name: made[name][0] for name in (*OF_ALL, *in_order(columns_of([point])))}
+        self._cells_at[market.instant] = seen = RiskCells(market.instant, cells)
+        row = RiskRow(_encoded(seen).decode(), _encoded(point).decode() if self._is_new else None)
         self._is_new = False
         return row
 
@@ -82,39 +75,17 @@ class RiskOfSteps(RiskRows):
         cells = msgspec.json.decode(row.cells, type=RiskCells)
         self._cells_at[cells.instant] = cells
         if row.point is not None:
-            self._point = msgspec.json.decode(row.point, type=RiskPoint)
+            with suppress(msgspec.ValidationError):  # of an earlier version: the next look will know
+                self._point = msgspec.json.decode(row.point, type=RiskPoint)
 
-    @property
-    def accounts(self) -> list[str]:
-        return sorted({name for cells in self._cells_at.values() for name in cells.accounts})
-
-    @property
-    def lenders(self) -> list[str]:
-        return sorted({name for cells in self._cells_at.values() for name, loan in cells.lenders.items() if loan[0]})
-
-    @property
-    def bases(self) -> list[str]:
-        return sorted({base for cells in self._cells_at.values() for base in cells.deltas})
+    def columns(self) -> list[str]:
+        return in_order({name for cells in self._cells_at.values() for name in cells.cells if name not in OF_ALL})
 
     def rows(self, instants: array[int], market_at: MarketAt) -> Iterator[str]:
         """A line a step. A cell is empty where a price was not known, or there was nothing of the kind."""
-        accounts, lenders, bases = self.accounts, self.lenders, self.bases
-        unseen = RiskCells(0, ("",) * len(OF_ALL), {}, {}, {})
+        columns = (*OF_ALL, *self.columns())
+        absents, unseen = [absent(name) for name in columns], "," * len(columns)
         for stamp, instant in zip(iso_each(instants), instants, strict=True):
-            cells = self._cells_at.get(instant, unseen)
-            of_accounts = (cell for name in accounts for cell in cells.accounts.get(name, NO_ACCOUNT))
-            of_lenders = (cell for name in lenders for cell in cells.lenders.get(name, NO_LENDER))
-            deltas = (cells.deltas.get(base, "") for base in bases)
-            yield ",".join((stamp, *cells.of_all, *of_accounts, *of_lenders, *deltas)) + "\n"
-
-    def _seen(self, point: RiskPoint, market: MarketSnapshot) -> RiskCells:
-        names, bases, step = sorted({perp.venue for perp in point.perps}), sorted(bases_of(point)), range(1)
-        prices = Prices(array("q", [market.instant]), lambda at, instant: market, self._currency[0])
-        try:
-            of_all = tuple(column[0] for column in self._exposures(point, step, prices))
-            accounts = {name: tuple(column[0] for column in account_cells(name, point, step, prices)) for name in names}
-            deltas = {base: delta_cells(base, point, step, prices)[0] for base in bases}
-        except TypeError:  # a price is not known
-            of_all, accounts, deltas = ("",) * len(OF_ALL), dict.fromkeys(names, NO_ACCOUNT), dict.fromkeys(bases, "")
-        lenders = {name: tuple(text_of(value) for value in loan) for name, loan in point.loans.items()}
-        return RiskCells(market.instant, of_all, accounts, lenders, deltas)
+            seen = self._cells_at.get(instant)
+            cells = unseen if seen is None else "".join([f",{seen.cells.get(*pair)}" for pair in zip(columns, absents, strict=True)])
+            yield f"{stamp}{cells}\n"

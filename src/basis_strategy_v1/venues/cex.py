@@ -296,10 +296,6 @@ class Exchange(Holder):
         """Which series says at what price a perp is liquidated: its mark, or without one its own."""
         return market.kind_of_price("mark", self._prices_as, symbol)
 
-    def margin_coins(self, account: ExchangeAccount, instant: int) -> dict[str, Decimal]:
-        """token -> how much of an account's coins counts as margin: none, where each wallet stands for itself."""
-        return {}
-
     def _collateral(self, account: ExchangeAccount, market: MarketSnapshot) -> Decimal:
         """What the coins of an account count as margin, in the settlement token: nothing, where each wallet stands for itself."""
         return ZERO

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from decimal import Decimal
+from sys import float_info
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from basis_strategy_v1.core.amounts import EXACT
 from basis_strategy_v1.core.clock import HOUR_US
@@ -45,6 +48,14 @@ class Contract(NamedTuple):
     interval: int
 
 
+class MarginTerms(Struct, frozen=True, gc=False):
+    """Of each tier of a perp the notional up to which it goes (settlement token), the rate of maintenance, and what is deducted from rate x
+    notional, because lower tiers have lower rates; and in a unified account the share of each coin's worth that is margin too."""
+
+    tiers: tuple[tuple[float, float, float], ...]
+    counted: dict[str, float]
+
+
 class TradeTerms:
     """What is known of a trade before its amount is: the symbol as it trades, the side, the factor of a price that slipped.
 
@@ -72,6 +83,7 @@ class ExchangeTerms:
         self._worse_buy, self._worse_sell = EXACT.add(1, self.slippage), EXACT.subtract(1, self.slippage)
         self._instant, self._events = instant, events
         self._contracts: dict[str, Contract] = {}
+        self._margins: dict[str, MarginTerms] = {}
         self._listings: dict[tuple[str, str], Listing] = {}
         self.trades: dict[tuple[str, str, str], TradeTerms] = {}
 
@@ -130,6 +142,20 @@ class ExchangeTerms:
             total += (upper - below) * rate
             below = upper
         return total
+
+    def margin(self, symbol: str) -> MarginTerms:
+        """By what the margin of a perp is judged, in floats for the record."""
+        if (known := self._margins.get(symbol)) is not None:
+            return known
+        below = before = deducted = ZERO
+        tiers = []
+        for upper, rate, _ in self.contract(symbol).tiers:
+            deducted += below * (rate - before)
+            tiers.append((min(float(upper), float_info.max), float(rate), float(deducted)))  # JSON has no infinity
+            below, before = upper, rate
+        counted = {token: 1 - float(haircut.at(self._instant)) for token, haircut in self.row.haircuts.items()}
+        self._margins[symbol] = found = MarginTerms(tuple(tiers), counted)
+        return found
 
     def initial(self, symbol: str, notional: Decimal) -> Decimal:
         """Margin that a perp's notional needs when it is opened: at the leverage of its tier, or the account's where that is less."""

@@ -28,14 +28,12 @@ class UnifiedExchange(Exchange):
     remains is the account's. A negative balance stays, at interest, as long as the coins carry it.
     """
 
-    def margin_coins(self, account: ExchangeAccount, instant: int) -> dict[str, Decimal]:
-        held = ((token, account.balances.get(token, ZERO), haircut) for token, haircut in self.row.haircuts.items())
-        return {token: amount * (1 - haircut.at(instant)) for token, amount, haircut in held if amount > 0}
-
     def _collateral(self, account: ExchangeAccount, market: MarketSnapshot) -> Decimal:
         total = ZERO
-        for token, amount in self.margin_coins(account, market.instant).items():
-            total += amount * market.price(token) / market.price(self._settle)
+        for token, haircut in self.row.haircuts.items():
+            amount = account.balances.get(token, ZERO)
+            if amount > 0:
+                total += amount * market.price(token) / market.price(self._settle) * (1 - haircut.at(market.instant))
         return total
 
     def next_due(self, state: State, market: MarketSnapshot, until: int) -> int | None:
