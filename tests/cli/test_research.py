@@ -100,7 +100,7 @@ def test_a_rerun_keeps_the_page_and_the_labels(basis: Basis, config: Path, sampl
 def test_wrong_settings_names_and_tags_are_refused_before_the_run(basis: Basis, config: Path, sample: Path) -> None:
     backtest = ("backtest", config, "--data", sample)
     for words, error in (
-        (("--set", "strategy.leverag=2"), "CFG-001: strategy.leverag: unknown key, did you mean leverage?; allowed: spot_venue, "),
+        (("--set", "strategy.leverag=2"), "CFG-001: strategy.leverag: unknown key, did you mean leverage?; allowed: on_failure, "),
         (("--set", "leverage"), "CFG-001: --set: 'leverage'; allowed: KEY=VALUE with the full name of a key"),
         (("--set", "initial_capital=1", "--set", "initial_capital=2"), "CFG-001: --set: 'initial_capital'; allowed: each key once"),
         (("--set", "initial_capital=100k"), "CFG-001: initial_capital: '100k'; allowed: a number above 0 and at most 1e15; write 100000"),
