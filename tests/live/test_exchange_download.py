@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from basis_strategy_v1.app.download import PARTS, WantedSeries, download
 from basis_strategy_v1.cli import main
 from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
+from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.live.public_exchange import PublicExchange
 
 from ..public_exchange import HOURS, close_of, rate_of
@@ -103,6 +105,26 @@ def test_a_later_download_asks_only_for_what_is_new(at_noon: PublicProcess, tmp_
     assert (found.rows, len(asked)) == (20, 1)
     downloaded(at_noon, tmp_path / "at once", wanted)
     assert files_of(tmp_path / "at once") == {name: text for name, text in files_of(tmp_path).items() if not name.startswith("at once")}
+
+
+@pytest.mark.parametrize("kind", ["perp", "funding"])
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_holes_in_what_is_there_are_filled_and_those_that_the_exchange_has_not_are_named(
+    kind: str, ending: str, at_noon: PublicProcess, tmp_path: Path
+) -> None:
+    wanted = [WantedSeries(kind, "binance", "ETHUSDT")]
+    (whole,) = downloaded(at_noon, tmp_path / "whole", wanted)
+    downloaded(at_noon, tmp_path / "holes", wanted)
+    path = tmp_path / "holes" / f"{wanted[0].spec.id}.csv"
+    header, *rows = path.read_text().splitlines()
+    kept = [header, *rows[:3], *rows[10:]]  # of funding paid each 8 hours more than a day
+    path.unlink()
+    text = "\n".join([*kept, ""]).encode()
+    path.with_name(path.name.removesuffix(".csv") + ending).write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
+    (found,) = downloaded(at_noon, tmp_path / "holes", wanted)
+    assert (found.rows, found.missing) == (7, whole.missing)
+    kinds = [DataProvider(tmp_path / name).rows_visible(kind, "binance", "ETHUSDT", to_instant(NOW)) for name in ("whole", "holes")]
+    assert kinds[0] == kinds[1]
 
 
 def killed_at(point: int, place: str, work: Callable[[], Any]) -> None:

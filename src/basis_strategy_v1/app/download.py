@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from basis_strategy_v1.app import strategy_of
 from basis_strategy_v1.core.amounts import plain, shown
-from basis_strategy_v1.core.clock import HOUR_US, iso, to_instant
+from basis_strategy_v1.core.clock import DAY_US, HOUR_US, iso, to_instant
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError, VenueUnreachable
 from basis_strategy_v1.data.importing import import_data
 from basis_strategy_v1.data.layout import INTERVALS_US, SeriesSpec, spec_of
+from basis_strategy_v1.data.row_files import ENDINGS, load_file
 from basis_strategy_v1.live.public_exchange import BARS_A_PAGE, RATES_A_PAGE, PublicExchange
 from basis_strategy_v1.monitoring.folder_lock import FolderLock
 
 if TYPE_CHECKING:
-    pass
+    from datetime import datetime
 
-if TYPE_CHECKING:
     from basis_strategy_v1.config import Config
 
 PARTS = ".download"  # the rows so far, in the folder that they are for: a data folder of its own
@@ -80,7 +80,8 @@ def download(
     """Bring these series into a data folder: bars that opened from `since` on and have closed by `until`, and the payments between them.
 
     Rows are kept in `DIRECTORY/.download` page by page, each page on the disk before the next is asked for; called again, it asks only for
-    what is missing. They go into the folder's own files once all of a series is there: a row that is there with other values is refused.
+    what is missing, holes within what is there among them. They go into the folder's own files once all of a series is there: a row that
+    is there with other values is refused.
 
     Args:
         until: None: the exchange's own time.
@@ -107,7 +108,8 @@ def download(
             part = _Part(parts, directory, one, first)
             for page in _pages(one, first, last):
                 if page[1] >= part.next:
-                    part.add(_asked(exchange, one, max(page[0], part.next), page[1], sleep), page[1])
+                    lacking = _lacking(one, part.there, *page)
+                    part.add([] if lacking is None else _asked(exchange, one, *lacking, sleep), page[1])
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -178,13 +180,18 @@ def _patiently(ask: Callable[[], T], sleep: Callable[[float], None]) -> T:
 
 
 class _Part:
-    """The rows of a series that have come, in a file, whole pages only. Its cursor says since when, up to when and up to which byte."""
+    """The rows of a series that have come, in a file, whole pages only. Its cursor says since when, up to when and up to which byte.
+
+    `there` are the stamps that the folder has already, `next` is from when on pages are missing.
+    """
 
     def __init__(self, parts: Path, directory: Path, one: WantedSeries, first: int) -> None:
         self._one, self._path = one, parts / f"{one.spec.id}.csv"
         self._cursor = parts / f"{one.spec.id}.cursor"
         self._stamps: list[int] = []
-        self.begin = self.next = _after_what_is_there(directory / f"{one.spec.id}.csv", one, first)
+        self.begin = self.next = first
+        files = (directory / f"{one.spec.id}{ending}" for ending in ENDINGS)
+        self.there = next((_stamps_in(path, one) for path in files if path.is_file()), [])
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._take_up():
             self._path.write_text(f"{one.spec.header}\n", encoding="utf-8")
@@ -199,7 +206,7 @@ class _Part:
         except (OSError, ValueError):
             return False
         self.begin, self.next = begin, upto + 1
-        self._stamps = _stamps_in(self._path)
+        self._stamps = _stamps_in(self._path, self._one) if size > len(self._one.spec.header) + 1 else []
         return True
 
     def add(self, rows: list[tuple[int, str]], upto: int) -> None:
@@ -215,23 +222,32 @@ class _Part:
         self._stamps += [stamp for stamp, _ in rows]
 
     def finish(self, last: int) -> Downloaded:
-        """What came; a series without a new row leaves no file."""
+        """What came, and what the folder lacks with it; a series without a new row leaves no file."""
         stamps = self._stamps
         if not stamps:
             self._path.unlink()
-        missing = tuple(_missing(self._one, stamps, self.begin, last)) if self.begin <= last else ()
+        all_of_them = sorted({*(stamp for stamp in self.there if self.begin <= stamp <= last), *stamps})
+        missing = tuple(_missing(self._one, all_of_them, self.begin, last))
         return Downloaded(self._one.spec.id, len(stamps), stamps[0] if stamps else None, stamps[-1] if stamps else None, missing)
 
 
-def _after_what_is_there(path: Path, one: WantedSeries, first: int) -> int:
-    """From when on rows are missing: `first`, or after the last row of a file that begins no later."""
-    stamps = _stamps_in(path) if path.is_file() else []
-    return max(stamps[-1] + one.step_us, first) if stamps and stamps[0] <= first else first
+def _stamps_in(path: Path, one: WantedSeries) -> list[int]:
+    return list(load_file(path, one.spec, None, path).stamps)
 
 
-def _stamps_in(path: Path) -> list[int]:
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
-    return [to_instant(datetime.fromisoformat(line.partition(",")[0])) for line in lines if line]
+def _lacking(one: WantedSeries, there: Sequence[int], start: int, end: int) -> tuple[int, int] | None:
+    """Between which stamps rows of a page may be missing, next to those that are there; None where it is whole.
+
+    How often funding is paid differs: only a day without a payment counts as missing, and what comes after the last one.
+    """
+    step, first, stop = one.step_us, bisect_left(there, start), bisect_right(there, end)
+    before, after, most = start - step, end + step, step
+    if one.kind == "funding":
+        most = DAY_US
+        before = there[first - 1] if first else before
+        after = there[stop] if stop < len(there) else after + DAY_US
+    holes = [(a + step, b - step) for a, b in pairwise((before, *there[first:stop], after)) if b - a > most]
+    return (max(holes[0][0], start), min(holes[-1][1], end)) if holes else None
 
 
 def _missing(one: WantedSeries, stamps: Sequence[int], first: int, last: int) -> Iterator[str]:
