@@ -109,21 +109,21 @@ def test_a_later_download_asks_only_for_what_is_new(at_noon: PublicProcess, tmp_
 
 @pytest.mark.parametrize("kind", ["perp", "funding"])
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_holes_in_what_is_there_are_filled_and_those_that_the_exchange_has_not_are_named(
+def test_gaps_in_what_is_there_are_filled_and_those_that_the_exchange_has_not_are_named(
     kind: str, ending: str, at_noon: PublicProcess, tmp_path: Path
 ) -> None:
     wanted = [WantedSeries(kind, "binance", "ETHUSDT")]
     (whole,) = downloaded(at_noon, tmp_path / "whole", wanted)
-    downloaded(at_noon, tmp_path / "holes", wanted)
-    path = tmp_path / "holes" / f"{wanted[0].spec.id}.csv"
+    downloaded(at_noon, tmp_path / "gaps", wanted)
+    path = tmp_path / "gaps" / f"{wanted[0].spec.id}.csv"
     header, *rows = path.read_text().splitlines()
     kept = [header, *rows[:3], *rows[10:]]  # of funding paid each 8 hours more than a day
     path.unlink()
     text = "\n".join([*kept, ""]).encode()
     path.with_name(path.name.removesuffix(".csv") + ending).write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
-    (found,) = downloaded(at_noon, tmp_path / "holes", wanted)
+    (found,) = downloaded(at_noon, tmp_path / "gaps", wanted)
     assert (found.rows, found.missing) == (7, whole.missing)
-    kinds = [DataProvider(tmp_path / name).rows_visible(kind, "binance", "ETHUSDT", to_instant(NOW)) for name in ("whole", "holes")]
+    kinds = [DataProvider(tmp_path / name).rows_visible(kind, "binance", "ETHUSDT", to_instant(NOW)) for name in ("whole", "gaps")]
     assert kinds[0] == kinds[1]
 
 

@@ -80,7 +80,7 @@ def download(
     """Bring these series into a data folder: bars that opened from `since` on and have closed by `until`, and the payments between them.
 
     Rows are kept in `DIRECTORY/.download` page by page, each page on the disk before the next is asked for; called again, it asks only for
-    what is missing, holes within what is there among them. They go into the folder's own files once all of a series is there: a row that
+    what is missing, gaps within what is there among them. They go into the folder's own files once all of a series is there: a row that
     is there with other values is refused.
 
     Args:
@@ -246,8 +246,8 @@ def _lacking(one: WantedSeries, there: Sequence[int], start: int, end: int) -> t
         most = DAY_US
         before = there[first - 1] if first else before
         after = there[stop] if stop < len(there) else after + DAY_US
-    holes = [(a + step, b - step) for a, b in pairwise((before, *there[first:stop], after)) if b - a > most]
-    return (max(holes[0][0], start), min(holes[-1][1], end)) if holes else None
+    gaps = [(a + step, b - step) for a, b in pairwise((before, *there[first:stop], after)) if b - a > most]
+    return (max(gaps[0][0], start), min(gaps[-1][1], end)) if gaps else None
 
 
 def _missing(one: WantedSeries, stamps: Sequence[int], first: int, last: int) -> Iterator[str]:

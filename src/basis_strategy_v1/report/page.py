@@ -15,9 +15,10 @@ from basis_strategy_v1.core.amounts import counted, plain
 from basis_strategy_v1.core.attribution_sources import COST, PRICES, SOURCES, names_of
 from basis_strategy_v1.report.figures import figures_of, moving_sources
 from basis_strategy_v1.report.metrics import metrics_section
+from basis_strategy_v1.report.run_folder import NO_TRADES, TradeRows
 from basis_strategy_v1.report.summary import Summary, label, percent, rounded, total
 from basis_strategy_v1.report.tables import attribution_table, entries_table, facts, rows_table
-from basis_strategy_v1.report.trades_table import NO_TRADES, TradeRows, trades_section
+from basis_strategy_v1.report.trades_table import trades_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

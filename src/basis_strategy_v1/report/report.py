@@ -9,8 +9,7 @@ from basis_strategy_v1.core.amounts import shown
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 from basis_strategy_v1.report.page import page_of
 from basis_strategy_v1.report.risk_panels import read_risk
-from basis_strategy_v1.report.run_folder import read_run
-from basis_strategy_v1.report.trades_table import read_trades
+from basis_strategy_v1.report.run_folder import read_run, read_trades
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ENTRIES = 2_000
+MOST_TRADES = 20_000  # on the page; the file has all
 STALE = "stale"  # the last column of equity.csv
 # As PyYAML writes it into a run's config.yaml.
 _STRATEGY_FILE = re.compile(r"^strategy:\n(?:  .*\n)*?  file: (.+)$", re.MULTILINE)
@@ -77,6 +79,17 @@ class Events(NamedTuple):
     settled_at_nothing: Counter[str]
 
 
+class TradeRows(NamedTuple):
+    """The columns of trades.csv and its first rows as text; `fills` is how many rows the file has."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    fills: int
+
+
+NO_TRADES = TradeRows([], [], 0)
+
+
 class ReportedRun(NamedTuple):
     summary: Summary
     config: str
@@ -105,6 +118,19 @@ def read_run(directory: Path) -> ReportedRun:
         read_holdings(directory / "positions.csv"),
         read_events(directory / "events.csv"),
     )
+
+
+def read_trades(path: Path) -> TradeRows:
+    """The fills of a run; none where it wrote no trades.csv. A column of nothing but empty cells is left out."""
+    if not path.is_file():
+        return NO_TRADES
+    with _named(path), path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        columns = next(rows, [])
+        kept = [row for row in islice(rows, MOST_TRADES) if len(row) == len(columns)]
+        count = len(kept) + sum(1 for _ in rows)
+    places = [place for place in range(len(columns)) if any(row[place] for row in kept)]
+    return TradeRows([columns[place] for place in places], [[row[place] for place in places] for row in kept], count)
 
 
 def read_run_summary(directory: Path) -> dict[str, Any]:

@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from basis_strategy_v1.core.amounts import counted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-MOST_TRADES = 20_000  # on the page; the file has all
-
-
-class TradeRows(NamedTuple):
-    """The columns of trades.csv and its first rows as text; `fills` is how many rows the file has."""
-
-    columns: list[str]
-    rows: list[list[str]]
-    fills: int
-
-
-NO_TRADES = TradeRows([], [], 0)
-
-
-def read_trades(path: Path) -> TradeRows:
-    """The fills of a run; none where it wrote no trades.csv. A column of nothing but empty cells is left out."""
-    if not path.is_file():
-        return NO_TRADES
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(lines)
-        columns = next(rows, [])
-        kept = [row for row in islice(rows, MOST_TRADES) if len(row) == len(columns)]
-        count = len(kept) + sum(1 for _ in rows)
-    places = [place for place in range(len(columns)) if any(row[place] for row in kept)]
-    return TradeRows([columns[place] for place in places], [[row[place] for place in places] for row in kept], count)
+    from basis_strategy_v1.report.run_folder import TradeRows
 
 
 def trades_section(trades: TradeRows) -> str:
