@@ -130,8 +130,8 @@ class EventDrivenStrategyEngine:
         """What venues reported of the orders of a live run, oldest first; None in a backtest, where all is as simulated."""
         return None
 
-    def live_findings(self) -> dict[str, Any]:
-        """What the summary of a live run has besides; nothing in a backtest."""
+    def findings(self) -> dict[str, Any]:
+        """What the summary of a live run, or of a portfolio, has besides."""
         return {}
 
     # The run.

@@ -78,7 +78,7 @@ class LiveRecord(EventDrivenStrategyEngine):
     _opened_at: MarketSnapshot
     account: LiveAccount
 
-    def live_findings(self) -> dict[str, Any]:
+    def findings(self) -> dict[str, Any]:
         """`halted`, at how many steps of this process nothing was started, and from which on; `breaks`, of the newest comparison;
         `initial_capital_at_start`, where the record began with another one than the config has."""
         halted = {"halted": {"steps": self._halted_steps, "from": self._halted_from}} if self._halted_steps else {}

@@ -18,6 +18,7 @@ from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.input_checks import small_bps, unknown_parameters
 from basis_strategy_v1.app.measuring import require_benchmark
 from basis_strategy_v1.app.period import load_with_period
+from basis_strategy_v1.app.portfolio import Strategies, runs_of
 from basis_strategy_v1.app.writer import Writer
 from basis_strategy_v1.config import Config, Environment
 from basis_strategy_v1.core.amounts import EXACT
@@ -29,6 +30,7 @@ from basis_strategy_v1.execution.execution_interface_manager import ExecutionInt
 from basis_strategy_v1.monitoring.event_logger import EventLogger
 from basis_strategy_v1.monitoring.event_memory import EventMemory
 from basis_strategy_v1.monitoring.health import UnifiedHealthManager
+from basis_strategy_v1.portfolio_engine import PartRun, PortfolioEngine
 from basis_strategy_v1.positions.position_update_handler import PositionUpdateHandler
 from basis_strategy_v1.results.recorder import RunFolder
 from basis_strategy_v1.results.run_memory import RunMemory
@@ -38,7 +40,7 @@ from basis_strategy_v1.strategies.user_code import Custom
 from basis_strategy_v1.venues.registry import kind_of, make_venue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from basis_strategy_v1.app.own_strategy import OwnStrategy
     from basis_strategy_v1.strategies.strategy import Strategy
@@ -83,11 +85,13 @@ def _spot_venues(config: Config) -> tuple[str, ...]:
 
 
 def strategy_of(config: Config) -> Strategy:
-    """The config's strategy, with what it must know of the venues.
+    """The config's strategy, with what it must know of the venues; of a portfolio all of them.
 
     Raises:
         ComponentError: STR-001, a user's file cannot be used.
     """
+    if config.parts:
+        return Strategies(config.parts, [strategy_of(part) for part in config.parts])
     sections = config.venues.sections().items()
     venues = {name: make_venue(section, name, own).fact() for section, rows in sections for name, own in rows.items()}
     with decimal.localcontext(EXACT):  # the context that a user's code runs in
@@ -121,13 +125,16 @@ def build(
         strategy = maker_of(own)(settings)
     settings = _anchored(settings)
     provider = open_data(settings, data)
-    require_runnable(settings, strategy, provider)
+    runs = runs_of(settings, strategy)
+    for one, its_strategy in runs:
+        require_runnable(one, its_strategy, provider)
     require_benchmark(settings, strategy, provider)
-    warnings = [*small_bps(settings), *data_warnings_in_short(settings, strategy, provider)]
+    warnings = [line for one, its in runs for line in (*small_bps(one), *data_warnings_in_short(one, its, provider))]
     if warn is not None:
-        if isinstance(strategy, Custom):
-            strategy.warn = warn
-        for line in [*unknown_parameters(config, changes), *warnings]:
+        for _, its_strategy in runs:
+            if isinstance(its_strategy, Custom):
+                its_strategy.warn = warn
+        for line in dict.fromkeys([*unknown_parameters(config, changes), *warnings]):
             warn(line)
     run_id = run_id_of(settings, fingerprint_of(provider), getattr(strategy, "neighbours", ""))
     with ExitStack() as refused:  # what cannot begin holds no folder
@@ -141,6 +148,8 @@ def build(
         writer = Writer(run_id, folder, logger, provider, started, report=report)
         with decimal.localcontext(EXACT):  # whatever the caller's context rounds to
             engine = _engine(settings, strategy, provider, logger, writer, progress)
+            if isinstance(engine, PortfolioEngine):
+                engine.parts = _parts_of(settings, runs, provider, run_id, progress)
         engine.folder = folder
         refused.pop_all()
     return engine
@@ -187,8 +196,28 @@ def maker_of(own: OwnStrategy | None) -> Callable[[Config], Any]:
 
 def _anchored(config: Config) -> Config:
     """The config with an absolute path of the user's file: its hash stays what it is where the file changes the working directory."""
+    if config.parts:
+        return replace(config, parts=tuple(map(_anchored, config.parts)))
     file: Path | None = getattr(config.strategy, "file", None)
     return config if file is None else replace(config, strategy=replace(config.strategy, file=file.absolute()))
+
+
+def _parts_of(
+    settings: Config, runs: Sequence[tuple[Config, Any]], provider: Any, run_id: str, progress: Callable[[int, int], None] | None
+) -> tuple[PartRun, ...]:
+    """An engine for each strategy of a portfolio; none writes anything by itself."""
+    found = []
+    for place, ((own, strategy), part) in enumerate(zip(runs, settings.portfolio, strict=True)):
+        events, name = EventMemory(), f"{run_id}/{part.name}"
+        writer = Writer(name, RunMemory(), events, provider, time.perf_counter(), report=False)
+        engine = _engine(own, strategy, provider, events, writer, _share_of(progress, place, len(runs)))
+        found.append(PartRun(part.name, part.share, engine, events))
+    return tuple(found)
+
+
+def _share_of(progress: Callable[[int, int], None] | None, place: int, parts: int) -> Callable[[int, int], None] | None:
+    """What reports the progress of one part of a run."""
+    return None if progress is None else lambda done, total: progress(place * total + done, parts * total)
 
 
 def _engine(
@@ -203,4 +232,5 @@ def _engine(
     )
     market = manager.account.market(settings.start)
     handler.hold(initial_positions_of(settings, strategy, market, manager.gas_is_free()))
-    return EventDrivenStrategyEngine(settings, manager, strategy, clock, logger, writer, progress)
+    kind = PortfolioEngine if settings.parts else EventDrivenStrategyEngine
+    return kind(settings, manager, strategy, clock, logger, writer, progress)

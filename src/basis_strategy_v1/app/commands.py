@@ -18,6 +18,7 @@ from basis_strategy_v1.app.data_checks import WARNING, block_warnings, data_warn
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.input_checks import small_bps
 from basis_strategy_v1.app.period import load_with_period
+from basis_strategy_v1.app.portfolio import runs_of
 from basis_strategy_v1.config import load_config
 from basis_strategy_v1.core.amounts import counted, plain, shown
 from basis_strategy_v1.core.clock import DAY_US, SimulatedClock, from_instant, iso, to_instant
@@ -59,16 +60,17 @@ def check_run(config: Path, *, data: Path | None = None) -> Iterator[str]:
     if data is None and settings.data.directory is None and settings.data.database is None:
         yield "data: none named; give --data to check what the run needs"
         return
-    provider = open_data(settings, data)
-    require_runnable(settings, strategy, provider)
+    provider, runs = open_data(settings, data), runs_of(settings, strategy)
+    for own, its_strategy in runs:
+        require_runnable(own, its_strategy, provider)
     yield data_line(settings, strategy, provider)
     load_traded(settings, getattr(strategy, "blocks", ()), provider)
     yield from gap_lines(settings, provider)
     warnings = 0
-    for line in [*small_bps(settings), *data_warnings(settings, strategy, provider)]:
+    for line in dict.fromkeys(line for own, its in runs for line in (*small_bps(own), *data_warnings(own, its, provider))):
         warnings += line.startswith(WARNING)
         yield line
-    ready = "ready" if needs_are_known(settings, strategy) else "ready, as far as is known"
+    ready = "ready" if all(needs_are_known(own, its) for own, its in runs) else "ready, as far as is known"
     yield f"{ready}, with {counted(warnings, 'warning')}" if warnings else ready
 
 

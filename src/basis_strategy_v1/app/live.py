@@ -19,6 +19,7 @@ from basis_strategy_v1.app.data_checks import data_warnings_in_short
 from basis_strategy_v1.app.initial_positions import initial_positions_of
 from basis_strategy_v1.app.live_feed import feed_of, history_from, series_of
 from basis_strategy_v1.app.period import load_with_period
+from basis_strategy_v1.app.portfolio import require_one_strategy
 from basis_strategy_v1.app.state_folder import require_all_venues, require_paper_ledger
 from basis_strategy_v1.app.venue_accounts import (
     REAL,
@@ -116,6 +117,7 @@ def build_paper_replay(
     """
     started = time.perf_counter()
     settings = load_with_period(config, lambda settings: open_data(settings, data), strategy_of)
+    require_one_strategy(settings)
     require_limits(settings.limits)
     secrets = None if paper else _local_secrets(settings)
     strategy = strategy_of(settings)

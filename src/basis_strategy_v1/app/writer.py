@@ -83,8 +83,8 @@ class Writer:
         fills = fills_of(engine, self._provider) if measures is None else measures.fills
         summary = {} if measures is None else self._summary(engine, measures, spans)
         live = engine.executed_live()
-        if finished and live is not None:
-            summary |= {"expected_and_executed": expected_in_sum(live), **engine.live_findings()}
+        if finished:
+            summary |= {**({} if live is None else {"expected_and_executed": expected_in_sum(live)}), **engine.findings()}
         stale = stale_flags(engine.curve.instants, [(start, end) for _, start, end in spans])
         kept = folder.begin(finished=finished, summary=plain_json(summary))
         paths = {} if kept is None else {EARLIER: kept}

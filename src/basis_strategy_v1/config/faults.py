@@ -68,6 +68,10 @@ class Reading:
         self._purposes = {"always", *((Mark.RUN, Mark.LIVE if live else Mark.BACKTEST) if self.needs_run else ())}
         self.nodes_left = 10_000
 
+    def again(self) -> Reading:
+        """Another pass for the same purpose."""
+        return Reading(run=self.needs_run, live=self.is_live, has_code=self.has_code)
+
     def needs(self, needed: object) -> bool:
         """Whether a field that is needed always, or for a purpose, must be there."""
         return needed in self._purposes

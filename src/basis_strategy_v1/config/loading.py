@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path, PurePath
@@ -14,18 +14,23 @@ from typing import Any
 from msgspec import structs
 
 from basis_strategy_v1.config.checks import check_together
-from basis_strategy_v1.config.faults import ConfigError, Fault, Reading, shown
+from basis_strategy_v1.config.faults import UNREADABLE, ConfigError, Fault, Reading, shown
 from basis_strategy_v1.config.kinds import Record, kind_of, record_of, scalar
 from basis_strategy_v1.config.models import Top
 from basis_strategy_v1.config.venue_sections import kind_named, settings_record
 from basis_strategy_v1.core.settings import VenueSettings, choice, plain_number
 from basis_strategy_v1.strategies import STRATEGIES, Mode
 
+PORTFOLIO = "portfolio"  # the strategy_mode of a run of several
+WITHOUT_SHARE = ("blocks",)
+ONE_LIVE = "one strategy live: write strategy_mode and strategy; a portfolio is for backtests"
+
 
 class Config(Top, frozen=True, kw_only=True):
     """A config in which every value has its type and its default; `raw` is what was given, `effective` is plain, with the defaults.
 
-    `code` is the source of a strategy that was handed over in place of `strategy.file`.
+    `code` is the source of a strategy that was handed over in place of `strategy.file`. `parts` has a config for each strategy of a
+    `portfolio`, in its order; then `strategy_mode` is portfolio, and `strategy` None.
     `strategy` has the Parameters of its mode; it, `start`, `end`, `limits` and `initial_positions` are None where they were not given.
     Paths are resolved against the folder of the YAML file; in `effective` they are as written.
     """
@@ -34,6 +39,7 @@ class Config(Top, frozen=True, kw_only=True):
     folder: Path
     effective: Mapping[str, Any]
     code: str = ""
+    parts: tuple[Config, ...] = ()
 
     def canonical(self) -> dict[str, Any]:
         """The effective config as plain data without folders, so that a move of the files changes nothing.
@@ -50,6 +56,8 @@ class Config(Top, frozen=True, kw_only=True):
             found["strategy"]["file"] = PurePath(file).name
             if file.is_file():
                 found["strategy"]["file_sha256"] = sha256(file.read_bytes()).hexdigest()
+        for row, part in zip(found.get("portfolio", ()), self.parts, strict=True):
+            row["strategy"] = part.canonical()["strategy"]
         return found
 
     @property
@@ -109,6 +117,8 @@ def load_in_part(source: str | os.PathLike[str] | Mapping[str, Any] | Config) ->
 def _config_of(given: object, folder: Path, reading: Reading, code: str = "") -> Config:
     if not isinstance(given, Mapping):
         raise ConfigError([*reading.faults, Fault("config", shown(given), "a mapping, or the path of a YAML file")])
+    if "portfolio" in given:
+        return _portfolio_of(given, folder, reading)
     record = top_record(given.get("strategy_mode"))
     top = record.read(given, "", reading)
     reading.faults.extend(check_together(top, folder, reading))
@@ -121,6 +131,52 @@ def _config_of(given: object, folder: Path, reading: Reading, code: str = "") ->
         "data": _in(folder, top.data, "directory", "database"),
     }
     return Config(**typed, raw=_copied(given), folder=folder, effective=record.plain(_with_figures(top, venues)), code=code)
+
+
+def _portfolio_of(given: Mapping[str, Any], folder: Path, reading: Reading) -> Config:
+    """The config of several strategies: what they share is checked with each of them, and each fault is reported once."""
+    record = top_record(None).with_row("strategy_mode", default=PORTFOLIO, needed=None).with_row("strategy", needed=None)
+    top = record.read(given, "", reading)
+    reading.faults += _portfolio_faults(given, top, reading)
+    parts: list[Config] = []
+    for place, part in enumerate(top.portfolio if not reading.faults else ()):
+        raw = {**given, "strategy_mode": part.strategy_mode, "strategy": part.strategy, "initial_capital": top.initial_capital * part.share}
+        del raw["portfolio"]
+        try:
+            parts.append(_config_of(raw, folder, reading.again()))
+        except ConfigError as error:
+            faults = [
+                row._replace(path=f"portfolio[{place}].{row.path}") if row.path.startswith("strategy") else row for row in error.faults
+            ]
+            reading.faults += [row for row in faults if row not in reading.faults]
+    if reading.faults:
+        raise ConfigError(reading.faults)
+    plain = {name: value for name, value in record.plain(_with_figures(top, parts[0].venues)).items() if name != "strategy_mode"}
+    for row, own in zip(plain["portfolio"], parts, strict=True):
+        row["strategy"] = own.effective.get("strategy", {})
+    shared = structs.asdict(top) | {"venues": parts[0].venues, "data": parts[0].data}
+    return Config(**shared, raw=_copied(given), folder=folder, effective=plain, parts=tuple(parts))
+
+
+def _portfolio_faults(given: Mapping[str, Any], top: Any, reading: Reading) -> Iterator[Fault]:
+    for name in ("strategy_mode", "strategy", "initial_positions"):
+        if given.get(name) is not None:
+            yield Fault(name, shown(given[name]), f"nothing next to portfolio{': each strategy has its own' if name[0] == 's' else ''}")
+    if reading.is_live:
+        yield Fault("portfolio", shown(given["portfolio"]), ONE_LIVE)
+    if not isinstance(top.portfolio, tuple) or any(part is UNREADABLE for part in top.portfolio):
+        return
+    if not top.portfolio:
+        yield Fault("portfolio", "an empty list", "a list with at least one strategy")
+    names = [part.name for part in top.portfolio]
+    if twice := next((name for place, name in enumerate(names) if name is not UNREADABLE and name in names[:place]), None):
+        yield Fault(f"portfolio[{len(names) - 1 - names[::-1].index(twice)}].name", shown(twice), "a name that no other strategy here has")
+    for place, part in enumerate(top.portfolio):
+        if part.strategy_mode in WITHOUT_SHARE:
+            yield Fault(f"portfolio[{place}].strategy_mode", part.strategy_mode, "a strategy; blocks have times of their own")
+    shares = [part.share for part in top.portfolio]
+    if UNREADABLE not in shares and (total := sum(shares, Decimal(0))) > 1:
+        yield Fault("portfolio", f"shares that add up to {plain_number(total)}", "at most 1 in all")
 
 
 def _with_figures(top: Any, venues: Any) -> Any:
@@ -192,11 +248,12 @@ def _must_be_given(mode: Mode) -> bool:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a config that can be run; what fits together across fields is checked by load_config alone."""
-    base = top_record(None).with_row("strategy", needed=None)
+    base = top_record(None).with_row("strategy", needed=None).with_row("strategy_mode", needed=None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A run of basis-strategy",
         **base.schema(),
+        "anyOf": [{"required": ["strategy_mode"]}, {"required": ["portfolio"]}],
         "allOf": [
             {
                 "if": {"properties": {"strategy_mode": {"const": mode}}, "required": ["strategy_mode"]},

@@ -105,6 +105,15 @@ class Renaming(Struct, frozen=True, kw_only=True):
     ratio: Annotated[AboveZero, "units of the other's base for one of its own"] = Decimal(1)
 
 
+class PortfolioPart(Struct, frozen=True, kw_only=True):
+    """One strategy of several, with its own accounts and its share of the capital."""
+
+    name: Annotated[str, text(VENUE_NAME, "a name of its own"), "what its accounts, trades and results are called by"]
+    share: Annotated[Decimal, number("0.5 is a half", above=0, at_most=1), "of initial_capital; all of them at most 1"]
+    strategy_mode: Annotated[str, text(VENUE_NAME, "the name of a strategy"), "which strategy"]
+    strategy: Annotated[Mapping[str, Any], "the strategy's parameters"] = {}
+
+
 class Top(Struct, frozen=True, kw_only=True):
     """The whole of a config, as it is written."""
 
@@ -138,6 +147,11 @@ class Top(Struct, frozen=True, kw_only=True):
     ] = Decimal("0.05")
     data: Annotated[DataConfig, "where the series come from"] = DataConfig()
     strategy: Annotated[Any, free(), Mark.RUN, "the strategy's parameters"] = None
+    portfolio: Annotated[
+        tuple[PortfolioPart, ...],
+        Mark.QUIET,
+        "instead of strategy_mode and strategy: several strategies in one backtest, each on its own accounts",
+    ] = ()
     limits: Annotated[Limits | None, Mark.LIVE, "what live never goes beyond"] = None
     costs: Annotated[
         Literal["public", "none"],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from basis_strategy_v1.config.environment import VARIABLES
 from basis_strategy_v1.config.kinds import Record, Row, record_of
 from basis_strategy_v1.config.loading import top_record
-from basis_strategy_v1.config.models import DataConfig, Live
+from basis_strategy_v1.config.models import DataConfig, Live, PortfolioPart
 from basis_strategy_v1.config.venue_sections import settings_record
 from basis_strategy_v1.core.limits import Limits
 from basis_strategy_v1.core.settings import Mark
@@ -41,6 +41,7 @@ def _sections() -> Iterator[str]:
     yield from _table("data", record_of(DataConfig))
     for mode, row in STRATEGIES.items():
         yield from _table(f"strategy of {mode}", record_of(row.parameters), f"`share_class`: {' or '.join(row.share_classes)}.\n")
+    yield from _table("portfolio", record_of(PortfolioPart))
     yield from _table("limits", record_of(Limits))
     yield from _table("live", record_of(Live))
     yield from _table("venues.cex.NAME", settings_record(CEX, "binance"))

@@ -57,6 +57,11 @@ class EventMemory(EventLogger):
     def leave_out(self, errors: Counter[LoggedError]) -> None:
         """Nothing is here already."""
 
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Those that logged anything, in the order of their first events."""
+        return tuple(self._lines)
+
     def lines_of(self, component: str) -> Iterator[bytes]:
         """The lines of a component's events so far."""
         for piece in self._lines.get(component, ()):

@@ -123,6 +123,7 @@ def _sections(run: ReportedRun, boxes: dict[str, str], costs: Sequence[Mapping[s
     summary, events = run.summary, run.events
     return [
         Section("summary", "Summary", _key_figures(summary) + _warnings(run)),
+        Section("strategies", "Strategies", _strategies(summary)),
         Section("equity", "Equity", boxes.get("equity", "") + boxes.get("drawdown", "") + _drawn_note(run)),
         Section("metrics", "Metrics", metrics_section(summary)),
         Section("attribution", "Attribution", _attribution(run, boxes)),
@@ -268,6 +269,24 @@ def _entries(events: Events, event_type: str) -> str:
     opened = " open" if count <= _LISTED_AT_ONCE else ""
     title = f"{counted(count, event_type)}{': ' if kinds else ''}{kinds}"
     return f"<details{opened}><summary>{title}</summary>{entries_table(events.entries[event_type], count)}</details>"
+
+
+def _strategies(summary: Summary) -> str:
+    """Of a portfolio: what each strategy made of its share; they add up to the whole."""
+    moving = [source for source, amount in summary.attribution.items() if amount]
+    rows = [
+        {
+            "strategy": part.name,
+            "mode": part.strategy_mode,
+            "initial equity": rounded(part.initial_equity, summary.places),
+            "P&L": rounded(part.pnl, summary.places),
+            "return": percent(part.pnl / part.initial_equity if part.initial_equity else None),
+            "maximum drawdown": percent(part.max_drawdown),
+            **{label(source): rounded(part.attribution.get(source, Decimal(0)), summary.places) for source in moving},
+        }
+        for part in summary.strategies
+    ]
+    return rows_table(rows, "summary.json") if rows else ""
 
 
 def _reasons(summary: Summary) -> str:

@@ -106,6 +106,20 @@ class Compared(Struct, frozen=True):
     difference: Decimal
 
 
+class StrategyResult(Struct, frozen=True, kw_only=True):
+    """One strategy of a portfolio: its share of the capital, and what it made of it."""
+
+    name: str
+    share: Decimal
+    strategy_mode: str
+    initial_equity: Decimal
+    final_equity: Decimal
+    pnl: Decimal
+    attribution: dict[str, Decimal]
+    max_drawdown: Decimal
+    metrics: dict[str, float | None] = {}
+
+
 class Summary(Struct, frozen=True, kw_only=True):
     """Money is in the share class's currency, `max_drawdown` and `annualised_return` are fractions; the first peak of a drawdown is
     the initial equity, and steps at which a price was older than its interval do not count."""
@@ -139,6 +153,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     monthly: dict[str, float] = {}
     by_reason: list[dict[str, Any]] = []
     waited: list[dict[str, Any]] = []
+    strategies: list[StrategyResult] = []
 
     @property
     def currency(self) -> str:

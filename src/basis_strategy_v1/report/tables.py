@@ -21,7 +21,7 @@ _OWN_COLUMN = frozenset({*_TITLE_FIELDS, "deltas", "costs", "venue", "reference"
 _STEP = re.compile(r"step_([0-9]+)")
 _WITHIN_A_LOAN = re.compile(r" ?[(),] ?")
 _CODE = re.compile(r"`([^`]+)`")
-_AMOUNT = re.compile(r"-?[0-9,]+(\.[0-9]+)?")
+_AMOUNT = re.compile(r"-?[0-9,]+(\.[0-9]+)?%?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 

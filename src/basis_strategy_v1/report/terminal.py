@@ -102,6 +102,7 @@ def _amounts(summary: Summary) -> Iterator[tuple[str, str, str]]:
     rows = [("Initial equity", summary.initial_equity, ""), *_sources(summary)]
     rows += [
         ("Profit and loss", summary.pnl, "bold red" if summary.pnl < 0 else "bold green"),
+        *((f"  of {part.name}", part.pnl, "dim") for part in summary.strategies),
         ("Final equity", summary.final_equity, "bold"),
     ]
     if (at_market := summary.final_equity_at_market) not in (None, summary.final_equity):

@@ -9,7 +9,7 @@ from basis_strategy_v1.core.clock import DAY_US
 from basis_strategy_v1.core.error_codes.exceptions import ComponentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from basis_strategy_v1.core.market import MarketSnapshot
 
@@ -18,7 +18,7 @@ OWN = "own"
 
 
 class FundingLook(NamedTuple):
-    """Fractions a year at an instant, by `VENUE_SYMBOL` and for the strategy itself (`own`), None where not known; its funding up to then,
+    """Fractions a year at an instant, by `VENUE_SYMBOL` and of the strategy itself (`own`), None where not known; its funding up to then,
     and its equity."""
 
     instant: int
@@ -39,6 +39,18 @@ def look_at_funding(
     if aprs:
         aprs[OWN] = None if before is None else _own(before, received, market.instant)
     return FundingLook(market.instant, aprs, received, equity)
+
+
+def joined_looks(before: FundingLook | None, looks: Sequence[FundingLook], idle: float) -> FundingLook | None:
+    """The look at several strategies as one, `idle` being equity that none of them has. `before` is the look the last time, and stays until
+    they are looked at again."""
+    if not looks or (before is not None and before.instant == looks[0].instant):
+        return before
+    instant, received, equity = looks[0].instant, sum(look.received for look in looks), sum((look.equity for look in looks), idle)
+    aprs = {name: apr for look in looks for name, apr in look.aprs.items()}
+    if OWN in aprs:
+        aprs[OWN] = None if before is None else _own(before, received, instant)
+    return FundingLook(instant, aprs, received, equity)
 
 
 def _own(before: FundingLook, received: float, instant: int) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basis_strategy_v1.core.clock import DAY_US
 from basis_strategy_v1.core.position_names import Kind
+from basis_strategy_v1.core.state import WALLET
 from basis_strategy_v1.core.tokens import SHARE_TOKENS
 from basis_strategy_v1.venues.position_names import read_name
 
@@ -44,12 +45,13 @@ class AtWork:
     def __call__(self, positions: Positions) -> bool:
         worth = Decimal(0)
         for venue, tokens in positions.items():
+            has_gas = venue.rpartition("/")[2] == WALLET  # of a portfolio, each strategy's own
             for name, amount in tokens.items():
                 if not amount or name in self._currency:
                     continue
                 if name in SHARE_TOKENS or read_name(name).kind is not Kind.TOKEN:
                     return True
-                kept = min(self._gas_reserve, amount) if (venue, name) == ("wallet", "ETH") else 0
+                kept = min(self._gas_reserve, amount) if has_gas and name == "ETH" else 0
                 if name not in self._values:
                     self._values[name] = self._value(name)
                 if (each := self._values[name]) is None:

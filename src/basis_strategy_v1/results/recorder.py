@@ -17,7 +17,7 @@ from basis_strategy_v1.monitoring.folder_lock import FolderLock
 from basis_strategy_v1.results.attribution import PERPS, RESIDUAL, units_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from io import TextIOWrapper
 
     from basis_strategy_v1.monitoring.event_logger import EventLogger
@@ -124,6 +124,14 @@ class EquityCurve:
         """The equity of each step, in units of 1e-12."""
         found: Sequence[int] = self._columns[0]
         return found
+
+    def steps(self, instants: Container[int]) -> Iterator[tuple[int, tuple[int, ...], Mapping[str, int]]]:
+        """Of the steps at some instants: what was marked, and what has been recorded of the sources up to then."""
+        changes, recorded = dict(self._changes), dict[str, int]()
+        for index, (instant, *marked) in enumerate(zip(self.instants, *self._columns, strict=False)):
+            recorded = changes.get(index, recorded)
+            if instant in instants:
+                yield instant, tuple(marked), recorded
 
     def rows(self, stale: Sequence[int]) -> Iterator[str]:
         """The lines of equity.csv; `stale` has 1 for each step at which a price was older than its interval, else 0."""

@@ -44,6 +44,11 @@ class RiskRows:
         self._names = []
 
     @property
+    def points(self) -> Sequence[RiskPoint]:
+        """What was kept, in order of time."""
+        return self._points
+
+    @property
     def funding(self) -> FundingLook | None:
         """The last look at funding."""
         return self._points[-1].funding if self._points else None
