@@ -78,9 +78,9 @@ def test_tags_are_refused_and_build_nothing(tag: str) -> None:
 def test_a_billion_laughs_are_refused_quickly() -> None:
     laughs = ["a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     laughs += [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)]
-    began = time.perf_counter()
+    began = time.process_time()
     lines = lines_of("\n".join(laughs))
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 5  # without the limit it would be minutes
     assert lines == ["run.yaml line 5: too many values once aliases are expanded; allowed: at most 20000 values"]
 
 

@@ -149,7 +149,7 @@ def test_the_largest_blocks_are_refused_at_once(build: Callable[[], dict[str, An
     block = build()
     started = time.process_time()
     refusal(block)
-    assert time.process_time() - started < 0.05
+    assert time.process_time() - started < 0.5  # a machine that is busy included; a search that grows with the square takes minutes
 
 
 LEAVES = (
