@@ -1068,3 +1068,19 @@ def test_an_execution_whose_event_meets_a_full_disk_is_logged_once_by_this_proce
                 made.manager.live.pipeline._record.events.require_written()
             logged = [event["data"]["key"].partition("/")[0] for event in events_of(folder) if event["event_type"] == "execution"]
             assert (logged, made.manager.live.journal.unlogged_entries()) == (["a1"], [])
+
+
+def test_what_was_closed_while_the_disk_was_full_is_logged_once_at_a_later_look(live_run, tmp_path):
+    with EventLogger(tmp_path / "logs", "live", clock=SimulatedClock(NOON)) as log:
+        made = live_run(faults={"binance": [Silent]}, event_logger=log)
+        refused(made.manager.route_instruction, NOON, trade(**ID))
+        made.gateways["binance"].is_silent = False
+        live, log.log_event = made.manager.live, full_disk
+        live._record.log_error(NOON, ComponentError("ENG-003", "no step"))
+        assert [closed.entry.key for closed in live.recover().closed] == ["a1"]
+        assert [entry.key for entry in live.journal.unlogged_entries()] == ["a1"]
+        del log.log_event
+        for _ in range(2):
+            live.recover()
+    logged = [event["data"].get("key") for event in events_of(tmp_path / "logs") if event["event_type"] == "execution"]
+    assert (logged, live.journal.unlogged_entries()) == (["a1"], [])

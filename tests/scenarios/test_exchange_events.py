@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_strategy_v1 import ComponentError, run
+from basis_strategy_v1 import ComponentError, load_config, run
 from basis_strategy_v1.app.commands import check_run
 from basis_strategy_v1.core.clock import DAY_US, HOUR_US, iso, to_instant
 from basis_strategy_v1.core.history import History
 from basis_strategy_v1.data.data_provider import DataProvider
 from basis_strategy_v1.data.importing import import_to_database
 from basis_strategy_v1.data.validation import validate
+from basis_strategy_v1.execution.execution_interface_manager import venues_of_config
+from basis_strategy_v1.venues.cex import Exchange
 from basis_strategy_v1.venues.exchange_events import Adl, stressed
 
 from ..world import AT, write_bars, write_funding, write_series
@@ -214,3 +216,9 @@ def test_a_database_of_a_folder_has_its_events_also_those_of_one_time(tmp_path: 
     assert DataProvider(None, database).exchange_events("bybit") == DataProvider(folder).exchange_events("bybit")
     assert validate(folder) == validate(database) == []
     assert run(config(), folder).summary["pnl"] == run(config(data={"database": str(database)})).summary["pnl"]
+
+
+def test_without_a_time_or_prices_a_stress_makes_nothing_up() -> None:
+    stressed_config = load_config(config(stress={"adl_on_move_over": 0.2}))
+    exchange = venues_of_config(stressed_config, None)["bybit"]
+    assert isinstance(exchange, Exchange) and exchange.events == ()

@@ -95,6 +95,7 @@ class LiveRun:
         self.journal = parts.journal
         self.late_fills: dict[str, str] = {}  # what was executed after its row was closed, until the run ends by it: id -> what it is
         self.is_taken_up = False
+        self._is_log_behind = False  # a report waits until the event log can be written
         self._taking_up = RLock()
         self._opens_with = opens_with
         self._record = record
@@ -205,6 +206,7 @@ class LiveRun:
             self._record.instructions_routed += settled_in(found)
             for closed in found.closed:
                 self._record.is_known(closed.entry.key)
+        if found.closed or self._is_log_behind:
             self._log_what_is_missing()
         return found
 
@@ -213,8 +215,10 @@ class LiveRun:
         journal, record, events = self.journal, self._record, self._record.events
         try:
             events.require_written()
-        except ComponentError:  # what is missing waits to be written
+        except ComponentError:
+            self._is_log_behind = True
             return
+        self._is_log_behind = False
         unlogged = journal.unlogged_due()
         there = self.parts.keys_in_log({item.id for _, item in unlogged}) if unlogged else ()
         for venue, item in unlogged:
